@@ -6,3 +6,4 @@
 
 pub mod domain;
 pub mod fingerprint;
+pub mod ledger;
