@@ -9,9 +9,10 @@
 //! `unattributed`; never the other way round.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::hash::BuildHasherDefault;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -55,8 +56,14 @@ pub struct EmbeddedLedger {
     /// finds its state.
     owners: DashMap<Key, Key, BuildHasherDefault<KeyHasher>>,
     next_state: AtomicU32,
-    journal: Mutex<Journal>,
+    journal: Arc<Mutex<Journal>>,
+    /// Redelivered approvals that were let go, with the instant; these are not overruled.
+    confirmed: Mutex<VecDeque<(Timestamp, u64)>>,
+    poisoned: AtomicBool,
 }
+
+/// How long a confirmed redelivery is remembered; no delivery waits that long.
+const CONFIRMED_US: i64 = 60_000_000;
 
 thread_local! {
     /// The frame under construction; kept, so that a command allocates nothing for it.
@@ -66,7 +73,7 @@ thread_local! {
 impl EmbeddedLedger {
     /// A ledger of recovered states that goes on with `journal`.
     #[must_use]
-    pub fn new(recovered: Vec<State>, journal: Journal) -> Self {
+    pub fn new(recovered: Vec<State>, journal: Arc<Mutex<Journal>>) -> Self {
         let next_state = recovered.iter().map(|state| state.no.0 + 1).max().unwrap_or(0);
         let ledger = Self {
             customers: States::default(),
@@ -74,7 +81,9 @@ impl EmbeddedLedger {
             unattributed_count: AtomicU64::new(0),
             owners: DashMap::default(),
             next_state: AtomicU32::new(next_state),
-            journal: Mutex::new(journal),
+            journal,
+            confirmed: Mutex::default(),
+            poisoned: AtomicBool::new(false),
         };
         for state in recovered {
             for card in &state.cards {
@@ -216,6 +225,39 @@ impl EmbeddedLedger {
         Ok(position)
     }
 
+    /// Says that nothing will become durable any more: from now on nothing is approved.
+    pub fn poison(&self) {
+        self.poisoned.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether nothing becomes durable any more.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Relaxed)
+    }
+
+    /// Whether the approval at `position` still stands; if so, it can no longer be overruled.
+    #[must_use]
+    pub fn confirm(&self, owner: Key, authorization: Key, position: u64, now: Timestamp) -> bool {
+        // The entry is held while the confirmation is noted, as `overrule` holds it while it looks.
+        let Some(state) = self.customers.get(&owner) else { return false };
+        let stands = state.authorization(authorization).is_some_and(|known| {
+            known.steps().any(|step| step.position == position && step.decision.is_approval())
+        });
+        if stands {
+            let mut confirmed = self.confirmed();
+            while confirmed.front().is_some_and(|(at, _)| now.micros_since(*at) > CONFIRMED_US) {
+                confirmed.pop_front();
+            }
+            confirmed.push_back((now, position));
+        }
+        stands
+    }
+
+    fn confirmed(&self) -> MutexGuard<'_, VecDeque<(Timestamp, u64)>> {
+        self.confirmed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes back an approval that could not leave in time. Whether there was one to take back.
     ///
     /// # Errors
@@ -223,6 +265,9 @@ impl EmbeddedLedger {
     /// the caller must not let it leave.
     pub fn overrule(&self, owner: Key, command: &Overrule) -> Result<bool, Unavailable> {
         let Some(mut state) = self.customers.get_mut(&owner) else { return Ok(false) };
+        if self.confirmed().iter().any(|(_, position)| *position == command.decided_at) {
+            return Ok(false);
+        }
         let Some(events) = check::overrule(&state, command) else { return Ok(false) };
         self.record(&mut state, None, &events, Class::Release)?;
         Ok(true)
