@@ -5,3 +5,4 @@
 //! authorization through it.
 
 pub mod domain;
+pub mod issuer;

@@ -51,11 +51,11 @@ mod tests {
         assert_eq!(rows.len(), 249 + 3);
         assert!(rows.iter().all(|row| row[5] == b' '));
         assert!(rows.windows(2).all(|pair| pair[0][..3] < pair[1][..3]));
-        for row in rows {
-            let text = str::from_utf8(row).unwrap();
+        for [a, b, c, d, e, _] in rows {
+            let (long, short) = ([*a, *b, *c], [*d, *e]);
             assert_eq!(
-                Country::parse_alpha3(&text[..3]),
-                Country::parse_alpha2(&text[3..5])
+                Country::parse_alpha3(str::from_utf8(&long).unwrap()),
+                Country::parse_alpha2(str::from_utf8(&short).unwrap())
             );
         }
     }
