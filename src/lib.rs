@@ -4,5 +4,6 @@
 //! ← `seam` ← `hot`, `cold` ← `app`. ARCHITECTURE.md draws the map, docs/request.md follows one
 //! authorization through it.
 
+pub mod decide;
 pub mod domain;
 pub mod fingerprint;
