@@ -12,3 +12,4 @@ pub mod hot;
 pub mod issuer;
 pub mod ledger;
 pub mod seam;
+pub mod telemetry;

@@ -35,24 +35,6 @@ pub struct Connection {
     pub deadline_us: i64,
     /// Its place in the configuration, by which metrics count it.
     pub index: usize,
-    /// The key of its state for cards that nobody knows.
-    unattributed: Key,
-}
-
-impl Connection {
-    /// A connection; `keys` are those of the data directory.
-    #[must_use]
-    pub fn new(
-        name: &str,
-        kind: IssuerKind,
-        verifier: Verifier,
-        deadline_us: i64,
-        index: usize,
-        keys: &Fingerprinter,
-    ) -> Self {
-        let unattributed = keys.key(KeySpace::Connection, &[name.as_bytes()]);
-        Self { name: name.into(), kind, verifier, deadline_us, index, unattributed }
-    }
 }
 
 /// One delivery as it came from the socket.
@@ -116,6 +98,8 @@ pub enum Waited {
 
 /// What decisions are made with, once the ledger is recovered.
 pub struct Core {
+    /// Hashes ids under the data directory's seed.
+    pub keys: Fingerprinter,
     /// Holds and limits.
     pub ledger: Arc<EmbeddedLedger>,
     /// Policies.
@@ -123,16 +107,16 @@ pub struct Core {
 }
 
 /// See the module.
+#[derive(Default)]
 pub struct Pipeline {
-    keys: Fingerprinter,
     core: OnceLock<Core>,
 }
 
 impl Pipeline {
     /// A pipeline that declines `ledger_unavailable` until it is [armed](Self::arm).
     #[must_use]
-    pub fn new(keys: Fingerprinter) -> Self {
-        Self { keys, core: OnceLock::new() }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Gives the pipeline what it decides with. Once; a second time changes nothing.
@@ -167,123 +151,7 @@ impl Pipeline {
         if core.ledger.is_poisoned() {
             return decline(connection, request.kind, DeclineReason::LedgerUnavailable);
         }
-        self.decide(core, arrival, &body, &request, now)
-    }
-
-    fn decide(
-        &self,
-        core: &Core,
-        arrival: &Arrival<'_>,
-        body: &VerifiedBody<'_>,
-        request: &AuthorizationRequest<'_>,
-        now: impl Fn() -> Timestamp,
-    ) -> Begun {
-        let connection = arrival.connection;
-        let parts = [connection.name.as_bytes(), request.card_token.as_bytes()];
-        let card_key = self.keys.key(KeySpace::Card, &parts);
-        let step = self.identify(connection, request, body);
-        let authorization = step.authorization;
-        let mut command = Authorize {
-            at: arrival.received,
-            step,
-            authorization: &request.authorization,
-            kind: request.kind,
-            amount: request.amount,
-            card: None,
-            card_token: &request.card_token,
-            acceptor: &request.acceptor,
-            proposal: None,
-            snapshot_version: 0,
-            latency_us: 0,
-        };
-        let elapsed = |at: Timestamp| {
-            u32::try_from(at.micros_since(arrival.received).max(0)).unwrap_or(u32::MAX)
-        };
-        loop {
-            let snapshot = core.snapshots.load();
-            command.snapshot_version = snapshot.version();
-            let (owner, answer) = match snapshot.card(card_key) {
-                Some(view) => {
-                    let proposal = evaluate(&view, request, arrival.received, &self.keys);
-                    command.latency_us = elapsed(now());
-                    let answer = self.on_known_card(core, connection, &view, &proposal, &command);
-                    (view.customer.key(), answer.map(Some))
-                }
-                None => {
-                    command.latency_us = elapsed(now());
-                    self.on_unknown_card(core, connection, card_key, &snapshot, &command)
-                }
-            };
-            return match answer {
-                Ok(Some(answer)) => answered(arrival, request.kind, owner, authorization, answer),
-                // The card was published while we decided that nobody knows it.
-                Ok(None) => continue,
-                Err(_nothing_recorded) => {
-                    decline(connection, request.kind, DeclineReason::LedgerUnavailable)
-                }
-            };
-        }
-    }
-
-    fn identify(
-        &self,
-        connection: &Connection,
-        request: &AuthorizationRequest<'_>,
-        body: &VerifiedBody<'_>,
-    ) -> StepIdentity {
-        let parts = [connection.name.as_bytes(), request.authorization.as_bytes()];
-        let short = |space, text: &[u8]| self.keys.short(space, &[text]);
-        StepIdentity {
-            authorization: self.keys.key(KeySpace::Authorization, &parts),
-            name: request.step.as_ref().map(|step| short(KeySpace::Step, step.as_bytes())),
-            delivery: body.delivery().map(|id| short(KeySpace::Delivery, id.as_bytes())),
-            content: short(KeySpace::Content, body.bytes()),
-        }
-    }
-
-    fn on_known_card(
-        &self,
-        core: &Core,
-        connection: &Connection,
-        view: &CardView<'_>,
-        proposal: &Proposal,
-        command: &Authorize<'_>,
-    ) -> Result<Answer, Unavailable> {
-        let customer = view.customer;
-        let route = Route { key: customer.key(), owner: Owner::Customer(customer.id()) };
-        let card = CardRef {
-            key: view.card.key(),
-            id: view.card.id(),
-            connection: &connection.name,
-            agent: view.agent.map(|agent| AgentRef { key: agent.key(), id: agent.id() }),
-        };
-        let command = Authorize { card: Some(card), proposal: Some(proposal), ..command.clone() };
-        core.ledger.authorize(&route, connection.unattributed, &command)
-    }
-
-    /// A card that is in no snapshot: booked with the customer whose card it was, else with the
-    /// connection.
-    fn on_unknown_card(
-        &self,
-        core: &Core,
-        connection: &Connection,
-        card: Key,
-        seen: &Arc<Snapshot>,
-        command: &Authorize<'_>,
-    ) -> (Key, Result<Option<Answer>, Unavailable>) {
-        if let Some(owner) = core.ledger.owner_of_card(card) {
-            // The state exists, so its owner's name is not needed.
-            let route = Route { key: owner, owner: Owner::Customer("") };
-            let answer = core.ledger.authorize(&route, connection.unattributed, command);
-            return (owner, answer.map(Some));
-        }
-        let key = connection.unattributed;
-        let route = Route { key, owner: Owner::Unattributed(&connection.name) };
-        let still_unknown = || {
-            let latest = core.snapshots.load();
-            Arc::ptr_eq(&latest, seen) || latest.card(card).is_none()
-        };
-        (key, core.ledger.authorize_unknown(&route, command, still_unknown))
+        core.decide(arrival, &body, &request, now)
     }
 
     /// Makes the answer of a decision whose wait is over. The deadline is looked at once more,
@@ -337,6 +205,126 @@ impl Pipeline {
             }
         }
         Decision::Decline(DeclineReason::DeadlineExceeded)
+    }
+}
+
+impl Core {
+    fn decide(
+        &self,
+        arrival: &Arrival<'_>,
+        body: &VerifiedBody<'_>,
+        request: &AuthorizationRequest<'_>,
+        now: impl Fn() -> Timestamp,
+    ) -> Begun {
+        let connection = arrival.connection;
+        let parts = [connection.name.as_bytes(), request.card_token.as_bytes()];
+        let card_key = self.keys.key(KeySpace::Card, &parts);
+        let step = self.identify(connection, request, body);
+        let authorization = step.authorization;
+        let mut command = Authorize {
+            at: arrival.received,
+            step,
+            authorization: &request.authorization,
+            kind: request.kind,
+            amount: request.amount,
+            card: None,
+            card_token: &request.card_token,
+            acceptor: &request.acceptor,
+            proposal: None,
+            snapshot_version: 0,
+            latency_us: 0,
+        };
+        let elapsed = |at: Timestamp| {
+            u32::try_from(at.micros_since(arrival.received).max(0)).unwrap_or(u32::MAX)
+        };
+        loop {
+            let snapshot = self.snapshots.load();
+            command.snapshot_version = snapshot.version();
+            let (owner, answer) = match snapshot.card(card_key) {
+                Some(view) => {
+                    let proposal = evaluate(&view, request, arrival.received, &self.keys);
+                    command.latency_us = elapsed(now());
+                    let answer = self.on_known_card(connection, &view, &proposal, &command);
+                    (view.customer.key(), answer.map(Some))
+                }
+                None => {
+                    command.latency_us = elapsed(now());
+                    self.on_unknown_card(connection, card_key, &snapshot, &command)
+                }
+            };
+            return match answer {
+                Ok(Some(answer)) => answered(arrival, request.kind, owner, authorization, answer),
+                // The card was published while we decided that nobody knows it.
+                Ok(None) => continue,
+                Err(_nothing_recorded) => {
+                    decline(connection, request.kind, DeclineReason::LedgerUnavailable)
+                }
+            };
+        }
+    }
+
+    fn identify(
+        &self,
+        connection: &Connection,
+        request: &AuthorizationRequest<'_>,
+        body: &VerifiedBody<'_>,
+    ) -> StepIdentity {
+        let parts = [connection.name.as_bytes(), request.authorization.as_bytes()];
+        let short = |space, text: &[u8]| self.keys.short(space, &[text]);
+        StepIdentity {
+            authorization: self.keys.key(KeySpace::Authorization, &parts),
+            name: request.step.as_ref().map(|step| short(KeySpace::Step, step.as_bytes())),
+            delivery: body.delivery().map(|id| short(KeySpace::Delivery, id.as_bytes())),
+            content: short(KeySpace::Content, body.bytes()),
+        }
+    }
+
+    fn on_known_card(
+        &self,
+        connection: &Connection,
+        view: &CardView<'_>,
+        proposal: &Proposal,
+        command: &Authorize<'_>,
+    ) -> Result<Answer, Unavailable> {
+        let customer = view.customer;
+        let route = Route { key: customer.key(), owner: Owner::Customer(customer.id()) };
+        let card = CardRef {
+            key: view.card.key(),
+            id: view.card.id(),
+            connection: &connection.name,
+            agent: view.agent.map(|agent| AgentRef { key: agent.key(), id: agent.id() }),
+        };
+        let command = Authorize { card: Some(card), proposal: Some(proposal), ..command.clone() };
+        self.ledger.authorize(&route, self.unattributed(connection), &command)
+    }
+
+    /// A card that is in no snapshot: booked with the customer whose card it was, else with the
+    /// connection.
+    fn on_unknown_card(
+        &self,
+        connection: &Connection,
+        card: Key,
+        seen: &Arc<Snapshot>,
+        command: &Authorize<'_>,
+    ) -> (Key, Result<Option<Answer>, Unavailable>) {
+        if let Some(owner) = self.ledger.owner_of_card(card) {
+            // The state exists, so its owner's name is not needed.
+            let route = Route { key: owner, owner: Owner::Customer("") };
+            let answer = self.ledger.authorize(&route, self.unattributed(connection), command);
+            return (owner, answer.map(Some));
+        }
+        let key = self.unattributed(connection);
+        let route = Route { key, owner: Owner::Unattributed(&connection.name) };
+        let still_unknown = || {
+            let latest = self.snapshots.load();
+            Arc::ptr_eq(&latest, seen) || latest.card(card).is_none()
+        };
+        (key, self.ledger.authorize_unknown(&route, command, still_unknown))
+    }
+
+    /// The key of the state for cards of this connection that nobody knows.
+    fn unattributed(&self, connection: &Connection) -> Key {
+        self.keys.key(KeySpace::Connection, &[connection.name.as_bytes()])
     }
 }
 
