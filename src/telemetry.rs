@@ -63,7 +63,9 @@ impl Telemetry {
 
     /// Counts one answer to the connection of this number, and how long it took in µs.
     pub fn count_decision(&self, connection: usize, decision: Decision, took_us: i64) {
-        let Some(counters) = self.connections.get(connection) else { return };
+        let Some(counters) = self.connections.get(connection) else {
+            return;
+        };
         let outcome = match decision {
             Decision::Approve => 0,
             Decision::ApprovePartial(_) => 1,
@@ -91,7 +93,10 @@ impl Telemetry {
 
     /// The snapshot in force.
     pub fn set_snapshot_version(&self, version: u64) {
-        self.snapshot_version.store(i64::try_from(version).unwrap_or(i64::MAX), Ordering::Relaxed);
+        self.snapshot_version.store(
+            i64::try_from(version).unwrap_or(i64::MAX),
+            Ordering::Relaxed,
+        );
     }
 
     /// The journal will take nothing any more.
@@ -129,7 +134,11 @@ impl Collector for Scrape {
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
         };
         let telemetry = &self.0;
-        gauge("snapshot_version", "Policy snapshot in force", &telemetry.snapshot_version)?;
+        gauge(
+            "snapshot_version",
+            "Policy snapshot in force",
+            &telemetry.snapshot_version,
+        )?;
         gauge(
             "journal_poisoned",
             "1 once a write or sync of the journal failed",
@@ -153,8 +162,11 @@ impl Scrape {
                     continue;
                 }
                 let (decision, reason) = outcome_labels(outcome);
-                let labels =
-                    [("connection", &*connection.name), ("decision", decision), ("reason", reason)];
+                let labels = [
+                    ("connection", &*connection.name),
+                    ("decision", decision),
+                    ("reason", reason),
+                ];
                 let counter = ConstCounter::new(count);
                 counter.encode(family.encode_family(&labels)?)?;
             }
@@ -162,7 +174,11 @@ impl Scrape {
         Ok(())
     }
 
-    #[expect(clippy::disallowed_types, clippy::float_arithmetic, reason = "the exposition format")]
+    #[expect(
+        clippy::disallowed_types,
+        clippy::float_arithmetic,
+        reason = "the exposition format"
+    )]
     fn latencies(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let seconds = |us: u64| f64::from(u32::try_from(us).unwrap_or(u32::MAX)) / 1e6;
         let mut family = encoder.encode_descriptor(
@@ -173,7 +189,10 @@ impl Scrape {
         )?;
         for connection in &self.0.connections {
             let bounds = BUCKETS_US.iter().map(|us| seconds(*us)).chain([f64::MAX]);
-            let counts = connection.buckets.iter().map(|count| count.load(Ordering::Relaxed));
+            let counts = connection
+                .buckets
+                .iter()
+                .map(|count| count.load(Ordering::Relaxed));
             let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
             let count = buckets.iter().map(|(_, count)| count).sum();
             let sum_us = connection.sum_us.load(Ordering::Relaxed);
@@ -208,7 +227,9 @@ fn outcome_labels(outcome: usize) -> (&'static str, &'static str) {
         0 => ("approve", ""),
         1 => ("partial", ""),
         number => {
-            let reason = u8::try_from(number - 1).ok().and_then(DeclineReason::from_number);
+            let reason = u8::try_from(number - 1)
+                .ok()
+                .and_then(DeclineReason::from_number);
             ("decline", reason.map_or("", DeclineReason::code))
         }
     }

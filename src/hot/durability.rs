@@ -35,7 +35,10 @@ impl Progress {
     #[must_use]
     pub fn new(threads: usize) -> Self {
         let bells = (0..threads).map(|_| Arc::default()).collect();
-        Self { bells, ..Self::default() }
+        Self {
+            bells,
+            ..Self::default()
+        }
     }
 
     /// Everything up to `position` counts as durable; or nothing more ever will.
@@ -81,7 +84,11 @@ impl WaitingRoom {
     pub fn new(progress: &Arc<Progress>, thread: usize, clock: Clock) -> Rc<Self> {
         Rc::new(Self {
             progress: Arc::clone(progress),
-            bell: progress.bells.get(thread).map(Arc::clone).unwrap_or_default(),
+            bell: progress
+                .bells
+                .get(thread)
+                .map(Arc::clone)
+                .unwrap_or_default(),
             clock,
             waiters: RefCell::default(),
             kick_wanted: Cell::new(false),
@@ -104,7 +111,11 @@ impl WaitingRoom {
             if waiters.is_empty() {
                 self.occupied.notify_one();
             }
-            waiters.push_back(Waiter { position, deadline, waker: context.waker().clone() });
+            waiters.push_back(Waiter {
+                position,
+                deadline,
+                waker: context.waker().clone(),
+            });
             queued = true;
             Poll::Pending
         })

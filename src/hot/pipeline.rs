@@ -16,7 +16,9 @@ use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::identity::{KeySpace, Keys, StepIdentity};
 use crate::domain::time::Timestamp;
 use crate::fingerprint::Fingerprinter;
-use crate::issuer::standard_webhooks::{SignatureHeaders, SignatureRefused, VerifiedBody, Verifier};
+use crate::issuer::standard_webhooks::{
+    SignatureHeaders, SignatureRefused, VerifiedBody, Verifier,
+};
 use crate::issuer::{IssuerKind, NotUnderstood, Reply};
 use crate::ledger::command::{AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Route};
 use crate::ledger::embedded::store::{EmbeddedLedger, Unavailable};
@@ -168,9 +170,15 @@ impl Pipeline {
             Waited::Durable if now <= waiting.deadline => self.release(waiting, now),
             Waited::Durable | Waited::TimedOut => self.too_late(waiting, now),
         };
-        let reply = connection.kind.encode(waiting.kind, decision, waiting.answer.available);
+        let reply = connection
+            .kind
+            .encode(waiting.kind, decision, waiting.answer.available);
         let appended = !matches!(waited, Waited::Poisoned) && now > waiting.deadline;
-        Finished { decision, reply, appended }
+        Finished {
+            decision,
+            reply,
+            appended,
+        }
     }
 
     /// Lets an approval leave. A redelivered one asks whether it still stands, and from then on it
@@ -180,7 +188,8 @@ impl Pipeline {
             return waiting.answer.decision;
         }
         let stands = self.core.get().is_some_and(|core| {
-            core.ledger.confirm(waiting.owner, waiting.authorization, waiting.position, now)
+            core.ledger
+                .confirm(waiting.owner, waiting.authorization, waiting.position, now)
         });
         if stands {
             waiting.answer.decision
@@ -201,7 +210,10 @@ impl Pipeline {
                 at: now,
             };
             if let Err(why) = core.ledger.overrule(waiting.owner, &overrule) {
-                tracing::error!(?why, "an approval that did not leave could not be taken back");
+                tracing::error!(
+                    ?why,
+                    "an approval that did not leave could not be taken back"
+                );
             }
         }
         Decision::Decline(DeclineReason::DeadlineExceeded)
@@ -273,8 +285,13 @@ impl Core {
         let short = |space, text: &[u8]| self.keys.short(space, &[text]);
         StepIdentity {
             authorization: self.keys.key(KeySpace::Authorization, &parts),
-            name: request.step.as_ref().map(|step| short(KeySpace::Step, step.as_bytes())),
-            delivery: body.delivery().map(|id| short(KeySpace::Delivery, id.as_bytes())),
+            name: request
+                .step
+                .as_ref()
+                .map(|step| short(KeySpace::Step, step.as_bytes())),
+            delivery: body
+                .delivery()
+                .map(|id| short(KeySpace::Delivery, id.as_bytes())),
             content: short(KeySpace::Content, body.bytes()),
         }
     }
@@ -287,15 +304,26 @@ impl Core {
         command: &Authorize<'_>,
     ) -> Result<Answer, Unavailable> {
         let customer = view.customer;
-        let route = Route { key: customer.key(), owner: Owner::Customer(customer.id()) };
+        let route = Route {
+            key: customer.key(),
+            owner: Owner::Customer(customer.id()),
+        };
         let card = CardRef {
             key: view.card.key(),
             id: view.card.id(),
             connection: &connection.name,
-            agent: view.agent.map(|agent| AgentRef { key: agent.key(), id: agent.id() }),
+            agent: view.agent.map(|agent| AgentRef {
+                key: agent.key(),
+                id: agent.id(),
+            }),
         };
-        let command = Authorize { card: Some(card), proposal: Some(proposal), ..command.clone() };
-        self.ledger.authorize(&route, self.unattributed(connection), &command)
+        let command = Authorize {
+            card: Some(card),
+            proposal: Some(proposal),
+            ..command.clone()
+        };
+        self.ledger
+            .authorize(&route, self.unattributed(connection), &command)
     }
 
     /// A card that is in no snapshot: booked with the customer whose card it was, else with the
@@ -309,22 +337,35 @@ impl Core {
     ) -> (Key, Result<Option<Answer>, Unavailable>) {
         if let Some(owner) = self.ledger.owner_of_card(card) {
             // The state exists, so its owner's name is not needed.
-            let route = Route { key: owner, owner: Owner::Customer("") };
-            let answer = self.ledger.authorize(&route, self.unattributed(connection), command);
+            let route = Route {
+                key: owner,
+                owner: Owner::Customer(""),
+            };
+            let answer = self
+                .ledger
+                .authorize(&route, self.unattributed(connection), command);
             return (owner, answer.map(Some));
         }
         let key = self.unattributed(connection);
-        let route = Route { key, owner: Owner::Unattributed(&connection.name) };
+        let route = Route {
+            key,
+            owner: Owner::Unattributed(&connection.name),
+        };
         let still_unknown = || {
             let latest = self.snapshots.load();
             Arc::ptr_eq(&latest, seen) || latest.card(card).is_none()
         };
-        (key, self.ledger.authorize_unknown(&route, command, still_unknown))
+        (
+            key,
+            self.ledger
+                .authorize_unknown(&route, command, still_unknown),
+        )
     }
 
     /// The key of the state for cards of this connection that nobody knows.
     fn unattributed(&self, connection: &Connection) -> Key {
-        self.keys.key(KeySpace::Connection, &[connection.name.as_bytes()])
+        self.keys
+            .key(KeySpace::Connection, &[connection.name.as_bytes()])
     }
 }
 
@@ -338,7 +379,11 @@ fn answered(
     let connection = arrival.connection;
     if !answer.decision.is_approval() {
         let reply = connection.kind.encode(kind, answer.decision, None);
-        return Begun::Decided(Finished { decision: answer.decision, reply, appended: true });
+        return Begun::Decided(Finished {
+            decision: answer.decision,
+            reply,
+            appended: true,
+        });
     }
     Begun::Waiting(Waiting {
         position: answer.position,
@@ -353,5 +398,9 @@ fn answered(
 fn decline(connection: &Connection, kind: AuthorizationKind, reason: DeclineReason) -> Begun {
     let decision = Decision::Decline(reason);
     let reply = connection.kind.encode(kind, decision, None::<Minor>);
-    Begun::Decided(Finished { decision, reply, appended: false })
+    Begun::Decided(Finished {
+        decision,
+        reply,
+        appended: false,
+    })
 }

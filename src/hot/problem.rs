@@ -38,39 +38,67 @@ impl Problem {
     #[must_use]
     pub fn reply(self) -> Reply {
         let (status, body) = match self {
-            Self::NotFound => (404, problem!(404, "not_found", "No such connection or path")),
-            Self::MethodNotAllowed => {
-                (405, problem!(405, "method_not_allowed", "This path takes POST only"))
-            }
-            Self::SignatureRefused => {
-                (401, problem!(401, "signature_refused", "The signature was not accepted"))
-            }
-            Self::TooSlow => (408, problem!(408, "too_slow", "The request took too long to arrive")),
-            Self::BodyTooLarge => {
-                (413, problem!(413, "body_too_large", "The body is larger than 256 KiB"))
-            }
-            Self::NotJson => {
-                (415, problem!(415, "not_json", "The content type is not application/json"))
-            }
-            Self::ContentEncoding => {
-                (415, problem!(415, "content_encoding", "Encoded bodies are not taken"))
-            }
-            Self::HeadersTooLarge => {
-                (431, problem!(431, "headers_too_large", "The headers are larger than 16 KiB"))
-            }
-            Self::BodyIncomplete => {
-                (400, problem!(400, "body_incomplete", "The body did not arrive as announced"))
-            }
+            Self::NotFound => (
+                404,
+                problem!(404, "not_found", "No such connection or path"),
+            ),
+            Self::MethodNotAllowed => (
+                405,
+                problem!(405, "method_not_allowed", "This path takes POST only"),
+            ),
+            Self::SignatureRefused => (
+                401,
+                problem!(401, "signature_refused", "The signature was not accepted"),
+            ),
+            Self::TooSlow => (
+                408,
+                problem!(408, "too_slow", "The request took too long to arrive"),
+            ),
+            Self::BodyTooLarge => (
+                413,
+                problem!(413, "body_too_large", "The body is larger than 256 KiB"),
+            ),
+            Self::NotJson => (
+                415,
+                problem!(415, "not_json", "The content type is not application/json"),
+            ),
+            Self::ContentEncoding => (
+                415,
+                problem!(415, "content_encoding", "Encoded bodies are not taken"),
+            ),
+            Self::HeadersTooLarge => (
+                431,
+                problem!(
+                    431,
+                    "headers_too_large",
+                    "The headers are larger than 16 KiB"
+                ),
+            ),
+            Self::BodyIncomplete => (
+                400,
+                problem!(
+                    400,
+                    "body_incomplete",
+                    "The body did not arrive as announced"
+                ),
+            ),
             Self::EventsNotSupported => (
                 503,
-                problem!(503, "events_not_supported", "This version does not book events yet"),
+                problem!(
+                    503,
+                    "events_not_supported",
+                    "This version does not book events yet"
+                ),
             ),
             Self::Internal => (500, problem!(500, "internal", "Something went wrong here")),
         };
-        Reply { status, content_type: "application/problem+json", body: body.as_bytes().into() }
+        Reply {
+            status,
+            content_type: "application/problem+json",
+            body: body.as_bytes().into(),
+        }
     }
 }
-
 
 #[cfg(test)]
 mod tests {

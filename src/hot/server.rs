@@ -115,11 +115,19 @@ impl HotServer {
                 stopped: stopped.clone(),
                 inbox: inbox.take(),
             };
-            handles.push(spawn(&format!("hot-{number}"), move |runtime| worker.run(runtime, fed))?);
+            handles.push(spawn(&format!("hot-{number}"), move |runtime| {
+                worker.run(runtime, fed)
+            })?);
         }
         let acceptor = Acceptor { feeds, stopped };
-        handles.push(spawn("accept", move |runtime| acceptor.run(runtime, listener))?);
-        Ok(Self { address, stop, threads: Mutex::new(handles) })
+        handles.push(spawn("accept", move |runtime| {
+            acceptor.run(runtime, listener)
+        })?);
+        Ok(Self {
+            address,
+            stop,
+            threads: Mutex::new(handles),
+        })
     }
 
     /// Where it listens.
@@ -144,8 +152,12 @@ fn spawn(
     name: &str,
     body: impl FnOnce(&runtime::Runtime) + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || body(&runtime))
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || body(&runtime))
 }
 
 struct Acceptor {
@@ -171,7 +183,9 @@ impl Acceptor {
             };
             match accepted.and_then(|(stream, _)| stream.into_std()) {
                 Ok(stream) => {
-                    let feed = turn.checked_rem(self.feeds.len()).and_then(|at| self.feeds.get(at));
+                    let feed = turn
+                        .checked_rem(self.feeds.len())
+                        .and_then(|at| self.feeds.get(at));
                     if feed.is_none_or(|feed| feed.send(stream).is_err()) {
                         return;
                     }
@@ -222,7 +236,11 @@ impl Worker {
             }
         });
         if let Some(inbox) = inbox {
-            local.spawn_local(serve_commands(Arc::clone(&self.shared), Rc::clone(&room), inbox));
+            local.spawn_local(serve_commands(
+                Arc::clone(&self.shared),
+                Rc::clone(&room),
+                inbox,
+            ));
         }
         local.block_on(runtime, self.serve(room, fed));
     }
@@ -237,7 +255,9 @@ impl Worker {
             if Rc::strong_count(&open) > self.shared.limits.connections_max {
                 continue;
             }
-            let Ok(stream) = TcpStream::from_std(stream) else { continue };
+            let Ok(stream) = TcpStream::from_std(stream) else {
+                continue;
+            };
             let served = connection::serve(
                 stream,
                 Arc::clone(&self.shared),
@@ -259,9 +279,15 @@ impl Worker {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
-        if tokio::time::timeout(self.shared.limits.drain_timeout, all_closed).await.is_err() {
+        if tokio::time::timeout(self.shared.limits.drain_timeout, all_closed)
+            .await
+            .is_err()
+        {
             let left = Rc::strong_count(open).saturating_sub(1);
-            tracing::warn!(left, "connections were still open when the time to drain was over");
+            tracing::warn!(
+                left,
+                "connections were still open when the time to drain was over"
+            );
         }
     }
 }

@@ -31,7 +31,10 @@ pub struct PortClosed;
 #[must_use]
 pub fn ledger_port() -> (LedgerPort, LedgerInbox) {
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
-    (LedgerPort { commands: sender }, LedgerInbox { commands: receiver })
+    (
+        LedgerPort { commands: sender },
+        LedgerInbox { commands: receiver },
+    )
 }
 
 impl LedgerPort {
@@ -48,7 +51,9 @@ impl LedgerPort {
             // Nobody listens any more where the asker has gone away.
             let _gone = answer.send(ask(ledger));
         });
-        self.commands.try_send(command).map_err(|_full_or_closed| PortClosed)?;
+        self.commands
+            .try_send(command)
+            .map_err(|_full_or_closed| PortClosed)?;
         answered.await.map_err(|_dropped| PortClosed)
     }
 }

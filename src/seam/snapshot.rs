@@ -15,7 +15,9 @@ impl CurrentSnapshot {
     /// Starts with this snapshot.
     #[must_use]
     pub fn new(snapshot: Snapshot) -> Self {
-        Self { root: ArcSwap::from_pointee(snapshot) }
+        Self {
+            root: ArcSwap::from_pointee(snapshot),
+        }
     }
 
     /// The snapshot in force, for one whole decision.

@@ -56,9 +56,11 @@ async fn read(request: Request<Incoming>, shared: &Shared) -> Result<Delivery<'_
     let arrived = tokio::time::timeout(shared.limits.body_timeout, collect(body, &shared.limits));
     let body = arrived.await.map_err(|_elapsed| Problem::TooSlow)??;
     match target {
-        Target::Authorizations(connection) => {
-            Ok(Delivery { connection, headers: head.headers, body })
-        }
+        Target::Authorizations(connection) => Ok(Delivery {
+            connection,
+            headers: head.headers,
+            body,
+        }),
         Target::Events => Err(Problem::EventsNotSupported),
     }
 }
@@ -89,13 +91,19 @@ fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
     if headers.contains_key(CONTENT_ENCODING) {
         return Err(Problem::ContentEncoding);
     }
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     let media_type = content_type.map(|value| value.split(';').next().unwrap_or(value).trim());
     if !media_type.is_some_and(|it| it.eq_ignore_ascii_case("application/json")) {
         return Err(Problem::NotJson);
     }
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let length = length.and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    let length = length
+        .and_then(|value| value.parse::<u64>().ok())
+        .unwrap_or(0);
     if usize::try_from(length).is_ok_and(|length| length <= limits.body_size_max) {
         Ok(())
     } else {
@@ -109,7 +117,9 @@ async fn collect(mut body: Incoming, limits: &Limits) -> Result<Bytes, Problem> 
     let mut pieces = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_broken_off| Problem::BodyIncomplete)?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         if pieces.is_empty() && whole.is_empty() {
             whole = data;
         } else {
@@ -125,7 +135,11 @@ async fn collect(mut body: Incoming, limits: &Limits) -> Result<Bytes, Problem> 
             break;
         }
     }
-    Ok(if pieces.is_empty() { whole } else { Bytes::from(pieces) })
+    Ok(if pieces.is_empty() {
+        whole
+    } else {
+        Bytes::from(pieces)
+    })
 }
 
 async fn decide(
@@ -144,7 +158,9 @@ async fn decide(
     let begun = catch_unwind(AssertUnwindSafe(|| {
         shared.pipeline.begin(&arrival, || shared.clock.now())
     }));
-    let Ok(begun) = begun else { return panicked(connection, shared) };
+    let Ok(begun) = begun else {
+        return panicked(connection, shared);
+    };
     let finished = match begun {
         Begun::Refused(why) => {
             shared.telemetry.count_refused(why.code());
@@ -159,7 +175,9 @@ async fn decide(
         Begun::Waiting(waiting) => {
             room.want_kick();
             let waited = room.wait(waiting.position, waiting.deadline).await;
-            shared.pipeline.finish(connection, &waiting, waited, shared.clock.now())
+            shared
+                .pipeline
+                .finish(connection, &waiting, waited, shared.clock.now())
         }
     };
     finish(connection, finished, received, shared, room)
@@ -176,7 +194,9 @@ fn finish(
         room.want_kick();
     }
     let took = shared.clock.now().micros_since(received);
-    shared.telemetry.count_decision(connection.index, finished.decision, took);
+    shared
+        .telemetry
+        .count_decision(connection.index, finished.decision, took);
     finished.reply
 }
 
@@ -188,8 +208,12 @@ fn panicked(connection: &Connection, shared: &Shared) -> Reply {
         core.ledger.poison();
     }
     let decision = Decision::Decline(DeclineReason::LedgerUnavailable);
-    shared.telemetry.count_decision(connection.index, decision, 0);
-    connection.kind.encode(AuthorizationKind::Authorization, decision, None)
+    shared
+        .telemetry
+        .count_decision(connection.index, decision, 0);
+    connection
+        .kind
+        .encode(AuthorizationKind::Authorization, decision, None)
 }
 
 fn signature_headers(headers: &HeaderMap) -> SignatureHeaders<'_> {
@@ -202,7 +226,12 @@ fn signature_headers(headers: &HeaderMap) -> SignatureHeaders<'_> {
     };
     let (id, timestamp) = (only("webhook-id"), only("webhook-timestamp"));
     let signature = only("webhook-signature");
-    SignatureHeaders { id, timestamp, signature, repeated }
+    SignatureHeaders {
+        id,
+        timestamp,
+        signature,
+        repeated,
+    }
 }
 
 /// `close` where the rest of the request may not have been read.

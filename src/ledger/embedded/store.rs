@@ -20,9 +20,7 @@ use dashmap::mapref::entry::Entry;
 use crate::domain::card::Key;
 use crate::domain::time::Timestamp;
 use crate::ledger::check::{self, Checked, Events};
-use crate::ledger::command::{
-    Answer, Authorize, Novelty, Overrule, Refused, Route, SetStanding,
-};
+use crate::ledger::command::{Answer, Authorize, Novelty, Overrule, Refused, Route, SetStanding};
 use crate::ledger::embedded::journal::{Class, Journal, Position, Refusal};
 use crate::ledger::event::{Event, Owner, StateNo};
 use crate::ledger::fold::fold;
@@ -74,7 +72,11 @@ impl EmbeddedLedger {
     /// A ledger of recovered states that goes on with `journal`.
     #[must_use]
     pub fn new(recovered: Vec<State>, journal: Arc<Mutex<Journal>>) -> Self {
-        let next_state = recovered.iter().map(|state| state.no.0 + 1).max().unwrap_or(0);
+        let next_state = recovered
+            .iter()
+            .map(|state| state.no.0 + 1)
+            .max()
+            .unwrap_or(0);
         let ledger = Self {
             customers: States::default(),
             unattributed: States::default(),
@@ -94,7 +96,11 @@ impl EmbeddedLedger {
                 let count = state.authorization_count() as u64;
                 ledger.unattributed_count.fetch_add(count, Ordering::SeqCst);
             }
-            let states = if unattributed { &ledger.unattributed } else { &ledger.customers };
+            let states = if unattributed {
+                &ledger.unattributed
+            } else {
+                &ledger.customers
+            };
             states.insert(state.key, state);
         }
         ledger
@@ -150,7 +156,13 @@ impl EmbeddedLedger {
             return Ok(None);
         }
         let answer = self.authorize_in(entry, route, command);
-        if !matches!(answer, Ok(Answer { novelty: Novelty::New, .. })) {
+        if !matches!(
+            answer,
+            Ok(Answer {
+                novelty: Novelty::New,
+                ..
+            })
+        ) {
             self.unattributed_count.fetch_sub(1, Ordering::SeqCst);
         }
         answer.map(Some)
@@ -211,10 +223,17 @@ impl EmbeddedLedger {
             frame.clear();
             if let Some(route) = opens {
                 let (key, owner) = (route.key, route.owner);
-                Event::StateOpened { state: state.no, key, owner }.encode(frame);
+                Event::StateOpened {
+                    state: state.no,
+                    key,
+                    owner,
+                }
+                .encode(frame);
             }
             events.iter().for_each(|event| event.encode(frame));
-            self.journal().append(frame, class).map_err(Unavailable::Journal)
+            self.journal()
+                .append(frame, class)
+                .map_err(Unavailable::Journal)
         })?;
         for event in events.iter() {
             if let Event::CardOpened { key, .. } = event {
@@ -240,13 +259,20 @@ impl EmbeddedLedger {
     #[must_use]
     pub fn confirm(&self, owner: Key, authorization: Key, position: u64, now: Timestamp) -> bool {
         // The entry is held while the confirmation is noted, as `overrule` holds it while it looks.
-        let Some(state) = self.customers.get(&owner) else { return false };
+        let Some(state) = self.customers.get(&owner) else {
+            return false;
+        };
         let stands = state.authorization(authorization).is_some_and(|known| {
-            known.steps().any(|step| step.position == position && step.decision.is_approval())
+            known
+                .steps()
+                .any(|step| step.position == position && step.decision.is_approval())
         });
         if stands {
             let mut confirmed = self.confirmed();
-            while confirmed.front().is_some_and(|(at, _)| now.micros_since(*at) > CONFIRMED_US) {
+            while confirmed
+                .front()
+                .is_some_and(|(at, _)| now.micros_since(*at) > CONFIRMED_US)
+            {
                 confirmed.pop_front();
             }
             confirmed.push_back((now, position));
@@ -255,7 +281,9 @@ impl EmbeddedLedger {
     }
 
     fn confirmed(&self) -> MutexGuard<'_, VecDeque<(Timestamp, u64)>> {
-        self.confirmed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.confirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes back an approval that could not leave in time. Whether there was one to take back.
@@ -264,11 +292,19 @@ impl EmbeddedLedger {
     /// [`Unavailable`] where the journal takes nothing; the approval then stands in memory, and
     /// the caller must not let it leave.
     pub fn overrule(&self, owner: Key, command: &Overrule) -> Result<bool, Unavailable> {
-        let Some(mut state) = self.customers.get_mut(&owner) else { return Ok(false) };
-        if self.confirmed().iter().any(|(_, position)| *position == command.decided_at) {
+        let Some(mut state) = self.customers.get_mut(&owner) else {
+            return Ok(false);
+        };
+        if self
+            .confirmed()
+            .iter()
+            .any(|(_, position)| *position == command.decided_at)
+        {
             return Ok(false);
         }
-        let Some(events) = check::overrule(&state, command) else { return Ok(false) };
+        let Some(events) = check::overrule(&state, command) else {
+            return Ok(false);
+        };
         self.record(&mut state, None, &events, Class::Release)?;
         Ok(true)
     }
@@ -292,7 +328,9 @@ impl EmbeddedLedger {
         let recorded = check::set_standing(state, command, at).map_err(Unavailable::from);
         let recorded = recorded.and_then(|events| {
             let empty = events.iter().next().is_none();
-            (!empty).then(|| self.record(state, opens, &events, Class::Release)).transpose()
+            (!empty)
+                .then(|| self.record(state, opens, &events, Class::Release))
+                .transpose()
         });
         if opens.is_some() && !matches!(recorded, Ok(Some(_))) {
             occupied.remove();
@@ -313,8 +351,12 @@ impl EmbeddedLedger {
             for owner in owners {
                 let parts = states.get(&owner).map_or(0, |state| state.part_count());
                 for part in 0..parts {
-                    let Some(mut state) = states.get_mut(&owner) else { break };
-                    let Some(events) = check::sweep(&state, part, cut) else { continue };
+                    let Some(mut state) = states.get_mut(&owner) else {
+                        break;
+                    };
+                    let Some(events) = check::sweep(&state, part, cut) else {
+                        continue;
+                    };
                     let before = state.authorization_count();
                     self.record(&mut state, None, &events, Class::Release)?;
                     swept += 1;
@@ -349,6 +391,8 @@ fn settle(answer: &mut Answer, position: Position) {
 
 impl std::fmt::Debug for EmbeddedLedger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EmbeddedLedger").field("owners", &self.customers.len()).finish()
+        f.debug_struct("EmbeddedLedger")
+            .field("owners", &self.customers.len())
+            .finish()
     }
 }
