@@ -4,6 +4,8 @@
 //! ← `seam` ← `hot`, `cold` ← `app`. ARCHITECTURE.md draws the map, docs/request.md follows one
 //! authorization through it.
 
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod cold;
 pub mod config;

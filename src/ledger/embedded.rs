@@ -13,6 +13,7 @@ pub mod files;
 pub mod frame;
 pub mod io;
 pub mod journal;
+pub mod rebuild;
 pub mod recover;
 pub mod scan;
 pub mod store;

@@ -58,6 +58,31 @@ pub struct EmbeddedLedger {
     /// Redelivered approvals that were let go, with the instant; these are not overruled.
     confirmed: Mutex<VecDeque<(Timestamp, u64)>>,
     poisoned: AtomicBool,
+    /// Every state, for the sweeper to visit.
+    opened: Mutex<Vec<Opened>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Opened {
+    Customer(Key),
+    Unattributed(Key),
+}
+
+/// Where a sweep goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SweepCursor {
+    owner: usize,
+    part: u16,
+}
+
+/// Parts of states that one step of a sweep visits: a fraction of a millisecond.
+pub const SWEEP_PARTS: usize = 64;
+
+/// Locks of each map: many, so that owners rarely share one.
+const SHARDS: usize = 256;
+
+fn hasher() -> BuildHasherDefault<KeyHasher> {
+    BuildHasherDefault::default()
 }
 
 /// How long a confirmed redelivery is remembered; no delivery waits that long.
@@ -78,14 +103,15 @@ impl EmbeddedLedger {
             .max()
             .unwrap_or(0);
         let ledger = Self {
-            customers: States::default(),
-            unattributed: States::default(),
+            customers: States::with_hasher_and_shard_amount(hasher(), SHARDS),
+            unattributed: States::with_hasher_and_shard_amount(hasher(), SHARDS),
             unattributed_count: AtomicU64::new(0),
-            owners: DashMap::default(),
+            owners: DashMap::with_hasher_and_shard_amount(hasher(), SHARDS),
             next_state: AtomicU32::new(next_state),
             journal,
             confirmed: Mutex::default(),
             poisoned: AtomicBool::new(false),
+            opened: Mutex::default(),
         };
         for state in recovered {
             for card in &state.cards {
@@ -96,6 +122,7 @@ impl EmbeddedLedger {
                 let count = state.authorization_count() as u64;
                 ledger.unattributed_count.fetch_add(count, Ordering::SeqCst);
             }
+            ledger.note_opened(&state);
             let states = if unattributed {
                 &ledger.unattributed
             } else {
@@ -202,6 +229,7 @@ impl EmbeddedLedger {
                 let Checked { mut answer, events } = check::authorize(&state, command)?;
                 let position = self.record(&mut state, Some(route), &events, Class::Reserve)?;
                 settle(&mut answer, position);
+                self.note_opened(&state);
                 vacant.insert(state);
                 Ok(answer)
             }
@@ -337,42 +365,75 @@ impl EmbeddedLedger {
                 .then(|| self.record(state, opens, &events, Class::Release))
                 .transpose()
         });
-        if opens.is_some() && !matches!(recorded, Ok(Some(_))) {
-            occupied.remove();
+        if opens.is_some() {
+            if matches!(recorded, Ok(Some(_))) {
+                self.note_opened(occupied.get());
+            } else {
+                occupied.remove();
+            }
         }
         recorded
     }
 
-    /// Forgets, in every state, the authorizations without a step since `cut`. How many parts of
-    /// states were swept; stops at the first that the journal does not take.
+    /// Goes on forgetting authorizations without a step since `cut`, at most [`SWEEP_PARTS`] parts
+    /// of states in one go. Absent when all states were visited.
     ///
     /// # Errors
     /// [`Unavailable`] where the journal takes nothing.
-    pub fn sweep(&self, cut: Timestamp) -> Result<u64, Unavailable> {
-        let mut swept = 0;
-        for states in [&self.customers, &self.unattributed] {
-            // Keys first, so that no shard is held while other owners wait for it.
-            let owners: Vec<Key> = states.iter().map(|state| *state.key()).collect();
-            for owner in owners {
-                let parts = states.get(&owner).map_or(0, |state| state.part_count());
-                for part in 0..parts {
-                    let Some(mut state) = states.get_mut(&owner) else {
-                        break;
-                    };
-                    let Some(events) = check::sweep(&state, part, cut) else {
-                        continue;
-                    };
-                    let before = state.authorization_count();
-                    self.record(&mut state, None, &events, Class::Release)?;
-                    swept += 1;
-                    if matches!(state.owner.as_owner(), Owner::Unattributed(_)) {
-                        let gone = before.saturating_sub(state.authorization_count()) as u64;
-                        self.unattributed_count.fetch_sub(gone, Ordering::SeqCst);
-                    }
+    pub fn sweep(
+        &self,
+        mut from: SweepCursor,
+        cut: Timestamp,
+    ) -> Result<Option<SweepCursor>, Unavailable> {
+        for _ in 0..SWEEP_PARTS {
+            let Some(owner) = self.opened().get(from.owner).copied() else {
+                return Ok(None);
+            };
+            let states = match owner {
+                Opened::Customer(_) => &self.customers,
+                Opened::Unattributed(_) => &self.unattributed,
+            };
+            let (Opened::Customer(key) | Opened::Unattributed(key)) = owner;
+            let parts = match states.get_mut(&key) {
+                Some(mut state) => {
+                    self.sweep_part(&mut state, from.part, cut)?;
+                    state.part_count()
                 }
+                None => 0,
+            };
+            from.part += 1;
+            if from.part >= parts {
+                from = SweepCursor {
+                    owner: from.owner + 1,
+                    part: 0,
+                };
             }
         }
-        Ok(swept)
+        Ok(Some(from))
+    }
+
+    fn sweep_part(&self, state: &mut State, part: u16, cut: Timestamp) -> Result<(), Unavailable> {
+        let Some(events) = check::sweep(state, part, cut) else {
+            return Ok(());
+        };
+        let before = state.authorization_count();
+        self.record(state, None, &events, Class::Release)?;
+        if matches!(state.owner.as_owner(), Owner::Unattributed(_)) {
+            let gone = before.saturating_sub(state.authorization_count()) as u64;
+            self.unattributed_count.fetch_sub(gone, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Vec<Opened>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_opened(&self, state: &State) {
+        self.opened().push(match state.owner.as_owner() {
+            Owner::Customer(_) => Opened::Customer(state.key),
+            Owner::Unattributed(_) => Opened::Unattributed(state.key),
+        });
     }
 
     /// Looks at one customer's state; nothing changes it meanwhile.
