@@ -1,0 +1,17 @@
+//! The vocabulary: values and their arithmetic, with the standard library alone.
+//!
+//! Nothing here reads a clock, a file or a socket, and nothing here is serializable: wire formats
+//! belong to the edges, the journal's format to the ledger.
+
+pub mod acceptor;
+pub mod amount;
+pub mod authorization;
+pub mod card;
+pub mod claims;
+pub mod currency;
+pub mod decision;
+pub mod explanation;
+pub mod identity;
+pub mod mcc;
+pub mod time;
+pub mod window;

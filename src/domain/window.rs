@@ -1,0 +1,248 @@
+//! Calendar windows: which day, week and month of the customer's zone an instant falls in.
+//!
+//! A zone is compiled into a table of offsets (decide's `compile`), so that finding a window is
+//! arithmetic on integers. Windows never reopen: where a zone sets its clock back over midnight,
+//! the later day has begun already and goes on (behaviour 2.13 e).
+
+/// Days since 1970-01-01 in the customer's zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LocalDay(pub i32);
+
+/// The spans that a calendar limit can cover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WindowKind {
+    /// From midnight to midnight.
+    Day,
+    /// From Monday to Sunday (ISO 8601).
+    Week,
+    /// A month of the calendar.
+    Month,
+}
+
+impl WindowKind {
+    /// All kinds, shortest first.
+    pub const ALL: [Self; 3] = [Self::Day, Self::Week, Self::Month];
+
+    /// The window of this kind that holds `day`. Ids of one kind grow with time.
+    #[must_use]
+    pub fn id(self, day: LocalDay) -> i32 {
+        match self {
+            Self::Day => day.0,
+            Self::Week => day.0.saturating_add(3).div_euclid(7),
+            Self::Month => month_of(day),
+        }
+    }
+
+    /// The first day of the window after the one that holds `day`.
+    #[must_use]
+    pub fn next_start(self, day: LocalDay) -> LocalDay {
+        match self {
+            Self::Day => LocalDay(day.0.saturating_add(1)),
+            Self::Week => LocalDay(
+                self.id(day)
+                    .saturating_add(1)
+                    .saturating_mul(7)
+                    .saturating_sub(3),
+            ),
+            Self::Month => first_of_month(month_of(day).saturating_add(1)),
+        }
+    }
+}
+
+/// Months since January of year 0 of the proleptic Gregorian calendar.
+fn month_of(day: LocalDay) -> i32 {
+    // Days are counted from 0000-03-01, in eras of 400 years, so that the leap day ends a year.
+    let shifted = i64::from(day.0) + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let months = (era * 400 + year_of_era) * 12 + month_from_march + 2;
+    i32::try_from(months).unwrap_or(i32::MAX)
+}
+
+fn first_of_month(month: i32) -> LocalDay {
+    let from_march = i64::from(month) - 2;
+    let year = from_march.div_euclid(12);
+    let month_from_march = from_march.rem_euclid(12);
+    let day_of_year = (153 * month_from_march + 2) / 5;
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    LocalDay(i32::try_from(era * 146_097 + day_of_era - 719_468).unwrap_or(i32::MAX))
+}
+
+/// One stretch of a zone in which the offset from UTC stays the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZoneSpan {
+    /// First second of the stretch, since the epoch.
+    pub from_s: i64,
+    /// Seconds that the zone's clock is ahead of UTC.
+    pub offset_s: i32,
+    /// The latest day that had begun before this stretch; earlier days do not return.
+    floor: LocalDay,
+}
+
+/// A zone's offsets, in order of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneTable {
+    spans: Vec<ZoneSpan>,
+}
+
+const DAY_S: i64 = 86_400;
+
+impl ZoneTable {
+    /// A zone with `first_offset_s` up to the first of `changes`, each a second since the epoch
+    /// and the offset in force from then on. Changes are in order of time.
+    #[must_use]
+    pub fn new(first_offset_s: i32, changes: impl IntoIterator<Item = (i64, i32)>) -> Self {
+        let first = ZoneSpan {
+            from_s: i64::MIN,
+            offset_s: first_offset_s,
+            floor: LocalDay(i32::MIN),
+        };
+        let mut spans = vec![first];
+        let mut last = first;
+        for (from_s, offset_s) in changes {
+            let floor = day_in(last, from_s.saturating_sub(1));
+            last = ZoneSpan {
+                from_s,
+                offset_s,
+                floor,
+            };
+            spans.push(last);
+        }
+        Self { spans }
+    }
+
+    /// Coordinated universal time.
+    #[must_use]
+    pub fn utc() -> Self {
+        Self::new(0, [])
+    }
+
+    /// The day that is under way at `second` since the epoch.
+    #[must_use]
+    pub fn day_at(&self, second: i64) -> LocalDay {
+        let after = self.spans.partition_point(|span| span.from_s <= second);
+        self.spans
+            .get(after.saturating_sub(1))
+            .map_or(LocalDay(i32::MIN), |span| day_in(*span, second))
+    }
+
+    /// The first second, since the epoch, at which `day` or a later one is under way.
+    #[must_use]
+    pub fn start_of(&self, day: LocalDay) -> i64 {
+        let ends_before = |at: usize| {
+            self.spans.get(at + 1).is_some_and(|next| {
+                self.spans
+                    .get(at)
+                    .is_some_and(|span| day_in(*span, next.from_s - 1) < day)
+            })
+        };
+        let mut low = 0;
+        let mut high = self.spans.len();
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if ends_before(middle) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        self.spans.get(low).map_or(i64::MAX, |span| {
+            let midnight = i64::from(day.0) * DAY_S - i64::from(span.offset_s);
+            midnight.max(span.from_s)
+        })
+    }
+}
+
+fn day_in(span: ZoneSpan, second: i64) -> LocalDay {
+    let local = second
+        .saturating_add(i64::from(span.offset_s))
+        .div_euclid(DAY_S);
+    let bounded = local.clamp(i64::from(i32::MIN), i64::from(i32::MAX));
+    LocalDay(i32::try_from(bounded).unwrap_or(i32::MAX)).max(span.floor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weeks_begin_on_monday() {
+        // 1970-01-01 was a Thursday; 1970-01-05 a Monday.
+        assert_eq!(
+            WindowKind::Week.id(LocalDay(3)),
+            WindowKind::Week.id(LocalDay(0))
+        );
+        assert_eq!(
+            WindowKind::Week.id(LocalDay(4)),
+            WindowKind::Week.id(LocalDay(0)) + 1
+        );
+        assert_eq!(WindowKind::Week.next_start(LocalDay(0)), LocalDay(4));
+        assert_eq!(WindowKind::Week.next_start(LocalDay(4)), LocalDay(11));
+    }
+
+    #[test]
+    fn d5_months_end_where_the_calendar_says() {
+        // 2024-02-28, 2024-02-29, 2024-03-01.
+        let (last_but_one, leap, march) = (LocalDay(19_781), LocalDay(19_782), LocalDay(19_783));
+        assert_eq!(
+            WindowKind::Month.id(last_but_one),
+            WindowKind::Month.id(leap)
+        );
+        assert_eq!(WindowKind::Month.id(leap) + 1, WindowKind::Month.id(march));
+        assert_eq!(WindowKind::Month.next_start(last_but_one), march);
+        for day in -800_000..800_000 {
+            let (day, next) = (LocalDay(day), LocalDay(day + 1));
+            let start = WindowKind::Month.next_start(day);
+            assert!(start > day);
+            assert_eq!(
+                WindowKind::Month.id(next) > WindowKind::Month.id(day),
+                start == next
+            );
+        }
+    }
+
+    #[test]
+    fn d4_a_zone_that_sets_back_over_midnight_does_not_reopen_the_day() {
+        // At local 00:01 of day 10 the clock goes back an hour to 23:01 of day 9.
+        let change = 10 * DAY_S + 60;
+        let zone = ZoneTable::new(0, [(change, -3600)]);
+        assert_eq!(zone.day_at(10 * DAY_S - 1), LocalDay(9));
+        for second in [
+            10 * DAY_S,
+            change - 1,
+            change,
+            change + 3_540,
+            change + 3_600,
+        ] {
+            assert_eq!(zone.day_at(second), LocalDay(10), "{second}");
+        }
+        assert_eq!(zone.start_of(LocalDay(10)), 10 * DAY_S);
+        assert_eq!(zone.start_of(LocalDay(11)), 11 * DAY_S + 3_600);
+    }
+
+    #[test]
+    fn d4_a_zone_that_skips_a_day_starts_the_next_one_at_the_jump() {
+        // Day 10 does not exist: at its midnight the clock goes forward 24 hours.
+        let zone = ZoneTable::new(-36_000, [(10 * DAY_S + 36_000, 50_400)]);
+        assert_eq!(zone.day_at(10 * DAY_S + 35_999), LocalDay(9));
+        assert_eq!(zone.day_at(10 * DAY_S + 36_000), LocalDay(11));
+        assert_eq!(zone.start_of(LocalDay(10)), 10 * DAY_S + 36_000);
+        assert_eq!(zone.start_of(LocalDay(11)), 10 * DAY_S + 36_000);
+    }
+
+    #[test]
+    fn a_day_starts_where_it_is_first_under_way() {
+        let zone = ZoneTable::new(3_600, [(1_000_000, 7_200), (2_000_000, 3_600)]);
+        for day in 0..40 {
+            let start = zone.start_of(LocalDay(day));
+            assert!(zone.day_at(start) >= LocalDay(day));
+            assert!(zone.day_at(start - 1) < LocalDay(day));
+        }
+    }
+}
