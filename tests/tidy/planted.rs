@@ -183,6 +183,17 @@ fn the_bottom_modules_know_little() {
         "",
         "`helpers` may not stand at the top of src",
     );
+    rejects(
+        "src/fingerprint.rs",
+        "use crate::ledger::X;",
+        "fingerprint may not import ledger",
+    );
+    rejects(
+        "src/decide.rs",
+        "use crate::fingerprint::X;",
+        "decide may not import fingerprint",
+    );
+    accepts("src/seam.rs", "use crate::fingerprint::Fingerprinter;");
     accepts("src/config.rs", "use crate::issuer::Kind;");
     accepts("src/app.rs", "use crate::hot::X;\nuse crate::cold::Y;");
     accepts(
@@ -273,6 +284,7 @@ fn external_crates_stay_in_their_places() {
         ("src/hot.rs", "fn f() { rustix::fs::fsync(x); }", "rustix"),
         ("src/cold/api.rs", "use sha2::Sha256;", "sha2"),
         ("src/app.rs", "fn f() { toml::from_str(x); }", "toml"),
+        ("src/hot.rs", "use xxhash_rust::xxh3::Xxh3;", "xxhash_rust"),
     ] {
         rejects(path, text, &format!("may not import {name} because"));
     }
