@@ -165,7 +165,8 @@ fn check_shape(file: &SourceFile, path: &NamedPath) -> Option<Finding> {
         return None;
     }
     let head = path.segment(0);
-    let opens_root = ["crate", "countersign", "super", "self", "{"].contains(&head)
+    // Groups below `super` are read member by member.
+    let opens_root = ["crate", "countersign", "{"].contains(&head)
         && path.segments.last().is_some_and(|s| s == "{");
     if opens_root {
         return Some(file_finding(

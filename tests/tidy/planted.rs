@@ -237,6 +237,12 @@ fn groups_at_the_root_and_globs_are_rejected() {
     rejects("src/hot.rs", "use super::*;", "may not be a glob");
     accepts("src/hot.rs", "#[cfg(test)]\nmod tests { use super::*; }");
     accepts("src/hot/tests.rs", "use super::*;");
+    accepts("src/hot/server.rs", "use super::{pipeline, reply::Reply};");
+    rejects(
+        "src/hot.rs",
+        "use super::{cold::X, seam::Y};",
+        "hot may not import cold",
+    );
 }
 
 #[test]
