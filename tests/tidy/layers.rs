@@ -124,6 +124,15 @@ const SHELLS: [&str; 3] = [
     "src/ledger/redis",
 ];
 
+/// What the hot path runs through.
+const TYPED: [&str; 5] = [
+    "src/decide",
+    "src/hot",
+    "src/issuer",
+    "src/ledger",
+    "src/seam",
+];
+
 const CLOCK_PLACES: [&str; 1] = ["src/clock.rs"];
 const ENV_PLACES: [&str; 3] = ["src/config", "src/cli", "src/main.rs"];
 
@@ -348,6 +357,18 @@ fn check_effects(file: &SourceFile, path: &NamedPath) -> Option<Finding> {
             path.line,
             format!(
                 "{} may not read the environment because only config, cli and main do",
+                file.layer()
+            ),
+        ));
+    }
+    let untyped = segments.starts_with(&["serde_json", "Value"]);
+    if untyped && !path.in_test && stands_in(&file.path, &TYPED) {
+        return Some(file_finding(
+            "typed",
+            file,
+            path.line,
+            format!(
+                "{} may not import serde_json::Value because the hot path parses typed, borrowed",
                 file.layer()
             ),
         ));

@@ -358,6 +358,22 @@ fn only_the_edge_reads_the_environment() {
 }
 
 #[test]
+fn the_hot_path_parses_typed() {
+    rejects(
+        "src/hot.rs",
+        "use serde_json::Value;",
+        "hot may not import serde_json::Value",
+    );
+    rejects(
+        "src/issuer.rs",
+        "fn f(v: serde_json::Value) {}",
+        "issuer may not import serde_json",
+    );
+    accepts("src/cold.rs", "use serde_json::Value;");
+    accepts("src/issuer/tests.rs", "use serde_json::Value;");
+}
+
+#[test]
 fn the_pure_part_does_no_io() {
     rejects(
         "src/decide/evaluate.rs",
