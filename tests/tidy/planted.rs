@@ -646,6 +646,11 @@ fn strings_of_one_machine_do_not_stand() {
         "source = \"registry+https://example.com\"",
         "not the public registry",
     );
+    rejects(
+        "docs/a.md",
+        "a\n<<<<<<< HEAD\nb",
+        "a.md:2: a merge was committed",
+    );
     accepts("docs/a.md", "a shared framework/works");
 }
 

@@ -32,6 +32,12 @@ const LOCK_SOURCE: &str = "source = \"registry+https://github.com/rust-lang/crat
 
 pub(crate) fn check_strings(path: &str, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        if line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ") {
+            let text = "a merge was committed without being resolved".to_owned();
+            findings.push(at("strings", path, index + 1, text));
+        }
+    }
     for (head, tail, why) in BANNED {
         let word = format!("{head}{tail}");
         for (index, line) in text.lines().enumerate() {
