@@ -21,7 +21,7 @@ const BELOW_THE_PATHS: [&str; 9] = [
 /// What a layer may import. Its own items are always allowed; `app`, `cli`, `main` and `lib` may
 /// import everything.
 const ORDER: [(&str, &[&str]); 11] = [
-    ("clock", &[]),
+    ("clock", &["domain"]),
     ("cold", &BELOW_THE_PATHS),
     ("config", &["domain", "issuer"]),
     ("decide", &["domain"]),
@@ -264,7 +264,7 @@ fn reason(layer: &str, to: &str) -> &'static str {
         }
         (_, "app" | "cli" | "main") => "only the wiring knows the wiring",
         ("domain", _) => "domain is the vocabulary and imports nothing of ours",
-        ("clock", _) => "the clock stands alone",
+        ("clock", _) => "the clock knows domain only",
         ("config", _) => "config knows domain and issuer at most",
         ("fingerprint", _) => "fingerprint knows domain only",
         ("telemetry", _) => "telemetry knows domain only",

@@ -165,8 +165,8 @@ fn the_pure_part_imports_downwards_only() {
 fn the_bottom_modules_know_little() {
     rejects(
         "src/clock.rs",
-        "use crate::domain::X;",
-        "clock may not import domain",
+        "use crate::ledger::X;",
+        "clock may not import ledger",
     );
     rejects(
         "src/config/file.rs",
