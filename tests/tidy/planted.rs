@@ -620,8 +620,13 @@ fn hazards_are_listed_and_named() {
         "tests/flow.rs",
         "#[test]\nfn c4_torn() {}\nfn h1_server() {}\n#[test]\nfn p99_x() {}",
     );
-    assert_eq!(shape::hazard_id("c8b_second_eio").as_deref(), Some("C8b"));
-    assert_eq!(shape::hazard_id("c_plain"), None);
+    rejects(
+        "tests/flow.rs",
+        "#[test]\nfn c4_c98_torn() {}",
+        "`c4_c98_torn` cites C98",
+    );
+    assert_eq!(shape::hazard_ids("c8b_d4_second_eio"), ["C8b", "D4"]);
+    assert_eq!(shape::hazard_ids("c_plain"), Vec::<String>::new());
 }
 
 #[test]
