@@ -5,6 +5,8 @@
 //! authorization through it.
 
 pub mod clock;
+pub mod cold;
+pub mod config;
 pub mod decide;
 pub mod domain;
 pub mod fingerprint;

@@ -108,7 +108,12 @@ impl EmbeddedLedger {
 
     /// The journal, for the shell that executes its operations.
     pub fn journal(&self) -> MutexGuard<'_, Journal> {
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+        self.journal.lock().unwrap_or_else(|poisoned| {
+            // Who panicked under the lock may have left half a frame: nothing may follow it.
+            let mut journal = poisoned.into_inner();
+            journal.poison();
+            journal
+        })
     }
 
     /// The owner of a card that was used before, whatever the snapshot says.

@@ -123,6 +123,12 @@ impl Writer {
         self.shared.lock()
     }
 
+    /// The journal, for a store that appends to it under locks of its own.
+    #[must_use]
+    pub fn share_journal(&self) -> Arc<Mutex<Journal>> {
+        Arc::clone(&self.shared.journal)
+    }
+
     /// Appends one payload; nothing is written before somebody kicks.
     ///
     /// # Errors

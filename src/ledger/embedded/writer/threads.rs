@@ -45,7 +45,7 @@ impl Threads {
 }
 
 pub(super) struct Shared {
-    journal: Mutex<Journal>,
+    pub(super) journal: Arc<Mutex<Journal>>,
     storage: Arc<dyn Storage>,
     notify: Notify,
     timing: Timing,
@@ -76,7 +76,7 @@ impl Shared {
             create_failed: AtomicBool::new(false),
             sync_is_idle: AtomicBool::new(false),
             threads: Threads::default(),
-            journal: Mutex::new(journal),
+            journal: Arc::new(Mutex::new(journal)),
             storage,
             notify,
             timing,

@@ -1,0 +1,1 @@
+//! The cold path: everything that nobody waits for at a card terminal.
