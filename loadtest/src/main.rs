@@ -7,6 +7,7 @@ mod authorization;
 mod baseline;
 mod cli;
 mod clock;
+mod compare;
 mod config;
 mod cores;
 mod error;
@@ -27,8 +28,6 @@ mod target;
 mod usage;
 mod verdict;
 
-use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -61,7 +60,7 @@ fn dispatch(command: Command) -> Result<(), Error> {
         Command::Snapshot(args) => write_snapshot(&args),
         Command::Config(args) => write_config(&args),
         Command::Run(args) => run_once(&args),
-        Command::Compare(_args) => Ok(()),
+        Command::Compare(args) => compare::compare(&args),
     }
 }
 
@@ -89,12 +88,12 @@ fn write_snapshot(args: &SnapshotArgs) -> Result<(), Error> {
         },
         &args.connection,
     );
-    write_json(&args.out, &snapshot)
+    output::json(&args.out, &snapshot)
 }
 
 fn write_config(args: &ConfigArgs) -> Result<(), Error> {
     let text = config::config(&args.connection, &args.secret)?;
-    fs::write(&args.out, text).map_err(Error::io(format!("write {}", args.out.display())))
+    output::file(&args.out, text.as_bytes())
 }
 
 fn run_once(args: &RunArgs) -> Result<(), Error> {
@@ -124,13 +123,7 @@ fn run_once(args: &RunArgs) -> Result<(), Error> {
         });
     }
     if let Some(path) = &args.json {
-        write_json(path, &measurement)?;
+        output::json(path, &measurement)?;
     }
     output::line(report::run(&measurement).trim_end())
-}
-
-fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Error> {
-    let doing = || format!("write {}", path.display());
-    let bytes = serde_json::to_vec(value).map_err(|fault| Error::io(doing())(fault.into()))?;
-    fs::write(path, bytes).map_err(Error::io(doing()))
 }
