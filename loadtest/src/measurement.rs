@@ -7,6 +7,9 @@ use serde::Serialize;
 use crate::latency::Quantiles;
 use crate::usage::Usage;
 
+/// A generator that waited longer than this for its core measured its neighbours.
+const QUIET_WAITING_PERCENT: u64 = 5;
+
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Measurement {
     pub(crate) connections: u64,
@@ -31,4 +34,12 @@ pub(crate) struct Measurement {
     /// Of all threads of the server, where it is a child of ours.
     pub(crate) server: Option<Usage>,
     pub(crate) seed: u64,
+}
+
+impl Measurement {
+    /// How long the generator waited for its core, if that was too long.
+    pub(crate) fn disturbed_percent(&self) -> Option<u64> {
+        let waiting = self.generator?.waiting_percent;
+        (waiting > QUIET_WAITING_PERCENT).then_some(waiting)
+    }
 }

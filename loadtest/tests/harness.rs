@@ -213,6 +213,8 @@ fn a_comparison_measures_all_three_and_leaves_nothing_behind() {
         "1",
         "--warmup",
         "0",
+        "--retries",
+        "0",
     ])
     .args([
         "--cards",

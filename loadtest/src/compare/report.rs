@@ -6,8 +6,6 @@ use super::{Comparison, Round};
 use crate::measurement::Measurement;
 use crate::report::{milliseconds, ratio, thousands};
 
-/// A run whose generator waited longer than this for its core was disturbed.
-const QUIET_WAITING_PERCENT: u64 = 5;
 /// A server below this was not what limited its run.
 const SATURATED_PERCENT: u64 = 90;
 
@@ -191,9 +189,8 @@ fn closed_doubts(name: &str, run: &Measurement) -> Vec<String> {
 }
 
 fn disturbance(name: &str, run: &Measurement) -> Option<String> {
-    let waiting = run.generator?.waiting_percent;
-    (waiting > QUIET_WAITING_PERCENT)
-        .then(|| format!("the machine was not quiet: the generator waited for its core ({name})"))
+    run.disturbed_percent()
+        .map(|_| format!("the machine was not quiet: the generator waited for its core ({name})"))
 }
 
 /// One line while the comparison is under way.
