@@ -5,5 +5,21 @@
 mod disk;
 
 #[cfg(test)]
+#[path = "journal/harness.rs"]
+mod harness;
+
+#[cfg(test)]
+#[path = "journal/crash.rs"]
+mod crash;
+
+#[cfg(test)]
+#[path = "journal/faults.rs"]
+mod faults;
+
+#[cfg(test)]
+#[path = "journal/damage.rs"]
+mod damage;
+
+#[cfg(test)]
 #[path = "journal/shell.rs"]
 mod shell;

@@ -329,7 +329,7 @@ impl Journal {
     /// pending for a while; nobody waits for it and it is not synced.
     pub fn idle_mark(&mut self) -> Option<Io> {
         let busy = self.writing.is_some() || !self.queue.is_empty() || !self.open.is_empty();
-        if self.poisoned || busy || self.durable.through.0 <= self.marked {
+        if busy || !self.wants_mark() {
             return None;
         }
         let room = self.segments.current()?;
@@ -486,10 +486,13 @@ impl Journal {
         self.poisoned
     }
 
-    /// Whether an ordinary frame of no size at all would be refused for lack of room.
+    /// Whether a [`Class::Reserve`] payload of 256 bytes would be refused for lack of room; smaller
+    /// ones may find some a little longer.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let least = MARK_SIZE + frame::FRAME_OVERHEAD_SIZE + MARK_SIZE + self.config.release_size;
+        const PAYLOAD_SIZE: usize = 256;
+        let frame = frame::FRAME_OVERHEAD_SIZE + PAYLOAD_SIZE;
+        let least = MARK_SIZE + frame + MARK_SIZE + self.config.release_size;
         !self.segments.has_spare() && self.segments.left() < least as u64
     }
 
@@ -520,7 +523,8 @@ impl Journal {
     /// Whether [`Journal::idle_mark`] would have news once everything pending is out.
     #[must_use]
     pub fn wants_mark(&self) -> bool {
-        !self.poisoned && self.durable.through.0 > self.marked
+        // That a mark was synced is no news, or every mark would ask for the next.
+        !self.poisoned && self.durable.through.0.min(self.written_data) > self.marked
     }
 
     /// How far readers may follow the files.

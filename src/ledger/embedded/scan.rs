@@ -231,11 +231,19 @@ impl Scan {
             self.suspect = None;
             return Ok((key, false));
         }
-        // A segment is written to only after the one before it was synced as a whole.
-        if behind(bytes, HEADER_SIZE, key, 1..=u64::MAX).frames > 0 {
+        let behind = behind(bytes, HEADER_SIZE, key, 1..=u64::MAX);
+        self.heed(behind.synced_through)?;
+        // A segment is written to only after the one before it was synced as a whole. So a frame
+        // here proves that nothing of the suspect's segment may be damaged, and that no blank
+        // segment may lie between. If all that is missing is the start of this one, then what is
+        // here was the first, unfinished write to it.
+        let whole = !suspect.damage && suspect.behind == 0 && suspect.offset > FIRST_OFFSET;
+        if behind.frames > 0 && !(whole && self.blank.is_empty()) {
             return Err(suspect.corrupt());
         }
+        self.dropped += behind.frames;
         self.torn |= begins_with_damage(bytes.get(HEADER_SIZE..).unwrap_or_default());
+        self.torn |= behind.frames > 0;
         self.blank.push(number);
         Ok((key, true))
     }
@@ -259,7 +267,7 @@ impl Scan {
         }
         if let Some(suspect) = self.suspect {
             self.torn |= suspect.damage || suspect.behind > 0;
-            self.dropped = suspect.behind;
+            self.dropped += suspect.behind;
             if suspect.offset == FIRST_OFFSET {
                 self.blank.insert(0, suspect.segment);
             }
