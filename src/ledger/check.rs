@@ -14,6 +14,8 @@ use crate::ledger::command::{
 use crate::ledger::event::{AgentNo, CardNo, Decided, Event, LockedMerchant, StandingChange};
 use crate::ledger::state::{AgentState, Authorization, CardState, State};
 
+#[cfg(test)]
+pub(super) mod harness;
 mod verdict;
 
 use verdict::Verdict;
@@ -392,3 +394,6 @@ pub fn sweep(state: &State, part: u16, cut: Timestamp) -> Option<Events<'static>
         })
     })
 }
+
+#[cfg(test)]
+mod tests;

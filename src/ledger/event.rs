@@ -14,6 +14,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::window::LocalDay;
 use crate::ledger::codec::{ExternalId, Malformed, Put, Reader};
 
+#[cfg(test)]
+pub(super) mod arbitrary;
 mod decided;
 
 use decided::{decode_decided, encode_decided};

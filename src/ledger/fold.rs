@@ -211,3 +211,6 @@ fn sweep(state: &mut State, part: u16, cut: Timestamp) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
