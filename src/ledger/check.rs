@@ -95,7 +95,7 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
     decided.day = day;
     decided.explanation = explanation;
     if !decided.reserved().is_zero() {
-        let fresh = known.is_none_or(|known| !known.is_approved());
+        let fresh = known.is_none_or(|known| !known.is_purchase());
         decided.consumes = proposal.claims.single_use && fresh;
         let unlocked = parties.card.is_none_or(|card| card.lock.is_none());
         if unlocked && proposal.claims.lock_to_first_merchant.is_some() {

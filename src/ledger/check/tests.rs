@@ -443,6 +443,35 @@ fn a_zero_amount_reserves_consumes_and_locks_nothing() {
     assert_eq!(ledger.reason(&zero.locking()), None);
 }
 
+/// A zero-amount verification, a balance inquiry or a credit is no purchase that a later step
+/// could be an increment of.
+#[test]
+fn a2_a_step_after_one_that_reserved_nothing_is_no_increment() {
+    let nothings = [
+        Ask::new(1, 0).single_use(),
+        Ask::new(1, 0).of_kind(AuthorizationKind::BalanceInquiry),
+        Ask::new(1, 9).of_kind(AuthorizationKind::Credit),
+    ];
+    for nothing in nothings {
+        let mut ledger = Ledger::new();
+        ledger.approve(&nothing);
+        // Under the same authorization the purchase consumes and locks the card ...
+        let position = ledger.approve(&Ask::new(1, 50).step(2).single_use().locking());
+        assert!(ledger.card(1).consumed.is_some() && ledger.card(1).lock.is_some());
+        assert_eq!(
+            ledger.reason(&Ask::new(2, 50).single_use()),
+            Some(SingleUseConsumed)
+        );
+        // ... gives both back when it is taken back ...
+        assert!(ledger.overrule(1, position));
+        assert!(ledger.card(1).consumed.is_none() && ledger.card(1).lock.is_none());
+        // ... and is refused where another authorization was first.
+        ledger.approve(&Ask::new(2, 50).single_use());
+        let late = Ask::new(1, 50).step(3).single_use();
+        assert_eq!(ledger.reason(&late), Some(SingleUseConsumed));
+    }
+}
+
 #[test]
 fn a_credit_is_approved_in_any_status_and_gives_and_takes_no_room() {
     let mut ledger = used();
