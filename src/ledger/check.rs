@@ -14,6 +14,8 @@ use crate::ledger::command::{
 use crate::ledger::event::{AgentNo, CardNo, Decided, Event, LockedMerchant, StandingChange};
 use crate::ledger::state::{AgentState, Authorization, CardState, State};
 
+#[cfg(test)]
+pub(super) mod harness;
 mod verdict;
 
 use verdict::Verdict;
@@ -93,7 +95,7 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
     decided.day = day;
     decided.explanation = explanation;
     if !decided.reserved().is_zero() {
-        let fresh = known.is_none_or(|known| !known.is_approved());
+        let fresh = known.is_none_or(|known| !known.is_purchase());
         decided.consumes = proposal.claims.single_use && fresh;
         let unlocked = parties.card.is_none_or(|card| card.lock.is_none());
         if unlocked && proposal.claims.lock_to_first_merchant.is_some() {
@@ -377,8 +379,8 @@ pub fn set_standing<'a>(
     }
 }
 
-/// Forgets the authorizations of one part whose latest step is older than `cut`; nothing where
-/// there are none.
+/// Forgets the authorizations of one of the state's [`State::part_count`] parts whose latest step
+/// is older than `cut`; nothing where there are none.
 #[must_use]
 pub fn sweep(state: &State, part: u16, cut: Timestamp) -> Option<Events<'static>> {
     let stale = state
@@ -387,8 +389,11 @@ pub fn sweep(state: &State, part: u16, cut: Timestamp) -> Option<Events<'static>
     stale.then(|| {
         Events::only(Event::Swept {
             state: state.no,
-            part,
+            part: state.authorizations.part_name(part),
             cut,
         })
     })
 }
+
+#[cfg(test)]
+mod tests;

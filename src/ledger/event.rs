@@ -14,6 +14,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::window::LocalDay;
 use crate::ledger::codec::{ExternalId, Malformed, Put, Reader};
 
+#[cfg(test)]
+pub(super) mod arbitrary;
 mod decided;
 
 use decided::{decode_decided, encode_decided};
@@ -161,8 +163,8 @@ pub enum Event<'a> {
         change: StandingChange,
         at: Timestamp,
     },
-    /// Authorizations of one part of the state without a step since `cut` are forgotten; what they
-    /// still held counts as spent.
+    /// Authorizations without a step since `cut` are forgotten, those whose keys begin with the byte
+    /// `part`, or all where it is 256; what they still held counts as spent.
     Swept {
         state: StateNo,
         part: u16,

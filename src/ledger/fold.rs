@@ -169,14 +169,14 @@ fn overrule(state: &mut State, key: Key, decided_at: u64) {
     let taken_back = *step;
     step.decision = Decision::Decline(DeclineReason::DeadlineExceeded);
     step.reserved = Minor::ZERO;
-    let still_approved = authorization.is_approved();
-    let leaves_lock = authorization.under_lock && !still_approved;
-    authorization.under_lock &= still_approved;
+    let still_purchase = authorization.is_purchase();
+    let leaves_lock = authorization.under_lock && !still_purchase;
+    authorization.under_lock &= still_purchase;
     let reserved = taken_back.reserved;
     each_counters(state, card_no, &taken_back, |it| {
         it.release(taken_back.day, reserved)
     });
-    if still_approved {
+    if still_purchase {
         return;
     }
     let Some(card) = card_no.and_then(|card| state.card_mut(card)) else {
@@ -211,3 +211,6 @@ fn sweep(state: &mut State, part: u16, cut: Timestamp) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -167,10 +167,13 @@ impl Authorization {
             .fold(Minor::ZERO, |sum, step| sum.saturating_plus(step.reserved))
     }
 
-    /// Whether any step stands approved.
+    /// Whether any step stands approved with an amount: what later steps are increments of, and
+    /// what consumption and lock rest on. An approval of nothing (a verification, a balance
+    /// inquiry, a credit) is none of these.
     #[must_use]
-    pub fn is_approved(&self) -> bool {
-        self.steps().any(|step| step.decision.is_approval())
+    pub fn is_purchase(&self) -> bool {
+        self.steps()
+            .any(|step| step.decision.is_approval() && !step.reserved.is_zero())
     }
 
     /// When its latest step arrived.

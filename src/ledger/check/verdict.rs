@@ -181,7 +181,7 @@ impl Verdict<'_> {
     }
 
     fn is_increment(&self) -> bool {
-        self.known.is_some_and(Authorization::is_approved)
+        self.known.is_some_and(Authorization::is_purchase)
     }
 }
 
