@@ -48,7 +48,10 @@ impl MerchantText {
         };
         let mut word_start = 0;
         for char in name.chars() {
-            if char.is_whitespace() || char.is_control() {
+            // Printable ASCII first: it is nearly all there is.
+            if char.is_ascii_graphic() {
+                text.push_ascii(char);
+            } else if char.is_whitespace() || char.is_control() {
                 text.end_word(word_start);
                 word_start = text.start_word();
             } else if !is_invisible(char) {
@@ -101,16 +104,18 @@ impl MerchantText {
         }
     }
 
-    fn push_upper(&mut self, char: char) {
-        if char.is_ascii() {
-            let mut buffer = [0; 4];
-            self.push(
-                char.to_ascii_uppercase()
-                    .encode_utf8(&mut buffer)
-                    .as_bytes(),
-            );
-            return;
+    fn push_ascii(&mut self, char: char) {
+        let byte = u8::try_from(char.to_ascii_uppercase()).unwrap_or(b'?');
+        match self.inline.get_mut(self.len) {
+            Some(free) if self.long.is_empty() => {
+                *free = byte;
+                self.len += 1;
+            }
+            _ => self.push(&[byte]),
         }
+    }
+
+    fn push_upper(&mut self, char: char) {
         for upper in char.to_uppercase() {
             let mut buffer = [0; 4];
             self.push(upper.encode_utf8(&mut buffer).as_bytes());
