@@ -8,6 +8,7 @@ pub mod amount;
 pub mod authorization;
 pub mod card;
 pub mod claims;
+pub mod country;
 pub mod currency;
 pub mod decision;
 pub mod explanation;

@@ -6,4 +6,5 @@
 
 pub mod domain;
 pub mod fingerprint;
+pub mod issuer;
 pub mod ledger;

@@ -1,0 +1,6 @@
+//! Lithic's Auth Stream Access: the request before a card is charged, and its reply.
+
+pub(super) mod decode;
+pub(super) mod encode;
+mod reasons;
+mod wire;

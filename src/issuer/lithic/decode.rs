@@ -1,0 +1,119 @@
+//! Lithic's request as the engine's question: what the wire says is checked once, here.
+
+mod money;
+
+use std::borrow::Cow;
+
+use self::money::Asked;
+use super::wire::{self, Merchant, Object, Pos, Text};
+use crate::domain::acceptor::{CardAcceptor, Country};
+use crate::domain::authorization::{AuthorizationKind, AuthorizationRequest};
+use crate::domain::mcc::Mcc;
+use crate::issuer::standard_webhooks::VerifiedBody;
+use crate::issuer::{Fault, NotUnderstood};
+
+/// The only event that this endpoint answers. Requests of 2021 have no event type.
+const EVENT_TYPE: &str = "card_authorization.approval_request";
+/// Lithic's ids are UUIDs; longer ones than this are nobody's.
+const ID_SIZE_MAX: usize = 128;
+/// Visa's scores times ten.
+const RISK_SCORE_MAX: i64 = 999;
+
+/// Decodes a verified body (behaviour 2.3).
+pub(in crate::issuer) fn authorization<'a>(
+    body: &VerifiedBody<'a>,
+) -> Result<AuthorizationRequest<'a>, NotUnderstood> {
+    let wire = wire::parse(body.bytes())?;
+    if wire.event_type.as_ref().is_some_and(|t| t.0 != EVENT_TYPE) {
+        return refuse("event_type", Fault::Unknown);
+    }
+    let kind = kind(&wire.status)?;
+    let asked = Asked::read(&wire, kind)?;
+    let acceptor = acceptor(wire.merchant.0);
+    let partial_approval_capable =
+        terminal_takes_partial(wire.pos.as_ref()) && asked.partial_is_exact(kind, acceptor.mcc);
+    Ok(AuthorizationRequest {
+        authorization: id("token", wire.token)?,
+        step: wire
+            .event_token
+            .map(|step| id("event_token", step))
+            .transpose()?,
+        delivery: body.delivery().map(Cow::Borrowed),
+        kind,
+        card_token: id("card.token", wire.card.0.token)?,
+        amount: asked.reserved,
+        cash: asked.cash,
+        merchant_amount: asked.merchant,
+        acceptor,
+        partial_approval_capable,
+        card_present: card_present(wire.pos.as_ref()),
+        risk_score: wire.network_risk_score.map(risk_score).transpose()?,
+    })
+}
+
+fn refuse<T>(field: &'static str, why: Fault) -> Result<T, NotUnderstood> {
+    Err(NotUnderstood { field, why })
+}
+
+fn kind(status: &Text<'_>) -> Result<AuthorizationKind, NotUnderstood> {
+    match status.0.as_ref() {
+        "AUTHORIZATION" => Ok(AuthorizationKind::Authorization),
+        "FINANCIAL_AUTHORIZATION" => Ok(AuthorizationKind::SingleMessage),
+        "CREDIT_AUTHORIZATION" | "FINANCIAL_CREDIT_AUTHORIZATION" => Ok(AuthorizationKind::Credit),
+        "BALANCE_INQUIRY" => Ok(AuthorizationKind::BalanceInquiry),
+        _ => refuse("status", Fault::Unknown),
+    }
+}
+
+fn id<'a>(field: &'static str, text: Text<'a>) -> Result<Cow<'a, str>, NotUnderstood> {
+    let visible = text.0.bytes().all(|byte| byte.is_ascii_graphic());
+    if text.0.is_empty() || text.0.len() > ID_SIZE_MAX || !visible {
+        return refuse(field, Fault::NotAnId);
+    }
+    Ok(text.0)
+}
+
+fn acceptor(merchant: Merchant<'_>) -> CardAcceptor<'_> {
+    CardAcceptor {
+        acquirer_id: merchant.acquiring_institution_id.and_then(not_blank),
+        acceptor_id: merchant.acceptor_id.and_then(not_blank),
+        descriptor: merchant.descriptor.0,
+        mcc: merchant.mcc.and_then(|text| Mcc::parse(&text.0).ok()),
+        city: merchant.city.map(|text| text.0).unwrap_or_default(),
+        country: merchant
+            .country
+            .and_then(|text| Country::parse_alpha3(&text.0)),
+    }
+}
+
+/// A blank id is none: two merchants without an id are not one merchant.
+fn not_blank(text: Text<'_>) -> Option<Cow<'_, str>> {
+    (!text.0.trim().is_empty()).then_some(text.0)
+}
+
+fn terminal_takes_partial(pos: Option<&Object<Pos<'_>>>) -> bool {
+    pos.and_then(|Object(pos)| pos.terminal.as_ref())
+        .and_then(|Object(terminal)| terminal.partial_approval_capable)
+        .unwrap_or(false)
+}
+
+/// An entry mode that we do not know says as little as `UNKNOWN`.
+fn card_present(pos: Option<&Object<Pos<'_>>>) -> Option<bool> {
+    let Object(entry_mode) = pos?.0.entry_mode.as_ref()?;
+    match entry_mode.card.as_ref()?.0.as_ref() {
+        "PRESENT" => Some(true),
+        "NOT_PRESENT" => Some(false),
+        _ => None,
+    }
+}
+
+/// Lithic sends 0 to 999; a tenth of it is the scale of the policies (behaviour 2.14 g).
+fn risk_score(score: i64) -> Result<u8, NotUnderstood> {
+    if !(0..=RISK_SCORE_MAX).contains(&score) {
+        return refuse("network_risk_score", Fault::OutOfRange);
+    }
+    u8::try_from(score / 10).map_err(|_bounded_above| NotUnderstood {
+        field: "network_risk_score",
+        why: Fault::OutOfRange,
+    })
+}
