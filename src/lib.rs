@@ -4,6 +4,10 @@
 //! ← `seam` ← `hot`, `cold` ← `app`. ARCHITECTURE.md draws the map, docs/request.md follows one
 //! authorization through it.
 
+pub mod cli;
+pub mod clock;
+pub mod cold;
+pub mod decide;
 pub mod domain;
 pub mod fingerprint;
 pub mod issuer;
