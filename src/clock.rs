@@ -17,16 +17,27 @@ pub struct Clock {
 impl Clock {
     /// A clock that starts at the wall clock's present reading.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads time"
+    )]
     pub fn start() -> Self {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
         let micros = i64::try_from(wall.as_micros()).unwrap_or(i64::MAX);
-        Self { wall_at_start: Timestamp::from_micros(micros), start: Instant::now() }
+        Self {
+            wall_at_start: Timestamp::from_micros(micros),
+            start: Instant::now(),
+        }
     }
 
     /// The present instant.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads time"
+    )]
     pub fn now(&self) -> Timestamp {
         let elapsed = Instant::now().saturating_duration_since(self.start);
         let micros = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);

@@ -1,0 +1,3 @@
+//! What runs while nobody waits for a decision.
+
+pub mod sandbox;
