@@ -1,3 +1,3 @@
-//! What runs while nobody waits for a decision.
+//! The cold path: everything that nobody waits for at a card terminal.
 
 pub mod sandbox;

@@ -8,6 +8,7 @@ pub mod check;
 pub mod codec;
 pub mod command;
 pub mod counters;
+pub mod embedded;
 pub mod event;
 pub mod fold;
 pub mod image;

@@ -9,38 +9,39 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use tokio::runtime::{Builder, Runtime};
 
 use self::page::Style;
+use crate::cli::Exit;
 use crate::clock::Clock;
+use crate::cold::sandbox::Sandbox;
 use crate::cold::sandbox::cards::Cards;
 use crate::cold::sandbox::files::{self, Whereabouts};
 use crate::cold::sandbox::story::{self, Summary};
-use crate::cold::sandbox::{CONNECTION, Sandbox};
+use crate::config::SANDBOX_NAME;
 
 /// Why a command has no result: what to print to stderr, and the exit code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// What went wrong, for people.
     pub message: String,
-    /// 1, or 2 for what the user typed.
-    pub exit: u8,
+    /// How the process ends.
+    pub exit: Exit,
 }
 
 impl Failure {
     pub(super) fn other(cause: &impl fmt::Display) -> Self {
         Self {
             message: cause.to_string(),
-            exit: 1,
+            exit: Exit::Other,
         }
     }
 
     pub(super) fn usage(cause: &impl fmt::Display) -> Self {
         Self {
             message: cause.to_string(),
-            exit: 2,
+            exit: Exit::Usage,
         }
     }
 }
@@ -74,7 +75,7 @@ pub fn run(
     out: &mut dyn Write,
     style: Style,
     start: impl FnOnce(&Path) -> Result<Running, String>,
-) -> Result<ExitCode, Failure> {
+) -> Result<Exit, Failure> {
     let data_dir = FreshDir::create(Clock::start()).map_err(|cause| Failure::other(&cause))?;
     let Running {
         issuer,
@@ -98,9 +99,9 @@ pub fn run(
     let summary = played?;
     ended?;
     if summary.surprise_count == 0 {
-        Ok(ExitCode::SUCCESS)
+        Ok(Exit::Ok)
     } else {
-        Ok(ExitCode::FAILURE)
+        Ok(Exit::Other)
     }
 }
 
@@ -113,7 +114,7 @@ pub(super) fn play(
     out: &mut dyn Write,
     style: Style,
 ) -> Result<Summary, Failure> {
-    let cards = Cards::read(&server.snapshot, CONNECTION).map_err(|e| Failure::other(&e))?;
+    let cards = Cards::read(&server.snapshot, SANDBOX_NAME).map_err(|e| Failure::other(&e))?;
     let mut sandbox = sandbox_at(server);
     let tell = |told: story::Told<'_>| page::told(out, style, &told);
     let playing = story::play(&mut sandbox, &cards, tell);
@@ -128,7 +129,7 @@ pub(super) fn sandbox_at(server: &Whereabouts) -> Sandbox {
     Sandbox::new(
         server.issuer,
         server.ops,
-        CONNECTION,
+        SANDBOX_NAME,
         server.secret.clone(),
         Clock::start(),
     )

@@ -2,16 +2,17 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::Exit;
 use super::demo::page::{self, Style};
 use super::demo::{self, Failure, runtime, sandbox_at, unwritten};
 use crate::cold::sandbox::cards::Cards;
 use crate::cold::sandbox::files;
-use crate::cold::sandbox::{Alpha3, Answer, CONNECTION, Outcome, Purchase};
+use crate::cold::sandbox::{Alpha3, Answer, Outcome, Purchase};
+use crate::config::SANDBOX_NAME;
 use crate::domain::amount::Amount;
 use crate::domain::currency::Currency;
 use crate::domain::mcc::Mcc;
@@ -21,7 +22,7 @@ const AUTHORIZATION_SIZE_MAX: usize = 128;
 
 /// Ask a running server as an issuer would.
 #[derive(Args, Clone, Debug)]
-pub struct SandboxArgs {
+pub struct SandboxArguments {
     #[command(subcommand)]
     command: SandboxCommand,
 }
@@ -29,13 +30,13 @@ pub struct SandboxArgs {
 #[derive(Clone, Debug, Subcommand)]
 enum SandboxCommand {
     /// Ask for one purchase, and print the decision and its reason.
-    Authorize(AuthorizeArgs),
+    Authorize(AuthorizeArguments),
     /// Play a story of purchases with the demo cards.
-    Demo(DemoArgs),
+    Demo(DemoArguments),
 }
 
 #[derive(Args, Clone, Debug)]
-struct AuthorizeArgs {
+struct AuthorizeArguments {
     /// The card: its id in the snapshot, or the issuer's token of it.
     #[arg(long, value_parser = visible_id)]
     card: String,
@@ -58,20 +59,20 @@ struct AuthorizeArgs {
     #[arg(long, value_name = "AUTHORIZATION", value_parser = visible_id)]
     increment_of: Option<String>,
     #[command(flatten)]
-    server: ServerArgs,
+    server: ServerArguments,
     /// Print one line of JSON.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Args, Clone, Debug)]
-struct DemoArgs {
+struct DemoArguments {
     #[command(flatten)]
-    server: ServerArgs,
+    server: ServerArguments,
 }
 
 #[derive(Args, Clone, Debug)]
-struct ServerArgs {
+struct ServerArguments {
     /// The data directory of the running server.
     #[arg(
         long,
@@ -114,18 +115,22 @@ fn visible_id(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// [`Failure`] where there is none.
-pub fn run(args: &SandboxArgs, out: &mut dyn Write, style: Style) -> Result<ExitCode, Failure> {
+pub fn run(args: &SandboxArguments, out: &mut dyn Write, style: Style) -> Result<Exit, Failure> {
     match &args.command {
         SandboxCommand::Authorize(args) => authorize(args, out, style),
         SandboxCommand::Demo(args) => play_story(args, out, style),
     }
 }
 
-fn authorize(args: &AuthorizeArgs, out: &mut dyn Write, style: Style) -> Result<ExitCode, Failure> {
+fn authorize(
+    args: &AuthorizeArguments,
+    out: &mut dyn Write,
+    style: Style,
+) -> Result<Exit, Failure> {
     let amount = Amount::parse_major(&args.amount, args.currency)
         .map_err(|why| Failure::usage(&format!("--amount `{}`: {why}", args.amount)))?;
     let server = files::find(&args.server.data_dir).map_err(|e| Failure::other(&e))?;
-    let cards = Cards::read(&server.snapshot, CONNECTION).map_err(|e| Failure::other(&e))?;
+    let cards = Cards::read(&server.snapshot, SANDBOX_NAME).map_err(|e| Failure::other(&e))?;
     let purchase = Purchase {
         card_token: cards.token_of(&args.card).unwrap_or(&args.card).to_owned(),
         amount,
@@ -146,10 +151,10 @@ fn authorize(args: &AuthorizeArgs, out: &mut dyn Write, style: Style) -> Result<
             .and_then(|()| hint(out, args, &cards))
     };
     written.map_err(|cause| unwritten(&cause))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Ok)
 }
 
-fn telling(args: &AuthorizeArgs, purchase: &Purchase) -> String {
+fn telling(args: &AuthorizeArguments, purchase: &Purchase) -> String {
     let Purchase {
         amount,
         mcc,
@@ -169,7 +174,7 @@ fn telling(args: &AuthorizeArgs, purchase: &Purchase) -> String {
 }
 
 /// A card that the snapshot lacks was asked for as an issuer's token: most often it is a slip.
-fn hint(out: &mut dyn Write, args: &AuthorizeArgs, cards: &Cards) -> std::io::Result<()> {
+fn hint(out: &mut dyn Write, args: &AuthorizeArguments, cards: &Cards) -> std::io::Result<()> {
     if cards.token_of(&args.card).is_some() || cards.has_token(&args.card) {
         return Ok(());
     }
@@ -225,7 +230,7 @@ fn write_json(out: &mut dyn Write, purchase: &Purchase, outcome: &Outcome) -> st
     writeln!(out)
 }
 
-fn play_story(args: &DemoArgs, out: &mut dyn Write, style: Style) -> Result<ExitCode, Failure> {
+fn play_story(args: &DemoArguments, out: &mut dyn Write, style: Style) -> Result<Exit, Failure> {
     let server = files::find(&args.server.data_dir).map_err(|e| Failure::other(&e))?;
     let summary = demo::play(&server, out, style)?;
     if summary.surprise_count > 0 {
@@ -237,5 +242,5 @@ fn play_story(args: &DemoArgs, out: &mut dyn Write, style: Style) -> Result<Exit
         )
         .map_err(|cause| unwritten(&cause))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Ok)
 }

@@ -33,9 +33,6 @@ use crate::issuer::standard_webhooks::{
     HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, Secret, SignedHeaders, sign,
 };
 
-/// The name of the connection, and the segment of its URL.
-pub const CONNECTION: &str = "sandbox";
-
 /// What a merchant asks of a card.
 #[derive(Clone, Debug)]
 pub struct Purchase {

@@ -9,9 +9,10 @@
 //! `unattributed`; never the other way round.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::hash::BuildHasherDefault;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -19,9 +20,7 @@ use dashmap::mapref::entry::Entry;
 use crate::domain::card::Key;
 use crate::domain::time::Timestamp;
 use crate::ledger::check::{self, Checked, Events};
-use crate::ledger::command::{
-    Answer, Authorize, Novelty, Overrule, Refused, Route, SetStanding,
-};
+use crate::ledger::command::{Answer, Authorize, Novelty, Overrule, Refused, Route, SetStanding};
 use crate::ledger::embedded::journal::{Class, Journal, Position, Refusal};
 use crate::ledger::event::{Event, Owner, StateNo};
 use crate::ledger::fold::fold;
@@ -55,8 +54,39 @@ pub struct EmbeddedLedger {
     /// finds its state.
     owners: DashMap<Key, Key, BuildHasherDefault<KeyHasher>>,
     next_state: AtomicU32,
-    journal: Mutex<Journal>,
+    journal: Arc<Mutex<Journal>>,
+    /// Redelivered approvals that were let go, with the instant; these are not overruled.
+    confirmed: Mutex<VecDeque<(Timestamp, u64)>>,
+    poisoned: AtomicBool,
+    /// Every state, for the sweeper to visit.
+    opened: Mutex<Vec<Opened>>,
 }
+
+#[derive(Clone, Copy, Debug)]
+enum Opened {
+    Customer(Key),
+    Unattributed(Key),
+}
+
+/// Where a sweep goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SweepCursor {
+    owner: usize,
+    part: u16,
+}
+
+/// Parts of states that one step of a sweep visits: a fraction of a millisecond.
+pub const SWEEP_PARTS: usize = 64;
+
+/// Locks of each map: many, so that owners rarely share one.
+const SHARDS: usize = 256;
+
+fn hasher() -> BuildHasherDefault<KeyHasher> {
+    BuildHasherDefault::default()
+}
+
+/// How long a confirmed redelivery is remembered; no delivery waits that long.
+const CONFIRMED_US: i64 = 60_000_000;
 
 thread_local! {
     /// The frame under construction; kept, so that a command allocates nothing for it.
@@ -66,15 +96,22 @@ thread_local! {
 impl EmbeddedLedger {
     /// A ledger of recovered states that goes on with `journal`.
     #[must_use]
-    pub fn new(recovered: Vec<State>, journal: Journal) -> Self {
-        let next_state = recovered.iter().map(|state| state.no.0 + 1).max().unwrap_or(0);
+    pub fn new(recovered: Vec<State>, journal: Arc<Mutex<Journal>>) -> Self {
+        let next_state = recovered
+            .iter()
+            .map(|state| state.no.0 + 1)
+            .max()
+            .unwrap_or(0);
         let ledger = Self {
-            customers: States::default(),
-            unattributed: States::default(),
+            customers: States::with_hasher_and_shard_amount(hasher(), SHARDS),
+            unattributed: States::with_hasher_and_shard_amount(hasher(), SHARDS),
             unattributed_count: AtomicU64::new(0),
-            owners: DashMap::default(),
+            owners: DashMap::with_hasher_and_shard_amount(hasher(), SHARDS),
             next_state: AtomicU32::new(next_state),
-            journal: Mutex::new(journal),
+            journal,
+            confirmed: Mutex::default(),
+            poisoned: AtomicBool::new(false),
+            opened: Mutex::default(),
         };
         for state in recovered {
             for card in &state.cards {
@@ -85,7 +122,12 @@ impl EmbeddedLedger {
                 let count = state.authorization_count() as u64;
                 ledger.unattributed_count.fetch_add(count, Ordering::SeqCst);
             }
-            let states = if unattributed { &ledger.unattributed } else { &ledger.customers };
+            ledger.note_opened(&state);
+            let states = if unattributed {
+                &ledger.unattributed
+            } else {
+                &ledger.customers
+            };
             states.insert(state.key, state);
         }
         ledger
@@ -93,7 +135,12 @@ impl EmbeddedLedger {
 
     /// The journal, for the shell that executes its operations.
     pub fn journal(&self) -> MutexGuard<'_, Journal> {
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+        self.journal.lock().unwrap_or_else(|poisoned| {
+            // Who panicked under the lock may have left half a frame: nothing may follow it.
+            let mut journal = poisoned.into_inner();
+            journal.poison();
+            journal
+        })
     }
 
     /// The owner of a card that was used before, whatever the snapshot says.
@@ -141,7 +188,13 @@ impl EmbeddedLedger {
             return Ok(None);
         }
         let answer = self.authorize_in(entry, route, command);
-        if !matches!(answer, Ok(Answer { novelty: Novelty::New, .. })) {
+        if !matches!(
+            answer,
+            Ok(Answer {
+                novelty: Novelty::New,
+                ..
+            })
+        ) {
             self.unattributed_count.fetch_sub(1, Ordering::SeqCst);
         }
         answer.map(Some)
@@ -176,6 +229,7 @@ impl EmbeddedLedger {
                 let Checked { mut answer, events } = check::authorize(&state, command)?;
                 let position = self.record(&mut state, Some(route), &events, Class::Reserve)?;
                 settle(&mut answer, position);
+                self.note_opened(&state);
                 vacant.insert(state);
                 Ok(answer)
             }
@@ -202,10 +256,17 @@ impl EmbeddedLedger {
             frame.clear();
             if let Some(route) = opens {
                 let (key, owner) = (route.key, route.owner);
-                Event::StateOpened { state: state.no, key, owner }.encode(frame);
+                Event::StateOpened {
+                    state: state.no,
+                    key,
+                    owner,
+                }
+                .encode(frame);
             }
             events.iter().for_each(|event| event.encode(frame));
-            self.journal().append(frame, class).map_err(Unavailable::Journal)
+            self.journal()
+                .append(frame, class)
+                .map_err(Unavailable::Journal)
         })?;
         for event in events.iter() {
             if let Event::CardOpened { key, .. } = event {
@@ -216,14 +277,67 @@ impl EmbeddedLedger {
         Ok(position)
     }
 
+    /// Says that nothing will become durable any more: from now on nothing is approved.
+    pub fn poison(&self) {
+        self.poisoned.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether nothing becomes durable any more.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Relaxed)
+    }
+
+    /// Whether the approval at `position` still stands; if so, it can no longer be overruled.
+    #[must_use]
+    pub fn confirm(&self, owner: Key, authorization: Key, position: u64, now: Timestamp) -> bool {
+        // The entry is held while the confirmation is noted, as `overrule` holds it while it looks.
+        let Some(state) = self.customers.get(&owner) else {
+            return false;
+        };
+        let stands = state.authorization(authorization).is_some_and(|known| {
+            known
+                .steps()
+                .any(|step| step.position == position && step.decision.is_approval())
+        });
+        if stands {
+            let mut confirmed = self.confirmed();
+            while confirmed
+                .front()
+                .is_some_and(|(at, _)| now.micros_since(*at) > CONFIRMED_US)
+            {
+                confirmed.pop_front();
+            }
+            confirmed.push_back((now, position));
+        }
+        stands
+    }
+
+    fn confirmed(&self) -> MutexGuard<'_, VecDeque<(Timestamp, u64)>> {
+        self.confirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes back an approval that could not leave in time. Whether there was one to take back.
     ///
     /// # Errors
     /// [`Unavailable`] where the journal takes nothing; the approval then stands in memory, and
     /// the caller must not let it leave.
     pub fn overrule(&self, owner: Key, command: &Overrule) -> Result<bool, Unavailable> {
-        let Some(mut state) = self.customers.get_mut(&owner) else { return Ok(false) };
-        let Some(events) = check::overrule(&state, command) else { return Ok(false) };
+        let Some(mut state) = self.customers.get_mut(&owner) else {
+            return Ok(false);
+        };
+        if self
+            .confirmed()
+            .iter()
+            .any(|(_, position)| *position == command.decided_at)
+        {
+            return Ok(false);
+        }
+        let Some(events) = check::overrule(&state, command) else {
+            return Ok(false);
+        };
         self.record(&mut state, None, &events, Class::Release)?;
         Ok(true)
     }
@@ -247,40 +361,79 @@ impl EmbeddedLedger {
         let recorded = check::set_standing(state, command, at).map_err(Unavailable::from);
         let recorded = recorded.and_then(|events| {
             let empty = events.iter().next().is_none();
-            (!empty).then(|| self.record(state, opens, &events, Class::Release)).transpose()
+            (!empty)
+                .then(|| self.record(state, opens, &events, Class::Release))
+                .transpose()
         });
-        if opens.is_some() && !matches!(recorded, Ok(Some(_))) {
-            occupied.remove();
+        if opens.is_some() {
+            if matches!(recorded, Ok(Some(_))) {
+                self.note_opened(occupied.get());
+            } else {
+                occupied.remove();
+            }
         }
         recorded
     }
 
-    /// Forgets, in every state, the authorizations without a step since `cut`. How many parts of
-    /// states were swept; stops at the first that the journal does not take.
+    /// Goes on forgetting authorizations without a step since `cut`, at most [`SWEEP_PARTS`] parts
+    /// of states in one go. Absent when all states were visited.
     ///
     /// # Errors
     /// [`Unavailable`] where the journal takes nothing.
-    pub fn sweep(&self, cut: Timestamp) -> Result<u64, Unavailable> {
-        let mut swept = 0;
-        for states in [&self.customers, &self.unattributed] {
-            // Keys first, so that no shard is held while other owners wait for it.
-            let owners: Vec<Key> = states.iter().map(|state| *state.key()).collect();
-            for owner in owners {
-                let parts = states.get(&owner).map_or(0, |state| state.part_count());
-                for part in 0..parts {
-                    let Some(mut state) = states.get_mut(&owner) else { break };
-                    let Some(events) = check::sweep(&state, part, cut) else { continue };
-                    let before = state.authorization_count();
-                    self.record(&mut state, None, &events, Class::Release)?;
-                    swept += 1;
-                    if matches!(state.owner.as_owner(), Owner::Unattributed(_)) {
-                        let gone = before.saturating_sub(state.authorization_count()) as u64;
-                        self.unattributed_count.fetch_sub(gone, Ordering::SeqCst);
-                    }
+    pub fn sweep(
+        &self,
+        mut from: SweepCursor,
+        cut: Timestamp,
+    ) -> Result<Option<SweepCursor>, Unavailable> {
+        for _ in 0..SWEEP_PARTS {
+            let Some(owner) = self.opened().get(from.owner).copied() else {
+                return Ok(None);
+            };
+            let states = match owner {
+                Opened::Customer(_) => &self.customers,
+                Opened::Unattributed(_) => &self.unattributed,
+            };
+            let (Opened::Customer(key) | Opened::Unattributed(key)) = owner;
+            let parts = match states.get_mut(&key) {
+                Some(mut state) => {
+                    self.sweep_part(&mut state, from.part, cut)?;
+                    state.part_count()
                 }
+                None => 0,
+            };
+            from.part += 1;
+            if from.part >= parts {
+                from = SweepCursor {
+                    owner: from.owner + 1,
+                    part: 0,
+                };
             }
         }
-        Ok(swept)
+        Ok(Some(from))
+    }
+
+    fn sweep_part(&self, state: &mut State, part: u16, cut: Timestamp) -> Result<(), Unavailable> {
+        let Some(events) = check::sweep(state, part, cut) else {
+            return Ok(());
+        };
+        let before = state.authorization_count();
+        self.record(state, None, &events, Class::Release)?;
+        if matches!(state.owner.as_owner(), Owner::Unattributed(_)) {
+            let gone = before.saturating_sub(state.authorization_count()) as u64;
+            self.unattributed_count.fetch_sub(gone, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Vec<Opened>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_opened(&self, state: &State) {
+        self.opened().push(match state.owner.as_owner() {
+            Owner::Customer(_) => Opened::Customer(state.key),
+            Owner::Unattributed(_) => Opened::Unattributed(state.key),
+        });
     }
 
     /// Looks at one customer's state; nothing changes it meanwhile.
@@ -304,6 +457,8 @@ fn settle(answer: &mut Answer, position: Position) {
 
 impl std::fmt::Debug for EmbeddedLedger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EmbeddedLedger").field("owners", &self.customers.len()).finish()
+        f.debug_struct("EmbeddedLedger")
+            .field("owners", &self.customers.len())
+            .finish()
     }
 }

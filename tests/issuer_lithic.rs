@@ -1,0 +1,23 @@
+//! Lithic's side of the engine: bytes in, values and bytes out.
+
+#[cfg(test)]
+#[path = "issuer_lithic/differential.rs"]
+mod differential;
+#[cfg(test)]
+#[path = "issuer_lithic/fixtures.rs"]
+mod fixtures;
+#[cfg(test)]
+#[path = "issuer_lithic/hostile.rs"]
+mod hostile;
+#[cfg(test)]
+#[path = "issuer_lithic/replies.rs"]
+mod replies;
+#[cfg(test)]
+#[path = "issuer_lithic/signature.rs"]
+mod signature;
+#[cfg(test)]
+#[path = "issuer_lithic/support.rs"]
+mod support;
+#[cfg(test)]
+#[path = "issuer_lithic/tree.rs"]
+mod tree;
