@@ -1,7 +1,10 @@
 //! The command line: what can be typed, and which function it runs.
 
+pub mod demo;
+pub mod sandbox;
 mod serve;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -39,6 +42,8 @@ struct Arguments {
 enum Command {
     /// Answer authorizations.
     Serve(serve::ServeArguments),
+    /// Ask a running server as an issuer would.
+    Sandbox(sandbox::SandboxArguments),
 }
 
 /// Runs what was typed.
@@ -46,5 +51,18 @@ enum Command {
 pub fn run() -> Exit {
     match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Sandbox(arguments) => {
+            let mut stdout = std::io::stdout().lock();
+            let style = demo::page::Style::of_stdout();
+            finish(sandbox::run(&arguments, &mut stdout, style))
+        }
     }
+}
+
+/// A failure is told on stderr, plainly: it is the answer to what was typed.
+fn finish(result: Result<Exit, demo::Failure>) -> Exit {
+    result.unwrap_or_else(|failure| {
+        let _closed = writeln!(std::io::stderr(), "countersign: {failure}");
+        failure.exit
+    })
 }
