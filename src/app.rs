@@ -1,94 +1,50 @@
 //! The only wiring: opens the store, starts the listeners, joins hot and cold.
 
+mod error;
 mod recovery;
+mod sweep;
 
 use std::collections::HashMap;
-use std::fmt;
-use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use tokio::runtime::Runtime;
 
 use crate::cli::Exit;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, DurabilityLevel, IssuerConfig, read_named};
-use crate::decide::document::{DocumentContext, DocumentError, read_snapshot};
+use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
+use crate::config::{Config, ConfigError, DurabilityLevel, IssuerConfig, SANDBOX_NAME, read_named};
+use crate::decide::document::{DocumentContext, read_snapshot};
 use crate::decide::snapshot::Snapshot;
-use crate::domain::time::Timestamp;
 use crate::fingerprint::Fingerprinter;
 use crate::hot::durability::Progress;
 use crate::hot::pipeline::{Connection, Core, Pipeline};
 use crate::hot::server::{HotServer, Limits, Shared};
+use crate::issuer::IssuerKind;
+use crate::issuer::standard_webhooks::{Unsigned, Verifier};
 use crate::ledger::embedded::files::{Files, OpenError};
 use crate::ledger::embedded::io::Storage;
 use crate::ledger::embedded::journal::Durability;
-use crate::ledger::embedded::recover::RecoverError;
-use crate::ledger::embedded::store::{EmbeddedLedger, SweepCursor};
+use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::embedded::writer::{Published, Writer};
-use crate::seam::commands::{LedgerPort, ledger_port};
+use crate::seam::commands::{LedgerInbox, LedgerPort, ledger_port};
 use crate::seam::snapshot::CurrentSnapshot;
 use crate::telemetry::Telemetry;
 
-/// Between two sweeps of forgotten authorizations.
-const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
-/// Between two steps of one sweep, so that authorizations pass between them.
-const SWEEP_STEP: Duration = Duration::from_millis(5);
+pub use error::StartError;
 
-/// Why a server did not start.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "each is the error that it wraps")]
-pub enum StartError {
-    Config(ConfigError),
-    Snapshot(Vec<DocumentError>),
-    DataDir(std::path::PathBuf, OpenError),
-    Journal(RecoverError),
-    NotUnderstood(crate::ledger::embedded::rebuild::NotUnderstood),
-    Io(&'static str, io::Error),
-    Listen(SocketAddr, io::Error),
-}
-
-impl StartError {
-    /// How the process ends.
-    #[must_use]
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Config(_) | Self::Snapshot(_) => Exit::Usage,
-            Self::DataDir(_, OpenError::InUse) => Exit::InUse,
-            Self::Journal(RecoverError::Corrupt(_)) | Self::NotUnderstood(_) => Exit::Corrupt,
-            Self::DataDir(_, OpenError::Io(_))
-            | Self::Journal(RecoverError::Io { .. })
-            | Self::Io(..)
-            | Self::Listen(..) => Exit::Other,
-        }
-    }
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Config(error) => error.fmt(f),
-            Self::Snapshot(errors) => {
-                f.write_str("the snapshot is refused")?;
-                errors.iter().try_for_each(|error| write!(f, "\n  {error}"))
-            }
-            Self::DataDir(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::Journal(error) => error.fmt(f),
-            Self::NotUnderstood(error) => write!(f, "journal corrupt: {error}"),
-            Self::Io(what, error) => write!(f, "{what}: {error}"),
-            Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
+/// The version of the snapshot that a process starts with.
+const FIRST_VERSION: u64 = 1;
 
 /// A server that answers.
 pub struct App {
     hot: HotServer,
     writer: Arc<Writer>,
-    cold: tokio::runtime::Runtime,
+    cold: Runtime,
     addresses: Addresses,
+    snapshot: PathBuf,
 }
 
 /// Where the listeners are, with real port numbers.
@@ -114,64 +70,42 @@ impl App {
     ///
     /// # Errors
     /// [`StartError`] tells how the process should end.
-    pub fn start(config: Config) -> Result<Started, StartError> {
+    pub fn start(mut config: Config) -> Result<Started, StartError> {
         let clock = Clock::start();
-        let files = open_journal(&config.data_dir)?;
-        let storage: Arc<dyn Storage> = Arc::new(files);
+        let storage: Arc<dyn Storage> = Arc::new(open_journal(&config.data_dir)?);
+        if config.sandbox {
+            add_sandbox(&mut config)?;
+        }
+        let snapshot_path = config.snapshot.clone().ok_or_else(no_snapshot)?;
+        let names: Vec<String> = config
+            .issuers
+            .iter()
+            .map(|issuer| issuer.name.clone())
+            .collect();
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let progress = Arc::new(Progress::new(threads));
-        let names = config.issuers.iter().map(|issuer| issuer.name.as_str());
-        let telemetry = Telemetry::new(names.clone());
-        let names: Vec<String> = names.map(str::to_owned).collect();
+        let shared = share(std::mem::take(&mut config.issuers), &names, threads, clock);
         let (port, inbox) = ledger_port();
-        let shared = Arc::new(Shared {
-            pipeline: Pipeline::new(),
-            connections: connections(config.issuers),
-            progress: Arc::clone(&progress),
-            clock,
-            telemetry: Arc::clone(&telemetry),
-            limits: Limits::default(),
-            kick: std::sync::OnceLock::new(),
-        });
-        let hot = HotServer::start(config.issuer_listen, threads, &shared, inbox)
-            .map_err(|error| StartError::Listen(config.issuer_listen, error))?;
-        let cold = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("cold")
-            .enable_all()
-            .build()
-            .map_err(|error| StartError::Io("cannot start the cold runtime", error))?;
+        let hot = start_hot(config.issuer_listen, threads, &shared, inbox)?;
+        let cold = cold_runtime()?;
 
         let recovered = recovery::recover(&*storage)?;
         let keys = Fingerprinter::new(recovered.seed);
-        let path = config.snapshot.as_deref();
-        let snapshot = load_snapshot(path, &names, &keys)?;
-        telemetry.set_snapshot_version(snapshot.version());
-        let writer = start_writer(
-            &recovered,
-            config.durability,
-            &storage,
-            &progress,
-            &telemetry,
-        )?;
+        let snapshot = load_snapshot(&snapshot_path, &names, &keys)?;
+        let writer = start_writer(&recovered, config.durability, &storage, &shared)?;
         let ledger = Arc::new(EmbeddedLedger::new(
             recovered.states,
             writer.share_journal(),
         ));
-        let snapshots = Arc::new(CurrentSnapshot::new(snapshot));
-        let kick = Arc::clone(&writer);
-        // The cell is new, so it is empty.
-        let _full = shared.kick.set(Box::new(move || kick.kick()));
-        shared.pipeline.arm(Core {
-            keys,
-            ledger,
-            snapshots,
-        });
-        let retention_us = i64::from(config.retention_days) * 86_400 * 1_000_000;
-        drop(
-            cold.handle()
-                .spawn(sweep_for_ever(port, clock, retention_us)),
+        arm(
+            &shared,
+            &writer,
+            Core {
+                keys,
+                ledger,
+                snapshots: Arc::new(CurrentSnapshot::new(snapshot)),
+            },
         );
+        spawn_sweeper(&cold, port, clock, config.retention_days);
 
         let issuer = hot.address();
         let addresses = Addresses {
@@ -184,9 +118,20 @@ impl App {
             writer,
             cold,
             addresses,
+            snapshot: snapshot_path,
         };
+        if config.sandbox {
+            app.announce(&config.data_dir)?;
+        }
         let ready = app.ready_line(config.durability);
         Ok(Started { app, ready })
+    }
+
+    fn announce(&self, data_dir: &Path) -> Result<(), StartError> {
+        let (issuer, ops) = (self.addresses.issuer, self.addresses.ops);
+        let (issuer, ops) = (format!("http://{issuer}"), format!("http://{ops}"));
+        sandbox_files::announce(data_dir, &issuer, &ops, &self.snapshot)
+            .map_err(StartError::Sandbox)
     }
 
     fn ready_line(&self, durability: DurabilityLevel) -> String {
@@ -197,7 +142,9 @@ impl App {
         } = self.addresses;
         let durability = durability.name();
         format!(
-            r#"{{"issuer":"http://{issuer}","ops":"http://{ops}","listen":"http://{listen}","snapshotVersion":1,"durability":"{durability}"}}"#
+            "{{\"issuer\":\"http://{issuer}\",\"ops\":\"http://{ops}\",\
+             \"listen\":\"http://{listen}\",\"snapshotVersion\":{FIRST_VERSION},\
+             \"durability\":\"{durability}\"}}"
         )
     }
 
@@ -205,6 +152,12 @@ impl App {
     #[must_use]
     pub fn addresses(&self) -> Addresses {
         self.addresses
+    }
+
+    /// The file that the policies came from.
+    #[must_use]
+    pub fn snapshot_path(&self) -> &Path {
+        &self.snapshot
     }
 
     /// Serves until SIGTERM or SIGINT, then [drains](Self::drain).
@@ -244,15 +197,58 @@ fn open_journal(data_dir: &Path) -> Result<Files, StartError> {
     Files::open(&path).map_err(|error| StartError::DataDir(path, error))
 }
 
+/// The built-in issuer is a connection like any other; its secret and cards are made at first start.
+fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
+    let SandboxSetup {
+        secret,
+        snapshot_path,
+    } = sandbox_files::prepare(&config.data_dir).map_err(StartError::Sandbox)?;
+    let verifier = Verifier::new(vec![secret], 300, Unsigned::Refuse).map_err(|error| {
+        let (place, message) = (SANDBOX_NAME.to_owned(), error.to_string());
+        StartError::Config(ConfigError { place, message })
+    })?;
+    config.issuers.push(IssuerConfig {
+        name: SANDBOX_NAME.to_owned(),
+        kind: IssuerKind::Sandbox,
+        verifier,
+        deadline_ms: 300,
+    });
+    config.snapshot.get_or_insert(snapshot_path);
+    Ok(())
+}
+
+fn no_snapshot() -> StartError {
+    StartError::Config(ConfigError {
+        place: "--snapshot".to_owned(),
+        message: "no snapshot of cards and policies is named".to_owned(),
+    })
+}
+
+fn share(
+    issuers: Vec<IssuerConfig>,
+    names: &[String],
+    threads: usize,
+    clock: Clock,
+) -> Arc<Shared> {
+    Arc::new(Shared {
+        pipeline: Pipeline::new(),
+        connections: connections(issuers),
+        progress: Arc::new(Progress::new(threads)),
+        clock,
+        telemetry: Telemetry::new(names.iter().map(String::as_str)),
+        limits: Limits::default(),
+        kick: OnceLock::new(),
+    })
+}
+
 fn connections(issuers: Vec<IssuerConfig>) -> HashMap<Box<str>, Connection> {
     let connection = |(index, issuer): (usize, IssuerConfig)| {
         let name: Box<str> = issuer.name.into();
-        let deadline_us = i64::from(issuer.deadline_ms) * 1_000;
         let connection = Connection {
             name: name.clone(),
             kind: issuer.kind,
             verifier: issuer.verifier,
-            deadline_us,
+            deadline_us: i64::from(issuer.deadline_ms) * 1_000,
             index,
         };
         (name, connection)
@@ -260,24 +256,37 @@ fn connections(issuers: Vec<IssuerConfig>) -> HashMap<Box<str>, Connection> {
     issuers.into_iter().enumerate().map(connection).collect()
 }
 
+fn start_hot(
+    address: SocketAddr,
+    threads: usize,
+    shared: &Arc<Shared>,
+    inbox: LedgerInbox,
+) -> Result<HotServer, StartError> {
+    HotServer::start(address, threads, shared, inbox)
+        .map_err(|error| StartError::Listen(address, error))
+}
+
+fn cold_runtime() -> Result<Runtime, StartError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("cold")
+        .enable_all()
+        .build()
+        .map_err(|error| StartError::Io("cannot start the cold runtime", error))
+}
+
 fn load_snapshot(
-    path: Option<&Path>,
+    path: &Path,
     connections: &[String],
     keys: &Fingerprinter,
 ) -> Result<Snapshot, StartError> {
-    let path = path.ok_or_else(|| {
-        StartError::Config(ConfigError {
-            place: "--snapshot".to_owned(),
-            message: "no snapshot of cards and policies is named".to_owned(),
-        })
-    })?;
     let bytes = read_named(path).map_err(StartError::Config)?;
     let file = path.display().to_string();
     let connections: Vec<&str> = connections.iter().map(String::as_str).collect();
     let context = DocumentContext {
         file: &file,
         connections: &connections,
-        version: 1,
+        version: FIRST_VERSION,
     };
     read_snapshot(&bytes, context, keys).map_err(StartError::Snapshot)
 }
@@ -286,14 +295,13 @@ fn start_writer(
     recovered: &recovery::Recovery,
     level: DurabilityLevel,
     storage: &Arc<dyn Storage>,
-    progress: &Arc<Progress>,
-    telemetry: &Arc<Telemetry>,
+    shared: &Arc<Shared>,
 ) -> Result<Arc<Writer>, StartError> {
     let durability = match level {
         DurabilityLevel::Strict => Durability::Strict,
         DurabilityLevel::Relaxed => Durability::Relaxed,
     };
-    let (progress, telemetry) = (Arc::clone(progress), Arc::clone(telemetry));
+    let (progress, telemetry) = (Arc::clone(&shared.progress), Arc::clone(&shared.telemetry));
     let notify = move |published: Published| {
         let reached = match durability {
             Durability::Strict => published.durable,
@@ -315,22 +323,18 @@ fn start_writer(
     .map_err(|error| StartError::Io("cannot start the journal's threads", error))
 }
 
-/// Forgets what is older than the retention, a little at a time.
-async fn sweep_for_ever(port: LedgerPort, clock: Clock, retention_us: i64) {
-    loop {
-        tokio::time::sleep(SWEEP_EVERY).await;
-        let cut = Timestamp::from_micros(clock.now().micros().saturating_sub(retention_us));
-        let mut cursor = Some(SweepCursor::default());
-        while let Some(from) = cursor {
-            cursor = match port.ask(move |ledger| ledger.sweep(from, cut)).await {
-                Ok(Ok(next)) => next,
-                Ok(Err(why)) => {
-                    tracing::warn!(?why, "a sweep was broken off");
-                    None
-                }
-                Err(_closed) => return,
-            };
-            tokio::time::sleep(SWEEP_STEP).await;
-        }
-    }
+fn arm(shared: &Arc<Shared>, writer: &Arc<Writer>, core: Core) {
+    let kick = Arc::clone(writer);
+    // The cell is new, so nothing is in it.
+    let _full = shared.kick.set(Box::new(move || kick.kick()));
+    shared.telemetry.set_snapshot_version(FIRST_VERSION);
+    shared.pipeline.arm(core);
+}
+
+fn spawn_sweeper(cold: &Runtime, port: LedgerPort, clock: Clock, retention_days: u32) {
+    let retention_us = i64::from(retention_days) * 86_400 * 1_000_000;
+    drop(
+        cold.handle()
+            .spawn(sweep::sweep_for_ever(port, clock, retention_us)),
+    );
 }

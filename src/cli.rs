@@ -44,6 +44,8 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Ask a running server as an issuer would.
     Sandbox(sandbox::SandboxArguments),
+    /// Start a server in a temporary directory, ask it what an issuer would ask, show its answers.
+    Demo,
 }
 
 /// Runs what was typed.
@@ -55,6 +57,14 @@ pub fn run() -> Exit {
             let mut stdout = std::io::stdout().lock();
             let style = demo::page::Style::of_stdout();
             finish(sandbox::run(&arguments, &mut stdout, style))
+        }
+        Command::Demo => {
+            let mut stdout = std::io::stdout().lock();
+            finish(demo::run(
+                &mut stdout,
+                demo::page::Style::of_stdout(),
+                serve::start_for_demo,
+            ))
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tracing_subscriber::EnvFilter;
 
-use crate::app::{App, Started};
+use crate::app::{Addresses, App, Started};
 use crate::cli::Exit;
+use crate::cli::demo::Running;
 use crate::config::{Config, Overrides};
 
 /// Flags of `serve`; each also has a variable, COUNTERSIGN_ and its name.
@@ -79,6 +80,32 @@ pub(super) fn run(arguments: ServeArguments) -> Exit {
     }
     drop(stdout);
     app.run_until_stopped()
+}
+
+/// A whole server for the demo, on free ports.
+pub(super) fn start_for_demo(data_dir: &Path) -> Result<Running, String> {
+    let free_port = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let overrides = Overrides {
+        data_dir: Some(data_dir.to_owned()),
+        issuer_listen: free_port,
+        listen: free_port,
+        ops_listen: free_port,
+        ..Overrides::default()
+    };
+    let config = Config::load(overrides).map_err(|error| error.to_string())?;
+    let Started { app, .. } = App::start(config).map_err(|error| error.to_string())?;
+    let Addresses { issuer, ops, .. } = app.addresses();
+    let snapshot = app.snapshot_path().to_owned();
+    let shutdown = Box::new(move || {
+        app.drain();
+        Ok(())
+    });
+    Ok(Running {
+        issuer,
+        ops,
+        snapshot,
+        shutdown,
+    })
 }
 
 fn refuse(error: &dyn std::fmt::Display, exit: Exit) -> Exit {
