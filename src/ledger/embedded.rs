@@ -10,6 +10,7 @@
 //! One disk is one copy; losing it loses the journal.
 
 pub mod files;
+pub mod follow;
 pub mod frame;
 pub mod io;
 pub mod journal;

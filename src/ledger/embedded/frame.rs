@@ -251,7 +251,14 @@ pub(super) fn sequence_at(segment: &[u8], offset: usize) -> Option<u64> {
 /// Reads what stands at `offset` of a segment whose bytes these are.
 #[must_use]
 pub fn read(segment: &[u8], offset: usize, key: SegmentKey) -> Found<'_> {
-    let rest = segment.get(offset..).unwrap_or_default();
+    read_at(segment, offset, offset as u64, key)
+}
+
+/// Reads what stands at `at` of these bytes, which is `file_offset` of their segment. A frame that
+/// goes on behind the bytes is [`Found::Damage`].
+#[must_use]
+pub fn read_at(bytes: &[u8], at: usize, file_offset: u64, key: SegmentKey) -> Found<'_> {
+    let rest = bytes.get(at..).unwrap_or_default();
     let (Some(len), Some(crc), Some(sequence)) =
         (u32_at(rest, 0), u32_at(rest, 4), u64_at(rest, 8))
     else {
@@ -268,7 +275,7 @@ pub fn read(segment: &[u8], offset: usize, key: SegmentKey) -> Found<'_> {
     let Some(covered) = rest.get(8..size) else {
         return Found::Damage;
     };
-    if key.crc(offset as u64, len, covered) != crc {
+    if key.crc(file_offset, len, covered) != crc {
         return Found::Damage;
     }
     let Some(payload) = covered.get(8..covered_size) else {
