@@ -21,5 +21,9 @@ mod faults;
 mod damage;
 
 #[cfg(test)]
+#[path = "journal/checkpoint.rs"]
+mod checkpoint;
+
+#[cfg(test)]
 #[path = "journal/shell.rs"]
 mod shell;

@@ -9,6 +9,7 @@
 //! that it was ever synced, so damage inside exactly that batch looks like a torn tail.
 //! One disk is one copy; losing it loses the journal.
 
+pub mod checkpoint;
 pub mod files;
 pub mod follow;
 pub mod frame;

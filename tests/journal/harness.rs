@@ -74,7 +74,7 @@ impl<'d> Run<'d> {
                 } else {
                     Class::Reserve
                 };
-                drop(self.append(size, class));
+                let _refused = self.append(size, class);
             }
             3 if chance.one_in(4) => self.journal.retry_create(),
             3 if chance.one_in(4) => self.give_idle_mark(),

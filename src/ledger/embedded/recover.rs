@@ -142,6 +142,20 @@ pub(super) fn segments(storage: &dyn Storage, from: Cursor) -> Result<Vec<u64>, 
     Ok(numbers)
 }
 
+/// The numbers of all segments, sorted.
+pub(super) fn listed(storage: &dyn Storage) -> Result<Vec<u64>, RecoverError> {
+    let names = storage
+        .list()
+        .map_err(|fault| RecoverError::Io { name: None, fault })?;
+    let numbers = names.into_iter().filter_map(|name| match name {
+        Name::Segment(number) => Some(number),
+        Name::Checkpoint(_) | Name::Draft(_) => None,
+    });
+    let mut numbers: Vec<u64> = numbers.collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
 fn missing(segment: u64) -> RecoverError {
     let name = Name::Segment(segment);
     RecoverError::Corrupt(Corrupt {

@@ -169,6 +169,12 @@ impl Scan {
         }
     }
 
+    /// What the next frame must be, after all records fed so far were taken.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        self.next
+    }
+
     /// Takes the next segment's bytes, numbered as its file is named, and gives its records.
     ///
     /// # Errors
@@ -231,21 +237,43 @@ impl Scan {
             self.suspect = None;
             return Ok((key, false));
         }
+        self.open_headless(number, bytes, key, suspect)?;
+        Ok((key, true))
+    }
+
+    /// Takes a segment that does not begin with the frame whose turn it is.
+    fn open_headless(
+        &mut self,
+        number: u64,
+        bytes: &[u8],
+        key: SegmentKey,
+        suspect: Suspect,
+    ) -> Result<(), Corrupt> {
         let behind = behind(bytes, HEADER_SIZE, key, 1..=u64::MAX);
-        self.heed(behind.synced_through)?;
-        // A segment is written to only after the one before it was synced as a whole. So a frame
-        // here proves that nothing of the suspect's segment may be damaged, and that no blank
-        // segment may lie between. If all that is missing is the start of this one, then what is
-        // here was the first, unfinished write to it.
-        let whole = !suspect.damage && suspect.behind == 0 && suspect.offset > FIRST_OFFSET;
-        if behind.frames > 0 && !(whole && self.blank.is_empty()) {
+        let damage = begins_with_damage(bytes.get(HEADER_SIZE..).unwrap_or_default());
+        let begins = matches!(frame::read(bytes, HEADER_SIZE, key), Found::Frame(_));
+        // A segment is written to only after the one before it was synced as a whole. So if that
+        // one is whole as far as can be seen, what is missing is the start of this one, which may
+        // be the first, unfinished write to it. Otherwise a frame here proves damage there.
+        let is_whole = !suspect.damage && suspect.behind == 0 && suspect.offset > FIRST_OFFSET;
+        if is_whole && !begins {
+            let (segment, offset) = (number, FIRST_OFFSET);
+            let place = Suspect {
+                segment,
+                offset,
+                behind: behind.frames,
+                damage,
+                ..suspect
+            };
+            self.suspect = Some(place);
+            return self.heed(behind.synced_through);
+        }
+        if behind.frames > 0 {
             return Err(suspect.corrupt());
         }
-        self.dropped += behind.frames;
-        self.torn |= begins_with_damage(bytes.get(HEADER_SIZE..).unwrap_or_default());
-        self.torn |= behind.frames > 0;
+        self.torn |= damage;
         self.blank.push(number);
-        Ok((key, true))
+        Ok(())
     }
 
     /// Takes note that everything through this sequence number was synced.
