@@ -1,5 +1,6 @@
 //! The only wiring: opens the store, starts the listeners, joins hot and cold.
 
+mod checkpoint;
 mod error;
 mod recovery;
 mod sweep;
@@ -33,6 +34,7 @@ use crate::seam::commands::{LedgerInbox, LedgerPort, ledger_port};
 use crate::seam::snapshot::CurrentSnapshot;
 use crate::telemetry::Telemetry;
 
+use checkpoint::Checkpointer;
 pub use error::StartError;
 
 /// The version of the snapshot that a process starts with.
@@ -42,6 +44,7 @@ const FIRST_VERSION: u64 = 1;
 pub struct App {
     hot: HotServer,
     writer: Arc<Writer>,
+    checkpointer: Checkpointer,
     cold: Runtime,
     addresses: Addresses,
     snapshot: PathBuf,
@@ -92,6 +95,7 @@ impl App {
         let keys = Fingerprinter::new(recovered.seed);
         let snapshot = load_snapshot(&snapshot_path, &names, &keys)?;
         let writer = start_writer(&recovered, config.durability, &storage, &shared)?;
+        let checkpointer = start_checkpointer(&storage, &recovered, &writer)?;
         let ledger = Arc::new(EmbeddedLedger::new(
             recovered.states,
             writer.share_journal(),
@@ -116,6 +120,7 @@ impl App {
         let app = Self {
             hot,
             writer,
+            checkpointer,
             cold,
             addresses,
             snapshot: snapshot_path,
@@ -185,6 +190,7 @@ impl App {
     /// Takes no more connections, answers what is in flight, makes everything durable.
     pub fn drain(self) {
         self.hot.drain();
+        self.checkpointer.stop();
         self.writer.close();
         self.cold.shutdown_timeout(Duration::from_secs(2));
     }
@@ -321,6 +327,15 @@ fn start_writer(
     )
     .map(Arc::new)
     .map_err(|error| StartError::Io("cannot start the journal's threads", error))
+}
+
+fn start_checkpointer(
+    storage: &Arc<dyn Storage>,
+    recovered: &recovery::Recovery,
+    writer: &Arc<Writer>,
+) -> Result<Checkpointer, StartError> {
+    checkpoint::spawn(Arc::clone(storage), recovered.journal, writer)
+        .map_err(|error| StartError::Io("cannot start the checkpoint thread", error))
 }
 
 fn arm(shared: &Arc<Shared>, writer: &Arc<Writer>, core: Core) {

@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and which function it runs.
 
 pub mod demo;
+pub mod ledger;
 pub mod sandbox;
 mod serve;
 
@@ -46,6 +47,8 @@ enum Command {
     Sandbox(sandbox::SandboxArguments),
     /// Start a server in a temporary directory, ask it what an issuer would ask, show its answers.
     Demo,
+    /// Look into a data directory.
+    Ledger(ledger::LedgerArguments),
 }
 
 /// Runs what was typed.
@@ -57,6 +60,9 @@ pub fn run() -> Exit {
             let mut stdout = std::io::stdout().lock();
             let style = demo::page::Style::of_stdout();
             finish(sandbox::run(&arguments, &mut stdout, style))
+        }
+        Command::Ledger(arguments) => {
+            finish(ledger::run(&arguments, &mut std::io::stdout().lock()))
         }
         Command::Demo => {
             let mut stdout = std::io::stdout().lock();

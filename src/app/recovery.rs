@@ -3,10 +3,11 @@
 use std::io;
 
 use crate::app::StartError;
+use crate::ledger::embedded::checkpoint::{self, Checkpoint};
 use crate::ledger::embedded::frame::{Cursor, JournalId};
 use crate::ledger::embedded::io::Storage;
 use crate::ledger::embedded::journal::{Config, Durability, Journal};
-use crate::ledger::embedded::rebuild::Rebuild;
+use crate::ledger::embedded::rebuild::{NotUnderstood, Rebuild};
 use crate::ledger::embedded::recover;
 use crate::ledger::embedded::writer::Timing;
 use crate::ledger::state::State;
@@ -17,7 +18,7 @@ pub(super) struct Recovery {
     pub(super) states: Vec<State>,
     /// Seeds the fingerprints; the same for the life of the data directory.
     pub(super) seed: u64,
-    journal: JournalId,
+    pub(super) journal: JournalId,
     next: Cursor,
 }
 
@@ -39,7 +40,10 @@ pub(super) fn timing() -> Timing {
 /// Reads the journal to its end and puts its tail in order.
 pub(super) fn recover(storage: &dyn Storage) -> Result<Recovery, StartError> {
     let mut rebuild = Rebuild::new();
-    let found = recover::recover(storage, None, Cursor::GENESIS, |record| {
+    let checkpoint = restore(storage, &mut rebuild)?;
+    let from = checkpoint.map_or(Cursor::GENESIS, |checkpoint| checkpoint.covers);
+    let journal = checkpoint.map(|checkpoint| checkpoint.journal);
+    let found = recover::recover(storage, journal, from, |record| {
         rebuild.take(record.sequence, record.payload);
     })
     .map_err(StartError::Journal)?;
@@ -52,7 +56,7 @@ pub(super) fn recover(storage: &dyn Storage) -> Result<Recovery, StartError> {
     let records = rebuild.records();
     let states = rebuild.finish().map_err(StartError::NotUnderstood)?;
     tracing::info!(records, customers = states.len(), "recovered");
-    let journal = match found.journal {
+    let journal = match found.journal.or(journal) {
         Some(journal) => journal,
         None => new_identity()?,
     };
@@ -64,6 +68,25 @@ pub(super) fn recover(storage: &dyn Storage) -> Result<Recovery, StartError> {
         journal,
         next: found.next,
     })
+}
+
+/// Puts the newest checkpoint's states in place, if there is one.
+fn restore(storage: &dyn Storage, rebuild: &mut Rebuild) -> Result<Option<Checkpoint>, StartError> {
+    let loaded = checkpoint::load(storage).map_err(StartError::Journal)?;
+    for (name, error) in &loaded.skipped {
+        tracing::warn!(%name, %error, "a checkpoint is damaged and was passed over");
+    }
+    let Some(checkpoint) = loaded.checkpoint else {
+        return Ok(None);
+    };
+    let mut entries = checkpoint.entries(storage).map_err(StartError::Journal)?;
+    while let Some((_, image)) = entries.next().map_err(StartError::Journal)? {
+        let position = checkpoint.covers.sequence;
+        rebuild
+            .restore(image)
+            .map_err(|_malformed| StartError::NotUnderstood(NotUnderstood { position }))?;
+    }
+    Ok(Some(checkpoint))
 }
 
 fn new_identity() -> Result<JournalId, StartError> {

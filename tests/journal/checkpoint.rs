@@ -35,10 +35,12 @@ fn apply(old: Option<&[u8]>, payload: &[u8]) -> Option<Vec<u8>> {
 fn fold(
     _key: u64,
     old: Option<&[u8]>,
-    payloads: &mut dyn Iterator<Item = &[u8]>,
+    payloads: &mut dyn Iterator<Item = (u64, &[u8])>,
 ) -> Result<Option<Vec<u8>>, Infallible> {
     let start = old.map(<[u8]>::to_vec);
-    Ok(payloads.fold(start, |state, payload| apply(state.as_deref(), payload)))
+    Ok(payloads.fold(start, |state, (_, payload)| {
+        apply(state.as_deref(), payload)
+    }))
 }
 
 fn replay(state: &mut State, payload: &[u8]) {
@@ -352,7 +354,7 @@ fn a_damaged_or_cut_sealed_segment_is_never_merged() {
 #[test]
 fn a_failing_fold_names_its_key_and_changes_nothing() {
     let (disk, appended, sealed) = two_checkpoints();
-    let failing = |key, old: Option<&[u8]>, payloads: &mut dyn Iterator<Item = &[u8]>| {
+    let failing = |key, old: Option<&[u8]>, payloads: &mut dyn Iterator<Item = (u64, &[u8])>| {
         if key == 7 {
             Err("seven")
         } else {

@@ -244,7 +244,7 @@ fn push(
 }
 
 /// The sequence number that stands at this offset, whether it verifies or not.
-pub(super) fn sequence_at(segment: &[u8], offset: usize) -> Option<u64> {
+pub(in crate::ledger::embedded) fn sequence_at(segment: &[u8], offset: usize) -> Option<u64> {
     u64_at(segment.get(offset..)?, 8)
 }
 

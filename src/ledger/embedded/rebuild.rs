@@ -1,17 +1,45 @@
 //! The states that a journal's records come to.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use crate::ledger::codec::Malformed;
-use crate::ledger::event::{Event, StateNo, events_of};
+use crate::ledger::event::{Event, events_of};
 use crate::ledger::fold::fold;
 use crate::ledger::image;
 use crate::ledger::state::State;
 
+/// The state that a record concerns, as checkpoints key it: all events of one frame are of one
+/// state.
+#[must_use]
+pub fn state_of(payload: &[u8]) -> Option<u64> {
+    let first = events_of(payload).next()?.ok()?;
+    Some(image::checkpoint_key(first.state()))
+}
+
+/// A state's image with the records of `payloads` applied, for the next checkpoint.
+///
+/// # Errors
+/// [`NotUnderstood`] where an image or a record is not of this version.
+pub fn advance(
+    image: Option<&[u8]>,
+    payloads: &mut dyn Iterator<Item = (u64, &[u8])>,
+) -> Result<Option<Vec<u8>>, NotUnderstood> {
+    let mut rebuild = Rebuild::new();
+    if let Some(bytes) = image {
+        rebuild
+            .restore(bytes)
+            .map_err(|_malformed| NotUnderstood { position: 0 })?;
+    }
+    payloads.for_each(|(position, payload)| rebuild.take(position, payload));
+    Ok(rebuild.finish()?.first().map(image::encode))
+}
+
 /// Folds records into states, in the journal's order.
 #[derive(Debug, Default)]
 pub struct Rebuild {
-    states: Vec<Option<State>>,
+    /// By number; sparse where one state alone is rebuilt.
+    states: HashMap<u32, State>,
     records: u64,
     refused: Option<NotUnderstood>,
 }
@@ -71,25 +99,17 @@ impl Rebuild {
             self.place(State::new(*state, *key, *owner));
             return true;
         }
-        let index = usize::try_from(event.state().0).unwrap_or(usize::MAX);
-        match self.states.get_mut(index) {
-            Some(Some(state)) => {
+        match self.states.get_mut(&event.state().0) {
+            Some(state) => {
                 fold(state, event, position);
                 true
             }
-            Some(None) | None => false,
+            None => false,
         }
     }
 
     fn place(&mut self, state: State) {
-        let StateNo(no) = state.no;
-        let index = usize::try_from(no).unwrap_or(usize::MAX);
-        if self.states.len() <= index {
-            self.states.resize_with(index.saturating_add(1), || None);
-        }
-        if let Some(place) = self.states.get_mut(index) {
-            *place = Some(state);
-        }
+        self.states.insert(state.no.0, state);
     }
 
     /// How many records were applied.
@@ -105,7 +125,11 @@ impl Rebuild {
     pub fn finish(self) -> Result<Vec<State>, NotUnderstood> {
         match self.refused {
             Some(refused) => Err(refused),
-            None => Ok(self.states.into_iter().flatten().collect()),
+            None => {
+                let mut states: Vec<State> = self.states.into_values().collect();
+                states.sort_unstable_by_key(|state| state.no);
+                Ok(states)
+            }
         }
     }
 }

@@ -83,15 +83,7 @@ pub fn recover(
     from: Cursor,
     mut take: impl FnMut(Record<'_>),
 ) -> Result<Recovered, RecoverError> {
-    let mut scan = Scan::new(journal, from);
-    let mut bytes = Vec::new();
-    for number in segments(storage, from)? {
-        read_whole(storage, Name::Segment(number), &mut bytes)?;
-        for record in scan.segment(number, &bytes)? {
-            take(record);
-        }
-    }
-    let end = scan.finish()?;
+    let end = examine(storage, journal, from, &mut take)?;
     for io in repairs(&end) {
         let name = file_of(&io);
         storage
@@ -108,6 +100,27 @@ pub fn recover(
         journal: end.journal,
         torn,
     })
+}
+
+/// Reads the segments from the cursor on and hands each record over in order, and changes nothing.
+///
+/// # Errors
+/// See [`RecoverError`].
+pub fn examine(
+    storage: &dyn Storage,
+    journal: Option<JournalId>,
+    from: Cursor,
+    mut take: impl FnMut(Record<'_>),
+) -> Result<End, RecoverError> {
+    let mut scan = Scan::new(journal, from);
+    let mut bytes = Vec::new();
+    for number in segments(storage, from)? {
+        read_whole(storage, Name::Segment(number), &mut bytes)?;
+        for record in scan.segment(number, &bytes)? {
+            take(record);
+        }
+    }
+    Ok(scan.finish()?)
 }
 
 /// The segments to read, without gaps. The last one before the cursor must still be there: it is

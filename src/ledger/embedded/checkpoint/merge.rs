@@ -71,7 +71,7 @@ pub struct Sealed {
 
 /// Writes the next checkpoint: the newest valid one with the payloads of the sealed segments
 /// behind it folded in, grouped by `key_of` and in journal order. `fold` gets a key, its state so
-/// far and its payloads, and returns the new state, or `None` to drop the key; keys without
+/// far and its payloads with their positions, and returns the new state, or `None` to drop the key; keys without
 /// payloads are copied. A payload without a key concerns no state. Keeps this checkpoint and the one
 /// before it. `None` if there is nothing to merge.
 ///
@@ -85,7 +85,7 @@ pub fn merge<E>(
     mut fold: impl FnMut(
         u64,
         Option<&[u8]>,
-        &mut dyn Iterator<Item = &[u8]>,
+        &mut dyn Iterator<Item = (u64, &[u8])>,
     ) -> Result<Option<Vec<u8>>, E>,
 ) -> Result<Option<Checkpoint>, MergeError<E>> {
     let Loaded {
@@ -156,7 +156,7 @@ impl Output<'_> {
         fold: &mut impl FnMut(
             u64,
             Option<&[u8]>,
-            &mut dyn Iterator<Item = &[u8]>,
+            &mut dyn Iterator<Item = (u64, &[u8])>,
         ) -> Result<Option<Vec<u8>>, E>,
     ) -> Result<(), MergeError<E>> {
         let key = group.key;
@@ -256,7 +256,8 @@ struct Batch {
 
 struct Group<'b> {
     key: u64,
-    payloads: Vec<&'b [u8]>,
+    /// Positions in the journal, and what was appended there.
+    payloads: Vec<(u64, &'b [u8])>,
 }
 
 impl Batch {
@@ -347,11 +348,11 @@ impl<'b> Groups<'b> {
         let key = self.entries.peek()?.0;
         let mut payloads = Vec::new();
         while let Some((_, segment, at, size)) = self.entries.next_if(|(next, ..)| *next == key) {
-            let bytes = self
-                .segments
-                .get(segment)
-                .and_then(|s| s.get(at..at + size));
-            payloads.extend(bytes);
+            let segment = self.segments.get(segment);
+            payloads.extend(segment.and_then(|bytes| {
+                let position = frame::sequence_at(bytes, at.checked_sub(FRAME_OVERHEAD_SIZE)?)?;
+                Some((position, bytes.get(at..at + size)?))
+            }));
         }
         Some(Group { key, payloads })
     }

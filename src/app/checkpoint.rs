@@ -1,0 +1,91 @@
+//! The checkpointer: folds sealed segments into the next checkpoint, so that a start reads little.
+//!
+//! It reads files only, never live state, so nothing on the hot path waits for it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+use crate::ledger::embedded::checkpoint::merge::{Sealed, merge};
+use crate::ledger::embedded::frame::JournalId;
+use crate::ledger::embedded::io::Storage;
+use crate::ledger::embedded::rebuild::{advance, state_of};
+use crate::ledger::embedded::writer::Writer;
+
+/// Between two looks at what is sealed.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Segments that are folded in one go; they are in memory together.
+const SEGMENTS_AT_ONCE: usize = 4;
+
+/// Runs on its own thread until the writer is gone.
+pub(super) fn spawn(
+    storage: Arc<dyn Storage>,
+    journal: JournalId,
+    writer: &Arc<Writer>,
+) -> std::io::Result<Checkpointer> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let writer = Arc::downgrade(writer);
+    let thread = thread::Builder::new()
+        .name("checkpoint".to_owned())
+        .spawn(move || {
+            while !stopped.load(Ordering::Acquire) {
+                thread::park_timeout(LOOK_EVERY);
+                if !advance_all(&*storage, journal, &writer, &stopped) {
+                    return;
+                }
+            }
+        })?;
+    Ok(Checkpointer { stop, thread })
+}
+
+/// The running thread.
+pub(super) struct Checkpointer {
+    stop: Arc<AtomicBool>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Checkpointer {
+    /// Ends it after the checkpoint it may be writing.
+    pub(super) fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+        if self.thread.join().is_err() {
+            tracing::error!("the checkpoint thread had panicked");
+        }
+    }
+}
+
+fn advance_all(
+    storage: &dyn Storage,
+    journal: JournalId,
+    writer: &Weak<Writer>,
+    stopped: &AtomicBool,
+) -> bool {
+    while !stopped.load(Ordering::Acquire) {
+        let Some(writer) = writer.upgrade() else {
+            return false;
+        };
+        let before = writer.journal().sealed_before();
+        drop(writer);
+        let sealed = Sealed {
+            before,
+            count_max: SEGMENTS_AT_ONCE,
+        };
+        match merge(storage, journal, sealed, state_of, |_, image, payloads| {
+            advance(image, payloads)
+        }) {
+            Ok(Some(checkpoint)) => {
+                let (states, covers) = (checkpoint.count, checkpoint.covers.sequence);
+                tracing::info!(states, covers, "checkpoint written");
+            }
+            Ok(None) => return true,
+            Err(error) => {
+                tracing::error!(%error, "no checkpoint could be written; those before it stand");
+                return true;
+            }
+        }
+    }
+    true
+}

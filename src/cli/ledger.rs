@@ -1,0 +1,239 @@
+//! `countersign ledger verify`: reads a journal to its end, checks it, prints what it holds.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::Exit;
+use crate::cli::demo::Failure;
+use crate::domain::decision::Decision;
+use crate::ledger::embedded::checkpoint::{self, Checkpoint};
+use crate::ledger::embedded::files::{Files, OpenError};
+use crate::ledger::embedded::frame::Cursor;
+use crate::ledger::embedded::io::{Name, Storage};
+use crate::ledger::embedded::rebuild::Rebuild;
+use crate::ledger::embedded::recover::{RecoverError, examine};
+use crate::ledger::embedded::scan::{End, Record};
+use crate::ledger::event::{Event, events_of};
+use crate::ledger::image;
+
+/// `countersign ledger …`.
+#[derive(Debug, Args)]
+pub struct LedgerArguments {
+    #[command(subcommand)]
+    command: LedgerCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum LedgerCommand {
+    /// Read the journal to its end without changing it; check frames, events and checkpoint.
+    Verify(VerifyArguments),
+}
+
+#[derive(Debug, Args)]
+struct VerifyArguments {
+    /// The data directory
+    #[arg(
+        long,
+        env = "COUNTERSIGN_DATA_DIR",
+        value_name = "DIR",
+        default_value = "countersign-data"
+    )]
+    data_dir: PathBuf,
+    /// Print every event, one a line
+    #[arg(long)]
+    events: bool,
+}
+
+/// Runs what was typed.
+///
+/// # Errors
+/// [`Failure`] says what could not be read, or where the journal is corrupt.
+pub fn run(arguments: &LedgerArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let LedgerCommand::Verify(arguments) = &arguments.command;
+    let path = arguments.data_dir.join("journal");
+    if !path.is_dir() {
+        let message = format!("{}: no journal is here", path.display());
+        return Err(Failure {
+            message,
+            exit: Exit::Usage,
+        });
+    }
+    let files = Files::open(&path).map_err(|error| Failure {
+        message: format!("{}: {error}", path.display()),
+        exit: match error {
+            OpenError::InUse => Exit::InUse,
+            OpenError::Io(_) => Exit::Other,
+        },
+    })?;
+    verify(&files, arguments.events, out)
+}
+
+/// What was counted on the way.
+#[derive(Default)]
+struct Tally {
+    by_kind: BTreeMap<&'static str, u64>,
+    frames: u64,
+    bytes: u64,
+    unwritten: Option<std::io::Error>,
+}
+
+fn verify(storage: &dyn Storage, print: bool, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let loaded = checkpoint::load(storage).map_err(|error| corrupt(&error))?;
+    let mut whole = Rebuild::new();
+    let mut tally = Tally::default();
+    let end = examine(storage, None, Cursor::GENESIS, |record| {
+        whole.take(record.sequence, record.payload);
+        tally.take(&record, print, out);
+    })
+    .map_err(|error| corrupt(&error))?;
+    if let Some(error) = tally.unwritten {
+        return Err(Failure::other(&error));
+    }
+    let states = whole.finish().map_err(|error| Failure {
+        message: format!("journal corrupt: {error}"),
+        exit: Exit::Corrupt,
+    })?;
+    if let Some(checkpoint) = &loaded.checkpoint {
+        compare(storage, checkpoint)?;
+    }
+    let authorizations: usize = states.iter().map(|state| state.authorization_count()).sum();
+    let mut report = || -> std::io::Result<()> {
+        writeln!(out, "journal        {}", journal_text(&end))?;
+        writeln!(
+            out,
+            "frames         {} through position {}",
+            tally.frames,
+            last(&end)
+        )?;
+        for (kind, count) in &tally.by_kind {
+            writeln!(out, "  {kind:<20} {count}")?;
+        }
+        writeln!(out, "bytes          {}", tally.bytes)?;
+        writeln!(
+            out,
+            "states         {} with {authorizations} authorizations",
+            states.len()
+        )?;
+        match &loaded.checkpoint {
+            Some(it) => writeln!(
+                out,
+                "checkpoint     {} states before position {}, equal to the fold of the frames",
+                it.count, it.covers.sequence
+            )?,
+            None => writeln!(out, "checkpoint     none")?,
+        }
+        for (name, error) in &loaded.skipped {
+            writeln!(out, "damaged        {name}: {error}")?;
+        }
+        if end.torn {
+            writeln!(
+                out,
+                "unfinished end {} frames that were never durable",
+                end.dropped
+            )?;
+        }
+        writeln!(out, "ok")
+    };
+    report().map_err(|error| Failure {
+        message: error.to_string(),
+        exit: Exit::Other,
+    })?;
+    Ok(Exit::Ok)
+}
+
+impl Tally {
+    fn take(&mut self, record: &Record<'_>, print: bool, out: &mut dyn Write) {
+        self.bytes += record.payload.len() as u64;
+        for event in events_of(record.payload).flatten() {
+            *self.by_kind.entry(kind(&event)).or_default() += 1;
+            if print && self.unwritten.is_none() {
+                self.unwritten = writeln!(out, "{:>12}  {event:?}", record.sequence).err();
+            }
+        }
+        self.frames += 1;
+    }
+}
+
+fn kind(event: &Event<'_>) -> &'static str {
+    match event {
+        Event::StateOpened { .. } => "states opened",
+        Event::CardOpened { .. } => "cards opened",
+        Event::AgentOpened { .. } => "agents opened",
+        Event::Decided(decided) => match decided.decision {
+            Decision::Approve | Decision::ApprovePartial(_) => "approved",
+            Decision::Decline(_) => "declined",
+        },
+        Event::Conflicted(_) => "conflicts",
+        Event::Redelivered { .. } => "redeliveries",
+        Event::Overruled { .. } => "overruled",
+        Event::StandingSet { .. } => "statuses set",
+        Event::Swept { .. } => "sweeps",
+    }
+}
+
+/// The checkpoint's states must be what the frames before it come to.
+fn compare(storage: &dyn Storage, checkpoint: &Checkpoint) -> Result<(), Failure> {
+    let covered = checkpoint.covers.sequence;
+    let mut folded = Rebuild::new();
+    examine(storage, None, Cursor::GENESIS, |record| {
+        if record.sequence < covered {
+            folded.take(record.sequence, record.payload);
+        }
+    })
+    .map_err(|error| corrupt(&error))?;
+    let folded = folded
+        .finish()
+        .map_err(|error| corrupt_text(&error.to_string()))?;
+    let mut entries = checkpoint
+        .entries(storage)
+        .map_err(|error| corrupt(&error))?;
+    for state in &folded {
+        let entry = entries.next().map_err(|error| corrupt(&error))?;
+        let equal = entry.is_some_and(|(_, image)| image == image::encode(state).as_slice());
+        if !equal {
+            let message = format!(
+                "the checkpoint differs from the frames at state {}",
+                state.no.0
+            );
+            return Err(corrupt_text(&message));
+        }
+    }
+    Ok(())
+}
+
+fn corrupt(error: &RecoverError) -> Failure {
+    let exit = match error {
+        RecoverError::Corrupt(_) => Exit::Corrupt,
+        RecoverError::Io { .. } => Exit::Other,
+    };
+    Failure {
+        message: error.to_string(),
+        exit,
+    }
+}
+
+fn corrupt_text(message: &str) -> Failure {
+    Failure {
+        message: format!("journal corrupt: {message}"),
+        exit: Exit::Corrupt,
+    }
+}
+
+fn journal_text(end: &End) -> String {
+    let segments = end.next.segment.saturating_sub(1);
+    let last = end.tail.map_or_else(String::new, |tail| {
+        format!(
+            ", ends at {}, offset {}",
+            Name::Segment(tail.segment),
+            tail.end
+        )
+    });
+    format!("{segments} segments{last}")
+}
+
+fn last(end: &End) -> u64 {
+    end.next.sequence.saturating_sub(1)
+}
