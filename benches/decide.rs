@@ -3,6 +3,7 @@
 //! Cards are asked in random order, so that the large snapshot pays for its cache misses.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "a bench stops where its inputs are wrong"
 )]
 

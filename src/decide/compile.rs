@@ -19,7 +19,7 @@ use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key, Usage};
 use crate::domain::claims::PresetLock;
 use crate::domain::currency::Currency;
 use crate::domain::identity::{KeySpace, Keys};
-use crate::domain::mcc::Mcc;
+use crate::domain::mcc::{Mcc, MccSet};
 use crate::domain::time::Timestamp;
 use crate::domain::window::ZoneTable;
 
@@ -101,6 +101,7 @@ pub struct Builder<'k, K> {
     keys: &'k K,
     connections: Arc<[Box<str>]>,
     policies: HashSet<Arc<Policy>>,
+    lists: HashSet<Arc<MccSet>>,
     zones: HashMap<Box<str>, Arc<ZoneTable>>,
     customers: Vec<CustomerSlot>,
     customers_by_id: HashMap<Box<str>, u32>,
@@ -118,6 +119,7 @@ impl<'k, K: Keys> Builder<'k, K> {
             keys,
             connections: connections.iter().map(|name| Box::from(*name)).collect(),
             policies: HashSet::new(),
+            lists: HashSet::new(),
             zones: HashMap::new(),
             customers: Vec::new(),
             customers_by_id: HashMap::new(),
@@ -249,13 +251,14 @@ impl<'k, K: Keys> Builder<'k, K> {
     }
 
     /// One copy of each policy; none for the one that says nothing.
-    fn intern(&mut self, policy: Policy) -> Option<Arc<Policy>> {
+    fn intern(&mut self, mut policy: Policy) -> Option<Arc<Policy>> {
         if policy.is_empty() {
             return None;
         }
         if let Some(known) = self.policies.get(&policy) {
             return Some(Arc::clone(known));
         }
+        policy.share_lists(&mut self.lists);
         let policy = Arc::new(policy);
         self.policies.insert(Arc::clone(&policy));
         Some(policy)
