@@ -188,7 +188,14 @@ fn fields_of_later_versions_are_refused_by_name() {
 
 #[test]
 fn f1_texts_that_are_no_document_are_refused() {
-    let cases: [(&[u8], usize, &str); 11] = [
+    let cases: [(&[u8], usize, &str); 14] = [
+        (b"{\"schema\": 1}", 1, "is missing"),
+        (b"{\"schema\": 1}\n", 1, "no rows"),
+        (
+            b"{\"schema\": 2}\n{\"customer\": {\"id\": \"c\"}}",
+            1,
+            "must be 1",
+        ),
         (b"", 1, "empty"),
         (b" \n\t\n", 1, "empty"),
         (b"{}", 1, "is missing"),
