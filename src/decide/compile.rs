@@ -12,7 +12,7 @@ use super::merchant_text::{strong_key, weak_key};
 use super::policy::{Cascade, Policy};
 use super::snapshot::{
     AgentIndex, AgentSlot, CardSlot, CardTable, Chunks, CustomerIndex, CustomerSlot, IdIndex,
-    Snapshot,
+    MaybeTimestamp, Snapshot,
 };
 use crate::domain::acceptor::Country;
 use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key, Usage};
@@ -199,7 +199,7 @@ impl<'k, K: Keys> Builder<'k, K> {
             id: row.id.into(),
             policy: self.intern(row.policy),
             preset_lock: row.merchant_lock.map(|lock| preset_lock(self.keys, &lock)),
-            created_at: row.created_at,
+            created_at: MaybeTimestamp::new(row.created_at),
             customer,
             agent,
             connection,
@@ -284,8 +284,8 @@ impl<'k, K: Keys> Builder<'k, K> {
         let slot = at
             .and_then(|at| usize::try_from(at).ok())
             .and_then(|at| self.agents.get(at));
-        match (at, slot) {
-            (Some(at), Some(slot)) if slot.customer == customer => Ok(AgentIndex(at)),
+        match (at.and_then(AgentIndex::of), slot) {
+            (Some(index), Some(slot)) if slot.customer == customer => Ok(index),
             (Some(_), Some(_)) => Err(refused("agentId", "the agent is another customer's")),
             _ => Err(refused("agentId", "no agent has this id")),
         }
