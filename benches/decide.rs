@@ -7,6 +7,7 @@
 )]
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "a bench stops where its inputs are wrong"
 )]
 

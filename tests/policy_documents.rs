@@ -188,7 +188,14 @@ fn fields_of_later_versions_are_refused_by_name() {
 
 #[test]
 fn f1_texts_that_are_no_document_are_refused() {
-    let cases: [(&[u8], usize, &str); 11] = [
+    let cases: [(&[u8], usize, &str); 14] = [
+        (b"{\"schema\": 1}", 1, "is missing"),
+        (b"{\"schema\": 1}\n", 1, "no rows"),
+        (
+            b"{\"schema\": 2}\n{\"customer\": {\"id\": \"c\"}}",
+            1,
+            "must be 1",
+        ),
         (b"", 1, "empty"),
         (b" \n\t\n", 1, "empty"),
         (b"{}", 1, "is missing"),
@@ -346,6 +353,41 @@ fn rows_keep_what_they_say_and_can_be_found() {
         assert!(snapshot.card_by_id(id).is_none());
         assert!(snapshot.customer_by_id(id).is_none() && snapshot.agent_by_id(id).is_none());
     }
+}
+
+#[test]
+fn every_card_of_many_is_found_by_token_and_by_id() {
+    let mut text = "{\"customer\": {\"id\": \"c\"}}\n".to_owned();
+    let count = 20_000;
+    for n in 0..count {
+        let policy = n % 3;
+        text += &format!(
+            r#"{{"card": {{"id": "k{n}", "connection": "acme", "issuerToken": "t{n}", "customerId":
+            "c", "policy": {{"limits": {{"total": {policy}}}, "allowedMccs": ["5812"]}}}}}}"#
+        )
+        .replace('\n', " ");
+        text.push('\n');
+    }
+    let snapshot = read(&text).unwrap();
+    assert_eq!(snapshot.card_count(), count);
+    assert_eq!(snapshot.cards().count(), count);
+    let keys = Fingerprinter::new(1);
+    let by_token = |connection: &str, n: usize| {
+        let token = format!("t{n}");
+        snapshot.card(keys.key(KeySpace::Card, &[connection.as_bytes(), token.as_bytes()]))
+    };
+    for n in 0..count {
+        let id = format!("k{n}");
+        assert_eq!(by_token("acme", n).unwrap().card.id(), id);
+        assert_eq!(snapshot.card_by_id(&id).unwrap().card.id(), id);
+        assert!(by_token("beta", n).is_none());
+        assert!(by_token("acme", n + count).is_none());
+    }
+    // Equal policies are one, and unequal ones share their lists.
+    let policy = |n| by_token("acme", n).unwrap().card.policy().unwrap();
+    assert!(std::ptr::eq(policy(0), policy(3)) && !std::ptr::eq(policy(0), policy(1)));
+    let list = |n| policy(n).allowed_mccs().unwrap();
+    assert!(std::ptr::eq(list(0), list(1)));
 }
 
 #[test]

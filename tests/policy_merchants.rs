@@ -89,36 +89,60 @@ fn two_shops_of_one_aggregator_are_two_merchants() {
 }
 
 #[test]
-fn identities_keep_their_halves_apart() {
-    let keys = |acquirer: Option<&'static str>,
-                id: Option<&'static str>,
-                mcc: Option<&str>,
-                country: &str| {
+fn merchants_without_a_name_are_told_apart_by_their_ids() {
+    for blank in ["", "  ", "\u{200b}", "\u{0}"] {
+        let one = merchant(Some("m1"), blank);
+        assert!(one.is_same_merchant(&merchant(Some("m1"), "")));
+        assert!(!one.is_same_merchant(&merchant(Some("m2"), blank)));
+        assert!(!one.is_same_merchant(&merchant(None, blank)));
+    }
+}
+
+fn weak(descriptor: &str, mcc: Option<&str>, country: &str) -> u64 {
+    let acceptor = CardAcceptor {
+        acquirer_id: None,
+        acceptor_id: None,
+        descriptor: Cow::Borrowed(descriptor),
+        mcc: mcc.and_then(|mcc| Mcc::parse(mcc).ok()),
+        city: Cow::Borrowed(""),
+        country: Country::parse_alpha2(country),
+    };
+    merchant_keys(&Fingerprinter::new(5), &acceptor).weak
+}
+
+#[test]
+fn category_and_country_are_part_of_a_merchant_without_ids() {
+    for name in ["SHOP", ""] {
+        let base = weak(name, Some("5814"), "US");
+        assert_eq!(base, weak(name, Some("5814"), "us"));
+        for other in [
+            weak(name, Some("5815"), "US"),
+            weak(name, None, "US"),
+            weak(name, Some("5814"), "CA"),
+            weak(name, Some("5814"), ""),
+        ] {
+            assert_ne!(base, other, "{name}");
+        }
+    }
+}
+
+#[test]
+fn both_ids_make_a_strong_identity_and_keep_apart() {
+    let strong = |acquirer: Option<&'static str>, id: Option<&'static str>| {
         let acceptor = CardAcceptor {
             acquirer_id: acquirer.map(Cow::Borrowed),
             acceptor_id: id.map(Cow::Borrowed),
             descriptor: Cow::Borrowed("SHOP"),
-            mcc: mcc.and_then(|mcc| Mcc::parse(mcc).ok()),
+            mcc: None,
             city: Cow::Borrowed(""),
-            country: Country::parse_alpha2(country),
+            country: None,
         };
-        merchant_keys(&Fingerprinter::new(5), &acceptor)
+        merchant_keys(&Fingerprinter::new(5), &acceptor).strong
     };
-    let base = keys(Some("ab"), Some("c"), Some("5814"), "US");
-    assert_ne!(
-        base.strong,
-        keys(Some("a"), Some("bc"), Some("5814"), "US").strong
-    );
-    assert_eq!(keys(Some("ab"), None, None, "US").strong, None);
-    assert_eq!(keys(None, Some("c"), None, "US").strong, None);
-    for other in [
-        keys(None, None, Some("5815"), "US"),
-        keys(None, None, None, "US"),
-        keys(None, None, Some("5814"), "CA"),
-        keys(None, None, Some("5814"), ""),
-    ] {
-        assert_ne!(base.weak, other.weak);
-    }
+    assert_ne!(strong(Some("ab"), Some("c")), strong(Some("a"), Some("bc")));
+    assert_eq!(strong(Some("ab"), Some("c")), strong(Some("ab"), Some("c")));
+    assert_eq!(strong(Some("ab"), None), None);
+    assert_eq!(strong(None, Some("c")), None);
 }
 
 /// Text that could stand in a descriptor, with what hostile ones contain.

@@ -61,6 +61,12 @@ fn check_zone(zone: &TimeZone, table: &ZoneTable, name: &str, checked: &mut Chec
                 };
                 let expected = LocalDay(civil_day(zone, second).max(floor));
                 assert_eq!(table.day_at(second), expected, "{name} at {second}");
+                let ends = WindowKind::ALL.map(|kind| table.start_of(kind.next_start(expected)));
+                assert_eq!(
+                    table.windows_at(second),
+                    (expected, ends),
+                    "{name} at {second}"
+                );
             }
         }
         let day = civil_day(zone, *change);

@@ -12,14 +12,14 @@ use super::merchant_text::{strong_key, weak_key};
 use super::policy::{Cascade, Policy};
 use super::snapshot::{
     AgentIndex, AgentSlot, CardSlot, CardTable, Chunks, CustomerIndex, CustomerSlot, IdIndex,
-    Snapshot,
+    MaybeTimestamp, Snapshot,
 };
 use crate::domain::acceptor::Country;
 use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key, Usage};
 use crate::domain::claims::PresetLock;
 use crate::domain::currency::Currency;
 use crate::domain::identity::{KeySpace, Keys};
-use crate::domain::mcc::Mcc;
+use crate::domain::mcc::{Mcc, MccSet};
 use crate::domain::time::Timestamp;
 use crate::domain::window::ZoneTable;
 
@@ -101,6 +101,7 @@ pub struct Builder<'k, K> {
     keys: &'k K,
     connections: Arc<[Box<str>]>,
     policies: HashSet<Arc<Policy>>,
+    lists: HashSet<Arc<MccSet>>,
     zones: HashMap<Box<str>, Arc<ZoneTable>>,
     customers: Vec<CustomerSlot>,
     customers_by_id: HashMap<Box<str>, u32>,
@@ -118,6 +119,7 @@ impl<'k, K: Keys> Builder<'k, K> {
             keys,
             connections: connections.iter().map(|name| Box::from(*name)).collect(),
             policies: HashSet::new(),
+            lists: HashSet::new(),
             zones: HashMap::new(),
             customers: Vec::new(),
             customers_by_id: HashMap::new(),
@@ -197,7 +199,7 @@ impl<'k, K: Keys> Builder<'k, K> {
             id: row.id.into(),
             policy: self.intern(row.policy),
             preset_lock: row.merchant_lock.map(|lock| preset_lock(self.keys, &lock)),
-            created_at: row.created_at,
+            created_at: MaybeTimestamp::new(row.created_at),
             customer,
             agent,
             connection,
@@ -249,13 +251,14 @@ impl<'k, K: Keys> Builder<'k, K> {
     }
 
     /// One copy of each policy; none for the one that says nothing.
-    fn intern(&mut self, policy: Policy) -> Option<Arc<Policy>> {
+    fn intern(&mut self, mut policy: Policy) -> Option<Arc<Policy>> {
         if policy.is_empty() {
             return None;
         }
         if let Some(known) = self.policies.get(&policy) {
             return Some(Arc::clone(known));
         }
+        policy.share_lists(&mut self.lists);
         let policy = Arc::new(policy);
         self.policies.insert(Arc::clone(&policy));
         Some(policy)
@@ -281,8 +284,8 @@ impl<'k, K: Keys> Builder<'k, K> {
         let slot = at
             .and_then(|at| usize::try_from(at).ok())
             .and_then(|at| self.agents.get(at));
-        match (at, slot) {
-            (Some(at), Some(slot)) if slot.customer == customer => Ok(AgentIndex(at)),
+        match (at.and_then(AgentIndex::of), slot) {
+            (Some(index), Some(slot)) if slot.customer == customer => Ok(index),
             (Some(_), Some(_)) => Err(refused("agentId", "the agent is another customer's")),
             _ => Err(refused("agentId", "no agent has this id")),
         }

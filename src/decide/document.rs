@@ -174,6 +174,7 @@ impl<'a, K: Keys> Load<'a, '_, K> {
     fn lines(&mut self, text: &'a str) {
         let root = Path::ROOT;
         let mut is_first = true;
+        let mut has_rows = false;
         for line in text.split('\n').map(str::trim_ascii) {
             if self.reader.is_full() {
                 return;
@@ -182,17 +183,22 @@ impl<'a, K: Keys> Load<'a, '_, K> {
                 continue;
             }
             if let Some(raw) = self.reader.value(line, &root) {
-                self.line(raw, is_first);
+                has_rows |= self.line(raw, is_first);
             }
             is_first = false;
         }
+        if !has_rows && self.reader.is_clean() {
+            self.reader.report(text, &root, "the document has no rows");
+        }
     }
 
-    fn line(&mut self, raw: &'a RawValue, is_first: bool) {
+    /// Whether the line was a row.
+    fn line(&mut self, raw: &'a RawValue, is_first: bool) -> bool {
         let root = Path::ROOT;
         let Some(mut fields) = self.reader.object(raw, &root) else {
-            return;
+            return false;
         };
+        let mut is_row = true;
         if let Some(row) = fields.take("customer") {
             self.customer(row, &root.field("customer"));
         } else if let Some(row) = fields.take("agent") {
@@ -200,12 +206,15 @@ impl<'a, K: Keys> Load<'a, '_, K> {
         } else if let Some(row) = fields.take("card") {
             self.card(row, &root.field("card"));
         } else if is_first {
+            is_row = false;
             self.schema(&mut fields, &root);
         } else {
+            is_row = false;
             let message = "a line holds a \"customer\", an \"agent\" or a \"card\"";
             self.reader.report(raw.get(), &root, message);
         }
         fields.finish(&mut self.reader, &root, |_| None);
+        is_row
     }
 
     fn schema(&mut self, fields: &mut Fields<'a>, path: &Path<'_>) {

@@ -16,7 +16,6 @@ use crate::domain::explanation::{Explanation, RuleField};
 use crate::domain::identity::Keys;
 use crate::domain::mcc::{Mcc, MccSet};
 use crate::domain::time::Timestamp;
-use crate::domain::window::WindowKind;
 
 /// What the rules say to the request at `now`.
 #[must_use]
@@ -168,9 +167,7 @@ fn claims(
     now: Timestamp,
     keys: &impl Keys,
 ) -> Claims {
-    let zone = card.customer.zone();
-    let day = zone.day_at(now.secs());
-    let resets_at = |kind: WindowKind| Timestamp::from_secs(zone.start_of(kind.next_start(day)));
+    let (day, ends) = card.customer.zone().windows_at(now.secs());
     let (spends, limited) = match request.kind {
         AuthorizationKind::Authorization | AuthorizationKind::SingleMessage => (true, true),
         AuthorizationKind::BalanceInquiry => (false, true),
@@ -189,7 +186,7 @@ fn claims(
             currency: request.amount.currency,
         },
         day,
-        resets_at: WindowKind::ALL.map(resets_at),
+        resets_at: ends.map(Timestamp::from_secs),
         limits: limits.map(Option::<ScopeLimits>::unwrap_or_default),
         per_auth: per_auth(card).filter(|_| limited),
         single_use: spends && card.card.usage() == Usage::Single,

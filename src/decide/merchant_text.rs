@@ -191,9 +191,18 @@ pub fn merchant_keys(keys: &impl Keys, acceptor: &CardAcceptor<'_>) -> MerchantK
     };
     let name = MerchantText::of(&acceptor.descriptor);
     let shop = name.sub_merchant();
+    // Two merchants are not the same for having no name: then their ids must agree.
+    let weak = if name.bytes().is_empty() {
+        let [acquirer, id] = [&acceptor.acquirer_id, &acceptor.acceptor_id]
+            .map(|part| part.as_deref().unwrap_or_default().as_bytes());
+        let (mcc, country) = place_bytes(acceptor.mcc, acceptor.country);
+        keys.short(KeySpace::Merchant, &[b"e", acquirer, id, &mcc, &country])
+    } else {
+        weak_key_of(keys, &name, acceptor.mcc, acceptor.country)
+    };
     MerchantKeys {
         strong,
-        weak: weak_key_of(keys, &name, acceptor.mcc, acceptor.country),
+        weak,
         sub_merchant: shop.map(|shop| keys.short(KeySpace::Merchant, &[b"s", shop.as_bytes()])),
     }
 }
@@ -220,8 +229,13 @@ fn weak_key_of(
     mcc: Option<Mcc>,
     country: Option<Country>,
 ) -> u64 {
-    // No code is 65 535 and no packed country is zero, so absence is a value of its own.
-    let mcc = mcc.map_or(u16::MAX, Mcc::get).to_be_bytes();
-    let country = country.map_or(0, Country::packed).to_be_bytes();
+    let (mcc, country) = place_bytes(mcc, country);
     keys.short(KeySpace::Merchant, &[b"n", name.bytes(), &mcc, &country])
+}
+
+/// No code is 65 535 and no packed country is zero, so absence is a value of its own.
+fn place_bytes(mcc: Option<Mcc>, country: Option<Country>) -> ([u8; 2], [u8; 2]) {
+    let mcc = mcc.map_or(u16::MAX, Mcc::get);
+    let country = country.map_or(0, Country::packed);
+    (mcc.to_be_bytes(), country.to_be_bytes())
 }

@@ -6,6 +6,7 @@
 //! and the cascade is folded when a request comes, so that a customer's edit touches one slot.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::policy::{Cascade, Policy};
@@ -26,9 +27,36 @@ const CHUNK: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CustomerIndex(pub(super) u32);
 
-/// Position of an agent in its snapshot.
+/// Position of an agent in its snapshot, plus one, so that "no agent" takes no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct AgentIndex(pub(super) u32);
+pub(super) struct AgentIndex(NonZeroU32);
+
+impl AgentIndex {
+    /// The index of a position; none for a position that no snapshot has.
+    pub(super) fn of(position: u32) -> Option<Self> {
+        position.checked_add(1).and_then(NonZeroU32::new).map(Self)
+    }
+
+    fn position(self) -> u32 {
+        self.0.get() - 1
+    }
+}
+
+/// An instant that may be absent, in the room of one that may not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MaybeTimestamp(i64);
+
+impl MaybeTimestamp {
+    const ABSENT: i64 = i64::MIN;
+
+    pub(super) fn new(at: Option<Timestamp>) -> Self {
+        Self(at.map_or(Self::ABSENT, Timestamp::micros))
+    }
+
+    fn get(self) -> Option<Timestamp> {
+        (self.0 != Self::ABSENT).then(|| Timestamp::from_micros(self.0))
+    }
+}
 
 /// One customer.
 #[derive(Clone, Debug)]
@@ -129,7 +157,7 @@ pub struct CardSlot {
     pub(super) id: Box<str>,
     pub(super) policy: Option<Arc<Policy>>,
     pub(super) preset_lock: Option<PresetLock>,
-    pub(super) created_at: Option<Timestamp>,
+    pub(super) created_at: MaybeTimestamp,
     pub(super) customer: CustomerIndex,
     pub(super) agent: Option<AgentIndex>,
     pub(super) connection: u16,
@@ -138,7 +166,7 @@ pub struct CardSlot {
     pub(super) frozen: bool,
 }
 
-const _: () = assert!(size_of::<CardSlot>() <= 96, "ten million cards");
+const _: () = assert!(size_of::<CardSlot>() <= 80, "ten million cards");
 const _: () = assert!(
     size_of::<Policy>() <= 72,
     "a card may have a policy of its own"
@@ -184,7 +212,7 @@ impl CardSlot {
     /// When the card was made, where the document says so.
     #[must_use]
     pub fn created_at(&self) -> Option<Timestamp> {
-        self.created_at
+        self.created_at.get()
     }
 
     /// The card's own rules.
@@ -299,7 +327,7 @@ impl Snapshot {
 
     fn view<'s>(&'s self, card: &'s CardSlot) -> Option<CardView<'s>> {
         let agent = match card.agent {
-            Some(index) => Some(self.agents.get(index.0)?),
+            Some(index) => Some(self.agents.get(index.position())?),
             None => None,
         };
         Some(CardView {

@@ -142,24 +142,52 @@ impl ZoneTable {
     /// The first second, since the epoch, at which `day` or a later one is under way.
     #[must_use]
     pub fn start_of(&self, day: LocalDay) -> i64 {
-        let ends_before = |at: usize| {
-            self.spans.get(at + 1).is_some_and(|next| {
-                self.spans
-                    .get(at)
-                    .is_some_and(|span| day_in(*span, next.from_s - 1) < day)
-            })
-        };
         let mut low = 0;
         let mut high = self.spans.len();
         while low < high {
             let middle = usize::midpoint(low, high);
-            if ends_before(middle) {
+            if self.ends_before(middle, day) {
                 low = middle + 1
             } else {
                 high = middle
             }
         }
-        self.spans.get(low).map_or(i64::MAX, |span| {
+        self.start_within(low, day)
+    }
+
+    /// The day that is under way at `second`, and the seconds at which the day, the week and the
+    /// month end. As [`Self::day_at`] and [`Self::start_of`], with one search for all: windows end
+    /// in the stretch of `second` or soon behind it.
+    #[must_use]
+    pub fn windows_at(&self, second: i64) -> (LocalDay, [i64; 3]) {
+        let after = self.spans.partition_point(|span| span.from_s <= second);
+        let current = after.saturating_sub(1);
+        let day = self
+            .spans
+            .get(current)
+            .map_or(LocalDay(i32::MIN), |span| day_in(*span, second));
+        let ends = WindowKind::ALL.map(|kind| {
+            let next = kind.next_start(day);
+            let mut at = current;
+            while self.ends_before(at, next) {
+                at += 1;
+            }
+            self.start_within(at, next)
+        });
+        (day, ends)
+    }
+
+    /// Whether stretch `at` ends before `day` begins.
+    fn ends_before(&self, at: usize, day: LocalDay) -> bool {
+        match (self.spans.get(at), self.spans.get(at + 1)) {
+            (Some(span), Some(next)) => day_in(*span, next.from_s - 1) < day,
+            _ => false,
+        }
+    }
+
+    /// The first second of `day` in stretch `at`, which does not end before it.
+    fn start_within(&self, at: usize, day: LocalDay) -> i64 {
+        self.spans.get(at).map_or(i64::MAX, |span| {
             let midnight = i64::from(day.0) * DAY_S - i64::from(span.offset_s);
             midnight.max(span.from_s)
         })
