@@ -117,7 +117,7 @@ class Server:
 
 
 def snapshot() -> dict[str, Any]:
-    """One card without limits, on which cash is allowed."""
+    """One card without limits; cash is not allowed, which is the default."""
     return {
         "schema": 1,
         "customers": [
@@ -126,7 +126,7 @@ def snapshot() -> dict[str, Any]:
                 "status": "active",
                 "timezone": "UTC",
                 "currency": "USD",
-                "policy": {"allowCash": True},
+                "policy": {},
             }
         ],
         "agents": [{"id": "agt_1", "customerId": "cus_1", "status": "active", "policy": {}}],
@@ -161,7 +161,7 @@ unsigned = "{unsigned}"
 """
 
 
-def read_ready(process: subprocess.Popen[str]) -> dict[str, Any]:
+def read_ready(process: subprocess.Popen[str], log: pathlib.Path) -> dict[str, Any]:
     """Waits for the line that the engine prints once it answers."""
     assert process.stdout is not None
     deadline = time.monotonic() + START_TIMEOUT_S
@@ -174,7 +174,8 @@ def read_ready(process: subprocess.Popen[str]) -> dict[str, Any]:
             if not line:
                 break
     process.kill()
-    raise RuntimeError(f"no ready line; exit status {process.wait()}")
+    last = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+    raise RuntimeError(f"no ready line; exit status {process.wait()}\n{last}")
 
 
 def binary() -> str:
@@ -196,15 +197,16 @@ def launch(directory: pathlib.Path, secrets: list[str], unsigned: str) -> Server
     for listener in ("--issuer-listen", "--listen", "--ops-listen"):
         command += [listener, "127.0.0.1:0"]
     active = {f"INTEROP_SECRET_{index}": secret for index, secret in enumerate(secrets)}
-    with (directory / "stderr.log").open("a", encoding="utf-8") as log:
+    log = directory / "stderr.log"
+    with log.open("a", encoding="utf-8") as stderr:
         process = subprocess.Popen(
             command,
             env={**os.environ, **active},
             stdout=subprocess.PIPE,
-            stderr=log,
+            stderr=stderr,
             text=True,
         )
-    return Server(process, read_ready(process))
+    return Server(process, read_ready(process, log))
 
 
 @pytest.fixture(scope="module")

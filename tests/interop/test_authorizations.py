@@ -22,8 +22,12 @@ from conftest import (
 from lithic import Lithic
 from schema import validate_reply
 
-# The customer's budget is in USD and has no rates (behaviour 1.4).
-DECLINED = {"purchase.kosovo_yen": {"result": "UNAUTHORIZED_MERCHANT"}}
+# The customer's budget is in USD and has no rates (behaviour 1.4); cash is not allowed (2.14 g).
+DECLINED = {
+    "atm": {"result": "UNAUTHORIZED_MERCHANT"},
+    "purchase.cashback": {"result": "UNAUTHORIZED_MERCHANT"},
+    "purchase.kosovo_yen": {"result": "UNAUTHORIZED_MERCHANT"},
+}
 BALANCE_WITHOUT_LIMITS = {
     "result": "APPROVED",
     "balance": {"amount": None, "available": None},
