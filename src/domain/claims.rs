@@ -5,6 +5,7 @@
 
 use super::amount::{Amount, Minor};
 use super::card::Level;
+use super::explanation::Explanation;
 use super::time::Timestamp;
 use super::window::{LocalDay, WindowKind};
 
@@ -98,4 +99,16 @@ pub struct Claims {
     pub preset_lock: Option<PresetLock>,
     /// The merchant that asks.
     pub merchant: MerchantKeys,
+}
+
+/// What the stateless rules say. A proposal until identity and current status have spoken, because
+/// a known step keeps its first decision and a locked card outranks a blocked merchant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// Reasons 2 to 7 as the snapshot has them.
+    pub standing: Option<Explanation>,
+    /// The first of reasons 8 to 17 that applies.
+    pub rule: Option<Explanation>,
+    /// What an approval would need. Without meaning where `rule` is `currency_not_supported`.
+    pub claims: Claims,
 }

@@ -2,6 +2,36 @@
 
 use super::card::Key;
 
+/// What a hashed id names, so that equal texts of different kinds never share a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[expect(missing_docs, reason = "each is the kind of the same name")]
+pub enum KeySpace {
+    Connection = 1,
+    Customer = 2,
+    Agent = 3,
+    Card = 4,
+    Authorization = 5,
+    Step = 6,
+    Delivery = 7,
+    Content = 8,
+    Merchant = 9,
+}
+
+/// Hashes ids under a secret seed that lives as long as the data directory (`fingerprint.rs`).
+///
+/// Passed as an argument, so that decisions stay the same function of their inputs everywhere.
+pub trait Keys {
+    /// The key of the parts; no two lists of parts of one space share one.
+    fn key(&self, space: KeySpace, parts: &[&[u8]]) -> Key;
+
+    /// The first half of the key, where 64 bits are enough.
+    fn short(&self, space: KeySpace, parts: &[&[u8]]) -> u64 {
+        let [.., a, b, c, d, e, f, g, h] = self.key(space, parts).0.to_be_bytes();
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
 /// Fingerprints by which the ledger recognises one step of one authorization.
 ///
 /// Where the issuer names the step, the name decides. Where it does not, the content does: the same

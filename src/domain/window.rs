@@ -51,8 +51,15 @@ impl WindowKind {
 
 /// Months since January of year 0 of the proleptic Gregorian calendar.
 fn month_of(day: LocalDay) -> i32 {
+    let (months, _) = month_and_day(i64::from(day.0));
+    i32::try_from(months).unwrap_or(i32::MAX)
+}
+
+/// Months since January of year 0 of the proleptic Gregorian calendar, and the day of that month,
+/// from one. Days count from 1970-01-01 and lie within a million years of it.
+pub(super) fn month_and_day(day: i64) -> (i64, i64) {
     // Days are counted from 0000-03-01, in eras of 400 years, so that the leap day ends a year.
-    let shifted = i64::from(day.0) + 719_468;
+    let shifted = day + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
     let year_of_era =
@@ -60,7 +67,7 @@ fn month_of(day: LocalDay) -> i32 {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let months = (era * 400 + year_of_era) * 12 + month_from_march + 2;
-    i32::try_from(months).unwrap_or(i32::MAX)
+    (months, day_of_year - (153 * month_from_march + 2) / 5 + 1)
 }
 
 fn first_of_month(month: i32) -> LocalDay {

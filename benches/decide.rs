@@ -1,0 +1,178 @@
+//! The stateless part of one decision: finding the card, asking its rules.
+//!
+//! Cards are asked in random order, so that the large snapshot pays for its cache misses.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a bench stops where its inputs are wrong"
+)]
+
+use std::borrow::Cow;
+use std::hint::black_box;
+
+use countersign::decide::compile::{AgentRow, Builder, CardRow, CustomerRow};
+use countersign::decide::document::{DocumentContext, read_snapshot};
+use countersign::decide::evaluate::evaluate;
+use countersign::decide::policy::{Cascade, Policy};
+use countersign::decide::snapshot::Snapshot;
+use countersign::domain::acceptor::{CardAcceptor, Country};
+use countersign::domain::amount::{Amount, Minor};
+use countersign::domain::authorization::{AuthorizationKind, AuthorizationRequest};
+use countersign::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key, Usage};
+use countersign::domain::currency::Currency;
+use countersign::domain::identity::{KeySpace, Keys};
+use countersign::domain::mcc::Mcc;
+use countersign::domain::time::Timestamp;
+use countersign::fingerprint::Fingerprinter;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+
+const SIZES: [usize; 2] = [1_000, 1_000_000];
+const CARDS_PER_AGENT: usize = 10;
+const CARDS_PER_CUSTOMER: usize = 100;
+const NOW: Timestamp = Timestamp::from_secs(1_780_079_400);
+
+fn token(card: usize) -> String {
+    format!("7ef7d65c-9023-4da3-b113-{card:012}")
+}
+
+/// The rules of a level, taken from a document of their own.
+fn policy(text: &str) -> Policy {
+    let document =
+        format!(r#"{{"customers": [{{"id": "c", "policy": {text}}}], "agents": [], "cards": []}}"#);
+    let context = DocumentContext {
+        file: "bench",
+        connections: &[],
+        version: 0,
+    };
+    let snapshot = read_snapshot(document.as_bytes(), context, &Fingerprinter::new(0)).unwrap();
+    snapshot
+        .customer_by_id("c")
+        .unwrap()
+        .policy()
+        .unwrap()
+        .clone()
+}
+
+fn snapshot(cards: usize, keys: &Fingerprinter) -> Snapshot {
+    let of_customer = policy(r#"{"limits": {"perMonth": 900000000}, "blockedMccs": ["7995"]}"#);
+    let of_agent = policy(r#"{"limits": {"perDay": 90000000, "perAuth": 50000}}"#);
+    let of_card = policy(
+        r#"{"limits": {"perDay": 90000, "perMonth": 900000}, "allowedMccs": ["5942", "3000-3350"]}"#,
+    );
+    let mut builder = Builder::new(keys, &["acme"]);
+    for card in 0..cards {
+        let customer = format!("cus_{}", card / CARDS_PER_CUSTOMER);
+        let agent = format!("agt_{}", card / CARDS_PER_AGENT);
+        if card % CARDS_PER_CUSTOMER == 0 {
+            let row = CustomerRow {
+                id: &customer,
+                status: CustomerStatus::Active,
+                timezone: ["America/New_York", "Europe/Paris", "UTC"]
+                    [card / CARDS_PER_CUSTOMER % 3],
+                currency: Currency::USD,
+                cascade: Cascade::Tighten,
+                policy: of_customer.clone(),
+            };
+            builder.add_customer(row).unwrap();
+        }
+        if card % CARDS_PER_AGENT == 0 {
+            let row = AgentRow {
+                id: &agent,
+                customer_id: &customer,
+                status: AgentStatus::Active,
+                policy: of_agent.clone(),
+            };
+            builder.add_agent(row).unwrap();
+        }
+        let row = CardRow {
+            id: &format!("card_{card:012}"),
+            connection: "acme",
+            issuer_token: &token(card),
+            customer_id: &customer,
+            agent_id: Some(&agent),
+            usage: Usage::Multi,
+            status: CardStatus::Active,
+            frozen: false,
+            created_at: None,
+            merchant_lock: None,
+            policy: of_card.clone(),
+        };
+        builder.add_card(row).unwrap();
+    }
+    builder.finish(1)
+}
+
+/// Keys of cards in an order that no prefetcher guesses.
+fn shuffled_keys(cards: usize, keys: &Fingerprinter) -> Vec<Key> {
+    let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        usize::try_from(state >> 33).unwrap() % cards
+    };
+    let key = |card| keys.key(KeySpace::Card, &[b"acme", token(card).as_bytes()]);
+    (0..cards.max(100_000)).map(|_| key(next())).collect()
+}
+
+fn purchase() -> AuthorizationRequest<'static> {
+    AuthorizationRequest {
+        authorization: Cow::Borrowed("3fa85f64-5717-4562-b3fc-2c963f66afa6"),
+        step: None,
+        delivery: None,
+        kind: AuthorizationKind::Authorization,
+        card_token: Cow::Borrowed("7ef7d65c-9023-4da3-b113-3b8583fd7951"),
+        amount: Amount {
+            minor: Minor::new(2_000).unwrap(),
+            currency: Currency::USD,
+        },
+        cash: Minor::ZERO,
+        merchant_amount: None,
+        acceptor: CardAcceptor {
+            acquirer_id: Some(Cow::Borrowed("333301802529120")),
+            acceptor_id: Some(Cow::Borrowed("174030075991")),
+            descriptor: Cow::Borrowed("SQ *ROCKLAND BOOKS #1204"),
+            mcc: Mcc::parse("5942").ok(),
+            city: Cow::Borrowed("PORTLAND"),
+            country: Country::parse_alpha2("US"),
+        },
+        partial_approval_capable: false,
+        card_present: None,
+        risk_score: None,
+    }
+}
+
+fn bench(criterion: &mut Criterion) {
+    let keys = Fingerprinter::new(42);
+    let request = purchase();
+    for size in SIZES {
+        let snapshot = snapshot(size, &keys);
+        let order = shuffled_keys(size, &keys);
+        let mut at = 0;
+        let mut next_key = || {
+            at = if at + 1 < order.len() { at + 1 } else { 0 };
+            order[at]
+        };
+        let mut group = criterion.benchmark_group("snapshot_lookup");
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
+            bencher.iter(|| snapshot.card(black_box(next_key())).unwrap().card.status());
+        });
+        group.finish();
+        let mut group = criterion.benchmark_group("evaluate");
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(BenchmarkId::new("lookup and evaluate", size), |bencher| {
+            bencher.iter(|| {
+                let card = snapshot.card(black_box(next_key())).unwrap();
+                evaluate(&card, black_box(&request), black_box(NOW), &keys)
+            });
+        });
+        let card = snapshot.card(next_key()).unwrap();
+        group.bench_function(BenchmarkId::new("one card", size), |bencher| {
+            bencher.iter(|| evaluate(black_box(&card), black_box(&request), black_box(NOW), &keys));
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, bench);
+criterion_main!(benches);

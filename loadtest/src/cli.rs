@@ -1,0 +1,185 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Load generator and baselines for countersign.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve a floor to compare with
+    #[command(subcommand)]
+    Baseline(Baseline),
+    /// Write a policy snapshot for the generator's cards
+    Snapshot(SnapshotArgs),
+    /// Write the configuration that goes with the snapshot
+    Config(ConfigArgs),
+    /// Load one server and report, or refuse to
+    Run(RunArgs),
+    /// Load the baselines and countersign in turn, and compare
+    Compare(CompareArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Baseline {
+    /// TCP alone: the ceiling of the generator
+    Raw(Listen),
+    /// hyper alone
+    Bare(Listen),
+    /// hyper, HMAC and a typed parse, and nothing else
+    Verified {
+        #[command(flatten)]
+        listen: Listen,
+        /// Base64, with or without `whsec_`
+        #[arg(long)]
+        secret: String,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Listen {
+    /// Port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+    /// Pin to this core
+    #[arg(long)]
+    pub(crate) core: Option<usize>,
+}
+
+/// How many of each there are.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct FleetArgs {
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) cards: u64,
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) agents: u64,
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) customers: u64,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SnapshotArgs {
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+    /// Name of the issuer connection
+    #[arg(long, default_value = "load")]
+    pub(crate) connection: String,
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ConfigArgs {
+    #[arg(long, default_value = "load")]
+    pub(crate) connection: String,
+    /// Where the server finds the secret: env:NAME or file:PATH
+    #[arg(long)]
+    pub(crate) secret: String,
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Each connection sends as soon as it has its reply
+    Closed,
+    /// Each request has its own time, from which its latency counts
+    Open,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// http://127.0.0.1:PORT/issuers/NAME/authorizations
+    #[arg(long)]
+    pub(crate) target: String,
+    /// Base64, with or without `whsec_`
+    #[arg(long)]
+    pub(crate) secret: String,
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) cards: u64,
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) connections: u64,
+    #[arg(long, value_enum, default_value = "closed")]
+    pub(crate) mode: Mode,
+    /// Requests per second of an open loop
+    #[arg(long, required_if_eq("mode", "open"), value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rate: Option<u64>,
+    /// Measured seconds
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) duration: u64,
+    /// Seconds before them that are sent and checked but not measured
+    #[arg(long, default_value_t = 1)]
+    pub(crate) warmup: u64,
+    /// Core of the generator
+    #[arg(long)]
+    pub(crate) core: Option<usize>,
+    /// Write the figures as JSON to this file
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) generator: GeneratorArgs,
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct GeneratorArgs {
+    /// Refuse to report when fewer are approved
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(0..=100))]
+    pub(crate) approved_percent_min: u64,
+    /// Requests that a closed loop prepares for each second (about 170 bytes each)
+    #[arg(long, default_value_t = 150_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) prepared_per_second: u64,
+    /// Repeat a run exactly; otherwise each run has its own tokens
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Durability {
+    Strict,
+    Relaxed,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CompareArgs {
+    /// The countersign binary
+    #[arg(long)]
+    pub(crate) server_bin: PathBuf,
+    #[arg(long, value_enum, default_value = "relaxed")]
+    pub(crate) durability: Durability,
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=99))]
+    pub(crate) rounds: u64,
+    /// Strict durability scales this with the measured fdatasync
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4_096))]
+    pub(crate) connections: u64,
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+    /// Measured seconds of each run
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) seconds: u64,
+    /// Seconds before them that are not measured
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=60))]
+    pub(crate) warmup: u64,
+    /// Repeat a run in which the generator had to wait for its core, at most so often
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(0..=20))]
+    pub(crate) retries: u64,
+    #[arg(long, default_value_t = 0)]
+    pub(crate) server_core: usize,
+    #[arg(long, default_value_t = 1)]
+    pub(crate) generator_core: usize,
+    /// Where the data directories are made; the disk under it is the one measured
+    #[arg(long, default_value_os_t = std::env::temp_dir())]
+    pub(crate) work_dir: PathBuf,
+    /// Write all figures as JSON to this file
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) generator: GeneratorArgs,
+}

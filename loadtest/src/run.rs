@@ -1,0 +1,156 @@
+//! One run against one server: a single thread, one task per connection.
+
+mod connection;
+mod pace;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::runtime::Builder;
+use tokio::task::{JoinSet, LocalSet};
+
+use crate::authorization::Recipe;
+use crate::error::Error;
+use crate::measurement::Measurement;
+use crate::prepared::Prepared;
+use crate::signature::Key;
+use crate::target::Target;
+use crate::usage::{Accounts, Usage};
+pub(crate) use pace::Pace;
+use pace::Work;
+
+/// How long replies may be outstanding after the last request was due.
+const DRAIN: Duration = Duration::from_secs(10);
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// Everything that a run depends on.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) secret: &'a str,
+    pub(crate) cards: u64,
+    pub(crate) connections: u64,
+    pub(crate) pace: Pace,
+    pub(crate) warmup_s: u64,
+    pub(crate) duration_s: u64,
+    /// How many requests a closed loop prepares for each second.
+    pub(crate) prepared_per_second: u64,
+    pub(crate) seed: u64,
+    /// The server's process, where it is a child of ours.
+    pub(crate) server_pid: Option<u32>,
+}
+
+impl Plan<'_> {
+    fn seconds(&self) -> u64 {
+        self.warmup_s + self.duration_s
+    }
+
+    fn request_count(&self) -> u64 {
+        match self.pace {
+            Pace::Closed => self.prepared_per_second * self.seconds(),
+            Pace::Open { per_second } => per_second * self.seconds(),
+        }
+    }
+}
+
+/// Prepares the requests, sends them and counts. The caller decides whether to believe the figures.
+pub(crate) fn execute(plan: &Plan<'_>) -> Result<Measurement, Error> {
+    let recipe = Recipe {
+        host: plan.target.host(),
+        path: plan.target.path(),
+        key: &Key::from_secret(plan.secret)?,
+        cards: plan.cards,
+        seed: plan.seed,
+    };
+    let prepared = Prepared::new(&recipe, plan.request_count())?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::io("start the runtime"))?;
+    LocalSet::new().block_on(&runtime, drive(plan, prepared))
+}
+
+async fn drive(plan: &Plan<'_>, prepared: Prepared) -> Result<Measurement, Error> {
+    let streams = connect(plan.target.address(), plan.connections).await?;
+    let window = plan.warmup_s * SECOND_NS..plan.seconds() * SECOND_NS;
+    let work = Rc::new(Work::new(prepared, plan.pace, window)?);
+    let before = (
+        Accounts::of_current_thread(),
+        plan.server_pid.and_then(Accounts::of_process),
+    );
+
+    let mut tasks = JoinSet::new();
+    for stream in streams {
+        tasks.spawn_local(connection::converse(stream, Rc::clone(&work)));
+    }
+    if let Pace::Open { .. } = plan.pace {
+        let (work, connections) = (Rc::clone(&work), plan.connections);
+        tasks.spawn_local(async move { work.release_on_time(connections).await });
+    }
+    let limit = Duration::from_secs(plan.seconds()) + DRAIN;
+    let drained = tokio::time::timeout(limit, async { while tasks.join_next().await.is_some() {} });
+    // A run that does not end in time shows as missing replies.
+    drained.await.unwrap_or_default();
+
+    let elapsed_ns = work.now_ns();
+    let usage = |now: Option<Accounts>, then: Option<Accounts>| -> Option<Usage> {
+        Some(now?.usage_since(then?, elapsed_ns))
+    };
+    let generator = usage(Accounts::of_current_thread(), before.0);
+    let server = usage(plan.server_pid.and_then(Accounts::of_process), before.1);
+    tasks.abort_all();
+    Ok(Measurement {
+        generator,
+        server,
+        ..measurement(plan, &work)
+    })
+}
+
+async fn connect(address: SocketAddr, connections: u64) -> Result<Vec<TcpStream>, Error> {
+    let mut streams = Vec::new();
+    for _ in 0..connections {
+        let stream = TcpStream::connect(address)
+            .await
+            .map_err(Error::io(format!("connect to {address}")))?;
+        stream
+            .set_nodelay(true)
+            .map_err(Error::io("set TCP_NODELAY"))?;
+        streams.push(stream);
+    }
+    Ok(streams)
+}
+
+fn measurement(plan: &Plan<'_>, work: &Work) -> Measurement {
+    let tally = work.tally();
+    let window_ns = tally.window_size_ns();
+    Measurement {
+        connections: plan.connections,
+        offered_per_second: match plan.pace {
+            Pace::Closed => 0,
+            Pace::Open { per_second } => per_second,
+        },
+        requests_per_second: per_second(tally.replies_in_window, window_ns),
+        window_ms: window_ns / 1_000_000,
+        cut_short: window_ns < plan.duration_s * SECOND_NS,
+        scheduled: work.scheduled(tally.sent),
+        sent: tally.sent,
+        replies: tally.replies,
+        approved: tally.approved,
+        declined: tally.declined.clone(),
+        non_200: tally.non_200.clone(),
+        faults: tally.faults.clone(),
+        duplicate_tokens: work.duplicates(tally.sent),
+        latency: tally.latency.quantiles(),
+        send_lag: tally.send_lag.quantiles(),
+        generator: None,
+        server: None,
+        seed: plan.seed,
+    }
+}
+
+fn per_second(count: u64, window_ns: u64) -> u64 {
+    let rate = u128::from(count) * u128::from(SECOND_NS) / u128::from(window_ns.max(1));
+    u64::try_from(rate).unwrap_or(u64::MAX)
+}

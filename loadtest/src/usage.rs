@@ -1,0 +1,85 @@
+//! How busy a thread or a process was, from the scheduler's own accounts.
+//!
+//! A closed loop measures the server only while the server is the busier side; a run on a machine
+//! that others use measures them as well. Both show here.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+
+/// Shares of the time that passed, in percent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Usage {
+    pub(crate) busy_percent: u64,
+    /// Ready to run while something else held the core.
+    pub(crate) waiting_percent: u64,
+}
+
+/// Accounts of a thread or process at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Accounts {
+    busy_ns: u64,
+    waiting_ns: u64,
+}
+
+impl Accounts {
+    pub(crate) fn of_current_thread() -> Option<Self> {
+        read(Path::new("/proc/thread-self/schedstat"))
+    }
+
+    /// The sum over the threads that are alive.
+    pub(crate) fn of_process(pid: u32) -> Option<Self> {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+        let threads = tasks.filter_map(|task| read(&task.ok()?.path().join("schedstat")));
+        threads.reduce(|sum, thread| Self {
+            busy_ns: sum.busy_ns + thread.busy_ns,
+            waiting_ns: sum.waiting_ns + thread.waiting_ns,
+        })
+    }
+
+    pub(crate) fn usage_since(self, earlier: Self, elapsed_ns: u64) -> Usage {
+        let percent = |now: u64, then: u64| now.saturating_sub(then) * 100 / elapsed_ns.max(1);
+        Usage {
+            busy_percent: percent(self.busy_ns, earlier.busy_ns),
+            waiting_percent: percent(self.waiting_ns, earlier.waiting_ns),
+        }
+    }
+}
+
+/// The first two numbers of a `schedstat` file: time on a core, time waiting for one.
+fn read(path: &Path) -> Option<Accounts> {
+    let text = fs::read_to_string(path).ok()?;
+    let mut numbers = text
+        .split_whitespace()
+        .map_while(|number| number.parse().ok());
+    Some(Accounts {
+        busy_ns: numbers.next()?,
+        waiting_ns: numbers.next()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Accounts, Usage};
+
+    #[test]
+    fn counts_shares_of_the_time_between_two_readings() {
+        let then = Accounts {
+            busy_ns: 1_000,
+            waiting_ns: 0,
+        };
+        let now = Accounts {
+            busy_ns: 76_000,
+            waiting_ns: 5_000,
+        };
+        let usage = now.usage_since(then, 100_000);
+        assert_eq!(
+            usage,
+            Usage {
+                busy_percent: 75,
+                waiting_percent: 5
+            }
+        );
+    }
+}

@@ -1,0 +1,340 @@
+//! The only wiring: opens the store, starts the listeners, joins hot and cold.
+
+mod error;
+mod recovery;
+mod sweep;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use crate::cli::Exit;
+use crate::clock::Clock;
+use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
+use crate::config::{Config, ConfigError, DurabilityLevel, IssuerConfig, SANDBOX_NAME, read_named};
+use crate::decide::document::{DocumentContext, read_snapshot};
+use crate::decide::snapshot::Snapshot;
+use crate::fingerprint::Fingerprinter;
+use crate::hot::durability::Progress;
+use crate::hot::pipeline::{Connection, Core, Pipeline};
+use crate::hot::server::{HotServer, Limits, Shared};
+use crate::issuer::IssuerKind;
+use crate::issuer::standard_webhooks::{Unsigned, Verifier};
+use crate::ledger::embedded::files::{Files, OpenError};
+use crate::ledger::embedded::io::Storage;
+use crate::ledger::embedded::journal::Durability;
+use crate::ledger::embedded::store::EmbeddedLedger;
+use crate::ledger::embedded::writer::{Published, Writer};
+use crate::seam::commands::{LedgerInbox, LedgerPort, ledger_port};
+use crate::seam::snapshot::CurrentSnapshot;
+use crate::telemetry::Telemetry;
+
+pub use error::StartError;
+
+/// The version of the snapshot that a process starts with.
+const FIRST_VERSION: u64 = 1;
+
+/// A server that answers.
+pub struct App {
+    hot: HotServer,
+    writer: Arc<Writer>,
+    cold: Runtime,
+    addresses: Addresses,
+    snapshot: PathBuf,
+}
+
+/// Where the listeners are, with real port numbers.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the listeners by their names")]
+pub struct Addresses {
+    pub issuer: SocketAddr,
+    pub listen: SocketAddr,
+    pub ops: SocketAddr,
+}
+
+/// A started server, and what its ready line says.
+pub struct Started {
+    /// The server.
+    pub app: App,
+    /// JSON for the ready line.
+    pub ready: String,
+}
+
+impl App {
+    /// Opens the data directory, starts the listeners, recovers the ledger, loads the snapshot.
+    /// Issuers that ask before all that is done are declined `ledger_unavailable`.
+    ///
+    /// # Errors
+    /// [`StartError`] tells how the process should end.
+    pub fn start(mut config: Config) -> Result<Started, StartError> {
+        let clock = Clock::start();
+        let storage: Arc<dyn Storage> = Arc::new(open_journal(&config.data_dir)?);
+        if config.sandbox {
+            add_sandbox(&mut config)?;
+        }
+        let snapshot_path = config.snapshot.clone().ok_or_else(no_snapshot)?;
+        let names: Vec<String> = config
+            .issuers
+            .iter()
+            .map(|issuer| issuer.name.clone())
+            .collect();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let shared = share(std::mem::take(&mut config.issuers), &names, threads, clock);
+        let (port, inbox) = ledger_port();
+        let hot = start_hot(config.issuer_listen, threads, &shared, inbox)?;
+        let cold = cold_runtime()?;
+
+        let recovered = recovery::recover(&*storage)?;
+        let keys = Fingerprinter::new(recovered.seed);
+        let snapshot = load_snapshot(&snapshot_path, &names, &keys)?;
+        let writer = start_writer(&recovered, config.durability, &storage, &shared)?;
+        let ledger = Arc::new(EmbeddedLedger::new(
+            recovered.states,
+            writer.share_journal(),
+        ));
+        arm(
+            &shared,
+            &writer,
+            Core {
+                keys,
+                ledger,
+                snapshots: Arc::new(CurrentSnapshot::new(snapshot)),
+            },
+        );
+        spawn_sweeper(&cold, port, clock, config.retention_days);
+
+        let issuer = hot.address();
+        let addresses = Addresses {
+            issuer,
+            listen: config.listen,
+            ops: config.ops_listen,
+        };
+        let app = Self {
+            hot,
+            writer,
+            cold,
+            addresses,
+            snapshot: snapshot_path,
+        };
+        if config.sandbox {
+            app.announce(&config.data_dir)?;
+        }
+        let ready = app.ready_line(config.durability);
+        Ok(Started { app, ready })
+    }
+
+    fn announce(&self, data_dir: &Path) -> Result<(), StartError> {
+        let (issuer, ops) = (self.addresses.issuer, self.addresses.ops);
+        let (issuer, ops) = (format!("http://{issuer}"), format!("http://{ops}"));
+        sandbox_files::announce(data_dir, &issuer, &ops, &self.snapshot)
+            .map_err(StartError::Sandbox)
+    }
+
+    fn ready_line(&self, durability: DurabilityLevel) -> String {
+        let Addresses {
+            issuer,
+            listen,
+            ops,
+        } = self.addresses;
+        let durability = durability.name();
+        format!(
+            "{{\"issuer\":\"http://{issuer}\",\"ops\":\"http://{ops}\",\
+             \"listen\":\"http://{listen}\",\"snapshotVersion\":{FIRST_VERSION},\
+             \"durability\":\"{durability}\"}}"
+        )
+    }
+
+    /// Where the listeners are.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// The file that the policies came from.
+    #[must_use]
+    pub fn snapshot_path(&self) -> &Path {
+        &self.snapshot
+    }
+
+    /// Serves until SIGTERM or SIGINT, then [drains](Self::drain).
+    #[must_use]
+    pub fn run_until_stopped(self) -> Exit {
+        self.cold.block_on(async {
+            use tokio::signal::unix::{SignalKind, signal};
+            let (Ok(mut term), Ok(mut interrupt)) = (
+                signal(SignalKind::terminate()),
+                signal(SignalKind::interrupt()),
+            ) else {
+                tracing::error!("signals cannot be received");
+                return;
+            };
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        });
+        tracing::info!("draining");
+        self.drain();
+        Exit::Ok
+    }
+
+    /// Takes no more connections, answers what is in flight, makes everything durable.
+    pub fn drain(self) {
+        self.hot.drain();
+        self.writer.close();
+        self.cold.shutdown_timeout(Duration::from_secs(2));
+    }
+}
+
+fn open_journal(data_dir: &Path) -> Result<Files, StartError> {
+    let path = data_dir.join("journal");
+    std::fs::create_dir_all(data_dir)
+        .map_err(|error| StartError::DataDir(data_dir.to_owned(), OpenError::Io(error)))?;
+    Files::open(&path).map_err(|error| StartError::DataDir(path, error))
+}
+
+/// The built-in issuer is a connection like any other; its secret and cards are made at first start.
+fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
+    let SandboxSetup {
+        secret,
+        snapshot_path,
+    } = sandbox_files::prepare(&config.data_dir).map_err(StartError::Sandbox)?;
+    let verifier = Verifier::new(vec![secret], 300, Unsigned::Refuse).map_err(|error| {
+        let (place, message) = (SANDBOX_NAME.to_owned(), error.to_string());
+        StartError::Config(ConfigError { place, message })
+    })?;
+    config.issuers.push(IssuerConfig {
+        name: SANDBOX_NAME.to_owned(),
+        kind: IssuerKind::Sandbox,
+        verifier,
+        deadline_ms: 300,
+    });
+    config.snapshot.get_or_insert(snapshot_path);
+    Ok(())
+}
+
+fn no_snapshot() -> StartError {
+    StartError::Config(ConfigError {
+        place: "--snapshot".to_owned(),
+        message: "no snapshot of cards and policies is named".to_owned(),
+    })
+}
+
+fn share(
+    issuers: Vec<IssuerConfig>,
+    names: &[String],
+    threads: usize,
+    clock: Clock,
+) -> Arc<Shared> {
+    Arc::new(Shared {
+        pipeline: Pipeline::new(),
+        connections: connections(issuers),
+        progress: Arc::new(Progress::new(threads)),
+        clock,
+        telemetry: Telemetry::new(names.iter().map(String::as_str)),
+        limits: Limits::default(),
+        kick: OnceLock::new(),
+    })
+}
+
+fn connections(issuers: Vec<IssuerConfig>) -> HashMap<Box<str>, Connection> {
+    let connection = |(index, issuer): (usize, IssuerConfig)| {
+        let name: Box<str> = issuer.name.into();
+        let connection = Connection {
+            name: name.clone(),
+            kind: issuer.kind,
+            verifier: issuer.verifier,
+            deadline_us: i64::from(issuer.deadline_ms) * 1_000,
+            index,
+        };
+        (name, connection)
+    };
+    issuers.into_iter().enumerate().map(connection).collect()
+}
+
+fn start_hot(
+    address: SocketAddr,
+    threads: usize,
+    shared: &Arc<Shared>,
+    inbox: LedgerInbox,
+) -> Result<HotServer, StartError> {
+    HotServer::start(address, threads, shared, inbox)
+        .map_err(|error| StartError::Listen(address, error))
+}
+
+fn cold_runtime() -> Result<Runtime, StartError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("cold")
+        .enable_all()
+        .build()
+        .map_err(|error| StartError::Io("cannot start the cold runtime", error))
+}
+
+fn load_snapshot(
+    path: &Path,
+    connections: &[String],
+    keys: &Fingerprinter,
+) -> Result<Snapshot, StartError> {
+    let bytes = read_named(path).map_err(StartError::Config)?;
+    let file = path.display().to_string();
+    let connections: Vec<&str> = connections.iter().map(String::as_str).collect();
+    let context = DocumentContext {
+        file: &file,
+        connections: &connections,
+        version: FIRST_VERSION,
+    };
+    read_snapshot(&bytes, context, keys).map_err(StartError::Snapshot)
+}
+
+fn start_writer(
+    recovered: &recovery::Recovery,
+    level: DurabilityLevel,
+    storage: &Arc<dyn Storage>,
+    shared: &Arc<Shared>,
+) -> Result<Arc<Writer>, StartError> {
+    let durability = match level {
+        DurabilityLevel::Strict => Durability::Strict,
+        DurabilityLevel::Relaxed => Durability::Relaxed,
+    };
+    let (progress, telemetry) = (Arc::clone(&shared.progress), Arc::clone(&shared.telemetry));
+    let notify = move |published: Published| {
+        let reached = match durability {
+            Durability::Strict => published.durable,
+            Durability::Relaxed => published.written,
+        };
+        if published.poisoned {
+            telemetry.set_journal_poisoned();
+        }
+        progress.publish(reached.0, published.poisoned);
+    };
+    let journal = recovered.journal(durability);
+    Writer::start(
+        journal,
+        Arc::clone(storage),
+        recovery::timing(),
+        Box::new(notify),
+    )
+    .map(Arc::new)
+    .map_err(|error| StartError::Io("cannot start the journal's threads", error))
+}
+
+fn arm(shared: &Arc<Shared>, writer: &Arc<Writer>, core: Core) {
+    let kick = Arc::clone(writer);
+    // The cell is new, so nothing is in it.
+    let _full = shared.kick.set(Box::new(move || kick.kick()));
+    shared.telemetry.set_snapshot_version(FIRST_VERSION);
+    shared.pipeline.arm(core);
+}
+
+fn spawn_sweeper(cold: &Runtime, port: LedgerPort, clock: Clock, retention_days: u32) {
+    let retention_us = i64::from(retention_days) * 86_400 * 1_000_000;
+    drop(
+        cold.handle()
+            .spawn(sweep::sweep_for_ever(port, clock, retention_us)),
+    );
+}

@@ -1,0 +1,33 @@
+//! The sweeper: forgets decided authorizations when their retention is over.
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::domain::time::Timestamp;
+use crate::ledger::embedded::store::SweepCursor;
+use crate::seam::commands::LedgerPort;
+
+/// Between two sweeps of forgotten authorizations.
+const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+/// Between two steps of one sweep, so that authorizations pass between them.
+const SWEEP_STEP: Duration = Duration::from_millis(5);
+
+/// Forgets what is older than the retention, a little at a time.
+pub(super) async fn sweep_for_ever(port: LedgerPort, clock: Clock, retention_us: i64) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        let cut = Timestamp::from_micros(clock.now().micros().saturating_sub(retention_us));
+        let mut cursor = Some(SweepCursor::default());
+        while let Some(from) = cursor {
+            cursor = match port.ask(move |ledger| ledger.sweep(from, cut)).await {
+                Ok(Ok(next)) => next,
+                Ok(Err(why)) => {
+                    tracing::warn!(?why, "a sweep was broken off");
+                    None
+                }
+                Err(_closed) => return,
+            };
+            tokio::time::sleep(SWEEP_STEP).await;
+        }
+    }
+}

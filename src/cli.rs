@@ -1,0 +1,78 @@
+//! The command line: what can be typed, and which function it runs.
+
+pub mod demo;
+pub mod sandbox;
+mod serve;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// How the process ends (behaviour 11.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done; a server has drained.
+    Ok = 0,
+    /// Anything that has no number of its own.
+    Other = 1,
+    /// Flags, configuration or snapshot are wrong.
+    Usage = 2,
+    /// Another process has the data directory.
+    InUse = 3,
+    /// The journal is corrupt.
+    Corrupt = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer authorizations.
+    Serve(serve::ServeArguments),
+    /// Ask a running server as an issuer would.
+    Sandbox(sandbox::SandboxArguments),
+    /// Start a server in a temporary directory, ask it what an issuer would ask, show its answers.
+    Demo,
+}
+
+/// Runs what was typed.
+#[must_use]
+pub fn run() -> Exit {
+    match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Sandbox(arguments) => {
+            let mut stdout = std::io::stdout().lock();
+            let style = demo::page::Style::of_stdout();
+            finish(sandbox::run(&arguments, &mut stdout, style))
+        }
+        Command::Demo => {
+            let mut stdout = std::io::stdout().lock();
+            finish(demo::run(
+                &mut stdout,
+                demo::page::Style::of_stdout(),
+                serve::start_for_demo,
+            ))
+        }
+    }
+}
+
+/// A failure is told on stderr, plainly: it is the answer to what was typed.
+fn finish(result: Result<Exit, demo::Failure>) -> Exit {
+    result.unwrap_or_else(|failure| {
+        let _closed = writeln!(std::io::stderr(), "countersign: {failure}");
+        failure.exit
+    })
+}

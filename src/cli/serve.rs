@@ -1,0 +1,126 @@
+//! `countersign serve`.
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use tracing_subscriber::EnvFilter;
+
+use crate::app::{Addresses, App, Started};
+use crate::cli::Exit;
+use crate::cli::demo::Running;
+use crate::config::{Config, Overrides};
+
+/// Flags of `serve`; each also has a variable, COUNTERSIGN_ and its name.
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {
+    /// Configuration file (TOML)
+    #[arg(long, env = "COUNTERSIGN_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Cards and policies (JSON, or JSON lines)
+    #[arg(long, env = "COUNTERSIGN_SNAPSHOT", value_name = "FILE")]
+    snapshot: Option<PathBuf>,
+    /// Where the journal lives [default: ./countersign-data]
+    #[arg(long, env = "COUNTERSIGN_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Listener for issuers [default: 127.0.0.1:8700]
+    #[arg(long, env = "COUNTERSIGN_ISSUER_LISTEN", value_name = "ADDRESS")]
+    issuer_listen: Option<SocketAddr>,
+    /// Listener for people and agents [default: 127.0.0.1:8701]
+    #[arg(long, env = "COUNTERSIGN_LISTEN", value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Listener for operators [default: 127.0.0.1:8702]
+    #[arg(long, env = "COUNTERSIGN_OPS_LISTEN", value_name = "ADDRESS")]
+    ops_listen: Option<SocketAddr>,
+    /// When an approval may leave: `strict` or `relaxed` [default: strict]
+    #[arg(long, env = "COUNTERSIGN_DURABILITY", value_name = "LEVEL")]
+    durability: Option<String>,
+    /// Where holds and limits are kept: `embedded` [default: embedded]
+    #[arg(long, env = "COUNTERSIGN_LEDGER", value_name = "STORE")]
+    ledger: Option<String>,
+    /// Run the built-in issuer beside the configured ones
+    #[arg(long, env = "COUNTERSIGN_SANDBOX")]
+    sandbox: bool,
+}
+
+impl ServeArguments {
+    fn overrides(self) -> Overrides {
+        Overrides {
+            config: self.config,
+            snapshot: self.snapshot,
+            data_dir: self.data_dir,
+            issuer_listen: self.issuer_listen,
+            listen: self.listen,
+            ops_listen: self.ops_listen,
+            durability: self.durability,
+            ledger: self.ledger,
+            sandbox: self.sandbox,
+        }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, then drains.
+pub(super) fn run(arguments: ServeArguments) -> Exit {
+    log_to_stderr();
+    let config = match Config::load(arguments.overrides()) {
+        Ok(config) => config,
+        Err(error) => return refuse(&error, Exit::Usage),
+    };
+    let Started { app, ready } = match App::start(config) {
+        Ok(started) => started,
+        Err(error) => {
+            let exit = error.exit();
+            return refuse(&error, exit);
+        }
+    };
+    let mut stdout = std::io::stdout().lock();
+    if let Err(error) = writeln!(stdout, "ready {ready}").and_then(|()| stdout.flush()) {
+        tracing::warn!(%error, "the ready line could not be written");
+    }
+    drop(stdout);
+    app.run_until_stopped()
+}
+
+/// A whole server for the demo, on free ports.
+pub(super) fn start_for_demo(data_dir: &Path) -> Result<Running, String> {
+    let free_port = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let overrides = Overrides {
+        data_dir: Some(data_dir.to_owned()),
+        issuer_listen: free_port,
+        listen: free_port,
+        ops_listen: free_port,
+        ..Overrides::default()
+    };
+    let config = Config::load(overrides).map_err(|error| error.to_string())?;
+    let Started { app, .. } = App::start(config).map_err(|error| error.to_string())?;
+    let Addresses { issuer, ops, .. } = app.addresses();
+    let snapshot = app.snapshot_path().to_owned();
+    let shutdown = Box::new(move || {
+        app.drain();
+        Ok(())
+    });
+    Ok(Running {
+        issuer,
+        ops,
+        snapshot,
+        shutdown,
+    })
+}
+
+fn refuse(error: &dyn std::fmt::Display, exit: Exit) -> Exit {
+    // Plain, without the logger's ornaments: it is the answer to what was typed.
+    let _closed = writeln!(std::io::stderr(), "countersign: {error}");
+    exit
+}
+
+fn log_to_stderr() {
+    let filter =
+        EnvFilter::try_from_env("COUNTERSIGN_LOG").unwrap_or_else(|_unset| EnvFilter::new("info"));
+    let terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(terminal)
+        .init();
+}

@@ -1,0 +1,136 @@
+//! What the engine recorded about an authorization, read from the operators' listener.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Request, StatusCode};
+use serde::Deserialize;
+use tokio::time::sleep;
+
+use super::{Sandbox, SandboxError, no_response, refused};
+
+/// Records are visible within a tenth of a second (behaviour 11.5).
+const VISIBLE_WITHIN: Duration = Duration::from_millis(100);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(4);
+
+/// One recorded decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The record's own id.
+    pub id: String,
+    /// `approve`, `partial` or `decline`.
+    pub decision: String,
+    /// The decline's code.
+    pub reason: Option<String>,
+    /// The decline's cause in plain words.
+    pub explanation: Option<String>,
+    /// From receipt to the engine's answer, in microseconds.
+    pub latency_us: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct WirePage {
+    decisions: Vec<WireRecord>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireRecord {
+    id: String,
+    decision: String,
+    reason: Option<String>,
+    explanation: Option<WireExplanation>,
+    latency_us: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct WireExplanation {
+    text: Option<String>,
+}
+
+impl Sandbox {
+    /// The newest record of the authorization, once it is another than `before`; absent where none
+    /// shows in time.
+    pub(super) async fn record_after(
+        &mut self,
+        authorization: &str,
+        before: Option<&str>,
+    ) -> Result<Option<Record>, SandboxError> {
+        let first_look = self.clock.now();
+        loop {
+            let newest = self.newest_record(authorization).await?;
+            let waited_us = self.clock.now().micros_since(first_look);
+            match newest {
+                Some(record) if Some(record.id.as_str()) != before => return Ok(Some(record)),
+                _ if u128::try_from(waited_us).unwrap_or(0) >= VISIBLE_WITHIN.as_micros() => {
+                    return Ok(None);
+                }
+                _ => sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// The newest record of the authorization.
+    pub(super) async fn newest_record(
+        &mut self,
+        authorization: &str,
+    ) -> Result<Option<Record>, SandboxError> {
+        let at = self.ops.address();
+        let uri = format!(
+            "/admin/decisions?connection={}&authorization={}&limit=1",
+            percent_encoded(&self.connection),
+            percent_encoded(authorization)
+        );
+        let request = Request::get(uri)
+            .body(Full::new(Bytes::new()))
+            .map_err(|error| SandboxError::Broken(at, error.to_string()))?;
+        let answered = self.ops.send(request).await;
+        let answered = answered.map_err(|failure| no_response(at, failure))?;
+        if answered.status != StatusCode::OK {
+            return Err(refused(at, &answered));
+        }
+        let page: WirePage =
+            serde_json::from_slice(&answered.body).map_err(|_shape| SandboxError::Garbage(at))?;
+        Ok(page.decisions.into_iter().next().map(Record::from_wire))
+    }
+}
+
+impl Record {
+    fn from_wire(wire: WireRecord) -> Self {
+        Self {
+            id: wire.id,
+            decision: wire.decision,
+            reason: wire.reason,
+            explanation: wire.explanation.and_then(|explanation| explanation.text),
+            latency_us: wire.latency_us,
+        }
+    }
+}
+
+/// Text as the value of a query's parameter.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let high = char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0');
+            let low = char::from_digit(u32::from(byte & 15), 16).unwrap_or('0');
+            encoded.extend(['%', high, low]);
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_in_a_query_stays_one_value() {
+        assert_eq!(percent_encoded("0199-a_b.c~"), "0199-a_b.c~");
+        assert_eq!(percent_encoded("a&limit=2 é"), "a%26limit%3d2%20%c3%a9");
+    }
+}

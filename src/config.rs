@@ -1,0 +1,302 @@
+//! Configuration: flag > environment > file > default. Unknown keys are errors (behaviour 11.2).
+//!
+//! Two steps: `file` holds what was typed, this module what is ready to run with. Secrets are read
+//! here and leave as types that cannot be printed.
+
+mod file;
+mod secret;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::issuer::IssuerKind;
+use crate::issuer::standard_webhooks::{Unsigned, Verifier};
+
+/// When an approval may leave (behaviour 3.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DurabilityLevel {
+    /// After fdatasync has returned.
+    Strict,
+    /// Once the kernel has it; synced within 50 ms.
+    Relaxed,
+}
+
+impl DurabilityLevel {
+    /// The word of the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Relaxed => "relaxed",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Strict, Self::Relaxed]
+            .into_iter()
+            .find(|level| level.name() == text)
+    }
+}
+
+/// What flags and environment say; absent where they say nothing.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "each is the flag of the same name")]
+pub struct Overrides {
+    pub config: Option<PathBuf>,
+    pub snapshot: Option<PathBuf>,
+    pub data_dir: Option<PathBuf>,
+    pub issuer_listen: Option<SocketAddr>,
+    pub listen: Option<SocketAddr>,
+    pub ops_listen: Option<SocketAddr>,
+    pub durability: Option<String>,
+    pub ledger: Option<String>,
+    pub sandbox: bool,
+}
+
+/// One issuer connection, ready to verify with.
+pub struct IssuerConfig {
+    /// URL segment.
+    pub name: String,
+    /// Which issuer.
+    pub kind: IssuerKind,
+    /// What is accepted as the issuer's.
+    pub verifier: Verifier,
+    /// From receipt to our answer, in milliseconds.
+    pub deadline_ms: u32,
+}
+
+/// Everything that a server starts with.
+pub struct Config {
+    /// Journal, checkpoints, sandbox state.
+    pub data_dir: PathBuf,
+    /// Policies; absent only where the sandbox writes its own.
+    pub snapshot: Option<PathBuf>,
+    /// For issuers.
+    pub issuer_listen: SocketAddr,
+    /// For people and agents.
+    pub listen: SocketAddr,
+    /// For operators.
+    pub ops_listen: SocketAddr,
+    /// When an approval may leave.
+    pub durability: DurabilityLevel,
+    /// For how long decided authorizations are known again, in days.
+    pub retention_days: u32,
+    /// Configured connections.
+    pub issuers: Vec<IssuerConfig>,
+    /// Whether the built-in issuer is one of the connections.
+    pub sandbox: bool,
+}
+
+/// Why a configuration is refused: where, and what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file and line, the flag or the variable.
+    pub place: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl ConfigError {
+    fn new(place: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            place: place.into(),
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// An authorization is known again for at least this long: the longest life of a hold (31 days)
+/// and a day of redeliveries.
+const RETENTION_DAYS_MIN: u32 = 32;
+const RETENTION_DAYS_MAX: u32 = 3_650;
+/// Lithic and the sandbox wait six seconds; half a second is left for the way.
+const DEADLINE_MS_MAX: u32 = 5_500;
+
+impl Config {
+    /// Reads the file that the overrides name, if any, and puts the overrides above it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names file and key, flag or variable.
+    pub fn load(overrides: Overrides) -> Result<Self, ConfigError> {
+        let (typed, place) = match &overrides.config {
+            Some(path) => (file::read(path)?, path.display().to_string()),
+            None => (file::ConfigFile::default(), String::new()),
+        };
+        let sandbox = overrides.sandbox || typed.issuer.is_empty();
+        let address = |flag: Option<SocketAddr>, typed: Option<&str>, key: &str, default: u16| {
+            listen_address(flag, typed, &format!("{place}: {key}"), default)
+        };
+        let server = &typed.server;
+        let issuer_listen = server.issuer_listen.as_deref();
+        Ok(Self {
+            issuer_listen: address(
+                overrides.issuer_listen,
+                issuer_listen,
+                "issuer_listen",
+                8700,
+            )?,
+            listen: address(overrides.listen, server.listen.as_deref(), "listen", 8701)?,
+            ops_listen: address(
+                overrides.ops_listen,
+                server.ops_listen.as_deref(),
+                "ops_listen",
+                8702,
+            )?,
+            durability: durability(overrides.durability.as_deref(), &typed.ledger, &place)?,
+            retention_days: retention(&typed.ledger, &place)?,
+            issuers: issuers(&typed.issuer, &place)?,
+            snapshot: snapshot(overrides.snapshot, typed.snapshot, sandbox)?,
+            data_dir: overrides
+                .data_dir
+                .or(typed.data_dir)
+                .unwrap_or_else(|| PathBuf::from("countersign-data")),
+            sandbox,
+        })
+        .and_then(|config: Self| check_ledger(overrides.ledger.as_deref()).map(|()| config))
+    }
+}
+
+fn check_ledger(ledger: Option<&str>) -> Result<(), ConfigError> {
+    match ledger {
+        None | Some("embedded") => Ok(()),
+        Some(_) => Err(ConfigError::new(
+            "--ledger",
+            "this version has `embedded` only",
+        )),
+    }
+}
+
+fn listen_address(
+    flag: Option<SocketAddr>,
+    typed: Option<&str>,
+    place: &str,
+    default_port: u16,
+) -> Result<SocketAddr, ConfigError> {
+    match (flag, typed) {
+        (Some(address), _) => Ok(address),
+        (None, Some(text)) => text.parse().map_err(|_not_an_address| {
+            ConfigError::new(place, "not an address with a port, like 127.0.0.1:8700")
+        }),
+        (None, None) => Ok(SocketAddr::from(([127, 0, 0, 1], default_port))),
+    }
+}
+
+fn durability(
+    flag: Option<&str>,
+    ledger: &file::LedgerFile,
+    place: &str,
+) -> Result<DurabilityLevel, ConfigError> {
+    let (text, place) = match (flag, ledger.durability.as_deref()) {
+        (Some(text), _) => (text, "--durability".to_owned()),
+        (None, Some(text)) => (text, format!("{place}: ledger.durability")),
+        (None, None) => return Ok(DurabilityLevel::Strict),
+    };
+    DurabilityLevel::parse(text)
+        .ok_or_else(|| ConfigError::new(place, "must be `strict` or `relaxed`"))
+}
+
+fn retention(ledger: &file::LedgerFile, place: &str) -> Result<u32, ConfigError> {
+    let days = ledger.retention_days.unwrap_or(45);
+    if (RETENTION_DAYS_MIN..=RETENTION_DAYS_MAX).contains(&days) {
+        return Ok(days);
+    }
+    let message = format!(
+        "must lie between {RETENTION_DAYS_MIN} (the life of a hold and a day of redeliveries) \
+         and {RETENTION_DAYS_MAX}"
+    );
+    Err(ConfigError::new(
+        format!("{place}: ledger.retention_days"),
+        message,
+    ))
+}
+
+fn snapshot(
+    flag: Option<PathBuf>,
+    typed: Option<PathBuf>,
+    sandbox: bool,
+) -> Result<Option<PathBuf>, ConfigError> {
+    let path = flag.or(typed);
+    if path.is_none() && !sandbox {
+        let message = "issuers are configured, so a snapshot of cards and policies is needed";
+        return Err(ConfigError::new("--snapshot", message));
+    }
+    Ok(path)
+}
+
+fn issuers(typed: &[file::IssuerFile], place: &str) -> Result<Vec<IssuerConfig>, ConfigError> {
+    let mut names = BTreeSet::new();
+    let mut issuers = Vec::new();
+    for (at, issuer) in typed.iter().enumerate() {
+        let place = format!("{place}: issuer[{at}]");
+        let issuer = issuer_config(issuer, &place)?;
+        if !names.insert(issuer.name.clone()) {
+            return Err(ConfigError::new(format!("{place}.name"), "used twice"));
+        }
+        issuers.push(issuer);
+    }
+    Ok(issuers)
+}
+
+fn issuer_config(typed: &file::IssuerFile, place: &str) -> Result<IssuerConfig, ConfigError> {
+    let fault = |key: &str, message: String| ConfigError::new(format!("{place}.{key}"), message);
+    let lawful = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if typed.name.is_empty() || typed.name.len() > 40 || !typed.name.chars().all(lawful) {
+        let message = "must be 1 to 40 characters of a-z, 0-9 and `-`".to_owned();
+        return Err(fault("name", message));
+    }
+    if typed.name == SANDBOX_NAME {
+        let message = "`sandbox` is the name of the built-in issuer".to_owned();
+        return Err(fault("name", message));
+    }
+    let kind = IssuerKind::parse(&typed.kind).map_err(|error| fault("kind", error.to_string()))?;
+    let unsigned = typed.unsigned.as_deref().unwrap_or("refuse");
+    let unsigned = Unsigned::parse(unsigned)
+        .ok_or_else(|| fault("unsigned", "must be `refuse` or `accept`".to_owned()))?;
+    let mut secrets = Vec::new();
+    for (at, source) in typed.secrets.iter().enumerate() {
+        let secret = secret::read(source);
+        secrets.push(secret.map_err(|message| fault(&format!("secrets[{at}]"), message))?);
+    }
+    for (at, source) in typed.event_secrets.iter().flatten().enumerate() {
+        let read = secret::read(source);
+        read.map_err(|message| fault(&format!("event_secrets[{at}]"), message))?;
+    }
+    let verifier = Verifier::new(secrets, typed.tolerance_s.unwrap_or(300), unsigned)
+        .map_err(|error| fault("secrets", error.to_string()))?;
+    let deadline_ms = typed.deadline_ms.unwrap_or(300);
+    if deadline_ms == 0 || deadline_ms > DEADLINE_MS_MAX {
+        let message = format!("must lie between 1 and {DEADLINE_MS_MAX}, inside the issuer's own");
+        return Err(fault("deadline_ms", message));
+    }
+    Ok(IssuerConfig {
+        name: typed.name.clone(),
+        kind,
+        verifier,
+        deadline_ms,
+    })
+}
+
+/// The name of the built-in issuer's connection.
+pub const SANDBOX_NAME: &str = "sandbox";
+
+/// Reads a whole file that the operator named.
+///
+/// # Errors
+/// [`ConfigError`] names the file.
+pub fn read_named(path: &Path) -> Result<Vec<u8>, ConfigError> {
+    std::fs::read(path)
+        .map_err(|error| ConfigError::new(path.display().to_string(), error.to_string()))
+}
+
+#[cfg(test)]
+mod tests;

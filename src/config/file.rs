@@ -1,0 +1,61 @@
+//! The configuration file as it is typed.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::config::{ConfigError, read_named};
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConfigFile {
+    pub(super) data_dir: Option<PathBuf>,
+    pub(super) snapshot: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) server: ServerFile,
+    #[serde(default)]
+    pub(super) ledger: LedgerFile,
+    #[serde(default)]
+    pub(super) issuer: Vec<IssuerFile>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServerFile {
+    pub(super) issuer_listen: Option<String>,
+    pub(super) listen: Option<String>,
+    pub(super) ops_listen: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LedgerFile {
+    pub(super) durability: Option<String>,
+    pub(super) retention_days: Option<u32>,
+}
+
+/// One `[[issuer]]`. Secrets are named here, never written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IssuerFile {
+    pub(super) name: String,
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) secrets: Vec<String>,
+    pub(super) event_secrets: Option<Vec<String>>,
+    pub(super) tolerance_s: Option<u32>,
+    pub(super) deadline_ms: Option<u32>,
+    pub(super) unsigned: Option<String>,
+}
+
+pub(super) fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
+    let bytes = read_named(path)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_bytes| ConfigError::new(path.display().to_string(), "not UTF-8"))?;
+    toml::from_str(&text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+        ConfigError::new(format!("{}:{line}", path.display()), error.message())
+    })
+}

@@ -1,0 +1,315 @@
+//! The snapshot document (behaviour 11.3): one JSON object, or JSON lines with parents first.
+//!
+//! Refused whole or taken whole: an error in one card must not become a card without rules
+//! (behaviour 3.4). Every complaint names file, line and field.
+
+mod fields;
+
+use std::fmt;
+
+use serde_json::value::RawValue;
+
+use self::fields::{
+    AGENT_STATUSES, CARD_STATUSES, CASCADES, CUSTOMER_STATUSES, Lock, USAGES, optional_word,
+    read_currency, read_id, read_instant, read_lock, read_policy_of, required_id,
+};
+use super::compile::{AgentRow, Builder, CardRow, CustomerRow, RowRefused};
+use super::json::{Fields, Path, Problem, Reader, find_field};
+use super::snapshot::Snapshot;
+use crate::domain::currency::Currency;
+use crate::domain::identity::Keys;
+
+/// One thing that is wrong with a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentError {
+    /// The document's name, as the caller gave it.
+    pub file: String,
+    /// The line, from one.
+    pub line: usize,
+    /// The field's path, `cards[3].policy.limits.perDay`; empty for the document as a whole.
+    pub field: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for DocumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            file,
+            line,
+            field,
+            message,
+        } = self;
+        if field.is_empty() {
+            write!(f, "{file}:{line}: {message}")
+        } else {
+            write!(f, "{file}:{line}: {field}: {message}")
+        }
+    }
+}
+
+/// What surrounds a document.
+#[derive(Clone, Copy, Debug)]
+pub struct DocumentContext<'c> {
+    /// The document's name in errors.
+    pub file: &'c str,
+    /// The names of the configured issuer connections.
+    pub connections: &'c [&'c str],
+    /// The number that the snapshot gets.
+    pub version: u64,
+}
+
+/// Reads and compiles a whole document.
+///
+/// # Errors
+/// The first errors of a document that has any, in the order of lines.
+pub fn read_snapshot(
+    bytes: &[u8],
+    context: DocumentContext<'_>,
+    keys: &impl Keys,
+) -> Result<Snapshot, Vec<DocumentError>> {
+    let text = match str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let (valid, _) = bytes.split_at(error.valid_up_to());
+            let problem = Problem {
+                offset: valid.len(),
+                field: String::new(),
+                message: "not UTF-8".to_owned(),
+            };
+            return Err(located(context.file, bytes, vec![problem]));
+        }
+    };
+    let mut load = Load {
+        reader: Reader::new(text),
+        builder: Builder::new(keys, context.connections),
+    };
+    if text.trim_ascii().is_empty() {
+        load.reader
+            .report(text, &Path::ROOT, "the document is empty");
+    } else if is_lines(text) {
+        load.lines(text);
+    } else {
+        load.document(text);
+    }
+    if load.reader.is_clean() {
+        Ok(load.builder.finish(context.version))
+    } else {
+        Err(located(context.file, bytes, load.reader.into_problems()))
+    }
+}
+
+/// Turns offsets into lines.
+fn located(file: &str, bytes: &[u8], mut problems: Vec<Problem>) -> Vec<DocumentError> {
+    problems.sort_by_key(|problem| problem.offset);
+    let line_of = |offset: usize| {
+        let before = bytes.iter().take(offset);
+        before.filter(|byte| **byte == b'\n').count() + 1
+    };
+    let to_error = |problem: Problem| DocumentError {
+        file: file.to_owned(),
+        line: line_of(problem.offset),
+        field: problem.field,
+        message: problem.message,
+    };
+    problems.into_iter().map(to_error).collect()
+}
+
+/// JSON lines begin with a row, or with a line of the schema's number alone.
+fn is_lines(text: &str) -> bool {
+    let start = text.trim_ascii_start();
+    let Some(inside) = start.strip_prefix('{').map(str::trim_ascii_start) else {
+        return false;
+    };
+    let rows = ["\"customer\"", "\"agent\"", "\"card\""];
+    if rows.iter().any(|row| inside.starts_with(row)) {
+        return true;
+    }
+    let header = start
+        .split_once('\n')
+        .map(|(first, _)| first.trim_ascii_end());
+    inside.starts_with("\"schema\"")
+        && header.is_some_and(|line| line.ends_with('}') && !line.contains(','))
+}
+
+/// One document on its way into a builder.
+struct Load<'a, 'k, K> {
+    reader: Reader<'a>,
+    builder: Builder<'k, K>,
+}
+
+impl<'a, K: Keys> Load<'a, '_, K> {
+    fn document(&mut self, text: &'a str) {
+        let root = Path::ROOT;
+        let Some(raw) = self.reader.value(text, &root) else {
+            return;
+        };
+        let Some(mut fields) = self.reader.object(raw, &root) else {
+            return;
+        };
+        self.schema(&mut fields, &root);
+        self.rows(&mut fields, "customers", Self::customer);
+        self.rows(&mut fields, "agents", Self::agent);
+        self.rows(&mut fields, "cards", Self::card);
+        fields.finish(&mut self.reader, &root, |_| None);
+    }
+
+    fn rows(
+        &mut self,
+        fields: &mut Fields<'a>,
+        name: &str,
+        read: impl Fn(&mut Self, &'a RawValue, &Path<'_>),
+    ) {
+        let list = fields.require(&mut self.reader, &Path::ROOT, name);
+        let place = Path::ROOT.field(name);
+        let rows = list.and_then(|list| self.reader.array(list, &place));
+        for (at, row) in rows.unwrap_or_default().into_iter().enumerate() {
+            if self.reader.is_full() {
+                return;
+            }
+            read(self, row, &place.index(at));
+        }
+    }
+
+    fn lines(&mut self, text: &'a str) {
+        let root = Path::ROOT;
+        let mut is_first = true;
+        for line in text.split('\n').map(str::trim_ascii) {
+            if self.reader.is_full() {
+                return;
+            }
+            if line.is_empty() {
+                continue;
+            }
+            if let Some(raw) = self.reader.value(line, &root) {
+                self.line(raw, is_first);
+            }
+            is_first = false;
+        }
+    }
+
+    fn line(&mut self, raw: &'a RawValue, is_first: bool) {
+        let root = Path::ROOT;
+        let Some(mut fields) = self.reader.object(raw, &root) else {
+            return;
+        };
+        if let Some(row) = fields.take("customer") {
+            self.customer(row, &root.field("customer"));
+        } else if let Some(row) = fields.take("agent") {
+            self.agent(row, &root.field("agent"));
+        } else if let Some(row) = fields.take("card") {
+            self.card(row, &root.field("card"));
+        } else if is_first {
+            self.schema(&mut fields, &root);
+        } else {
+            let message = "a line holds a \"customer\", an \"agent\" or a \"card\"";
+            self.reader.report(raw.get(), &root, message);
+        }
+        fields.finish(&mut self.reader, &root, |_| None);
+    }
+
+    fn schema(&mut self, fields: &mut Fields<'a>, path: &Path<'_>) {
+        if let Some(raw) = fields.take("schema").filter(|raw| raw.get() != "1") {
+            let message = "must be 1, the only schema that this version knows";
+            self.reader
+                .report(raw.get(), &path.field("schema"), message);
+        }
+    }
+
+    fn customer(&mut self, raw: &'a RawValue, path: &Path<'_>) {
+        let reader = &mut self.reader;
+        let Some(mut fields) = reader.object(raw, path) else {
+            return;
+        };
+        let id = required_id(reader, &mut fields, path, "id");
+        let status = optional_word(reader, &mut fields, path, "status", CUSTOMER_STATUSES);
+        let timezone = fields.take("timezone");
+        let timezone = timezone.and_then(|raw| reader.text(raw, &path.field("timezone")));
+        let currency = read_currency(reader, &mut fields, path);
+        let cascade = optional_word(reader, &mut fields, path, "cascade", CASCADES);
+        let policy = read_policy_of(reader, &mut fields, path);
+        fields.finish(reader, path, |_| None);
+        if let Some(id) = &id {
+            let added = self.builder.add_customer(CustomerRow {
+                id,
+                status: status.unwrap_or_default(),
+                timezone: timezone.as_deref().unwrap_or("UTC"),
+                currency: currency.unwrap_or(Currency::USD),
+                cascade: cascade.unwrap_or_default(),
+                policy,
+            });
+            self.accept(raw, path, added);
+        }
+    }
+
+    fn agent(&mut self, raw: &'a RawValue, path: &Path<'_>) {
+        let reader = &mut self.reader;
+        let Some(mut fields) = reader.object(raw, path) else {
+            return;
+        };
+        let id = required_id(reader, &mut fields, path, "id");
+        let customer = required_id(reader, &mut fields, path, "customerId");
+        let status = optional_word(reader, &mut fields, path, "status", AGENT_STATUSES);
+        let policy = read_policy_of(reader, &mut fields, path);
+        fields.finish(reader, path, |_| None);
+        if let (Some(id), Some(customer)) = (&id, &customer) {
+            let added = self.builder.add_agent(AgentRow {
+                id,
+                customer_id: customer,
+                status: status.unwrap_or_default(),
+                policy,
+            });
+            self.accept(raw, path, added);
+        }
+    }
+
+    fn card(&mut self, raw: &'a RawValue, path: &Path<'_>) {
+        let reader = &mut self.reader;
+        let Some(mut fields) = reader.object(raw, path) else {
+            return;
+        };
+        let id = required_id(reader, &mut fields, path, "id");
+        let connection = required_id(reader, &mut fields, path, "connection");
+        let token = required_id(reader, &mut fields, path, "issuerToken");
+        let customer = required_id(reader, &mut fields, path, "customerId");
+        let agent = fields.take_unless_null("agentId");
+        let agent = agent.and_then(|raw| read_id(reader, raw, &path.field("agentId")));
+        let usage = optional_word(reader, &mut fields, path, "usage", USAGES);
+        let status = optional_word(reader, &mut fields, path, "status", CARD_STATUSES);
+        let frozen = fields.take("frozen");
+        let frozen = frozen.and_then(|raw| reader.boolean(raw, &path.field("frozen")));
+        let created_at = read_instant(reader, &mut fields, path, "createdAt");
+        let lock = fields.take_unless_null("merchantLock");
+        let lock = lock.and_then(|raw| read_lock(reader, raw, &path.field("merchantLock")));
+        let policy = read_policy_of(reader, &mut fields, path);
+        fields.finish(reader, path, |_| None);
+        let (Some(id), Some(connection), Some(token), Some(customer)) =
+            (&id, &connection, &token, &customer)
+        else {
+            return;
+        };
+        let added = self.builder.add_card(CardRow {
+            id,
+            connection,
+            issuer_token: token,
+            customer_id: customer,
+            agent_id: agent.as_deref(),
+            usage: usage.unwrap_or_default(),
+            status: status.unwrap_or_default(),
+            frozen: frozen.unwrap_or_default(),
+            created_at,
+            merchant_lock: lock.as_ref().map(Lock::row),
+            policy,
+        });
+        self.accept(raw, path, added);
+    }
+
+    /// Complains where the builder did not take the row.
+    fn accept(&mut self, raw: &'a RawValue, path: &Path<'_>, added: Result<(), RowRefused>) {
+        if let Err(refused) = added {
+            let place = find_field(raw, refused.field).unwrap_or(raw);
+            let path = path.field(refused.field);
+            self.reader.report(place.get(), &path, refused.message);
+        }
+    }
+}

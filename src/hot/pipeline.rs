@@ -1,0 +1,406 @@
+//! The life of one authorization, without a socket, a disk or a clock of its own.
+//!
+//! `begin` verifies, decodes, decides and books; what it books is on its way to the disk when it
+//! returns. `finish` is called once that is durable (or will never be) and makes the answer. The
+//! server is one shell around the two, the simulator another.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::decide::evaluate::evaluate;
+use crate::decide::snapshot::{CardView, Snapshot};
+use crate::domain::amount::Minor;
+use crate::domain::authorization::{AuthorizationKind, AuthorizationRequest};
+use crate::domain::card::Key;
+use crate::domain::claims::Proposal;
+use crate::domain::decision::{Decision, DeclineReason};
+use crate::domain::identity::{KeySpace, Keys, StepIdentity};
+use crate::domain::time::Timestamp;
+use crate::fingerprint::Fingerprinter;
+use crate::issuer::standard_webhooks::{
+    SignatureHeaders, SignatureRefused, VerifiedBody, Verifier,
+};
+use crate::issuer::{IssuerKind, NotUnderstood, Reply};
+use crate::ledger::command::{AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Route};
+use crate::ledger::embedded::store::{EmbeddedLedger, Unavailable};
+use crate::ledger::event::Owner;
+use crate::seam::snapshot::CurrentSnapshot;
+
+/// One configured account at an issuer.
+pub struct Connection {
+    /// The segment of its URL.
+    pub name: Box<str>,
+    /// How it speaks.
+    pub kind: IssuerKind,
+    /// What it accepts as the issuer's.
+    pub verifier: Verifier,
+    /// From receipt to our answer, in microseconds.
+    pub deadline_us: i64,
+    /// Its place in the configuration, by which metrics count it.
+    pub index: usize,
+}
+
+/// One delivery as it came from the socket.
+#[derive(Clone, Copy)]
+pub struct Arrival<'a> {
+    /// Through which connection.
+    pub connection: &'a Connection,
+    /// Its signature.
+    pub headers: SignatureHeaders<'a>,
+    /// Its raw body.
+    pub body: &'a [u8],
+    /// When its first byte was there.
+    pub received: Timestamp,
+}
+
+/// How far `begin` came.
+pub enum Begun {
+    /// Not the issuer's: 401, and nothing was done.
+    Refused(SignatureRefused),
+    /// The issuer's, but no question that we understand.
+    NotUnderstood(NotUnderstood, Reply),
+    /// The answer can leave at once.
+    Decided(Finished),
+    /// The answer rests on a journal frame that is on its way to the disk.
+    Waiting(Waiting),
+}
+
+/// A decision and its answer in the issuer's words.
+pub struct Finished {
+    /// For metrics.
+    pub decision: Decision,
+    /// For the socket.
+    pub reply: Reply,
+    /// Whether a frame was appended that somebody has to write.
+    pub appended: bool,
+}
+
+/// A recorded decision that must not leave before it is durable (behaviour 2.8).
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting {
+    /// The journal position to wait for.
+    pub position: u64,
+    /// When the answer would be too late.
+    pub deadline: Timestamp,
+    kind: AuthorizationKind,
+    answer: Answer,
+    owner: Key,
+    authorization: Key,
+}
+
+/// What became of the wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// The position is durable at the configured level.
+    Durable,
+    /// It will never be.
+    Poisoned,
+    /// The deadline came first.
+    TimedOut,
+}
+
+/// What decisions are made with, once the ledger is recovered.
+pub struct Core {
+    /// Hashes ids under the data directory's seed.
+    pub keys: Fingerprinter,
+    /// Holds and limits.
+    pub ledger: Arc<EmbeddedLedger>,
+    /// Policies.
+    pub snapshots: Arc<CurrentSnapshot>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Pipeline {
+    core: OnceLock<Core>,
+}
+
+impl Pipeline {
+    /// A pipeline that declines `ledger_unavailable` until it is [armed](Self::arm).
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Gives the pipeline what it decides with. Once; a second time changes nothing.
+    pub fn arm(&self, core: Core) {
+        // The first core stays in force; the second is dropped.
+        let _second = self.core.set(core);
+    }
+
+    /// What decisions are made with; absent before recovery.
+    #[must_use]
+    pub fn core(&self) -> Option<&Core> {
+        self.core.get()
+    }
+
+    /// Verifies, decodes, decides and books one delivery. `now` is read once for the signature's
+    /// age and once when the decision is made.
+    pub fn begin(&self, arrival: &Arrival<'_>, now: impl Fn() -> Timestamp) -> Begun {
+        let connection = arrival.connection;
+        let kind = connection.kind;
+        let verified = kind.verify(&connection.verifier, &arrival.headers, arrival.body, now());
+        let body = match verified {
+            Ok(body) => body,
+            Err(why) => return Begun::Refused(why),
+        };
+        let request = match kind.decode(&body) {
+            Ok(request) => request,
+            Err(cause) => return Begun::NotUnderstood(cause, kind.not_understood(&cause)),
+        };
+        let Some(core) = self.core.get() else {
+            return decline(connection, request.kind, DeclineReason::LedgerUnavailable);
+        };
+        if core.ledger.is_poisoned() {
+            return decline(connection, request.kind, DeclineReason::LedgerUnavailable);
+        }
+        core.decide(arrival, &body, &request, now)
+    }
+
+    /// Makes the answer of a decision whose wait is over. The deadline is looked at once more,
+    /// because an approval that leaves late may meet a merchant who has given up (behaviour 2.8).
+    pub fn finish(
+        &self,
+        connection: &Connection,
+        waiting: &Waiting,
+        waited: Waited,
+        now: Timestamp,
+    ) -> Finished {
+        let decision = match waited {
+            Waited::Poisoned => Decision::Decline(DeclineReason::LedgerUnavailable),
+            Waited::Durable if now <= waiting.deadline => self.release(waiting, now),
+            Waited::Durable | Waited::TimedOut => self.too_late(waiting, now),
+        };
+        let reply = connection
+            .kind
+            .encode(waiting.kind, decision, waiting.answer.available);
+        let appended = !matches!(waited, Waited::Poisoned) && now > waiting.deadline;
+        Finished {
+            decision,
+            reply,
+            appended,
+        }
+    }
+
+    /// Lets an approval leave. A redelivered one asks whether it still stands, and from then on it
+    /// cannot be overruled by the first delivery, which may still be waiting.
+    fn release(&self, waiting: &Waiting, now: Timestamp) -> Decision {
+        if waiting.answer.novelty == Novelty::New {
+            return waiting.answer.decision;
+        }
+        let stands = self.core.get().is_some_and(|core| {
+            core.ledger
+                .confirm(waiting.owner, waiting.authorization, waiting.position, now)
+        });
+        if stands {
+            waiting.answer.decision
+        } else {
+            Decision::Decline(DeclineReason::DeadlineExceeded)
+        }
+    }
+
+    /// Only the delivery that made the approval takes it back; a redelivery that comes too late
+    /// says nothing about the first one, whose answer may have left.
+    fn too_late(&self, waiting: &Waiting, now: Timestamp) -> Decision {
+        if waiting.answer.novelty == Novelty::New
+            && let Some(core) = self.core.get()
+        {
+            let overrule = Overrule {
+                authorization: waiting.authorization,
+                decided_at: waiting.position,
+                at: now,
+            };
+            if let Err(why) = core.ledger.overrule(waiting.owner, &overrule) {
+                tracing::error!(
+                    ?why,
+                    "an approval that did not leave could not be taken back"
+                );
+            }
+        }
+        Decision::Decline(DeclineReason::DeadlineExceeded)
+    }
+}
+
+impl Core {
+    fn decide(
+        &self,
+        arrival: &Arrival<'_>,
+        body: &VerifiedBody<'_>,
+        request: &AuthorizationRequest<'_>,
+        now: impl Fn() -> Timestamp,
+    ) -> Begun {
+        let connection = arrival.connection;
+        let parts = [connection.name.as_bytes(), request.card_token.as_bytes()];
+        let card_key = self.keys.key(KeySpace::Card, &parts);
+        let step = self.identify(connection, request, body);
+        let authorization = step.authorization;
+        let mut command = Authorize {
+            at: arrival.received,
+            step,
+            authorization: &request.authorization,
+            kind: request.kind,
+            amount: request.amount,
+            card: None,
+            card_token: &request.card_token,
+            acceptor: &request.acceptor,
+            proposal: None,
+            snapshot_version: 0,
+            latency_us: 0,
+        };
+        let elapsed = |at: Timestamp| {
+            u32::try_from(at.micros_since(arrival.received).max(0)).unwrap_or(u32::MAX)
+        };
+        loop {
+            let snapshot = self.snapshots.load();
+            command.snapshot_version = snapshot.version();
+            let (owner, answer) = match snapshot.card(card_key) {
+                Some(view) => {
+                    let proposal = evaluate(&view, request, arrival.received, &self.keys);
+                    command.latency_us = elapsed(now());
+                    let answer = self.on_known_card(connection, &view, &proposal, &command);
+                    (view.customer.key(), answer.map(Some))
+                }
+                None => {
+                    command.latency_us = elapsed(now());
+                    self.on_unknown_card(connection, card_key, &snapshot, &command)
+                }
+            };
+            return match answer {
+                Ok(Some(answer)) => answered(arrival, request.kind, owner, authorization, answer),
+                // The card was published while we decided that nobody knows it.
+                Ok(None) => continue,
+                Err(_nothing_recorded) => {
+                    decline(connection, request.kind, DeclineReason::LedgerUnavailable)
+                }
+            };
+        }
+    }
+
+    fn identify(
+        &self,
+        connection: &Connection,
+        request: &AuthorizationRequest<'_>,
+        body: &VerifiedBody<'_>,
+    ) -> StepIdentity {
+        let parts = [connection.name.as_bytes(), request.authorization.as_bytes()];
+        let short = |space, text: &[u8]| self.keys.short(space, &[text]);
+        StepIdentity {
+            authorization: self.keys.key(KeySpace::Authorization, &parts),
+            name: request
+                .step
+                .as_ref()
+                .map(|step| short(KeySpace::Step, step.as_bytes())),
+            delivery: body
+                .delivery()
+                .map(|id| short(KeySpace::Delivery, id.as_bytes())),
+            content: short(KeySpace::Content, body.bytes()),
+        }
+    }
+
+    fn on_known_card(
+        &self,
+        connection: &Connection,
+        view: &CardView<'_>,
+        proposal: &Proposal,
+        command: &Authorize<'_>,
+    ) -> Result<Answer, Unavailable> {
+        let customer = view.customer;
+        let route = Route {
+            key: customer.key(),
+            owner: Owner::Customer(customer.id()),
+        };
+        let card = CardRef {
+            key: view.card.key(),
+            id: view.card.id(),
+            connection: &connection.name,
+            agent: view.agent.map(|agent| AgentRef {
+                key: agent.key(),
+                id: agent.id(),
+            }),
+        };
+        let command = Authorize {
+            card: Some(card),
+            proposal: Some(proposal),
+            ..command.clone()
+        };
+        self.ledger
+            .authorize(&route, self.unattributed(connection), &command)
+    }
+
+    /// A card that is in no snapshot: booked with the customer whose card it was, else with the
+    /// connection.
+    fn on_unknown_card(
+        &self,
+        connection: &Connection,
+        card: Key,
+        seen: &Arc<Snapshot>,
+        command: &Authorize<'_>,
+    ) -> (Key, Result<Option<Answer>, Unavailable>) {
+        if let Some(owner) = self.ledger.owner_of_card(card) {
+            // The state exists, so its owner's name is not needed.
+            let route = Route {
+                key: owner,
+                owner: Owner::Customer(""),
+            };
+            let answer = self
+                .ledger
+                .authorize(&route, self.unattributed(connection), command);
+            return (owner, answer.map(Some));
+        }
+        let key = self.unattributed(connection);
+        let route = Route {
+            key,
+            owner: Owner::Unattributed(&connection.name),
+        };
+        let still_unknown = || {
+            let latest = self.snapshots.load();
+            Arc::ptr_eq(&latest, seen) || latest.card(card).is_none()
+        };
+        (
+            key,
+            self.ledger
+                .authorize_unknown(&route, command, still_unknown),
+        )
+    }
+
+    /// The key of the state for cards of this connection that nobody knows.
+    fn unattributed(&self, connection: &Connection) -> Key {
+        self.keys
+            .key(KeySpace::Connection, &[connection.name.as_bytes()])
+    }
+}
+
+fn answered(
+    arrival: &Arrival<'_>,
+    kind: AuthorizationKind,
+    owner: Key,
+    authorization: Key,
+    answer: Answer,
+) -> Begun {
+    let connection = arrival.connection;
+    if !answer.decision.is_approval() {
+        let reply = connection.kind.encode(kind, answer.decision, None);
+        return Begun::Decided(Finished {
+            decision: answer.decision,
+            reply,
+            appended: true,
+        });
+    }
+    Begun::Waiting(Waiting {
+        position: answer.position,
+        deadline: arrival.received.plus_micros(connection.deadline_us),
+        kind,
+        answer,
+        owner,
+        authorization,
+    })
+}
+
+fn decline(connection: &Connection, kind: AuthorizationKind, reason: DeclineReason) -> Begun {
+    let decision = Decision::Decline(reason);
+    let reply = connection.kind.encode(kind, decision, None::<Minor>);
+    Begun::Decided(Finished {
+        decision,
+        reply,
+        appended: false,
+    })
+}

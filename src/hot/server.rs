@@ -1,0 +1,308 @@
+//! The issuers' listener: sockets in, decisions out. A shell around the pipeline.
+//!
+//! One acceptor hands connections to the hot threads in turn, because issuers keep few connections
+//! and the kernel's own balancing by hash spreads few badly. Each hot thread is a single-threaded
+//! runtime; a connection stays on its thread for life.
+
+mod connection;
+mod exchange;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime;
+use tokio::sync::{mpsc, watch};
+use tokio::task::LocalSet;
+
+use crate::clock::Clock;
+use crate::hot::durability::{Progress, WaitingRoom};
+use crate::hot::pipeline::{Connection, Pipeline};
+use crate::seam::commands::LedgerInbox;
+use crate::telemetry::Telemetry;
+
+/// What one listener may be asked to hold at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a body.
+    pub body_size_max: usize,
+    /// Bytes of all headers.
+    pub headers_size_max: usize,
+    /// For the headers to arrive.
+    pub header_timeout: Duration,
+    /// For the body to arrive.
+    pub body_timeout: Duration,
+    /// Connections at a time; more are closed at once.
+    pub connections_max: usize,
+    /// For requests in flight to end at shutdown.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_size_max: 256 * 1024,
+            headers_size_max: 16 * 1024,
+            header_timeout: Duration::from_secs(5),
+            body_timeout: Duration::from_secs(5),
+            connections_max: 12_000,
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What every hot thread shares.
+pub struct Shared {
+    /// Decides.
+    pub pipeline: Pipeline,
+    /// The configured connections by name.
+    pub connections: HashMap<Box<str>, Connection>,
+    /// How far the journal has come.
+    pub progress: Arc<Progress>,
+    /// The clock.
+    pub clock: Clock,
+    /// Counters.
+    pub telemetry: Arc<Telemetry>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Kicks the journal's writer, once there is one.
+    pub kick: KickCell,
+}
+
+/// Kicks the journal's writer.
+pub type Kick = Box<dyn Fn() + Send + Sync>;
+
+/// A place for the writer's kick, empty until recovery is done.
+pub type KickCell = std::sync::OnceLock<Kick>;
+
+/// The running listener.
+pub struct HotServer {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl HotServer {
+    /// Binds, and serves on `threads` hot threads. The first of them also runs the commands that
+    /// come through `inbox`.
+    ///
+    /// # Errors
+    /// Where the address cannot be bound or a thread cannot be started.
+    pub fn start(
+        address: SocketAddr,
+        threads: usize,
+        shared: &Arc<Shared>,
+        inbox: LedgerInbox,
+    ) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let (stop, stopped) = watch::channel(false);
+        let mut handles = Vec::new();
+        let mut feeds = Vec::new();
+        let mut inbox = Some(inbox);
+        for number in 0..threads.max(1) {
+            let (feed, fed) = mpsc::unbounded_channel();
+            feeds.push(feed);
+            let worker = Worker {
+                number,
+                shared: Arc::clone(shared),
+                stopped: stopped.clone(),
+                inbox: inbox.take(),
+            };
+            handles.push(spawn(&format!("hot-{number}"), move |runtime| {
+                worker.run(runtime, fed)
+            })?);
+        }
+        let acceptor = Acceptor { feeds, stopped };
+        handles.push(spawn("accept", move |runtime| {
+            acceptor.run(runtime, listener)
+        })?);
+        Ok(Self {
+            address,
+            stop,
+            threads: Mutex::new(handles),
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more connections, lets requests in flight end, and returns when all have.
+    pub fn drain(&self) {
+        self.stop.send_replace(true);
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a hot thread had panicked");
+            }
+        }
+    }
+}
+
+fn spawn(
+    name: &str,
+    body: impl FnOnce(&runtime::Runtime) + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || body(&runtime))
+}
+
+struct Acceptor {
+    feeds: Vec<mpsc::UnboundedSender<std::net::TcpStream>>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Acceptor {
+    fn run(mut self, runtime: &runtime::Runtime, listener: std::net::TcpListener) {
+        runtime.block_on(async {
+            match TcpListener::from_std(listener) {
+                Ok(listener) => self.accept(&listener).await,
+                Err(error) => tracing::error!(%error, "the issuers' listener cannot be polled"),
+            }
+        });
+    }
+
+    async fn accept(&mut self, listener: &TcpListener) {
+        for turn in 0usize.. {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = self.stopped.changed() => return,
+            };
+            match accepted.and_then(|(stream, _)| stream.into_std()) {
+                Ok(stream) => {
+                    let feed = turn
+                        .checked_rem(self.feeds.len())
+                        .and_then(|at| self.feeds.get(at));
+                    if feed.is_none_or(|feed| feed.send(stream).is_err()) {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    // Out of descriptors: without a pause the loop would spin.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+    }
+}
+
+struct Worker {
+    number: usize,
+    shared: Arc<Shared>,
+    stopped: watch::Receiver<bool>,
+    inbox: Option<LedgerInbox>,
+}
+
+impl Worker {
+    fn run(
+        mut self,
+        runtime: &runtime::Runtime,
+        fed: mpsc::UnboundedReceiver<std::net::TcpStream>,
+    ) {
+        let local = LocalSet::new();
+        let room = WaitingRoom::new(&self.shared.progress, self.number, self.shared.clock);
+        let inbox = self.inbox.take();
+        local.spawn_local({
+            let room = Rc::clone(&room);
+            async move { room.wake_covered().await }
+        });
+        local.spawn_local({
+            let room = Rc::clone(&room);
+            async move { room.wake_overdue().await }
+        });
+        local.spawn_local({
+            let (room, shared) = (Rc::clone(&room), Arc::clone(&self.shared));
+            async move {
+                room.kick_writer(|| {
+                    if let Some(kick) = shared.kick.get() {
+                        kick();
+                    }
+                })
+                .await;
+            }
+        });
+        if let Some(inbox) = inbox {
+            local.spawn_local(serve_commands(
+                Arc::clone(&self.shared),
+                Rc::clone(&room),
+                inbox,
+            ));
+        }
+        local.block_on(runtime, self.serve(room, fed));
+    }
+
+    async fn serve(
+        self,
+        room: Rc<WaitingRoom>,
+        mut fed: mpsc::UnboundedReceiver<std::net::TcpStream>,
+    ) {
+        let open = Rc::new(());
+        while let Some(stream) = fed.recv().await {
+            if Rc::strong_count(&open) > self.shared.limits.connections_max {
+                continue;
+            }
+            let Ok(stream) = TcpStream::from_std(stream) else {
+                continue;
+            };
+            let served = connection::serve(
+                stream,
+                Arc::clone(&self.shared),
+                Rc::clone(&room),
+                self.stopped.clone(),
+            );
+            let guard = Rc::clone(&open);
+            tokio::task::spawn_local(async move {
+                served.await;
+                drop(guard);
+            });
+        }
+        self.drained(&open).await;
+    }
+
+    async fn drained(&self, open: &Rc<()>) {
+        let all_closed = async {
+            while Rc::strong_count(open) > 1 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        if tokio::time::timeout(self.shared.limits.drain_timeout, all_closed)
+            .await
+            .is_err()
+        {
+            let left = Rc::strong_count(open).saturating_sub(1);
+            tracing::warn!(
+                left,
+                "connections were still open when the time to drain was over"
+            );
+        }
+    }
+}
+
+/// Runs commands of the cold side, one between two turns of the thread's requests.
+async fn serve_commands(shared: Arc<Shared>, room: Rc<WaitingRoom>, mut inbox: LedgerInbox) {
+    loop {
+        let Some(core) = shared.pipeline.core() else {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            continue;
+        };
+        if !inbox.serve_one(&core.ledger).await {
+            return;
+        }
+        room.want_kick();
+        tokio::task::yield_now().await;
+    }
+}

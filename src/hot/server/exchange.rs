@@ -1,0 +1,252 @@
+//! One request and its answer: what HTTP says, before and after the pipeline.
+
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
+};
+use hyper::{Method, Request, Response, StatusCode};
+
+use crate::domain::authorization::AuthorizationKind;
+use crate::domain::decision::{Decision, DeclineReason};
+use crate::domain::time::Timestamp;
+use crate::hot::durability::WaitingRoom;
+use crate::hot::pipeline::{Arrival, Begun, Connection, Finished};
+use crate::hot::problem::Problem;
+use crate::hot::server::{Limits, Shared};
+use crate::issuer::Reply;
+use crate::issuer::standard_webhooks::SignatureHeaders;
+
+/// Answers one request. Never fails: whatever goes wrong has an answer.
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    shared: &Shared,
+    room: &Rc<WaitingRoom>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let received = shared.clock.now();
+    let reply = match read(request, shared).await {
+        Ok(delivery) => decide(&delivery, received, shared, room).await,
+        Err(problem) => {
+            shared.telemetry.count_problem(problem.reply().status);
+            return Ok(response(problem.reply(), true));
+        }
+    };
+    Ok(response(reply, false))
+}
+
+struct Delivery<'s> {
+    connection: &'s Connection,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// Everything that can be said of a request without knowing who sent it.
+async fn read(request: Request<Incoming>, shared: &Shared) -> Result<Delivery<'_>, Problem> {
+    let (head, body) = request.into_parts();
+    let target = route(head.uri.path(), shared)?;
+    if head.method != Method::POST {
+        return Err(Problem::MethodNotAllowed);
+    }
+    check_headers(&head.headers, &shared.limits)?;
+    let arrived = tokio::time::timeout(shared.limits.body_timeout, collect(body, &shared.limits));
+    let body = arrived.await.map_err(|_elapsed| Problem::TooSlow)??;
+    match target {
+        Target::Authorizations(connection) => Ok(Delivery {
+            connection,
+            headers: head.headers,
+            body,
+        }),
+        Target::Events => Err(Problem::EventsNotSupported),
+    }
+}
+
+enum Target<'s> {
+    Authorizations(&'s Connection),
+    Events,
+}
+
+fn route<'s>(path: &str, shared: &'s Shared) -> Result<Target<'s>, Problem> {
+    let rest = path.strip_prefix("/issuers/").ok_or(Problem::NotFound)?;
+    let (name, what) = rest.split_once('/').ok_or(Problem::NotFound)?;
+    let connection = shared.connections.get(name).ok_or(Problem::NotFound)?;
+    match what {
+        "authorizations" => Ok(Target::Authorizations(connection)),
+        "events" => Ok(Target::Events),
+        _ => Err(Problem::NotFound),
+    }
+}
+
+fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
+    let size = |(name, value): (&hyper::header::HeaderName, &HeaderValue)| {
+        name.as_str().len() + value.len() + 4
+    };
+    if headers.iter().map(size).sum::<usize>() > limits.headers_size_max {
+        return Err(Problem::HeadersTooLarge);
+    }
+    if headers.contains_key(CONTENT_ENCODING) {
+        return Err(Problem::ContentEncoding);
+    }
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let media_type = content_type.map(|value| value.split(';').next().unwrap_or(value).trim());
+    if !media_type.is_some_and(|it| it.eq_ignore_ascii_case("application/json")) {
+        return Err(Problem::NotJson);
+    }
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    let length = length
+        .and_then(|value| value.parse::<u64>().ok())
+        .unwrap_or(0);
+    if usize::try_from(length).is_ok_and(|length| length <= limits.body_size_max) {
+        Ok(())
+    } else {
+        Err(Problem::BodyTooLarge)
+    }
+}
+
+/// The whole body; without a copy where it came in one piece, as nearly all do.
+async fn collect(mut body: Incoming, limits: &Limits) -> Result<Bytes, Problem> {
+    let mut whole = Bytes::new();
+    let mut pieces = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_broken_off| Problem::BodyIncomplete)?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if pieces.is_empty() && whole.is_empty() {
+            whole = data;
+        } else {
+            if pieces.is_empty() {
+                pieces.extend_from_slice(&whole);
+            }
+            pieces.extend_from_slice(&data);
+        }
+        if pieces.len().max(whole.len()) > limits.body_size_max {
+            return Err(Problem::BodyTooLarge);
+        }
+        if body.is_end_stream() {
+            break;
+        }
+    }
+    Ok(if pieces.is_empty() {
+        whole
+    } else {
+        Bytes::from(pieces)
+    })
+}
+
+async fn decide(
+    delivery: &Delivery<'_>,
+    received: Timestamp,
+    shared: &Shared,
+    room: &Rc<WaitingRoom>,
+) -> Reply {
+    let connection = delivery.connection;
+    let arrival = Arrival {
+        connection,
+        headers: signature_headers(&delivery.headers),
+        body: &delivery.body,
+        received,
+    };
+    let begun = catch_unwind(AssertUnwindSafe(|| {
+        shared.pipeline.begin(&arrival, || shared.clock.now())
+    }));
+    let Ok(begun) = begun else {
+        return panicked(connection, shared);
+    };
+    let finished = match begun {
+        Begun::Refused(why) => {
+            shared.telemetry.count_refused(why.code());
+            return Problem::SignatureRefused.reply();
+        }
+        Begun::NotUnderstood(cause, reply) => {
+            tracing::debug!(connection = &*connection.name, %cause, "not understood");
+            shared.telemetry.count_problem(reply.status);
+            return reply;
+        }
+        Begun::Decided(finished) => finished,
+        Begun::Waiting(waiting) => {
+            room.want_kick();
+            let waited = room.wait(waiting.position, waiting.deadline).await;
+            shared
+                .pipeline
+                .finish(connection, &waiting, waited, shared.clock.now())
+        }
+    };
+    finish(connection, finished, received, shared, room)
+}
+
+fn finish(
+    connection: &Connection,
+    finished: Finished,
+    received: Timestamp,
+    shared: &Shared,
+    room: &Rc<WaitingRoom>,
+) -> Reply {
+    if finished.appended {
+        room.want_kick();
+    }
+    let took = shared.clock.now().micros_since(received);
+    shared
+        .telemetry
+        .count_decision(connection.index, finished.decision, took);
+    finished.reply
+}
+
+/// A bug in one request must not become an approval of another: what the bug left behind is
+/// unknown, so nothing is approved until a restart has rebuilt it from the journal.
+fn panicked(connection: &Connection, shared: &Shared) -> Reply {
+    tracing::error!("a decision panicked; nothing is approved until the process is restarted");
+    if let Some(core) = shared.pipeline.core() {
+        core.ledger.poison();
+    }
+    let decision = Decision::Decline(DeclineReason::LedgerUnavailable);
+    shared
+        .telemetry
+        .count_decision(connection.index, decision, 0);
+    connection
+        .kind
+        .encode(AuthorizationKind::Authorization, decision, None)
+}
+
+fn signature_headers(headers: &HeaderMap) -> SignatureHeaders<'_> {
+    let mut repeated = false;
+    let mut only = |name: &'static str| {
+        let mut values = headers.get_all(name).iter();
+        let first = values.next();
+        repeated |= values.next().is_some();
+        first.map(HeaderValue::as_bytes)
+    };
+    let (id, timestamp) = (only("webhook-id"), only("webhook-timestamp"));
+    let signature = only("webhook-signature");
+    SignatureHeaders {
+        id,
+        timestamp,
+        signature,
+        repeated,
+    }
+}
+
+/// `close` where the rest of the request may not have been read.
+fn response(reply: Reply, close: bool) -> Response<Full<Bytes>> {
+    let body = match reply.body {
+        std::borrow::Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        std::borrow::Cow::Owned(bytes) => Bytes::from(bytes),
+    };
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() =
+        StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    if close {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}

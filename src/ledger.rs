@@ -1,0 +1,16 @@
+//! The ledger: what was decided, what is held, what is spent.
+//!
+//! `check` reads a state and answers with events; `fold` applies events and is the only mutation.
+//! Both are pure: the instant is an argument, and the same code runs in the server, in recovery and
+//! in the simulator. A store (`embedded`) adds durability and hands out one owner's state at a time.
+
+pub mod check;
+pub mod codec;
+pub mod command;
+pub mod counters;
+pub mod embedded;
+pub mod event;
+pub mod fold;
+pub mod image;
+mod key_map;
+pub mod state;

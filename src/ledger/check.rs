@@ -1,0 +1,399 @@
+//! Decides: reads the state, never changes it. The events it returns are what `fold` will apply.
+
+use crate::domain::authorization::AuthorizationKind;
+use crate::domain::card::{AgentStatus, CardStatus};
+use crate::domain::claims::Claims;
+use crate::domain::decision::{Decision, DeclineReason};
+use crate::domain::explanation::{Explanation, RuleField};
+use crate::domain::identity::Recognition;
+use crate::domain::time::Timestamp;
+use crate::ledger::codec::ExternalId;
+use crate::ledger::command::{
+    AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Refused, SetStanding,
+};
+use crate::ledger::event::{AgentNo, CardNo, Decided, Event, LockedMerchant, StandingChange};
+use crate::ledger::state::{AgentState, Authorization, CardState, State};
+
+#[cfg(test)]
+pub(super) mod harness;
+mod verdict;
+
+use verdict::Verdict;
+
+/// The events of one command: what it opens, and what it does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Events<'a> {
+    agent_opened: Option<Event<'a>>,
+    card_opened: Option<Event<'a>>,
+    done: Option<Event<'a>>,
+}
+
+impl<'a> Events<'a> {
+    fn only(event: Event<'a>) -> Self {
+        Self {
+            done: Some(event),
+            ..Self::default()
+        }
+    }
+
+    /// The events in the order in which they are applied.
+    pub fn iter(&self) -> impl Iterator<Item = &Event<'a>> {
+        [&self.agent_opened, &self.card_opened, &self.done]
+            .into_iter()
+            .flatten()
+    }
+}
+
+/// What the ledger says, before its events have a position in the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked<'a> {
+    /// The answer. For a new decision `position` is zero until the journal has given one.
+    pub answer: Answer,
+    /// What has to be recorded.
+    pub events: Events<'a>,
+}
+
+/// The card and the agent of a command within this state, as far as they were used before.
+struct Parties<'s> {
+    card_no: CardNo,
+    card: Option<&'s CardState>,
+    agent_no: Option<AgentNo>,
+    agent: Option<&'s AgentState>,
+}
+
+/// Decides one step of an authorization (behaviour 2.4, 2.10, 2.13).
+///
+/// # Errors
+/// [`Refused`] where the state has no number left for a new card or agent.
+pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'a>, Refused> {
+    let known = state.authorization(command.step.authorization);
+    if let Some(checked) = known.and_then(|known| recognise(state, known, command)) {
+        return Ok(checked);
+    }
+    let (Some(card), Some(proposal)) = (command.card, command.proposal) else {
+        return Ok(unknown_card(state, known, command));
+    };
+    let parties = parties(state, &card)?;
+    let other_card = known.is_some_and(|known| known.card != Some(parties.card_no));
+    if other_card {
+        return Ok(conflict(state, known, command));
+    }
+    let day = proposal.claims.day.max(state.day);
+    let verdict = Verdict {
+        state,
+        command,
+        known,
+        parties: &parties,
+        claims: &proposal.claims,
+        day,
+    };
+    let explanation = verdict.first_decline();
+    let decision = explanation.map_or(Decision::Approve, |it| Decision::Decline(it.reason));
+    let mut decided = decided(state, known, command, decision);
+    decided.card = Some(parties.card_no);
+    decided.agent = parties.agent_no;
+    decided.day = day;
+    decided.explanation = explanation;
+    if !decided.reserved().is_zero() {
+        let fresh = known.is_none_or(|known| !known.is_purchase());
+        decided.consumes = proposal.claims.single_use && fresh;
+        let unlocked = parties.card.is_none_or(|card| card.lock.is_none());
+        if unlocked && proposal.claims.lock_to_first_merchant.is_some() {
+            decided.locks = Some(locked_merchant(command, &proposal.claims));
+        }
+    }
+    let available = (command.kind == AuthorizationKind::BalanceInquiry)
+        .then(|| verdict.smallest_room())
+        .flatten();
+    let answer = Answer {
+        decision,
+        novelty: Novelty::New,
+        position: 0,
+        explanation,
+        available,
+    };
+    let opened = open(state, &card, &parties);
+    Ok(Checked {
+        answer,
+        events: Events {
+            done: Some(Event::Decided(decided)),
+            ..opened
+        },
+    })
+}
+
+/// The recorded decision of a known step, or the refusal of a known step with another content.
+fn recognise<'a>(
+    state: &State,
+    known: &Authorization,
+    command: &Authorize<'a>,
+) -> Option<Checked<'a>> {
+    for step in known.steps() {
+        match command.step.recognise(&step.stored) {
+            Recognition::Other => {}
+            Recognition::Conflict => return Some(conflict(state, Some(known), command)),
+            Recognition::Same => {
+                let answer = Answer {
+                    decision: step.decision,
+                    novelty: Novelty::Known,
+                    position: step.position,
+                    explanation: None,
+                    available: None,
+                };
+                let again = Event::Redelivered {
+                    state: state.no,
+                    decided_at: step.position,
+                    at: command.at,
+                };
+                return Some(Checked {
+                    answer,
+                    events: Events::only(again),
+                });
+            }
+        }
+    }
+    None
+}
+
+fn conflict<'a>(
+    state: &State,
+    known: Option<&Authorization>,
+    command: &Authorize<'a>,
+) -> Checked<'a> {
+    let explanation = Explanation::bare(DeclineReason::ConflictingDuplicate);
+    let decision = Decision::Decline(explanation.reason);
+    let mut record = decided(state, known, command, decision);
+    record.card = known.and_then(|known| known.card);
+    record.explanation = Some(explanation);
+    let answer = Answer {
+        decision,
+        novelty: Novelty::Conflict,
+        position: 0,
+        explanation: Some(explanation),
+        available: None,
+    };
+    Checked {
+        answer,
+        events: Events::only(Event::Conflicted(record)),
+    }
+}
+
+fn unknown_card<'a>(
+    state: &State,
+    known: Option<&Authorization>,
+    command: &Authorize<'a>,
+) -> Checked<'a> {
+    let mut explanation = Explanation::bare(DeclineReason::CardUnknown);
+    explanation.field = RuleField::IssuerToken;
+    let decision = Decision::Decline(explanation.reason);
+    let mut record = decided(state, known, command, decision);
+    record.explanation = Some(explanation);
+    record.card_token = Some(ExternalId::new(command.card_token));
+    let answer = Answer {
+        decision,
+        novelty: Novelty::New,
+        position: 0,
+        explanation: Some(explanation),
+        available: None,
+    };
+    Checked {
+        answer,
+        events: Events::only(Event::Decided(record)),
+    }
+}
+
+fn decided<'a>(
+    state: &State,
+    known: Option<&Authorization>,
+    command: &Authorize<'a>,
+    decision: Decision,
+) -> Decided<'a> {
+    let ordinal = known
+        .map_or(0, |known| known.steps().count())
+        .saturating_add(1);
+    Decided {
+        state: state.no,
+        at: command.at,
+        step: command.step,
+        ordinal: u32::try_from(ordinal).unwrap_or(u32::MAX),
+        authorization: ExternalId::new(command.authorization),
+        card: None,
+        agent: None,
+        kind: command.kind,
+        amount: command.amount,
+        decision,
+        day: state.day,
+        consumes: false,
+        locks: None,
+        explanation: None,
+        card_token: None,
+        snapshot_version: command.snapshot_version,
+        latency_us: command.latency_us,
+    }
+}
+
+fn locked_merchant<'a>(command: &Authorize<'a>, claims: &Claims) -> LockedMerchant<'a> {
+    let acceptor = command.acceptor;
+    LockedMerchant {
+        keys: claims.merchant,
+        acquirer_id: acceptor.acquirer_id.as_deref().unwrap_or_default(),
+        acceptor_id: acceptor.acceptor_id.as_deref().unwrap_or_default(),
+        descriptor: &acceptor.descriptor,
+        mcc: acceptor.mcc.map(|mcc| mcc.get()),
+        country: acceptor.country.map(|country| country.packed()),
+    }
+}
+
+fn parties<'s>(state: &'s State, card: &CardRef<'_>) -> Result<Parties<'s>, Refused> {
+    let (card_no, card_state) = match state.card_by_key(card.key) {
+        Some((no, found)) => (no, Some(found)),
+        None => (CardNo(next_number(state.cards.len())?), None),
+    };
+    let (agent_no, agent_state) = match card.agent {
+        None => (None, None),
+        Some(agent) => match state.agent_by_key(agent.key) {
+            Some((no, found)) => (Some(no), Some(found)),
+            None => (Some(AgentNo(next_number(state.agents.len())?)), None),
+        },
+    };
+    Ok(Parties {
+        card_no,
+        card: card_state,
+        agent_no,
+        agent: agent_state,
+    })
+}
+
+fn next_number(used: usize) -> Result<u32, Refused> {
+    u32::try_from(used)
+        .ok()
+        .filter(|no| *no < u32::MAX)
+        .ok_or(Refused)
+}
+
+fn open<'a>(state: &State, card: &CardRef<'a>, parties: &Parties<'_>) -> Events<'a> {
+    let agent_opened = card
+        .agent
+        .zip(parties.agent_no)
+        .filter(|_| parties.agent.is_none())
+        .map(|(agent, no)| agent_opened(state, &agent, no));
+    let card_opened = parties.card.is_none().then_some(Event::CardOpened {
+        state: state.no,
+        card: parties.card_no,
+        key: card.key,
+        id: card.id,
+        connection: card.connection,
+    });
+    Events {
+        agent_opened,
+        card_opened,
+        done: None,
+    }
+}
+
+fn agent_opened<'a>(state: &State, agent: &AgentRef<'a>, no: AgentNo) -> Event<'a> {
+    Event::AgentOpened {
+        state: state.no,
+        agent: no,
+        key: agent.key,
+        id: agent.id,
+    }
+}
+
+/// Takes back an approval; nothing where it was taken back before or is unknown.
+#[must_use]
+pub fn overrule(state: &State, command: &Overrule) -> Option<Events<'static>> {
+    let authorization = state.authorization(command.authorization)?;
+    let standing = authorization
+        .steps()
+        .any(|step| step.position == command.decided_at && step.decision.is_approval());
+    standing.then(|| {
+        Events::only(Event::Overruled {
+            state: state.no,
+            authorization: command.authorization,
+            decided_at: command.decided_at,
+            at: command.at,
+        })
+    })
+}
+
+/// Sets a status; nothing where it stands so already.
+///
+/// # Errors
+/// [`Refused`] where a canceled card would be anything else, or numbers are used up.
+pub fn set_standing<'a>(
+    state: &State,
+    command: &SetStanding<'a>,
+    at: Timestamp,
+) -> Result<Events<'a>, Refused> {
+    match *command {
+        SetStanding::Card {
+            card,
+            status,
+            frozen,
+        } => {
+            let parties = parties(state, &card)?;
+            let now = parties
+                .card
+                .map_or((CardStatus::Active, false), |it| (it.status, it.frozen));
+            let next = (status.unwrap_or(now.0), frozen.unwrap_or(now.1));
+            if now.0 == CardStatus::Canceled && next.0 != CardStatus::Canceled {
+                return Err(Refused);
+            }
+            if now == next {
+                return Ok(Events::default());
+            }
+            let change = StandingChange::Card(parties.card_no, next.0, next.1);
+            let done = Event::StandingSet {
+                state: state.no,
+                change,
+                at,
+            };
+            Ok(Events {
+                done: Some(done),
+                ..open(state, &card, &parties)
+            })
+        }
+        SetStanding::Agent { agent, status } => {
+            let found = state.agent_by_key(agent.key);
+            let no = match found {
+                Some((no, _)) => no,
+                None => AgentNo(next_number(state.agents.len())?),
+            };
+            if found.map_or(AgentStatus::Active, |(_, it)| it.status) == status {
+                return Ok(Events::default());
+            }
+            let agent_opened = found.is_none().then(|| agent_opened(state, &agent, no));
+            let change = StandingChange::Agent(no, status);
+            let done = Some(Event::StandingSet {
+                state: state.no,
+                change,
+                at,
+            });
+            Ok(Events {
+                agent_opened,
+                card_opened: None,
+                done,
+            })
+        }
+    }
+}
+
+/// Forgets the authorizations of one of the state's [`State::part_count`] parts whose latest step
+/// is older than `cut`; nothing where there are none.
+#[must_use]
+pub fn sweep(state: &State, part: u16, cut: Timestamp) -> Option<Events<'static>> {
+    let stale = state
+        .authorizations
+        .any_in_part(part, |it| it.last_at() < cut);
+    stale.then(|| {
+        Events::only(Event::Swept {
+            state: state.no,
+            part: state.authorizations.part_name(part),
+            cut,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests;

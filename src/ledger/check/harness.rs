@@ -1,0 +1,414 @@
+//! A ledger for tests: decides by `check`, sends the events through bytes, applies them by `fold`.
+
+use std::borrow::Cow;
+
+use crate::domain::acceptor::CardAcceptor;
+use crate::domain::amount::{Amount, Minor};
+use crate::domain::authorization::AuthorizationKind;
+use crate::domain::card::{AgentStatus, CardStatus, Key, Level};
+use crate::domain::claims::{Claims, MerchantKeys, PresetLock, Proposal, ScopeLimits};
+use crate::domain::currency::Currency;
+use crate::domain::decision::{Decision, DeclineReason};
+use crate::domain::explanation::Explanation;
+use crate::domain::identity::StepIdentity;
+use crate::domain::time::Timestamp;
+use crate::domain::window::LocalDay;
+use crate::ledger::check::{self, Checked, Events};
+use crate::ledger::command::{
+    AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Refused, SetStanding,
+};
+use crate::ledger::counters::Sum;
+use crate::ledger::event::{Owner, StateNo, events_of};
+use crate::ledger::fold::fold;
+use crate::ledger::image;
+use crate::ledger::state::{AgentState, CardState, State};
+
+/// 2026-05-27, a Wednesday in the middle of its month.
+pub(in crate::ledger) const TODAY: i32 = 20_600;
+
+pub(in crate::ledger) fn minor(n: i64) -> Minor {
+    Minor::new(n).unwrap()
+}
+
+/// A well-spread key; spaces keep cards, agents and authorizations apart.
+pub(in crate::ledger) fn key(space: u8, n: u32) -> Key {
+    let n = u128::from(n) << 8 | u128::from(space);
+    Key((n + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
+}
+
+pub(in crate::ledger) fn authorization_key(n: u32) -> Key {
+    key(0, n)
+}
+
+pub(in crate::ledger) fn card_key(n: u32) -> Key {
+    key(1, n)
+}
+
+pub(in crate::ledger) fn agent_key(n: u32) -> Key {
+    key(2, n)
+}
+
+pub(in crate::ledger) fn merchant(n: u64) -> MerchantKeys {
+    MerchantKeys {
+        strong: Some(n),
+        weak: 100 + n,
+        sub_merchant: None,
+    }
+}
+
+pub(in crate::ledger) fn limits(day: Option<i64>, total: Option<i64>) -> ScopeLimits {
+    ScopeLimits {
+        per_day: day.map(minor),
+        total: total.map(minor),
+        ..ScopeLimits::default()
+    }
+}
+
+/// One question, with the policy that meets it. By default nothing limits it.
+#[derive(Clone, Debug)]
+pub(in crate::ledger) struct Ask {
+    pub(in crate::ledger) authorization: u32,
+    pub(in crate::ledger) name: Option<u64>,
+    pub(in crate::ledger) delivery: Option<u64>,
+    pub(in crate::ledger) content: u64,
+    pub(in crate::ledger) kind: AuthorizationKind,
+    pub(in crate::ledger) amount: Minor,
+    pub(in crate::ledger) at: i64,
+    pub(in crate::ledger) card: u32,
+    pub(in crate::ledger) agent: Option<u32>,
+    /// Whether the ledger knows the card, and whether the snapshot does.
+    pub(in crate::ledger) known: (bool, bool),
+    pub(in crate::ledger) standing: Option<DeclineReason>,
+    pub(in crate::ledger) rule: Option<DeclineReason>,
+    pub(in crate::ledger) claims: Claims,
+}
+
+impl Ask {
+    /// The first step of an authorization on card 1 of agent 1.
+    pub(in crate::ledger) fn new(authorization: u32, amount: i64) -> Self {
+        let amount = minor(amount);
+        Self {
+            authorization,
+            name: None,
+            delivery: None,
+            content: 1,
+            kind: AuthorizationKind::Authorization,
+            amount,
+            at: 1_780_000_000_000_000,
+            card: 1,
+            agent: Some(1),
+            known: (true, true),
+            standing: None,
+            rule: None,
+            claims: Claims {
+                amount: Amount {
+                    minor: amount,
+                    currency: Currency::USD,
+                },
+                day: LocalDay(TODAY),
+                resets_at: [1, 2, 3].map(Timestamp::from_secs),
+                limits: [ScopeLimits::default(); 3],
+                per_auth: None,
+                single_use: false,
+                lock_to_first_merchant: None,
+                preset_lock: None,
+                merchant: merchant(1),
+            },
+        }
+    }
+
+    pub(in crate::ledger) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// Another step: its content differs.
+    pub(in crate::ledger) fn step(self, content: u64) -> Self {
+        self.with(|it| it.content = content)
+    }
+
+    pub(in crate::ledger) fn on_card(self, card: u32, agent: Option<u32>) -> Self {
+        self.with(|it| (it.card, it.agent) = (card, agent))
+    }
+
+    pub(in crate::ledger) fn on_day(self, day: i32) -> Self {
+        self.with(|it| it.claims.day = LocalDay(day))
+    }
+
+    pub(in crate::ledger) fn at_merchant(self, n: u64) -> Self {
+        self.with(|it| it.claims.merchant = merchant(n))
+    }
+
+    pub(in crate::ledger) fn limited(self, level: Level, limits: ScopeLimits) -> Self {
+        self.with(|it| it.claims.limits[level as usize] = limits)
+    }
+
+    pub(in crate::ledger) fn capped(self, cap: i64) -> Self {
+        self.with(|it| it.claims.per_auth = Some((minor(cap), Level::Agent)))
+    }
+
+    pub(in crate::ledger) fn single_use(self) -> Self {
+        self.with(|it| it.claims.single_use = true)
+    }
+
+    pub(in crate::ledger) fn locking(self) -> Self {
+        self.with(|it| it.claims.lock_to_first_merchant = Some(Level::Agent))
+    }
+
+    pub(in crate::ledger) fn preset(self, lock: PresetLock) -> Self {
+        self.with(|it| it.claims.preset_lock = Some(lock))
+    }
+
+    /// As `decide` makes it: these kinds reserve nothing.
+    pub(in crate::ledger) fn of_kind(self, kind: AuthorizationKind) -> Self {
+        self.with(|it| {
+            it.kind = kind;
+            it.claims.amount.minor = Minor::ZERO;
+        })
+    }
+
+    fn proposal(&self) -> Proposal {
+        Proposal {
+            standing: self.standing.map(Explanation::bare),
+            rule: self.rule.map(Explanation::bare),
+            claims: self.claims.clone(),
+        }
+    }
+
+    fn step_identity(&self) -> StepIdentity {
+        StepIdentity {
+            authorization: authorization_key(self.authorization),
+            name: self.name,
+            delivery: self.delivery,
+            content: self.content,
+        }
+    }
+}
+
+fn with_command<T>(ask: &Ask, decide: impl FnOnce(&Authorize<'_>) -> T) -> T {
+    let (acceptor, proposal) = (acceptor(), ask.proposal());
+    let names = [ask.authorization, ask.card, ask.agent.unwrap_or(0)].map(|n| format!("id_{n}"));
+    let [authorization, card_id, agent_id] = &names;
+    let card = CardRef {
+        key: card_key(ask.card),
+        id: card_id,
+        connection: "acme",
+        agent: ask.agent.map(|n| AgentRef {
+            key: agent_key(n),
+            id: agent_id,
+        }),
+    };
+    decide(&Authorize {
+        at: Timestamp::from_micros(ask.at),
+        step: ask.step_identity(),
+        authorization,
+        kind: ask.kind,
+        amount: Amount {
+            minor: ask.amount,
+            currency: Currency::USD,
+        },
+        card: ask.known.0.then_some(card),
+        card_token: "tok",
+        acceptor: &acceptor,
+        proposal: ask.known.1.then_some(&proposal),
+        snapshot_version: 7,
+        latency_us: 12,
+    })
+}
+
+fn acceptor() -> CardAcceptor<'static> {
+    CardAcceptor {
+        acquirer_id: Some(Cow::Borrowed("400001")),
+        acceptor_id: None,
+        descriptor: Cow::Borrowed("CAFÉ \"ÜBER\" 12"),
+        mcc: None,
+        city: Cow::Borrowed(""),
+        country: None,
+    }
+}
+
+/// See the module. Two states grow side by side, one by the events, one by the events' bytes.
+#[derive(Debug)]
+pub(in crate::ledger) struct Ledger {
+    pub(in crate::ledger) state: State,
+    through_bytes: State,
+    pub(in crate::ledger) position: u64,
+    pub(in crate::ledger) frames: Vec<(u64, Vec<u8>)>,
+}
+
+pub(in crate::ledger) fn empty_state() -> State {
+    State::new(StateNo(3), key(9, 0), Owner::Customer("cus_1"))
+}
+
+impl Ledger {
+    pub(in crate::ledger) fn new() -> Self {
+        Self {
+            state: empty_state(),
+            through_bytes: empty_state(),
+            position: 0,
+            frames: Vec::new(),
+        }
+    }
+
+    /// A ledger that goes on from an image, as one that recovered from a checkpoint does.
+    pub(in crate::ledger) fn recovered(&self) -> Self {
+        let image = image::encode(&self.state);
+        Self {
+            state: image::decode(&image).unwrap(),
+            through_bytes: image::decode(&image).unwrap(),
+            position: self.position,
+            frames: Vec::new(),
+        }
+    }
+
+    fn apply(&mut self, events: &Events<'_>) -> u64 {
+        self.position += 10;
+        let mut frame = Vec::new();
+        for event in events.iter() {
+            event.encode(&mut frame);
+            fold(&mut self.state, event, self.position);
+        }
+        for event in events_of(&frame) {
+            fold(&mut self.through_bytes, &event.unwrap(), self.position);
+        }
+        // Comparing whole images costs too much for the few tests with large states.
+        if self.state.authorization_count() < 100 {
+            assert_eq!(self.image(), image::encode(&self.through_bytes), "I7");
+        }
+        self.frames.push((self.position, frame));
+        self.position
+    }
+
+    pub(in crate::ledger) fn image(&self) -> Vec<u8> {
+        image::encode(&self.state)
+    }
+
+    /// Decides without applying: what a dry run says.
+    pub(in crate::ledger) fn dry(&self, ask: &Ask) -> Answer {
+        with_command(ask, |command| {
+            check::authorize(&self.state, command).unwrap().answer
+        })
+    }
+
+    pub(in crate::ledger) fn ask(&mut self, ask: &Ask) -> Answer {
+        with_command(ask, |command| {
+            let Checked { answer, events } = check::authorize(&self.state, command).unwrap();
+            let recorded_at = self.apply(&events);
+            let position = match answer.novelty {
+                Novelty::Known => answer.position,
+                Novelty::New | Novelty::Conflict => recorded_at,
+            };
+            Answer { position, ..answer }
+        })
+    }
+
+    pub(in crate::ledger) fn approve(&mut self, ask: &Ask) -> u64 {
+        let answer = self.ask(ask);
+        assert_eq!(answer.decision, Decision::Approve, "{answer:?}");
+        assert_eq!(answer.novelty, Novelty::New);
+        answer.position
+    }
+
+    pub(in crate::ledger) fn decline(&mut self, ask: &Ask) -> Explanation {
+        let answer = self.ask(ask);
+        let explanation = answer.explanation.unwrap();
+        assert_eq!(answer.decision, Decision::Decline(explanation.reason));
+        explanation
+    }
+
+    pub(in crate::ledger) fn reason(&self, ask: &Ask) -> Option<DeclineReason> {
+        match self.dry(ask).decision {
+            Decision::Decline(reason) => Some(reason),
+            Decision::Approve | Decision::ApprovePartial(_) => None,
+        }
+    }
+
+    /// Takes back the approval at `position`; whether there was one.
+    pub(in crate::ledger) fn overrule(&mut self, authorization: u32, position: u64) -> bool {
+        let command = Overrule {
+            authorization: authorization_key(authorization),
+            decided_at: position,
+            at: Timestamp::from_secs(9),
+        };
+        let events = check::overrule(&self.state, &command);
+        events.map(|events| self.apply(&events)).is_some()
+    }
+
+    pub(in crate::ledger) fn sweep(&mut self, part: u16, cut: i64) -> bool {
+        let events = check::sweep(&self.state, part, Timestamp::from_micros(cut));
+        events.map(|events| self.apply(&events)).is_some()
+    }
+
+    /// Whether the change was recorded.
+    pub(in crate::ledger) fn set_card(
+        &mut self,
+        card: u32,
+        status: Option<CardStatus>,
+        frozen: Option<bool>,
+    ) -> Result<bool, Refused> {
+        let id = format!("id_{card}");
+        let card = CardRef {
+            key: card_key(card),
+            id: &id,
+            connection: "acme",
+            agent: None,
+        };
+        let command = SetStanding::Card {
+            card,
+            status,
+            frozen,
+        };
+        let events = check::set_standing(&self.state, &command, Timestamp::from_secs(9))?;
+        let any = events.iter().next().is_some();
+        if any {
+            self.apply(&events);
+        }
+        Ok(any)
+    }
+
+    pub(in crate::ledger) fn set_agent(&mut self, agent: u32, status: AgentStatus) -> bool {
+        let id = format!("id_{agent}");
+        let agent = AgentRef {
+            key: agent_key(agent),
+            id: &id,
+        };
+        let command = SetStanding::Agent { agent, status };
+        let events = check::set_standing(&self.state, &command, Timestamp::from_secs(9)).unwrap();
+        let any = events.iter().next().is_some();
+        if any {
+            self.apply(&events);
+        }
+        any
+    }
+
+    pub(in crate::ledger) fn card(&self, n: u32) -> &CardState {
+        self.state.card_by_key(card_key(n)).unwrap().1
+    }
+
+    pub(in crate::ledger) fn agent(&self, n: u32) -> &AgentState {
+        self.state.agent_by_key(agent_key(n)).unwrap().1
+    }
+
+    /// Spent and held in total: card 1, agent 1, customer.
+    pub(in crate::ledger) fn totals(&self) -> [(i64, i64); 3] {
+        let card = self.state.card_by_key(card_key(1));
+        let agent = self.state.agent_by_key(agent_key(1));
+        [
+            card.map_or_else(Sum::default, |(_, it)| it.counters.total()),
+            agent.map_or_else(Sum::default, |(_, it)| it.counters.total()),
+            self.state.counters.total(),
+        ]
+        .map(|sum| (sum.spent.get(), sum.held.get()))
+    }
+
+    /// All sums of card 1, agent 1 and the customer.
+    pub(in crate::ledger) fn all_sums(&self) -> [Option<[i64; 11]>; 3] {
+        let card = self.state.card_by_key(card_key(1));
+        let agent = self.state.agent_by_key(agent_key(1));
+        [
+            card.map(|(_, it)| it.counters.to_numbers()),
+            agent.map(|(_, it)| it.counters.to_numbers()),
+            Some(self.state.counters.to_numbers()),
+        ]
+    }
+}

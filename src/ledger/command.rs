@@ -1,0 +1,132 @@
+//! What is asked of the ledger. Each command carries the identity by which a repetition is known.
+
+use crate::domain::acceptor::CardAcceptor;
+use crate::domain::amount::{Amount, Minor};
+use crate::domain::authorization::AuthorizationKind;
+use crate::domain::card::{AgentStatus, CardStatus, Key};
+use crate::domain::claims::Proposal;
+use crate::domain::decision::Decision;
+use crate::domain::explanation::Explanation;
+use crate::domain::identity::StepIdentity;
+use crate::domain::time::Timestamp;
+use crate::ledger::event::Owner;
+
+/// Which state a command belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route<'a> {
+    /// The owner's key, by which the store finds the state.
+    pub key: Key,
+    /// Who the owner is, for a state that has to be opened.
+    pub owner: Owner<'a>,
+}
+
+/// A card that the snapshot or the ledger knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CardRef<'a> {
+    /// Connection and issuer's token, hashed.
+    pub key: Key,
+    /// Our id of the card.
+    pub id: &'a str,
+    /// The connection it is used through.
+    pub connection: &'a str,
+    /// The agent that holds it.
+    pub agent: Option<AgentRef<'a>>,
+}
+
+/// An agent that the snapshot knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentRef<'a> {
+    /// The id, hashed.
+    pub key: Key,
+    /// Our id of the agent.
+    pub id: &'a str,
+}
+
+/// Decide one step of an authorization.
+#[derive(Clone, Debug)]
+pub struct Authorize<'a> {
+    /// Our clock at receipt.
+    pub at: Timestamp,
+    /// By what the step is known.
+    pub step: StepIdentity,
+    /// The issuer's id of the authorization.
+    pub authorization: &'a str,
+    /// What is asked.
+    pub kind: AuthorizationKind,
+    /// How much is asked.
+    pub amount: Amount,
+    /// The card; absent where nobody knows it.
+    pub card: Option<CardRef<'a>>,
+    /// The issuer's token of the card.
+    pub card_token: &'a str,
+    /// The merchant.
+    pub acceptor: &'a CardAcceptor<'a>,
+    /// What the stateless rules say; absent where the snapshot does not know the card.
+    pub proposal: Option<&'a Proposal>,
+    /// The policy snapshot that made the proposal.
+    pub snapshot_version: u64,
+    /// Microseconds since the request arrived.
+    pub latency_us: u32,
+}
+
+/// Take back an approval that could not leave in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overrule {
+    /// The authorization.
+    pub authorization: Key,
+    /// The journal position of the approval.
+    pub decided_at: u64,
+    /// Our clock.
+    pub at: Timestamp,
+}
+
+/// Set a card's status and freeze flag, or an agent's status, above what the snapshot says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetStanding<'a> {
+    /// Of a card.
+    Card {
+        /// Which one.
+        card: CardRef<'a>,
+        /// Absent leaves the status.
+        status: Option<CardStatus>,
+        /// Absent leaves the flag.
+        frozen: Option<bool>,
+    },
+    /// Of an agent.
+    Agent {
+        /// Which one.
+        agent: AgentRef<'a>,
+        /// The new status.
+        status: AgentStatus,
+    },
+}
+
+/// How the ledger knew the step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Novelty {
+    /// Never seen before.
+    New,
+    /// The recorded decision of a known step.
+    Known,
+    /// A known step with another content.
+    Conflict,
+}
+
+/// The ledger's word on one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What to tell the issuer.
+    pub decision: Decision,
+    /// Whether the step was known.
+    pub novelty: Novelty,
+    /// Nothing may leave before the journal is durable up to here.
+    pub position: u64,
+    /// Why it was declined, where it was declined now.
+    pub explanation: Option<Explanation>,
+    /// The smallest room left under any amount limit, for balance inquiries; absent without limits.
+    pub available: Option<Minor>,
+}
+
+/// The command contradicts the state: a card that belongs to another customer, numbers used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused;

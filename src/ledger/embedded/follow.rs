@@ -1,0 +1,237 @@
+//! Reading the journal behind its writer, for indexes and exports.
+//!
+//! A follower never waits for the writer and never makes it wait: it reads the files, and takes
+//! only frames whose sequence number the writer has already called written. Such a frame is whole in
+//! its file, so what does not verify where it should stand ends the segment. What this does not
+//! promise: a frame that was written and not yet synced can vanish at a power loss, and whoever
+//! followed has then seen something that never happened.
+
+use std::fmt;
+
+use super::frame::{
+    self, Body, FIRST_OFFSET, FRAME_OVERHEAD_SIZE, Found, HEADER_USED_SIZE, PAYLOAD_SIZE_MAX,
+    SegmentHeader, SegmentKey,
+};
+use super::io::{IoFault, Name, Storage};
+use super::scan::Record;
+
+/// The largest read.
+const CHUNK_SIZE_MAX: usize = 256 << 10;
+/// The smallest read.
+const CHUNK_SIZE_MIN: usize = 4 << 10;
+/// What a frame is taken to need when the size of a read is chosen.
+const FRAME_SIZE_USUAL: u64 = 128;
+/// The first read of a single frame; few are larger.
+const FRAME_READ_SIZE: usize = 512;
+const NO_SUCH_FILE: i32 = 2;
+
+/// Why a follower cannot go on for the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FollowFault {
+    /// The directory or a file cannot be read.
+    Io(IoFault),
+    /// The file's header is none of ours.
+    Header(Name),
+    /// The frame with this sequence number is called written and stands nowhere.
+    Lost(u64),
+    /// No frame stands at this offset of the segment.
+    NoFrame(u64, u64),
+}
+
+impl From<IoFault> for FollowFault {
+    fn from(fault: IoFault) -> Self {
+        Self::Io(fault)
+    }
+}
+
+impl fmt::Display for FollowFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(fault) => fault.fmt(f),
+            Self::Header(name) => write!(f, "{name}: the header is damaged"),
+            Self::Lost(sequence) => write!(f, "record {sequence} is missing"),
+            Self::NoFrame(segment, offset) => {
+                let name = Name::Segment(*segment);
+                write!(f, "{name} at byte {offset}: no record stands here")
+            }
+        }
+    }
+}
+
+impl std::error::Error for FollowFault {}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    segment: u64,
+    key: SegmentKey,
+    /// Where the next frame should stand.
+    offset: u64,
+}
+
+/// Reads every record once, in order, from the oldest segment that is there.
+#[derive(Debug, Default)]
+pub struct Follower {
+    place: Option<Place>,
+    /// The sequence number that must come; absent where the oldest segment decides it.
+    next: Option<u64>,
+    /// Segments before this one are gone or read.
+    segment_min: u64,
+    buffer: Vec<u8>,
+}
+
+impl Follower {
+    /// Hands over the records of the next chunk, at most those through `through`, the highest
+    /// sequence number that the writer calls written. Whether there is more to read.
+    ///
+    /// # Errors
+    /// [`FollowFault`]; a later call tries again from the same place.
+    pub fn poll(
+        &mut self,
+        storage: &dyn Storage,
+        through: u64,
+        take: impl FnMut(Record<'_>),
+    ) -> Result<bool, FollowFault> {
+        if through < self.next.unwrap_or(1) {
+            return Ok(false);
+        }
+        let polled = self.poll_chunk(storage, through, take);
+        if let Err(FollowFault::Io(fault)) = polled
+            && fault.errno == NO_SUCH_FILE
+            && let Some(place) = self.place.take()
+        {
+            // A checkpoint has made the segment superfluous: go on with the oldest that is left.
+            self.segment_min = place.segment + 1;
+            self.next = None;
+            return Ok(true);
+        }
+        polled
+    }
+
+    fn poll_chunk(
+        &mut self,
+        storage: &dyn Storage,
+        through: u64,
+        mut take: impl FnMut(Record<'_>),
+    ) -> Result<bool, FollowFault> {
+        let place = match self.place {
+            Some(place) => Some(place),
+            None => open_oldest(storage, self.segment_min)?,
+        };
+        let Some(mut place) = place else {
+            return Ok(false);
+        };
+        let frames = through.saturating_sub(self.next.unwrap_or(1)) + 1;
+        let wanted = usize::try_from(frames.saturating_mul(FRAME_SIZE_USUAL));
+        let mut size = wanted
+            .unwrap_or(usize::MAX)
+            .clamp(CHUNK_SIZE_MIN, CHUNK_SIZE_MAX);
+        loop {
+            self.buffer.resize(size, 0);
+            let name = Name::Segment(place.segment);
+            let read = storage.read(name, place.offset, &mut self.buffer)?;
+            self.buffer.truncate(read);
+            let start = place.offset;
+            self.take_frames(&mut place, through, &mut take);
+            if place.offset > start {
+                self.place = Some(place);
+                return Ok(self.next.is_none_or(|next| next <= through));
+            }
+            // A frame that goes on behind the bytes looks like none.
+            if read < size || size == CHUNK_SIZE_MAX {
+                break;
+            }
+            size = CHUNK_SIZE_MAX;
+        }
+        self.advance(storage, place)
+    }
+
+    /// Goes on in the oldest segment behind `place`, in which nothing more stands.
+    fn advance(&mut self, storage: &dyn Storage, place: Place) -> Result<bool, FollowFault> {
+        let lost = FollowFault::Lost(self.next.unwrap_or(1));
+        if place.offset == FIRST_OFFSET {
+            return Err(lost);
+        }
+        let next = open_oldest(storage, place.segment + 1)?.ok_or(lost)?;
+        if next.segment > place.segment + 1 {
+            self.next = None;
+        }
+        self.place = Some(next);
+        Ok(true)
+    }
+
+    fn take_frames(&mut self, place: &mut Place, through: u64, mut take: impl FnMut(Record<'_>)) {
+        let mut at = 0;
+        while let Found::Frame(found) = frame::read_at(&self.buffer, at, place.offset, place.key) {
+            let expected = self.next.is_none_or(|next| next == found.sequence);
+            if !expected || found.sequence > through {
+                return;
+            }
+            if let Body::Data(payload) = found.body {
+                take(Record {
+                    sequence: found.sequence,
+                    segment: place.segment,
+                    offset: place.offset,
+                    payload,
+                });
+            }
+            at += found.size;
+            place.offset += found.size as u64;
+            self.next = Some(found.sequence + 1);
+        }
+    }
+}
+
+/// The start of the oldest segment from this one on; absent where there is none.
+fn open_oldest(storage: &dyn Storage, segment_min: u64) -> Result<Option<Place>, FollowFault> {
+    let segments = storage.list()?.into_iter().filter_map(|name| match name {
+        Name::Segment(number) => Some(number),
+        Name::Checkpoint(_) | Name::Draft(_) => None,
+    });
+    let oldest = segments.filter(|number| *number >= segment_min).min();
+    let place = |segment| {
+        Ok(Place {
+            segment,
+            key: segment_key(storage, segment)?,
+            offset: FIRST_OFFSET,
+        })
+    };
+    oldest.map(place).transpose()
+}
+
+fn segment_key(storage: &dyn Storage, segment: u64) -> Result<SegmentKey, FollowFault> {
+    let mut bytes = [0; HEADER_USED_SIZE];
+    let name = Name::Segment(segment);
+    storage.read(name, 0, &mut bytes)?;
+    let header = SegmentHeader::decode(&bytes).ok();
+    header
+        .filter(|header| header.segment == segment)
+        .map(|header| header.key())
+        .ok_or(FollowFault::Header(name))
+}
+
+/// Reads the one record whose frame stands at `offset` of the segment; its payload.
+///
+/// # Errors
+/// [`FollowFault`] where there is no such file, or no frame of a record verifies there.
+pub fn read_one(storage: &dyn Storage, segment: u64, offset: u64) -> Result<Vec<u8>, FollowFault> {
+    let key = segment_key(storage, segment)?;
+    let mut bytes = Vec::new();
+    for size in [FRAME_READ_SIZE, FRAME_OVERHEAD_SIZE + PAYLOAD_SIZE_MAX] {
+        bytes.resize(size, 0);
+        let read = storage.read(Name::Segment(segment), offset, &mut bytes)?;
+        bytes.truncate(read);
+        if let Found::Frame(found) = frame::read_at(&bytes, 0, offset, key) {
+            return match found.body {
+                Body::Data(payload) => Ok(payload.to_vec()),
+                Body::Mark(_) => Err(FollowFault::NoFrame(segment, offset)),
+            };
+        }
+        if read < size {
+            break;
+        }
+    }
+    Err(FollowFault::NoFrame(segment, offset))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,464 @@
+//! The embedded store: one owner's state at a time under a lock, every event in the journal.
+//!
+//! A command locks the owner's entry, decides by `check`, appends the events and applies them by
+//! `fold`, in that order and under that one lock; so the journal's order is the order of
+//! application, and an event that the journal refused changes nothing. What it costs: two owners
+//! whose keys share a shard wait for each other for the fraction of a microsecond this takes.
+//!
+//! INVARIANT: a thread holds at most one entry of `customers` and, within it, at most one of
+//! `unattributed`; never the other way round.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::hash::BuildHasherDefault;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+
+use crate::domain::card::Key;
+use crate::domain::time::Timestamp;
+use crate::ledger::check::{self, Checked, Events};
+use crate::ledger::command::{Answer, Authorize, Novelty, Overrule, Refused, Route, SetStanding};
+use crate::ledger::embedded::journal::{Class, Journal, Position, Refusal};
+use crate::ledger::event::{Event, Owner, StateNo};
+use crate::ledger::fold::fold;
+use crate::ledger::key_map::KeyHasher;
+use crate::ledger::state::State;
+
+type States = DashMap<Key, State, BuildHasherDefault<KeyHasher>>;
+
+/// Why a command left no trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// The journal took nothing.
+    Journal(Refusal),
+    /// The state has no number left, or the change contradicts it.
+    Refused,
+}
+
+impl From<Refused> for Unavailable {
+    fn from(_: Refused) -> Self {
+        Self::Refused
+    }
+}
+
+/// See the module.
+pub struct EmbeddedLedger {
+    customers: States,
+    unattributed: States,
+    /// Authorizations in `unattributed`, counted before they are decided.
+    unattributed_count: AtomicU64,
+    /// The owner of every card that was ever used, so that a card that left the snapshot still
+    /// finds its state.
+    owners: DashMap<Key, Key, BuildHasherDefault<KeyHasher>>,
+    next_state: AtomicU32,
+    journal: Arc<Mutex<Journal>>,
+    /// Redelivered approvals that were let go, with the instant; these are not overruled.
+    confirmed: Mutex<VecDeque<(Timestamp, u64)>>,
+    poisoned: AtomicBool,
+    /// Every state, for the sweeper to visit.
+    opened: Mutex<Vec<Opened>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Opened {
+    Customer(Key),
+    Unattributed(Key),
+}
+
+/// Where a sweep goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SweepCursor {
+    owner: usize,
+    part: u16,
+}
+
+/// Parts of states that one step of a sweep visits: a fraction of a millisecond.
+pub const SWEEP_PARTS: usize = 64;
+
+/// Locks of each map: many, so that owners rarely share one.
+const SHARDS: usize = 256;
+
+fn hasher() -> BuildHasherDefault<KeyHasher> {
+    BuildHasherDefault::default()
+}
+
+/// How long a confirmed redelivery is remembered; no delivery waits that long.
+const CONFIRMED_US: i64 = 60_000_000;
+
+thread_local! {
+    /// The frame under construction; kept, so that a command allocates nothing for it.
+    static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl EmbeddedLedger {
+    /// A ledger of recovered states that goes on with `journal`.
+    #[must_use]
+    pub fn new(recovered: Vec<State>, journal: Arc<Mutex<Journal>>) -> Self {
+        let next_state = recovered
+            .iter()
+            .map(|state| state.no.0 + 1)
+            .max()
+            .unwrap_or(0);
+        let ledger = Self {
+            customers: States::with_hasher_and_shard_amount(hasher(), SHARDS),
+            unattributed: States::with_hasher_and_shard_amount(hasher(), SHARDS),
+            unattributed_count: AtomicU64::new(0),
+            owners: DashMap::with_hasher_and_shard_amount(hasher(), SHARDS),
+            next_state: AtomicU32::new(next_state),
+            journal,
+            confirmed: Mutex::default(),
+            poisoned: AtomicBool::new(false),
+            opened: Mutex::default(),
+        };
+        for state in recovered {
+            for card in &state.cards {
+                ledger.owners.insert(card.key, state.key);
+            }
+            let unattributed = matches!(state.owner.as_owner(), Owner::Unattributed(_));
+            if unattributed {
+                let count = state.authorization_count() as u64;
+                ledger.unattributed_count.fetch_add(count, Ordering::SeqCst);
+            }
+            ledger.note_opened(&state);
+            let states = if unattributed {
+                &ledger.unattributed
+            } else {
+                &ledger.customers
+            };
+            states.insert(state.key, state);
+        }
+        ledger
+    }
+
+    /// The journal, for the shell that executes its operations.
+    pub fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(|poisoned| {
+            // Who panicked under the lock may have left half a frame: nothing may follow it.
+            let mut journal = poisoned.into_inner();
+            journal.poison();
+            journal
+        })
+    }
+
+    /// The owner of a card that was used before, whatever the snapshot says.
+    #[must_use]
+    pub fn owner_of_card(&self, card: Key) -> Option<Key> {
+        self.owners.get(&card).map(|owner| *owner)
+    }
+
+    /// Decides one step on a card of a customer. `unattributed` is the key of the connection's
+    /// unattributed state: a step that was declined when nobody knew its card keeps that decision.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where nothing was recorded; the caller declines `ledger_unavailable`.
+    pub fn authorize(
+        &self,
+        route: &Route<'_>,
+        unattributed: Key,
+        command: &Authorize<'_>,
+    ) -> Result<Answer, Unavailable> {
+        let entry = self.customers.entry(route.key);
+        if let Some(answer) = self.declined_before(unattributed, command) {
+            return Ok(answer);
+        }
+        self.authorize_in(entry, route, command)
+    }
+
+    /// Decides one step on a card that the caller's snapshot does not know. Absent where
+    /// `still_unknown`, asked at the moment of booking, denies it: the caller decides again, with
+    /// the newer snapshot.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where nothing was recorded.
+    pub fn authorize_unknown(
+        &self,
+        route: &Route<'_>,
+        command: &Authorize<'_>,
+        still_unknown: impl Fn() -> bool,
+    ) -> Result<Option<Answer>, Unavailable> {
+        // Counted before the question: whoever publishes the card after the answer and then
+        // decides sees the count, and waits for this entry.
+        self.unattributed_count.fetch_add(1, Ordering::SeqCst);
+        let entry = self.unattributed.entry(route.key);
+        if !still_unknown() {
+            self.unattributed_count.fetch_sub(1, Ordering::SeqCst);
+            return Ok(None);
+        }
+        let answer = self.authorize_in(entry, route, command);
+        if !matches!(
+            answer,
+            Ok(Answer {
+                novelty: Novelty::New,
+                ..
+            })
+        ) {
+            self.unattributed_count.fetch_sub(1, Ordering::SeqCst);
+        }
+        answer.map(Some)
+    }
+
+    fn declined_before(&self, unattributed: Key, command: &Authorize<'_>) -> Option<Answer> {
+        if self.unattributed_count.load(Ordering::SeqCst) == 0 {
+            return None;
+        }
+        let state = self.unattributed.get(&unattributed)?;
+        state.authorization(command.step.authorization)?;
+        let Checked { answer, .. } = check::authorize(&state, command).ok()?;
+        (answer.novelty != Novelty::New).then_some(answer)
+    }
+
+    fn authorize_in(
+        &self,
+        entry: Entry<'_, Key, State>,
+        route: &Route<'_>,
+        command: &Authorize<'_>,
+    ) -> Result<Answer, Unavailable> {
+        match entry {
+            Entry::Occupied(mut occupied) => {
+                let state = occupied.get_mut();
+                let Checked { mut answer, events } = check::authorize(state, command)?;
+                let position = self.record(state, None, &events, Class::Reserve)?;
+                settle(&mut answer, position);
+                Ok(answer)
+            }
+            Entry::Vacant(vacant) => {
+                let mut state = self.open(route)?;
+                let Checked { mut answer, events } = check::authorize(&state, command)?;
+                let position = self.record(&mut state, Some(route), &events, Class::Reserve)?;
+                settle(&mut answer, position);
+                self.note_opened(&state);
+                vacant.insert(state);
+                Ok(answer)
+            }
+        }
+    }
+
+    fn open(&self, route: &Route<'_>) -> Result<State, Unavailable> {
+        let no = self.next_state.fetch_add(1, Ordering::Relaxed);
+        if no == u32::MAX {
+            return Err(Unavailable::Refused);
+        }
+        Ok(State::new(StateNo(no), route.key, route.owner))
+    }
+
+    /// Appends the events as one frame and applies them. All or nothing.
+    fn record(
+        &self,
+        state: &mut State,
+        opens: Option<&Route<'_>>,
+        events: &Events<'_>,
+        class: Class,
+    ) -> Result<Position, Unavailable> {
+        let position = FRAME.with_borrow_mut(|frame| {
+            frame.clear();
+            if let Some(route) = opens {
+                let (key, owner) = (route.key, route.owner);
+                Event::StateOpened {
+                    state: state.no,
+                    key,
+                    owner,
+                }
+                .encode(frame);
+            }
+            events.iter().for_each(|event| event.encode(frame));
+            self.journal()
+                .append(frame, class)
+                .map_err(Unavailable::Journal)
+        })?;
+        for event in events.iter() {
+            if let Event::CardOpened { key, .. } = event {
+                self.owners.insert(*key, state.key);
+            }
+            fold(state, event, position.0);
+        }
+        Ok(position)
+    }
+
+    /// Says that nothing will become durable any more: from now on nothing is approved.
+    pub fn poison(&self) {
+        self.poisoned.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether nothing becomes durable any more.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Relaxed)
+    }
+
+    /// Whether the approval at `position` still stands; if so, it can no longer be overruled.
+    #[must_use]
+    pub fn confirm(&self, owner: Key, authorization: Key, position: u64, now: Timestamp) -> bool {
+        // The entry is held while the confirmation is noted, as `overrule` holds it while it looks.
+        let Some(state) = self.customers.get(&owner) else {
+            return false;
+        };
+        let stands = state.authorization(authorization).is_some_and(|known| {
+            known
+                .steps()
+                .any(|step| step.position == position && step.decision.is_approval())
+        });
+        if stands {
+            let mut confirmed = self.confirmed();
+            while confirmed
+                .front()
+                .is_some_and(|(at, _)| now.micros_since(*at) > CONFIRMED_US)
+            {
+                confirmed.pop_front();
+            }
+            confirmed.push_back((now, position));
+        }
+        stands
+    }
+
+    fn confirmed(&self) -> MutexGuard<'_, VecDeque<(Timestamp, u64)>> {
+        self.confirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes back an approval that could not leave in time. Whether there was one to take back.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the journal takes nothing; the approval then stands in memory, and
+    /// the caller must not let it leave.
+    pub fn overrule(&self, owner: Key, command: &Overrule) -> Result<bool, Unavailable> {
+        let Some(mut state) = self.customers.get_mut(&owner) else {
+            return Ok(false);
+        };
+        if self
+            .confirmed()
+            .iter()
+            .any(|(_, position)| *position == command.decided_at)
+        {
+            return Ok(false);
+        }
+        let Some(events) = check::overrule(&state, command) else {
+            return Ok(false);
+        };
+        self.record(&mut state, None, &events, Class::Release)?;
+        Ok(true)
+    }
+
+    /// Sets the status of a card or an agent. The position at which it is durable; absent where it
+    /// stood so already.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the journal takes nothing or the change contradicts the state.
+    pub fn set_standing(
+        &self,
+        route: &Route<'_>,
+        command: &SetStanding<'_>,
+        at: Timestamp,
+    ) -> Result<Option<Position>, Unavailable> {
+        let (mut occupied, opens) = match self.customers.entry(route.key) {
+            Entry::Occupied(occupied) => (occupied, None),
+            Entry::Vacant(vacant) => (vacant.insert_entry(self.open(route)?), Some(route)),
+        };
+        let state = occupied.get_mut();
+        let recorded = check::set_standing(state, command, at).map_err(Unavailable::from);
+        let recorded = recorded.and_then(|events| {
+            let empty = events.iter().next().is_none();
+            (!empty)
+                .then(|| self.record(state, opens, &events, Class::Release))
+                .transpose()
+        });
+        if opens.is_some() {
+            if matches!(recorded, Ok(Some(_))) {
+                self.note_opened(occupied.get());
+            } else {
+                occupied.remove();
+            }
+        }
+        recorded
+    }
+
+    /// Goes on forgetting authorizations without a step since `cut`, at most [`SWEEP_PARTS`] parts
+    /// of states in one go. Absent when all states were visited.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the journal takes nothing.
+    pub fn sweep(
+        &self,
+        mut from: SweepCursor,
+        cut: Timestamp,
+    ) -> Result<Option<SweepCursor>, Unavailable> {
+        for _ in 0..SWEEP_PARTS {
+            let Some(owner) = self.opened().get(from.owner).copied() else {
+                return Ok(None);
+            };
+            let states = match owner {
+                Opened::Customer(_) => &self.customers,
+                Opened::Unattributed(_) => &self.unattributed,
+            };
+            let (Opened::Customer(key) | Opened::Unattributed(key)) = owner;
+            let parts = match states.get_mut(&key) {
+                Some(mut state) => {
+                    self.sweep_part(&mut state, from.part, cut)?;
+                    state.part_count()
+                }
+                None => 0,
+            };
+            from.part += 1;
+            if from.part >= parts {
+                from = SweepCursor {
+                    owner: from.owner + 1,
+                    part: 0,
+                };
+            }
+        }
+        Ok(Some(from))
+    }
+
+    fn sweep_part(&self, state: &mut State, part: u16, cut: Timestamp) -> Result<(), Unavailable> {
+        let Some(events) = check::sweep(state, part, cut) else {
+            return Ok(());
+        };
+        let before = state.authorization_count();
+        self.record(state, None, &events, Class::Release)?;
+        if matches!(state.owner.as_owner(), Owner::Unattributed(_)) {
+            let gone = before.saturating_sub(state.authorization_count()) as u64;
+            self.unattributed_count.fetch_sub(gone, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Vec<Opened>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_opened(&self, state: &State) {
+        self.opened().push(match state.owner.as_owner() {
+            Owner::Customer(_) => Opened::Customer(state.key),
+            Owner::Unattributed(_) => Opened::Unattributed(state.key),
+        });
+    }
+
+    /// Looks at one customer's state; nothing changes it meanwhile.
+    pub fn with_state<T>(&self, owner: Key, look: impl FnOnce(&State) -> T) -> Option<T> {
+        self.customers.get(&owner).map(|state| look(&state))
+    }
+
+    /// Looks at every state, one at a time, in no particular order.
+    pub fn each_state(&self, mut look: impl FnMut(&State)) {
+        self.customers.iter().for_each(|state| look(&state));
+        self.unattributed.iter().for_each(|state| look(&state));
+    }
+}
+
+/// A new decision rests on its own frame; a known one on the frame that first recorded it.
+fn settle(answer: &mut Answer, position: Position) {
+    if answer.novelty != Novelty::Known {
+        answer.position = position.0;
+    }
+}
+
+impl std::fmt::Debug for EmbeddedLedger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmbeddedLedger")
+            .field("owners", &self.customers.len())
+            .finish()
+    }
+}

@@ -1,0 +1,404 @@
+//! What happened, in the only words that change the ledger's state.
+//!
+//! Events are versioned by their tag: a tag is never reused and never changes its layout, so that
+//! every journal ever written stays readable. One journal frame holds the events of one command.
+
+use crate::domain::amount::{Amount, Minor};
+use crate::domain::authorization::AuthorizationKind;
+use crate::domain::card::{AgentStatus, CardStatus, Key};
+use crate::domain::claims::MerchantKeys;
+use crate::domain::decision::Decision;
+use crate::domain::explanation::Explanation;
+use crate::domain::identity::StepIdentity;
+use crate::domain::time::Timestamp;
+use crate::domain::window::LocalDay;
+use crate::ledger::codec::{ExternalId, Malformed, Put, Reader};
+
+#[cfg(test)]
+pub(super) mod arbitrary;
+mod decided;
+
+use decided::{decode_decided, encode_decided};
+pub(in crate::ledger) use decided::{decode_locked, encode_locked};
+
+/// One state of the ledger: a customer's, or a connection's for cards that nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StateNo(pub u32);
+
+/// A card within its state, numbered by first use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CardNo(pub u32);
+
+/// An agent within its state, numbered by first use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AgentNo(pub u32);
+
+/// Whose state it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner<'a> {
+    /// A customer, by id.
+    Customer(&'a str),
+    /// Authorizations of one connection whose card is in no snapshot.
+    Unattributed(&'a str),
+}
+
+/// A merchant that a card is locked to: hashes to compare, texts to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields of domain's CardAcceptor")]
+pub struct LockedMerchant<'a> {
+    pub keys: MerchantKeys,
+    pub acquirer_id: &'a str,
+    pub acceptor_id: &'a str,
+    pub descriptor: &'a str,
+    pub mcc: Option<u16>,
+    pub country: Option<u16>,
+}
+
+/// One decided step: the decision's record (behaviour 2.9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided<'a> {
+    /// Where it is booked.
+    pub state: StateNo,
+    /// Our clock at receipt.
+    pub at: Timestamp,
+    /// By what the step will be known again.
+    pub step: StepIdentity,
+    /// 1 for the authorization's first step.
+    pub ordinal: u32,
+    /// The issuer's id of the authorization.
+    pub authorization: ExternalId<'a>,
+    /// Absent where the card is unknown.
+    pub card: Option<CardNo>,
+    /// Absent where the card belongs to no agent.
+    pub agent: Option<AgentNo>,
+    /// What was asked.
+    pub kind: AuthorizationKind,
+    /// How much was asked.
+    pub amount: Amount,
+    /// Our answer.
+    pub decision: Decision,
+    /// The day whose windows are charged.
+    pub day: LocalDay,
+    /// Whether this approval consumes a single-use card.
+    pub consumes: bool,
+    /// The merchant that this approval locks the card to.
+    pub locks: Option<LockedMerchant<'a>>,
+    /// Why it was declined.
+    pub explanation: Option<Explanation>,
+    /// The issuer's token of a card that nobody knows.
+    pub card_token: Option<ExternalId<'a>>,
+    /// The policy snapshot that was in force.
+    pub snapshot_version: u64,
+    /// From the request's arrival to this decision, without the wait for durability, in µs.
+    pub latency_us: u32,
+}
+
+impl Decided<'_> {
+    /// What the decision puts on hold.
+    #[must_use]
+    pub fn reserved(&self) -> Minor {
+        match (self.kind, self.decision) {
+            (_, Decision::Decline(_))
+            | (AuthorizationKind::Credit | AuthorizationKind::BalanceInquiry, _) => Minor::ZERO,
+            (_, Decision::Approve) => self.amount.minor,
+            (_, Decision::ApprovePartial(amount)) => amount,
+        }
+    }
+}
+
+/// What an operator set on a card or an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandingChange {
+    /// A card's status and its freeze flag.
+    Card(CardNo, CardStatus, bool),
+    /// An agent's status.
+    Agent(AgentNo, AgentStatus),
+}
+
+/// See the module. Borrowed from the command that caused it or from the journal's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are explained by the variants")]
+pub enum Event<'a> {
+    /// A customer's (or connection's) first command.
+    StateOpened {
+        state: StateNo,
+        key: Key,
+        owner: Owner<'a>,
+    },
+    /// A card's first command.
+    CardOpened {
+        state: StateNo,
+        card: CardNo,
+        key: Key,
+        id: &'a str,
+        connection: &'a str,
+    },
+    /// An agent's first command.
+    AgentOpened {
+        state: StateNo,
+        agent: AgentNo,
+        key: Key,
+        id: &'a str,
+    },
+    /// A step was decided.
+    Decided(Decided<'a>),
+    /// A known step came with another content; its first decision stands.
+    Conflicted(Decided<'a>),
+    /// A known step came again.
+    Redelivered {
+        state: StateNo,
+        decided_at: u64,
+        at: Timestamp,
+    },
+    /// An approval could not leave in time: released, and remembered as declined.
+    Overruled {
+        state: StateNo,
+        authorization: Key,
+        decided_at: u64,
+        at: Timestamp,
+    },
+    /// An operator set a status.
+    StandingSet {
+        state: StateNo,
+        change: StandingChange,
+        at: Timestamp,
+    },
+    /// Authorizations without a step since `cut` are forgotten, those whose keys begin with the byte
+    /// `part`, or all where it is 256; what they still held counts as spent.
+    Swept {
+        state: StateNo,
+        part: u16,
+        cut: Timestamp,
+    },
+}
+
+const STATE_OPENED: u8 = 1;
+const CARD_OPENED: u8 = 2;
+const AGENT_OPENED: u8 = 3;
+const DECIDED: u8 = 4;
+const CONFLICTED: u8 = 5;
+const REDELIVERED: u8 = 6;
+const OVERRULED: u8 = 7;
+const STANDING_SET: u8 = 8;
+const SWEPT: u8 = 9;
+
+impl<'a> Event<'a> {
+    /// The state that the event concerns.
+    #[must_use]
+    pub fn state(&self) -> StateNo {
+        match self {
+            Self::StateOpened { state, .. }
+            | Self::CardOpened { state, .. }
+            | Self::AgentOpened { state, .. }
+            | Self::Redelivered { state, .. }
+            | Self::Overruled { state, .. }
+            | Self::StandingSet { state, .. }
+            | Self::Swept { state, .. } => *state,
+            Self::Decided(decided) | Self::Conflicted(decided) => decided.state,
+        }
+    }
+
+    /// Appends the event's bytes.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::StateOpened { state, key, owner } => {
+                head(out, STATE_OPENED, *state);
+                out.put_key(*key);
+                let (kind, id) = match owner {
+                    Owner::Customer(id) => (0, id),
+                    Owner::Unattributed(connection) => (1, connection),
+                };
+                out.push(kind);
+                out.put_text(id);
+            }
+            Self::CardOpened {
+                state,
+                card,
+                key,
+                id,
+                connection,
+            } => {
+                head(out, CARD_OPENED, *state);
+                out.put_u64(u64::from(card.0));
+                out.put_key(*key);
+                out.put_text(id);
+                out.put_text(connection);
+            }
+            Self::AgentOpened {
+                state,
+                agent,
+                key,
+                id,
+            } => {
+                head(out, AGENT_OPENED, *state);
+                out.put_u64(u64::from(agent.0));
+                out.put_key(*key);
+                out.put_text(id);
+            }
+            Self::Decided(decided) => encode_decided(out, DECIDED, decided),
+            Self::Conflicted(decided) => encode_decided(out, CONFLICTED, decided),
+            Self::Redelivered {
+                state,
+                decided_at,
+                at,
+            } => {
+                head(out, REDELIVERED, *state);
+                out.put_u64(*decided_at);
+                out.put_i64(at.micros());
+            }
+            Self::Overruled {
+                state,
+                authorization,
+                decided_at,
+                at,
+            } => {
+                head(out, OVERRULED, *state);
+                out.put_key(*authorization);
+                out.put_u64(*decided_at);
+                out.put_i64(at.micros());
+            }
+            Self::StandingSet { state, change, at } => {
+                head(out, STANDING_SET, *state);
+                encode_standing(out, *change);
+                out.put_i64(at.micros());
+            }
+            Self::Swept { state, part, cut } => {
+                head(out, SWEPT, *state);
+                out.put_u64(u64::from(*part));
+                out.put_i64(cut.micros());
+            }
+        }
+    }
+
+    /// Reads the next event of a frame; absent at its end.
+    ///
+    /// # Errors
+    /// [`Malformed`] where the bytes are no event that this version knows.
+    pub(in crate::ledger) fn decode(reader: &mut Reader<'a>) -> Result<Option<Self>, Malformed> {
+        if reader.is_empty() {
+            return Ok(None);
+        }
+        let tag = reader.u8()?;
+        let state = StateNo(reader.u32()?);
+        Ok(Some(match tag {
+            STATE_OPENED => {
+                let key = reader.key()?;
+                let owner = match reader.u8()? {
+                    0 => Owner::Customer(reader.text()?),
+                    1 => Owner::Unattributed(reader.text()?),
+                    _ => return Err(Malformed),
+                };
+                Self::StateOpened { state, key, owner }
+            }
+            CARD_OPENED => Self::CardOpened {
+                state,
+                card: CardNo(reader.u32()?),
+                key: reader.key()?,
+                id: reader.text()?,
+                connection: reader.text()?,
+            },
+            AGENT_OPENED => Self::AgentOpened {
+                state,
+                agent: AgentNo(reader.u32()?),
+                key: reader.key()?,
+                id: reader.text()?,
+            },
+            DECIDED => Self::Decided(decode_decided(reader, state)?),
+            CONFLICTED => Self::Conflicted(decode_decided(reader, state)?),
+            REDELIVERED => Self::Redelivered {
+                state,
+                decided_at: reader.u64()?,
+                at: Timestamp::from_micros(reader.i64()?),
+            },
+            OVERRULED => Self::Overruled {
+                state,
+                authorization: reader.key()?,
+                decided_at: reader.u64()?,
+                at: Timestamp::from_micros(reader.i64()?),
+            },
+            STANDING_SET => Self::StandingSet {
+                state,
+                change: decode_standing(reader)?,
+                at: Timestamp::from_micros(reader.i64()?),
+            },
+            SWEPT => Self::Swept {
+                state,
+                part: reader.u16()?,
+                cut: Timestamp::from_micros(reader.i64()?),
+            },
+            _ => return Err(Malformed),
+        }))
+    }
+}
+
+/// The events of one journal frame.
+///
+/// # Errors
+/// Each item is [`Malformed`] where the bytes are no event that this version knows.
+pub fn events_of(frame: &[u8]) -> impl Iterator<Item = Result<Event<'_>, Malformed>> {
+    let mut reader = Reader::new(frame);
+    let mut failed = false;
+    std::iter::from_fn(move || {
+        if failed {
+            return None;
+        }
+        let next = Event::decode(&mut reader).transpose();
+        failed = matches!(next, Some(Err(_)));
+        next
+    })
+}
+
+fn head(out: &mut Vec<u8>, tag: u8, state: StateNo) {
+    out.push(tag);
+    out.put_u64(u64::from(state.0));
+}
+
+fn encode_standing(out: &mut Vec<u8>, change: StandingChange) {
+    match change {
+        StandingChange::Card(card, status, frozen) => {
+            out.push(0);
+            out.put_u64(u64::from(card.0));
+            out.push(status as u8);
+            out.push(u8::from(frozen));
+        }
+        StandingChange::Agent(agent, status) => {
+            out.push(1);
+            out.put_u64(u64::from(agent.0));
+            out.push(status as u8);
+        }
+    }
+}
+
+fn decode_standing(reader: &mut Reader<'_>) -> Result<StandingChange, Malformed> {
+    let kind = reader.u8()?;
+    let number = reader.u32()?;
+    let status = reader.u8()?;
+    match kind {
+        0 => {
+            let status = [CardStatus::Active, CardStatus::Locked, CardStatus::Canceled]
+                .into_iter()
+                .find(|known| *known as u8 == status)
+                .ok_or(Malformed)?;
+            Ok(StandingChange::Card(
+                CardNo(number),
+                status,
+                reader.u8()? != 0,
+            ))
+        }
+        1 => {
+            let status = [
+                AgentStatus::Active,
+                AgentStatus::Paused,
+                AgentStatus::Disabled,
+            ]
+            .into_iter()
+            .find(|known| *known as u8 == status)
+            .ok_or(Malformed)?;
+            Ok(StandingChange::Agent(AgentNo(number), status))
+        }
+        _ => Err(Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+//! Any event for tests: every optional field, small numbers that fit a state, and extremes.
+
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::domain::amount::{Amount, Minor};
+use crate::domain::authorization::AuthorizationKind;
+use crate::domain::card::{AgentStatus, CardStatus, Key, Level};
+use crate::domain::claims::MerchantKeys;
+use crate::domain::currency::Currency;
+use crate::domain::decision::{Decision, DeclineReason};
+use crate::domain::explanation::{Explanation, RuleField};
+use crate::domain::identity::StepIdentity;
+use crate::domain::time::Timestamp;
+use crate::domain::window::LocalDay;
+use crate::ledger::codec::ExternalId;
+use crate::ledger::event::{
+    AgentNo, CardNo, Decided, Event, LockedMerchant, Owner, StandingChange, StateNo,
+};
+
+const TEXTS: [&str; 7] = [
+    "",
+    "x",
+    "\0",
+    "CAFÉ \"ÜBER\"\\\n* 12",
+    "0b1f7c52-6b7a-4c5d-9f51-3b0c5a6f0a01",
+    "0B1F7C52-6B7A-4C5D-9F51-3B0C5A6F0A01",
+    concat!(
+        "a text of more than one hundred and twenty-seven bytes, whose length takes two bytes ",
+        "to write, as that of a long descriptor would"
+    ),
+];
+
+fn text() -> impl Strategy<Value = &'static str> {
+    select(&TEXTS[..])
+}
+
+fn u32s() -> impl Strategy<Value = u32> {
+    prop_oneof![4 => 0..3u32, 1 => any::<u32>(), 1 => Just(u32::MAX)]
+}
+
+fn u64s() -> impl Strategy<Value = u64> {
+    prop_oneof![3 => 0..4u64, 1 => any::<u64>(), 1 => Just(u64::MAX)]
+}
+
+fn i64s() -> impl Strategy<Value = i64> {
+    prop_oneof![2 => -3..100i64, 1 => any::<i64>(), 1 => select(vec![i64::MIN, i64::MAX])]
+}
+
+fn at() -> impl Strategy<Value = Timestamp> {
+    i64s().prop_map(Timestamp::from_micros)
+}
+
+fn day() -> impl Strategy<Value = LocalDay> {
+    let extremes = select(vec![i32::MIN, i32::MAX]);
+    prop_oneof![5 => 20_600..20_605i32, 1 => any::<i32>(), 1 => extremes].prop_map(LocalDay)
+}
+
+fn key() -> impl Strategy<Value = Key> {
+    prop_oneof![3 => 0..3u128, 1 => any::<u128>(), 1 => Just(u128::MAX)].prop_map(Key)
+}
+
+fn state() -> impl Strategy<Value = StateNo> {
+    u32s().prop_map(StateNo)
+}
+
+fn minor() -> impl Strategy<Value = Minor> {
+    let max = Minor::MAX.get();
+    prop_oneof![3 => 0..200i64, 1 => 0..=max, 1 => Just(max)].prop_map(|n| Minor::new(n).unwrap())
+}
+
+fn external_id() -> impl Strategy<Value = ExternalId<'static>> {
+    text().prop_map(ExternalId::new)
+}
+
+fn currency() -> impl Strategy<Value = Currency> {
+    select(vec!["AED", "USD", "JPY", "KWD", "ZWG"]).prop_map(|it| Currency::parse(it).unwrap())
+}
+
+fn kind() -> impl Strategy<Value = AuthorizationKind> {
+    (0..4u8).prop_map(|n| AuthorizationKind::from_number(n).unwrap())
+}
+
+fn explanation(reason: DeclineReason) -> impl Strategy<Value = Explanation> {
+    let level = option::of(select(&Level::ALL[..]));
+    let field = (0..16u8).prop_map(|n| RuleField::from_number(n).unwrap());
+    let number = || option::of(i64s());
+    let numbers = (number(), number(), number(), option::of(at()));
+    (level, field, numbers).prop_map(move |(level, field, numbers)| Explanation {
+        reason,
+        level,
+        field,
+        observed: numbers.0,
+        limit: numbers.1,
+        remaining: numbers.2,
+        resets_at: numbers.3,
+    })
+}
+
+fn decision() -> impl Strategy<Value = (Decision, Option<Explanation>)> {
+    let decline = select(&DeclineReason::ALL[..]).prop_flat_map(|reason| {
+        option::of(explanation(reason)).prop_map(move |why| (Decision::Decline(reason), why))
+    });
+    prop_oneof![
+        2 => Just((Decision::Approve, None)),
+        1 => minor().prop_map(|part| (Decision::ApprovePartial(part), None)),
+        2 => decline,
+    ]
+}
+
+fn locked() -> impl Strategy<Value = LockedMerchant<'static>> {
+    let keys = (option::of(u64s()), u64s(), option::of(u64s()));
+    let mcc = option::of(0..=9_999u16);
+    let country = option::of(select(vec![0x4141u16, 0x5553, 0x5A5A]));
+    (keys, text(), text(), text(), mcc, country).prop_map(
+        |(keys, acquirer_id, acceptor_id, descriptor, mcc, country)| LockedMerchant {
+            keys: MerchantKeys {
+                strong: keys.0,
+                weak: keys.1,
+                sub_merchant: keys.2,
+            },
+            acquirer_id,
+            acceptor_id,
+            descriptor,
+            mcc,
+            country,
+        },
+    )
+}
+
+/// Boxed, as trees of this many fields overflow a test's stack otherwise.
+pub(in crate::ledger) fn decided() -> BoxedStrategy<Decided<'static>> {
+    let step = (key(), option::of(u64s()), option::of(u64s()), u64s());
+    let step = step.prop_map(|(authorization, name, delivery, content)| StepIdentity {
+        authorization,
+        name,
+        delivery,
+        content,
+    });
+    let amount = (minor(), currency()).prop_map(|(minor, currency)| Amount { minor, currency });
+    let parties = (
+        option::of(u32s().prop_map(CardNo)),
+        option::of(u32s().prop_map(AgentNo)),
+        option::of(external_id()),
+    );
+    let asked = (state(), at(), step, u32s(), external_id(), kind(), amount).boxed();
+    let said = (decision(), day(), any::<bool>(), option::of(locked())).boxed();
+    (asked, parties, said, u64s(), u32s())
+        .prop_map(
+            |(asked, parties, said, snapshot_version, latency_us)| Decided {
+                state: asked.0,
+                at: asked.1,
+                step: asked.2,
+                ordinal: asked.3,
+                authorization: asked.4,
+                card: parties.0,
+                agent: parties.1,
+                kind: asked.5,
+                amount: asked.6,
+                decision: said.0.0,
+                day: said.1,
+                consumes: said.2,
+                locks: said.3,
+                explanation: said.0.1,
+                card_token: parties.2,
+                snapshot_version,
+                latency_us,
+            },
+        )
+        .boxed()
+}
+
+fn standing() -> impl Strategy<Value = StandingChange> {
+    let card = select(vec![
+        CardStatus::Active,
+        CardStatus::Locked,
+        CardStatus::Canceled,
+    ]);
+    let agent = select(vec![
+        AgentStatus::Active,
+        AgentStatus::Paused,
+        AgentStatus::Disabled,
+    ]);
+    prop_oneof![
+        (u32s(), card, any::<bool>()).prop_map(|(no, status, frozen)| StandingChange::Card(
+            CardNo(no),
+            status,
+            frozen
+        )),
+        (u32s(), agent).prop_map(|(no, status)| StandingChange::Agent(AgentNo(no), status)),
+    ]
+}
+
+/// Any event of any kind.
+pub(in crate::ledger) fn event() -> BoxedStrategy<Event<'static>> {
+    let owner = prop_oneof![
+        text().prop_map(Owner::Customer),
+        text().prop_map(Owner::Unattributed)
+    ];
+    prop_oneof![
+        1 => (state(), key(), owner)
+            .prop_map(|(state, key, owner)| Event::StateOpened { state, key, owner }),
+        3 => (state(), u32s(), key(), text(), text()).prop_map(
+            |(state, card, key, id, connection)| Event::CardOpened {
+                state,
+                card: CardNo(card),
+                key,
+                id,
+                connection,
+            }
+        ),
+        3 => (state(), u32s(), key(), text()).prop_map(|(state, agent, key, id)| {
+            Event::AgentOpened {
+                state,
+                agent: AgentNo(agent),
+                key,
+                id,
+            }
+        }),
+        8 => decided().prop_map(Event::Decided),
+        1 => decided().prop_map(Event::Conflicted),
+        1 => (state(), u64s(), at())
+            .prop_map(|(state, decided_at, at)| Event::Redelivered { state, decided_at, at }),
+        4 => (state(), key(), u64s(), at()).prop_map(
+            |(state, authorization, decided_at, at)| Event::Overruled {
+                state,
+                authorization,
+                decided_at,
+                at,
+            }
+        ),
+        2 => (state(), standing(), at())
+            .prop_map(|(state, change, at)| Event::StandingSet { state, change, at }),
+        2 => (state(), select(vec![0u16, 1, 255, 256, 257, u16::MAX]), at())
+            .prop_map(|(state, part, cut)| Event::Swept { state, part, cut }),
+    ]
+    .boxed()
+}

@@ -1,0 +1,244 @@
+//! The bytes of a decided step, the most frequent event: at most 80 for an approval.
+
+use crate::domain::amount::{Amount, Minor};
+use crate::domain::authorization::AuthorizationKind;
+use crate::domain::card::Level;
+use crate::domain::claims::MerchantKeys;
+use crate::domain::currency::Currency;
+use crate::domain::decision::{Decision, DeclineReason};
+use crate::domain::explanation::{Explanation, RuleField};
+use crate::domain::identity::StepIdentity;
+use crate::domain::time::Timestamp;
+use crate::domain::window::LocalDay;
+use crate::ledger::codec::{ExternalId, Malformed, Put, Reader};
+use crate::ledger::event::{AgentNo, CardNo, Decided, LockedMerchant, StateNo, head};
+
+const HAS_NAME: u8 = 1;
+const HAS_DELIVERY: u8 = 2;
+const HAS_CARD: u8 = 4;
+const HAS_AGENT: u8 = 8;
+const HAS_EXPLANATION: u8 = 16;
+const HAS_LOCK: u8 = 32;
+const CONSUMES: u8 = 64;
+const HAS_CARD_TOKEN: u8 = 128;
+
+/// The decision byte of an approval in full; declines are their reason's number.
+const APPROVE: u8 = 0;
+/// The decision byte of an approval in part; the amount follows.
+const APPROVE_PARTIAL: u8 = 255;
+
+pub(super) fn encode_decided(out: &mut Vec<u8>, tag: u8, decided: &Decided<'_>) {
+    head(out, tag, decided.state);
+    let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+    out.push(
+        flag(decided.step.name.is_some(), HAS_NAME)
+            | flag(decided.step.delivery.is_some(), HAS_DELIVERY)
+            | flag(decided.card.is_some(), HAS_CARD)
+            | flag(decided.agent.is_some(), HAS_AGENT)
+            | flag(decided.explanation.is_some(), HAS_EXPLANATION)
+            | flag(decided.locks.is_some(), HAS_LOCK)
+            | flag(decided.consumes, CONSUMES)
+            | flag(decided.card_token.is_some(), HAS_CARD_TOKEN),
+    );
+    out.put_fixed_u64(u64::from_ne_bytes(decided.at.micros().to_ne_bytes()));
+    out.put_key(decided.step.authorization);
+    out.put_fixed_u64(decided.step.content);
+    [decided.step.name, decided.step.delivery]
+        .into_iter()
+        .flatten()
+        .for_each(|n| out.put_fixed_u64(n));
+    out.put_u64(u64::from(decided.ordinal));
+    put_id(out, &decided.authorization);
+    [
+        decided.card.map(|card| card.0),
+        decided.agent.map(|agent| agent.0),
+    ]
+    .into_iter()
+    .flatten()
+    .for_each(|number| out.put_u64(u64::from(number)));
+    out.push(decided.kind as u8);
+    out.put_u64(u64::from(decided.amount.currency.packed()));
+    out.put_i64(decided.amount.minor.get());
+    match decided.decision {
+        Decision::Approve => out.push(APPROVE),
+        Decision::Decline(reason) => out.push(reason.number()),
+        Decision::ApprovePartial(amount) => {
+            out.push(APPROVE_PARTIAL);
+            out.put_i64(amount.get());
+        }
+    }
+    out.put_i64(i64::from(decided.day.0));
+    out.put_u64(decided.snapshot_version);
+    out.put_u64(u64::from(decided.latency_us));
+    if let Some(locked) = &decided.locks {
+        encode_locked(out, locked);
+    }
+    if let Some(explanation) = &decided.explanation {
+        encode_explanation(out, explanation);
+    }
+    if let Some(token) = &decided.card_token {
+        put_id(out, token);
+    }
+}
+
+fn put_id(out: &mut Vec<u8>, id: &ExternalId<'_>) {
+    match id {
+        ExternalId::Uuid(bytes) => {
+            out.push(0);
+            out.extend_from_slice(bytes);
+        }
+        ExternalId::Text(text) => out.put_external_id(text),
+    }
+}
+
+pub(super) fn decode_decided<'a>(
+    reader: &mut Reader<'a>,
+    state: StateNo,
+) -> Result<Decided<'a>, Malformed> {
+    let flags = reader.u8()?;
+    let has = |bit| flags & bit != 0;
+    let at = Timestamp::from_micros(i64::from_ne_bytes(reader.fixed_u64()?.to_ne_bytes()));
+    let authorization_key = reader.key()?;
+    let content = reader.fixed_u64()?;
+    let name = has(HAS_NAME).then(|| reader.fixed_u64()).transpose()?;
+    let delivery = has(HAS_DELIVERY).then(|| reader.fixed_u64()).transpose()?;
+    let ordinal = reader.u32()?;
+    let authorization = reader.external_id()?;
+    let card = has(HAS_CARD).then(|| reader.u32()).transpose()?.map(CardNo);
+    let agent = has(HAS_AGENT)
+        .then(|| reader.u32())
+        .transpose()?
+        .map(AgentNo);
+    let kind = AuthorizationKind::from_number(reader.u8()?).ok_or(Malformed)?;
+    let currency = Currency::from_packed(reader.u16()?).ok().ok_or(Malformed)?;
+    let minor = read_minor(reader)?;
+    let decision = match reader.u8()? {
+        APPROVE => Decision::Approve,
+        APPROVE_PARTIAL => Decision::ApprovePartial(read_minor(reader)?),
+        number => Decision::Decline(DeclineReason::from_number(number).ok_or(Malformed)?),
+    };
+    let day = LocalDay(reader.i32()?);
+    let snapshot_version = reader.u64()?;
+    let latency_us = reader.u32()?;
+    let locks = has(HAS_LOCK).then(|| decode_locked(reader)).transpose()?;
+    let explanation = match (has(HAS_EXPLANATION), decision) {
+        (true, Decision::Decline(reason)) => Some(decode_explanation(reader, reason)?),
+        (true, _) => return Err(Malformed),
+        (false, _) => None,
+    };
+    let card_token = has(HAS_CARD_TOKEN)
+        .then(|| reader.external_id())
+        .transpose()?;
+    Ok(Decided {
+        state,
+        at,
+        step: StepIdentity {
+            authorization: authorization_key,
+            name,
+            delivery,
+            content,
+        },
+        ordinal,
+        authorization,
+        card,
+        agent,
+        kind,
+        amount: Amount { minor, currency },
+        decision,
+        day,
+        consumes: has(CONSUMES),
+        locks,
+        explanation,
+        card_token,
+        snapshot_version,
+        latency_us,
+    })
+}
+
+fn read_minor(reader: &mut Reader<'_>) -> Result<Minor, Malformed> {
+    Minor::new(reader.i64()?).ok().ok_or(Malformed)
+}
+
+pub(in crate::ledger) fn encode_locked(out: &mut Vec<u8>, locked: &LockedMerchant<'_>) {
+    let keys = &locked.keys;
+    let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+    out.push(flag(keys.strong.is_some(), 1) | flag(keys.sub_merchant.is_some(), 2));
+    out.put_fixed_u64(keys.weak);
+    [keys.strong, keys.sub_merchant]
+        .into_iter()
+        .flatten()
+        .for_each(|key| out.put_fixed_u64(key));
+    out.put_text(locked.acquirer_id);
+    out.put_text(locked.acceptor_id);
+    out.put_text(locked.descriptor);
+    out.put_u64(locked.mcc.map_or(0, |mcc| u64::from(mcc) + 1));
+    out.put_u64(locked.country.map_or(0, u64::from));
+}
+
+pub(in crate::ledger) fn decode_locked<'a>(
+    reader: &mut Reader<'a>,
+) -> Result<LockedMerchant<'a>, Malformed> {
+    let flags = reader.u8()?;
+    let weak = reader.fixed_u64()?;
+    let strong = (flags & 1 != 0).then(|| reader.fixed_u64()).transpose()?;
+    let sub_merchant = (flags & 2 != 0).then(|| reader.fixed_u64()).transpose()?;
+    Ok(LockedMerchant {
+        keys: MerchantKeys {
+            strong,
+            weak,
+            sub_merchant,
+        },
+        acquirer_id: reader.text()?,
+        acceptor_id: reader.text()?,
+        descriptor: reader.text()?,
+        mcc: reader.u16()?.checked_sub(1),
+        country: Some(reader.u16()?).filter(|country| *country != 0),
+    })
+}
+
+fn encode_explanation(out: &mut Vec<u8>, explanation: &Explanation) {
+    let numbers = [
+        explanation.observed,
+        explanation.limit,
+        explanation.remaining,
+        explanation.resets_at.map(Timestamp::micros),
+    ];
+    let present = numbers
+        .iter()
+        .rev()
+        .fold(0u8, |bits, number| bits << 1 | u8::from(number.is_some()));
+    out.push(explanation.level.map_or(0, |level| level as u8 + 1));
+    out.push(explanation.field as u8);
+    out.push(present);
+    numbers
+        .into_iter()
+        .flatten()
+        .for_each(|number| out.put_i64(number));
+}
+
+fn decode_explanation(
+    reader: &mut Reader<'_>,
+    reason: DeclineReason,
+) -> Result<Explanation, Malformed> {
+    let level = match reader.u8()? {
+        0 => None,
+        number => {
+            let level = Level::ALL
+                .into_iter()
+                .find(|level| *level as u8 + 1 == number);
+            Some(level.ok_or(Malformed)?)
+        }
+    };
+    let field = RuleField::from_number(reader.u8()?).ok_or(Malformed)?;
+    let present = reader.u8()?;
+    let mut number = |bit: u8| (present & bit != 0).then(|| reader.i64()).transpose();
+    Ok(Explanation {
+        reason,
+        level,
+        field,
+        observed: number(1)?,
+        limit: number(2)?,
+        remaining: number(4)?,
+        resets_at: number(8)?.map(Timestamp::from_micros),
+    })
+}

@@ -1,0 +1,288 @@
+//! One owner's state: cards, agents, sums and authorizations. `check` reads it, `fold` changes it.
+
+use crate::domain::amount::Minor;
+use crate::domain::card::{AgentStatus, CardStatus, Key};
+use crate::domain::claims::MerchantKeys;
+use crate::domain::decision::Decision;
+use crate::domain::identity::StoredStep;
+use crate::domain::time::Timestamp;
+use crate::domain::window::LocalDay;
+use crate::ledger::counters::Counters;
+use crate::ledger::event::{AgentNo, CardNo, LockedMerchant, Owner, StateNo};
+use crate::ledger::key_map::KeyMap;
+
+/// Whose state it is, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnerId {
+    /// A customer, by id.
+    Customer(Box<str>),
+    /// Authorizations of one connection whose card is in no snapshot.
+    Unattributed(Box<str>),
+}
+
+impl OwnerId {
+    /// The borrowed form.
+    #[must_use]
+    pub fn as_owner(&self) -> Owner<'_> {
+        match self {
+            Self::Customer(id) => Owner::Customer(id),
+            Self::Unattributed(connection) => Owner::Unattributed(connection),
+        }
+    }
+}
+
+impl From<Owner<'_>> for OwnerId {
+    fn from(owner: Owner<'_>) -> Self {
+        match owner {
+            Owner::Customer(id) => Self::Customer(id.into()),
+            Owner::Unattributed(connection) => Self::Unattributed(connection.into()),
+        }
+    }
+}
+
+/// The merchant a card is locked to, and how many approvals rest on the lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MerchantLock {
+    /// What is compared.
+    pub keys: MerchantKeys,
+    /// What is shown: acquirer id.
+    pub acquirer_id: Box<str>,
+    /// What is shown: acceptor id.
+    pub acceptor_id: Box<str>,
+    /// What is shown: descriptor.
+    pub descriptor: Box<str>,
+    /// What is shown: category code.
+    pub mcc: Option<u16>,
+    /// What is shown: country, packed.
+    pub country: Option<u16>,
+    /// Authorizations approved under the lock and not taken back; at none the lock opens again.
+    pub(in crate::ledger) approvals: u32,
+}
+
+impl MerchantLock {
+    pub(in crate::ledger) fn of(locked: &LockedMerchant<'_>) -> Self {
+        Self {
+            keys: locked.keys,
+            acquirer_id: locked.acquirer_id.into(),
+            acceptor_id: locked.acceptor_id.into(),
+            descriptor: locked.descriptor.into(),
+            mcc: locked.mcc,
+            country: locked.country,
+            approvals: 0,
+        }
+    }
+
+    pub(in crate::ledger) fn as_locked(&self) -> LockedMerchant<'_> {
+        LockedMerchant {
+            keys: self.keys,
+            acquirer_id: &self.acquirer_id,
+            acceptor_id: &self.acceptor_id,
+            descriptor: &self.descriptor,
+            mcc: self.mcc,
+            country: self.country,
+        }
+    }
+}
+
+/// One card since its first use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CardState {
+    /// Connection and issuer's token, hashed.
+    pub key: Key,
+    /// Our id.
+    pub id: Box<str>,
+    /// The connection it is used through.
+    pub connection: Box<str>,
+    /// Its sums.
+    pub counters: Counters,
+    /// What operators set; the stricter of this and the snapshot's is in force.
+    pub status: CardStatus,
+    /// Whether operators froze it.
+    pub frozen: bool,
+    /// When a single-use card was consumed, and by which authorization.
+    pub consumed: Option<(Timestamp, Key)>,
+    /// The merchant it is locked to.
+    pub lock: Option<Box<MerchantLock>>,
+}
+
+/// One agent since its first use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentState {
+    /// The id, hashed.
+    pub key: Key,
+    /// Our id.
+    pub id: Box<str>,
+    /// Its sums over all its cards.
+    pub counters: Counters,
+    /// What operators set.
+    pub status: AgentStatus,
+}
+
+/// One decided step of an authorization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// By what it is known again.
+    pub stored: StoredStep,
+    /// Our answer; a decline where the approval was overruled.
+    pub decision: Decision,
+    /// What it holds.
+    pub reserved: Minor,
+    /// The day whose windows it was charged to.
+    pub day: LocalDay,
+    /// The journal position of the decision.
+    pub position: u64,
+    /// Our clock at receipt.
+    pub at: Timestamp,
+    /// The agent that held the card then.
+    pub agent: Option<AgentNo>,
+}
+
+/// One authorization: its card and its steps in order of arrival.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorization {
+    /// Absent where the card was unknown.
+    pub card: Option<CardNo>,
+    /// The first step, which nearly always is the only one.
+    pub first: Step,
+    /// Increments.
+    pub more: Vec<Step>,
+    /// Whether it was approved while its card was locked to a merchant.
+    pub(in crate::ledger) under_lock: bool,
+}
+
+impl Authorization {
+    /// The steps in order of arrival.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        std::iter::once(&self.first).chain(&self.more)
+    }
+
+    pub(in crate::ledger) fn steps_mut(&mut self) -> impl Iterator<Item = &mut Step> {
+        std::iter::once(&mut self.first).chain(&mut self.more)
+    }
+
+    /// What all steps together hold.
+    #[must_use]
+    pub fn reserved(&self) -> Minor {
+        self.steps()
+            .fold(Minor::ZERO, |sum, step| sum.saturating_plus(step.reserved))
+    }
+
+    /// Whether any step stands approved with an amount: what later steps are increments of, and
+    /// what consumption and lock rest on. An approval of nothing (a verification, a balance
+    /// inquiry, a credit) is none of these.
+    #[must_use]
+    pub fn is_purchase(&self) -> bool {
+        self.steps()
+            .any(|step| step.decision.is_approval() && !step.reserved.is_zero())
+    }
+
+    /// When its latest step arrived.
+    #[must_use]
+    pub fn last_at(&self) -> Timestamp {
+        self.steps().map(|step| step.at).max().unwrap_or_default()
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct State {
+    /// The number in the journal.
+    pub no: StateNo,
+    /// Hash of the owner, by which the store finds the state.
+    pub key: Key,
+    /// Whose it is.
+    pub owner: OwnerId,
+    /// Sums over everything.
+    pub counters: Counters,
+    /// The latest day that anything was charged to; days never go back (behaviour 2.13 e).
+    pub day: LocalDay,
+    pub(in crate::ledger) cards: Vec<CardState>,
+    pub(in crate::ledger) agents: Vec<AgentState>,
+    pub(in crate::ledger) cards_by_key: KeyMap<CardNo>,
+    pub(in crate::ledger) agents_by_key: KeyMap<AgentNo>,
+    pub(in crate::ledger) authorizations: KeyMap<Authorization>,
+}
+
+impl State {
+    /// A state before its first event.
+    #[must_use]
+    pub fn new(no: StateNo, key: Key, owner: Owner<'_>) -> Self {
+        Self {
+            no,
+            key,
+            owner: owner.into(),
+            counters: Counters::default(),
+            day: LocalDay(i32::MIN),
+            cards: Vec::new(),
+            agents: Vec::new(),
+            cards_by_key: KeyMap::default(),
+            agents_by_key: KeyMap::default(),
+            authorizations: KeyMap::default(),
+        }
+    }
+
+    /// The card of a key, if it was ever used.
+    #[must_use]
+    pub fn card_by_key(&self, key: Key) -> Option<(CardNo, &CardState)> {
+        let no = *self.cards_by_key.get(key)?;
+        Some((no, self.card(no)?))
+    }
+
+    /// The agent of a key, if it was ever used.
+    #[must_use]
+    pub fn agent_by_key(&self, key: Key) -> Option<(AgentNo, &AgentState)> {
+        let no = *self.agents_by_key.get(key)?;
+        Some((no, self.agent(no)?))
+    }
+
+    /// A card by number.
+    #[must_use]
+    pub fn card(&self, no: CardNo) -> Option<&CardState> {
+        self.cards.get(usize::try_from(no.0).ok()?)
+    }
+
+    /// An agent by number.
+    #[must_use]
+    pub fn agent(&self, no: AgentNo) -> Option<&AgentState> {
+        self.agents.get(usize::try_from(no.0).ok()?)
+    }
+
+    pub(in crate::ledger) fn card_mut(&mut self, no: CardNo) -> Option<&mut CardState> {
+        self.cards.get_mut(usize::try_from(no.0).ok()?)
+    }
+
+    pub(in crate::ledger) fn agent_mut(&mut self, no: AgentNo) -> Option<&mut AgentState> {
+        self.agents.get_mut(usize::try_from(no.0).ok()?)
+    }
+
+    /// An authorization by key.
+    #[must_use]
+    pub fn authorization(&self, key: Key) -> Option<&Authorization> {
+        self.authorizations.get(key)
+    }
+
+    /// How many authorizations are remembered.
+    #[must_use]
+    pub fn authorization_count(&self) -> usize {
+        self.authorizations.len()
+    }
+
+    /// How many parts a sweep has to visit.
+    #[must_use]
+    pub fn part_count(&self) -> u16 {
+        self.authorizations.part_count()
+    }
+
+    /// The authorizations of a card that hold something, in order of their keys.
+    #[must_use]
+    pub fn holds_of(&self, card: CardNo) -> Vec<&Authorization> {
+        let sorted = self
+            .authorizations
+            .sorted()
+            .into_iter()
+            .map(|(_, authorization)| authorization);
+        sorted
+            .filter(|it| it.card == Some(card) && !it.reserved().is_zero())
+            .collect()
+    }
+}

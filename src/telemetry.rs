@@ -1,0 +1,260 @@
+//! Counters and histograms of the process. Labels are closed sets: never a card, never an agent.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::domain::decision::{Decision, DeclineReason};
+
+/// Upper bounds of the latency buckets, in microseconds; the last bucket is open.
+const BUCKETS_US: [u64; 14] = [
+    25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000,
+];
+
+/// Outcomes that are counted apart: approve, partial, and each reason to decline.
+const OUTCOMES: usize = 2 + DeclineReason::ALL.len();
+
+/// The counters of one connection: atomics, so that a hot thread takes no lock.
+#[derive(Debug)]
+struct ConnectionCounters {
+    name: Box<str>,
+    outcomes: [AtomicU64; OUTCOMES],
+    buckets: [AtomicU64; BUCKETS_US.len() + 1],
+    sum_us: AtomicU64,
+}
+
+/// Counts what the process does.
+#[derive(Debug)]
+pub struct Telemetry {
+    connections: Vec<ConnectionCounters>,
+    refused: Mutex<BTreeMap<&'static str, u64>>,
+    problems: Mutex<BTreeMap<u16, u64>>,
+    snapshot_version: AtomicI64,
+    journal_poisoned: AtomicI64,
+}
+
+impl Telemetry {
+    /// Counts for connections of these names, numbered by their place.
+    #[must_use]
+    pub fn new<'n>(connections: impl IntoIterator<Item = &'n str>) -> Arc<Self> {
+        let counters = |name: &str| ConnectionCounters {
+            name: name.into(),
+            outcomes: [const { AtomicU64::new(0) }; OUTCOMES],
+            buckets: [const { AtomicU64::new(0) }; BUCKETS_US.len() + 1],
+            sum_us: AtomicU64::new(0),
+        };
+        Arc::new(Self {
+            connections: connections.into_iter().map(counters).collect(),
+            refused: Mutex::default(),
+            problems: Mutex::default(),
+            snapshot_version: AtomicI64::new(0),
+            journal_poisoned: AtomicI64::new(0),
+        })
+    }
+
+    /// Counts one answer to the connection of this number, and how long it took in µs.
+    pub fn count_decision(&self, connection: usize, decision: Decision, took_us: i64) {
+        let Some(counters) = self.connections.get(connection) else {
+            return;
+        };
+        let outcome = match decision {
+            Decision::Approve => 0,
+            Decision::ApprovePartial(_) => 1,
+            Decision::Decline(reason) => 1 + usize::from(reason.number()),
+        };
+        let took_us = u64::try_from(took_us).unwrap_or(0);
+        let bucket = BUCKETS_US.partition_point(|bound| *bound < took_us);
+        let add = |counter: Option<&AtomicU64>, by| {
+            counter.map(|counter| counter.fetch_add(by, Ordering::Relaxed))
+        };
+        add(counters.outcomes.get(outcome), 1);
+        add(counters.buckets.get(bucket), 1);
+        add(Some(&counters.sum_us), took_us);
+    }
+
+    /// Counts a delivery that was not the issuer's, by the code of why.
+    pub fn count_refused(&self, code: &'static str) {
+        *lock(&self.refused).entry(code).or_default() += 1;
+    }
+
+    /// Counts a request that got no decision, by the status of its answer.
+    pub fn count_problem(&self, status: u16) {
+        *lock(&self.problems).entry(status).or_default() += 1;
+    }
+
+    /// The snapshot in force.
+    pub fn set_snapshot_version(&self, version: u64) {
+        self.snapshot_version.store(
+            i64::try_from(version).unwrap_or(i64::MAX),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// The journal will take nothing any more.
+    pub fn set_journal_poisoned(&self) {
+        self.journal_poisoned.store(1, Ordering::Relaxed);
+    }
+
+    /// Everything in the text format of Prometheus.
+    ///
+    /// # Errors
+    /// Never in practice: writing to memory does not fail.
+    pub fn render(self: &Arc<Self>) -> Result<String, fmt::Error> {
+        let mut registry = Registry::with_prefix("countersign");
+        registry.register_collector(Box::new(Scrape(Arc::clone(self))));
+        let mut text = String::new();
+        encode(&mut text, &registry)?;
+        Ok(text)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Debug)]
+struct Scrape(Arc<Telemetry>);
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        self.decisions(&mut encoder)?;
+        self.latencies(&mut encoder)?;
+        self.refusals(&mut encoder)?;
+        let mut gauge = |name, help, value: &AtomicI64| {
+            let gauge = ConstGauge::new(value.load(Ordering::Relaxed));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
+        };
+        let telemetry = &self.0;
+        gauge(
+            "snapshot_version",
+            "Policy snapshot in force",
+            &telemetry.snapshot_version,
+        )?;
+        gauge(
+            "journal_poisoned",
+            "1 once a write or sync of the journal failed",
+            &telemetry.journal_poisoned,
+        )
+    }
+}
+
+impl Scrape {
+    fn decisions(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut family = encoder.encode_descriptor(
+            "decisions",
+            "Answers to authorizations",
+            None,
+            MetricType::Counter,
+        )?;
+        for connection in &self.0.connections {
+            for (outcome, count) in connection.outcomes.iter().enumerate() {
+                let count = count.load(Ordering::Relaxed);
+                if count == 0 {
+                    continue;
+                }
+                let (decision, reason) = outcome_labels(outcome);
+                let labels = [
+                    ("connection", &*connection.name),
+                    ("decision", decision),
+                    ("reason", reason),
+                ];
+                let counter = ConstCounter::new(count);
+                counter.encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[expect(
+        clippy::disallowed_types,
+        clippy::float_arithmetic,
+        reason = "the exposition format"
+    )]
+    fn latencies(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let seconds = |us: u64| f64::from(u32::try_from(us).unwrap_or(u32::MAX)) / 1e6;
+        let mut family = encoder.encode_descriptor(
+            "decision",
+            "From an authorization's receipt to its answer",
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        for connection in &self.0.connections {
+            let bounds = BUCKETS_US.iter().map(|us| seconds(*us)).chain([f64::MAX]);
+            let counts = connection
+                .buckets
+                .iter()
+                .map(|count| count.load(Ordering::Relaxed));
+            let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
+            let count = buckets.iter().map(|(_, count)| count).sum();
+            let sum_us = connection.sum_us.load(Ordering::Relaxed);
+            let sum = seconds(sum_us % 1_000_000)
+                + f64::from(u32::try_from(sum_us / 1_000_000).unwrap_or(u32::MAX));
+            let labels = [("connection", &*connection.name)];
+            let mut metric = family.encode_family(&labels)?;
+            metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        }
+        Ok(())
+    }
+
+    fn refusals(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Deliveries that were not the issuer's";
+        let mut family =
+            encoder.encode_descriptor("deliveries_refused", help, None, MetricType::Counter)?;
+        for (code, count) in lock(&self.0.refused).iter() {
+            ConstCounter::new(*count).encode(family.encode_family(&[("why", *code)])?)?;
+        }
+        let help = "Requests that got no decision";
+        let mut family = encoder.encode_descriptor("problems", help, None, MetricType::Counter)?;
+        for (status, count) in lock(&self.0.problems).iter() {
+            let labels = [("status", u32::from(*status))];
+            ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn outcome_labels(outcome: usize) -> (&'static str, &'static str) {
+    match outcome {
+        0 => ("approve", ""),
+        1 => ("partial", ""),
+        number => {
+            let reason = u8::try_from(number - 1)
+                .ok()
+                .and_then(DeclineReason::from_number);
+            ("decline", reason.map_or("", DeclineReason::code))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scrape_names_connection_decision_and_reason() {
+        let telemetry = Telemetry::new(["acme"]);
+        telemetry.count_decision(0, Decision::Approve, 180);
+        telemetry.count_decision(0, Decision::Decline(DeclineReason::MccBlocked), 2_000_000);
+        telemetry.count_refused("mismatch");
+        let text = telemetry.render().unwrap();
+        for line in [
+            "countersign_decisions_total{connection=\"acme\",decision=\"approve\",reason=\"\"} 1",
+            "countersign_decisions_total{connection=\"acme\",decision=\"decline\",reason=\"mcc_blocked\"} 1",
+            "countersign_decision_seconds_bucket{le=\"0.00025\",connection=\"acme\"} 1",
+            "countersign_decision_seconds_bucket{le=\"+Inf\",connection=\"acme\"} 2",
+            "countersign_decision_seconds_count{connection=\"acme\"} 2",
+            "countersign_deliveries_refused_total{why=\"mismatch\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The real threads on real files.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use countersign::ledger::embedded::files::{Files, OpenError};
+use countersign::ledger::embedded::frame::{Cursor, JournalId};
+use countersign::ledger::embedded::io::{Name, Storage};
+use countersign::ledger::embedded::journal::{
+    Class, Config, Durability, Journal, Position, Refusal,
+};
+use countersign::ledger::embedded::recover::{Recovered, recover};
+use countersign::ledger::embedded::writer::{Published, Timing, Writer};
+use tempfile::TempDir;
+
+const ID: JournalId = JournalId([3; 16]);
+
+/// A directory that is not on a memory file system, where syncs cost something.
+fn directory() -> TempDir {
+    TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+fn config(durability: Durability, segment_size: u64) -> Config {
+    Config {
+        segment_size,
+        release_size: 4 << 10,
+        ..Config::new(durability)
+    }
+}
+
+fn timing() -> Timing {
+    Timing {
+        retry_after: Duration::from_millis(5),
+        ..Timing::default()
+    }
+}
+
+struct Waiter {
+    last: Mutex<Option<Published>>,
+    changed: Condvar,
+    calls: AtomicU64,
+}
+
+impl Waiter {
+    fn new() -> Arc<Self> {
+        let (last, changed) = (Mutex::new(None), Condvar::new());
+        Arc::new(Self {
+            last,
+            changed,
+            calls: AtomicU64::new(0),
+        })
+    }
+
+    fn notify(self: &Arc<Self>) -> Box<dyn Fn(Published) + Send + Sync> {
+        let waiter = Arc::clone(self);
+        Box::new(move |published| {
+            waiter.calls.fetch_add(1, Ordering::Relaxed);
+            *waiter.last.lock().unwrap() = Some(published);
+            waiter.changed.notify_all();
+        })
+    }
+
+    /// Waits until what was published satisfies this; fails the test after 20 seconds.
+    fn until(&self, writer: &Writer, what: impl Fn(Published) -> bool) {
+        let mut last = self.last.lock().unwrap();
+        let mut patience = 200;
+        while !what(writer.published()) {
+            assert!(patience > 0, "waited in vain; {last:?}");
+            let waited = self
+                .changed
+                .wait_timeout(last, Duration::from_millis(100))
+                .unwrap();
+            patience -= u32::from(waited.1.timed_out());
+            last = waited.0;
+        }
+    }
+}
+
+fn start(path: &Path, config: Config) -> (Writer, Arc<Waiter>, Vec<Vec<u8>>) {
+    let (files, recovered, records) = reopen(path);
+    let seeds = Box::new(|| getrandom::u64().unwrap());
+    let journal = Journal::new(config, ID, recovered.next, seeds);
+    let waiter = Waiter::new();
+    let writer = Writer::start(journal, Arc::new(files), timing(), waiter.notify()).unwrap();
+    (writer, waiter, records)
+}
+
+fn reopen(path: &Path) -> (Files, Recovered, Vec<Vec<u8>>) {
+    let files = Files::open(path).unwrap();
+    let mut records = Vec::new();
+    let recovered = recover(&files, Some(ID), Cursor::GENESIS, |record| {
+        records.push(record.payload.to_vec());
+    })
+    .unwrap();
+    (files, recovered, records)
+}
+
+#[test]
+fn c15_second_opener_is_refused_until_the_first_is_gone() {
+    let dir = directory();
+    let first = Files::open(dir.path()).unwrap();
+    assert!(matches!(Files::open(dir.path()), Err(OpenError::InUse)));
+    drop(first);
+    assert!(Files::open(dir.path()).is_ok());
+}
+
+#[test]
+fn closing_leaves_every_record_durable_and_a_start_opens_a_fresh_segment() {
+    for durability in [Durability::Strict, Durability::Relaxed] {
+        let dir = directory();
+        for round in 0..3_u8 {
+            let (writer, _, before) = start(dir.path(), config(durability, 64 << 10));
+            assert_eq!(before.len(), usize::from(round) * 10);
+            for n in 0..10 {
+                writer.append(&[round, n], Class::Reserve).unwrap();
+            }
+            let published = writer.close();
+            assert_eq!(published.durable, published.written);
+            assert_eq!(writer.append(b"late", Class::Release), Err(Refusal::Closed));
+        }
+        let (files, recovered, records) = reopen(dir.path());
+        assert_eq!(recovered.torn, None);
+        assert_eq!(recovered.next.segment, 4);
+        let expected: Vec<_> = (0..3)
+            .flat_map(|r| (0..10).map(move |n| vec![r, n]))
+            .collect();
+        assert_eq!(records, expected);
+        let names: Vec<_> = (1..4).map(Name::Segment).collect();
+        assert_eq!(
+            files.list().unwrap(),
+            names,
+            "the spare is gone, the used ones are there"
+        );
+    }
+}
+
+/// Several threads append and wait for each record before the next, across many segments.
+#[test]
+fn threads_under_load_lose_nothing_and_see_their_own_order() {
+    const THREADS: u64 = 6;
+    const EACH: u64 = 2_000;
+    for durability in [Durability::Strict, Durability::Relaxed] {
+        let dir = directory();
+        let (writer, waiter, _) = start(dir.path(), config(durability, 64 << 10));
+        let level = |p: Published| match durability {
+            Durability::Strict => p.durable,
+            Durability::Relaxed => p.written,
+        };
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (writer, waiter) = (&writer, &waiter);
+                scope.spawn(move || {
+                    let mut last = Position(0);
+                    for n in 0..EACH {
+                        let mut payload = [0_u8; 80];
+                        payload[..8].copy_from_slice(&thread.to_le_bytes());
+                        payload[8..16].copy_from_slice(&n.to_le_bytes());
+                        let position = loop {
+                            match writer.append(&payload, Class::Reserve) {
+                                Ok(position) => break position,
+                                // The next segment is not made yet; it comes.
+                                Err(Refusal::Full) => thread::yield_now(),
+                                Err(refusal) => panic!("{refusal}"),
+                            }
+                        };
+                        assert!(position > last);
+                        last = position;
+                        writer.kick();
+                        if n % 16 == 0 {
+                            waiter.until(writer, |p| level(p) >= position);
+                        }
+                    }
+                    waiter.until(writer, |p| level(p) >= last);
+                });
+            }
+        });
+        drop(writer);
+        let (_, recovered, records) = reopen(dir.path());
+        assert_eq!(recovered.torn, None);
+        assert!(recovered.next.segment > 15, "{recovered:?}");
+        for thread in 0..THREADS {
+            let own: Vec<u64> = records
+                .iter()
+                .filter(|record| record[..8] == thread.to_le_bytes())
+                .map(|record| u64::from_le_bytes(record[8..16].try_into().unwrap()))
+                .collect();
+            assert_eq!(own, (0..EACH).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn relaxed_records_become_durable_without_anybody_asking() {
+    let dir = directory();
+    let (writer, waiter, _) = start(dir.path(), config(Durability::Relaxed, 64 << 10));
+    for _ in 0..3 {
+        let position = writer.append(b"payload", Class::Reserve).unwrap();
+        writer.kick();
+        waiter.until(&writer, |p| p.written >= position);
+        waiter.until(&writer, |p| p.durable >= position);
+    }
+}
+
+#[test]
+fn an_idle_journal_marks_what_was_synced() {
+    let dir = directory();
+    let (writer, waiter, _) = start(dir.path(), config(Durability::Strict, 64 << 10));
+    let position = writer.append(b"payload", Class::Reserve).unwrap();
+    writer.kick();
+    waiter.until(&writer, |p| p.durable >= position);
+    waiter.until(&writer, |p| p.written > position);
+    let last = writer.journal().tail();
+    assert_eq!(
+        last.written.through,
+        Position(position.0 + 1),
+        "one mark and no more"
+    );
+    assert_eq!(last.durable.through, position, "nobody syncs for a mark");
+}

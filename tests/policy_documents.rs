@@ -1,0 +1,367 @@
+//! Documents that are refused, each with the line and the field that are to blame, and those that
+//! are taken (behaviour 3.4, 11.3; hazards F1, H1, H2).
+#![cfg(test)]
+
+use countersign::decide::document::{DocumentContext, DocumentError, read_snapshot};
+use countersign::decide::snapshot::Snapshot;
+use countersign::domain::card::{CardStatus, Usage};
+use countersign::domain::identity::{KeySpace, Keys};
+use countersign::domain::time::Timestamp;
+use countersign::fingerprint::Fingerprinter;
+
+fn read(text: impl AsRef<[u8]>) -> Result<Snapshot, Vec<DocumentError>> {
+    let context = DocumentContext {
+        file: "rules.json",
+        connections: &["acme", "beta"],
+        version: 7,
+    };
+    read_snapshot(text.as_ref(), context, &Fingerprinter::new(1))
+}
+
+/// Changed by each row of the table. Lines 3 and 5 have the customers, 8 and 9 the agents, 12 and 13
+/// the cards.
+const BASE: &str = r#"{ "schema": 1,
+  "customers": [
+    {"id": "c1", "timezone": "Europe/Rome", "policy": {"limits": {"perDay": 5000}}},
+
+    {"id": "c2", "currency": "EUR"}
+  ],
+  "agents": [
+    {"id": "a1", "customerId": "c1"},
+    {"id": "a2", "customerId": "c2", "policy": {"allowedMccs": ["5812"]}}
+  ],
+  "cards": [
+    {"id": "k1", "connection": "acme", "issuerToken": "t1", "customerId": "c1", "agentId": "a1"},
+    {"id": "k2", "connection": "acme", "issuerToken": "t2", "customerId": "c1", "policy": {}}
+  ]
+}"#;
+
+/// What is replaced, by what, and then: the line, the field, and a part of the message.
+type Row = (
+    &'static str,
+    &'static str,
+    usize,
+    &'static str,
+    &'static str,
+);
+
+const NO_INTEGER: &str = "integer number of minor units";
+const LATER: &str = "not supported by this version";
+
+const LIMIT: &str = r#"{"perDay": 5000}"#;
+const EMPTY: &str = r#""policy": {}"#;
+const LIMITS: &str = "customers[0].policy.limits";
+
+#[rustfmt::skip]
+const ROWS: &[Row] = &[
+    // The document.
+    (r#""schema": 1,"#, r#""schema": 2,"#, 1, "schema", "must be 1"),
+    (r#""schema": 1,"#, r#""schema": "1","#, 1, "schema", "must be 1"),
+    (r#""schema": 1,"#, r#""schema": 1, "schema": 1,"#, 1, "schema", "twice"),
+    (r#""schema": 1,"#, r#""extra": 1,"#, 1, "extra", "unknown field"),
+    (r#""agents": ["#, r#""agent": ["#, 1, "agents", "is missing"),
+    ("  ]\n}", "  ]\n} {}", 15, "", "not JSON"),
+    ("  ]\n}", "  ]\n", 15, "", "not JSON"),
+    ("  ]\n}", "  ],\n}", 15, "", "not JSON"),
+    // Rows.
+    (r#"{"id": "c2", "currency": "EUR"}"#, "7", 5, "customers[1]", "must be an object"),
+    (r#"{"id": "c2","#, "{", 5, "customers[1].id", "is missing"),
+    (r#"{"id": "c2","#, r#"{"id": 2,"#, 5, "customers[1].id", "must be text"),
+    (r#"{"id": "c2","#, r#"{"id": "","#, 5, "customers[1].id", "1 to 128"),
+    (r#"{"id": "c2","#, r#"{"id": "c\u0000","#, 5, "customers[1].id", "printable"),
+    (r#"{"id": "c2","#, r#"{"id": "cé","#, 5, "customers[1].id", "printable"),
+    (r#"{"id": "c2","#, r#"{"id": "c1","#, 5, "customers[1].id", "another customer"),
+    (r#"{"id": "c2","#, r#"{"id": "\u00631","#, 5, "customers[1].id", "another customer"),
+    (r#"{"id": "c2","#, r#"{"id": "c2", "i\u0064": "x","#, 5, "customers[1].id", "twice"),
+    (r#""currency": "EUR""#, r#""currency": "XXX""#, 5, "customers[1].currency", "ISO 4217"),
+    (r#""currency": "EUR""#, r#""currency": null"#, 5, "customers[1].currency", "must be text"),
+    (r#""currency": "EUR""#, r#""status": "Active""#, 5, "customers[1].status", "one of: active"),
+    (r#""currency": "EUR""#, r#""cascade": "loosen""#, 5, "customers[1].cascade", "one of"),
+    (r#""currency": "EUR""#, r#""limits": {}"#, 5, "customers[1].limits", "unknown field"),
+    (r#""currency": "EUR""#, r#""timezone": "Mars/Base""#, 5, "customers[1].timezone", "IANA"),
+    (r#""currency": "EUR""#, r#""timezone": """#, 5, "customers[1].timezone", "IANA"),
+    (r#""customerId": "c2", "#, r#""customerId": "c9", "#, 9, "agents[1].customerId", "no customer"),
+    (r#"{"id": "a2""#, r#"{"id": "a1""#, 9, "agents[1].id", "another agent"),
+    (r#""a1", "customerId": "c1"}"#, r#""a1", "customerId": "c2"}"#, 12, "cards[0].agentId", "another"),
+    (r#""agentId": "a1""#, r#""agentId": "a9""#, 12, "cards[0].agentId", "no agent"),
+    (r#""acme", "issuerToken": "t2""#, r#""aqme", "issuerToken": "t2""#, 13, "cards[1].connection", "no issuer"),
+    (r#""issuerToken": "t2", "#, "", 13, "cards[1].issuerToken", "is missing"),
+    (r#""t2""#, r#""t1""#, 13, "cards[1].issuerToken", "another card"),
+    (r#"{"id": "k2""#, r#"{"id": "k1""#, 13, "cards[1].id", "another card"),
+    (EMPTY, r#""frozen": "true""#, 13, "cards[1].frozen", "true or false"),
+    (EMPTY, r#""usage": "once""#, 13, "cards[1].usage", "one of: single, multi"),
+    (EMPTY, r#""status": "closed""#, 13, "cards[1].status", "one of: active, locked"),
+    (EMPTY, r#""createdAt": "yesterday""#, 13, "cards[1].createdAt", "instant"),
+    (EMPTY, r#""createdAt": "2026-05-30 00:00:00Z""#, 13, "cards[1].createdAt", "instant"),
+    (EMPTY, r#""createdAt": "2026-02-30T00:00:00Z""#, 13, "cards[1].createdAt", "instant"),
+    (EMPTY, r#""createdAt": "2026-05-30T00:00:00""#, 13, "cards[1].createdAt", "instant"),
+    (EMPTY, r#""createdAt": 1780000000"#, 13, "cards[1].createdAt", "must be text"),
+    (EMPTY, r#""merchantLock": true"#, 13, "cards[1].merchantLock", "must be an object"),
+    (EMPTY, r#""merchantLock": {"acquirerId": "1"}"#, 13, "cards[1].merchantLock.acceptorId", "missing"),
+    (EMPTY, r#""merchantLock": {"descriptor": "A", "mcc": "5812"}"#, 13, "cards[1].merchantLock.country", "missing"),
+    (EMPTY, r#""merchantLock": {"descriptor": " ", "mcc": "5812", "country": "US"}"#, 13, "cards[1].merchantLock.descriptor", "name a merchant"),
+    (EMPTY, r#""merchantLock": {"descriptor": "A", "mcc": "812", "country": "US"}"#, 13, "cards[1].merchantLock.mcc", "category"),
+    (EMPTY, r#""merchantLock": {"descriptor": "A", "mcc": "5812", "country": "USA"}"#, 13, "cards[1].merchantLock.country", "two letters"),
+    (EMPTY, r#""merchantLock": {"acquirerId": "1", "acceptorId": "2", "mcc": "5812"}"#, 13, "cards[1].merchantLock.mcc", "unknown field"),
+    // Policies.
+    (EMPTY, r#""policy": []"#, 13, "cards[1].policy", "must be an object"),
+    (EMPTY, r#""policy": {"blockedMcc": []}"#, 13, "cards[1].policy.blockedMcc", "unknown field"),
+    (EMPTY, r#""policy": {"allowCash": true}"#, 13, "cards[1].policy.allowCash", LATER),
+    (EMPTY, r#""policy": {"cooldownMinutes": 5}"#, 13, "cards[1].policy.cooldownMinutes", LATER),
+    (EMPTY, r#""policy": {"limits": 5}"#, 13, "cards[1].policy.limits", "must be an object"),
+    (EMPTY, r#""policy": {"limits": null}"#, 13, "cards[1].policy.limits", "must be an object"),
+    (EMPTY, r#""policy": {"lockToFirstMerchant": 1}"#, 13, "cards[1].policy.lockToFirstMerchant", "true"),
+    (EMPTY, r#""policy": {"blockedMccs": "5812"}"#, 13, "cards[1].policy.blockedMccs", "must be a list"),
+    (EMPTY, r#""policy": {"blockedMccs": null}"#, 13, "cards[1].policy.blockedMccs", "must be a list"),
+    (r#"["5812"]"#, r#"["5812", 5813]"#, 9, "agents[1].policy.allowedMccs[1]", "must be text"),
+    (r#"["5812"]"#, "[\n\"581\"]", 10, "agents[1].policy.allowedMccs[0]", "category code"),
+    (r#"["5812"]"#, r#"["3350-3000"]"#, 9, "agents[1].policy.allowedMccs[0]", "range"),
+    (r#"["5812"]"#, r#"["3000-3350-1"]"#, 9, "agents[1].policy.allowedMccs[0]", "range"),
+    (LIMIT, r#"{"perDay": 50.00}"#, 3, "customers[0].policy.limits.perDay", "without decimal point"),
+    (LIMIT, r#"{"perDay": 5e3}"#, 3, "customers[0].policy.limits.perDay", "without decimal point"),
+    (LIMIT, r#"{"perDay": 1e400}"#, 3, "customers[0].policy.limits.perDay", NO_INTEGER),
+    (LIMIT, r#"{"perDay": "5000"}"#, 3, "customers[0].policy.limits.perDay", "not text"),
+    (LIMIT, r#"{"perDay": -1}"#, 3, "customers[0].policy.limits.perDay", "negative"),
+    (LIMIT, r#"{"perDay": -0}"#, 3, "customers[0].policy.limits.perDay", "negative"),
+    (LIMIT, r#"{"perDay": null}"#, 3, "customers[0].policy.limits.perDay", NO_INTEGER),
+    (LIMIT, r#"{"perDay": 9007199254740992}"#, 3, "customers[0].policy.limits.perDay", "2^53 - 1"),
+    (LIMIT, r#"{"perDay": 99999999999999999999}"#, 3, "customers[0].policy.limits.perDay", "2^53 - 1"),
+    (LIMIT, r#"{"perDay": 05000}"#, 3, "", "not JSON"),
+    (LIMIT, r#"{"perDay": 5, "perDay": 6}"#, 3, "customers[0].policy.limits.perDay", "twice"),
+    (LIMIT, r#"{"perday": 5}"#, 3, "customers[0].policy.limits.perday", "unknown field"),
+    (LIMIT, r#"{"countPerDay": 5}"#, 3, "customers[0].policy.limits.countPerDay", LATER),
+    (LIMIT, r#"{"perDay": {"amount": 5, "window": "rolling"}}"#, 3, "customers[0].policy.limits.perDay", LATER),
+    (LIMIT, "{\n\n\"perDay\": 0.1}", 5, "customers[0].policy.limits.perDay", NO_INTEGER),
+];
+
+#[test]
+fn f1_bad_documents_are_refused_whole_with_line_and_field() {
+    assert!(read(BASE).is_ok());
+    for (at, (old, new, line, field, message)) in ROWS.iter().enumerate() {
+        assert_eq!(
+            BASE.matches(old).count(),
+            1,
+            "row {at} replaces nothing, or two things"
+        );
+        let errors = read(BASE.replacen(old, new, 1)).unwrap_err();
+        let first = &errors[0];
+        let found = (first.file.as_str(), first.line, first.field.as_str());
+        assert_eq!(
+            found,
+            ("rules.json", *line, *field),
+            "row {at}: {new}: {errors:?}"
+        );
+        assert!(
+            first.message.contains(message),
+            "row {at}: {}",
+            first.message
+        );
+    }
+    assert!(ROWS.iter().any(|row| row.3.starts_with(LIMITS)));
+    assert!(ROWS.len() >= 40);
+}
+
+/// Every field of the specification that this version does not enforce.
+#[test]
+fn fields_of_later_versions_are_refused_by_name() {
+    let fields = "requireIntent requireAttestation requireApproval autoApproveBelow \
+        attestationWindowMinutes cooldownMinutes ttlMinutes ttlDays allowedMerchants \
+        blockedMerchants allowedCountries blockedCountries match activeHours validFrom validUntil \
+        maxRiskScore requireRiskScore allowCash allowPartial probePolicy reauthorizeSameMerchant \
+        expireAfter refundsRestore allowedDomains blockedDomains requestLimits onViolation \
+        standingApprovals amountTolerance unscopedRequests cardTtlMinutes reviewTtlMinutes \
+        limits.countPerHour limits.countPerDay limits.countTotal";
+    for field in fields.split_whitespace() {
+        let policy = match field.split_once('.') {
+            Some((outer, inner)) => format!(r#""policy": {{"{outer}": {{"{inner}": 1}}}}"#),
+            None => format!(r#""policy": {{"{field}": 1}}"#),
+        };
+        let errors = read(BASE.replace(EMPTY, &policy)).unwrap_err();
+        let place = format!("cards[1].policy.{field}");
+        assert_eq!(
+            (errors.len(), errors[0].field.as_str()),
+            (1, place.as_str())
+        );
+        assert_eq!(errors[0].message, LATER, "{field}");
+    }
+}
+
+#[test]
+fn f1_texts_that_are_no_document_are_refused() {
+    let cases: [(&[u8], usize, &str); 11] = [
+        (b"", 1, "empty"),
+        (b" \n\t\n", 1, "empty"),
+        (b"{}", 1, "is missing"),
+        (b"[]", 1, "must be an object"),
+        (b"null", 1, "must be an object"),
+        (b"{\n\"cards\"", 2, "not JSON"),
+        (b"{\"a\":\n\xff}", 2, "not UTF-8"),
+        (b"\xef\xbb\xbf{}", 1, "not JSON"),
+        (b"// note\n{}", 1, "not JSON"),
+        (b"{\"customers\": NaN}", 1, "not JSON"),
+        (b"{\"customer\": {\"id\"", 1, "not JSON"),
+    ];
+    for (text, line, message) in cases {
+        let errors = read(text).unwrap_err();
+        assert_eq!(errors[0].line, line, "{errors:?}");
+        assert!(errors[0].message.contains(message), "{errors:?}");
+    }
+}
+
+#[test]
+fn f1_a_truncated_document_is_refused_at_every_byte() {
+    for end in 0..BASE.len() {
+        assert!(read(&BASE.as_bytes()[..end]).is_err(), "{end}");
+    }
+}
+
+#[test]
+fn h1_depth_and_breadth_are_refused_without_harm() {
+    let deep = format!("{{\"x\": {}{}}}", "[".repeat(200_000), "]".repeat(200_000));
+    assert!(read(deep).is_err());
+    let broad: String = (0..100_000).map(|n| format!("\"f{n}\": 1,")).collect();
+    let policy = format!("\"policy\": {{{broad} \"z\": 1}}");
+    let errors = read(BASE.replace(EMPTY, &policy)).unwrap_err();
+    assert_eq!(errors[0].field, "cards[1].policy");
+    let name = format!("\"policy\": {{\"{}\\u001b[31m\": 1}}", "n".repeat(100_000));
+    let errors = read(BASE.replace(EMPTY, &name)).unwrap_err();
+    assert!(errors[0].field.len() < 100);
+}
+
+#[test]
+fn many_errors_are_listed_in_order_and_not_all_of_them() {
+    let two = BASE
+        .replace(LIMIT, r#"{"perDay": 0.5, "perWeek": "1"}"#)
+        .replace("EUR", "XYZ");
+    let errors = read(two).unwrap_err();
+    let places: Vec<_> = errors
+        .iter()
+        .map(|error| (error.line, error.field.as_str()))
+        .collect();
+    let expected = [
+        (3, "customers[0].policy.limits.perDay"),
+        (3, "customers[0].policy.limits.perWeek"),
+        (5, "customers[1].currency"),
+    ];
+    assert_eq!(places, expected);
+    let shown = "rules.json:5: customers[1].currency: must be a currency of ISO 4217";
+    assert_eq!(errors[2].to_string(), shown);
+
+    let lines = "{\"card\": {\"id\": 1}}\n".repeat(1_000);
+    assert_eq!(read(lines).unwrap_err().len(), 20);
+}
+
+const LINES: &str = r#"{"customer": {"id": "c1"}}
+{"agent": {"id": "a1", "customerId": "c1"}}
+
+{"card": {"id": "k1", "connection": "acme", "issuerToken": "t1", "customerId": "c1", "agentId": "a1"}}
+{"customer": {"id": "c2"}}
+{"card": {"id": "k2", "connection": "beta", "issuerToken": "t1", "customerId": "c2"}}
+"#;
+
+#[test]
+fn json_lines_say_the_same_as_a_document() {
+    for text in [
+        LINES.to_owned(),
+        LINES.replace('\n', "\r\n"),
+        format!("{{\"schema\": 1}}\n{LINES}"),
+        LINES.trim_end().to_owned(),
+    ] {
+        let snapshot = read(text).unwrap();
+        let counts = (
+            snapshot.customer_count(),
+            snapshot.agent_count(),
+            snapshot.card_count(),
+        );
+        assert_eq!(counts, (2, 1, 2));
+        assert_eq!(snapshot.version(), 7);
+    }
+}
+
+#[test]
+fn json_lines_are_refused_at_their_line() {
+    let cases = [
+        (
+            r#"{"customer": {"id": "c2"}}"#,
+            r#"{"customer": {"id": "c3"}}"#,
+            6,
+            "card.customerId",
+        ),
+        (
+            r#"{"customer": {"id": "c2"}}"#,
+            r#"{"customer": {"id": "c2"}"#,
+            5,
+            "",
+        ),
+        (
+            r#"{"customer": {"id": "c2"}}"#,
+            r#"{"client": {"id": "c2"}}"#,
+            5,
+            "",
+        ),
+        (r#"{"customer": {"id": "c2"}}"#, r#"{"schema": 1}"#, 5, ""),
+        (r#""c2"}}"#, r#""c2"}, "card": {}}"#, 5, "card"),
+        (r#""k2""#, r#""k1""#, 6, "card.id"),
+    ];
+    for (old, new, line, field) in cases {
+        let errors = read(LINES.replacen(old, new, 1)).unwrap_err();
+        assert_eq!(
+            (errors[0].line, errors[0].field.as_str()),
+            (line, field),
+            "{errors:?}"
+        );
+    }
+    let children_first: Vec<_> = LINES.lines().rev().collect();
+    assert!(read(children_first.join("\n")).is_err());
+}
+
+#[test]
+fn rows_keep_what_they_say_and_can_be_found() {
+    let card = r#""policy": {}, "usage": "single", "status": "locked", "frozen": true,
+        "createdAt": "2026-05-30T02:00:00.5+02:00", "agentId": null, "merchantLock": null"#;
+    let snapshot = read(BASE.replace(EMPTY, card)).unwrap();
+    let key = Fingerprinter::new(1).key(KeySpace::Card, &[b"acme", b"t2"]);
+    let found = snapshot.card(key).unwrap();
+    assert_eq!(
+        (found.card.id(), found.connection, found.card.key()),
+        ("k2", "acme", key)
+    );
+    assert_eq!(found.card.usage(), Usage::Single);
+    assert_eq!(found.card.status(), CardStatus::Locked);
+    assert!(found.card.is_frozen() && found.agent.is_none() && found.card.policy().is_none());
+    let created = Timestamp::from_micros(1_780_099_200_500_000);
+    assert_eq!(found.card.created_at(), Some(created));
+    assert_eq!(snapshot.card_by_id("k1").unwrap().agent.unwrap().id(), "a1");
+    assert_eq!(
+        snapshot
+            .customer_by_id("c2")
+            .unwrap()
+            .currency()
+            .to_string(),
+        "EUR"
+    );
+    let agent = snapshot.agent_by_id("a2").unwrap();
+    assert_eq!(snapshot.customer_of(agent).unwrap().id(), "c2");
+    for id in ["", "k", "k9", "t1"] {
+        assert!(snapshot.card_by_id(id).is_none());
+        assert!(snapshot.customer_by_id(id).is_none() && snapshot.agent_by_id(id).is_none());
+    }
+}
+
+#[test]
+fn f6_the_files_of_examples_are_taken() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/snapshots");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let read = read(std::fs::read(&path).unwrap());
+        assert_eq!(
+            read.is_err(),
+            name.starts_with("refused."),
+            "{name}: {read:?}"
+        );
+        count += 1;
+    }
+    assert_eq!(count, 5);
+}
