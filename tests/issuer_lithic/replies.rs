@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fs;
 
 use countersign::domain::amount::Minor;
 use countersign::domain::authorization::AuthorizationKind;
@@ -43,6 +44,32 @@ fn encode(kind: AuthorizationKind, decision: Decision, available: Option<Minor>)
         "the sandbox speaks as Lithic does"
     );
     parsed(&reply)
+}
+
+/// The schema that the interop tests hold real replies against.
+fn documented() -> Value {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/interop/asa_response.schema.json"
+    );
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn h9_every_reply_has_documented_members_and_results_alone() {
+    let schema = documented();
+    let results = schema["properties"]["result"]["enum"].as_array().unwrap();
+    let declines = DeclineReason::ALL.map(Decision::Decline);
+    let partial = Decision::ApprovePartial(minor(1));
+    for decision in declines.into_iter().chain([Decision::Approve, partial]) {
+        for kind in KINDS {
+            let reply = encode(kind, decision, Some(minor(5)));
+            assert!(results.contains(&reply["result"]), "{reply}");
+            for name in reply.as_object().unwrap().keys() {
+                assert!(schema["properties"].get(name).is_some(), "{reply}");
+            }
+        }
+    }
 }
 
 #[test]
