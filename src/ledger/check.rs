@@ -379,8 +379,8 @@ pub fn set_standing<'a>(
     }
 }
 
-/// Forgets the authorizations of one part whose latest step is older than `cut`; nothing where
-/// there are none.
+/// Forgets the authorizations of one of the state's [`State::part_count`] parts whose latest step
+/// is older than `cut`; nothing where there are none.
 #[must_use]
 pub fn sweep(state: &State, part: u16, cut: Timestamp) -> Option<Events<'static>> {
     let stale = state
@@ -389,7 +389,7 @@ pub fn sweep(state: &State, part: u16, cut: Timestamp) -> Option<Events<'static>
     stale.then(|| {
         Events::only(Event::Swept {
             state: state.no,
-            part,
+            part: state.authorizations.part_name(part),
             cut,
         })
     })

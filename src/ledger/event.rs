@@ -163,8 +163,8 @@ pub enum Event<'a> {
         change: StandingChange,
         at: Timestamp,
     },
-    /// Authorizations of one part of the state without a step since `cut` are forgotten; what they
-    /// still held counts as spent.
+    /// Authorizations without a step since `cut` are forgotten, those whose keys begin with the byte
+    /// `part`, or all where it is 256; what they still held counts as spent.
     Swept {
         state: StateNo,
         part: u16,

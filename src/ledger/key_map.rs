@@ -13,6 +13,10 @@ use crate::domain::card::Key;
 const SPLIT_LEN: usize = 4_096;
 /// How many parts a large map has.
 pub(in crate::ledger) const PARTS: u16 = 256;
+/// The part that names all entries. Smaller numbers name the entries whose keys begin with that
+/// byte, whether or not the map is kept in parts: what an event says of a part does not depend on
+/// how large the map once was.
+pub(in crate::ledger) const WHOLE: u16 = PARTS;
 
 /// Takes a key's lower half as its hash.
 #[derive(Default)]
@@ -109,24 +113,39 @@ impl<T> KeyMap<T> {
         if self.parts.len() == 1 { 1 } else { PARTS }
     }
 
-    /// Keeps the entries of one part that `keep` wants.
+    /// The name of the `index`th of the parts in which the map is kept.
+    pub(in crate::ledger) fn part_name(&self, index: u16) -> u16 {
+        if self.part_count() == 1 && index == 0 {
+            WHOLE
+        } else {
+            index
+        }
+    }
+
+    /// Keeps the entries of the named part that `keep` wants.
     pub(in crate::ledger) fn retain_part(
         &mut self,
         part: u16,
         mut keep: impl FnMut(Key, &mut T) -> bool,
     ) {
-        if let Some(table) = self.parts.get_mut(usize::from(part)) {
-            table.retain(|key, value| keep(*key, value));
+        let tables = if self.parts.len() == 1 || part == WHOLE {
+            self.parts.as_mut_slice()
+        } else {
+            let found = self.parts.get_mut(usize::from(part));
+            found.map(std::slice::from_mut).unwrap_or_default()
+        };
+        for table in tables {
+            table.retain(|key, value| !is_in_part(*key, part) || keep(*key, value));
             if table.capacity() > 4 * table.len().max(16) {
                 table.shrink_to(2 * table.len());
             }
         }
     }
 
-    /// Whether any entry of one part fits.
-    pub(in crate::ledger) fn any_in_part(&self, part: u16, fits: impl Fn(&T) -> bool) -> bool {
+    /// Whether any entry of the `index`th of the parts in which the map is kept fits.
+    pub(in crate::ledger) fn any_in_part(&self, index: u16, fits: impl Fn(&T) -> bool) -> bool {
         self.parts
-            .get(usize::from(part))
+            .get(usize::from(index))
             .is_some_and(|table| table.values().any(fits))
     }
 
@@ -141,6 +160,10 @@ impl<T> KeyMap<T> {
         entries.sort_unstable_by_key(|(key, _)| *key);
         entries
     }
+}
+
+fn is_in_part(key: Key, part: u16) -> bool {
+    part == WHOLE || u16::from(key.0.to_be_bytes()[0]) == part
 }
 
 #[cfg(test)]
