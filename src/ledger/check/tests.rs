@@ -672,3 +672,17 @@ fn a_lock_set_at_creation_admits_its_merchant_only() {
         }
     }
 }
+
+// ---- 1.2: sums ----
+
+#[test]
+fn a9_a_sum_beyond_the_largest_amount_is_declined_also_without_any_limit() {
+    let mut ledger = Ledger::new();
+    let max = Minor::MAX.get();
+    let first = ledger.approve(&Ask::new(1, max - 10));
+    ledger.approve(&Ask::new(2, 10).on_card(2, None));
+    assert_eq!(ledger.reason(&Ask::new(3, 1)), Some(CustomerLimitExceeded));
+    assert_eq!(ledger.reason(&Ask::new(3, 0)), None);
+    assert!(ledger.overrule(1, first));
+    assert_eq!(ledger.totals(), [(0, 0), (0, 0), (10, 10)]);
+}
