@@ -74,8 +74,9 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
         return Ok(unknown_card(state, known, command));
     };
     let parties = parties(state, &card)?;
-    let other_card = known.is_some_and(|known| known.card != Some(parties.card_no));
-    if other_card {
+    // An authorization that was declined while nobody knew its card has none to contradict.
+    let known_card = known.and_then(|known| known.card);
+    if known_card.is_some_and(|card| card != parties.card_no) {
         return Ok(conflict(state, known, command));
     }
     let day = proposal.claims.day.max(state.day);

@@ -590,6 +590,20 @@ fn b3_a_new_step_is_decided_on_its_own_after_a_decline() {
     assert_eq!(ledger.totals(), [(50, 50); 3]);
 }
 
+/// Declined while nobody knew the card; the card is published; the issuer asks again with another
+/// step. That authorization never had a card which this one could contradict.
+#[test]
+fn a_new_step_on_a_card_that_was_unknown_is_decided_and_not_a_conflict() {
+    for known in [(false, false), (true, false)] {
+        let mut ledger = Ledger::new();
+        let unknown = Ask::new(1, 60).with(|it| it.known = known);
+        assert_eq!(ledger.decline(&unknown).reason, CardUnknown);
+        ledger.approve(&Ask::new(1, 60).step(2));
+        let elsewhere = ledger.ask(&Ask::new(1, 60).step(3).on_card(2, None));
+        assert_eq!(elsewhere.novelty, Novelty::Conflict);
+    }
+}
+
 // ---- 2.13 h: what an overrule gives back ----
 
 #[test]
