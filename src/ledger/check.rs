@@ -12,7 +12,7 @@ use crate::ledger::command::{
     AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Refused, SetStanding,
 };
 use crate::ledger::event::{AgentNo, CardNo, Decided, Event, LockedMerchant, StandingChange};
-use crate::ledger::state::{AgentState, Authorization, CardState, State};
+use crate::ledger::state::{AgentState, Authorization, CardState, State, Step};
 
 #[cfg(test)]
 pub(super) mod harness;
@@ -129,31 +129,38 @@ fn recognise<'a>(
     known: &Authorization,
     command: &Authorize<'a>,
 ) -> Option<Checked<'a>> {
-    for step in known.steps() {
-        match command.step.recognise(&step.stored) {
-            Recognition::Other => {}
-            Recognition::Conflict => return Some(conflict(state, Some(known), command)),
-            Recognition::Same => {
-                let answer = Answer {
-                    decision: step.decision,
-                    novelty: Novelty::Known,
-                    position: step.position,
-                    explanation: None,
-                    available: None,
-                };
-                let again = Event::Redelivered {
-                    state: state.no,
-                    decided_at: step.position,
-                    at: command.at,
-                };
-                return Some(Checked {
-                    answer,
-                    events: Events::only(again),
-                });
-            }
-        }
+    let name = command.step.name;
+    let of_its_name = |step: &&Step| name.is_some() && step.stored.name == name;
+    let of = |wanted| {
+        let mut steps = known.steps();
+        steps.find(|step| command.step.recognise(&step.stored) == wanted)
+    };
+    // A message may resemble several steps. Its name decides, then its content, then its delivery;
+    // never the order in which the steps came.
+    let step = known
+        .steps()
+        .find(of_its_name)
+        .or_else(|| of(Recognition::Same))
+        .or_else(|| of(Recognition::Conflict))?;
+    if command.step.recognise(&step.stored) == Recognition::Conflict {
+        return Some(conflict(state, Some(known), command));
     }
-    None
+    let answer = Answer {
+        decision: step.decision,
+        novelty: Novelty::Known,
+        position: step.position,
+        explanation: None,
+        available: None,
+    };
+    let again = Event::Redelivered {
+        state: state.no,
+        decided_at: step.position,
+        at: command.at,
+    };
+    Some(Checked {
+        answer,
+        events: Events::only(again),
+    })
 }
 
 fn conflict<'a>(

@@ -604,6 +604,39 @@ fn a_new_step_on_a_card_that_was_unknown_is_decided_and_not_a_conflict() {
     }
 }
 
+/// A message may be like two stored steps at once: its name decides, then its content, and the
+/// delivery that brought it only where neither is known. The order of the steps decides nothing.
+#[test]
+fn b4_a_step_is_recognised_the_same_way_whatever_the_order_of_the_stored_ones() {
+    let step = |name, delivery, content| {
+        Ask::new(1, 5).with(|it| (it.name, it.delivery, it.content) = (name, delivery, content))
+    };
+    let stored = [
+        step(Some(1), None, 10),
+        step(None, Some(7), 20),
+        step(None, Some(8), 30),
+    ];
+    let cases = [
+        (step(Some(1), Some(7), 10), Novelty::Known),
+        (step(Some(1), Some(7), 20), Novelty::Conflict),
+        (step(Some(1), None, 30), Novelty::Conflict),
+        (step(None, Some(7), 30), Novelty::Known),
+        (step(None, Some(8), 20), Novelty::Known),
+        (step(None, Some(8), 40), Novelty::Conflict),
+        (step(Some(2), Some(7), 30), Novelty::Known),
+        (step(Some(2), Some(9), 40), Novelty::New),
+    ];
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1]] {
+        let mut ledger = Ledger::new();
+        for at in order {
+            ledger.approve(&stored[at]);
+        }
+        for (ask, novelty) in &cases {
+            assert_eq!(ledger.dry(ask).novelty, *novelty, "{order:?} {ask:?}");
+        }
+    }
+}
+
 // ---- 2.13 h: what an overrule gives back ----
 
 #[test]
