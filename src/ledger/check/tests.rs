@@ -705,6 +705,24 @@ fn a_lock_opens_when_the_last_approval_under_it_is_taken_back() {
 }
 
 #[test]
+fn a_lock_and_a_consumption_stand_on_authorizations_that_were_forgotten() {
+    let mut ledger = Ledger::new();
+    let first = Ask::new(1, 1).single_use().locking();
+    let at = first.at;
+    ledger.approve(&first);
+    assert!(ledger.sweep(0, at + 1));
+    // The issuer uses the id again, under a policy that lets it, and that approval is taken back.
+    let again = ledger.approve(&Ask::new(1, 1).with(|it| it.at += 5));
+    assert!(ledger.overrule(1, again));
+    let card = ledger.card(1);
+    assert!(
+        card.consumed.is_some(),
+        "the forgotten approval consumed it"
+    );
+    assert!(card.lock.is_some(), "the forgotten approval locked it");
+}
+
+#[test]
 fn a_lock_set_at_creation_admits_its_merchant_only() {
     let ledger = Ledger::new();
     for (lock, passes) in [
