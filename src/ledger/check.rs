@@ -95,6 +95,14 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
     decided.agent = parties.agent_no;
     decided.day = day;
     decided.explanation = explanation;
+    if explanation.is_none()
+        && matches!(
+            command.kind,
+            AuthorizationKind::Authorization | AuthorizationKind::SingleMessage
+        )
+    {
+        decided.amount = proposal.claims.amount;
+    }
     if !decided.reserved().is_zero() {
         let fresh = known.is_none_or(|known| !known.is_purchase());
         decided.consumes = proposal.claims.single_use && fresh;

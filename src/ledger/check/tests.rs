@@ -7,7 +7,9 @@ use crate::domain::claims::{PresetLock, ScopeLimits};
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::RuleField;
 use crate::domain::window::{LocalDay, WindowKind};
-use crate::ledger::check::harness::{Ask, Ledger, TODAY, card_key, limits, merchant, minor};
+use crate::ledger::check::harness::{
+    Ask, Ledger, TODAY, authorization_key, card_key, limits, merchant, minor,
+};
 use crate::ledger::command::{Answer, Novelty, Refused};
 
 use DeclineReason::{
@@ -750,4 +752,19 @@ fn a9_a_sum_beyond_the_largest_amount_is_declined_also_without_any_limit() {
     assert_eq!(ledger.reason(&Ask::new(3, 0)), None);
     assert!(ledger.overrule(1, first));
     assert_eq!(ledger.totals(), [(0, 0), (0, 0), (10, 10)]);
+}
+
+#[test]
+fn a12_an_approval_books_the_amount_that_was_checked() {
+    // A policy may reserve more than the issuer asks (fuel holds) or in another currency.
+    let mut ledger = Ledger::new();
+    let fuel = Ask::new(1, 1).with(|it| it.claims.amount.minor = minor(150));
+    assert_eq!(
+        ledger.reason(&fuel.clone().limited(Level::Card, limits(Some(149), None))),
+        Some(CardLimitExceeded)
+    );
+    ledger.approve(&fuel);
+    assert_eq!(ledger.totals(), [(150, 150); 3]);
+    let steps = ledger.state.authorization(authorization_key(1)).unwrap();
+    assert_eq!(steps.reserved(), minor(150));
 }
