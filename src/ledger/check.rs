@@ -12,7 +12,7 @@ use crate::ledger::command::{
     AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Refused, SetStanding,
 };
 use crate::ledger::event::{AgentNo, CardNo, Decided, Event, LockedMerchant, StandingChange};
-use crate::ledger::state::{AgentState, Authorization, CardState, State};
+use crate::ledger::state::{AgentState, Authorization, CardState, State, Step};
 
 #[cfg(test)]
 pub(super) mod harness;
@@ -74,8 +74,9 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
         return Ok(unknown_card(state, known, command));
     };
     let parties = parties(state, &card)?;
-    let other_card = known.is_some_and(|known| known.card != Some(parties.card_no));
-    if other_card {
+    // An authorization that was declined while nobody knew its card has none to contradict.
+    let known_card = known.and_then(|known| known.card);
+    if known_card.is_some_and(|card| card != parties.card_no) {
         return Ok(conflict(state, known, command));
     }
     let day = proposal.claims.day.max(state.day);
@@ -94,6 +95,14 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
     decided.agent = parties.agent_no;
     decided.day = day;
     decided.explanation = explanation;
+    if explanation.is_none()
+        && matches!(
+            command.kind,
+            AuthorizationKind::Authorization | AuthorizationKind::SingleMessage
+        )
+    {
+        decided.amount = proposal.claims.amount;
+    }
     if !decided.reserved().is_zero() {
         let fresh = known.is_none_or(|known| !known.is_purchase());
         decided.consumes = proposal.claims.single_use && fresh;
@@ -128,31 +137,38 @@ fn recognise<'a>(
     known: &Authorization,
     command: &Authorize<'a>,
 ) -> Option<Checked<'a>> {
-    for step in known.steps() {
-        match command.step.recognise(&step.stored) {
-            Recognition::Other => {}
-            Recognition::Conflict => return Some(conflict(state, Some(known), command)),
-            Recognition::Same => {
-                let answer = Answer {
-                    decision: step.decision,
-                    novelty: Novelty::Known,
-                    position: step.position,
-                    explanation: None,
-                    available: None,
-                };
-                let again = Event::Redelivered {
-                    state: state.no,
-                    decided_at: step.position,
-                    at: command.at,
-                };
-                return Some(Checked {
-                    answer,
-                    events: Events::only(again),
-                });
-            }
-        }
+    let name = command.step.name;
+    let of_its_name = |step: &&Step| name.is_some() && step.stored.name == name;
+    let of = |wanted| {
+        let mut steps = known.steps();
+        steps.find(|step| command.step.recognise(&step.stored) == wanted)
+    };
+    // A message may resemble several steps. Its name decides, then its content, then its delivery;
+    // never the order in which the steps came.
+    let step = known
+        .steps()
+        .find(of_its_name)
+        .or_else(|| of(Recognition::Same))
+        .or_else(|| of(Recognition::Conflict))?;
+    if command.step.recognise(&step.stored) == Recognition::Conflict {
+        return Some(conflict(state, Some(known), command));
     }
-    None
+    let answer = Answer {
+        decision: step.decision,
+        novelty: Novelty::Known,
+        position: step.position,
+        explanation: None,
+        available: None,
+    };
+    let again = Event::Redelivered {
+        state: state.no,
+        decided_at: step.position,
+        at: command.at,
+    };
+    Some(Checked {
+        answer,
+        events: Events::only(again),
+    })
 }
 
 fn conflict<'a>(

@@ -73,7 +73,8 @@ pub struct Decided<'a> {
     pub agent: Option<AgentNo>,
     /// What was asked.
     pub kind: AuthorizationKind,
-    /// How much was asked.
+    /// How much was asked; of an approval that reserves, how much was checked against the limits,
+    /// so that nothing is ever booked that was not checked.
     pub amount: Amount,
     /// Our answer.
     pub decision: Decision,

@@ -179,10 +179,19 @@ fn overrule(state: &mut State, key: Key, decided_at: u64) {
     if still_purchase {
         return;
     }
-    let Some(card) = card_no.and_then(|card| state.card_mut(card)) else {
+    let card_no = card_no.and_then(|card| usize::try_from(card.0).ok());
+    let Some(card) = card_no.and_then(|card| state.cards.get_mut(card)) else {
         return;
     };
-    if card.consumed.is_some_and(|(_, by)| by == key) {
+    // By key and instant: a forgotten authorization of the same id may have consumed the card.
+    let steps_at = |at| {
+        let authorization = state.authorizations.get(key);
+        authorization.is_some_and(|it| it.steps().any(|step| step.at == at))
+    };
+    if card
+        .consumed
+        .is_some_and(|(at, by)| by == key && steps_at(at))
+    {
         card.consumed = None;
     }
     if let Some(lock) = card.lock.as_mut().filter(|_| leaves_lock) {

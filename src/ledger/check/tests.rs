@@ -7,7 +7,9 @@ use crate::domain::claims::{PresetLock, ScopeLimits};
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::RuleField;
 use crate::domain::window::{LocalDay, WindowKind};
-use crate::ledger::check::harness::{Ask, Ledger, TODAY, card_key, limits, merchant, minor};
+use crate::ledger::check::harness::{
+    Ask, Ledger, TODAY, authorization_key, card_key, limits, merchant, minor,
+};
 use crate::ledger::command::{Answer, Novelty, Refused};
 
 use DeclineReason::{
@@ -590,6 +592,53 @@ fn b3_a_new_step_is_decided_on_its_own_after_a_decline() {
     assert_eq!(ledger.totals(), [(50, 50); 3]);
 }
 
+/// Declined while nobody knew the card; the card is published; the issuer asks again with another
+/// step. That authorization never had a card which this one could contradict.
+#[test]
+fn a_new_step_on_a_card_that_was_unknown_is_decided_and_not_a_conflict() {
+    for known in [(false, false), (true, false)] {
+        let mut ledger = Ledger::new();
+        let unknown = Ask::new(1, 60).with(|it| it.known = known);
+        assert_eq!(ledger.decline(&unknown).reason, CardUnknown);
+        ledger.approve(&Ask::new(1, 60).step(2));
+        let elsewhere = ledger.ask(&Ask::new(1, 60).step(3).on_card(2, None));
+        assert_eq!(elsewhere.novelty, Novelty::Conflict);
+    }
+}
+
+/// A message may be like two stored steps at once: its name decides, then its content, and the
+/// delivery that brought it only where neither is known. The order of the steps decides nothing.
+#[test]
+fn b4_a_step_is_recognised_the_same_way_whatever_the_order_of_the_stored_ones() {
+    let step = |name, delivery, content| {
+        Ask::new(1, 5).with(|it| (it.name, it.delivery, it.content) = (name, delivery, content))
+    };
+    let stored = [
+        step(Some(1), None, 10),
+        step(None, Some(7), 20),
+        step(None, Some(8), 30),
+    ];
+    let cases = [
+        (step(Some(1), Some(7), 10), Novelty::Known),
+        (step(Some(1), Some(7), 20), Novelty::Conflict),
+        (step(Some(1), None, 30), Novelty::Conflict),
+        (step(None, Some(7), 30), Novelty::Known),
+        (step(None, Some(8), 20), Novelty::Known),
+        (step(None, Some(8), 40), Novelty::Conflict),
+        (step(Some(2), Some(7), 30), Novelty::Known),
+        (step(Some(2), Some(9), 40), Novelty::New),
+    ];
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1]] {
+        let mut ledger = Ledger::new();
+        for at in order {
+            ledger.approve(&stored[at]);
+        }
+        for (ask, novelty) in &cases {
+            assert_eq!(ledger.dry(ask).novelty, *novelty, "{order:?} {ask:?}");
+        }
+    }
+}
+
 // ---- 2.13 h: what an overrule gives back ----
 
 #[test]
@@ -658,6 +707,24 @@ fn a_lock_opens_when_the_last_approval_under_it_is_taken_back() {
 }
 
 #[test]
+fn a_lock_and_a_consumption_stand_on_authorizations_that_were_forgotten() {
+    let mut ledger = Ledger::new();
+    let first = Ask::new(1, 1).single_use().locking();
+    let at = first.at;
+    ledger.approve(&first);
+    assert!(ledger.sweep(0, at + 1));
+    // The issuer uses the id again, under a policy that lets it, and that approval is taken back.
+    let again = ledger.approve(&Ask::new(1, 1).with(|it| it.at += 5));
+    assert!(ledger.overrule(1, again));
+    let card = ledger.card(1);
+    assert!(
+        card.consumed.is_some(),
+        "the forgotten approval consumed it"
+    );
+    assert!(card.lock.is_some(), "the forgotten approval locked it");
+}
+
+#[test]
 fn a_lock_set_at_creation_admits_its_merchant_only() {
     let ledger = Ledger::new();
     for (lock, passes) in [
@@ -671,4 +738,33 @@ fn a_lock_set_at_creation_admits_its_merchant_only() {
             assert_eq!(reason, (!passes).then_some(MerchantLockMismatch));
         }
     }
+}
+
+// ---- 1.2: sums ----
+
+#[test]
+fn a9_a_sum_beyond_the_largest_amount_is_declined_also_without_any_limit() {
+    let mut ledger = Ledger::new();
+    let max = Minor::MAX.get();
+    let first = ledger.approve(&Ask::new(1, max - 10));
+    ledger.approve(&Ask::new(2, 10).on_card(2, None));
+    assert_eq!(ledger.reason(&Ask::new(3, 1)), Some(CustomerLimitExceeded));
+    assert_eq!(ledger.reason(&Ask::new(3, 0)), None);
+    assert!(ledger.overrule(1, first));
+    assert_eq!(ledger.totals(), [(0, 0), (0, 0), (10, 10)]);
+}
+
+#[test]
+fn a12_an_approval_books_the_amount_that_was_checked() {
+    // A policy may reserve more than the issuer asks (fuel holds) or in another currency.
+    let mut ledger = Ledger::new();
+    let fuel = Ask::new(1, 1).with(|it| it.claims.amount.minor = minor(150));
+    assert_eq!(
+        ledger.reason(&fuel.clone().limited(Level::Card, limits(Some(149), None))),
+        Some(CardLimitExceeded)
+    );
+    ledger.approve(&fuel);
+    assert_eq!(ledger.totals(), [(150, 150); 3]);
+    let steps = ledger.state.authorization(authorization_key(1)).unwrap();
+    assert_eq!(steps.reserved(), minor(150));
 }

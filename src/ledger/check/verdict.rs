@@ -121,7 +121,10 @@ impl Verdict<'_> {
         if amount.is_zero() || self.command.kind == AuthorizationKind::BalanceInquiry {
             return None;
         }
-        let exceeded = self.limits().find(|limit| !limit.admits(amount))?;
+        let exceeded = self
+            .limits()
+            .chain([self.countable()])
+            .find(|limit| !limit.admits(amount))?;
         let reason = match exceeded.level {
             Level::Card => DeclineReason::CardLimitExceeded,
             Level::Agent => DeclineReason::AgentLimitExceeded,
@@ -178,6 +181,17 @@ impl Verdict<'_> {
                 })
             })
         })
+    }
+
+    /// What can be counted at all (behaviour 1.2). No sum of the state is larger than this one, so
+    /// none ever has to be cut off, and every release gives back exactly what was charged.
+    fn countable(&self) -> LimitInForce {
+        LimitInForce {
+            level: Level::Customer,
+            window: None,
+            limit: Minor::MAX,
+            spent: self.state.counters.total().spent,
+        }
     }
 
     fn is_increment(&self) -> bool {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::domain::amount::Minor;
 use crate::domain::card::{AgentStatus, CardStatus, Level};
 use crate::domain::decision::Decision;
-use crate::domain::decision::DeclineReason::CardLimitExceeded;
+use crate::domain::decision::DeclineReason::{CardLimitExceeded, SingleUseConsumed};
 use crate::domain::window::{LocalDay, WindowKind};
 use crate::ledger::check::harness::{
     Ask, Ledger, TODAY, authorization_key, empty_state, limits, minor,
@@ -320,4 +320,47 @@ fn a_sweep_settles_each_step_with_the_agent_and_the_day_it_was_charged_to() {
     let day = card.window(WindowKind::Day, LocalDay(TODAY + 1));
     assert_eq!((day.spent, day.held), (minor(5), Minor::ZERO));
     assert_eq!(card.total().spent, minor(65));
+}
+
+/// A busy customer's map is kept in many parts, and stays so when it has shrunk; an image does not
+/// say how many there were. What a sweep forgets must not depend on it.
+#[test]
+fn i7_a_sweep_forgets_the_same_in_a_state_that_came_from_an_image() {
+    let mut ledger = Ledger::new();
+    let ask = |n| Ask::new(n, 1).with(|it| it.rule = Some(SingleUseConsumed));
+    let at = ask(0).at;
+    for n in 0..5_000 {
+        ledger.ask(&ask(n));
+    }
+    assert_eq!(ledger.state.part_count(), 256);
+    for part in 0..256 {
+        ledger.sweep(part, at + 1);
+    }
+    for n in 6_000..6_500 {
+        ledger.ask(&ask(n));
+    }
+    let mut recovered = ledger.recovered();
+    assert_eq!(recovered.state.part_count(), 1);
+    let frames = ledger.frames.len();
+    for part in 100..256 {
+        ledger.sweep(part, at + 1);
+    }
+    for (position, frame) in &ledger.frames[frames..] {
+        for event in events_of(frame) {
+            fold(&mut recovered.state, &event.unwrap(), *position);
+        }
+    }
+    let left = ledger.state.authorization_count();
+    assert!((100..400).contains(&left), "{left}");
+    assert!(recovered.image() == ledger.image());
+    // And the other way round: the whole small state is swept in one go, wherever it is replayed.
+    let frames = recovered.frames.len();
+    assert!(recovered.sweep(0, at + 1));
+    for (position, frame) in &recovered.frames[frames..] {
+        for event in events_of(frame) {
+            fold(&mut ledger.state, &event.unwrap(), *position);
+        }
+    }
+    assert_eq!(recovered.state.authorization_count(), 0);
+    assert!(recovered.image() == ledger.image());
 }
