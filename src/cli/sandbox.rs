@@ -141,7 +141,7 @@ fn authorize(
     };
     let mut sandbox = sandbox_at(&server);
     let asking = sandbox.authorize(&purchase);
-    let outcome = runtime()?
+    let (outcome, _delivery) = runtime()?
         .block_on(asking)
         .map_err(|e| Failure::other(&e))?;
     let written = if args.json {
@@ -236,9 +236,9 @@ fn play_story(args: &DemoArguments, out: &mut dyn Write, style: Style) -> Result
     if summary.surprise_count > 0 {
         writeln!(
             out,
-            "This ledger is not empty, or its snapshot was edited: limits remember today's \
-             purchases, and a single-use\ncard stays used. `countersign demo` plays the story on \
-             an empty one."
+            "This ledger is not empty, or its snapshot was edited: limits remember what was bought \
+             today,\nand a single-use card stays used. `countersign demo` plays the story on an \
+             empty one."
         )
         .map_err(|cause| unwritten(&cause))?;
     }

@@ -87,7 +87,8 @@ impl Answer {
     }
 }
 
-/// One delivery, answered.
+/// What became of one delivery.
+#[derive(Clone, Debug)]
 pub struct Outcome {
     /// The authorization's token.
     pub authorization: String,
@@ -97,12 +98,9 @@ pub struct Outcome {
     pub round_trip_us: i64,
     /// What the engine recorded; absent where it showed nothing within a tenth of a second.
     pub record: Option<Record>,
-    /// For sending the same bytes again.
-    pub delivery: Delivery,
 }
 
 /// The bytes of one delivery. Cannot be printed: it holds a request's body and its signature.
-#[derive(Clone)]
 pub struct Delivery {
     authorization: String,
     headers: SignedHeaders,
@@ -202,11 +200,14 @@ impl Sandbox {
         }
     }
 
-    /// Asks whether the purchase may happen.
+    /// Asks whether the purchase may happen. The delivery is for [asking again](Self::redeliver).
     ///
     /// # Errors
     /// [`SandboxError`] where there is no decision.
-    pub async fn authorize(&mut self, purchase: &Purchase) -> Result<Outcome, SandboxError> {
+    pub async fn authorize(
+        &mut self,
+        purchase: &Purchase,
+    ) -> Result<(Outcome, Delivery), SandboxError> {
         let now = self.clock.now();
         let authorization = match &purchase.increment_of {
             Some(first) => first.clone(),
@@ -223,7 +224,8 @@ impl Sandbox {
             body: body.into(),
             authorization,
         };
-        self.deliver(delivery, recorded_before.as_deref()).await
+        let outcome = self.deliver(&delivery, recorded_before.as_deref()).await?;
+        Ok((outcome, delivery))
     }
 
     /// Sends the same bytes once more, as an issuer does that got no answer.
@@ -231,12 +233,12 @@ impl Sandbox {
     /// # Errors
     /// [`SandboxError`] where there is no decision.
     pub async fn redeliver(&mut self, previous: &Delivery) -> Result<Outcome, SandboxError> {
-        self.deliver(previous.clone(), None).await
+        self.deliver(previous, None).await
     }
 
     async fn deliver(
         &mut self,
-        delivery: Delivery,
+        delivery: &Delivery,
         recorded_before: Option<&str>,
     ) -> Result<Outcome, SandboxError> {
         let at = self.issuer.address();
@@ -265,7 +267,6 @@ impl Sandbox {
             answer,
             round_trip_us,
             record,
-            delivery,
         })
     }
 

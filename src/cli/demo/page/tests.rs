@@ -1,4 +1,5 @@
 use super::*;
+use crate::cold::sandbox::story::{Action, Holder};
 use crate::domain::decision::DeclineReason;
 
 fn lines(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Vec<String> {
@@ -36,6 +37,92 @@ fn explanations_break_between_words() {
     assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
     assert_eq!(wrapped("a breathtaking b", 5), ["a", "breathtaking", "b"]);
     assert!(wrapped("  ", 5).is_empty());
+}
+
+fn outcome(answer: Answer, reason: Option<&str>, explanation: Option<&str>) -> Outcome {
+    let decision = if reason.is_none() {
+        "approve"
+    } else {
+        "decline"
+    };
+    Outcome {
+        authorization: "0199-a".to_owned(),
+        answer,
+        round_trip_us: 1_234,
+        record: Some(Record {
+            id: "rec_1".to_owned(),
+            decision: decision.to_owned(),
+            reason: reason.map(str::to_owned),
+            explanation: explanation.map(str::to_owned),
+            latency_us: Some(87),
+        }),
+    }
+}
+
+const STEP: Step = Step {
+    telling: "tries a bundle for 60.00",
+    action: Action::Redeliver,
+    expected: Expected::Decline(DeclineReason::AmountOverPerAuth),
+};
+
+const CHAPTER: Chapter = Chapter {
+    holder: Holder::Card("card_research_tools"),
+    rules: "at most 50.00 each",
+    steps: &[STEP],
+};
+
+const WHY: &str = "60.00 USD is above the card's limit of 50.00 USD per authorization; up to \
+    50.00 USD would pass, and this sentence goes on.";
+
+#[test]
+fn a_chapter_reads_as_aligned_lines() {
+    let declined = Answer::Declined("VELOCITY_EXCEEDED".to_owned());
+    let declined = outcome(declined, Some("amount_over_per_auth"), Some(WHY));
+    let approved = outcome(Answer::Approved, None, None);
+    let page = lines(|out| {
+        told(out, Style::Plain, &Told::Chapter(&CHAPTER))?;
+        told(out, Style::Plain, &Told::Step(&STEP, &declined, true))?;
+        told(out, Style::Plain, &Told::Step(&STEP, &approved, false))
+    });
+    let expected = [
+        "",
+        "card_research_tools: at most 50.00 each",
+        "  tries a bundle for 60.00                             DECLINE  amount_over_per_auth       1.23 ms",
+        "      60.00 USD is above the card's limit of 50.00 USD per authorization; up to 50.00 USD would",
+        "      pass, and this sentence goes on.",
+        "  tries a bundle for 60.00                             APPROVE                             1.23 ms",
+        "      ! an empty ledger answers DECLINE  amount_over_per_auth",
+    ];
+    assert_eq!(page, expected);
+    assert!(page.iter().all(|line| line.chars().count() <= WIDTH));
+}
+
+#[test]
+fn one_purchase_tells_decision_cause_and_time() {
+    let declined = Answer::Declined("UNAUTHORIZED_MERCHANT".to_owned());
+    let declined = outcome(declined, Some("mcc_blocked"), Some("7801 is blocked."));
+    let page = lines(|out| purchase(out, Style::Plain, "5.00 USD at LUCKY\nDICE", &declined));
+    let expected = [
+        "DECLINE  mcc_blocked  5.00 USD at LUCKY\u{fffd}DICE",
+        "      7801 is blocked.",
+        "      round trip 1.23 ms, of which 87 µs in the engine",
+        "      authorization 0199-a",
+    ];
+    assert_eq!(page, expected);
+}
+
+#[test]
+fn without_a_record_the_issuers_word_stands_in() {
+    let mut declined = outcome(Answer::Declined("CARD_PAUSED".to_owned()), None, None);
+    declined.record = None;
+    let page = lines(|out| purchase(out, Style::Plain, "5.00 USD", &declined));
+    let expected = [
+        "DECLINE  CARD_PAUSED  5.00 USD",
+        "      the engine shows no record of it",
+        "      round trip 1.23 ms",
+        "      authorization 0199-a",
+    ];
+    assert_eq!(page, expected);
 }
 
 #[test]

@@ -1,0 +1,276 @@
+//! `countersign sandbox` and `countersign demo` against a stand-in for the engine.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use countersign::cli::Exit;
+use countersign::cli::demo::page::Style;
+use countersign::cli::demo::{Running, run};
+use countersign::cold::sandbox::files::{announce, prepare};
+use countersign::cold::sandbox::story::{Expected, STORY};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::stand_in::{APPROVED, Reply, Seen, StandIn, record};
+
+const DECLINED: &str = r#"{"result":"VELOCITY_EXCEEDED"}"#;
+
+fn expected() -> Vec<Expected> {
+    let steps = STORY.iter().flat_map(|chapter| chapter.steps);
+    steps.map(|step| step.expected).collect()
+}
+
+/// An engine that answers the n-th authorization with the n-th of `answers`.
+fn engine(runtime: &Runtime, answers: Vec<Expected>) -> (StandIn, StandIn) {
+    let answers = Arc::new(answers);
+    let issuer = {
+        let answers = Arc::clone(&answers);
+        move |at: usize, _: &Seen| -> Reply {
+            let body = match answers[at] {
+                Expected::Approve => APPROVED,
+                Expected::Decline(_) => DECLINED,
+            };
+            Some((200, body.to_owned()))
+        }
+    };
+    let ops = move |at: usize, _: &Seen| -> Reply {
+        let reason = match answers[at] {
+            Expected::Approve => None,
+            Expected::Decline(reason) => Some(reason.code()),
+        };
+        Some((200, record(&format!("r{at}"), reason)))
+    };
+    runtime.block_on(async { (StandIn::start(issuer).await, StandIn::start(ops).await) })
+}
+
+/// Plays `countersign demo`; tells how it ended, what it wrote, and where its directory was.
+fn demo(answers: Vec<Expected>) -> (Exit, String, PathBuf) {
+    let runtime = Runtime::new().unwrap();
+    let (issuer, ops) = engine(&runtime, answers);
+    let ended = Arc::new(AtomicBool::new(false));
+    let has_ended = Arc::clone(&ended);
+    let place = Arc::new(Mutex::new(PathBuf::new()));
+    let used = Arc::clone(&place);
+    let start = move |data_dir: &Path| {
+        used.lock().unwrap().push(data_dir);
+        Ok(Running {
+            issuer: issuer.address,
+            ops: ops.address,
+            snapshot: prepare(data_dir).unwrap().snapshot_path,
+            shutdown: Box::new(move || {
+                has_ended.store(true, Ordering::SeqCst);
+                Ok(())
+            }),
+        })
+    };
+    let mut out = Vec::new();
+    let exit = run(&mut out, Style::Plain, start).unwrap();
+    assert!(ended.load(Ordering::SeqCst), "the server was ended");
+    let place = place.lock().unwrap().clone();
+    (exit, String::from_utf8(out).unwrap(), place)
+}
+
+#[test]
+fn the_demo_tells_every_step_and_leaves_nothing_behind() {
+    let (exit, text, place) = demo(expected());
+    assert_eq!(exit, Exit::Ok, "{text}");
+    assert!(place.is_absolute() && !place.exists());
+    for step in STORY.iter().flat_map(|chapter| chapter.steps) {
+        assert!(text.contains(step.telling), "{text}");
+        if let Expected::Decline(reason) = step.expected {
+            assert!(
+                text.contains(&format!("DECLINE  {}", reason.code())),
+                "{text}"
+            );
+        }
+    }
+    assert!(
+        text.contains("\n9 approved, 10 declined; every answer as expected; median "),
+        "{text}"
+    );
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 100),
+        "{text}"
+    );
+    assert!(!text.contains('\u{1b}'));
+}
+
+#[test]
+fn the_demo_fails_when_an_answer_is_not_the_expected_one() {
+    let mut answers = expected();
+    answers[1] = answers[2];
+    let (exit, text, _) = demo(answers);
+    assert_eq!(exit, Exit::Other);
+    assert!(
+        text.contains("! an empty ledger answers APPROVE\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("; 1 answer differs from an empty ledger's; "),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_server_that_does_not_start_is_told() {
+    let mut out = Vec::new();
+    let failed = run(
+        &mut out,
+        Style::Plain,
+        |_| Err("no port is free".to_owned()),
+    );
+    assert_eq!(failed.err().unwrap().to_string(), "no port is free");
+}
+
+fn announced(issuer: &StandIn, ops: &StandIn) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let snapshot = prepare(dir.path()).unwrap().snapshot_path;
+    let (issuer, ops) = (
+        format!("http://{}", issuer.address),
+        format!("http://{}", ops.address),
+    );
+    announce(dir.path(), &issuer, &ops, &snapshot).unwrap();
+    dir
+}
+
+fn countersign(data_dir: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_countersign"))
+        .args(arguments)
+        .arg("--data-dir")
+        .arg(data_dir)
+        .output()
+        .unwrap()
+}
+
+const LUNCH: [&str; 10] = [
+    "sandbox",
+    "authorize",
+    "--card",
+    "card_team_lunch",
+    "--amount",
+    "12.34",
+    "--mcc",
+    "5812",
+    "--merchant",
+    "Blue Bottle",
+];
+
+#[test]
+fn one_purchase_is_asked_for_and_printed() {
+    let runtime = Runtime::new().unwrap();
+    let (issuer, ops) = engine(&runtime, expected());
+    let dir = announced(&issuer, &ops);
+    let output = countersign(dir.path(), &LUNCH);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    let first = text.lines().next().unwrap();
+    assert_eq!(
+        first,
+        "APPROVE  12.34 USD at Blue Bottle (MCC 5812, USA) with card_team_lunch"
+    );
+    assert!(
+        text.contains("round trip ") && text.contains("authorization "),
+        "{text}"
+    );
+    let body = String::from_utf8(issuer.seen()[0].body.to_vec()).unwrap();
+    assert!(
+        body.contains("\"token\":\"5a4db0c5-0000-4000-8000-000000000004\""),
+        "{body}"
+    );
+}
+
+#[test]
+fn scripts_get_one_line_of_json() {
+    let runtime = Runtime::new().unwrap();
+    let declined = expected()
+        .into_iter()
+        .filter(|step| *step != Expected::Approve);
+    let (issuer, ops) = engine(&runtime, declined.collect());
+    let dir = announced(&issuer, &ops);
+    let output = countersign(dir.path(), &[&LUNCH[..], &["--json"]].concat());
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().count(), 1);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["decision"], "decline");
+    assert_eq!(json["reason"], "amount_over_per_auth");
+    assert_eq!(json["explanation"], "Because of amount_over_per_auth.");
+    assert_eq!(json["result"], "VELOCITY_EXCEEDED");
+    assert_eq!(
+        (&json["amount"], &json["approvedAmount"]),
+        (&1_234.into(), &0.into())
+    );
+    assert_eq!(json["currency"], "USD");
+    assert!(json["roundTripUs"].as_i64().unwrap() > 0);
+}
+
+#[test]
+fn a_card_that_the_snapshot_lacks_is_asked_for_as_a_token_and_said() {
+    let runtime = Runtime::new().unwrap();
+    let (issuer, ops) = engine(&runtime, expected());
+    let dir = announced(&issuer, &ops);
+    let mut arguments = LUNCH;
+    arguments[3] = "card_tem_lunch";
+    let output = countersign(dir.path(), &arguments);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("no such card"), "{text}");
+    assert!(text.contains("card_research_tools, "), "{text}");
+}
+
+#[test]
+fn the_story_on_a_used_ledger_says_what_differs() {
+    let runtime = Runtime::new().unwrap();
+    let mut answers = expected();
+    answers[0] = answers[4];
+    let (issuer, ops) = engine(&runtime, answers);
+    let dir = announced(&issuer, &ops);
+    let output = countersign(dir.path(), &["sandbox", "demo"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("! an empty ledger answers APPROVE"), "{text}");
+    assert!(text.contains("This ledger is not empty"), "{text}");
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 100),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_was_typed_wrongly_is_told_with_its_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = |arguments: &[&str]| {
+        let output = countersign(dir.path(), arguments);
+        assert!(output.stdout.is_empty());
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, text) = told(&LUNCH);
+    assert_eq!(code, 1);
+    assert!(text.contains("start `countersign serve` first"), "{text}");
+    for (at, wrong, word) in [
+        (5, "12.345", "more decimals"),
+        (5, "twelve", "digits"),
+        (7, "581", "four digits"),
+        (9, " ", "name"),
+        (3, "", "visible"),
+    ] {
+        let mut arguments = LUNCH;
+        arguments[at] = wrong;
+        let (code, text) = told(&arguments);
+        assert_eq!(code, 2, "{text}");
+        assert!(text.contains(word), "{text}");
+    }
+    for (flag, wrong) in [
+        ("--currency", "XYZ"),
+        ("--country", "US"),
+        ("--increment-of", "a b"),
+    ] {
+        let (code, text) = told(&[&LUNCH[..], &[flag, wrong]].concat());
+        assert_eq!(code, 2, "{text}");
+        assert!(text.contains(flag), "{text}");
+    }
+}
