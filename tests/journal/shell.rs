@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use countersign::ledger::embedded::files::{Files, OpenError};
 use countersign::ledger::embedded::frame::{Cursor, JournalId};
-use countersign::ledger::embedded::io::{Name, Storage};
+use countersign::ledger::embedded::io::{Io, IoFault, Name, Storage};
 use countersign::ledger::embedded::journal::{
     Class, Config, Durability, Journal, Position, Refusal,
 };
 use countersign::ledger::embedded::recover::{Recovered, recover};
 use countersign::ledger::embedded::writer::{Published, Timing, Writer};
 use tempfile::TempDir;
+
+use crate::disk::{Chance, Disk};
+use crate::harness::small;
 
 const ID: JournalId = JournalId([3; 16]);
 
@@ -202,6 +205,180 @@ fn relaxed_records_become_durable_without_anybody_asking() {
         waiter.until(&writer, |p| p.written >= position);
         waiter.until(&writer, |p| p.durable >= position);
     }
+}
+
+/// The threads on a simulated disk, which can fail on demand.
+fn start_on(disk: &Arc<Disk>, durability: Durability) -> (Writer, Arc<Waiter>) {
+    let mut seeds = Chance::new(1);
+    let config = small(durability);
+    let journal = Journal::new(config, ID, Cursor::GENESIS, Box::new(move || seeds.next()));
+    let waiter = Waiter::new();
+    let storage: Arc<dyn Storage> = Arc::<Disk>::clone(disk);
+    let writer = Writer::start(journal, storage, timing(), waiter.notify()).unwrap();
+    (writer, waiter)
+}
+
+#[test]
+fn c8_waiters_learn_that_a_sync_failed_and_nothing_is_taken_after_it() {
+    for durability in [Durability::Strict, Durability::Relaxed] {
+        let disk = Arc::new(Disk::new());
+        let (writer, waiter) = start_on(&disk, durability);
+        let kept = writer.append(b"kept", Class::Reserve).unwrap();
+        writer.kick();
+        waiter.until(&writer, |p| p.durable >= kept);
+        disk.fail_all(Some((|io| matches!(io, Io::Sync { .. }), IoFault::EIO)));
+        writer.append(b"lost", Class::Reserve).unwrap();
+        writer.kick();
+        waiter.until(&writer, |p| p.poisoned);
+        disk.fail_all(None);
+        writer.kick();
+        assert_eq!(
+            writer.append(b"more", Class::Release),
+            Err(Refusal::Poisoned)
+        );
+        let closed = writer.close();
+        assert!(closed.poisoned && closed.durable == kept, "{closed:?}");
+    }
+}
+
+#[test]
+fn c9_a_full_disk_is_published_and_heals_by_itself() {
+    let disk = Arc::new(Disk::new());
+    let (writer, waiter) = start_on(&disk, Durability::Strict);
+    disk.fail_all(Some((
+        |io| matches!(io, Io::Create { .. }),
+        IoFault::ENOSPC,
+    )));
+    let last = loop {
+        match writer.append(&[1; 50], Class::Reserve) {
+            Ok(_) => writer.kick(),
+            Err(Refusal::Full) => break writer.append(&[2; 50], Class::Release).unwrap(),
+            Err(Refusal::Behind) => thread::yield_now(),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    writer.kick();
+    waiter.until(&writer, |p| p.full && p.create_failed && p.durable >= last);
+    disk.fail_all(None);
+    waiter.until(&writer, |p| !p.full && !p.create_failed);
+    let after = writer.append(&[3; 50], Class::Reserve).unwrap();
+    writer.kick();
+    waiter.until(&writer, |p| p.durable >= after);
+}
+
+/// Whoever is called back and panics kills the thread; the journal then says so.
+#[test]
+fn c18_a_writer_thread_that_panics_poisons_the_journal() {
+    let disk: Arc<dyn Storage> = Arc::new(Disk::new());
+    let journal = Journal::new(
+        small(Durability::Strict),
+        ID,
+        Cursor::GENESIS,
+        Box::new(|| 4),
+    );
+    let notify = Box::new(|p: Published| assert!(p.poisoned, "a test's panic"));
+    let writer = Writer::start(journal, disk, timing(), notify).unwrap();
+    writer.append(b"payload", Class::Reserve).unwrap();
+    writer.kick();
+    while !writer.published().poisoned {
+        thread::yield_now();
+    }
+    assert_eq!(
+        writer.append(b"more", Class::Release),
+        Err(Refusal::Poisoned)
+    );
+}
+
+#[test]
+fn c9_a_file_above_the_limit_of_the_file_system_fails_as_a_create() {
+    let dir = directory();
+    let files = Files::open(dir.path()).unwrap();
+    let create = Io::Create {
+        segment: 1,
+        size: 1 << 62,
+        header: vec![1; 64],
+    };
+    assert!(files.execute(&create).is_err());
+    assert_eq!(files.list().unwrap(), Vec::new(), "nothing is left");
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        1,
+        "but the lock"
+    );
+}
+
+#[test]
+fn real_files_do_what_each_operation_says() {
+    let dir = directory();
+    let files = Files::open(dir.path()).unwrap();
+    let read = |name| {
+        let mut bytes = vec![7; 20_000];
+        let count = files.read(name, 0, &mut bytes).unwrap();
+        bytes.truncate(count);
+        bytes
+    };
+    let name = Name::Segment(1);
+    let create = Io::Create {
+        segment: 1,
+        size: 10_000,
+        header: vec![1; 64],
+    };
+    files.execute(&create).unwrap();
+    let mut expected = vec![0; 10_000];
+    expected[..64].fill(1);
+    assert_eq!(
+        (read(name), files.size(name)),
+        (expected.clone(), Ok(10_000))
+    );
+    let write = Io::Write {
+        name,
+        offset: 5_000,
+        bytes: vec![2; 10],
+    };
+    for io in [
+        write,
+        Io::Rewrite {
+            name,
+            from: 4_990,
+            to: 5_005,
+        },
+        Io::Sync { name },
+    ] {
+        files.execute(&io).unwrap();
+    }
+    expected[5_000..5_010].fill(2);
+    assert_eq!(read(name), expected);
+    files.execute(&Io::Truncate { name, size: 5_005 }).unwrap();
+    assert_eq!(read(name), expected[..5_005]);
+    // A second creation under the same name replaces the file, open or not.
+    files.execute(&create).unwrap();
+    assert_eq!(read(name).len(), 10_000);
+    let (draft, done) = (Name::Draft(9), Name::Checkpoint(9));
+    let write = Io::Write {
+        name: draft,
+        offset: 0,
+        bytes: b"state".to_vec(),
+    };
+    let rename = Io::Rename {
+        from: draft,
+        to: done,
+    };
+    for io in [
+        Io::CreateEmpty { name: draft },
+        write,
+        Io::Sync { name: draft },
+        rename,
+    ] {
+        files.execute(&io).unwrap();
+    }
+    files.execute(&Io::SyncDir).unwrap();
+    assert_eq!(read(done), b"state");
+    assert_eq!(files.list().unwrap(), vec![name, done]);
+    for _ in 0..2 {
+        files.execute(&Io::Remove { name }).unwrap();
+    }
+    assert_eq!(files.list().unwrap(), vec![done]);
+    assert!(files.execute(&Io::Sync { name }).is_err());
 }
 
 #[test]

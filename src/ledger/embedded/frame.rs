@@ -31,6 +31,8 @@ pub const FORMAT: u32 = 1;
 const MAGIC: [u8; 8] = *b"CSJRNL\r\n";
 const CONTROL: u32 = 1 << 31;
 const KIND_MARK: u32 = 1;
+/// A mark's length word: sequence number and 16 bytes of payload.
+const MARK_LEN: u32 = CONTROL | 24;
 
 /// Identity of a journal: random at its first start, the same in all its files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,8 +140,9 @@ pub struct SegmentKey(u32);
 
 impl SegmentKey {
     fn crc(self, offset: u64, len: u32, covered: &[u8]) -> u32 {
-        let place = crc32c::crc32c_append(self.0, &offset.to_le_bytes());
-        let place = crc32c::crc32c_append(place, &len.to_le_bytes());
+        let [a, b, c, d, e, f, g, h] = offset.to_le_bytes();
+        let [i, j, k, l] = len.to_le_bytes();
+        let place = crc32c::crc32c_append(self.0, &[a, b, c, d, e, f, g, h, i, j, k, l]);
         crc32c::crc32c_append(place, covered)
     }
 }
@@ -206,31 +209,8 @@ pub fn push_data(
         payload.len() <= PAYLOAD_SIZE_MAX,
         "payload size is checked by the caller"
     );
-    push(out, key, offset, sequence, 0, payload)
-}
-
-/// The bytes and the CRC of a mark that will stand at `offset` of its segment.
-#[must_use]
-pub fn mark(key: SegmentKey, offset: u64, sequence: u64, mark: Mark) -> (Vec<u8>, u32) {
-    let mut payload = Vec::with_capacity(MARK_SIZE - FRAME_OVERHEAD_SIZE);
-    payload.extend_from_slice(&KIND_MARK.to_le_bytes());
-    payload.extend_from_slice(&mark.chain.to_le_bytes());
-    payload.extend_from_slice(&mark.synced_through.to_le_bytes());
-    let mut out = Vec::with_capacity(MARK_SIZE);
-    let crc = push(&mut out, key, offset, sequence, CONTROL, &payload);
-    (out, crc)
-}
-
-fn push(
-    out: &mut Vec<u8>,
-    key: SegmentKey,
-    offset: u64,
-    sequence: u64,
-    control: u32,
-    payload: &[u8],
-) -> u32 {
     let start = out.len();
-    let len = u32::try_from(payload.len() + 8).unwrap_or(CONTROL - 1) | control;
+    let len = u32::try_from(payload.len() + 8).unwrap_or(CONTROL - 1);
     out.extend_from_slice(&u64::from(len).to_le_bytes());
     out.extend_from_slice(&sequence.to_le_bytes());
     out.extend_from_slice(payload);
@@ -241,6 +221,22 @@ fn push(
         place.copy_from_slice(&crc.to_le_bytes());
     }
     crc
+}
+
+/// The bytes of a mark that will stand at `offset` of its segment.
+#[must_use]
+pub fn mark(key: SegmentKey, offset: u64, sequence: u64, mark: Mark) -> [u8; MARK_SIZE] {
+    let said = u64::from(KIND_MARK) | u64::from(mark.chain) << 32;
+    let words = [u64::from(MARK_LEN), sequence, said, mark.synced_through];
+    let mut bytes = [0; MARK_SIZE];
+    for (to, word) in bytes.chunks_exact_mut(8).zip(words) {
+        to.copy_from_slice(&word.to_le_bytes());
+    }
+    let (head, covered) = bytes.split_at_mut(8);
+    let crc = key.crc(offset, MARK_LEN, covered);
+    let (_, place) = head.split_at_mut(4);
+    place.copy_from_slice(&crc.to_le_bytes());
+    bytes
 }
 
 /// The sequence number that stands at this offset, whether it verifies or not.

@@ -68,14 +68,17 @@ impl Writer {
     /// # Errors
     /// When a thread cannot be started.
     pub fn start(
-        journal: Journal,
+        mut journal: Journal,
         storage: Arc<dyn Storage>,
         timing: Timing,
         notify: Notify,
     ) -> std::io::Result<Self> {
+        while let Some(io) = journal.next_io(Lane::Create) {
+            let result = storage.execute(&io);
+            journal.complete(io, result);
+        }
         let is_relaxed = journal.durability() == Durability::Relaxed;
         let shared = Arc::new(Shared::new(journal, storage, timing, notify));
-        shared.drain(Lane::Create);
         let writer = Self {
             shared,
             handles: Mutex::default(),

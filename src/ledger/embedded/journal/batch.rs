@@ -113,9 +113,9 @@ impl Batch {
             chain: place.chain,
             synced_through,
         };
-        let (mark, _) = frame::mark(place.key, place.offset, place.first_sequence, says);
-        for (to, from) in self.bytes.iter_mut().zip(mark) {
-            *to = from;
+        let mark = frame::mark(place.key, place.offset, place.first_sequence, says);
+        if let Some(reserved) = self.bytes.first_chunk_mut::<MARK_SIZE>() {
+            *reserved = mark;
         }
         (Name::Segment(place.segment), place.offset, self.bytes)
     }
