@@ -1,3 +1,6 @@
 //! The cold path: everything that nobody waits for at a card terminal.
 
+pub mod explain;
+pub mod ops;
+pub mod records;
 pub mod sandbox;

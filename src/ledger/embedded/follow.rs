@@ -38,6 +38,14 @@ pub enum FollowFault {
     NoFrame(u64, u64),
 }
 
+impl FollowFault {
+    /// Whether the file is not there: a checkpoint has made it superfluous.
+    #[must_use]
+    pub fn is_missing_file(self) -> bool {
+        matches!(self, Self::Io(fault) if fault.errno == NO_SUCH_FILE)
+    }
+}
+
 impl From<IoFault> for FollowFault {
     fn from(fault: IoFault) -> Self {
         Self::Io(fault)
@@ -95,8 +103,7 @@ impl Follower {
             return Ok(false);
         }
         let polled = self.poll_chunk(storage, through, take);
-        if let Err(FollowFault::Io(fault)) = polled
-            && fault.errno == NO_SUCH_FILE
+        if polled.is_err_and(FollowFault::is_missing_file)
             && let Some(place) = self.place.take()
         {
             // A checkpoint has made the segment superfluous: go on with the oldest that is left.

@@ -1,0 +1,120 @@
+//! A card as it is shown. Amounts are in minor units; absent values are null.
+
+use serde::Serialize;
+
+use crate::cold::ops::policy::PolicyView;
+use crate::domain::acceptor::Country;
+use crate::domain::amount::Minor;
+use crate::domain::card::Level;
+use crate::domain::explanation::RuleField;
+use crate::domain::mcc::Mcc;
+use crate::domain::time::Timestamp;
+use crate::ledger::counters::Sum;
+use crate::ledger::state::MerchantLock;
+
+/// One card.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::cold::ops) struct CardShown {
+    pub(super) id: String,
+    pub(super) connection: String,
+    pub(super) customer_id: String,
+    pub(super) agent_id: Option<String>,
+    pub(super) usage: &'static str,
+    /// The stricter of what the snapshot and what the ledger says.
+    pub(super) status: &'static str,
+    /// Which of them it is.
+    pub(super) status_source: &'static str,
+    pub(super) frozen: bool,
+    pub(super) currency: String,
+    pub(super) policy: PolicyView,
+    pub(super) limits: Vec<LimitView>,
+    pub(super) holds: Vec<HoldView>,
+    /// Whether no hold is left out.
+    pub(super) holds_complete: bool,
+    pub(super) merchant_lock: Option<MerchantLockView>,
+    pub(super) single_use_consumed_at: Option<String>,
+}
+
+/// One cap on a sum and where it stands.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LimitView {
+    level: &'static str,
+    field: Option<&'static str>,
+    limit: i64,
+    /// Everything charged in the window, what is held included.
+    spent: i64,
+    /// The part of it that is on hold.
+    held: i64,
+    remaining: i64,
+    /// Null where the limit is for ever.
+    resets_at: Option<String>,
+}
+
+/// One authorization that holds something.
+#[derive(Serialize)]
+pub(super) struct HoldView {
+    pub(super) authorization: String,
+    pub(super) amount: i64,
+    /// When its first step arrived.
+    pub(super) at: String,
+    pub(super) steps: usize,
+}
+
+/// The merchant that a card is locked to.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MerchantLockView {
+    /// `first_use`, or `preset` where the card was made with it; of a preset lock only fingerprints
+    /// are kept, so its texts are null.
+    source: &'static str,
+    acquirer_id: Option<String>,
+    acceptor_id: Option<String>,
+    descriptor: Option<String>,
+    mcc: Option<String>,
+    country: Option<String>,
+}
+
+impl LimitView {
+    pub(super) fn new(
+        level: Level,
+        field: RuleField,
+        cap: Minor,
+        sum: Sum,
+        ends: Option<Timestamp>,
+    ) -> Self {
+        Self {
+            level: level.name(),
+            field: field.path(),
+            limit: cap.get(),
+            spent: sum.spent.get(),
+            held: sum.held.get(),
+            remaining: cap.saturating_minus(sum.spent).get(),
+            resets_at: ends.map(|at| at.rfc3339_seconds().to_string()),
+        }
+    }
+}
+
+impl MerchantLockView {
+    pub(super) fn first_use(lock: &MerchantLock) -> Self {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let mcc = lock.mcc.and_then(|number| Mcc::from_number(number).ok());
+        let country = lock.country.and_then(Country::from_packed);
+        Self {
+            source: "first_use",
+            acquirer_id: text(&lock.acquirer_id),
+            acceptor_id: text(&lock.acceptor_id),
+            descriptor: text(&lock.descriptor),
+            mcc: mcc.map(|mcc| mcc.to_string()),
+            country: country.map(|country| country.letters().iter().collect()),
+        }
+    }
+
+    pub(super) fn preset() -> Self {
+        Self {
+            source: "preset",
+            ..Self::default()
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `/admin/decisions`: the records of decisions, newest first.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Serialize;
+
+use super::OpsState;
+use super::problem::Problem;
+use super::query::Parameters;
+use crate::cold::records::{
+    Cursor, DecisionId, DecisionRecord, Filter, PAGE_LEN_MAX, Page, Records,
+};
+use crate::ledger::embedded::follow::FollowFault;
+
+const PAGE_LEN_DEFAULT: usize = 50;
+
+#[derive(Serialize)]
+pub(super) struct List {
+    decisions: Vec<DecisionRecord>,
+    next: Option<String>,
+}
+
+pub(super) async fn list(
+    State(state): State<OpsState>,
+    mut parameters: Parameters,
+) -> Result<Json<List>, Problem> {
+    let connection = parameters.take("connection")?;
+    let authorization = parameters.take("authorization")?;
+    let card = parameters.take("card")?;
+    let limit = match parameters.take("limit")? {
+        Some(text) => parse_limit(&text)?,
+        None => PAGE_LEN_DEFAULT,
+    };
+    let from = match parameters.take("cursor")? {
+        Some(text) => {
+            let unknown = || Problem::invalid_parameter("cursor", "is none that was given out");
+            Some(Cursor::parse(&text).ok_or_else(unknown)?)
+        }
+        None => None,
+    };
+    parameters.finish()?;
+    let Page { decisions, next } = ask(&state, move |records| {
+        let filter = Filter {
+            connection: connection.as_deref(),
+            authorization: authorization.as_deref(),
+            card: card.as_deref(),
+        };
+        records.page(&filter, limit, from)
+    })
+    .await?;
+    let next = next.map(Cursor::text);
+    Ok(Json(List { decisions, next }))
+}
+
+pub(super) async fn one(
+    State(state): State<OpsState>,
+    Path(id): Path<String>,
+    parameters: Parameters,
+) -> Result<Json<DecisionRecord>, Problem> {
+    parameters.finish()?;
+    let unknown = || Problem::not_found("There is no such decision");
+    let id = DecisionId::parse(&id).ok_or_else(unknown)?;
+    let found = ask(&state, move |records| records.find(id)).await?;
+    found.map(Json).ok_or_else(unknown)
+}
+
+fn parse_limit(text: &str) -> Result<usize, Problem> {
+    let limit = text.parse().ok();
+    let limit = limit.filter(|limit| (1..=PAGE_LEN_MAX).contains(limit));
+    limit.ok_or_else(|| {
+        let detail = format!("must be a number from 1 to {PAGE_LEN_MAX}");
+        Problem::invalid_parameter("limit", detail)
+    })
+}
+
+/// Searches on a thread that may block: it reads files.
+pub(super) async fn ask<T: Send + 'static>(
+    state: &OpsState,
+    search: impl FnOnce(&Records) -> Result<T, FollowFault> + Send + 'static,
+) -> Result<T, Problem> {
+    let records = Arc::clone(&state.running()?.records);
+    let found = tokio::task::spawn_blocking(move || search(&records)).await;
+    match found {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(fault)) => {
+            tracing::error!(%fault, "a record of a decision cannot be read");
+            Err(Problem::internal())
+        }
+        Err(error) => {
+            tracing::error!(%error, "a search broke off");
+            Err(Problem::internal())
+        }
+    }
+}

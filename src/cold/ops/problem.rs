@@ -1,0 +1,77 @@
+//! Answers that are no success: problem details (RFC 9457) with a stable code.
+
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// What is wrong.
+#[derive(Debug, Serialize)]
+pub(super) struct Problem {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    /// Absent where the title says it all.
+    detail: Option<String>,
+    /// The parameter that is wrong, where it is one.
+    parameter: Option<String>,
+}
+
+/// Of a parameter's name, this much is repeated in the answer.
+const NAME_LEN_MAX: usize = 64;
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
+        Self {
+            kind: "about:blank",
+            title,
+            status: status.as_u16(),
+            code,
+            detail: None,
+            parameter: None,
+        }
+    }
+
+    pub(super) fn not_ready() -> Self {
+        let title = "The ledger cannot be asked yet";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", title)
+    }
+
+    pub(super) fn not_found(what: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", what)
+    }
+
+    pub(super) fn no_such_path() -> Self {
+        Self::not_found("There is no such path")
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        let title = "This path does not take this method";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title)
+    }
+
+    pub(super) fn internal() -> Self {
+        let title = "Something went wrong here";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", title)
+    }
+
+    pub(super) fn invalid_parameter(name: &str, detail: impl Into<String>) -> Self {
+        let title = "A parameter is not understood";
+        Self {
+            detail: Some(detail.into()),
+            parameter: Some(name.chars().take(NAME_LEN_MAX).collect()),
+            ..Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", title)
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        // A struct of texts and numbers always has a JSON form.
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response()
+    }
+}

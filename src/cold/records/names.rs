@@ -1,0 +1,198 @@
+//! What the numbers of the journal's events are called: learned from the events that open them.
+
+use std::collections::HashMap;
+
+use crate::ledger::codec::ExternalId;
+use crate::ledger::event::{AgentNo, CardNo, Decided, Owner, StateNo};
+
+/// The names of one state.
+#[derive(Debug)]
+struct StateNames {
+    /// Absent where the state is a connection's.
+    customer: Option<Box<str>>,
+    /// The connection of records that name no card.
+    connection: u16,
+    cards: Vec<CardName>,
+    agents: Vec<Box<str>>,
+}
+
+#[derive(Debug)]
+struct CardName {
+    id: Box<str>,
+    hash: u32,
+    connection: u16,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Names {
+    connections: Vec<Box<str>>,
+    connection_numbers: HashMap<Box<str>, u16>,
+    /// By number; a number that opened no state is empty.
+    states: Vec<Option<Box<StateNames>>>,
+}
+
+/// The connection of records whose connection nobody named.
+const NAMELESS: u16 = 0;
+
+/// What a record's numbers are called.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Called<'n> {
+    pub(super) connection: Option<&'n str>,
+    pub(super) card: Option<&'n str>,
+    pub(super) agent: Option<&'n str>,
+    pub(super) customer: Option<&'n str>,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            connections: vec!["".into()],
+            connection_numbers: HashMap::new(),
+            states: Vec::new(),
+        }
+    }
+}
+
+impl Names {
+    pub(super) fn open_state(&mut self, state: StateNo, owner: Owner<'_>) {
+        let Ok(at) = usize::try_from(state.0) else {
+            return;
+        };
+        if self.states.len() <= at {
+            self.states.resize_with(at + 1, || None);
+        }
+        let (customer, connection) = match owner {
+            Owner::Customer(id) => (Some(id.into()), NAMELESS),
+            Owner::Unattributed(connection) => (None, self.number_of(connection)),
+        };
+        if let Some(place) = self.states.get_mut(at) {
+            *place = Some(Box::new(StateNames {
+                customer,
+                connection,
+                cards: Vec::new(),
+                agents: Vec::new(),
+            }));
+        }
+    }
+
+    pub(super) fn open_card(&mut self, state: StateNo, card: CardNo, id: &str, connection: &str) {
+        let connection = self.number_of(connection);
+        let Some(names) = self.state_mut(state) else {
+            return;
+        };
+        // Numbers are given in order; anything else is no journal of ours.
+        if usize::try_from(card.0).is_ok_and(|at| at == names.cards.len()) {
+            names.cards.push(CardName {
+                id: id.into(),
+                hash: hash_of_text(id),
+                connection,
+            });
+        }
+    }
+
+    pub(super) fn open_agent(&mut self, state: StateNo, agent: AgentNo, id: &str) {
+        if let Some(names) = self.state_mut(state)
+            && usize::try_from(agent.0).is_ok_and(|at| at == names.agents.len())
+        {
+            names.agents.push(id.into());
+        }
+    }
+
+    /// The hash of the record's card, and its connection.
+    pub(super) fn card_and_connection(
+        &self,
+        state: StateNo,
+        card: Option<CardNo>,
+    ) -> (Option<u32>, u16) {
+        let Some(names) = self.state(state) else {
+            return (None, NAMELESS);
+        };
+        match card.and_then(|card| names.card(card)) {
+            Some(card) => (Some(card.hash), card.connection),
+            None => (None, names.connection),
+        }
+    }
+
+    pub(super) fn called(&self, decided: &Decided<'_>) -> Called<'_> {
+        let Some(names) = self.state(decided.state) else {
+            return Called::default();
+        };
+        let card = decided.card.and_then(|card| names.card(card));
+        let connection = card.map_or(names.connection, |card| card.connection);
+        let agent = decided
+            .agent
+            .and_then(|agent| names.agents.get(usize::try_from(agent.0).ok()?));
+        Called {
+            connection: self.connection(connection),
+            card: card.map(|card| &*card.id),
+            agent: agent.map(|id| &**id),
+            customer: names.customer.as_deref(),
+        }
+    }
+
+    /// The number of a connection; absent where no record has it.
+    pub(super) fn connection_number(&self, name: &str) -> Option<u16> {
+        self.connection_numbers.get(name).copied()
+    }
+
+    fn connection(&self, number: u16) -> Option<&str> {
+        let name = self.connections.get(usize::from(number))?;
+        (number != NAMELESS).then_some(name)
+    }
+
+    fn number_of(&mut self, connection: &str) -> u16 {
+        if let Some(number) = self.connection_numbers.get(connection) {
+            return *number;
+        }
+        let Ok(number) = u16::try_from(self.connections.len()) else {
+            return NAMELESS;
+        };
+        self.connections.push(connection.into());
+        self.connection_numbers.insert(connection.into(), number);
+        number
+    }
+
+    fn state(&self, state: StateNo) -> Option<&StateNames> {
+        self.states.get(usize::try_from(state.0).ok()?)?.as_deref()
+    }
+
+    fn state_mut(&mut self, state: StateNo) -> Option<&mut StateNames> {
+        let at = usize::try_from(state.0).ok()?;
+        self.states.get_mut(at)?.as_deref_mut()
+    }
+}
+
+impl StateNames {
+    fn card(&self, card: CardNo) -> Option<&CardName> {
+        self.cards.get(usize::try_from(card.0).ok()?)
+    }
+}
+
+/// FNV-1a with its bits mixed once more. Not keyed: whoever makes ids collide slows down only the
+/// operators' searches.
+pub(super) fn hash_of_text(text: &str) -> u32 {
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    folded(hash)
+}
+
+/// The same for an issuer's id, in the form in which it is stored.
+pub(super) fn hash_of_id(id: &ExternalId<'_>) -> u32 {
+    match id {
+        ExternalId::Text(text) => hash_of_text(text),
+        ExternalId::Uuid(bytes) => {
+            let [a, b, c, d, e, f, g, h, low @ ..] = *bytes;
+            let high = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+            folded(high.rotate_left(32) ^ u64::from_be_bytes(low))
+        }
+    }
+}
+
+fn folded(hash: u64) -> u32 {
+    let [a, b, c, d, ..] = (hash ^ hash >> 29)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}

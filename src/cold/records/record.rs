@@ -1,0 +1,111 @@
+//! One decision as it is shown (behaviour 11.5). Absent values are null.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::names::Called;
+use crate::cold::explain::{Context, Explained, explain};
+use crate::domain::amount::Minor;
+use crate::domain::decision::{Decision, DeclineReason};
+use crate::domain::explanation::Explanation;
+use crate::ledger::event::Decided;
+
+/// The public name of a decision: its position in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecisionId(pub u64);
+
+impl DecisionId {
+    /// Reads `dec_` and sixteen digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("dec_")?;
+        parse_hex(digits).map(Self)
+    }
+}
+
+impl fmt::Display for DecisionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "dec_{:016x}", self.0)
+    }
+}
+
+/// Exactly sixteen lower-case hexadecimal digits.
+pub(super) fn parse_hex(digits: &str) -> Option<u64> {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    (digits.len() == 16 && digits.bytes().all(is_digit))
+        .then(|| u64::from_str_radix(digits, 16).ok())
+        .flatten()
+}
+
+/// One decision. Amounts are in minor units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "each is described under behaviour 11.5")]
+pub struct DecisionRecord {
+    pub id: String,
+    pub at: String,
+    pub connection: Option<String>,
+    pub authorization: String,
+    pub step: u32,
+    pub card: Option<String>,
+    pub agent: Option<String>,
+    pub customer: Option<String>,
+    pub amount: i64,
+    pub approved_amount: i64,
+    pub currency: String,
+    pub decision: &'static str,
+    pub reason: Option<&'static str>,
+    pub explanation: Option<Explained>,
+    pub snapshot_version: u64,
+    pub latency_us: u32,
+    pub deliveries: u32,
+}
+
+/// What later events say about a record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Aftermath {
+    pub(super) is_overruled: bool,
+    pub(super) deliveries: u32,
+}
+
+pub(super) fn show(
+    sequence: u64,
+    decided: &Decided<'_>,
+    called: Called<'_>,
+    aftermath: Aftermath,
+) -> DecisionRecord {
+    let (decision, explanation) = if aftermath.is_overruled {
+        let reason = DeclineReason::DeadlineExceeded;
+        (Decision::Decline(reason), Some(Explanation::bare(reason)))
+    } else {
+        (decided.decision, decided.explanation)
+    };
+    let currency = decided.amount.currency;
+    let (word, approved, reason) = match decision {
+        Decision::Approve => ("approve", decided.amount.minor, None),
+        Decision::ApprovePartial(amount) => ("partial", amount, None),
+        Decision::Decline(reason) => ("decline", Minor::ZERO, Some(reason)),
+    };
+    // A decline always explains itself, also where nothing but its cause was recorded.
+    let explanation = reason.map(|reason| explanation.unwrap_or_else(|| Explanation::bare(reason)));
+    DecisionRecord {
+        id: DecisionId(sequence).to_string(),
+        at: decided.at.rfc3339().to_string(),
+        connection: called.connection.map(str::to_owned),
+        authorization: decided.authorization.to_string(),
+        step: decided.ordinal,
+        card: called.card.map(str::to_owned),
+        agent: called.agent.map(str::to_owned),
+        customer: called.customer.map(str::to_owned),
+        amount: decided.amount.minor.get(),
+        approved_amount: approved.get(),
+        currency: currency.to_string(),
+        decision: word,
+        reason: reason.map(DeclineReason::code),
+        explanation: explanation.map(|it| explain(&it, Context { currency })),
+        snapshot_version: decided.snapshot_version,
+        latency_us: decided.latency_us,
+        deliveries: aftermath.deliveries,
+    }
+}
