@@ -2,12 +2,14 @@
 
 mod checkpoint;
 mod error;
+mod operators;
 mod recovery;
 mod sweep;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ use tokio::runtime::Runtime;
 
 use crate::cli::Exit;
 use crate::clock::Clock;
+use crate::cold::ops::Readiness;
+use crate::cold::records::Records;
 use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
 use crate::config::{Config, ConfigError, DurabilityLevel, IssuerConfig, SANDBOX_NAME, read_named};
 use crate::decide::document::{DocumentContext, read_snapshot};
@@ -36,6 +40,7 @@ use crate::telemetry::Telemetry;
 
 use checkpoint::Checkpointer;
 pub use error::StartError;
+use operators::Operators;
 
 /// The version of the snapshot that a process starts with.
 const FIRST_VERSION: u64 = 1;
@@ -45,6 +50,7 @@ pub struct App {
     hot: HotServer,
     writer: Arc<Writer>,
     checkpointer: Checkpointer,
+    records: Arc<Records>,
     cold: Runtime,
     addresses: Addresses,
     snapshot: PathBuf,
@@ -90,11 +96,20 @@ impl App {
         let (port, inbox) = ledger_port();
         let hot = start_hot(config.issuer_listen, threads, &shared, inbox)?;
         let cold = cold_runtime()?;
+        let operators = Operators::listen(&cold, config.ops_listen, &shared, port.clone())?;
+        let front = operators::listen_for_people(&cold, config.listen)?;
 
         let recovered = recovery::recover(&*storage)?;
         let keys = Fingerprinter::new(recovered.seed);
         let snapshot = load_snapshot(&snapshot_path, &names, &keys)?;
-        let writer = start_writer(&recovered, config.durability, &storage, &shared)?;
+        let snapshots = Arc::new(CurrentSnapshot::new(snapshot));
+        let writer = start_writer(
+            &recovered,
+            config.durability,
+            &storage,
+            &shared,
+            &operators.readiness,
+        )?;
         let checkpointer = start_checkpointer(&storage, &recovered, &writer)?;
         let ledger = Arc::new(EmbeddedLedger::new(
             recovered.states,
@@ -106,21 +121,22 @@ impl App {
             Core {
                 keys,
                 ledger,
-                snapshots: Arc::new(CurrentSnapshot::new(snapshot)),
+                snapshots: Arc::clone(&snapshots),
             },
         );
+        let records = operators.arm(storage, &writer, snapshots);
         spawn_sweeper(&cold, port, clock, config.retention_days);
 
-        let issuer = hot.address();
         let addresses = Addresses {
-            issuer,
-            listen: config.listen,
-            ops: config.ops_listen,
+            issuer: hot.address(),
+            ops: operators.address,
+            listen: front,
         };
         let app = Self {
             hot,
             writer,
             checkpointer,
+            records,
             cold,
             addresses,
             snapshot: snapshot_path,
@@ -192,6 +208,7 @@ impl App {
         self.hot.drain();
         self.checkpointer.stop();
         self.writer.close();
+        self.records.stop();
         self.cold.shutdown_timeout(Duration::from_secs(2));
     }
 }
@@ -302,12 +319,15 @@ fn start_writer(
     level: DurabilityLevel,
     storage: &Arc<dyn Storage>,
     shared: &Arc<Shared>,
+    readiness: &Arc<Readiness>,
 ) -> Result<Arc<Writer>, StartError> {
     let durability = match level {
         DurabilityLevel::Strict => Durability::Strict,
         DurabilityLevel::Relaxed => Durability::Relaxed,
     };
     let (progress, telemetry) = (Arc::clone(&shared.progress), Arc::clone(&shared.telemetry));
+    let readiness = Arc::clone(readiness);
+    let full_before = AtomicBool::new(false);
     let notify = move |published: Published| {
         let reached = match durability {
             Durability::Strict => published.durable,
@@ -315,6 +335,14 @@ fn start_writer(
         };
         if published.poisoned {
             telemetry.set_journal_poisoned();
+            readiness.set_reason("journal_poisoned");
+        }
+        if full_before.swap(published.full, Ordering::Relaxed) != published.full {
+            if published.full {
+                readiness.set_reason("journal_full");
+            } else {
+                readiness.clear_reason("journal_full");
+            }
         }
         progress.publish(reached.0, published.poisoned);
     };
