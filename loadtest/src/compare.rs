@@ -138,16 +138,16 @@ impl Bench<'_> {
             .collect()
     }
 
-    /// A run that the machine disturbed is repeated. The rule looks at the generator's wait for its
-    /// core and not at the figures, so it favours nobody.
+    /// A run that the machine disturbed is repeated. The rule looks at who had the cores and not at
+    /// the figures, so it favours nobody.
     fn measure(&self, subject: Subject, pace: Pace, number: u64) -> Result<Measurement, Error> {
         let mut measurement = self.attempt(subject, pace, number)?;
         for _ in 0..self.args.retries {
-            let Some(waiting) = measurement.disturbed_percent() else {
+            let Some(share) = measurement.disturbed_percent() else {
                 break;
             };
             output::note(&format!(
-                "{}: repeated, because the generator waited {waiting} % of the time for its core",
+                "{}: repeated, because others had {share} % of a core",
                 subject.name()
             ));
             measurement = self.attempt(subject, pace, number)?;
@@ -175,7 +175,7 @@ impl Bench<'_> {
             duration_s: args.seconds,
             prepared_per_second: generator.prepared_per_second,
             seed,
-            server_pid: Some(child.pid()),
+            server: Some((child.pid(), args.server_core)),
         })?;
         child.stop()?;
         self.workspace.remove(&data_dir);
