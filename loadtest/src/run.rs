@@ -91,9 +91,11 @@ async fn drive(plan: &Plan<'_>, prepared: Prepared) -> Result<Measurement, Error
     // A run that does not end in time shows as missing replies.
     drained.await.unwrap_or_default();
 
-    let mut measurement = measurement(plan, &work);
-    before.fill(&mut measurement, Readings::take(plan), work.now_ns());
+    // Taken before the check for duplicates, which is work of ours but not of the run.
+    let (after, elapsed_ns) = (Readings::take(plan), work.now_ns());
     tasks.abort_all();
+    let mut measurement = measurement(plan, &work);
+    before.fill(&mut measurement, after, elapsed_ns);
     Ok(measurement)
 }
 
