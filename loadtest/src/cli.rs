@@ -170,6 +170,9 @@ pub(crate) struct CompareArgs {
     /// Repeat a run in which others had more than 5 % of a core, at most so often
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(0..=20))]
     pub(crate) retries: u64,
+    /// Report all the same when the repetitions were disturbed too; for trying things out
+    #[arg(long)]
+    pub(crate) allow_disturbed: bool,
     #[arg(long, default_value_t = 0)]
     pub(crate) server_core: usize,
     #[arg(long, default_value_t = 1)]
