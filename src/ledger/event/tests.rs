@@ -1,6 +1,6 @@
 //! The journal's words: they come back as they were written, and nothing else is read for them.
 
-use proptest::prelude::*;
+use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::authorization::AuthorizationKind;

@@ -1,7 +1,7 @@
 //! The only mutation: total, the same through bytes and images, and never back in time.
 
 use proptest::collection::vec;
-use proptest::prelude::*;
+use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 
 use crate::domain::amount::Minor;
 use crate::domain::card::{AgentStatus, CardStatus, Level};
