@@ -354,6 +354,12 @@ fn a_card_shows_its_policy_its_limits_and_its_holds() {
         minor: 3_000,
         ..ops.ask()
     });
+    // A question about the card alone is approved and holds nothing.
+    ops.authorize(Ask {
+        at,
+        minor: 0,
+        ..Ask::on("crd_1", "verification")
+    });
     let snapshot = Arc::clone(&ops.snapshots.load());
     let late = Ask {
         at,
