@@ -6,6 +6,7 @@
 
 mod connection;
 mod exchange;
+mod watch;
 
 use std::collections::HashMap;
 use std::io;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, watch as flag};
 use tokio::task::LocalSet;
 
 use crate::clock::Clock;
@@ -25,6 +26,7 @@ use crate::hot::durability::{Progress, WaitingRoom};
 use crate::hot::pipeline::{Connection, Pipeline};
 use crate::seam::commands::LedgerInbox;
 use crate::telemetry::Telemetry;
+use watch::Watch;
 
 /// What one listener may be asked to hold at most.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +39,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// For the body to arrive.
     pub body_timeout: Duration,
+    /// Between two requests of one connection.
+    pub idle_timeout: Duration,
     /// Connections at a time; more are closed at once.
     pub connections_max: usize,
     /// For requests in flight to end at shutdown.
@@ -50,6 +54,7 @@ impl Default for Limits {
             headers_size_max: 16 * 1024,
             header_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(300),
             connections_max: 12_000,
             drain_timeout: Duration::from_secs(10),
         }
@@ -83,7 +88,7 @@ pub type KickCell = std::sync::OnceLock<Kick>;
 /// The running listener.
 pub struct HotServer {
     address: SocketAddr,
-    stop: watch::Sender<bool>,
+    stop: flag::Sender<bool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -102,7 +107,7 @@ impl HotServer {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = flag::channel(false);
         let mut handles = Vec::new();
         let mut feeds = Vec::new();
         let mut inbox = Some(inbox);
@@ -112,7 +117,6 @@ impl HotServer {
             let worker = Worker {
                 number,
                 shared: Arc::clone(shared),
-                stopped: stopped.clone(),
                 inbox: inbox.take(),
             };
             handles.push(spawn(&format!("hot-{number}"), move |runtime| {
@@ -162,7 +166,7 @@ fn spawn(
 
 struct Acceptor {
     feeds: Vec<mpsc::UnboundedSender<std::net::TcpStream>>,
-    stopped: watch::Receiver<bool>,
+    stopped: flag::Receiver<bool>,
 }
 
 impl Acceptor {
@@ -203,7 +207,6 @@ impl Acceptor {
 struct Worker {
     number: usize,
     shared: Arc<Shared>,
-    stopped: watch::Receiver<bool>,
     inbox: Option<LedgerInbox>,
 }
 
@@ -215,7 +218,12 @@ impl Worker {
     ) {
         let local = LocalSet::new();
         let room = WaitingRoom::new(&self.shared.progress, self.number, self.shared.clock);
+        let watch = Watch::new();
         let inbox = self.inbox.take();
+        local.spawn_local({
+            let (watch, limits) = (Rc::clone(&watch), self.shared.limits);
+            async move { watch.run(&limits).await }
+        });
         local.spawn_local({
             let room = Rc::clone(&room);
             async move { room.wake_covered().await }
@@ -242,12 +250,13 @@ impl Worker {
                 inbox,
             ));
         }
-        local.block_on(runtime, self.serve(room, fed));
+        local.block_on(runtime, self.serve(room, watch, fed));
     }
 
     async fn serve(
         self,
         room: Rc<WaitingRoom>,
+        watch: Rc<Watch>,
         mut fed: mpsc::UnboundedReceiver<std::net::TcpStream>,
     ) {
         let open = Rc::new(());
@@ -262,7 +271,7 @@ impl Worker {
                 stream,
                 Arc::clone(&self.shared),
                 Rc::clone(&room),
-                self.stopped.clone(),
+                Rc::clone(&watch),
             );
             let guard = Rc::clone(&open);
             tokio::task::spawn_local(async move {
@@ -270,6 +279,8 @@ impl Worker {
                 drop(guard);
             });
         }
+        // The acceptor has gone away: that is how a hot thread learns of the shutdown.
+        watch.drain();
         self.drained(&open).await;
     }
 
