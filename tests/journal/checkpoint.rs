@@ -180,7 +180,9 @@ fn c14_a_crash_at_every_step_of_a_merge_loses_nothing() {
             disk.stop_at_nth(nth);
             let outcome = merge_all(&disk, sealed);
             disk.crash(how, &mut Chance::new(nth));
-            assert_eq!(start(&disk).unwrap().0, expected, "{how:?} at {nth}");
+            let (state, _, skipped) = start(&disk).unwrap();
+            assert_eq!(state, expected, "{how:?} at {nth}");
+            assert_eq!(skipped, 0, "{how:?} at {nth}: what has its name is whole");
             // And the next attempt succeeds over whatever was left.
             merge_all(&disk, sealed).unwrap();
             assert_eq!(start(&disk).unwrap().0, expected, "{how:?} at {nth}, again");

@@ -1,8 +1,9 @@
 //! Operations that fail: what is refused, what is remembered, what heals.
 
-use countersign::ledger::embedded::frame::{Cursor, PAYLOAD_SIZE_MAX};
+use countersign::ledger::embedded::frame::{Cursor, PAYLOAD_SIZE_MAX, SegmentHeader};
 use countersign::ledger::embedded::io::{Io, IoFault, Name};
 use countersign::ledger::embedded::journal::{Class, Config, Durability, Lane, Position, Refusal};
+use countersign::ledger::embedded::scan::Follow;
 
 use crate::disk::{Chance, Crash, Disk};
 use crate::harness::{Run, assert_kept, reopen, small};
@@ -294,5 +295,53 @@ fn c9_the_alarm_comes_before_the_refusals() {
     assert!(run.journal.is_create_failed() && !run.journal.is_full());
     for _ in 0..50 {
         run.append(50, Class::Reserve).unwrap();
+    }
+}
+
+/// An indexer that reads as far as the tail says sees every record once and in order.
+#[test]
+fn followers_see_what_is_written_as_it_is_written() {
+    for durability in MODES {
+        let disk = Disk::new();
+        let mut chance = Chance::new(31);
+        let mut run = Run::new(&disk, small(durability), Cursor::GENESIS, 31);
+        let mut seen = Vec::new();
+        let mut follow: Option<Follow> = None;
+        let mut number = 1;
+        for _ in 0..4_000 {
+            run.step(&mut chance);
+            let tail = run.journal.tail().written;
+            if tail.offset == 0 || !chance.one_in(5) {
+                continue;
+            }
+            loop {
+                let bytes = disk.content(Name::Segment(number));
+                let header = SegmentHeader::decode(&bytes).unwrap();
+                let follow = follow.get_or_insert_with(|| Follow::new(&header));
+                let whole = bytes.len() as u64;
+                let end = if number == tail.segment {
+                    tail.offset
+                } else {
+                    whole
+                };
+                let index = |offset: u64| usize::try_from(offset).unwrap();
+                let news = &bytes[index(follow.offset())..index(end)];
+                seen.extend(
+                    follow
+                        .records(news)
+                        .map(|r| (r.sequence, r.payload.to_vec())),
+                );
+                if number == tail.segment {
+                    assert_eq!(follow.offset(), tail.offset);
+                    break;
+                }
+                number += 1;
+                *follow = Follow::new(
+                    &SegmentHeader::decode(&disk.content(Name::Segment(number))).unwrap(),
+                );
+            }
+        }
+        assert!(seen.len() > 500);
+        assert_eq!(seen, run.appended[..seen.len()]);
     }
 }

@@ -247,7 +247,16 @@ pub(super) fn sequence_at(segment: &[u8], offset: usize) -> Option<u64> {
 /// Reads what stands at `offset` of a segment whose bytes these are.
 #[must_use]
 pub fn read(segment: &[u8], offset: usize, key: SegmentKey) -> Found<'_> {
-    let rest = segment.get(offset..).unwrap_or_default();
+    read_at(
+        segment.get(offset..).unwrap_or_default(),
+        offset as u64,
+        key,
+    )
+}
+
+/// Reads what stands at the start of these bytes, which stand at `offset` of a segment.
+#[must_use]
+pub fn read_at(rest: &[u8], offset: u64, key: SegmentKey) -> Found<'_> {
     let (Some(len), Some(crc), Some(sequence)) =
         (u32_at(rest, 0), u32_at(rest, 4), u64_at(rest, 8))
     else {
@@ -264,7 +273,7 @@ pub fn read(segment: &[u8], offset: usize, key: SegmentKey) -> Found<'_> {
     let Some(covered) = rest.get(8..size) else {
         return Found::Damage;
     };
-    if key.crc(offset as u64, len, covered) != crc {
+    if key.crc(offset, len, covered) != crc {
         return Found::Damage;
     }
     let Some(payload) = covered.get(8..covered_size) else {

@@ -449,6 +449,57 @@ impl Drop for Records<'_, '_> {
     }
 }
 
+/// Follows one segment while it grows, for indexes and exports. Feed it what lies between
+/// [`Follow::offset`] and the journal's tail; it verifies frames but judges nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Follow {
+    segment: u64,
+    key: SegmentKey,
+    offset: u64,
+}
+
+impl Follow {
+    /// Begins behind the header.
+    #[must_use]
+    pub fn new(header: &SegmentHeader) -> Self {
+        Self {
+            segment: header.segment,
+            key: header.key(),
+            offset: FIRST_OFFSET,
+        }
+    }
+
+    /// Where in the segment the next bytes must come from.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The records of these bytes, which stand at [`Follow::offset`]. Ends where no whole frame
+    /// stands; the offset has then moved behind the last that did.
+    pub fn records<'b>(&mut self, mut bytes: &'b [u8]) -> impl Iterator<Item = Record<'b>> {
+        std::iter::from_fn(move || {
+            loop {
+                let Found::Frame(found) = frame::read_at(bytes, self.offset, self.key) else {
+                    return None;
+                };
+                let offset = self.offset;
+                self.offset += found.size as u64;
+                bytes = bytes.get(found.size..).unwrap_or_default();
+                if let Body::Data(payload) = found.body {
+                    let (sequence, segment) = (found.sequence, self.segment);
+                    return Some(Record {
+                        sequence,
+                        segment,
+                        offset,
+                        payload,
+                    });
+                }
+            }
+        })
+    }
+}
+
 /// Drops the starts of batches that are wholly synced and gives the first that is left.
 fn unproven_from(starts: &mut VecDeque<(u64, u64)>, synced_through: u64, end: u64) -> u64 {
     let next_start = |starts: &VecDeque<(u64, u64)>| starts.get(1).map(|(first, _)| *first);
