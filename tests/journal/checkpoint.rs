@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use countersign::ledger::embedded::checkpoint::merge::{MergeError, Sealed, merge, removable};
+use countersign::ledger::embedded::checkpoint::merge::{
+    MergeError, Sealed, merge, removable, sweep,
+};
 use countersign::ledger::embedded::checkpoint::{Builder, Checkpoint, EntryFault, load, verify};
 use countersign::ledger::embedded::frame::{Cursor, HEADER_SIZE, JournalId};
 use countersign::ledger::embedded::io::{Io, IoFault, Name, Storage};
@@ -389,12 +391,7 @@ fn only_segments_that_both_checkpoints_cover_may_be_removed() {
     let some = removable(&disk, cut).unwrap();
     assert!(!some.is_empty() && some.len() < all.len(), "{some:?}");
     // With them gone, start, merge, and even falling back still work.
-    for number in all {
-        disk.execute(&Io::Remove {
-            name: Name::Segment(number),
-        })
-        .unwrap();
-    }
+    sweep(&disk, &all).unwrap();
     assert_eq!(start(&disk).unwrap().0, model(&appended));
     let newest = *checkpoints(&disk).last().unwrap();
     let broken = disk.clone();
@@ -406,6 +403,36 @@ fn only_segments_that_both_checkpoints_cover_may_be_removed() {
     // With one checkpoint there is nothing to fall back to but the journal.
     broken.lose(older);
     assert_eq!(removable(&broken, Position(u64::MAX)), Ok(Vec::new()));
+}
+
+#[test]
+fn c14_a_crash_at_every_step_of_a_sweep_leaves_no_gap() {
+    let (disk, appended, _) = two_checkpoints();
+    let expected = model(&appended);
+    let all = removable(&disk, Position(u64::MAX)).unwrap();
+    assert!(all.len() >= 2);
+    for nth in 1..=2 * all.len() as u64 {
+        for seed in 0..8 {
+            let disk = disk.clone();
+            disk.stop_at_nth(nth);
+            assert!(sweep(&disk, &all).is_err());
+            disk.crash(Crash::Scrambles, &mut Chance::new(seed));
+            assert_eq!(start(&disk).unwrap().0, expected, "step {nth}, seed {seed}");
+        }
+    }
+}
+
+/// Not needed for the state, but a decision record all the same.
+#[test]
+fn c6_a_missing_segment_that_a_checkpoint_covers_is_named() {
+    let (disk, ..) = two_checkpoints();
+    disk.lose(Name::Segment(2));
+    let expected = Corrupt {
+        name: Name::Segment(2),
+        offset: 0,
+        reason: Reason::Missing,
+    };
+    assert_eq!(start(&disk).unwrap_err(), RecoverError::Corrupt(expected));
 }
 
 /// States larger than a block and many small ones, through several reads and writes.

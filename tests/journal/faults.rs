@@ -232,6 +232,18 @@ fn c8_a_failed_write_or_sync_at_every_point_poisons_for_ever() {
     assert!(poisoned > 100, "{poisoned}");
 }
 
+/// A segment whose name may vanish must not be written to, and no second sync can be believed.
+#[test]
+fn c8_c13_a_failed_directory_sync_poisons() {
+    let disk = Disk::new();
+    let mut run = Run::new(&disk, small(Durability::Strict), Cursor::GENESIS, 5);
+    disk.fail_nth(2, IoFault::EIO);
+    run.settle();
+    assert_eq!(disk.operations(), 2);
+    assert!(run.journal.is_poisoned());
+    assert_eq!(run.append(9, Class::Release), Err(Refusal::Poisoned));
+}
+
 #[test]
 fn c9_a_full_disk_shows_on_the_spare_refuses_late_and_heals() {
     for durability in MODES {
