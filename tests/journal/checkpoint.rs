@@ -252,6 +252,35 @@ fn c14_every_flipped_bit_of_the_newest_falls_back_to_the_older() {
     assert_eq!(start(&disk).unwrap().2, 1, "a byte behind the footer");
 }
 
+/// A footer that verifies and counts another number of entries: a fault of the writer.
+#[test]
+fn c14_a_footer_must_count_what_was_read() {
+    let (disk, appended, _) = two_checkpoints();
+    let newest = *checkpoints(&disk).last().unwrap();
+    let mut content = disk.content(newest);
+    let footer = content.len() - 24;
+    // One block only, so the CRC before the footer's is that block's.
+    let chain = u32::from_le_bytes(content[68..72].try_into().unwrap());
+    content[footer + 8] += 1;
+    let crc = crc32c::crc32c_append(
+        crc32c::crc32c_append(chain, &[0; 4]),
+        &content[footer + 8..],
+    );
+    content[footer + 4..footer + 8].copy_from_slice(&crc.to_le_bytes());
+    disk.set_content(newest, content.clone());
+    let (state, _, skipped) = start(&disk).unwrap();
+    assert_eq!((state, skipped), (model(&appended), 1));
+    // The same with the right count verifies: the test computes the CRC as the loader does.
+    content[footer + 8] -= 1;
+    let crc = crc32c::crc32c_append(
+        crc32c::crc32c_append(chain, &[0; 4]),
+        &content[footer + 8..],
+    );
+    content[footer + 4..footer + 8].copy_from_slice(&crc.to_le_bytes());
+    disk.set_content(newest, content);
+    assert_eq!(start(&disk).unwrap().2, 0);
+}
+
 #[test]
 fn c14_with_both_damaged_the_whole_journal_is_replayed() {
     let (disk, appended, sealed) = two_checkpoints();
