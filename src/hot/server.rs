@@ -17,9 +17,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime;
+use tokio::runtime::{self, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, watch as flag};
-use tokio::task::LocalSet;
 
 use crate::clock::Clock;
 use crate::hot::durability::{Progress, WaitingRoom};
@@ -152,16 +151,33 @@ impl HotServer {
     }
 }
 
+/// Starts a thread with a runtime of its own, on which tasks stay: nothing of theirs is shared.
 fn spawn(
     name: &str,
-    body: impl FnOnce(&runtime::Runtime) + Send + 'static,
+    body: impl FnOnce(&LocalRuntime) + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    std::thread::Builder::new()
+    let (started, outcome) = std::sync::mpsc::channel();
+    let thread = std::thread::Builder::new()
         .name(name.to_owned())
-        .spawn(move || body(&runtime))
+        .spawn(move || {
+            match runtime::Builder::new_current_thread()
+                .enable_all()
+                .build_local(LocalOptions::default())
+            {
+                Ok(runtime) => {
+                    // The starter waits for this word, so it is there.
+                    let _there = started.send(Ok(()));
+                    body(&runtime);
+                }
+                Err(error) => {
+                    let _there = started.send(Err(error));
+                }
+            }
+        })?;
+    outcome
+        .recv()
+        .map_err(|_gone| io::Error::other("the thread ended at once"))??;
+    Ok(thread)
 }
 
 struct Acceptor {
@@ -170,7 +186,7 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    fn run(mut self, runtime: &runtime::Runtime, listener: std::net::TcpListener) {
+    fn run(mut self, runtime: &LocalRuntime, listener: std::net::TcpListener) {
         runtime.block_on(async {
             match TcpListener::from_std(listener) {
                 Ok(listener) => self.accept(&listener).await,
@@ -211,28 +227,23 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(
-        mut self,
-        runtime: &runtime::Runtime,
-        fed: mpsc::UnboundedReceiver<std::net::TcpStream>,
-    ) {
-        let local = LocalSet::new();
+    fn run(mut self, runtime: &LocalRuntime, fed: mpsc::UnboundedReceiver<std::net::TcpStream>) {
         let room = WaitingRoom::new(&self.shared.progress, self.number, self.shared.clock);
         let watch = Watch::new();
         let inbox = self.inbox.take();
-        local.spawn_local({
+        runtime.spawn_local({
             let (watch, limits) = (Rc::clone(&watch), self.shared.limits);
             async move { watch.run(&limits).await }
         });
-        local.spawn_local({
+        runtime.spawn_local({
             let room = Rc::clone(&room);
             async move { room.wake_covered().await }
         });
-        local.spawn_local({
+        runtime.spawn_local({
             let room = Rc::clone(&room);
             async move { room.wake_overdue().await }
         });
-        local.spawn_local({
+        runtime.spawn_local({
             let (room, shared) = (Rc::clone(&room), Arc::clone(&self.shared));
             async move {
                 room.kick_writer(|| {
@@ -244,13 +255,13 @@ impl Worker {
             }
         });
         if let Some(inbox) = inbox {
-            local.spawn_local(serve_commands(
+            runtime.spawn_local(serve_commands(
                 Arc::clone(&self.shared),
                 Rc::clone(&room),
                 inbox,
             ));
         }
-        local.block_on(runtime, self.serve(room, watch, fed));
+        runtime.block_on(self.serve(room, watch, fed));
     }
 
     async fn serve(

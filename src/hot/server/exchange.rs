@@ -201,28 +201,34 @@ async fn decide(
         Begun::Waiting(waiting) => {
             room.want_kick();
             let waited = room.wait(waiting.position, waiting.deadline).await;
-            shared
-                .pipeline
-                .finish(connection, &waiting, waited, shared.clock.now())
+            let now = shared.clock.now();
+            let finished = shared.pipeline.finish(connection, &waiting, waited, now);
+            return finish(
+                connection,
+                finished,
+                now.micros_since(received),
+                shared,
+                room,
+            );
         }
     };
-    finish(connection, finished, received, shared, room)
+    let took = shared.clock.now().micros_since(received);
+    finish(connection, finished, took, shared, room)
 }
 
 fn finish(
     connection: &Connection,
     finished: Finished,
-    received: Timestamp,
+    took_us: i64,
     shared: &Shared,
     room: &Rc<WaitingRoom>,
 ) -> Reply {
     if finished.appended {
         room.want_kick();
     }
-    let took = shared.clock.now().micros_since(received);
     shared
         .telemetry
-        .count_decision(connection.index, finished.decision, took);
+        .count_decision(connection.index, finished.decision, took_us);
     finished.reply
 }
 
