@@ -161,7 +161,11 @@ impl EmbeddedLedger {
         command: &Authorize<'_>,
     ) -> Result<Answer, Unavailable> {
         let entry = self.customers.entry(route.key);
-        if let Some(answer) = self.declined_before(unattributed, command)? {
+        let own = match &entry {
+            Entry::Occupied(occupied) => Some(occupied.get()),
+            Entry::Vacant(_) => None,
+        };
+        if let Some(answer) = self.declined_before(own, unattributed, command)? {
             return Ok(answer);
         }
         self.authorize_in(entry, route, command)
@@ -200,10 +204,11 @@ impl EmbeddedLedger {
         answer.map(Some)
     }
 
-    /// The word on a step of an authorization that was declined while nobody knew its card. It is
-    /// recorded where that decline is.
+    /// The word on a step of an authorization that was declined while nobody knew its card, unless
+    /// the customer's own state knows the step. It is recorded where that decline is.
     fn declined_before(
         &self,
+        own: Option<&State>,
         unattributed: Key,
         command: &Authorize<'_>,
     ) -> Result<Option<Answer>, Unavailable> {
@@ -214,6 +219,9 @@ impl EmbeddedLedger {
         // Nearly no authorization is there, and whoever only looks stands in nobody's way.
         let looked = self.unattributed.get(&unattributed);
         if !looked.is_some_and(|state| remembers(&state)) {
+            return Ok(None);
+        }
+        if own.is_some_and(|own| check::knows(own, command)) {
             return Ok(None);
         }
         let Some(mut state) = self.unattributed.get_mut(&unattributed) else {
