@@ -131,6 +131,13 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
     })
 }
 
+/// Whether the state has a word on the step: its decision, or that it came with another content.
+#[must_use]
+pub fn knows(state: &State, command: &Authorize<'_>) -> bool {
+    let known = state.authorization(command.step.authorization);
+    known.is_some_and(|known| recognise(state, known, command).is_some())
+}
+
 /// The recorded decision of a known step, or the refusal of a known step with another content.
 fn recognise<'a>(
     state: &State,
