@@ -92,7 +92,9 @@ impl App {
             .map(|issuer| issuer.name.clone())
             .collect();
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let shared = share(std::mem::take(&mut config.issuers), &names, threads, clock);
+        let limits = limits(&config);
+        let issuers = std::mem::take(&mut config.issuers);
+        let shared = share(issuers, limits, &names, threads, clock);
         let (port, inbox) = ledger_port();
         let hot = start_hot(config.issuer_listen, threads, &shared, inbox)?;
         let cold = cold_runtime()?;
@@ -247,8 +249,17 @@ fn no_snapshot() -> StartError {
     })
 }
 
+fn limits(config: &Config) -> Limits {
+    Limits {
+        header_timeout: config.header_timeout,
+        body_timeout: config.body_timeout,
+        ..Limits::default()
+    }
+}
+
 fn share(
     issuers: Vec<IssuerConfig>,
+    limits: Limits,
     names: &[String],
     threads: usize,
     clock: Clock,
@@ -259,7 +270,7 @@ fn share(
         progress: Arc::new(Progress::new(threads)),
         clock,
         telemetry: Telemetry::new(names.iter().map(String::as_str)),
-        limits: Limits::default(),
+        limits,
         kick: OnceLock::new(),
     })
 }
