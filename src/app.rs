@@ -4,6 +4,7 @@ mod checkpoint;
 mod error;
 mod operators;
 mod recovery;
+mod stop;
 mod sweep;
 
 use std::collections::HashMap;
@@ -41,6 +42,7 @@ use crate::telemetry::Telemetry;
 use checkpoint::Checkpointer;
 pub use error::StartError;
 use operators::Operators;
+pub use stop::StopSignals;
 
 /// The version of the snapshot that a process starts with.
 const FIRST_VERSION: u64 = 1;
@@ -183,23 +185,20 @@ impl App {
         &self.snapshot
     }
 
-    /// Serves until SIGTERM or SIGINT, then [drains](Self::drain).
+    /// Notices SIGTERM and SIGINT from here on. To be called before anybody is told that the server
+    /// is ready, because whoever knows it may stop it.
+    ///
+    /// # Errors
+    /// Where the system gives no handler.
+    pub fn stop_signals(&self) -> Result<StopSignals, StartError> {
+        StopSignals::listen(&self.cold)
+            .map_err(|error| StartError::Io("signals cannot be received", error))
+    }
+
+    /// Serves until a signal comes, then [drains](Self::drain).
     #[must_use]
-    pub fn run_until_stopped(self) -> Exit {
-        self.cold.block_on(async {
-            use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut term), Ok(mut interrupt)) = (
-                signal(SignalKind::terminate()),
-                signal(SignalKind::interrupt()),
-            ) else {
-                tracing::error!("signals cannot be received");
-                return;
-            };
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        });
+    pub fn run_until_stopped(self, mut signals: StopSignals) -> Exit {
+        self.cold.block_on(signals.received());
         tracing::info!("draining");
         self.drain();
         Exit::Ok
