@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
+    ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
 };
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -91,11 +91,12 @@ fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
     if headers.contains_key(CONTENT_ENCODING) {
         return Err(Problem::ContentEncoding);
     }
-    let content_type = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    // More than one has two readings.
+    let mut content_types = headers.get_all(CONTENT_TYPE).iter();
+    let content_type = content_types.next().and_then(|value| value.to_str().ok());
     let media_type = content_type.map(|value| value.split(';').next().unwrap_or(value).trim());
-    if !media_type.is_some_and(|it| it.eq_ignore_ascii_case("application/json")) {
+    let is_json = media_type.is_some_and(|it| it.eq_ignore_ascii_case("application/json"));
+    if !is_json || content_types.next().is_some() {
         return Err(Problem::NotJson);
     }
     let length = headers
@@ -245,6 +246,9 @@ fn response(reply: Reply, close: bool) -> Response<Full<Bytes>> {
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    if reply.status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, HeaderValue::from_static("POST"));
+    }
     if close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
