@@ -1,8 +1,14 @@
 //! One connection: bounded in time and size, closed in good order.
+//!
+//! hyper has one clock for headers, which runs while a kept connection merely waits for its next
+//! request, too. So a connection is served in spells: one that ends without a byte was no slow
+//! sender, and an issuer's connection begins the next.
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,10 +23,34 @@ use crate::hot::server::{Shared, exchange};
 /// Above what we accept of headers, so that a request somewhat over the limit is told so in full;
 /// beyond this hyper itself answers 431.
 const READ_BUFFER_SIZE: usize = 64 * 1024;
+/// After the word to stop: requests that were on their way by then are answered, each the last on
+/// its connection.
+const LAST_REQUEST_WITHIN: Duration = Duration::from_millis(200);
+
+/// What a connection and its requests tell each other.
+#[derive(Default)]
+pub(super) struct Talk {
+    /// The answer under way is the last one.
+    pub(super) is_last: Cell<bool>,
+    /// A request with an issuer's signature was answered.
+    pub(super) heard_issuer: Cell<bool>,
+}
+
+/// How a spell ended.
+enum Spell {
+    /// Nothing came in the time that headers have.
+    Quiet(TcpStream),
+    /// Some of the headers came.
+    TooSlow(TcpStream),
+    /// By either side's wish.
+    Over(TcpStream),
+    /// At shutdown; the stream is closed.
+    Drained,
+}
 
 /// Serves the connection until it closes, or until shutdown after the request in flight.
 pub(super) async fn serve(
-    stream: TcpStream,
+    mut stream: TcpStream,
     shared: Arc<Shared>,
     room: Rc<WaitingRoom>,
     mut stopped: watch::Receiver<bool>,
@@ -28,8 +58,37 @@ pub(super) async fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
+    let (talk, limits) = (Talk::default(), &shared.limits);
+    let mut is_issuers = false;
+    let mut quiet = Duration::ZERO;
+    loop {
+        match spell(stream, &shared, &room, &mut stopped, &talk).await {
+            Spell::Quiet(back) => {
+                if talk.heard_issuer.take() {
+                    (is_issuers, quiet) = (true, Duration::ZERO);
+                }
+                quiet = quiet.saturating_add(limits.header_timeout);
+                if !is_issuers || quiet >= limits.idle_timeout {
+                    return close(back, None).await;
+                }
+                stream = back;
+            }
+            Spell::TooSlow(back) => return close(back, Some(Problem::TooSlow)).await,
+            Spell::Over(back) => return close(back, None).await,
+            Spell::Drained => return,
+        }
+    }
+}
+
+async fn spell(
+    stream: TcpStream,
+    shared: &Shared,
+    room: &Rc<WaitingRoom>,
+    stopped: &mut watch::Receiver<bool>,
+    talk: &Talk,
+) -> Spell {
     // Boxed, because only then hyper gives the socket back when headers do not arrive in time.
-    let service = service_fn(|request| Box::pin(exchange::answer(request, &shared, &room)));
+    let service = service_fn(|request| Box::pin(exchange::answer(request, shared, room, talk)));
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(shared.limits.header_timeout)
@@ -41,7 +100,10 @@ pub(super) async fn serve(
         }));
         tokio::select! {
             ended = connection.as_mut() => Some(ended),
-            _ = stopped.wait_for(|stop| *stop) => None,
+            _ = stopped.wait_for(|stop| *stop) => {
+                talk.is_last.set(true);
+                tokio::time::timeout(LAST_REQUEST_WITHIN, connection).await.ok()
+            }
         }
     };
     let Some(ended) = ended else {
@@ -49,11 +111,15 @@ pub(super) async fn serve(
         connection.as_mut().graceful_shutdown();
         // Whatever ends it, the connection is over.
         let _ended = connection.await;
-        return;
+        return Spell::Drained;
     };
-    let stream = connection.into_parts().io.into_inner();
-    let too_slow = ended.is_err_and(|error| error.is_timeout());
-    close(stream, too_slow.then_some(Problem::TooSlow)).await;
+    let parts = connection.into_parts();
+    let stream = parts.io.into_inner();
+    match ended {
+        Err(error) if error.is_timeout() && parts.read_buf.is_empty() => Spell::Quiet(stream),
+        Err(error) if error.is_timeout() => Spell::TooSlow(stream),
+        Ok(()) | Err(_) => Spell::Over(stream),
+    }
 }
 
 /// Tells a sender whose headers did not arrive in time why, which hyper leaves to us, and closes.

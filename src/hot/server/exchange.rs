@@ -18,6 +18,7 @@ use crate::domain::time::Timestamp;
 use crate::hot::durability::WaitingRoom;
 use crate::hot::pipeline::{Arrival, Begun, Connection, Finished};
 use crate::hot::problem::Problem;
+use crate::hot::server::connection::Talk;
 use crate::hot::server::{Limits, Shared};
 use crate::issuer::Reply;
 use crate::issuer::standard_webhooks::SignatureHeaders;
@@ -27,6 +28,7 @@ pub(super) async fn answer(
     request: Request<Incoming>,
     shared: &Shared,
     room: &Rc<WaitingRoom>,
+    talk: &Talk,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let received = shared.clock.now();
     let reply = match read(request, shared).await {
@@ -36,8 +38,14 @@ pub(super) async fn answer(
             return Ok(response(problem.reply(), true));
         }
     };
-    Ok(response(reply, false))
+    if reply.status != UNAUTHORIZED {
+        talk.heard_issuer.set(true);
+    }
+    Ok(response(reply, talk.is_last.get()))
 }
+
+/// The status of a request without an issuer's signature.
+const UNAUTHORIZED: u16 = StatusCode::UNAUTHORIZED.as_u16();
 
 struct Delivery<'s> {
     connection: &'s Connection,
