@@ -6,6 +6,7 @@
 
 mod connection;
 mod exchange;
+mod pulse;
 
 use std::collections::HashMap;
 use std::io;
@@ -240,7 +241,12 @@ impl Worker {
     ) {
         let local = LocalSet::new();
         let room = WaitingRoom::new(&self.shared.progress, self.number, self.shared.clock);
+        let pulse = Rc::new(pulse::Pulse::new(self.shared.clock));
         let inbox = self.inbox.take();
+        local.spawn_local({
+            let pulse = Rc::clone(&pulse);
+            async move { pulse.beat().await }
+        });
         local.spawn_local({
             let room = Rc::clone(&room);
             async move { room.wake_covered().await }
@@ -267,12 +273,13 @@ impl Worker {
                 inbox,
             ));
         }
-        local.block_on(runtime, self.serve(room, fed));
+        local.block_on(runtime, self.serve(room, pulse, fed));
     }
 
     async fn serve(
         self,
         room: Rc<WaitingRoom>,
+        pulse: Rc<pulse::Pulse>,
         mut fed: mpsc::UnboundedReceiver<std::net::TcpStream>,
     ) {
         let open = Rc::new(());
@@ -287,6 +294,7 @@ impl Worker {
                 stream,
                 Arc::clone(&self.shared),
                 Rc::clone(&room),
+                connection::Talk::new(Rc::clone(&pulse)),
                 self.stopped.clone(),
             );
             let guard = Rc::clone(&open);

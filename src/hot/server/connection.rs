@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use crate::hot::durability::WaitingRoom;
 use crate::hot::problem::Problem;
+use crate::hot::server::pulse::Pulse;
 use crate::hot::server::{Shared, exchange};
 
 /// Above what we accept of headers, so that a request somewhat over the limit is told so in full;
@@ -28,12 +29,23 @@ const READ_BUFFER_SIZE: usize = 64 * 1024;
 const LAST_REQUEST_WITHIN: Duration = Duration::from_millis(200);
 
 /// What a connection and its requests tell each other.
-#[derive(Default)]
 pub(super) struct Talk {
+    /// That of their thread.
+    pub(super) pulse: Rc<Pulse>,
     /// The answer under way is the last one.
     pub(super) is_last: Cell<bool>,
     /// A request with an issuer's signature was answered.
     pub(super) heard_issuer: Cell<bool>,
+}
+
+impl Talk {
+    pub(super) fn new(pulse: Rc<Pulse>) -> Self {
+        Self {
+            pulse,
+            is_last: Cell::new(false),
+            heard_issuer: Cell::new(false),
+        }
+    }
 }
 
 /// How a spell ended.
@@ -53,12 +65,13 @@ pub(super) async fn serve(
     mut stream: TcpStream,
     shared: Arc<Shared>,
     room: Rc<WaitingRoom>,
+    talk: Talk,
     mut stopped: watch::Receiver<bool>,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    let (talk, limits) = (Talk::default(), &shared.limits);
+    let limits = &shared.limits;
     let mut is_issuers = false;
     let mut quiet = Duration::ZERO;
     loop {

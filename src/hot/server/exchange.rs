@@ -30,7 +30,7 @@ pub(super) async fn answer(
     room: &Rc<WaitingRoom>,
     talk: &Talk,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let received = shared.clock.now();
+    let received = talk.pulse.arrival();
     let reply = match read(request, shared).await {
         Ok(delivery) => decide(&delivery, received, shared, room).await,
         Err(problem) => {
