@@ -4,6 +4,7 @@ mod checkpoint;
 mod error;
 mod operators;
 mod recovery;
+mod stop;
 mod sweep;
 
 use std::collections::HashMap;
@@ -41,6 +42,7 @@ use crate::telemetry::Telemetry;
 use checkpoint::Checkpointer;
 pub use error::StartError;
 use operators::Operators;
+pub use stop::StopSignals;
 
 /// The version of the snapshot that a process starts with.
 const FIRST_VERSION: u64 = 1;
@@ -92,7 +94,9 @@ impl App {
             .map(|issuer| issuer.name.clone())
             .collect();
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let shared = share(std::mem::take(&mut config.issuers), &names, threads, clock);
+        let limits = limits(&config);
+        let issuers = std::mem::take(&mut config.issuers);
+        let shared = share(issuers, limits, &names, threads, clock);
         let (port, inbox) = ledger_port();
         let hot = start_hot(config.issuer_listen, threads, &shared, inbox)?;
         let cold = cold_runtime()?;
@@ -181,23 +185,20 @@ impl App {
         &self.snapshot
     }
 
-    /// Serves until SIGTERM or SIGINT, then [drains](Self::drain).
+    /// Notices SIGTERM and SIGINT from here on. To be called before anybody is told that the server
+    /// is ready, because whoever knows it may stop it.
+    ///
+    /// # Errors
+    /// Where the system gives no handler.
+    pub fn stop_signals(&self) -> Result<StopSignals, StartError> {
+        StopSignals::listen(&self.cold)
+            .map_err(|error| StartError::Io("signals cannot be received", error))
+    }
+
+    /// Serves until a signal comes, then [drains](Self::drain).
     #[must_use]
-    pub fn run_until_stopped(self) -> Exit {
-        self.cold.block_on(async {
-            use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut term), Ok(mut interrupt)) = (
-                signal(SignalKind::terminate()),
-                signal(SignalKind::interrupt()),
-            ) else {
-                tracing::error!("signals cannot be received");
-                return;
-            };
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        });
+    pub fn run_until_stopped(self, mut signals: StopSignals) -> Exit {
+        self.cold.block_on(signals.received());
         tracing::info!("draining");
         self.drain();
         Exit::Ok
@@ -247,8 +248,17 @@ fn no_snapshot() -> StartError {
     })
 }
 
+fn limits(config: &Config) -> Limits {
+    Limits {
+        header_timeout: config.header_timeout,
+        body_timeout: config.body_timeout,
+        ..Limits::default()
+    }
+}
+
 fn share(
     issuers: Vec<IssuerConfig>,
+    limits: Limits,
     names: &[String],
     threads: usize,
     clock: Clock,
@@ -259,7 +269,7 @@ fn share(
         progress: Arc::new(Progress::new(threads)),
         clock,
         telemetry: Telemetry::new(names.iter().map(String::as_str)),
-        limits: Limits::default(),
+        limits,
         kick: OnceLock::new(),
     })
 }

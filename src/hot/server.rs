@@ -6,6 +6,7 @@
 
 mod connection;
 mod exchange;
+mod pulse;
 mod watch;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use crate::hot::durability::{Progress, WaitingRoom};
 use crate::hot::pipeline::{Connection, Pipeline};
 use crate::seam::commands::LedgerInbox;
 use crate::telemetry::Telemetry;
+use pulse::Pulse;
 use watch::Watch;
 
 /// What one listener may be asked to hold at most.
@@ -83,6 +85,11 @@ pub type Kick = Box<dyn Fn() + Send + Sync>;
 
 /// A place for the writer's kick, empty until recovery is done.
 pub type KickCell = std::sync::OnceLock<Kick>;
+
+/// Connections that the kernel may hold for us to accept at shutdown, and how long it is given to
+/// tell of one.
+const BACKLOG_MAX: usize = 4_096;
+const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
 
 /// The running listener.
 pub struct HotServer {
@@ -196,25 +203,42 @@ impl Acceptor {
     }
 
     async fn accept(&mut self, listener: &TcpListener) {
-        for turn in 0usize.. {
+        let mut turn = 0usize;
+        loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                _ = self.stopped.changed() => return,
+                _ = self.stopped.wait_for(|stop| *stop) => break,
             };
-            match accepted.and_then(|(stream, _)| stream.into_std()) {
-                Ok(stream) => {
-                    let feed = turn
-                        .checked_rem(self.feeds.len())
-                        .and_then(|at| self.feeds.get(at));
-                    if feed.is_none_or(|feed| feed.send(stream).is_err()) {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    // Out of descriptors: without a pause the loop would spin.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
+            if !self.hand_over(turn, accepted).await {
+                return;
+            }
+            turn = turn.wrapping_add(1);
+        }
+        // Whom the kernel has accepted in our name may have sent a request.
+        for _ in 0..BACKLOG_MAX {
+            let waiting = tokio::time::timeout(BACKLOG_PAUSE, listener.accept()).await;
+            let Ok(accepted) = waiting else { return };
+            if !self.hand_over(turn, accepted).await {
+                return;
+            }
+            turn = turn.wrapping_add(1);
+        }
+    }
+
+    /// Gives the connection to the hot thread whose turn it is. Whether there still is one.
+    async fn hand_over(&self, turn: usize, accepted: io::Result<(TcpStream, SocketAddr)>) -> bool {
+        match accepted.and_then(|(stream, _)| stream.into_std()) {
+            Ok(stream) => {
+                let feed = turn
+                    .checked_rem(self.feeds.len())
+                    .and_then(|at| self.feeds.get(at));
+                feed.is_some_and(|feed| feed.send(stream).is_ok())
+            }
+            Err(error) => {
+                // Out of descriptors: without a pause the loop would spin.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                true
             }
         }
     }
@@ -229,7 +253,9 @@ struct Worker {
 impl Worker {
     fn run(mut self, runtime: &LocalRuntime, fed: mpsc::UnboundedReceiver<std::net::TcpStream>) {
         let room = WaitingRoom::new(&self.shared.progress, self.number, self.shared.clock);
-        let watch = Watch::new();
+        let pulse = Rc::new(Pulse::new(self.shared.clock));
+        let watch = Watch::new(Rc::clone(&pulse));
+        runtime.spawn_local(async move { pulse.beat().await });
         let inbox = self.inbox.take();
         runtime.spawn_local({
             let (watch, limits) = (Rc::clone(&watch), self.shared.limits);

@@ -30,7 +30,7 @@ pub(super) async fn answer(
     room: &Rc<WaitingRoom>,
     watched: &Watched,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let received = shared.clock.now();
+    let received = watched.arrival();
     watched.enter(Phase::Body);
     let read = read(request, shared).await;
     watched.enter(Phase::Deciding);
@@ -115,11 +115,12 @@ fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
     if headers.contains_key(CONTENT_ENCODING) {
         return Err(Problem::ContentEncoding);
     }
-    let content_type = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    // More than one has two readings.
+    let mut content_types = headers.get_all(CONTENT_TYPE).iter();
+    let content_type = content_types.next().and_then(|value| value.to_str().ok());
     let media_type = content_type.map(|value| value.split(';').next().unwrap_or(value).trim());
-    if !media_type.is_some_and(|it| it.eq_ignore_ascii_case("application/json")) {
+    let is_json = media_type.is_some_and(|it| it.eq_ignore_ascii_case("application/json"));
+    if !is_json || content_types.next().is_some() {
         return Err(Problem::NotJson);
     }
     let length = headers

@@ -15,7 +15,9 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use crate::domain::time::Timestamp;
 use crate::hot::server::Limits;
+use crate::hot::server::pulse::Pulse;
 
 const TICK: Duration = Duration::from_millis(100);
 /// After the word to stop, for requests that were on their way by then.
@@ -68,6 +70,11 @@ impl Watched {
         self.since.set(self.watch.tick.get());
     }
 
+    /// When a request that is read now has arrived.
+    pub(super) fn arrival(&self) -> Timestamp {
+        self.watch.pulse.arrival()
+    }
+
     /// Notes whether the last request had an issuer's signature.
     pub(super) fn heard(&self, issuer: bool) {
         self.heard_issuer.set(issuer);
@@ -103,6 +110,7 @@ impl Watched {
 
 /// The connections of one hot thread.
 pub(super) struct Watch {
+    pulse: Rc<Pulse>,
     tick: Cell<u32>,
     /// The tick at which everything was told to end.
     draining: Cell<Option<u32>>,
@@ -110,8 +118,9 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new() -> Rc<Self> {
+    pub(super) fn new(pulse: Rc<Pulse>) -> Rc<Self> {
         Rc::new(Self {
+            pulse,
             tick: Cell::new(0),
             draining: Cell::new(None),
             connections: RefCell::default(),
