@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use crate::app::StartError;
 use crate::cold::front;
-use crate::cold::ops::{OpsState, Readiness, Running, router};
+use crate::cold::ops::{self, OpsState, Readiness, Running};
 use crate::cold::records::Records;
 use crate::hot::server::Shared;
 use crate::ledger::embedded::io::Storage;
@@ -44,7 +44,7 @@ impl Operators {
             clock: shared.clock,
         };
         drop(cold.handle().spawn(async move {
-            if let Err(error) = axum::serve(listener, router(state)).await {
+            if let Err(error) = ops::serve(listener, state).await {
                 tracing::error!(%error, "the operators' listener has ended");
             }
         }));
@@ -83,7 +83,7 @@ pub(super) fn listen_for_people(
     let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;
     let bound = listener.local_addr().map_err(fault)?;
     drop(cold.handle().spawn(async move {
-        if let Err(error) = axum::serve(listener, front::router()).await {
+        if let Err(error) = front::serve(listener).await {
             tracing::error!(%error, "the listener for people and agents has ended");
         }
     }));

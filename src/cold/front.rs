@@ -1,12 +1,22 @@
 //! The listener for people and agents. What it serves so far is whether it is there.
 
+use std::io;
+
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tokio::net::TcpListener;
 
-/// Its routes.
-pub fn router() -> Router {
+/// Serves it until the runtime ends.
+///
+/// # Errors
+/// Where the listener cannot be polled.
+pub async fn serve(listener: TcpListener) -> io::Result<()> {
+    axum::serve(listener, router()).await
+}
+
+fn router() -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(not_found)

@@ -18,7 +18,7 @@ use crate::domain::time::Timestamp;
 use crate::hot::durability::WaitingRoom;
 use crate::hot::pipeline::{Arrival, Begun, Connection, Finished};
 use crate::hot::problem::Problem;
-use crate::hot::server::connection::Talk;
+use crate::hot::server::watch::{Phase, Watched};
 use crate::hot::server::{Limits, Shared};
 use crate::issuer::Reply;
 use crate::issuer::standard_webhooks::SignatureHeaders;
@@ -28,24 +28,41 @@ pub(super) async fn answer(
     request: Request<Incoming>,
     shared: &Shared,
     room: &Rc<WaitingRoom>,
-    talk: &Talk,
+    watched: &Watched,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let received = talk.pulse.arrival();
-    let reply = match read(request, shared).await {
-        Ok(delivery) => decide(&delivery, received, shared, room).await,
-        Err(problem) => {
-            shared.telemetry.count_problem(problem.reply().status);
-            return Ok(response(problem.reply(), true));
-        }
-    };
-    if reply.status != UNAUTHORIZED {
-        talk.heard_issuer.set(true);
+    let received = watched.arrival();
+    watched.enter(Phase::Body);
+    let read = read(request, shared).await;
+    watched.enter(Phase::Deciding);
+    let mut replied = reply(read, received, shared, room, watched).await;
+    if watched.is_last() {
+        replied
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response(reply, talk.is_last.get()))
+    watched.enter(Phase::Idle);
+    Ok(replied)
 }
 
-/// The status of a request without an issuer's signature.
-const UNAUTHORIZED: u16 = StatusCode::UNAUTHORIZED.as_u16();
+async fn reply(
+    read: Result<Delivery<'_>, Problem>,
+    received: Timestamp,
+    shared: &Shared,
+    room: &Rc<WaitingRoom>,
+    watched: &Watched,
+) -> Response<Full<Bytes>> {
+    match read {
+        Ok(delivery) => response(
+            decide(&delivery, received, shared, room, watched).await,
+            false,
+        ),
+        Err(problem) => {
+            let reply = problem.reply();
+            shared.telemetry.count_problem(reply.status);
+            response(reply, true)
+        }
+    }
+}
 
 struct Delivery<'s> {
     connection: &'s Connection,
@@ -61,8 +78,7 @@ async fn read(request: Request<Incoming>, shared: &Shared) -> Result<Delivery<'_
         return Err(Problem::MethodNotAllowed);
     }
     check_headers(&head.headers, &shared.limits)?;
-    let arrived = tokio::time::timeout(shared.limits.body_timeout, collect(body, &shared.limits));
-    let body = arrived.await.map_err(|_elapsed| Problem::TooSlow)??;
+    let body = collect(body, &shared.limits).await?;
     match target {
         Target::Authorizations(connection) => Ok(Delivery {
             connection,
@@ -156,6 +172,7 @@ async fn decide(
     received: Timestamp,
     shared: &Shared,
     room: &Rc<WaitingRoom>,
+    watched: &Watched,
 ) -> Reply {
     let connection = delivery.connection;
     let arrival = Arrival {
@@ -167,6 +184,7 @@ async fn decide(
     let begun = catch_unwind(AssertUnwindSafe(|| {
         shared.pipeline.begin(&arrival, || shared.clock.now())
     }));
+    watched.heard(!matches!(begun, Ok(Begun::Refused(_))));
     let Ok(begun) = begun else {
         return panicked(connection, shared);
     };
@@ -184,28 +202,34 @@ async fn decide(
         Begun::Waiting(waiting) => {
             room.want_kick();
             let waited = room.wait(waiting.position, waiting.deadline).await;
-            shared
-                .pipeline
-                .finish(connection, &waiting, waited, shared.clock.now())
+            let now = shared.clock.now();
+            let finished = shared.pipeline.finish(connection, &waiting, waited, now);
+            return finish(
+                connection,
+                finished,
+                now.micros_since(received),
+                shared,
+                room,
+            );
         }
     };
-    finish(connection, finished, received, shared, room)
+    let took = shared.clock.now().micros_since(received);
+    finish(connection, finished, took, shared, room)
 }
 
 fn finish(
     connection: &Connection,
     finished: Finished,
-    received: Timestamp,
+    took_us: i64,
     shared: &Shared,
     room: &Rc<WaitingRoom>,
 ) -> Reply {
     if finished.appended {
         room.want_kick();
     }
-    let took = shared.clock.now().micros_since(received);
     shared
         .telemetry
-        .count_decision(connection.index, finished.decision, took);
+        .count_decision(connection.index, finished.decision, took_us);
     finished.reply
 }
 
@@ -254,7 +278,7 @@ fn response(reply: Reply, close: bool) -> Response<Full<Bytes>> {
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-    if reply.status == StatusCode::METHOD_NOT_ALLOWED {
+    if reply.status == 405 {
         headers.insert(ALLOW, HeaderValue::from_static("POST"));
     }
     if close {

@@ -199,7 +199,11 @@ fn repairs(end: &End) -> Vec<Io> {
         // Always, even if a process before this one may have come as far.
         steps.push(Io::Sync { name });
     }
-    // Last first and one by one, so that no crash leaves a gap in the numbers.
+    // Last first and one by one, so that no crash leaves a gap in the numbers. Before the first, what
+    // an interrupted recovery has removed: the disk may still have it.
+    if !end.blank.is_empty() {
+        steps.push(Io::SyncDir);
+    }
     for number in end.blank.iter().rev() {
         steps.push(Io::Remove {
             name: Name::Segment(*number),

@@ -161,7 +161,11 @@ impl EmbeddedLedger {
         command: &Authorize<'_>,
     ) -> Result<Answer, Unavailable> {
         let entry = self.customers.entry(route.key);
-        if let Some(answer) = self.declined_before(unattributed, command) {
+        let own = match &entry {
+            Entry::Occupied(occupied) => Some(occupied.get()),
+            Entry::Vacant(_) => None,
+        };
+        if let Some(answer) = self.declined_before(own, unattributed, command)? {
             return Ok(answer);
         }
         self.authorize_in(entry, route, command)
@@ -200,14 +204,39 @@ impl EmbeddedLedger {
         answer.map(Some)
     }
 
-    fn declined_before(&self, unattributed: Key, command: &Authorize<'_>) -> Option<Answer> {
+    /// The word on a step of an authorization that was declined while nobody knew its card, unless
+    /// the customer's own state knows the step. It is recorded where that decline is.
+    fn declined_before(
+        &self,
+        own: Option<&State>,
+        unattributed: Key,
+        command: &Authorize<'_>,
+    ) -> Result<Option<Answer>, Unavailable> {
         if self.unattributed_count.load(Ordering::SeqCst) == 0 {
-            return None;
+            return Ok(None);
         }
-        let state = self.unattributed.get(&unattributed)?;
-        state.authorization(command.step.authorization)?;
-        let Checked { answer, .. } = check::authorize(&state, command).ok()?;
-        (answer.novelty != Novelty::New).then_some(answer)
+        let remembers = |state: &State| state.authorization(command.step.authorization).is_some();
+        // Nearly no authorization is there, and whoever only looks stands in nobody's way.
+        let looked = self.unattributed.get(&unattributed);
+        if !looked.is_some_and(|state| remembers(&state)) {
+            return Ok(None);
+        }
+        if own.is_some_and(|own| check::knows(own, command)) {
+            return Ok(None);
+        }
+        let Some(mut state) = self.unattributed.get_mut(&unattributed) else {
+            return Ok(None);
+        };
+        if !remembers(&state) {
+            return Ok(None);
+        }
+        let Checked { mut answer, events } = check::authorize(&state, command)?;
+        if answer.novelty == Novelty::New {
+            return Ok(None);
+        }
+        let position = self.record(&mut state, None, &events, Class::Reserve)?;
+        settle(&mut answer, position);
+        Ok(Some(answer))
     }
 
     fn authorize_in(
