@@ -26,7 +26,6 @@ use crate::hot::durability::{Progress, WaitingRoom};
 use crate::hot::pipeline::{Connection, Pipeline};
 use crate::seam::commands::LedgerInbox;
 use crate::telemetry::Telemetry;
-use pulse::Pulse;
 use watch::Watch;
 
 /// What one listener may be asked to hold at most.
@@ -253,10 +252,12 @@ struct Worker {
 impl Worker {
     fn run(mut self, runtime: &LocalRuntime, fed: mpsc::UnboundedReceiver<std::net::TcpStream>) {
         let room = WaitingRoom::new(&self.shared.progress, self.number, self.shared.clock);
-        let pulse = Rc::new(Pulse::new(self.shared.clock));
-        let watch = Watch::new(Rc::clone(&pulse));
-        runtime.spawn_local(async move { pulse.beat().await });
+        let watch = Watch::new(self.shared.clock);
         let inbox = self.inbox.take();
+        runtime.spawn_local({
+            let watch = Rc::clone(&watch);
+            async move { watch.pulse().beat().await }
+        });
         runtime.spawn_local({
             let (watch, limits) = (Rc::clone(&watch), self.shared.limits);
             async move { watch.run(&limits).await }

@@ -15,6 +15,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use crate::clock::Clock;
 use crate::domain::time::Timestamp;
 use crate::hot::server::Limits;
 use crate::hot::server::pulse::Pulse;
@@ -70,11 +71,6 @@ impl Watched {
         self.since.set(self.watch.tick.get());
     }
 
-    /// When a request that is read now has arrived.
-    pub(super) fn arrival(&self) -> Timestamp {
-        self.watch.pulse.arrival()
-    }
-
     /// Notes whether the last request had an issuer's signature.
     pub(super) fn heard(&self, issuer: bool) {
         self.heard_issuer.set(issuer);
@@ -83,6 +79,11 @@ impl Watched {
     /// Whether the answer under way is the connection's last one.
     pub(super) fn is_last(&self) -> bool {
         self.order.get() != Order::Serve
+    }
+
+    /// When a request that is read now must be taken to have arrived.
+    pub(super) fn arrival(&self) -> Timestamp {
+        self.watch.pulse.arrival()
     }
 
     /// What to do; and whom to wake when that changes.
@@ -110,19 +111,19 @@ impl Watched {
 
 /// The connections of one hot thread.
 pub(super) struct Watch {
-    pulse: Rc<Pulse>,
     tick: Cell<u32>,
     /// The tick at which everything was told to end.
     draining: Cell<Option<u32>>,
+    pulse: Pulse,
     connections: RefCell<Vec<Weak<Watched>>>,
 }
 
 impl Watch {
-    pub(super) fn new(pulse: Rc<Pulse>) -> Rc<Self> {
+    pub(super) fn new(clock: Clock) -> Rc<Self> {
         Rc::new(Self {
-            pulse,
             tick: Cell::new(0),
             draining: Cell::new(None),
+            pulse: Pulse::new(clock),
             connections: RefCell::default(),
         })
     }
@@ -146,6 +147,11 @@ impl Watch {
         });
         self.connections.borrow_mut().push(Rc::downgrade(&watched));
         watched
+    }
+
+    /// Of the thread.
+    pub(super) fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// Looks around for ever.
