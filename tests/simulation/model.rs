@@ -1,0 +1,693 @@
+//! What the engine should do, naively: a list of everything that was recorded, sums by adding up.
+//!
+//! Shares no code with the engine but the names of decisions. A line stands for one journal frame;
+//! after a crash the list is cut to what the disk kept and everything is added up again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use countersign::domain::authorization::AuthorizationKind;
+use countersign::domain::card::{AgentStatus, CardStatus};
+use countersign::domain::decision::{Decision, DeclineReason};
+
+use crate::issuer::Message;
+use crate::world::{MERCHANTS, Rules, World, ZONES, has_same_ids, is_same_merchant};
+
+/// Whose book a line stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Owner {
+    Customer(usize),
+    /// Cards that nobody knows.
+    Nobody,
+}
+
+/// One decided step.
+#[derive(Clone, Debug)]
+pub(crate) struct Decided {
+    pub(crate) message: Rc<Message>,
+    pub(crate) body: Rc<[u8]>,
+    pub(crate) version: usize,
+    pub(crate) received: i64,
+    pub(crate) card: Option<usize>,
+    pub(crate) agent: Option<usize>,
+    pub(crate) day: i64,
+    pub(crate) decision: Decision,
+    pub(crate) reserved: i64,
+    pub(crate) consumes: bool,
+    pub(crate) locks: bool,
+}
+
+/// What one frame records.
+#[derive(Clone, Debug)]
+pub(crate) enum What {
+    Decided(Decided),
+    Conflicted(Rc<Message>),
+    /// The line that it repeats.
+    Redelivered(usize),
+    /// The line that it takes back.
+    Overruled(usize),
+    CardSet(usize, CardStatus, bool),
+    AgentSet(usize, AgentStatus),
+    Swept(i64),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) owner: Owner,
+    pub(crate) what: What,
+    /// Where the engine says that it stands, once it has said so.
+    pub(crate) position: Option<u64>,
+}
+
+/// How a message is known.
+#[derive(Clone, Debug)]
+pub(crate) enum Verdict {
+    /// The line that decided it.
+    Known(usize, Decision),
+    Conflict,
+    New(Decided),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Prediction {
+    pub(crate) owner: Owner,
+    pub(crate) verdict: Verdict,
+}
+
+#[derive(Clone, Debug)]
+struct Step {
+    line: usize,
+    message: Rc<Message>,
+    body: Rc<[u8]>,
+    received: i64,
+    decision: Decision,
+    reserved: i64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Authorization {
+    card: Option<usize>,
+    steps: Vec<Step>,
+}
+
+impl Authorization {
+    fn is_purchase(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|step| step.decision.is_approval() && step.reserved > 0)
+    }
+
+    fn held(&self) -> i64 {
+        self.steps.iter().map(|step| step.reserved).sum()
+    }
+
+    fn last_at(&self) -> i64 {
+        self.steps.iter().map(|step| step.received).max().unwrap()
+    }
+
+    /// Behaviour 2.5: the event token decides, then the content, then the webhook id.
+    fn recognise(&self, message: &Message, body: &[u8]) -> Option<Result<&Step, ()>> {
+        let same = |step: &&Step| *step.body == *body;
+        let named = |step: &&Step| message.step.is_some() && step.message.step == message.step;
+        if let Some(step) = self.steps.iter().find(named) {
+            return Some(if same(&step) { Ok(step) } else { Err(()) });
+        }
+        let comparable = |step: &&Step| message.step.is_none() || step.message.step.is_none();
+        let mut others = self.steps.iter().filter(comparable);
+        if let Some(step) = others.clone().find(same) {
+            return Some(Ok(step));
+        }
+        let by_delivery = others.any(|step| step.message.delivery == message.delivery);
+        by_delivery.then_some(Err(()))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Charge {
+    line: usize,
+    card: Option<usize>,
+    agent: Option<usize>,
+    day: i64,
+    amount: i64,
+    is_held: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Lock {
+    merchant: usize,
+    authorizations: BTreeSet<u32>,
+}
+
+/// One customer's book.
+#[derive(Clone, Debug)]
+struct Book {
+    day: i64,
+    authorizations: BTreeMap<u32, Authorization>,
+    charges: Vec<Charge>,
+    cards: BTreeMap<usize, (CardStatus, bool)>,
+    agents: BTreeMap<usize, AgentStatus>,
+    consumed: BTreeMap<usize, u32>,
+    locks: BTreeMap<usize, Lock>,
+}
+
+fn new_book() -> Book {
+    Book {
+        day: i64::MIN,
+        authorizations: BTreeMap::new(),
+        charges: Vec::new(),
+        cards: BTreeMap::new(),
+        agents: BTreeMap::new(),
+        consumed: BTreeMap::new(),
+        locks: BTreeMap::new(),
+    }
+}
+
+/// A level and which of its members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Card(usize),
+    Agent(usize),
+    Customer,
+}
+
+/// Which day, week, month since some beginning a day falls in; everything falls in the same life.
+pub(crate) fn window(kind: usize, day: i64) -> i64 {
+    match kind {
+        0 => day,
+        // 1970-01-05 was a Monday.
+        1 => (day - 4).div_euclid(7),
+        2 => month(day),
+        _ => 0,
+    }
+}
+
+/// By counting, for days after 1970.
+fn month(day: i64) -> i64 {
+    let (mut left, mut months, mut year) = (day, 0, 1970);
+    loop {
+        let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let february = if leap { 29 } else { 28 };
+        for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
+            if left < length {
+                return months;
+            }
+            left -= length;
+            months += 1;
+        }
+        year += 1;
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) lines: Vec<Line>,
+    books: BTreeMap<Owner, Book>,
+    /// Owners in the order of their first line.
+    opened: Vec<Owner>,
+    owner_of_card: BTreeMap<usize, Owner>,
+}
+
+impl Model {
+    /// Appends a line; its number.
+    pub(crate) fn push(&mut self, owner: Owner, what: What, position: Option<u64>) -> usize {
+        let at = self.lines.len();
+        self.lines.push(Line {
+            owner,
+            what,
+            position,
+        });
+        self.apply(at);
+        at
+    }
+
+    /// Forgets all but the first lines, as a crash may.
+    pub(crate) fn cut(&mut self, count: usize) {
+        let mut lines = std::mem::take(self).lines;
+        lines.truncate(count);
+        self.lines = lines;
+        (0..count).for_each(|at| self.apply(at));
+    }
+
+    fn apply(&mut self, at: usize) {
+        let line = self.lines[at].clone();
+        if !self.books.contains_key(&line.owner) {
+            self.opened.push(line.owner);
+        }
+        let book = self.books.entry(line.owner).or_insert_with(new_book);
+        match line.what {
+            What::Decided(decided) => {
+                if let Some(card) = decided.card {
+                    self.owner_of_card.insert(card, line.owner);
+                }
+                book.decided(at, &decided);
+            }
+            What::CardSet(card, status, frozen) => {
+                self.owner_of_card.insert(card, line.owner);
+                book.cards.insert(card, (status, frozen));
+            }
+            What::AgentSet(agent, status) => {
+                book.agents.insert(agent, status);
+            }
+            What::Overruled(of) => book.overruled(of),
+            What::Swept(cut) => book.swept(cut),
+            What::Conflicted(_) | What::Redelivered(_) => {}
+        }
+    }
+
+    /// The owner in whose book a card was opened.
+    pub(crate) fn owner_of(&self, card: usize) -> Option<Owner> {
+        self.owner_of_card.get(&card).copied()
+    }
+
+    /// What the engine is to say to this message under this version of the world.
+    pub(crate) fn predict(
+        &self,
+        world: &World,
+        version: usize,
+        message: &Rc<Message>,
+        body: &Rc<[u8]>,
+        received: i64,
+    ) -> Prediction {
+        let card = message.card;
+        let is_present = world.cards.get(card).is_some_and(|card| card.present);
+        let owner = if is_present {
+            Owner::Customer(world.cards[card].customer)
+        } else {
+            self.owner_of(card).unwrap_or(Owner::Nobody)
+        };
+        // A step that was declined while nobody knew its card keeps that decision, unless the
+        // customer's own book knows better.
+        for place in [owner, Owner::Nobody] {
+            if let Some(verdict) = self.recognise(place, message, body) {
+                return Prediction {
+                    owner: place,
+                    verdict,
+                };
+            }
+        }
+        let mut decided = Decided {
+            message: Rc::clone(message),
+            body: Rc::clone(body),
+            version,
+            received,
+            card: None,
+            agent: None,
+            day: 0,
+            decision: Decision::Decline(DeclineReason::CardUnknown),
+            reserved: 0,
+            consumes: false,
+            locks: false,
+        };
+        if !is_present {
+            let verdict = Verdict::New(decided);
+            return Prediction { owner, verdict };
+        }
+        let unused = new_book();
+        let book = self.books.get(&owner).unwrap_or(&unused);
+        let known = book.authorizations.get(&message.authorization);
+        if known
+            .and_then(|known| known.card)
+            .is_some_and(|it| it != card)
+        {
+            let verdict = Verdict::Conflict;
+            return Prediction { owner, verdict };
+        }
+        book.decide(world, &mut decided);
+        let verdict = Verdict::New(decided);
+        Prediction { owner, verdict }
+    }
+
+    fn recognise(&self, owner: Owner, message: &Message, body: &[u8]) -> Option<Verdict> {
+        let book = self.books.get(&owner)?;
+        let known = book.authorizations.get(&message.authorization)?;
+        Some(match known.recognise(message, body)? {
+            Ok(step) => Verdict::Known(step.line, step.decision),
+            Err(()) => Verdict::Conflict,
+        })
+    }
+
+    /// The decision that stands for a line, unless it was swept away.
+    pub(crate) fn decision_of(&self, line: usize) -> Option<Decision> {
+        let Line { owner, what, .. } = self.lines.get(line)?;
+        let What::Decided(decided) = what else {
+            return None;
+        };
+        let known = self.books[owner]
+            .authorizations
+            .get(&decided.message.authorization)?;
+        let step = known.steps.iter().find(|step| step.line == line)?;
+        Some(step.decision)
+    }
+
+    /// Owners with something older than `cut`, in the order in which a sweep visits them.
+    pub(crate) fn stale(&self, cut: i64) -> Vec<Owner> {
+        let stale = |owner: &&Owner| {
+            let mut authorizations = self.books[owner].authorizations.values();
+            authorizations.any(|it| it.last_at() < cut)
+        };
+        self.opened.iter().filter(stale).copied().collect()
+    }
+
+    pub(crate) fn card_set(&self, owner: Owner, card: usize) -> (CardStatus, bool) {
+        let book = self.books.get(&owner);
+        let set = book.and_then(|book| book.cards.get(&card).copied());
+        set.unwrap_or((CardStatus::Active, false))
+    }
+
+    pub(crate) fn agent_set(&self, owner: Owner, agent: usize) -> AgentStatus {
+        let book = self.books.get(&owner);
+        let set = book.and_then(|book| book.agents.get(&agent).copied());
+        set.unwrap_or(AgentStatus::Active)
+    }
+
+    /// Posted and held, and held alone, of one scope in the window of `day`; every scope's, where
+    /// a kind of 3 is its whole life.
+    pub(crate) fn sums(&self, owner: Owner, scope: Scope, kind: usize, day: i64) -> (i64, i64) {
+        let unused = new_book();
+        let book = self.books.get(&owner).unwrap_or(&unused);
+        (
+            book.sum(scope, kind, day, false),
+            book.sum(scope, kind, day, true),
+        )
+    }
+
+    pub(crate) fn day(&self, owner: Owner) -> i64 {
+        self.books.get(&owner).map_or(i64::MIN, |book| book.day)
+    }
+
+    /// What is left for a card under every limit; absent without limits.
+    pub(crate) fn room(&self, world: &World, card: usize, received: i64) -> Option<i64> {
+        let owner = Owner::Customer(world.cards.get(card)?.customer);
+        let unused = new_book();
+        let book = self.books.get(&owner).unwrap_or(&unused);
+        let day = book.day_of(world, card, received);
+        let limits = limits(world, card).into_iter();
+        limits
+            .map(|(scope, kind, limit, _)| (limit - book.sum(scope, kind, day, false)).max(0))
+            .min()
+    }
+}
+
+/// Every limit on a card's sums, in the order in which they are checked.
+fn limits(world: &World, card: usize) -> Vec<(Scope, usize, i64, DeclineReason)> {
+    let levels = [
+        (Scope::Card(card), DeclineReason::CardLimitExceeded),
+        (
+            Scope::Agent(world.cards[card].agent.unwrap_or_default()),
+            DeclineReason::AgentLimitExceeded,
+        ),
+        (Scope::Customer, DeclineReason::CustomerLimitExceeded),
+    ];
+    let mut found = Vec::new();
+    for (rules, (scope, reason)) in rules(world, card).into_iter().zip(levels) {
+        let sums = rules.map_or([None; 4], |rules| rules.sums);
+        for (kind, limit) in sums.into_iter().enumerate() {
+            found.extend(limit.map(|limit| (scope, kind, limit, reason)));
+        }
+    }
+    found
+}
+
+/// The rules over a card: its own, its agent's, its customer's.
+fn rules(world: &World, card: usize) -> [Option<&Rules>; 3] {
+    let card = &world.cards[card];
+    [
+        Some(&card.rules),
+        card.agent.map(|agent| &world.agents[agent].rules),
+        Some(&world.customers[card.customer].rules),
+    ]
+}
+
+impl Book {
+    /// The first reason that applies, in the fixed order (behaviour 2.10).
+    fn decide(&self, world: &World, decided: &mut Decided) {
+        let message = Rc::clone(&decided.message);
+        let card = &world.cards[message.card];
+        let known = self.authorizations.get(&message.authorization);
+        let is_increment = known.is_some_and(Authorization::is_purchase);
+        decided.card = Some(message.card);
+        decided.agent = card.agent;
+        decided.day = self.day_of(world, message.card, decided.received);
+        let locks_first = message.spends() && locks_to_first(world, message.card);
+        let single_use = message.spends() && card.single_use;
+        let reason = if message.kind == AuthorizationKind::Credit {
+            None
+        } else {
+            self.standing(world, message.card)
+                .or_else(|| stateless(world, &message))
+                .or_else(|| self.over_per_auth(world, &message, known))
+                .or_else(|| {
+                    let consumed = single_use && !is_increment;
+                    (consumed && self.consumed.contains_key(&message.card))
+                        .then_some(DeclineReason::SingleUseConsumed)
+                })
+                .or_else(|| self.locked_elsewhere(card.preset, &message, locks_first))
+                .or_else(|| self.over_limit(world, &message, decided.day))
+        };
+        if let Some(reason) = reason {
+            decided.decision = Decision::Decline(reason);
+            return;
+        }
+        decided.decision = Decision::Approve;
+        decided.reserved = if message.spends() { message.amount } else { 0 };
+        decided.consumes = decided.reserved > 0 && single_use && !is_increment;
+        decided.locks =
+            decided.reserved > 0 && locks_first && !self.locks.contains_key(&message.card);
+    }
+
+    /// The calendar never goes back.
+    fn day_of(&self, world: &World, card: usize, received: i64) -> i64 {
+        let (_, offset) = ZONES[world.customers[world.cards[card].customer].zone];
+        let second = received.div_euclid(1_000_000);
+        (second + offset).div_euclid(86_400).max(self.day)
+    }
+
+    fn standing(&self, world: &World, at: usize) -> Option<DeclineReason> {
+        let card = &world.cards[at];
+        let (status, frozen) = self.cards.get(&at).copied().unwrap_or_default();
+        let agent = card.agent.map(|agent| {
+            let set = self.agents.get(&agent).copied().unwrap_or_default();
+            [world.agents[agent].status, set]
+        });
+        let suspended = agent.is_some_and(|all| all.iter().any(|it| *it != AgentStatus::Active));
+        let statuses = [card.status, status];
+        [
+            (
+                statuses.contains(&CardStatus::Canceled),
+                DeclineReason::CardCanceled,
+            ),
+            (
+                statuses.contains(&CardStatus::Locked),
+                DeclineReason::CardLocked,
+            ),
+            (suspended, DeclineReason::AgentSuspended),
+            (
+                world.customers[card.customer].suspended,
+                DeclineReason::CustomerSuspended,
+            ),
+            (card.frozen || frozen, DeclineReason::CardFrozenByRisk),
+        ]
+        .into_iter()
+        .find_map(|(applies, reason)| applies.then_some(reason))
+    }
+
+    /// All steps of one authorization together.
+    fn over_per_auth(
+        &self,
+        world: &World,
+        message: &Message,
+        known: Option<&Authorization>,
+    ) -> Option<DeclineReason> {
+        let cap = per_auth(world, message.card)?;
+        let asked = if message.spends() { message.amount } else { 0 };
+        let total = known.map_or(0, Authorization::held) + asked;
+        (total > cap).then_some(DeclineReason::AmountOverPerAuth)
+    }
+
+    fn locked_elsewhere(
+        &self,
+        preset: Option<usize>,
+        message: &Message,
+        locks_first: bool,
+    ) -> Option<DeclineReason> {
+        let elsewhere = preset.is_some_and(|it| !has_same_ids(it, message.merchant));
+        let first = self.locks.get(&message.card).filter(|_| locks_first);
+        let not_first =
+            first.is_some_and(|lock| !is_same_merchant(lock.merchant, message.merchant));
+        ((message.spends() && elsewhere) || not_first)
+            .then_some(DeclineReason::MerchantLockMismatch)
+    }
+
+    fn over_limit(&self, world: &World, message: &Message, day: i64) -> Option<DeclineReason> {
+        if !message.spends() || message.amount == 0 {
+            return None;
+        }
+        limits(world, message.card)
+            .into_iter()
+            .find(|(scope, kind, limit, _)| {
+                self.sum(*scope, *kind, day, false) + message.amount > *limit
+            })
+            .map(|(.., reason)| reason)
+    }
+
+    fn sum(&self, scope: Scope, kind: usize, day: i64, held_only: bool) -> i64 {
+        let counts = |charge: &&Charge| {
+            let inside = match scope {
+                Scope::Card(card) => charge.card == Some(card),
+                Scope::Agent(agent) => charge.agent == Some(agent),
+                Scope::Customer => true,
+            };
+            inside && (charge.is_held || !held_only)
+        };
+        let wanted = (kind < 3).then(|| window(kind, day));
+        self.charges
+            .iter()
+            .filter(counts)
+            .filter(|charge| wanted.is_none_or(|wanted| window(kind, charge.day) == wanted))
+            .map(|charge| charge.amount)
+            .sum()
+    }
+
+    fn decided(&mut self, line: usize, decided: &Decided) {
+        let number = decided.message.authorization;
+        let known = self.authorizations.entry(number).or_default();
+        known.card = known.card.or(decided.card);
+        known.steps.push(Step {
+            line,
+            message: Rc::clone(&decided.message),
+            body: Rc::clone(&decided.body),
+            received: decided.received,
+            decision: decided.decision,
+            reserved: decided.reserved,
+        });
+        if decided.reserved == 0 {
+            return;
+        }
+        self.day = self.day.max(decided.day);
+        self.charges.push(Charge {
+            line,
+            card: decided.card,
+            agent: decided.agent,
+            day: decided.day,
+            amount: decided.reserved,
+            is_held: true,
+        });
+        let Some(card) = decided.card else {
+            return;
+        };
+        if decided.consumes {
+            self.consumed.insert(card, number);
+        }
+        if decided.locks {
+            self.locks.insert(
+                card,
+                Lock {
+                    merchant: decided.message.merchant,
+                    authorizations: BTreeSet::new(),
+                },
+            );
+        }
+        if let Some(lock) = self.locks.get_mut(&card) {
+            lock.authorizations.insert(number);
+        }
+    }
+
+    /// Gives everything back (behaviour 2.13 h).
+    fn overruled(&mut self, line: usize) {
+        let steps = |it: &Authorization| it.steps.iter().any(|step| step.line == line);
+        let found = self.authorizations.iter_mut().find(|(_, it)| steps(it));
+        let Some((number, known)) = found else {
+            return;
+        };
+        for step in known.steps.iter_mut().filter(|step| step.line == line) {
+            step.decision = Decision::Decline(DeclineReason::DeadlineExceeded);
+            step.reserved = 0;
+        }
+        self.charges.retain(|charge| charge.line != line);
+        let (number, card) = (*number, known.card);
+        let Some(card) = card.filter(|_| !known.is_purchase()) else {
+            return;
+        };
+        if self.consumed.get(&card) == Some(&number) {
+            self.consumed.remove(&card);
+        }
+        if let Some(lock) = self.locks.get_mut(&card) {
+            lock.authorizations.remove(&number);
+            if lock.authorizations.is_empty() {
+                self.locks.remove(&card);
+            }
+        }
+    }
+
+    /// What is still held counts as spent.
+    fn swept(&mut self, cut: i64) {
+        let gone: Vec<u32> = self
+            .authorizations
+            .iter()
+            .filter(|(_, it)| it.last_at() < cut)
+            .map(|(number, _)| *number)
+            .collect();
+        for number in gone {
+            let steps = self.authorizations.remove(&number).unwrap().steps;
+            for charge in &mut self.charges {
+                let of = steps.iter().any(|step| step.line == charge.line);
+                charge.is_held &= !of;
+            }
+        }
+    }
+}
+
+/// Reasons 8 to 17, of those that this world can cause.
+fn stateless(world: &World, message: &Message) -> Option<DeclineReason> {
+    if !message.spends() {
+        return None;
+    }
+    if message.euros {
+        return Some(DeclineReason::CurrencyNotSupported);
+    }
+    if message.cash {
+        return Some(DeclineReason::TransactionTypeNotAllowed);
+    }
+    let code = MERCHANTS[message.merchant].mcc;
+    let overrides = overrides(world, message.card);
+    let lists = |pick: fn(&Rules) -> &Vec<u16>| {
+        let lists = rules(world, message.card).into_iter().flatten().map(pick);
+        let asked: Vec<_> = lists.filter(|list| !list.is_empty()).collect();
+        let count = if overrides { 1 } else { 3 };
+        asked.into_iter().take(count)
+    };
+    if lists(|rules| &rules.blocked).any(|list| list.contains(&code)) {
+        return Some(DeclineReason::MccBlocked);
+    }
+    if lists(|rules| &rules.allowed).any(|list| !list.contains(&code)) {
+        return Some(DeclineReason::MccNotAllowed);
+    }
+    let cap = per_auth(world, message.card);
+    cap.is_some_and(|cap| message.amount > cap)
+        .then_some(DeclineReason::AmountOverPerAuth)
+}
+
+fn overrides(world: &World, card: usize) -> bool {
+    world.customers[world.cards[card].customer].overrides
+}
+
+fn per_auth(world: &World, card: usize) -> Option<i64> {
+    let rules = rules(world, card).into_iter().flatten();
+    let mut caps = rules.filter_map(|rules| rules.per_auth);
+    if overrides(world, card) {
+        caps.next()
+    } else {
+        caps.min()
+    }
+}
+
+fn locks_to_first(world: &World, card: usize) -> bool {
+    let rules = rules(world, card).into_iter().flatten();
+    let mut words = rules.filter_map(|rules| rules.lock_to_first);
+    if overrides(world, card) {
+        words.next().unwrap_or(false)
+    } else {
+        words.any(|word| word)
+    }
+}
