@@ -85,8 +85,17 @@ fn hasher() -> BuildHasherDefault<KeyHasher> {
     BuildHasherDefault::default()
 }
 
-/// How long a confirmed redelivery is remembered; no delivery waits that long.
+/// How long a confirmed redelivery is remembered.
 const CONFIRMED_US: i64 = 60_000_000;
+
+/// How long after its arrival an approval can be taken back. A process that was put to sleep finds
+/// its deliveries waiting, and what a redelivery was told meanwhile may be forgotten by then.
+const OVERRULED_US: i64 = 30_000_000;
+
+const _: () = assert!(
+    OVERRULED_US < CONFIRMED_US,
+    "what can be taken back is remembered"
+);
 
 thread_local! {
     /// The frame under construction; kept, so that a command allocates nothing for it.
@@ -348,7 +357,8 @@ impl EmbeddedLedger {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes back an approval that could not leave in time. Whether there was one to take back.
+    /// Takes back an approval that could not leave in time. Whether there was one to take back: one
+    /// that is half a minute old stands, because a redelivery may have let it go.
     ///
     /// # Errors
     /// [`Unavailable`] where the journal takes nothing; the approval then stands in memory, and
@@ -357,11 +367,12 @@ impl EmbeddedLedger {
         let Some(mut state) = self.customers.get_mut(&owner) else {
             return Ok(false);
         };
-        if self
-            .confirmed()
-            .iter()
-            .any(|(_, position)| *position == command.decided_at)
-        {
+        let in_time = state
+            .authorization(command.authorization)
+            .and_then(|known| known.steps().find(|it| it.position == command.decided_at))
+            .is_some_and(|step| command.at.micros_since(step.at) <= OVERRULED_US);
+        let confirmed = |(_, position): &(Timestamp, u64)| *position == command.decided_at;
+        if !in_time || self.confirmed().iter().any(confirmed) {
             return Ok(false);
         }
         let Some(events) = check::overrule(&state, command) else {
