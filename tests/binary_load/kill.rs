@@ -71,12 +71,17 @@ fn c1_b1_what_was_read_before_a_kill_stands_after_it() {
         in_flight_in_all += in_flight;
 
         let server = home.start();
-        assert_all_stand(&server, &answered);
-        // What had no answer gets one now, whichever it is; if it was booked before, once.
-        let booked = server.admin(&format!("/admin/cards/{}", cards(kill)[2]));
-        let before = charged(&booked, "customer");
+        // Before anything is asked again: a lost approval would be approved anew, and look kept.
+        let charged_to_customer = || {
+            let card = server.admin(&format!("/admin/cards/{}", cards(kill)[2]));
+            charged(&card, "customer")
+        };
+        let before = charged_to_customer();
         let read: u64 = answered.iter().map(|it| it.amount).sum();
-        assert!(before >= read, "kill {kill}: {before} is less than {read}");
+        assert!(before >= read, "kill {kill}: {before} of {read} survived");
+        assert_all_stand(&server, &answered);
+        assert_eq!(charged_to_customer(), before, "kill {kill}: booked anew");
+        // What had no answer gets one now, whichever it is; if it was booked before, once.
         let mut all = answered;
         let results = redeliver(server.issuer, &unanswered);
         let both = unanswered.into_iter().zip(results);
