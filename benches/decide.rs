@@ -2,10 +2,6 @@
 //!
 //! Cards are asked in random order, so that the large snapshot pays for its cache misses.
 #![expect(
-    clippy::indexing_slicing,
-    reason = "a bench that indexes wrongly should stop"
-)]
-#![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "a bench stops where its inputs are wrong"

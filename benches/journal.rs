@@ -284,7 +284,7 @@ fn start_and_merge(directory: &Path) {
     };
     let key_of = |payload: &[u8]| payload.first_chunk().map(|key| u64::from_le_bytes(*key));
     let merged = merge(&files, ID, sealed, key_of, |_, old, payloads| {
-        let last = payloads.last().map(<[u8]>::to_vec);
+        let last = payloads.last().map(|(_, payload)| payload.to_vec());
         Ok::<_, std::convert::Infallible>(last.or_else(|| old.map(<[u8]>::to_vec)))
     });
     let keys = merged.unwrap().unwrap().count;

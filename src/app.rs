@@ -2,12 +2,15 @@
 
 mod checkpoint;
 mod error;
+mod operators;
 mod recovery;
+mod stop;
 mod sweep;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -15,6 +18,8 @@ use tokio::runtime::Runtime;
 
 use crate::cli::Exit;
 use crate::clock::Clock;
+use crate::cold::ops::Readiness;
+use crate::cold::records::Records;
 use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
 use crate::config::{Config, ConfigError, DurabilityLevel, IssuerConfig, SANDBOX_NAME, read_named};
 use crate::decide::document::{DocumentContext, read_snapshot};
@@ -36,6 +41,8 @@ use crate::telemetry::Telemetry;
 
 use checkpoint::Checkpointer;
 pub use error::StartError;
+use operators::Operators;
+pub use stop::StopSignals;
 
 /// The version of the snapshot that a process starts with.
 const FIRST_VERSION: u64 = 1;
@@ -45,6 +52,7 @@ pub struct App {
     hot: HotServer,
     writer: Arc<Writer>,
     checkpointer: Checkpointer,
+    records: Arc<Records>,
     cold: Runtime,
     addresses: Addresses,
     snapshot: PathBuf,
@@ -86,15 +94,26 @@ impl App {
             .map(|issuer| issuer.name.clone())
             .collect();
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let shared = share(std::mem::take(&mut config.issuers), &names, threads, clock);
+        let limits = limits(&config);
+        let issuers = std::mem::take(&mut config.issuers);
+        let shared = share(issuers, limits, &names, threads, clock);
         let (port, inbox) = ledger_port();
         let hot = start_hot(config.issuer_listen, threads, &shared, inbox)?;
         let cold = cold_runtime()?;
+        let operators = Operators::listen(&cold, config.ops_listen, &shared, port.clone())?;
+        let front = operators::listen_for_people(&cold, config.listen)?;
 
         let recovered = recovery::recover(&*storage)?;
         let keys = Fingerprinter::new(recovered.seed);
         let snapshot = load_snapshot(&snapshot_path, &names, &keys)?;
-        let writer = start_writer(&recovered, config.durability, &storage, &shared)?;
+        let snapshots = Arc::new(CurrentSnapshot::new(snapshot));
+        let writer = start_writer(
+            &recovered,
+            config.durability,
+            &storage,
+            &shared,
+            &operators.readiness,
+        )?;
         let checkpointer = start_checkpointer(&storage, &recovered, &writer)?;
         let ledger = Arc::new(EmbeddedLedger::new(
             recovered.states,
@@ -106,21 +125,22 @@ impl App {
             Core {
                 keys,
                 ledger,
-                snapshots: Arc::new(CurrentSnapshot::new(snapshot)),
+                snapshots: Arc::clone(&snapshots),
             },
         );
+        let records = operators.arm(storage, &writer, snapshots);
         spawn_sweeper(&cold, port, clock, config.retention_days);
 
-        let issuer = hot.address();
         let addresses = Addresses {
-            issuer,
-            listen: config.listen,
-            ops: config.ops_listen,
+            issuer: hot.address(),
+            ops: operators.address,
+            listen: front,
         };
         let app = Self {
             hot,
             writer,
             checkpointer,
+            records,
             cold,
             addresses,
             snapshot: snapshot_path,
@@ -165,23 +185,20 @@ impl App {
         &self.snapshot
     }
 
-    /// Serves until SIGTERM or SIGINT, then [drains](Self::drain).
+    /// Notices SIGTERM and SIGINT from here on. To be called before anybody is told that the server
+    /// is ready, because whoever knows it may stop it.
+    ///
+    /// # Errors
+    /// Where the system gives no handler.
+    pub fn stop_signals(&self) -> Result<StopSignals, StartError> {
+        StopSignals::listen(&self.cold)
+            .map_err(|error| StartError::Io("signals cannot be received", error))
+    }
+
+    /// Serves until a signal comes, then [drains](Self::drain).
     #[must_use]
-    pub fn run_until_stopped(self) -> Exit {
-        self.cold.block_on(async {
-            use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut term), Ok(mut interrupt)) = (
-                signal(SignalKind::terminate()),
-                signal(SignalKind::interrupt()),
-            ) else {
-                tracing::error!("signals cannot be received");
-                return;
-            };
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        });
+    pub fn run_until_stopped(self, mut signals: StopSignals) -> Exit {
+        self.cold.block_on(signals.received());
         tracing::info!("draining");
         self.drain();
         Exit::Ok
@@ -192,6 +209,7 @@ impl App {
         self.hot.drain();
         self.checkpointer.stop();
         self.writer.close();
+        self.records.stop();
         self.cold.shutdown_timeout(Duration::from_secs(2));
     }
 }
@@ -230,8 +248,17 @@ fn no_snapshot() -> StartError {
     })
 }
 
+fn limits(config: &Config) -> Limits {
+    Limits {
+        header_timeout: config.header_timeout,
+        body_timeout: config.body_timeout,
+        ..Limits::default()
+    }
+}
+
 fn share(
     issuers: Vec<IssuerConfig>,
+    limits: Limits,
     names: &[String],
     threads: usize,
     clock: Clock,
@@ -242,7 +269,7 @@ fn share(
         progress: Arc::new(Progress::new(threads)),
         clock,
         telemetry: Telemetry::new(names.iter().map(String::as_str)),
-        limits: Limits::default(),
+        limits,
         kick: OnceLock::new(),
     })
 }
@@ -302,12 +329,15 @@ fn start_writer(
     level: DurabilityLevel,
     storage: &Arc<dyn Storage>,
     shared: &Arc<Shared>,
+    readiness: &Arc<Readiness>,
 ) -> Result<Arc<Writer>, StartError> {
     let durability = match level {
         DurabilityLevel::Strict => Durability::Strict,
         DurabilityLevel::Relaxed => Durability::Relaxed,
     };
     let (progress, telemetry) = (Arc::clone(&shared.progress), Arc::clone(&shared.telemetry));
+    let readiness = Arc::clone(readiness);
+    let full_before = AtomicBool::new(false);
     let notify = move |published: Published| {
         let reached = match durability {
             Durability::Strict => published.durable,
@@ -315,6 +345,14 @@ fn start_writer(
         };
         if published.poisoned {
             telemetry.set_journal_poisoned();
+            readiness.set_reason("journal_poisoned");
+        }
+        if full_before.swap(published.full, Ordering::Relaxed) != published.full {
+            if published.full {
+                readiness.set_reason("journal_full");
+            } else {
+                readiness.clear_reason("journal_full");
+            }
         }
         progress.publish(reached.0, published.poisoned);
     };

@@ -1,6 +1,7 @@
 //! The cold path: everything that nobody waits for at a card terminal.
 
 pub mod explain;
+pub mod front;
 pub mod ops;
 pub mod records;
 pub mod sandbox;

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::issuer::IssuerKind;
 use crate::issuer::standard_webhooks::{Unsigned, Verifier};
@@ -79,6 +80,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// For operators.
     pub ops_listen: SocketAddr,
+    /// For an issuer's headers to arrive.
+    pub header_timeout: Duration,
+    /// For an issuer's body to arrive.
+    pub body_timeout: Duration,
     /// When an approval may leave.
     pub durability: DurabilityLevel,
     /// For how long decided authorizations are known again, in days.
@@ -121,6 +126,9 @@ const RETENTION_DAYS_MIN: u32 = 32;
 const RETENTION_DAYS_MAX: u32 = 3_650;
 /// Lithic and the sandbox wait six seconds; half a second is left for the way.
 const DEADLINE_MS_MAX: u32 = 5_500;
+/// Below this an honest sender on a bad line would be refused; above, the slow hold on too long.
+const READ_TIMEOUT_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
+const READ_TIMEOUT_MS_DEFAULT: u64 = 5_000;
 
 impl Config {
     /// Reads the file that the overrides name, if any, and puts the overrides above it.
@@ -138,7 +146,11 @@ impl Config {
         };
         let server = &typed.server;
         let issuer_listen = server.issuer_listen.as_deref();
+        let timeout =
+            |typed: Option<u64>, key: &str| read_timeout(typed, &format!("{place}: {key}"));
         Ok(Self {
+            header_timeout: timeout(server.header_timeout_ms, "server.header_timeout_ms")?,
+            body_timeout: timeout(server.body_timeout_ms, "server.body_timeout_ms")?,
             issuer_listen: address(
                 overrides.issuer_listen,
                 issuer_listen,
@@ -189,6 +201,16 @@ fn listen_address(
         }),
         (None, None) => Ok(SocketAddr::from(([127, 0, 0, 1], default_port))),
     }
+}
+
+fn read_timeout(typed: Option<u64>, place: &str) -> Result<Duration, ConfigError> {
+    let millis = typed.unwrap_or(READ_TIMEOUT_MS_DEFAULT);
+    if READ_TIMEOUT_MS.contains(&millis) {
+        return Ok(Duration::from_millis(millis));
+    }
+    let (least, most) = (READ_TIMEOUT_MS.start(), READ_TIMEOUT_MS.end());
+    let message = format!("must lie between {least} and {most}");
+    Err(ConfigError::new(place, message))
 }
 
 fn durability(

@@ -188,7 +188,10 @@ impl Scrape {
             MetricType::Histogram,
         )?;
         for connection in &self.0.connections {
-            let bounds = BUCKETS_US.iter().map(|us| seconds(*us)).chain([f64::MAX]);
+            let bounds = BUCKETS_US
+                .iter()
+                .map(|us| seconds(*us))
+                .chain([f64::INFINITY]);
             let counts = connection
                 .buckets
                 .iter()

@@ -167,9 +167,12 @@ pub(crate) struct CompareArgs {
     /// Seconds before them that are not measured
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=60))]
     pub(crate) warmup: u64,
-    /// Repeat a run in which the generator had to wait for its core, at most so often
+    /// Repeat a run in which others had more than 5 % of a core, at most so often
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(0..=20))]
     pub(crate) retries: u64,
+    /// Report all the same when the repetitions were disturbed too; for trying things out
+    #[arg(long)]
+    pub(crate) allow_disturbed: bool,
     #[arg(long, default_value_t = 0)]
     pub(crate) server_core: usize,
     #[arg(long, default_value_t = 1)]

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::ids;
 use crate::measurement::Measurement;
 use crate::output;
-use crate::refusal::refusals;
+use crate::refusal::{Refusal, refusals};
 use crate::run::{self, Pace, Plan};
 use child::Child;
 use disk::Disk;
@@ -138,21 +138,31 @@ impl Bench<'_> {
             .collect()
     }
 
-    /// A run that the machine disturbed is repeated. The rule looks at the generator's wait for its
-    /// core and not at the figures, so it favours nobody.
+    /// A run that the machine disturbed is repeated, and in the end refused. The rule looks at who
+    /// had the cores and not at the figures, so it favours nobody.
     fn measure(&self, subject: Subject, pace: Pace, number: u64) -> Result<Measurement, Error> {
-        let mut measurement = self.attempt(subject, pace, number)?;
-        for _ in 0..self.args.retries {
-            let Some(waiting) = measurement.disturbed_percent() else {
-                break;
+        let name = subject.name();
+        let mut attempts_left = self.args.retries;
+        loop {
+            let measurement = self.attempt(subject, pace, number)?;
+            let Some(percent) = measurement.disturbed_percent() else {
+                return Ok(measurement);
             };
-            output::note(&format!(
-                "{}: repeated, because the generator waited {waiting} % of the time for its core",
-                subject.name()
-            ));
-            measurement = self.attempt(subject, pace, number)?;
+            if attempts_left > 0 {
+                attempts_left -= 1;
+                output::note(&format!(
+                    "{name}: repeated, because others had {percent} % of a core"
+                ));
+            } else if self.args.allow_disturbed {
+                return Ok(measurement);
+            } else {
+                let refusals = vec![Refusal::Disturbed { percent }];
+                return Err(Error::Refused {
+                    what: name.to_owned(),
+                    refusals,
+                });
+            }
         }
-        Ok(measurement)
     }
 
     /// Starts the subject, loads it, stops it, and believes the figures or not.
@@ -175,7 +185,7 @@ impl Bench<'_> {
             duration_s: args.seconds,
             prepared_per_second: generator.prepared_per_second,
             seed,
-            server_pid: Some(child.pid()),
+            server: Some((child.pid(), args.server_core)),
         })?;
         child.stop()?;
         self.workspace.remove(&data_dir);

@@ -113,7 +113,7 @@ fn run_once(args: &RunArgs) -> Result<(), Error> {
         duration_s: args.duration,
         prepared_per_second: args.generator.prepared_per_second,
         seed: args.generator.seed.unwrap_or_else(ids::fresh_seed),
-        server_pid: None,
+        server: None,
     })?;
     let refusals = refusal::refusals(&measurement, args.generator.approved_percent_min);
     if !refusals.is_empty() {

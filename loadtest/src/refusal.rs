@@ -29,6 +29,10 @@ pub(crate) enum Refusal {
         percent_min: u64,
     },
     NothingMeasured,
+    /// Others had this share of a core.
+    Disturbed {
+        percent: u64,
+    },
 }
 
 /// Every rule that the run breaks.
@@ -98,6 +102,11 @@ impl fmt::Display for Refusal {
                     "{approved} of {replies} were approved, fewer than {percent_min} %"
                 )
             }
+            Self::Disturbed { percent } => write!(
+                out,
+                "others had {percent} % of a core; under contention a server with more threads gets \
+                 more of it, so no ratio would be fair (--allow-disturbed reports it all the same)"
+            ),
             Self::NothingMeasured => write!(out, "no reply arrived within the measured span"),
         }
     }

@@ -38,8 +38,8 @@ pub(crate) struct Plan<'a> {
     /// How many requests a closed loop prepares for each second.
     pub(crate) prepared_per_second: u64,
     pub(crate) seed: u64,
-    /// The server's process, where it is a child of ours.
-    pub(crate) server_pid: Option<u32>,
+    /// The server's process and its core, where it is a child of ours.
+    pub(crate) server: Option<(u32, usize)>,
 }
 
 impl Plan<'_> {
@@ -76,10 +76,7 @@ async fn drive(plan: &Plan<'_>, prepared: Prepared) -> Result<Measurement, Error
     let streams = connect(plan.target.address(), plan.connections).await?;
     let window = plan.warmup_s * SECOND_NS..plan.seconds() * SECOND_NS;
     let work = Rc::new(Work::new(prepared, plan.pace, window)?);
-    let before = (
-        Accounts::of_current_thread(),
-        plan.server_pid.and_then(Accounts::of_process),
-    );
+    let before = Readings::take(plan);
 
     let mut tasks = JoinSet::new();
     for stream in streams {
@@ -94,18 +91,44 @@ async fn drive(plan: &Plan<'_>, prepared: Prepared) -> Result<Measurement, Error
     // A run that does not end in time shows as missing replies.
     drained.await.unwrap_or_default();
 
-    let elapsed_ns = work.now_ns();
-    let usage = |now: Option<Accounts>, then: Option<Accounts>| -> Option<Usage> {
-        Some(now?.usage_since(then?, elapsed_ns))
-    };
-    let generator = usage(Accounts::of_current_thread(), before.0);
-    let server = usage(plan.server_pid.and_then(Accounts::of_process), before.1);
+    // Taken before the check for duplicates, which is work of ours but not of the run.
+    let (after, elapsed_ns) = (Readings::take(plan), work.now_ns());
     tasks.abort_all();
-    Ok(Measurement {
-        generator,
-        server,
-        ..measurement(plan, &work)
-    })
+    let mut measurement = measurement(plan, &work);
+    before.fill(&mut measurement, after, elapsed_ns);
+    Ok(measurement)
+}
+
+/// The scheduler's accounts of both sides at one moment.
+#[derive(Clone, Copy)]
+struct Readings {
+    generator: Option<Accounts>,
+    server: Option<Accounts>,
+    server_core: Option<Accounts>,
+}
+
+impl Readings {
+    fn take(plan: &Plan<'_>) -> Self {
+        Self {
+            generator: Accounts::of_current_thread(),
+            server: plan
+                .server
+                .and_then(|(pid, _core)| Accounts::of_process(pid)),
+            server_core: plan.server.and_then(|(_pid, core)| Accounts::of_core(core)),
+        }
+    }
+
+    fn fill(self, measurement: &mut Measurement, now: Self, elapsed_ns: u64) {
+        let usage = |now: Option<Accounts>, then: Option<Accounts>| -> Option<Usage> {
+            Some(now?.usage_since(then?, elapsed_ns))
+        };
+        measurement.generator = usage(now.generator, self.generator);
+        measurement.server = usage(now.server, self.server);
+        let whole_core = usage(now.server_core, self.server_core);
+        measurement.server_core_foreign_percent = whole_core
+            .zip(measurement.server)
+            .map(|(core, server)| core.busy_percent.saturating_sub(server.busy_percent));
+    }
 }
 
 async fn connect(address: SocketAddr, connections: u64) -> Result<Vec<TcpStream>, Error> {
@@ -146,6 +169,7 @@ fn measurement(plan: &Plan<'_>, work: &Work) -> Measurement {
         send_lag: tally.send_lag.quantiles(),
         generator: None,
         server: None,
+        server_core_foreign_percent: None,
         seed: plan.seed,
     }
 }

@@ -1,7 +1,7 @@
 //! How busy a thread or a process was, from the scheduler's own accounts.
 //!
 //! A closed loop measures the server only while the server is the busier side; a run on a machine
-//! that others use measures them as well. Both show here.
+//! that others use measures them as well. Both show here, the latter as far as interrupts allow.
 
 use std::fs;
 use std::path::Path;
@@ -15,6 +15,9 @@ pub(crate) struct Usage {
     /// Ready to run while something else held the core.
     pub(crate) waiting_percent: u64,
 }
+
+/// A tick of `/proc/stat`: Linux shows hundredths of a second on every machine.
+const TICK_NS: u64 = 10_000_000;
 
 /// Accounts of a thread or process at one moment.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,6 +38,39 @@ impl Accounts {
         threads.reduce(|sum, thread| Self {
             busy_ns: sum.busy_ns + thread.busy_ns,
             waiting_ns: sum.waiting_ns + thread.waiting_ns,
+        })
+    }
+
+    /// Everything that ran on a core, and what the hypervisor took from it. Interrupts are left out:
+    /// whether the thread that they interrupt is charged for them depends on the kernel.
+    pub(crate) fn of_core(core: usize) -> Option<Self> {
+        let text = fs::read_to_string("/proc/stat").ok()?;
+        let name = format!("cpu{core}");
+        let line = text
+            .lines()
+            .find(|line| line.split(' ').next() == Some(&name))?;
+        let ticks: Vec<u64> = line
+            .split_whitespace()
+            .skip(1)
+            .map_while(|number| number.parse().ok())
+            .collect();
+        let [
+            user,
+            nice,
+            system,
+            _idle,
+            _iowait,
+            _irq,
+            _softirq,
+            steal,
+            ..,
+        ] = ticks.as_slice()
+        else {
+            return None;
+        };
+        Some(Self {
+            busy_ns: (user + nice + system + steal) * TICK_NS,
+            waiting_ns: 0,
         })
     }
 

@@ -215,6 +215,7 @@ fn a_comparison_measures_all_three_and_leaves_nothing_behind() {
         "0",
         "--retries",
         "0",
+        "--allow-disturbed",
     ])
     .args([
         "--cards",

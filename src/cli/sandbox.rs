@@ -17,8 +17,10 @@ use crate::domain::amount::Amount;
 use crate::domain::currency::Currency;
 use crate::domain::mcc::Mcc;
 
-/// Bytes of an authorization's id.
-const AUTHORIZATION_SIZE_MAX: usize = 128;
+/// Bytes of an issuer's id.
+const ID_SIZE_MAX: usize = 128;
+/// Cards that a hint names.
+const NAMED_CARDS_MAX: usize = 12;
 
 /// Ask a running server as an issuer would.
 #[derive(Args, Clone, Debug)]
@@ -105,7 +107,7 @@ fn merchant(text: &str) -> Result<String, String> {
 
 fn visible_id(text: &str) -> Result<String, String> {
     let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
-    if text.is_empty() || text.len() > AUTHORIZATION_SIZE_MAX || !is_visible {
+    if text.is_empty() || text.len() > ID_SIZE_MAX || !is_visible {
         return Err("an id is 1 to 128 visible ASCII characters".to_owned());
     }
     Ok(text.to_owned())
@@ -148,7 +150,7 @@ fn authorize(
         write_json(out, &purchase, &outcome)
     } else {
         page::purchase(out, style, &telling(args, &purchase), &outcome)
-            .and_then(|()| hint(out, args, &cards))
+            .and_then(|()| hint(out, style, args, &cards))
     };
     written.map_err(|cause| unwritten(&cause))?;
     Ok(Exit::Ok)
@@ -174,20 +176,23 @@ fn telling(args: &AuthorizeArguments, purchase: &Purchase) -> String {
 }
 
 /// A card that the snapshot lacks was asked for as an issuer's token: most often it is a slip.
-fn hint(out: &mut dyn Write, args: &AuthorizeArguments, cards: &Cards) -> std::io::Result<()> {
+fn hint(
+    out: &mut dyn Write,
+    style: Style,
+    args: &AuthorizeArguments,
+    cards: &Cards,
+) -> std::io::Result<()> {
     if cards.token_of(&args.card).is_some() || cards.has_token(&args.card) {
         return Ok(());
     }
-    let known: Vec<&str> = cards.ids().take(12).collect();
-    writeln!(
-        out,
-        "      the snapshot has no such card on the sandbox; it has {}",
-        if known.is_empty() {
-            "none".to_owned()
-        } else {
-            known.join(", ")
-        }
-    )
+    let known: Vec<&str> = cards.ids().take(NAMED_CARDS_MAX).collect();
+    let known = if known.is_empty() {
+        "no card".to_owned()
+    } else {
+        known.join(", ")
+    };
+    let text = format!("the snapshot has no such card on the sandbox; it has {known}");
+    page::note(out, style, &text)
 }
 
 /// The amounts are minor units, as everywhere in records.

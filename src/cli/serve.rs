@@ -74,12 +74,16 @@ pub(super) fn run(arguments: ServeArguments) -> Exit {
             return refuse(&error, exit);
         }
     };
+    let signals = match app.stop_signals() {
+        Ok(signals) => signals,
+        Err(error) => return refuse(&error, error.exit()),
+    };
     let mut stdout = std::io::stdout().lock();
     if let Err(error) = writeln!(stdout, "ready {ready}").and_then(|()| stdout.flush()) {
         tracing::warn!(%error, "the ready line could not be written");
     }
     drop(stdout);
-    app.run_until_stopped()
+    app.run_until_stopped(signals)
 }
 
 /// A whole server for the demo, on free ports.

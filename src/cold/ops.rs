@@ -9,6 +9,7 @@ mod problem;
 mod query;
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -20,6 +21,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
+use tokio::net::TcpListener;
 
 use crate::clock::Clock;
 use crate::cold::records::Records;
@@ -87,6 +89,14 @@ impl OpsState {
     fn running(&self) -> Result<&Running, Problem> {
         self.running.get().ok_or_else(Problem::not_ready)
     }
+}
+
+/// Serves the operators until the runtime ends.
+///
+/// # Errors
+/// Where the listener cannot be polled.
+pub async fn serve(listener: TcpListener, state: OpsState) -> io::Result<()> {
+    axum::serve(listener, router(state)).await
 }
 
 /// The routes of the operators' listener.

@@ -133,12 +133,17 @@ impl Pipeline {
         self.core.get()
     }
 
-    /// Verifies, decodes, decides and books one delivery. `now` is read once for the signature's
-    /// age and once when the decision is made.
+    /// Verifies, decodes, decides and books one delivery. A signature's age is judged at receipt;
+    /// `now` is read when the decision is made.
     pub fn begin(&self, arrival: &Arrival<'_>, now: impl Fn() -> Timestamp) -> Begun {
         let connection = arrival.connection;
         let kind = connection.kind;
-        let verified = kind.verify(&connection.verifier, &arrival.headers, arrival.body, now());
+        let verified = kind.verify(
+            &connection.verifier,
+            &arrival.headers,
+            arrival.body,
+            arrival.received,
+        );
         let body = match verified {
             Ok(body) => body,
             Err(why) => return Begun::Refused(why),

@@ -6,6 +6,8 @@
 
 mod connection;
 mod exchange;
+mod pulse;
+mod watch;
 
 use std::collections::HashMap;
 use std::io;
@@ -16,15 +18,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime;
-use tokio::sync::{mpsc, watch};
-use tokio::task::LocalSet;
+use tokio::runtime::{self, LocalOptions, LocalRuntime};
+use tokio::sync::{mpsc, watch as flag};
 
 use crate::clock::Clock;
 use crate::hot::durability::{Progress, WaitingRoom};
 use crate::hot::pipeline::{Connection, Pipeline};
 use crate::seam::commands::LedgerInbox;
 use crate::telemetry::Telemetry;
+use watch::Watch;
 
 /// What one listener may be asked to hold at most.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +39,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// For the body to arrive.
     pub body_timeout: Duration,
+    /// Between two requests of one connection.
+    pub idle_timeout: Duration,
     /// Connections at a time; more are closed at once.
     pub connections_max: usize,
     /// For requests in flight to end at shutdown.
@@ -50,6 +54,7 @@ impl Default for Limits {
             headers_size_max: 16 * 1024,
             header_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(300),
             connections_max: 12_000,
             drain_timeout: Duration::from_secs(10),
         }
@@ -80,10 +85,15 @@ pub type Kick = Box<dyn Fn() + Send + Sync>;
 /// A place for the writer's kick, empty until recovery is done.
 pub type KickCell = std::sync::OnceLock<Kick>;
 
+/// Connections that the kernel may hold for us to accept at shutdown, and how long it is given to
+/// tell of one.
+const BACKLOG_MAX: usize = 4_096;
+const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
+
 /// The running listener.
 pub struct HotServer {
     address: SocketAddr,
-    stop: watch::Sender<bool>,
+    stop: flag::Sender<bool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -102,7 +112,7 @@ impl HotServer {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = flag::channel(false);
         let mut handles = Vec::new();
         let mut feeds = Vec::new();
         let mut inbox = Some(inbox);
@@ -112,7 +122,6 @@ impl HotServer {
             let worker = Worker {
                 number,
                 shared: Arc::clone(shared),
-                stopped: stopped.clone(),
                 inbox: inbox.take(),
             };
             handles.push(spawn(&format!("hot-{number}"), move |runtime| {
@@ -148,25 +157,42 @@ impl HotServer {
     }
 }
 
+/// Starts a thread with a runtime of its own, on which tasks stay: nothing of theirs is shared.
 fn spawn(
     name: &str,
-    body: impl FnOnce(&runtime::Runtime) + Send + 'static,
+    body: impl FnOnce(&LocalRuntime) + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    std::thread::Builder::new()
+    let (started, outcome) = std::sync::mpsc::channel();
+    let thread = std::thread::Builder::new()
         .name(name.to_owned())
-        .spawn(move || body(&runtime))
+        .spawn(move || {
+            match runtime::Builder::new_current_thread()
+                .enable_all()
+                .build_local(LocalOptions::default())
+            {
+                Ok(runtime) => {
+                    // The starter waits for this word, so it is there.
+                    let _there = started.send(Ok(()));
+                    body(&runtime);
+                }
+                Err(error) => {
+                    let _there = started.send(Err(error));
+                }
+            }
+        })?;
+    outcome
+        .recv()
+        .map_err(|_gone| io::Error::other("the thread ended at once"))??;
+    Ok(thread)
 }
 
 struct Acceptor {
     feeds: Vec<mpsc::UnboundedSender<std::net::TcpStream>>,
-    stopped: watch::Receiver<bool>,
+    stopped: flag::Receiver<bool>,
 }
 
 impl Acceptor {
-    fn run(mut self, runtime: &runtime::Runtime, listener: std::net::TcpListener) {
+    fn run(mut self, runtime: &LocalRuntime, listener: std::net::TcpListener) {
         runtime.block_on(async {
             match TcpListener::from_std(listener) {
                 Ok(listener) => self.accept(&listener).await,
@@ -176,25 +202,42 @@ impl Acceptor {
     }
 
     async fn accept(&mut self, listener: &TcpListener) {
-        for turn in 0usize.. {
+        let mut turn = 0usize;
+        loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                _ = self.stopped.changed() => return,
+                _ = self.stopped.wait_for(|stop| *stop) => break,
             };
-            match accepted.and_then(|(stream, _)| stream.into_std()) {
-                Ok(stream) => {
-                    let feed = turn
-                        .checked_rem(self.feeds.len())
-                        .and_then(|at| self.feeds.get(at));
-                    if feed.is_none_or(|feed| feed.send(stream).is_err()) {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    // Out of descriptors: without a pause the loop would spin.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
+            if !self.hand_over(turn, accepted).await {
+                return;
+            }
+            turn = turn.wrapping_add(1);
+        }
+        // Whom the kernel has accepted in our name may have sent a request.
+        for _ in 0..BACKLOG_MAX {
+            let waiting = tokio::time::timeout(BACKLOG_PAUSE, listener.accept()).await;
+            let Ok(accepted) = waiting else { return };
+            if !self.hand_over(turn, accepted).await {
+                return;
+            }
+            turn = turn.wrapping_add(1);
+        }
+    }
+
+    /// Gives the connection to the hot thread whose turn it is. Whether there still is one.
+    async fn hand_over(&self, turn: usize, accepted: io::Result<(TcpStream, SocketAddr)>) -> bool {
+        match accepted.and_then(|(stream, _)| stream.into_std()) {
+            Ok(stream) => {
+                let feed = turn
+                    .checked_rem(self.feeds.len())
+                    .and_then(|at| self.feeds.get(at));
+                feed.is_some_and(|feed| feed.send(stream).is_ok())
+            }
+            Err(error) => {
+                // Out of descriptors: without a pause the loop would spin.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                true
             }
         }
     }
@@ -203,28 +246,31 @@ impl Acceptor {
 struct Worker {
     number: usize,
     shared: Arc<Shared>,
-    stopped: watch::Receiver<bool>,
     inbox: Option<LedgerInbox>,
 }
 
 impl Worker {
-    fn run(
-        mut self,
-        runtime: &runtime::Runtime,
-        fed: mpsc::UnboundedReceiver<std::net::TcpStream>,
-    ) {
-        let local = LocalSet::new();
+    fn run(mut self, runtime: &LocalRuntime, fed: mpsc::UnboundedReceiver<std::net::TcpStream>) {
         let room = WaitingRoom::new(&self.shared.progress, self.number, self.shared.clock);
+        let watch = Watch::new(self.shared.clock);
         let inbox = self.inbox.take();
-        local.spawn_local({
+        runtime.spawn_local({
+            let watch = Rc::clone(&watch);
+            async move { watch.pulse().beat().await }
+        });
+        runtime.spawn_local({
+            let (watch, limits) = (Rc::clone(&watch), self.shared.limits);
+            async move { watch.run(&limits).await }
+        });
+        runtime.spawn_local({
             let room = Rc::clone(&room);
             async move { room.wake_covered().await }
         });
-        local.spawn_local({
+        runtime.spawn_local({
             let room = Rc::clone(&room);
             async move { room.wake_overdue().await }
         });
-        local.spawn_local({
+        runtime.spawn_local({
             let (room, shared) = (Rc::clone(&room), Arc::clone(&self.shared));
             async move {
                 room.kick_writer(|| {
@@ -236,18 +282,19 @@ impl Worker {
             }
         });
         if let Some(inbox) = inbox {
-            local.spawn_local(serve_commands(
+            runtime.spawn_local(serve_commands(
                 Arc::clone(&self.shared),
                 Rc::clone(&room),
                 inbox,
             ));
         }
-        local.block_on(runtime, self.serve(room, fed));
+        runtime.block_on(self.serve(room, watch, fed));
     }
 
     async fn serve(
         self,
         room: Rc<WaitingRoom>,
+        watch: Rc<Watch>,
         mut fed: mpsc::UnboundedReceiver<std::net::TcpStream>,
     ) {
         let open = Rc::new(());
@@ -262,7 +309,7 @@ impl Worker {
                 stream,
                 Arc::clone(&self.shared),
                 Rc::clone(&room),
-                self.stopped.clone(),
+                Rc::clone(&watch),
             );
             let guard = Rc::clone(&open);
             tokio::task::spawn_local(async move {
@@ -270,6 +317,8 @@ impl Worker {
                 drop(guard);
             });
         }
+        // The acceptor has gone away: that is how a hot thread learns of the shutdown.
+        watch.drain();
         self.drained(&open).await;
     }
 

@@ -1,5 +1,6 @@
 //! Decides: reads the state, never changes it. The events it returns are what `fold` will apply.
 
+use crate::domain::amount::Minor;
 use crate::domain::authorization::AuthorizationKind;
 use crate::domain::card::{AgentStatus, CardStatus};
 use crate::domain::claims::Claims;
@@ -67,7 +68,10 @@ struct Parties<'s> {
 /// [`Refused`] where the state has no number left for a new card or agent.
 pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'a>, Refused> {
     let known = state.authorization(command.step.authorization);
-    if let Some(checked) = known.and_then(|known| recognise(state, known, command)) {
+    if let Some(mut checked) = known.and_then(|known| recognise(state, known, command)) {
+        if checked.answer.decision.is_approval() {
+            checked.answer.available = available(state, known, command);
+        }
         return Ok(checked);
     }
     let (Some(card), Some(proposal)) = (command.card, command.proposal) else {
@@ -111,15 +115,12 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
             decided.locks = Some(locked_merchant(command, &proposal.claims));
         }
     }
-    let available = (command.kind == AuthorizationKind::BalanceInquiry)
-        .then(|| verdict.smallest_room())
-        .flatten();
     let answer = Answer {
         decision,
         novelty: Novelty::New,
         position: 0,
         explanation,
-        available,
+        available: available(state, known, command),
     };
     let opened = open(state, &card, &parties);
     Ok(Checked {
@@ -129,6 +130,31 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
             ..opened
         },
     })
+}
+
+/// The smallest room under any limit, which the answer to a balance inquiry tells. A repeated
+/// inquiry is told what is left when it is answered.
+fn available(
+    state: &State,
+    known: Option<&Authorization>,
+    command: &Authorize<'_>,
+) -> Option<Minor> {
+    if command.kind != AuthorizationKind::BalanceInquiry {
+        return None;
+    }
+    let (card, proposal) = (command.card?, command.proposal?);
+    let parties = parties(state, &card).ok()?;
+    let claims = &proposal.claims;
+    let day = claims.day.max(state.day);
+    let verdict = Verdict {
+        state,
+        command,
+        known,
+        parties: &parties,
+        claims,
+        day,
+    };
+    verdict.smallest_room()
 }
 
 /// Whether the state has a word on the step: its decision, or that it came with another content.

@@ -5,6 +5,9 @@
 //! values and take results. `files` and `writer` are the shell that executes them for real;
 //! the simulator is another shell.
 //!
+//! A start: `Files::open` (takes the lock), `checkpoint::load`, take its entries, `recover` from its
+//! cursor, `Journal::new` at `Recovered::next`, `Writer::start`. Only then does anything count.
+//!
 //! What this costs and does not promise: the last batch before a power loss carries no evidence
 //! that it was ever synced, so damage inside exactly that batch looks like a torn tail.
 //! One disk is one copy; losing it loses the journal.

@@ -1,16 +1,18 @@
-//! A map by [`Key`] that never rehashes a large map in one go.
+//! A map by [`Key`] whose growth never moves much in one go.
 //!
-//! Up to a few thousand entries it is one table; beyond, 256 tables by the key's upper bits, so
-//! that the busiest customer's growth moves one 256th at a time. Keys are hashes already and are
-//! used as such. Iteration order is not offered where it could show.
+//! Values stand in chunks and never move; hash tables hold their indices, eight bytes an entry, and
+//! those are all that a growing table moves. Up to a few thousand entries there is one table; beyond,
+//! 256 of them by the key's upper byte, so that the busiest customer's growth comes in small parts.
+//! Keys are hashes already and are used as such. Iteration order is not offered where it could show.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::Hasher;
+
+use hashbrown::HashTable;
 
 use crate::domain::card::Key;
 
 const SPLIT_LEN: usize = 4_096;
+const CHUNK_LEN: usize = 256;
 /// How many parts a large map has.
 pub(in crate::ledger) const PARTS: u16 = 256;
 /// The part that names all entries. Smaller numbers name the entries whose keys begin with that
@@ -39,78 +41,157 @@ impl Hasher for KeyHasher {
     }
 }
 
-type Table<T> = HashMap<Key, T, BuildHasherDefault<KeyHasher>>;
+/// Where a value stands, and 32 bits of its key, so that a table can grow without looking at values.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    tag: u32,
+    index: u32,
+}
+
+impl Slot {
+    fn hash(&self) -> u64 {
+        spread(self.tag)
+    }
+}
+
+fn tag(key: Key) -> u32 {
+    let [.., a, b, c, d] = key.0.to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}
+
+/// Tables look at the upper and at the lower bits of a hash, and a tag has only 32.
+fn spread(tag: u32) -> u64 {
+    u64::from(tag).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+type Entry<T> = Option<(Key, T)>;
 
 /// See the module.
 #[derive(Debug)]
 pub(in crate::ledger) struct KeyMap<T> {
-    parts: Vec<Table<T>>,
+    tables: Vec<HashTable<Slot>>,
+    /// All but the last are full; an entry that was removed is empty until it is used again.
+    chunks: Vec<Vec<Entry<T>>>,
+    free: Vec<u32>,
 }
 
 impl<T> Default for KeyMap<T> {
     fn default() -> Self {
         Self {
-            parts: vec![Table::default()],
+            tables: vec![HashTable::new()],
+            chunks: Vec::new(),
+            free: Vec::new(),
         }
     }
 }
 
 impl<T> KeyMap<T> {
-    fn part(&self, key: Key) -> usize {
-        if self.parts.len() == 1 {
+    fn table(&self, key: Key) -> usize {
+        if self.tables.len() == 1 {
             0
         } else {
             usize::from(key.0.to_be_bytes()[0])
         }
     }
 
+    fn find(&self, key: Key) -> Option<u32> {
+        let tag = tag(key);
+        let same = |slot: &Slot| {
+            slot.tag == tag
+                && place(&self.chunks, slot.index).is_some_and(|(stored, _)| *stored == key)
+        };
+        let found = self.tables.get(self.table(key))?.find(spread(tag), same);
+        found.map(|slot| slot.index)
+    }
+
     pub(in crate::ledger) fn get(&self, key: Key) -> Option<&T> {
-        self.parts.get(self.part(key))?.get(&key)
+        place(&self.chunks, self.find(key)?).map(|(_, value)| value)
     }
 
     pub(in crate::ledger) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        let part = self.part(key);
-        self.parts.get_mut(part)?.get_mut(&key)
+        let index = self.find(key)?;
+        place_mut(&mut self.chunks, index)?
+            .as_mut()
+            .map(|(_, value)| value)
     }
 
-    /// The value of `key`, made by `make` where there is none yet.
+    /// The value of `key`, made by `make` where there is none yet. Absent where four thousand
+    /// million values leave no index for another.
     pub(in crate::ledger) fn get_or_insert_with(
         &mut self,
         key: Key,
         make: impl FnOnce() -> T,
     ) -> Option<&mut T> {
+        let index = match self.find(key) {
+            Some(index) => index,
+            None => self.insert(key, make())?,
+        };
+        place_mut(&mut self.chunks, index)?
+            .as_mut()
+            .map(|(_, value)| value)
+    }
+
+    fn insert(&mut self, key: Key, value: T) -> Option<u32> {
         self.split_when_large();
-        let part = self.part(key);
-        Some(match self.parts.get_mut(part)?.entry(key) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(make()),
-        })
+        let index = self.store((key, value))?;
+        let slot = Slot {
+            tag: tag(key),
+            index,
+        };
+        let table = self.table(key);
+        self.tables
+            .get_mut(table)?
+            .insert_unique(slot.hash(), slot, Slot::hash);
+        Some(index)
+    }
+
+    fn store(&mut self, entry: (Key, T)) -> Option<u32> {
+        if let Some(index) = self.free.pop() {
+            *place_mut(&mut self.chunks, index)? = Some(entry);
+            return Some(index);
+        }
+        if self
+            .chunks
+            .last()
+            .is_none_or(|chunk| chunk.len() == CHUNK_LEN)
+        {
+            // A map's first chunk grows as needed: most maps stay small.
+            let room = if self.chunks.is_empty() { 0 } else { CHUNK_LEN };
+            self.chunks.push(Vec::with_capacity(room));
+        }
+        let full = self.chunks.len().saturating_sub(1);
+        let chunk = self.chunks.last_mut()?;
+        let index = u32::try_from(full * CHUNK_LEN + chunk.len()).ok()?;
+        chunk.push(Some(entry));
+        Some(index)
     }
 
     fn split_when_large(&mut self) {
-        let [single] = self.parts.as_mut_slice() else {
+        let [single] = self.tables.as_slice() else {
             return;
         };
         if single.len() < SPLIT_LEN {
             return;
         }
-        let whole = std::mem::take(single);
-        self.parts = (0..PARTS).map(|_| Table::default()).collect();
-        for (key, value) in whole {
-            let part = self.part(key);
-            if let Some(table) = self.parts.get_mut(part) {
-                table.insert(key, value);
+        let mut tables: Vec<HashTable<Slot>> = (0..PARTS).map(|_| HashTable::new()).collect();
+        for slot in single {
+            let Some((key, _)) = place(&self.chunks, slot.index) else {
+                continue;
+            };
+            if let Some(table) = tables.get_mut(usize::from(key.0.to_be_bytes()[0])) {
+                table.insert_unique(slot.hash(), *slot, Slot::hash);
             }
         }
+        self.tables = tables;
     }
 
     pub(in crate::ledger) fn len(&self) -> usize {
-        self.parts.iter().map(HashMap::len).sum()
+        self.tables.iter().map(HashTable::len).sum()
     }
 
     /// How many parts there are: 1 or [`PARTS`].
     pub(in crate::ledger) fn part_count(&self) -> u16 {
-        if self.parts.len() == 1 { 1 } else { PARTS }
+        if self.tables.len() == 1 { 1 } else { PARTS }
     }
 
     /// The name of the `index`th of the parts in which the map is kept.
@@ -128,38 +209,69 @@ impl<T> KeyMap<T> {
         part: u16,
         mut keep: impl FnMut(Key, &mut T) -> bool,
     ) {
-        let tables = if self.parts.len() == 1 || part == WHOLE {
-            self.parts.as_mut_slice()
+        let Self {
+            tables,
+            chunks,
+            free,
+        } = self;
+        let tables = if tables.len() == 1 || part == WHOLE {
+            tables.as_mut_slice()
         } else {
-            let found = self.parts.get_mut(usize::from(part));
+            let found = tables.get_mut(usize::from(part));
             found.map(std::slice::from_mut).unwrap_or_default()
         };
         for table in tables {
-            table.retain(|key, value| !is_in_part(*key, part) || keep(*key, value));
+            table.retain(|slot| {
+                let Some(entry) = place_mut(chunks, slot.index) else {
+                    return false;
+                };
+                let kept = entry
+                    .as_mut()
+                    .is_some_and(|(key, value)| !is_in_part(*key, part) || keep(*key, value));
+                if !kept {
+                    *entry = None;
+                    free.push(slot.index);
+                }
+                kept
+            });
             if table.capacity() > 4 * table.len().max(16) {
-                table.shrink_to(2 * table.len());
+                table.shrink_to(2 * table.len(), Slot::hash);
             }
         }
     }
 
     /// Whether any entry of the `index`th of the parts in which the map is kept fits.
     pub(in crate::ledger) fn any_in_part(&self, index: u16, fits: impl Fn(&T) -> bool) -> bool {
-        self.parts
-            .get(usize::from(index))
-            .is_some_and(|table| table.values().any(fits))
+        self.tables.get(usize::from(index)).is_some_and(|table| {
+            let mut values = table
+                .iter()
+                .filter_map(|slot| place(&self.chunks, slot.index));
+            values.any(|(_, value)| fits(value))
+        })
     }
 
     /// All entries in order of their keys.
     pub(in crate::ledger) fn sorted(&self) -> Vec<(Key, &T)> {
-        let mut entries: Vec<(Key, &T)> = self
-            .parts
-            .iter()
-            .flatten()
-            .map(|(key, value)| (*key, value))
-            .collect();
+        let entries = self.chunks.iter().flatten().flatten();
+        let mut entries: Vec<(Key, &T)> = entries.map(|(key, value)| (*key, value)).collect();
         entries.sort_unstable_by_key(|(key, _)| *key);
         entries
     }
+}
+
+fn position(index: u32) -> (usize, usize) {
+    let index = usize::try_from(index).unwrap_or(usize::MAX);
+    (index / CHUNK_LEN, index % CHUNK_LEN)
+}
+
+fn place<T>(chunks: &[Vec<Entry<T>>], index: u32) -> Option<&(Key, T)> {
+    let (chunk, at) = position(index);
+    chunks.get(chunk)?.get(at)?.as_ref()
+}
+
+fn place_mut<T>(chunks: &mut [Vec<Entry<T>>], index: u32) -> Option<&mut Entry<T>> {
+    let (chunk, at) = position(index);
+    chunks.get_mut(chunk)?.get_mut(at)
 }
 
 fn is_in_part(key: Key, part: u16) -> bool {

@@ -102,7 +102,8 @@ fn c8_what_a_start_has_read_is_durable_even_after_a_failed_sync() {
         run.settle();
         run.append(100, Class::Reserve).unwrap();
         run.settle();
-        run.append(100, Class::Reserve).unwrap();
+        // Large enough to reach into sectors that nothing else writes.
+        run.append(900, Class::Reserve).unwrap();
         disk.fail_all(Some((|io| matches!(io, Io::Sync { .. }), IoFault::EIO)));
         run.settle();
         assert!(run.journal.is_poisoned());

@@ -373,6 +373,24 @@ fn c6_swapped_and_duplicated_segments_are_named() {
     assert_eq!(corrupt(&disk_of(&doubled)), expected);
 }
 
+/// The spare behind the last segment was made when some of that was durable, and says so.
+#[test]
+fn c6_a_spare_proves_what_was_durable_when_it_was_made() {
+    let disk = Disk::new();
+    let mut run = Run::new(&disk, several_segments(), Cursor::GENESIS, 19);
+    run.settle();
+    while run.journal.tail().written.segment < 3 {
+        run.append(20, Class::Reserve).unwrap();
+        run.settle();
+    }
+    let mut content = disk.content(Name::Segment(3));
+    content[HEADER_SIZE..].fill(0);
+    disk.set_content(Name::Segment(3), content);
+    assert!(matches!(corrupt(&disk).reason, Reason::SyncedFrame(_)));
+    disk.lose(Name::Segment(4));
+    assert!(reopen(&disk).is_ok(), "without the spare nothing tells");
+}
+
 #[test]
 fn c6_a_corrupt_journal_is_left_untouched() {
     let sample = sample(several_segments(), 13, &batches(), 0);

@@ -1,8 +1,10 @@
 //! Operations that fail: what is refused, what is remembered, what heals.
 
+use countersign::ledger::embedded::follow::Follower;
 use countersign::ledger::embedded::frame::{Cursor, PAYLOAD_SIZE_MAX};
 use countersign::ledger::embedded::io::{Io, IoFault, Name};
 use countersign::ledger::embedded::journal::{Class, Config, Durability, Lane, Position, Refusal};
+use countersign::ledger::embedded::scan::Record;
 
 use crate::disk::{Chance, Crash, Disk};
 use crate::harness::{Run, assert_kept, reopen, small};
@@ -231,6 +233,18 @@ fn c8_a_failed_write_or_sync_at_every_point_poisons_for_ever() {
     assert!(poisoned > 100, "{poisoned}");
 }
 
+/// A segment whose name may vanish must not be written to, and no second sync can be believed.
+#[test]
+fn c8_c13_a_failed_directory_sync_poisons() {
+    let disk = Disk::new();
+    let mut run = Run::new(&disk, small(Durability::Strict), Cursor::GENESIS, 5);
+    disk.fail_nth(2, IoFault::EIO);
+    run.settle();
+    assert_eq!(disk.operations(), 2);
+    assert!(run.journal.is_poisoned());
+    assert_eq!(run.append(9, Class::Release), Err(Refusal::Poisoned));
+}
+
 #[test]
 fn c9_a_full_disk_shows_on_the_spare_refuses_late_and_heals() {
     for durability in MODES {
@@ -294,5 +308,34 @@ fn c9_the_alarm_comes_before_the_refusals() {
     assert!(run.journal.is_create_failed() && !run.journal.is_full());
     for _ in 0..50 {
         run.append(50, Class::Reserve).unwrap();
+    }
+}
+
+/// An indexer that reads as far as the tail says sees every record once and in order.
+#[test]
+fn followers_see_what_is_written_as_it_is_written() {
+    for durability in MODES {
+        let disk = Disk::new();
+        let mut chance = Chance::new(31);
+        let mut run = Run::new(&disk, small(durability), Cursor::GENESIS, 31);
+        let mut seen = Vec::new();
+        let mut follower = Follower::default();
+        for _ in 0..4_000 {
+            run.step(&mut chance);
+            let written = run.journal.tail().written.through.0;
+            if !chance.one_in(5) {
+                continue;
+            }
+            let mut take =
+                |record: Record<'_>| seen.push((record.sequence, record.payload.to_vec()));
+            while follower.poll(&disk, written, &mut take).unwrap() {}
+            let known = run
+                .appended
+                .iter()
+                .take_while(|(sequence, _)| *sequence <= written);
+            assert_eq!(seen.len(), known.count());
+        }
+        assert!(seen.len() > 500);
+        assert_eq!(seen, run.appended[..seen.len()]);
     }
 }

@@ -280,8 +280,11 @@ fn c18_a_writer_thread_that_panics_poisons_the_journal() {
     let writer = Writer::start(journal, disk, timing(), notify).unwrap();
     writer.append(b"payload", Class::Reserve).unwrap();
     writer.kick();
+    let mut patience = 2_000;
     while !writer.published().poisoned {
-        thread::yield_now();
+        assert!(patience > 0, "the death of the thread went unsaid");
+        patience -= 1;
+        thread::park_timeout(Duration::from_millis(10));
     }
     assert_eq!(
         writer.append(b"more", Class::Release),

@@ -229,8 +229,18 @@ impl Model {
         match self.recognise(ask) {
             Some((_, true)) => return conflict,
             Some((step, false)) => {
+                let told =
+                    step.decision.is_approval() && ask.kind == AuthorizationKind::BalanceInquiry;
+                let in_snapshot = policy.cards[usize::from(ask.card)].in_snapshot;
+                let day = self.day().map_or(today, |latest| latest.max(today));
+                let smallest = self
+                    .limits(ask, policy, day)
+                    .iter()
+                    .map(|it| it.left.max(0))
+                    .min();
                 return Verdict {
                     position: Some(step.position),
+                    available: smallest.filter(|_| told && in_snapshot),
                     ..verdict(step.decision, Novelty::Known)
                 };
             }

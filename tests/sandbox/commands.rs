@@ -1,7 +1,8 @@
 //! `countersign sandbox` and `countersign demo` against a stand-in for the engine.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -135,6 +136,108 @@ fn announced(issuer: &StandIn, ops: &StandIn) -> TempDir {
     dir
 }
 
+/// The whole of it, with the real engine.
+#[test]
+fn the_demo_runs_without_anything_prepared() {
+    let temporary = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_countersign"))
+        .arg("demo")
+        .env("TMPDIR", temporary.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(
+        text.contains("9 approved, 10 declined; every answer as expected"),
+        "{text}"
+    );
+    assert!(!text.contains("shows no record"), "{text}");
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 100),
+        "{text}"
+    );
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+/// A server in another process, found through its data directory, and another one after it.
+#[test]
+fn a_running_server_is_found_and_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    for expected in ["every answer as expected", "differ from an empty ledger's"] {
+        let server = Server::start(dir.path());
+        let output = countersign(dir.path(), &["sandbox", "demo"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(expected), "{text}");
+        drop(server);
+    }
+    let output = countersign(dir.path(), &LUNCH);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("start `countersign serve` first"), "{told}");
+}
+
+#[test]
+fn an_increment_adds_to_its_authorization() {
+    let dir = tempfile::tempdir().unwrap();
+    let _server = Server::start(dir.path());
+    let text = countersign(dir.path(), &[&LUNCH[..], &["--json"]].concat()).stdout;
+    let first: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(first["decision"], "approve", "{first}");
+    let id = first["authorization"].as_str().unwrap();
+    let more = |amount| {
+        let mut more = LUNCH;
+        more[5] = amount;
+        let output = countersign(dir.path(), &[&more[..], &["--increment-of", id]].concat());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = more("7.66");
+    assert!(
+        text.starts_with("APPROVE  7.66 USD more at ") && text.contains(id),
+        "{text}"
+    );
+    // The customer has 300.00 a day, and 20.00 of it are held.
+    let text = more("280.01");
+    assert!(
+        text.starts_with("DECLINE  customer_limit_exceeded  "),
+        "{text}"
+    );
+    let text = more("280.00");
+    assert!(text.starts_with("APPROVE"), "{text}");
+}
+
+struct Server(Child);
+
+impl Server {
+    fn start(data_dir: &Path) -> Self {
+        let anywhere = "127.0.0.1:0";
+        let mut server = Command::new(env!("CARGO_BIN_EXE_countersign"))
+            .args([
+                "serve",
+                "--issuer-listen",
+                anywhere,
+                "--ops-listen",
+                anywhere,
+            ])
+            .args(["--listen", anywhere, "--data-dir"])
+            .arg(data_dir)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut ready = String::new();
+        let stdout = server.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut ready).unwrap();
+        assert!(ready.starts_with("ready "), "{ready}");
+        Self(server)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
 fn countersign(data_dir: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_countersign"))
         .args(arguments)
@@ -217,6 +320,10 @@ fn a_card_that_the_snapshot_lacks_is_asked_for_as_a_token_and_said() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("no such card"), "{text}");
     assert!(text.contains("card_research_tools, "), "{text}");
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 100),
+        "{text}"
+    );
 }
 
 #[test]

@@ -84,6 +84,8 @@ struct State {
     names: BTreeMap<Name, u64>,
     /// Since the last directory sync, oldest first.
     changes: Vec<NameChange>,
+    /// Those whose sync failed: no later sync makes them durable.
+    forgotten: Vec<NameChange>,
     next_inode: u64,
     operations: u64,
     fail_at: Option<(u64, IoFault)>,
@@ -142,7 +144,9 @@ impl Disk {
         if how == Crash::Kills {
             return;
         }
-        for change in std::mem::take(&mut state.changes).into_iter().rev() {
+        let mut changes = std::mem::take(&mut state.forgotten);
+        changes.append(&mut state.changes);
+        for change in changes.into_iter().rev() {
             if how == Crash::LosesAll || (how == Crash::Scrambles && chance.one_in(2)) {
                 state.undo(change);
             }
@@ -307,6 +311,11 @@ impl State {
         });
         if fault.is_some() {
             self.fail(io);
+            // A crash in the middle does not do this: a file system that failed to write its
+            // names takes no more writes, so no later life builds on them.
+            if *io == Io::SyncDir {
+                self.forgotten.append(&mut self.changes);
+            }
         }
         fault
     }

@@ -189,15 +189,18 @@ fn closed_doubts(name: &str, run: &Measurement) -> Vec<String> {
 }
 
 fn disturbance(name: &str, run: &Measurement) -> Option<String> {
-    run.disturbed_percent()
-        .map(|_| format!("the machine was not quiet: the generator waited for its core ({name})"))
+    run.disturbed_percent().map(|_| {
+        format!("the machine was not quiet while {name} ran: others had more than 5 % of a core")
+    })
 }
 
 /// One line while the comparison is under way.
 pub(super) fn brief(run: &Measurement) -> String {
-    let waiting = run.generator.map_or(0, |usage| usage.waiting_percent);
+    let foreign = run.disturbed_percent().map_or_else(String::new, |share| {
+        format!(", others had {share} % of a core")
+    });
     format!(
-        "{:>8} per second, p99 {} ms, generator waited {waiting} %",
+        "{:>8} per second, p99 {} ms{foreign}",
         thousands(run.requests_per_second),
         milliseconds(run.latency.p99_ns)
     )

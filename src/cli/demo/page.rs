@@ -114,6 +114,14 @@ fn write_explanation(out: &mut dyn Write, style: Style, record: Option<&Record>)
         None => "the engine shows no record of it",
         Some(record) => record.explanation.as_deref().unwrap_or_default(),
     };
+    note(out, style, text)
+}
+
+/// Writes a text that belongs to the line above it.
+///
+/// # Errors
+/// Those of `out`.
+pub fn note(out: &mut dyn Write, style: Style, text: &str) -> io::Result<()> {
     for line in wrapped(&printable(text), WIDTH - INDENT.len()) {
         writeln!(out, "{INDENT}{}", style.paint(Ink::Dim, &line))?;
     }
@@ -174,9 +182,12 @@ pub fn purchase(
             )
         },
     );
-    writeln!(out, "{INDENT}{}", style.paint(Ink::Dim, &facts))?;
-    let id = format!("authorization {}", outcome.authorization);
-    writeln!(out, "{INDENT}{}", style.paint(Ink::Dim, &id))
+    note(out, style, &facts)?;
+    note(
+        out,
+        style,
+        &format!("authorization {}", outcome.authorization),
+    )
 }
 
 /// The word and its reason.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
+    ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
 };
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -18,6 +18,7 @@ use crate::domain::time::Timestamp;
 use crate::hot::durability::WaitingRoom;
 use crate::hot::pipeline::{Arrival, Begun, Connection, Finished};
 use crate::hot::problem::Problem;
+use crate::hot::server::watch::{Phase, Watched};
 use crate::hot::server::{Limits, Shared};
 use crate::issuer::Reply;
 use crate::issuer::standard_webhooks::SignatureHeaders;
@@ -27,16 +28,40 @@ pub(super) async fn answer(
     request: Request<Incoming>,
     shared: &Shared,
     room: &Rc<WaitingRoom>,
+    watched: &Watched,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let received = shared.clock.now();
-    let reply = match read(request, shared).await {
-        Ok(delivery) => decide(&delivery, received, shared, room).await,
+    let received = watched.arrival();
+    watched.enter(Phase::Body);
+    let read = read(request, shared).await;
+    watched.enter(Phase::Deciding);
+    let mut replied = reply(read, received, shared, room, watched).await;
+    if watched.is_last() {
+        replied
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    watched.enter(Phase::Idle);
+    Ok(replied)
+}
+
+async fn reply(
+    read: Result<Delivery<'_>, Problem>,
+    received: Timestamp,
+    shared: &Shared,
+    room: &Rc<WaitingRoom>,
+    watched: &Watched,
+) -> Response<Full<Bytes>> {
+    match read {
+        Ok(delivery) => response(
+            decide(&delivery, received, shared, room, watched).await,
+            false,
+        ),
         Err(problem) => {
-            shared.telemetry.count_problem(problem.reply().status);
-            return Ok(response(problem.reply(), true));
+            let reply = problem.reply();
+            shared.telemetry.count_problem(reply.status);
+            response(reply, true)
         }
-    };
-    Ok(response(reply, false))
+    }
 }
 
 struct Delivery<'s> {
@@ -53,8 +78,7 @@ async fn read(request: Request<Incoming>, shared: &Shared) -> Result<Delivery<'_
         return Err(Problem::MethodNotAllowed);
     }
     check_headers(&head.headers, &shared.limits)?;
-    let arrived = tokio::time::timeout(shared.limits.body_timeout, collect(body, &shared.limits));
-    let body = arrived.await.map_err(|_elapsed| Problem::TooSlow)??;
+    let body = collect(body, &shared.limits).await?;
     match target {
         Target::Authorizations(connection) => Ok(Delivery {
             connection,
@@ -91,11 +115,12 @@ fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
     if headers.contains_key(CONTENT_ENCODING) {
         return Err(Problem::ContentEncoding);
     }
-    let content_type = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    // More than one has two readings.
+    let mut content_types = headers.get_all(CONTENT_TYPE).iter();
+    let content_type = content_types.next().and_then(|value| value.to_str().ok());
     let media_type = content_type.map(|value| value.split(';').next().unwrap_or(value).trim());
-    if !media_type.is_some_and(|it| it.eq_ignore_ascii_case("application/json")) {
+    let is_json = media_type.is_some_and(|it| it.eq_ignore_ascii_case("application/json"));
+    if !is_json || content_types.next().is_some() {
         return Err(Problem::NotJson);
     }
     let length = headers
@@ -147,6 +172,7 @@ async fn decide(
     received: Timestamp,
     shared: &Shared,
     room: &Rc<WaitingRoom>,
+    watched: &Watched,
 ) -> Reply {
     let connection = delivery.connection;
     let arrival = Arrival {
@@ -158,6 +184,7 @@ async fn decide(
     let begun = catch_unwind(AssertUnwindSafe(|| {
         shared.pipeline.begin(&arrival, || shared.clock.now())
     }));
+    watched.heard(!matches!(begun, Ok(Begun::Refused(_))));
     let Ok(begun) = begun else {
         return panicked(connection, shared);
     };
@@ -175,28 +202,34 @@ async fn decide(
         Begun::Waiting(waiting) => {
             room.want_kick();
             let waited = room.wait(waiting.position, waiting.deadline).await;
-            shared
-                .pipeline
-                .finish(connection, &waiting, waited, shared.clock.now())
+            let now = shared.clock.now();
+            let finished = shared.pipeline.finish(connection, &waiting, waited, now);
+            return finish(
+                connection,
+                finished,
+                now.micros_since(received),
+                shared,
+                room,
+            );
         }
     };
-    finish(connection, finished, received, shared, room)
+    let took = shared.clock.now().micros_since(received);
+    finish(connection, finished, took, shared, room)
 }
 
 fn finish(
     connection: &Connection,
     finished: Finished,
-    received: Timestamp,
+    took_us: i64,
     shared: &Shared,
     room: &Rc<WaitingRoom>,
 ) -> Reply {
     if finished.appended {
         room.want_kick();
     }
-    let took = shared.clock.now().micros_since(received);
     shared
         .telemetry
-        .count_decision(connection.index, finished.decision, took);
+        .count_decision(connection.index, finished.decision, took_us);
     finished.reply
 }
 
@@ -245,6 +278,9 @@ fn response(reply: Reply, close: bool) -> Response<Full<Bytes>> {
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    if reply.status == 405 {
+        headers.insert(ALLOW, HeaderValue::from_static("POST"));
+    }
     if close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

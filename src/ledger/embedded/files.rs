@@ -1,7 +1,18 @@
 //! The real directory: operations by system calls.
 //!
-//! Segments are preallocated with `fallocate` (zeros are written only where the file system cannot
-//! do that). See `benches/journal.rs` for the figures behind this choice.
+//! Segments are preallocated with `fallocate`; zeros are written only where the file system cannot
+//! do that. Measured with writes of 1.3 KB, each with its `fdatasync`, on a quiet machine (2 cores,
+//! ext4 on a virtio disk, Linux 6.18; three rounds of 1 500), and `benches/journal.rs allocate` says
+//! it for another machine:
+//!
+//! | 64 MiB file | made in | p50 | p99 | p99.9 |
+//! |---|---|---|---|---|
+//! | grows as it is written | 0.2–0.6 ms | 153 µs | 212–237 µs | 261–295 µs |
+//! | `fallocate` | 0.2–0.3 ms | 103 µs | 197–223 µs | 227–808 µs |
+//! | zeros | 29–173 ms | 105 µs | 163–167 µs | 209 µs–6.1 ms |
+//!
+//! Zeros gain 40 µs at p99 and cost up to 173 ms of writing beside the journal's own syncs, which
+//! is worse for the tail that matters.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};

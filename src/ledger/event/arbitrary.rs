@@ -1,7 +1,7 @@
 //! Any event for tests: every optional field, small numbers that fit a state, and extremes.
 
 use proptest::option;
-use proptest::prelude::*;
+use proptest::prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof};
 use proptest::sample::select;
 
 use crate::domain::amount::{Amount, Minor};

@@ -1,6 +1,6 @@
 //! The journal's words: they come back as they were written, and nothing else is read for them.
 
-use proptest::prelude::*;
+use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::authorization::AuthorizationKind;
@@ -101,12 +101,17 @@ fn an_unknown_tag_or_number_is_malformed() {
     for tag in [0, 10, 255] {
         assert_eq!(decode(&[tag, 0]), Err(Malformed), "{tag}");
     }
-    let approval = bytes_of(&[Event::Decided(approval(1, 1))]);
-    // The flags say that an explanation follows; an approval has none.
-    let mut explained = approval;
+    // The flags say that an explanation follows; an approval has none, whatever comes next.
+    let mut explained = bytes_of(&[Event::Decided(approval(1, 1))]);
     explained[2] |= 16;
-    explained.extend_from_slice(&[0, 0, 0]);
     assert_eq!(decode(&explained), Err(Malformed));
+    // A state's number has 32 bits, a part's 16; wider ones are not cut to size.
+    let swept = |state: &[u8], part: &[u8]| [&[9], state, part, &[0]].concat();
+    let largest = [0xFF, 0xFF, 0xFF, 0xFF, 0x0F];
+    assert!(decode(&swept(&largest, &[0xFF, 0xFF, 0x03])).is_ok());
+    let wide = [0x80, 0x80, 0x80, 0x80, 0x10];
+    assert_eq!(decode(&swept(&wide, &[0])), Err(Malformed));
+    assert_eq!(decode(&swept(&[0], &[0x80, 0x80, 0x04])), Err(Malformed));
 }
 
 #[test]

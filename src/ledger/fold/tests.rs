@@ -1,7 +1,7 @@
 //! The only mutation: total, the same through bytes and images, and never back in time.
 
 use proptest::collection::vec;
-use proptest::prelude::*;
+use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 
 use crate::domain::amount::Minor;
 use crate::domain::card::{AgentStatus, CardStatus, Level};
@@ -219,6 +219,27 @@ fn d1_d2_a_clock_that_steps_back_charges_the_later_day() {
     assert_eq!(ledger.state.day, LocalDay(TODAY + 1));
 }
 
+/// `check` sends no such event; whatever the journal holds, no window opens a second time.
+#[test]
+fn d2_an_event_of_an_earlier_day_is_charged_to_the_later_window() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 60).on_day(TODAY));
+    let (position, frame) = ledger.frames.remove(0);
+    ledger.approve(&Ask::new(2, 5).on_day(TODAY + 40));
+    for event in events_of(&frame) {
+        fold(&mut ledger.state, &event.unwrap(), position);
+    }
+    assert_eq!(ledger.state.day, LocalDay(TODAY + 40));
+    for counters in [ledger.card(1).counters, ledger.state.counters] {
+        for kind in WindowKind::ALL {
+            let later = counters.window(kind, LocalDay(TODAY + 40)).spent;
+            assert_eq!(later, minor(65), "{kind:?}");
+            let earlier = counters.window(kind, LocalDay(TODAY)).spent;
+            assert_eq!(earlier, Minor::ZERO, "{kind:?}");
+        }
+    }
+}
+
 #[test]
 fn d1_a_declined_or_free_step_does_not_move_the_day() {
     let mut ledger = Ledger::new();
@@ -274,6 +295,8 @@ fn b6_a_sweep_forgets_and_settles_but_never_gives_back() {
     // A later step keeps the whole authorization.
     ledger.approve(&Ask::new(3, 7).step(1));
     ledger.approve(&Ask::new(3, 1).step(2).with(|it| it.at += 10));
+    // Another stays that is exactly as old as the cut.
+    ledger.approve(&Ask::new(4, 0).with(|it| it.at += 1));
     assert!(
         !ledger.sweep(0, at),
         "nothing is older than its own instant"
@@ -291,7 +314,7 @@ fn b6_a_sweep_forgets_and_settles_but_never_gives_back() {
             assert_eq!((sum.spent, sum.held), (minor(73), minor(13)), "{kind:?}");
         }
     }
-    assert_eq!(ledger.state.authorization_count(), 2);
+    assert_eq!(ledger.state.authorization_count(), 3);
     assert!(!ledger.overrule(1, stale));
     // The step is unknown by now, and finds less room than it had.
     let again = ledger.ask(&ask);

@@ -374,7 +374,7 @@ impl<'b> Groups<'b> {
     }
 }
 
-/// The segments that a retention sweep may remove, oldest first and in this order: those whose
+/// The segments that a retention sweep may remove, oldest first: those whose
 /// frames all come before the cut and are covered by both of the two newest valid checkpoints, so
 /// that falling back never needs them. The last covered one stays, as the proof that none is lost.
 ///
@@ -396,6 +396,20 @@ pub fn removable(storage: &dyn Storage, cut: Position) -> Result<Vec<u64>, Recov
         removable.push(number);
     }
     Ok(removable)
+}
+
+/// Removes segments that [`removable`] named, in its order. Each removal is made durable before the
+/// next: a power loss must not leave a gap, which a start would refuse.
+///
+/// # Errors
+/// When a removal or its sync fails; the rest stays.
+pub fn sweep(storage: &dyn Storage, removable: &[u64]) -> Result<(), RecoverError> {
+    for number in removable {
+        let name = Name::Segment(*number);
+        run(storage, name, &Io::Remove { name })?;
+        run(storage, name, &Io::SyncDir)?;
+    }
+    Ok(())
 }
 
 /// The sequence number of a segment's first frame; `None` if it has none.

@@ -71,7 +71,7 @@ impl Shared {
             notifies_written: journal.durability() == Durability::Relaxed,
             written: AtomicU64::new(journal.written().0),
             durable: AtomicU64::new(journal.durable().0),
-            poisoned: AtomicBool::new(false),
+            poisoned: AtomicBool::new(journal.is_poisoned()),
             full: AtomicBool::new(journal.is_full()),
             create_failed: AtomicBool::new(journal.is_create_failed()),
             sync_is_idle: AtomicBool::new(false),

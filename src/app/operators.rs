@@ -1,0 +1,91 @@
+//! The operators' listener: open from the start, so that `/readyz` can say what is still missing.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+use crate::app::StartError;
+use crate::cold::front;
+use crate::cold::ops::{self, OpsState, Readiness, Running};
+use crate::cold::records::Records;
+use crate::hot::server::Shared;
+use crate::ledger::embedded::io::Storage;
+use crate::ledger::embedded::writer::Writer;
+use crate::seam::commands::LedgerPort;
+use crate::seam::snapshot::CurrentSnapshot;
+
+/// The listener and what it will show.
+pub(super) struct Operators {
+    pub(super) address: SocketAddr,
+    pub(super) readiness: Arc<Readiness>,
+    running: Arc<OnceLock<Running>>,
+}
+
+impl Operators {
+    /// Listens on the cold runtime.
+    pub(super) fn listen(
+        cold: &Runtime,
+        address: SocketAddr,
+        shared: &Shared,
+        ledger: LedgerPort,
+    ) -> Result<Self, StartError> {
+        let fault = |error| StartError::Listen(address, error);
+        let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;
+        let bound = listener.local_addr().map_err(fault)?;
+        let readiness = Arc::<Readiness>::default();
+        let running = Arc::<OnceLock<Running>>::default();
+        let state = OpsState {
+            readiness: Arc::clone(&readiness),
+            running: Arc::clone(&running),
+            ledger,
+            telemetry: Arc::clone(&shared.telemetry),
+            clock: shared.clock,
+        };
+        drop(cold.handle().spawn(async move {
+            if let Err(error) = ops::serve(listener, state).await {
+                tracing::error!(%error, "the operators' listener has ended");
+            }
+        }));
+        Ok(Self {
+            address: bound,
+            readiness,
+            running,
+        })
+    }
+
+    /// Shows the recovered ledger.
+    pub(super) fn arm(
+        &self,
+        storage: Arc<dyn Storage>,
+        writer: &Arc<Writer>,
+        snapshots: Arc<CurrentSnapshot>,
+    ) -> Arc<Records> {
+        let written = Arc::clone(writer);
+        let records = Records::start(storage, move || written.published().written.0);
+        // The cell is new, so nothing is in it.
+        let _full = self.running.set(Running {
+            snapshots,
+            records: Arc::clone(&records),
+        });
+        self.readiness.set_recovered();
+        records
+    }
+}
+
+/// The listener for people and agents.
+pub(super) fn listen_for_people(
+    cold: &Runtime,
+    address: SocketAddr,
+) -> Result<SocketAddr, StartError> {
+    let fault = |error| StartError::Listen(address, error);
+    let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;
+    let bound = listener.local_addr().map_err(fault)?;
+    drop(cold.handle().spawn(async move {
+        if let Err(error) = front::serve(listener).await {
+            tracing::error!(%error, "the listener for people and agents has ended");
+        }
+    }));
+    Ok(bound)
+}

@@ -1,0 +1,24 @@
+//! The binary under load: races, kills, a suspended machine. One of these tests at a time, because
+//! each takes all the machine has.
+
+#![cfg(test)]
+
+#[path = "binary_load/kill.rs"]
+mod kill;
+#[path = "support/load.rs"]
+mod load;
+#[path = "binary_load/race.rs"]
+mod race;
+#[expect(dead_code, reason = "shared; each target uses a part")]
+#[path = "support/server.rs"]
+mod server;
+#[path = "binary_load/suspend.rs"]
+mod suspend;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Held by whoever loads the machine.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

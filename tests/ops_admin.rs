@@ -1,0 +1,14 @@
+//! What operators see: records of decisions, cards, health.
+
+#[cfg(test)]
+#[path = "ops_admin/records.rs"]
+mod records;
+#[cfg(test)]
+#[path = "ops_admin/router.rs"]
+mod router;
+#[cfg(test)]
+#[path = "ops_admin/store.rs"]
+mod store;
+#[cfg(test)]
+#[path = "ops_admin/time.rs"]
+mod time;
