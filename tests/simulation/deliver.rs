@@ -191,11 +191,9 @@ impl Run {
             self.cover.hit("arrival: the body came slowly");
             self.clock += i64::try_from(self.chance.below(400_000)).unwrap();
         }
-        let in_tolerance = {
-            let read_at = self.clock + READ_US;
-            let age = read_at.div_euclid(1_000_000) - signed_at.secs();
-            age.abs() <= i64::from(TOLERANCE_S)
-        };
+        // Judged at receipt: a body that came slowly makes nothing older.
+        let age = received.div_euclid(1_000_000) - signed_at.secs();
+        let in_tolerance = age.abs() <= i64::from(TOLERANCE_S);
         let version = self.worlds.len() - 1;
         let races = may_race && self.chance.one_in(4);
         let begun = {
@@ -213,7 +211,7 @@ impl Run {
                 calls.set(calls.get() + 1);
                 let mut run = this.borrow_mut();
                 run.clock += READ_US;
-                if calls.get() == 2 && races {
+                if calls.get() == 1 && races {
                     run.race(at);
                 }
                 Timestamp::from_micros(run.clock)
