@@ -210,3 +210,21 @@ fn the_ready_line_says_where_and_how() {
         assert!(server.terminate().success());
     }
 }
+
+/// With another customer a card's limits would begin anew (behaviour 11.3).
+#[test]
+fn a_card_that_was_used_cannot_change_its_customer() {
+    let home = home("strict");
+    let server = home.start();
+    let response = server.client().ask(&authorization("first", CARD, 5_000));
+    assert_eq!(response.result(), "APPROVED");
+    assert!(server.terminate().success());
+    let mut snapshot = SnapshotOf::default();
+    snapshot.customer("cus", &json!({}));
+    snapshot.customer("other", &json!({}));
+    snapshot.card(CARD, "other", None, &json!({}));
+    home.write("snapshot.json", &snapshot.build().to_string());
+    let (code, said) = home.refused();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("cannot change its customer"), "{said}");
+}

@@ -9,7 +9,7 @@ use countersign::domain::decision::{Decision, DeclineReason};
 use countersign::domain::time::Timestamp;
 use countersign::hot::pipeline::{Arrival, Begun, Finished, Pipeline, Waiting};
 
-use crate::engine::TOLERANCE_S;
+use crate::engine::{DEADLINE_US, TOLERANCE_S};
 use crate::issuer::Message;
 use crate::model::{Decided, Prediction, Verdict, What};
 use crate::planted::Planted;
@@ -191,11 +191,9 @@ impl Run {
             self.cover.hit("arrival: the body came slowly");
             self.clock += i64::try_from(self.chance.below(400_000)).unwrap();
         }
-        let in_tolerance = {
-            let read_at = self.clock + READ_US;
-            let age = read_at.div_euclid(1_000_000) - signed_at.secs();
-            age.abs() <= i64::from(TOLERANCE_S)
-        };
+        // Judged at receipt: a body that came slowly makes nothing older.
+        let age = received.div_euclid(1_000_000) - signed_at.secs();
+        let in_tolerance = age.abs() <= i64::from(TOLERANCE_S);
         let version = self.worlds.len() - 1;
         let races = may_race && self.chance.one_in(4);
         let begun = {
@@ -326,6 +324,15 @@ impl Run {
                 !self.must_answer,
                 "alive",
                 "at rest and healthy, and unavailable"
+            );
+            return Ok(());
+        }
+        if reason == DeclineReason::Overloaded {
+            // Not begun and not remembered: a redelivery is evaluated anew (behaviour 2.4, 3.3).
+            hold!(
+                self.clock > received + DEADLINE_US,
+                "rules",
+                "overloaded within the budget"
             );
             return Ok(());
         }
