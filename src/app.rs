@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod error;
+mod journal;
 mod operators;
 mod recovery;
 mod stop;
@@ -10,7 +11,6 @@ mod sweep;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -32,9 +32,9 @@ use crate::issuer::IssuerKind;
 use crate::issuer::standard_webhooks::{Unsigned, Verifier};
 use crate::ledger::embedded::files::{Files, OpenError};
 use crate::ledger::embedded::io::Storage;
-use crate::ledger::embedded::journal::Durability;
 use crate::ledger::embedded::store::EmbeddedLedger;
-use crate::ledger::embedded::writer::{Published, Writer};
+use crate::ledger::embedded::writer::Writer;
+use crate::ledger::state::State;
 use crate::seam::commands::{LedgerInbox, LedgerPort, ledger_port};
 use crate::seam::snapshot::CurrentSnapshot;
 use crate::telemetry::Telemetry;
@@ -96,24 +96,22 @@ impl App {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let limits = limits(&config);
         let issuers = std::mem::take(&mut config.issuers);
-        let shared = share(issuers, limits, &names, threads, clock);
+        let readiness = Arc::<Readiness>::default();
+        let shared = share(issuers, limits, &names, threads, clock, &readiness);
         let (port, inbox) = ledger_port();
         let hot = start_hot(config.issuer_listen, threads, &shared, inbox)?;
         let cold = cold_runtime()?;
-        let operators = Operators::listen(&cold, config.ops_listen, &shared, port.clone())?;
+        let operators =
+            Operators::listen(&cold, config.ops_listen, &shared, port.clone(), &readiness)?;
         let front = operators::listen_for_people(&cold, config.listen)?;
 
         let recovered = recovery::recover(&*storage)?;
         let keys = Fingerprinter::new(recovered.seed);
         let snapshot = load_snapshot(&snapshot_path, &names, &keys)?;
+        check_customers(&recovered.states, &snapshot, &snapshot_path)?;
         let snapshots = Arc::new(CurrentSnapshot::new(snapshot));
-        let writer = start_writer(
-            &recovered,
-            config.durability,
-            &storage,
-            &shared,
-            &operators.readiness,
-        )?;
+        let writer =
+            journal::start_writer(&recovered, config.durability, &storage, &shared, &readiness)?;
         let checkpointer = start_checkpointer(&storage, &recovered, &writer)?;
         let ledger = Arc::new(EmbeddedLedger::new(
             recovered.states,
@@ -262,15 +260,26 @@ fn share(
     names: &[String],
     threads: usize,
     clock: Clock,
+    readiness: &Arc<Readiness>,
 ) -> Arc<Shared> {
+    let (alarmed, telemetry) = (
+        Arc::clone(readiness),
+        Telemetry::new(names.iter().map(String::as_str)),
+    );
+    let counted = Arc::clone(&telemetry);
+    let alarm = Box::new(move |reason| {
+        counted.set_journal_poisoned();
+        alarmed.set_reason(reason);
+    });
     Arc::new(Shared {
         pipeline: Pipeline::new(),
         connections: connections(issuers),
         progress: Arc::new(Progress::new(threads)),
         clock,
-        telemetry: Telemetry::new(names.iter().map(String::as_str)),
+        telemetry,
         limits,
         kick: OnceLock::new(),
+        alarm,
     })
 }
 
@@ -324,47 +333,21 @@ fn load_snapshot(
     read_snapshot(&bytes, context, keys).map_err(StartError::Snapshot)
 }
 
-fn start_writer(
-    recovered: &recovery::Recovery,
-    level: DurabilityLevel,
-    storage: &Arc<dyn Storage>,
-    shared: &Arc<Shared>,
-    readiness: &Arc<Readiness>,
-) -> Result<Arc<Writer>, StartError> {
-    let durability = match level {
-        DurabilityLevel::Strict => Durability::Strict,
-        DurabilityLevel::Relaxed => Durability::Relaxed,
-    };
-    let (progress, telemetry) = (Arc::clone(&shared.progress), Arc::clone(&shared.telemetry));
-    let readiness = Arc::clone(readiness);
-    let full_before = AtomicBool::new(false);
-    let notify = move |published: Published| {
-        let reached = match durability {
-            Durability::Strict => published.durable,
-            Durability::Relaxed => published.written,
-        };
-        if published.poisoned {
-            telemetry.set_journal_poisoned();
-            readiness.set_reason("journal_poisoned");
+/// A card stays with its customer for life: with another one its limits would begin anew
+/// (behaviour 11.3).
+fn check_customers(states: &[State], snapshot: &Snapshot, path: &Path) -> Result<(), StartError> {
+    for state in states {
+        let moved = state.cards().find_map(|card| {
+            let view = snapshot.card(card.key)?;
+            (view.customer.key() != state.key).then_some(view.card.id())
+        });
+        if let Some(card) = moved {
+            let place = path.display().to_string();
+            let message = format!("card `{card}` cannot change its customer");
+            return Err(StartError::Config(ConfigError { place, message }));
         }
-        if full_before.swap(published.full, Ordering::Relaxed) != published.full {
-            if published.full {
-                readiness.set_reason("journal_full");
-            } else {
-                readiness.clear_reason("journal_full");
-            }
-        }
-        progress.publish(reached.0, published.poisoned);
-    };
-    let journal = recovered.journal(durability);
-    Writer::start(
-        journal,
-        Arc::clone(storage),
-        recovery::timing(),
-        Box::new(notify),
-    )
-    .map(Arc::new)
-    .map_err(|error| StartError::Io("cannot start the journal's threads", error))
+    }
+    Ok(())
 }
 
 fn start_checkpointer(

@@ -285,11 +285,11 @@ fn issuer_config(typed: &file::IssuerFile, place: &str) -> Result<IssuerConfig, 
     let unsigned = Unsigned::parse(unsigned)
         .ok_or_else(|| fault("unsigned", "must be `refuse` or `accept`".to_owned()))?;
     let mut secrets = Vec::new();
-    for (at, source) in typed.secrets.iter().enumerate() {
+    for (at, source) in typed.secrets.0.iter().enumerate() {
         let secret = secret::read(source);
         secrets.push(secret.map_err(|message| fault(&format!("secrets[{at}]"), message))?);
     }
-    for (at, source) in typed.event_secrets.iter().flatten().enumerate() {
+    for (at, source) in typed.event_secrets.iter().flat_map(|it| &it.0).enumerate() {
         let read = secret::read(source);
         read.map_err(|message| fault(&format!("event_secrets[{at}]"), message))?;
     }

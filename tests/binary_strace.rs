@@ -1,4 +1,4 @@
-//! What the kernel saw (behaviour 2.8, 3.5; I4): in `strict` an fdatasync that covers an approval's
+//! What the kernel saw (behaviour 2.8, 3.5): in `strict` an fdatasync that covers an approval's
 //! frame has returned before the approval is written to the socket.
 //!
 //! Needs strace, so `cargo test` builds it only with `--features system-tests`; scripts/test does.
@@ -123,7 +123,7 @@ fn examine(asked: &BTreeMap<SocketAddr, Vec<Asked>>, trace: &Trace) -> Verdict {
 }
 
 #[test]
-fn i4_in_strict_every_approval_is_synced_before_it_is_written_to_the_socket() {
+fn in_strict_every_approval_is_synced_before_it_is_written_to_the_socket() {
     require_strace();
     let (asked, trace) = traced("strict");
     let verdict = examine(&asked, &trace);

@@ -8,6 +8,10 @@
 
 #[path = "simulation/checks.rs"]
 mod checks;
+#[path = "simulation/covered.rs"]
+mod covered;
+#[path = "simulation/deliver.rs"]
+mod deliver;
 #[path = "support/disk.rs"]
 #[expect(dead_code, reason = "the journal's tests use the rest")]
 mod disk;
@@ -15,6 +19,8 @@ mod disk;
 mod engine;
 #[path = "simulation/issuer.rs"]
 mod issuer;
+#[path = "simulation/lives.rs"]
+mod lives;
 #[path = "simulation/model.rs"]
 mod model;
 #[path = "simulation/planted.rs"]
@@ -23,6 +29,8 @@ mod planted;
 mod run;
 #[path = "simulation/seeds.rs"]
 mod seeds;
+#[path = "simulation/shell.rs"]
+mod shell;
 #[path = "simulation/trace.rs"]
 mod trace;
 #[path = "simulation/world.rs"]

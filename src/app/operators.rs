@@ -30,14 +30,14 @@ impl Operators {
         address: SocketAddr,
         shared: &Shared,
         ledger: LedgerPort,
+        readiness: &Arc<Readiness>,
     ) -> Result<Self, StartError> {
         let fault = |error| StartError::Listen(address, error);
         let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;
         let bound = listener.local_addr().map_err(fault)?;
-        let readiness = Arc::<Readiness>::default();
         let running = Arc::<OnceLock<Running>>::default();
         let state = OpsState {
-            readiness: Arc::clone(&readiness),
+            readiness: Arc::clone(readiness),
             running: Arc::clone(&running),
             ledger,
             telemetry: Arc::clone(&shared.telemetry),
@@ -50,7 +50,7 @@ impl Operators {
         }));
         Ok(Self {
             address: bound,
-            readiness,
+            readiness: Arc::clone(readiness),
             running,
         })
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::domain::time::Timestamp;
 use crate::ledger::embedded::store::SweepCursor;
-use crate::seam::commands::LedgerPort;
+use crate::seam::commands::{LedgerPort, PortError};
 
 /// Between two sweeps of forgotten authorizations.
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
@@ -25,7 +25,8 @@ pub(super) async fn sweep_for_ever(port: LedgerPort, clock: Clock, retention_us:
                     tracing::warn!(?why, "a sweep was broken off");
                     None
                 }
-                Err(_closed) => return,
+                Err(PortError::Busy) => Some(from),
+                Err(PortError::Closed) => return,
             };
             tokio::time::sleep(SWEEP_STEP).await;
         }

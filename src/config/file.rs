@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::config::{ConfigError, read_named};
 
@@ -44,11 +45,25 @@ pub(super) struct IssuerFile {
     pub(super) name: String,
     pub(super) kind: String,
     #[serde(default)]
-    pub(super) secrets: Vec<String>,
-    pub(super) event_secrets: Option<Vec<String>>,
+    pub(super) secrets: SecretSources,
+    pub(super) event_secrets: Option<SecretSources>,
     pub(super) tolerance_s: Option<u32>,
     pub(super) deadline_ms: Option<u32>,
     pub(super) unsigned: Option<String>,
+}
+
+/// Where secrets are. What stands in their place may be a secret, so no error repeats it.
+#[derive(Debug, Default)]
+pub(super) struct SecretSources(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for SecretSources {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let sources = Vec::<String>::deserialize(deserializer);
+        let message = "must be a list of `file:PATH` or `env:NAME`";
+        sources
+            .map(Self)
+            .map_err(|_may_hold_a_secret| D::Error::custom(message))
+    }
 }
 
 pub(super) fn read(path: &Path) -> Result<ConfigFile, ConfigError> {

@@ -158,6 +158,10 @@ impl Pipeline {
         if core.ledger.is_poisoned() {
             return decline(connection, request.kind, DeclineReason::LedgerUnavailable);
         }
+        // Work that has waited past its budget is not begun (behaviour 3.3).
+        if now() > arrival.received.plus_micros(connection.deadline_us) {
+            return decline(connection, request.kind, DeclineReason::Overloaded);
+        }
         core.decide(arrival, &body, &request, now)
     }
 
@@ -178,7 +182,11 @@ impl Pipeline {
         let reply = connection
             .kind
             .encode(waiting.kind, decision, waiting.answer.available);
-        let appended = !matches!(waited, Waited::Poisoned) && now > waiting.deadline;
+        let appended = match waited {
+            Waited::Poisoned => false,
+            Waited::Durable => now > waiting.deadline,
+            Waited::TimedOut => true,
+        };
         Finished {
             decision,
             reply,
@@ -214,11 +222,15 @@ impl Pipeline {
                 decided_at: waiting.position,
                 at: now,
             };
-            if let Err(why) = core.ledger.overrule(waiting.owner, &overrule) {
-                tracing::error!(
-                    ?why,
-                    "an approval that did not leave could not be taken back"
-                );
+            match core.ledger.overrule(waiting.owner, &overrule) {
+                Ok(true) => {}
+                Ok(false) => tracing::warn!("a late approval stands: a redelivery let it go"),
+                Err(why) => {
+                    tracing::error!(
+                        ?why,
+                        "an approval that did not leave could not be taken back"
+                    );
+                }
             }
         }
         Decision::Decline(DeclineReason::DeadlineExceeded)

@@ -77,10 +77,15 @@ pub struct Shared {
     pub limits: Limits,
     /// Kicks the journal's writer, once there is one.
     pub kick: KickCell,
+    /// Told, by a short stable word, why nothing will be approved any more.
+    pub alarm: Alarm,
 }
 
 /// Kicks the journal's writer.
 pub type Kick = Box<dyn Fn() + Send + Sync>;
+
+/// Makes a reason known to operators.
+pub type Alarm = Box<dyn Fn(&'static str) + Send + Sync>;
 
 /// A place for the writer's kick, empty until recovery is done.
 pub type KickCell = std::sync::OnceLock<Kick>;

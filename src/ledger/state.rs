@@ -228,6 +228,11 @@ impl State {
         Some((no, self.card(no)?))
     }
 
+    /// Every card that was ever used.
+    pub fn cards(&self) -> impl Iterator<Item = &CardState> {
+        self.cards.iter()
+    }
+
     /// The agent of a key, if it was ever used.
     #[must_use]
     pub fn agent_by_key(&self, key: Key) -> Option<(AgentNo, &AgentState)> {

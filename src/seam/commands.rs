@@ -23,9 +23,14 @@ pub struct LedgerInbox {
     commands: mpsc::Receiver<Command>,
 }
 
-/// The hot side is not there, or too many commands wait.
+/// Why a command was not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PortClosed;
+pub enum PortError {
+    /// Too many wait; it may be asked again.
+    Busy,
+    /// The hot side is not there.
+    Closed,
+}
 
 /// The two ends of one queue.
 #[must_use]
@@ -41,11 +46,11 @@ impl LedgerPort {
     /// Has `ask` run on a hot thread and brings its answer. `ask` must be short.
     ///
     /// # Errors
-    /// [`PortClosed`] where nobody will run it.
+    /// [`PortError`] where nobody will run it.
     pub async fn ask<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&EmbeddedLedger) -> T + Send + 'static,
-    ) -> Result<T, PortClosed> {
+    ) -> Result<T, PortError> {
         let (answer, answered) = oneshot::channel();
         let command: Command = Box::new(move |ledger| {
             // Nobody listens any more where the asker has gone away.
@@ -53,8 +58,11 @@ impl LedgerPort {
         });
         self.commands
             .try_send(command)
-            .map_err(|_full_or_closed| PortClosed)?;
-        answered.await.map_err(|_dropped| PortClosed)
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => PortError::Busy,
+                mpsc::error::TrySendError::Closed(_) => PortError::Closed,
+            })?;
+        answered.await.map_err(|_dropped| PortError::Closed)
     }
 }
 

@@ -52,7 +52,7 @@ fn refused_headers(good: &Parts) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn w1_w11_what_is_not_signed_by_the_issuer_is_a_401() {
+fn w1_w8_w11_what_is_not_signed_by_the_issuer_is_a_401() {
     let home = home();
     let server = home.start();
     let good = Parts::good(TOKEN);

@@ -400,3 +400,20 @@ fn an_idle_journal_marks_what_was_synced() {
     );
     assert_eq!(last.durable.through, position, "nobody syncs for a mark");
 }
+
+/// Between two batches the writer goes idle and writes a mark, which nobody syncs; the next batch
+/// may have to open a segment, and waits for exactly that sync.
+#[test]
+fn a_batch_that_opens_a_segment_after_a_pause_is_written() {
+    for durability in [Durability::Strict, Durability::Relaxed] {
+        let dir = directory();
+        let (writer, waiter, _) = start(dir.path(), config(durability, 16 << 10));
+        for _ in 0..60 {
+            let position = writer.append(&[7; 600], Class::Reserve).unwrap();
+            writer.kick();
+            waiter.until(&writer, |published| published.written >= position);
+            thread::sleep(Duration::from_millis(40));
+        }
+        assert_eq!(writer.close().written, writer.published().durable);
+    }
+}

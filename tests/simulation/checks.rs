@@ -130,7 +130,7 @@ impl Run {
             if returned {
                 cover.hit("an overrule was lost in a crash");
             }
-            *line < kept && !(returned && !seen.decision.is_approval())
+            *line < kept && (seen.decision.is_approval() || !returned)
         });
         self.relied_on.retain(|line| *line < kept);
         Ok(())

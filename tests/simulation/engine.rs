@@ -75,7 +75,7 @@ pub(crate) fn compile(
 /// Segments for a few dozen records, in one size for each life.
 fn config(durability: Durability, seed: u64) -> Config {
     Config {
-        segment_size: [8 << 10, 12 << 10][usize::from(seed % 2 == 0)],
+        segment_size: [8 << 10, 12 << 10][usize::from(seed.is_multiple_of(2))],
         batch_size_max: 1 << 10,
         pending_size_max: 16 << 10,
         release_size: 512,
@@ -95,6 +95,15 @@ pub(crate) struct Found {
 pub(crate) enum NoStart {
     Journal(RecoverError),
     NotUnderstood(String),
+}
+
+impl std::fmt::Display for NoStart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Journal(error) => error.fmt(f),
+            Self::NotUnderstood(what) => f.write_str(what),
+        }
+    }
 }
 
 impl From<RecoverError> for NoStart {

@@ -127,7 +127,8 @@ struct Charge {
     line: usize,
     card: Option<usize>,
     agent: Option<usize>,
-    day: i64,
+    /// Day, week, month, and the one life.
+    windows: [i64; 4],
     amount: i64,
     is_held: bool,
 }
@@ -171,14 +172,9 @@ pub(crate) enum Scope {
 }
 
 /// Which day, week, month since some beginning a day falls in; everything falls in the same life.
-pub(crate) fn window(kind: usize, day: i64) -> i64 {
-    match kind {
-        0 => day,
-        // 1970-01-05 was a Monday.
-        1 => (day - 4).div_euclid(7),
-        2 => month(day),
-        _ => 0,
-    }
+fn windows(day: i64) -> [i64; 4] {
+    // 1970-01-05 was a Monday.
+    [day, (day - 4).div_euclid(7), month(day), 0]
 }
 
 /// By counting, for days after 1970.
@@ -540,11 +536,11 @@ impl Book {
             };
             inside && (charge.is_held || !held_only)
         };
-        let wanted = (kind < 3).then(|| window(kind, day));
+        let wanted = windows(day)[kind];
         self.charges
             .iter()
             .filter(counts)
-            .filter(|charge| wanted.is_none_or(|wanted| window(kind, charge.day) == wanted))
+            .filter(|charge| charge.windows[kind] == wanted)
             .map(|charge| charge.amount)
             .sum()
     }
@@ -569,7 +565,7 @@ impl Book {
             line,
             card: decided.card,
             agent: decided.agent,
-            day: decided.day,
+            windows: windows(decided.day),
             amount: decided.reserved,
             is_held: true,
         });

@@ -5,14 +5,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
+use crate::covered::COVERED;
 use crate::planted::Planted;
 use crate::run::Run;
 use crate::trace::{Coverage, Violation};
 
 /// What happens in one run.
-const STEPS: u32 = 400;
+const STEPS: u32 = 600;
 /// Under plain `cargo test`, where nothing is optimised.
 const SEEDS: u64 = 60;
+/// One seed in so many is run twice, and must run the same way.
+const TWICE: u64 = 20;
 /// Seeds in which a planted bug must show.
 const SEEDS_TO_FIND: u64 = 400;
 
@@ -97,8 +100,14 @@ fn every_seed_obeys_the_laws() {
                     if seed >= end {
                         break;
                     }
-                    let ended = run(seed, Planted::Nothing, false);
+                    let mut ended = run(seed, Planted::Nothing, false);
                     cover.add(&ended.cover);
+                    let twice = seed.is_multiple_of(TWICE);
+                    if twice && run(seed, Planted::Nothing, false).hash != ended.hash {
+                        let text = "one seed, two runs".to_owned();
+                        let law = "determinism";
+                        ended.violation = Some(Violation { law, text });
+                    }
                     if let Some(violation) = ended.violation {
                         failed.store(true, Ordering::Relaxed);
                         failures.lock().unwrap().push((seed, violation));
@@ -113,7 +122,16 @@ fn every_seed_obeys_the_laws() {
     if let Some((seed, Violation { law, text })) = failures.first() {
         panic!("seed {seed}, {law}: {text}\n{}", replay(*seed));
     }
-    println!("{count} seeds\n{}", total.into_inner().unwrap());
+    let total = total.into_inner().unwrap();
+    println!("{count} seeds, each of {STEPS} steps\n{total}");
+    let seldom: Vec<_> = COVERED
+        .iter()
+        .filter(|(what, least)| total.count(what) < least * count / 10_000)
+        .collect();
+    assert!(
+        seldom.is_empty(),
+        "seldom or never in {count} seeds: {seldom:?}"
+    );
 }
 
 /// The simulation would be worth nothing if it let these pass.

@@ -147,16 +147,16 @@ pub(crate) fn card_token(at: usize) -> String {
 impl Rules {
     fn random(chance: &mut Chance, scale: i64) -> Self {
         let mut rules = Self::default();
-        if chance.one_in(3) {
-            rules.per_auth = Some(amount(chance, scale));
+        if chance.one_in(4) {
+            rules.per_auth = Some(40 + amount(chance, scale));
         }
         for (at, sum) in rules.sums.iter_mut().enumerate() {
-            if chance.one_in(3) {
+            if chance.one_in([3, 4, 5, 6][at]) {
                 let share = i64::try_from(at).unwrap() + 2;
                 *sum = Some(amount(chance, scale * share));
             }
         }
-        rules.lock_to_first = [None, None, None, Some(true), Some(false)][chance.index(5)];
+        rules.lock_to_first = [None, None, None, None, Some(true), Some(false)][chance.index(6)];
         if chance.one_in(8) {
             rules.allowed = vec![5734, 5942];
         }
@@ -196,12 +196,12 @@ impl Rules {
             0..4 => {
                 let at = chance.index(4);
                 self.sums[at] = match self.sums[at] {
-                    Some(limit) if chance.one_in(2) => Some(limit / 2),
-                    _ if chance.one_in(4) => None,
-                    _ => Some(amount(chance, scale * 3)),
+                    Some(limit) if chance.one_in(3) => Some(limit / 2),
+                    _ if chance.one_in(3) => None,
+                    _ => Some(amount(chance, scale * 8)),
                 };
             }
-            4 => self.per_auth = chance.one_in(2).then(|| amount(chance, scale)),
+            4 => self.per_auth = chance.one_in(3).then(|| 20 + amount(chance, scale)),
             5 => self.lock_to_first = [None, Some(true), Some(false)][chance.index(3)],
             6 => self.allowed = if chance.one_in(2) { vec![5734] } else { vec![] },
             _ => self.blocked = if chance.one_in(3) { vec![5942] } else { vec![] },
@@ -280,11 +280,11 @@ impl World {
                 "reload: card's rules"
             }
             6 | 7 => {
-                card.present = !card.present || !chance.one_in(2);
+                card.present = !card.present || !chance.one_in(5);
                 "reload: card added or removed"
             }
             8 => {
-                let locks = card.status == CardStatus::Active && chance.one_in(3);
+                let locks = card.status == CardStatus::Active && chance.one_in(6);
                 card.status = if locks {
                     CardStatus::Locked
                 } else {
@@ -293,12 +293,12 @@ impl World {
                 "reload: card's status"
             }
             9 => {
-                card.frozen = !card.frozen && chance.one_in(3);
+                card.frozen = !card.frozen && chance.one_in(6);
                 "reload: card's freeze"
             }
             10 => {
-                customer.suspended = !customer.suspended && chance.one_in(4);
-                let pauses = agent.status == AgentStatus::Active && chance.one_in(4);
+                customer.suspended = !customer.suspended && chance.one_in(8);
+                let pauses = agent.status == AgentStatus::Active && chance.one_in(8);
                 agent.status = if pauses {
                     AgentStatus::Disabled
                 } else {

@@ -102,7 +102,7 @@ async fn holds(
 }
 
 async fn in_time<T>(
-    asked: impl Future<Output = Result<T, crate::seam::commands::PortClosed>>,
+    asked: impl Future<Output = Result<T, crate::seam::commands::PortError>>,
 ) -> Result<T, Problem> {
     match tokio::time::timeout(ASK_TIMEOUT, asked).await {
         Ok(Ok(answer)) => Ok(answer),

@@ -35,6 +35,8 @@ pub(super) async fn serve(
     let service = service_fn(|request| exchange::answer(request, &shared, &room, &watched));
     let connection = http1::Builder::new()
         .max_buf_size(READ_BUFFER_SIZE)
+        // A sender that has closed its half after the request still gets its answer.
+        .half_close(true)
         .serve_connection(Stream(Rc::clone(&watched)), service);
     let mut connection = pin!(connection);
     let mut draining = false;

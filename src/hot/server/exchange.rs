@@ -203,7 +203,12 @@ async fn decide(
             room.want_kick();
             let waited = room.wait(waiting.position, waiting.deadline).await;
             let now = shared.clock.now();
-            let finished = shared.pipeline.finish(connection, &waiting, waited, now);
+            let finished = catch_unwind(AssertUnwindSafe(|| {
+                shared.pipeline.finish(connection, &waiting, waited, now)
+            }));
+            let Ok(finished) = finished else {
+                return panicked(connection, shared);
+            };
             return finish(
                 connection,
                 finished,
@@ -240,6 +245,7 @@ fn panicked(connection: &Connection, shared: &Shared) -> Reply {
     if let Some(core) = shared.pipeline.core() {
         core.ledger.poison();
     }
+    (shared.alarm)("panicked");
     let decision = Decision::Decline(DeclineReason::LedgerUnavailable);
     shared
         .telemetry

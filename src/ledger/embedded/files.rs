@@ -124,7 +124,12 @@ impl Files {
     fn create(&self, segment: u64, size: u64, header: &[u8]) -> io::Result<()> {
         let path = self.full_path(Name::Segment(segment));
         let draft = path.with_extension("seg.tmp");
-        let file = File::create(&draft)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&draft)?;
         let made = preallocate(&file, size)
             .and_then(|()| file.write_all_at(header, 0))
             .and_then(|()| file.sync_all())
@@ -133,7 +138,13 @@ impl Files {
             // Gives its room back; what fails here is found at the next attempt.
             drop(std::fs::remove_file(&draft));
         }
-        self.handles().remove(&Name::Segment(segment));
+        let mut handles = self.handles();
+        handles.remove(&Name::Segment(segment));
+        if made.is_ok() {
+            // Kept open: a process that has run out of descriptors can still write what it has room
+            // for, where a failed open would end the journal.
+            handles.insert(Name::Segment(segment), Arc::new(file));
+        }
         made
     }
 

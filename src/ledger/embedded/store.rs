@@ -243,8 +243,7 @@ impl EmbeddedLedger {
         if answer.novelty == Novelty::New {
             return Ok(None);
         }
-        let position = self.record(&mut state, None, &events, Class::Reserve)?;
-        settle(&mut answer, position);
+        self.note(&mut state, &mut answer, &events)?;
         Ok(Some(answer))
     }
 
@@ -258,8 +257,7 @@ impl EmbeddedLedger {
             Entry::Occupied(mut occupied) => {
                 let state = occupied.get_mut();
                 let Checked { mut answer, events } = check::authorize(state, command)?;
-                let position = self.record(state, None, &events, Class::Reserve)?;
-                settle(&mut answer, position);
+                self.note(state, &mut answer, &events)?;
                 Ok(answer)
             }
             Entry::Vacant(vacant) => {
@@ -274,11 +272,29 @@ impl EmbeddedLedger {
         }
     }
 
-    fn open(&self, route: &Route<'_>) -> Result<State, Unavailable> {
-        let no = self.next_state.fetch_add(1, Ordering::Relaxed);
-        if no == u32::MAX {
-            return Err(Unavailable::Refused);
+    /// Records what was answered. That a known step came again is a count only: a journal without
+    /// room for it does not change the recorded decision (behaviour 2.4).
+    fn note(
+        &self,
+        state: &mut State,
+        answer: &mut Answer,
+        events: &Events<'_>,
+    ) -> Result<(), Unavailable> {
+        let known = answer.novelty == Novelty::Known;
+        match self.record(state, None, events, Class::Reserve) {
+            Ok(position) => settle(answer, position),
+            Err(Unavailable::Journal(Refusal::Full | Refusal::Behind)) if known => {}
+            Err(why) => return Err(why),
         }
+        Ok(())
+    }
+
+    fn open(&self, route: &Route<'_>) -> Result<State, Unavailable> {
+        let next = |no: u32| no.checked_add(1);
+        let taken = self
+            .next_state
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        let no = taken.map_err(|_used_up| Unavailable::Refused)?;
         Ok(State::new(StateNo(no), route.key, route.owner))
     }
 
@@ -290,6 +306,12 @@ impl EmbeddedLedger {
         events: &Events<'_>,
         class: Class,
     ) -> Result<Position, Unavailable> {
+        if events
+            .iter()
+            .any(|event| self.takes_card_away(state, event))
+        {
+            return Err(Unavailable::Refused);
+        }
         let position = FRAME.with_borrow_mut(|frame| {
             frame.clear();
             if let Some(route) = opens {
@@ -315,6 +337,13 @@ impl EmbeddedLedger {
         Ok(position)
     }
 
+    /// Whether the event would open a card that another owner has used: with the new owner its
+    /// limits would begin anew (behaviour 11.3).
+    fn takes_card_away(&self, state: &State, event: &Event<'_>) -> bool {
+        matches!(event, Event::CardOpened { key, .. }
+            if self.owner_of_card(*key).is_some_and(|owner| owner != state.key))
+    }
+
     /// Says that nothing will become durable any more: from now on nothing is approved.
     pub fn poison(&self) {
         self.poisoned.store(true, Ordering::SeqCst);
@@ -333,12 +362,14 @@ impl EmbeddedLedger {
         let Some(state) = self.customers.get(&owner) else {
             return false;
         };
-        let stands = state.authorization(authorization).is_some_and(|known| {
+        let step = state.authorization(authorization).and_then(|known| {
             known
                 .steps()
-                .any(|step| step.position == position && step.decision.is_approval())
+                .find(|step| step.position == position && step.decision.is_approval())
         });
-        if stands {
+        let stands = step.is_some();
+        // What can no longer be taken back need not be remembered.
+        if step.is_some_and(|step| now.micros_since(step.at) <= OVERRULED_US) {
             let mut confirmed = self.confirmed();
             while confirmed
                 .front()

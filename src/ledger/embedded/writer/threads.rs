@@ -175,9 +175,15 @@ impl Shared {
             }
             let journal = self.lock();
             let (closed, wants_mark) = (journal.is_closed(), journal.wants_mark());
+            let at_once = journal.wants_sync_at_once();
             drop(journal);
             if closed {
                 return;
+            }
+            // A batch that opens a segment waits for the sync of the one before, which may hold
+            // nothing but a mark that nobody has asked to sync.
+            if at_once {
+                self.threads.sync.wake();
             }
             if wants_mark && quiet < QUIET_ROUNDS {
                 thread::park_timeout(self.timing.mark_after);
