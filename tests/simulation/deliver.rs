@@ -196,6 +196,7 @@ impl Run {
         let in_tolerance = age.abs() <= i64::from(TOLERANCE_S);
         let version = self.worlds.len() - 1;
         let races = may_race && self.chance.one_in(4);
+        let appended = self.engine.ledger.journal().appended();
         let begun = {
             let connection = Arc::clone(&self.connection);
             let arrival = Arrival {
@@ -220,6 +221,7 @@ impl Run {
         if let Some(violation) = self.failed.take() {
             return Err(violation);
         }
+        self.has_appended = self.engine.ledger.journal().appended() != appended;
         self.on_begun(at, received, version, in_tolerance, begun)
     }
 
@@ -417,7 +419,12 @@ impl Run {
                 if decision == Decision::Decline(DeclineReason::DeadlineExceeded) {
                     self.cover.hit("redelivery of what was overruled");
                 }
-                self.model.push(owner, What::Redelivered(*line), None);
+                if self.has_appended {
+                    self.model.push(owner, What::Redelivered(*line), None);
+                } else {
+                    hold!(!self.must_answer, "I8", "a redelivery was not counted");
+                    self.cover.hit("redelivery without room to count it");
+                }
                 Ok(Some(*line))
             }
             Verdict::Conflict => {

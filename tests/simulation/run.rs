@@ -74,6 +74,8 @@ pub(crate) struct Run {
     pub(crate) next_number: u32,
     /// Frames appended since something was last written.
     pub(crate) backlog: u32,
+    /// Whether the delivery under way has appended anything.
+    pub(crate) has_appended: bool,
     pub(crate) is_disk_full: bool,
     pub(crate) is_closing: bool,
     /// Nothing is wrong, so that nothing may be called unavailable.
@@ -123,6 +125,7 @@ impl Run {
             surviving: None,
             next_number: 0,
             backlog: 0,
+            has_appended: false,
             is_disk_full: false,
             is_closing: false,
             must_answer: false,

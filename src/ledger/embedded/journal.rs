@@ -462,6 +462,12 @@ impl Journal {
         self.closing && idle && (self.poisoned || drained)
     }
 
+    /// The last position that was given out, written or not.
+    #[must_use]
+    pub fn appended(&self) -> Position {
+        Position(self.next_sequence.saturating_sub(1))
+    }
+
     /// The configured mode.
     #[must_use]
     pub fn durability(&self) -> Durability {
