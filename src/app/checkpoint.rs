@@ -64,11 +64,11 @@ fn advance_all(
     stopped: &AtomicBool,
 ) -> bool {
     while !stopped.load(Ordering::Acquire) {
-        let Some(writer) = writer.upgrade() else {
+        let Some(running) = writer.upgrade() else {
             return false;
         };
-        let before = writer.journal().sealed_before();
-        drop(writer);
+        let before = running.journal().sealed_before();
+        drop(running);
         let sealed = Sealed {
             before,
             count_max: SEGMENTS_AT_ONCE,
@@ -82,6 +82,11 @@ fn advance_all(
             }
             Ok(None) => return true,
             Err(error) => {
+                if error.leaves_names_in_doubt()
+                    && let Some(writer) = writer.upgrade()
+                {
+                    writer.poison();
+                }
                 tracing::error!(%error, "no checkpoint could be written; those before it stand");
                 return true;
             }

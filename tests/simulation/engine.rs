@@ -315,7 +315,12 @@ impl Engine {
             advance(image, payloads)
         })
         .map(|made| made.is_some())
-        .map_err(|error| error.to_string())
+        .map_err(|error| {
+            if error.leaves_names_in_doubt() {
+                self.ledger.journal().poison();
+            }
+            error.to_string()
+        })
     }
 
     /// What the engine would say if it were asked now, on a copy of its state.

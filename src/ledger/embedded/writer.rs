@@ -151,6 +151,12 @@ impl Writer {
         self.shared.published()
     }
 
+    /// Gives the journal up: nothing more becomes durable, and everybody learns it. For who finds
+    /// the directory's state in doubt.
+    pub fn poison(&self) {
+        self.shared.die();
+    }
+
     /// Refuses further appends, makes what was appended durable, writes and syncs the last mark,
     /// and ends the threads. Waits for all that; a poisoned journal ends at once.
     pub fn close(&self) -> Published {

@@ -53,6 +53,16 @@ impl<E: fmt::Display> fmt::Display for MergeError<E> {
 
 impl<E: fmt::Debug + fmt::Display> std::error::Error for MergeError<E> {}
 
+impl<E> MergeError<E> {
+    /// Whether the directory could not be synced or read. The kernel may then hold as clean the
+    /// name of a segment that never reached the disk, and the journal's own sync of the directory
+    /// would claim success for it: the journal must be given up.
+    #[must_use]
+    pub fn leaves_names_in_doubt(&self) -> bool {
+        matches!(self, Self::Files(RecoverError::Io { name: None, .. }))
+    }
+}
+
 impl<E> From<RecoverError> for MergeError<E> {
     fn from(error: RecoverError) -> Self {
         Self::Files(error)
@@ -138,7 +148,17 @@ pub fn merge<E>(
 }
 
 fn run(storage: &dyn Storage, name: Name, io: &Io) -> Result<(), RecoverError> {
-    storage.execute(io).map_err(on(name))
+    storage.execute(io).map_err(|fault| match io {
+        Io::SyncDir => RecoverError::Io { name: None, fault },
+        Io::Create { .. }
+        | Io::CreateEmpty { .. }
+        | Io::Write { .. }
+        | Io::Sync { .. }
+        | Io::Truncate { .. }
+        | Io::Rewrite { .. }
+        | Io::Rename { .. }
+        | Io::Remove { .. } => on(name)(fault),
+    })
 }
 
 /// The draft on its way to being a checkpoint.
