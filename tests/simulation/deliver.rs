@@ -196,7 +196,7 @@ impl Run {
         let in_tolerance = age.abs() <= i64::from(TOLERANCE_S);
         let version = self.worlds.len() - 1;
         let races = may_race && self.chance.one_in(4);
-        let appended = self.engine.ledger.journal().appended();
+        let appended = Cell::new(self.engine.ledger.journal().appended());
         let begun = {
             let connection = Arc::clone(&self.connection);
             let arrival = Arrival {
@@ -214,6 +214,7 @@ impl Run {
                 run.clock += READ_US;
                 if calls.get() == 2 && races {
                     run.race(at);
+                    appended.set(run.engine.ledger.journal().appended());
                 }
                 Timestamp::from_micros(run.clock)
             })
@@ -221,7 +222,7 @@ impl Run {
         if let Some(violation) = self.failed.take() {
             return Err(violation);
         }
-        self.has_appended = self.engine.ledger.journal().appended() != appended;
+        self.has_appended = self.engine.ledger.journal().appended() != appended.get();
         self.on_begun(at, received, version, in_tolerance, begun)
     }
 

@@ -359,7 +359,13 @@ impl State {
                 bytes,
             } => self.file(*name)?.write(*offset, bytes),
             Io::Sync { name } => self.file(*name)?.sync(),
-            Io::SyncDir => self.changes.clear(),
+            Io::SyncDir => {
+                // A name that was changed anew is written as it now stands.
+                let synced: Vec<Name> = self.changes.drain(..).flatten().map(|it| it.0).collect();
+                for change in &mut self.forgotten {
+                    change.retain(|(name, _)| !synced.contains(name));
+                }
+            }
             Io::Truncate { name, size } => {
                 let file = self.file(*name)?;
                 let size = usize::try_from(*size).unwrap();
