@@ -1,0 +1,91 @@
+//! What a next snapshot would do to the cards that may be used now.
+
+use super::{CardView, Snapshot};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key};
+
+/// How many cards may be used, and how many of them a next snapshot would decline whatever they ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Impact {
+    /// Cards that the snapshot in force lets be used.
+    pub active: usize,
+    /// Those of them that the next one would not let be used.
+    pub declining: usize,
+    /// Whether there are cards now and would be none.
+    pub empties: bool,
+}
+
+/// Above this share of the active cards a change wants a human's word, in percent.
+const UNCONFIRMED_PERCENT_MAX: usize = 10;
+
+impl Impact {
+    /// Whether so many cards are hit that it may be a mistake (behaviour 3.4).
+    #[must_use]
+    pub fn wants_confirmation(self) -> bool {
+        let share = self.declining.saturating_mul(100);
+        self.empties || share > self.active.saturating_mul(UNCONFIRMED_PERCENT_MAX)
+    }
+}
+
+impl CardView<'_> {
+    /// Whether the snapshot lets the card be used at all: it, its agent and its customer are
+    /// active, and it is not frozen. What the ledger says comes on top.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        let agent = self.agent.map(|agent| agent.status());
+        self.card.status() == CardStatus::Active
+            && !self.card.is_frozen()
+            && agent.is_none_or(|status| status == AgentStatus::Active)
+            && self.customer.status() == CustomerStatus::Active
+    }
+}
+
+impl Snapshot {
+    /// What happens to the cards when `next` follows this snapshot. A card whose customer has
+    /// another currency then counts as declined: nothing that its issuer asks is in that currency.
+    #[must_use]
+    pub fn impact_of(&self, next: &Self) -> Impact {
+        let declining = self.newly_declined_by(next).count();
+        let empties = next.card_count() == 0 && self.card_count() > 0;
+        let active = if declining == 0 {
+            // Nobody is hit, and counting who could be would visit every card.
+            0
+        } else {
+            self.cards().filter(CardView::is_usable).count()
+        };
+        Impact {
+            active,
+            declining,
+            empties,
+        }
+    }
+
+    /// The cards that may be used now and could not once `next` is in force.
+    pub fn newly_declined_by<'s>(
+        &'s self,
+        next: &'s Self,
+    ) -> impl Iterator<Item = CardView<'s>> + 's {
+        let parents_stay = self.customers.is_shared_with(&next.customers)
+            && self.agents.is_shared_with(&next.agents);
+        let apart = parents_stay.then(|| self.cards.slots_apart_from(&next.cards));
+        let all = (!parents_stay).then(|| self.cards.slots());
+        let slots = apart.into_iter().flatten().chain(all.into_iter().flatten());
+        let views = slots.filter_map(|slot| self.view(slot));
+        views.filter(|now| now.is_usable() && !next.still_serves(now))
+    }
+
+    fn still_serves(&self, before: &CardView<'_>) -> bool {
+        self.card(before.card.key()).is_some_and(|view| {
+            view.is_usable() && view.customer.currency() == before.customer.currency()
+        })
+    }
+
+    /// The keys of cards that this snapshot has and `before` has not, each with its customer's.
+    pub fn cards_unknown_to<'s>(
+        &'s self,
+        before: &'s Self,
+    ) -> impl Iterator<Item = (Key, Key)> + 's {
+        let slots = self.cards.slots_apart_from(&before.cards);
+        let fresh = slots.filter(|slot| before.cards.find(slot.key).is_none());
+        fresh.filter_map(|slot| Some((slot.key, self.view(slot)?.customer.key())))
+    }
+}
