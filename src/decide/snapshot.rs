@@ -316,6 +316,12 @@ impl Snapshot {
         self.customers.len()
     }
 
+    /// Positions that are set aside for customers, holes included.
+    #[must_use]
+    pub fn customer_room(&self) -> usize {
+        self.customers.end()
+    }
+
     /// The card of a connection and issuer's token: the key of
     /// [`crate::domain::identity::KeySpace::Card`] over both.
     #[must_use]
@@ -402,4 +408,3 @@ impl fmt::Debug for Snapshot {
             .finish()
     }
 }
-

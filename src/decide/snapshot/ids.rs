@@ -92,3 +92,26 @@ fn id_shard(id: &str) -> usize {
     });
     usize::try_from(hash).unwrap_or(0) % ID_SHARDS
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_leaves_no_reference_behind() {
+        const BEFORE: [&str; 4] = ["a", "b", "c", "d"];
+        const AFTER: [&str; 4] = ["", "b", "new", "d"];
+        let (before, after) = (|at: usize| BEFORE[at], |at: usize| AFTER[at]);
+        let held = |index: &IdIndex<usize>| index.shards.iter().map(|it| it.len()).sum::<usize>();
+        let first = IdIndex::empty().updated(&[], before, &[3, 0, 2, 1], before);
+        assert_eq!(held(&first), 4);
+        // The first is gone, the third has another name.
+        let second = first.updated(&[0, 2], before, &[2], after);
+        assert_eq!(held(&second), 3);
+        let found = |id| second.find(id, after);
+        assert_eq!(["b", "new", "d"].map(found), [Some(1), Some(2), Some(3)]);
+        assert_eq!(["a", "c", ""].map(found), [None; 3]);
+        let untouched = second.updated(&[], after, &[], after);
+        assert!(untouched.is_shared_with(&second) && !second.is_shared_with(&first));
+    }
+}

@@ -40,7 +40,7 @@ impl<T> Rows<T> {
     }
 
     /// The first position behind every row and hole.
-    fn end(&self) -> usize {
+    pub(super) fn end(&self) -> usize {
         match self.0.split_last() {
             Some((last, before)) => before.len() * CHUNK + last.len(),
             None => 0,
