@@ -3,5 +3,7 @@
 pub mod explain;
 pub mod front;
 pub mod ops;
+pub mod policies;
+pub mod readiness;
 pub mod records;
 pub mod sandbox;

@@ -8,10 +8,11 @@ use tokio::runtime::Runtime;
 
 use crate::app::StartError;
 use crate::cold::front;
-use crate::cold::ops::{self, OpsState, Readiness, Running};
+use crate::cold::ops::{self, OpsState, Running};
+use crate::cold::policies::Policies;
+use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
 use crate::hot::server::Shared;
-use crate::ledger::embedded::io::Storage;
 use crate::ledger::embedded::writer::Writer;
 use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
@@ -55,22 +56,34 @@ impl Operators {
         })
     }
 
-    /// Shows the recovered ledger.
+    /// Shows the recovered ledger, and lets it be changed.
     pub(super) fn arm(
         &self,
-        storage: Arc<dyn Storage>,
         writer: &Arc<Writer>,
         snapshots: Arc<CurrentSnapshot>,
-    ) -> Arc<Records> {
-        let written = Arc::clone(writer);
-        let records = Records::start(storage, move || written.published().written.0);
+        records: Arc<Records>,
+        policies: Policies,
+    ) {
+        let journal = Arc::clone(writer);
         // The cell is new, so nothing is in it.
         let _full = self.running.set(Running {
             snapshots,
-            records: Arc::clone(&records),
+            records,
+            policies,
+            journal: Box::new(move || journal.published()),
         });
         self.readiness.set_recovered();
-        records
+    }
+
+    /// Has the snapshot read again, for somebody who does not wait for the outcome.
+    pub(super) fn hang_up(&self) -> impl Fn() + Send + 'static {
+        let running = Arc::clone(&self.running);
+        move || {
+            let asked = running.get().map(|running| running.policies.hang_up());
+            if !matches!(asked, Some(Ok(()))) {
+                tracing::warn!(?asked, "a SIGHUP was passed over");
+            }
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::cold::ops::Readiness;
+use crate::cold::readiness::Readiness;
 use crate::decide::compile::OwnerOf;
 use crate::decide::document::DocumentError;
 use crate::decide::snapshot::{Impact, Snapshot};
@@ -166,10 +166,12 @@ impl Policies {
     }
 
     fn send(&self, command: Command) -> Result<(), ReloadError> {
-        self.commands.try_send(command).map_err(|error| match error {
-            TrySendError::Full(_) => ReloadError::Busy,
-            TrySendError::Disconnected(_) => ReloadError::Ended,
-        })
+        self.commands
+            .try_send(command)
+            .map_err(|error| match error {
+                TrySendError::Full(_) => ReloadError::Busy,
+                TrySendError::Disconnected(_) => ReloadError::Ended,
+            })
     }
 }
 
@@ -191,7 +193,11 @@ impl Keeper {
         let mut until_look = look_every;
         let mut read_count = 0;
         loop {
-            let wait = if read_count > 0 { FREE_EVERY } else { look_every };
+            let wait = if read_count > 0 {
+                FREE_EVERY
+            } else {
+                look_every
+            };
             let wait = wait.min(until_look);
             match commands.recv_timeout(wait) {
                 Ok(Command::Reload(confirm, answer)) => {
@@ -341,14 +347,26 @@ impl Keeper {
                 for error in errors {
                     tracing::error!(%error, ?trigger, "the snapshot is refused; what is in force stays");
                 }
-                let warning = if digest.is_some() { REFUSED } else { UNREADABLE };
+                let warning = if digest.is_some() {
+                    REFUSED
+                } else {
+                    UNREADABLE
+                };
                 ("refused", Some(warning))
             }
             Outcome::Unconfirmed(impact) => {
-                let Impact { active, declining, empties } = impact;
+                let Impact {
+                    active,
+                    declining,
+                    empties,
+                } = impact;
                 let command = &self.around.confirm_command;
                 tracing::error!(
-                    file, active, declining, empties, ?trigger,
+                    file,
+                    active,
+                    declining,
+                    empties,
+                    ?trigger,
                     "the snapshot waits for a confirmation, because active cards would newly \
                      decline; what is in force stays. To confirm: {command}"
                 );

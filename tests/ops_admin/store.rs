@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use countersign::cold::records::Records;
+use countersign::cold::records::{Begin, Records};
 use countersign::decide::document::{DocumentContext, read_snapshot};
 use countersign::decide::evaluate::evaluate;
 use countersign::decide::snapshot::Snapshot;
@@ -34,7 +34,7 @@ use tempfile::TempDir;
 const ID: JournalId = JournalId([5; 16]);
 
 /// Two connections, two customers, three cards.
-const RULES: &str = r#"{ "schema": 1,
+pub(crate) const RULES: &str = r#"{ "schema": 1,
   "customers": [
     {"id": "cus_1", "currency": "USD", "policy": {"limits": {"perMonth": 900000}, "blockedMccs": ["7995"]}},
     {"id": "cus_2", "currency": "USD"}
@@ -154,7 +154,9 @@ impl Store {
     pub(crate) fn records(&self) -> Arc<Records> {
         let writer = Arc::clone(&self.writer);
         let storage: Arc<dyn Storage> = Arc::clone(&self.files) as _;
-        Records::start(storage, move || writer.published().written.0)
+        Records::start(storage, Begin::default(), move || {
+            writer.published().written.0
+        })
     }
 
     /// Waits until the kernel has everything that was recorded.
