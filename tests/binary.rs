@@ -10,6 +10,8 @@ mod exits;
 mod http;
 #[path = "support/load.rs"]
 mod load;
+#[path = "binary/reload.rs"]
+mod reload;
 #[path = "binary/restarts.rs"]
 mod restarts;
 #[expect(dead_code, reason = "shared; each target uses a part")]

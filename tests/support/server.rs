@@ -96,6 +96,15 @@ impl Home {
         fs::write(self.path(name), text).unwrap();
     }
 
+    /// Has the server look at its snapshot's file this often; 0 means never.
+    pub(crate) fn set_snapshot_poll(&self, poll_ms: u64) {
+        let config = fs::read_to_string(self.path("config.toml")).unwrap();
+        self.write(
+            "config.toml",
+            &format!("snapshot_poll_ms = {poll_ms}\n{config}"),
+        );
+    }
+
     pub(crate) fn set_durability(&mut self, durability: &'static str) {
         self.durability = durability;
     }
@@ -256,6 +265,22 @@ impl Server {
         let response = client.response();
         assert_eq!(response.status, 200, "{path}: {}", response.text());
         serde_json::from_slice(&response.body).unwrap()
+    }
+}
+
+impl Server {
+    /// The process's number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// An order to the operators' listener.
+    pub(crate) fn post(&self, path: &str) -> Response {
+        let mut client = Client::connect(self.ops);
+        client.send(
+            format!("POST {path} HTTP/1.1\r\nhost: ops\r\ncontent-length: 0\r\n\r\n").as_bytes(),
+        );
+        client.response()
     }
 }
 
