@@ -5,7 +5,6 @@ mod error;
 mod journal;
 mod operators;
 mod recovery;
-mod retention;
 mod stop;
 mod sweep;
 
@@ -21,6 +20,7 @@ use crate::cli::Exit;
 use crate::clock::Clock;
 use crate::cold::policies::{FIRST_VERSION, First, Policies, Source, Surroundings};
 use crate::cold::readiness::Readiness;
+use crate::cold::records::retention::Retention;
 use crate::cold::records::{Begin, Records};
 use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
 use crate::config::{Config, ConfigError, DurabilityLevel, IssuerConfig, SANDBOX_NAME};
@@ -40,7 +40,6 @@ use crate::telemetry::Telemetry;
 use checkpoint::Checkpointer;
 pub use error::StartError;
 use operators::Operators;
-use retention::Retention;
 use stop::HangUps;
 pub use stop::StopSignals;
 
@@ -364,8 +363,9 @@ fn start_checkpointer(
     clock: Clock,
     config: &Config,
 ) -> Result<Checkpointer, StartError> {
-    let retention = Retention::new(Arc::clone(records), clock, config.records_days);
-    checkpoint::spawn(Arc::clone(storage), recovered.journal, writer, retention)
+    let retention = Retention::new(Arc::clone(records), config.records_days);
+    let storage = Arc::clone(storage);
+    checkpoint::spawn(storage, recovered.journal, writer, retention, clock)
         .map_err(|error| StartError::Io("cannot start the checkpoint thread", error))
 }
 

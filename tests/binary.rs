@@ -4,6 +4,8 @@
 
 #[path = "binary/bodies.rs"]
 mod bodies;
+#[path = "binary/decisions.rs"]
+mod decisions;
 #[path = "binary/exits.rs"]
 mod exits;
 #[path = "binary/http.rs"]

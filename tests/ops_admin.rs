@@ -7,6 +7,9 @@ mod records;
 #[path = "ops_admin/reload.rs"]
 mod reload;
 #[cfg(test)]
+#[path = "ops_admin/retention.rs"]
+mod retention;
+#[cfg(test)]
 #[path = "ops_admin/router.rs"]
 mod router;
 #[cfg(test)]

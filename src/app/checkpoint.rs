@@ -7,7 +7,8 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use crate::app::retention::Retention;
+use crate::clock::Clock;
+use crate::cold::records::retention::Retention;
 use crate::ledger::embedded::checkpoint::merge::{Sealed, merge};
 use crate::ledger::embedded::frame::JournalId;
 use crate::ledger::embedded::io::Storage;
@@ -28,6 +29,7 @@ pub(super) fn spawn(
     journal: JournalId,
     writer: &Arc<Writer>,
     mut retention: Retention,
+    clock: Clock,
 ) -> std::io::Result<Checkpointer> {
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
@@ -42,7 +44,7 @@ pub(super) fn spawn(
                     return;
                 }
                 if looks.next() == Some(0) && !stopped.load(Ordering::Acquire) {
-                    remove(&*storage, &writer, &mut retention);
+                    remove(&*storage, &writer, &mut retention, clock);
                 }
             }
         })?;
@@ -67,8 +69,8 @@ impl Checkpointer {
 }
 
 /// Removes segments that need not be kept.
-fn remove(storage: &dyn Storage, writer: &Weak<Writer>, retention: &mut Retention) {
-    match retention.sweep(storage) {
+fn remove(storage: &dyn Storage, writer: &Weak<Writer>, retention: &mut Retention, clock: Clock) {
+    match retention.sweep_at(storage, clock.now()) {
         Ok(0) => {}
         Ok(segments) => tracing::info!(segments, "segments whose records are over were removed"),
         Err(error) => {

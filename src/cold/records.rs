@@ -11,6 +11,7 @@ mod index;
 mod known;
 mod names;
 mod record;
+pub mod retention;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

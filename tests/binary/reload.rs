@@ -174,7 +174,7 @@ fn suspending_and_pausing_in_the_snapshot_take_force_by_a_reload() {
     for durability in LEVELS {
         let home = home(durability, 0, &rules(1_000, unchanged));
         let server = home.start();
-        let mut reload = |change: fn(&mut Value)| {
+        let reload = |change: fn(&mut Value)| {
             replace(&home, &rules(1_000, change));
             let reply = server.post("/admin/reload");
             assert_eq!(reply.status, 200, "{}", reply.text());

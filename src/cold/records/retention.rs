@@ -5,8 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::clock::Clock;
-use crate::cold::records::Records;
+use super::Records;
 use crate::domain::time::Timestamp;
 use crate::ledger::embedded::checkpoint::merge::{removable, sweep};
 use crate::ledger::embedded::follow::{FollowFault, Follower};
@@ -17,39 +16,35 @@ use crate::ledger::event::{Event, events_of};
 
 const DAY_US: i64 = 86_400 * 1_000_000;
 
-/// What a sweep of segments needs to know.
-pub(super) struct Retention {
+/// Removes segments, and has the index forget them.
+pub struct Retention {
     records: Arc<Records>,
-    clock: Clock,
     keep_us: i64,
     /// The newest record of the segment with this number, which stays as it is.
     known: Option<(u64, Option<Timestamp>)>,
 }
 
 impl Retention {
-    pub(super) fn new(records: Arc<Records>, clock: Clock, keep_days: u32) -> Self {
+    /// Keeps every record for at least this many days.
+    #[must_use]
+    pub fn new(records: Arc<Records>, keep_days: u32) -> Self {
         Self {
             records,
-            clock,
             keep_us: i64::from(keep_days).saturating_mul(DAY_US),
             known: None,
         }
     }
 
     /// Removes what may go. How many segments that were.
-    pub(super) fn sweep(&mut self, storage: &dyn Storage) -> Result<usize, RecoverError> {
-        let now = self.clock.now().micros();
-        self.sweep_before(
-            storage,
-            Timestamp::from_micros(now.saturating_sub(self.keep_us)),
-        )
-    }
-
-    fn sweep_before(
+    ///
+    /// # Errors
+    /// Where a checkpoint cannot be read or a segment not be removed; what is left is a whole.
+    pub fn sweep_at(
         &mut self,
         storage: &dyn Storage,
-        cut: Timestamp,
+        now: Timestamp,
     ) -> Result<usize, RecoverError> {
+        let cut = Timestamp::from_micros(now.micros().saturating_sub(self.keep_us));
         let oldest = oldest(storage)?;
         // Mostly nothing is old enough; that is seen without reading checkpoints.
         if !oldest.is_some_and(|oldest| self.is_over(storage, oldest, cut)) {
