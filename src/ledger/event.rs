@@ -17,6 +17,8 @@ use crate::ledger::codec::{ExternalId, Malformed, Put, Reader};
 #[cfg(test)]
 pub(super) mod arbitrary;
 mod decided;
+#[cfg(test)]
+mod golden;
 
 use decided::{decode_decided, encode_decided};
 pub(in crate::ledger) use decided::{decode_locked, encode_locked};

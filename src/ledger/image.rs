@@ -277,3 +277,6 @@ fn step(reader: &mut Reader<'_>) -> Result<Step, Malformed> {
 pub fn checkpoint_key(no: StateNo) -> u64 {
     u64::from(no.0)
 }
+
+#[cfg(test)]
+mod golden;
