@@ -340,7 +340,13 @@ impl Core {
             | Event::Redelivered { .. }
             | Event::Overruled { .. }
             | Event::StandingSet { .. }
-            | Event::Swept { .. } => None,
+            | Event::Swept { .. }
+            | Event::WindowsOpened { .. }
+            | Event::RollingOpened { .. }
+            | Event::RiskFrozen { .. }
+            | Event::IntentDeclared { .. }
+            | Event::IntentSettled { .. }
+            | Event::Attested { .. } => None,
         });
         Ok(decided.map(|decided| look(&decided)))
     }
@@ -374,7 +380,16 @@ impl Known {
                 }) => {
                     self.names.open_agent(state, agent, id);
                 }
-                Ok(Event::StandingSet { .. } | Event::Swept { .. }) => {}
+                Ok(
+                    Event::StandingSet { .. }
+                    | Event::Swept { .. }
+                    | Event::WindowsOpened { .. }
+                    | Event::RollingOpened { .. }
+                    | Event::RiskFrozen { .. }
+                    | Event::IntentDeclared { .. }
+                    | Event::IntentSettled { .. }
+                    | Event::Attested { .. },
+                ) => {}
                 Err(malformed) => {
                     tracing::error!(sequence = record.sequence, %malformed, "record");
                 }

@@ -17,7 +17,7 @@ use crate::ledger::check::{self, Checked, Events};
 use crate::ledger::command::{
     AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Refused, SetStanding,
 };
-use crate::ledger::counters::Sum;
+use crate::ledger::counters::{NUMBERS, Sum};
 use crate::ledger::event::{Owner, StateNo, events_of};
 use crate::ledger::fold::fold;
 use crate::ledger::image;
@@ -80,6 +80,10 @@ pub(in crate::ledger) struct Ask {
     pub(in crate::ledger) known: (bool, bool),
     pub(in crate::ledger) standing: Option<DeclineReason>,
     pub(in crate::ledger) rule: Option<DeclineReason>,
+    /// The hour under way and the second at which it ends; absent: that of universal time.
+    pub(in crate::ledger) hour: Option<(i32, i64)>,
+    pub(in crate::ledger) expired: Option<DeclineReason>,
+    pub(in crate::ledger) hours: Option<DeclineReason>,
     pub(in crate::ledger) claims: Claims,
 }
 
@@ -100,6 +104,9 @@ impl Ask {
             known: (true, true),
             standing: None,
             rule: None,
+            hour: None,
+            expired: None,
+            hours: None,
             claims: Claims {
                 amount: Amount {
                     minor: amount,
@@ -107,8 +114,8 @@ impl Ask {
                 },
                 day: LocalDay(TODAY),
                 resets_at: [1, 2, 3].map(Timestamp::from_secs),
-                hour: LocalHour(TODAY * 24),
-                hour_resets_at: Timestamp::from_secs(4),
+                hour: LocalHour(0),
+                hour_resets_at: Timestamp::default(),
                 limits: [ScopeLimits::default(); 3],
                 per_auth: None,
                 single_use: false,
@@ -171,12 +178,19 @@ impl Ask {
     }
 
     fn proposal(&self) -> Proposal {
+        let mut claims = self.claims.clone();
+        let utc = self.at.div_euclid(3_600_000_000);
+        let (hour, ends) = self
+            .hour
+            .unwrap_or_else(|| (i32::try_from(utc).unwrap(), (utc + 1) * 3_600));
+        claims.hour = LocalHour(hour);
+        claims.hour_resets_at = Timestamp::from_secs(ends);
         Proposal {
             standing: self.standing.map(Explanation::bare),
-            expired: None,
+            expired: self.expired.map(Explanation::bare),
             rule: self.rule.map(Explanation::bare),
-            hours: None,
-            claims: self.claims.clone(),
+            hours: self.hours.map(Explanation::bare),
+            claims,
         }
     }
 
@@ -363,7 +377,7 @@ impl Ledger {
             status,
             frozen,
         };
-        let events = check::set_standing(&self.state, &command, Timestamp::from_secs(9))?;
+        let events = check::standing::set_standing(&self.state, &command, Timestamp::from_secs(9))?;
         let any = events.iter().next().is_some();
         if any {
             self.apply(&events);
@@ -378,7 +392,8 @@ impl Ledger {
             id: &id,
         };
         let command = SetStanding::Agent { agent, status };
-        let events = check::set_standing(&self.state, &command, Timestamp::from_secs(9)).unwrap();
+        let events =
+            check::standing::set_standing(&self.state, &command, Timestamp::from_secs(9)).unwrap();
         let any = events.iter().next().is_some();
         if any {
             self.apply(&events);
@@ -407,7 +422,7 @@ impl Ledger {
     }
 
     /// All sums of card 1, agent 1 and the customer.
-    pub(in crate::ledger) fn all_sums(&self) -> [Option<[i64; 11]>; 3] {
+    pub(in crate::ledger) fn all_sums(&self) -> [Option<[i64; NUMBERS]>; 3] {
         let card = self.state.card_by_key(card_key(1));
         let agent = self.state.agent_by_key(agent_key(1));
         [

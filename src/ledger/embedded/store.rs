@@ -429,7 +429,7 @@ impl EmbeddedLedger {
             Entry::Vacant(vacant) => (vacant.insert_entry(self.open(route)?), Some(route)),
         };
         let state = occupied.get_mut();
-        let recorded = check::set_standing(state, command, at).map_err(Unavailable::from);
+        let recorded = check::standing::set_standing(state, command, at).map_err(Unavailable::from);
         let recorded = recorded.and_then(|events| {
             let empty = events.iter().next().is_none();
             (!empty)

@@ -9,10 +9,11 @@ use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
 use crate::domain::identity::StepIdentity;
 use crate::domain::time::Timestamp;
-use crate::domain::window::LocalDay;
+use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::codec::ExternalId;
 use crate::ledger::event::{
-    AgentNo, CardNo, Decided, Event, LockedMerchant, Owner, StandingChange, StateNo, events_of,
+    AgentNo, AttestationClass, CardNo, Decided, Event, LockedMerchant, Owner, StandingChange,
+    StateNo, events_of,
 };
 
 const STATE: StateNo = StateNo(300);
@@ -43,7 +44,12 @@ fn approval() -> Decided<'static> {
         },
         decision: Decision::Approve,
         day: LocalDay(20_600),
+        hour: LocalHour(494_444),
         consumes: false,
+        probes: false,
+        intent: None,
+        flagged: false,
+        attestation: AttestationClass::Unattested,
         locks: None,
         explanation: None,
         card_token: None,

@@ -1,8 +1,11 @@
 //! Images that earlier versions wrote stay readable.
 
 use crate::domain::card::{AgentStatus, CardStatus, Level};
+use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::check::harness::{Ask, Ledger, TODAY, limits};
+use crate::ledger::counters::Counters;
 use crate::ledger::image;
+use crate::ledger::state::State;
 
 /// A state with a bit of everything that the first version knew.
 fn ledger() -> Ledger {
@@ -57,7 +60,38 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 #[test]
-fn an_image_of_the_first_version_is_read() {
-    let state = image::decode(&bytes(FIRST)).unwrap();
-    assert!(image::encode(&state) == ledger().image());
+fn an_image_of_the_first_version_is_read_and_counts_what_it_remembers() {
+    let bytes = bytes(FIRST);
+    let (first, ledger) = (image::decode(&bytes).unwrap(), ledger());
+    assert!(first.inherited);
+    assert!(image::is_of(&bytes, &ledger.state), "what it says");
+    // Nothing was forgotten, so that what it did not say is found too.
+    let (day, hour) = (LocalDay(TODAY + 1), LocalHour(494_468));
+    let counts = |it: &Counters| {
+        let of_windows = [it.count_of_hour(hour), it.count_of_day(day)];
+        (of_windows, it.approvals())
+    };
+    let found = |state: &State| {
+        let cards: Vec<_> = state
+            .cards
+            .iter()
+            .map(|it| (counts(&it.counters), it.recent))
+            .collect();
+        let agents = state.agents.iter().map(|it| counts(&it.counters));
+        let agents: Vec<_> = agents.collect();
+        (cards, agents, counts(&state.counters))
+    };
+    assert_eq!(found(&first), found(&ledger.state));
+    assert_eq!(counts(&first.counters), ([1, 1], 3));
+    assert_eq!(
+        (first.hour, first.latest),
+        (ledger.state.hour, ledger.state.latest)
+    );
+    // Written anew it stays comparable with the fold of all events, and with nothing else.
+    let again = image::encode(&first);
+    assert!(image::decode(&again).unwrap().inherited);
+    assert!(image::is_of(&again, &ledger.state));
+    let mut other = ledger;
+    other.approve(&Ask::new(8, 1));
+    assert!(!image::is_of(&again, &other.state));
 }
