@@ -15,12 +15,14 @@ use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::check::{self, Checked, Events};
 use crate::ledger::command::{
-    AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Refused, SetStanding,
+    AgentRef, Answer, Attest, Authority, Authorize, CardRef, DeclareIntent, IntentRefused, Novelty,
+    Overrule, Refused, SetStanding, SettleIntent,
 };
 use crate::ledger::counters::{NUMBERS, Sum};
-use crate::ledger::event::{Owner, StateNo, events_of};
+use crate::ledger::event::{Decided, Event, Owner, StateNo, events_of};
 use crate::ledger::fold::fold;
 use crate::ledger::image;
+use crate::ledger::intent::{IntentStatus, IntentTerms, IntentVerdict};
 use crate::ledger::state::{AgentState, CardState, State};
 
 /// 2026-05-27, a Wednesday in the middle of its month.
@@ -46,6 +48,32 @@ pub(in crate::ledger) fn card_key(n: u32) -> Key {
 
 pub(in crate::ledger) fn agent_key(n: u32) -> Key {
     key(2, n)
+}
+
+pub(in crate::ledger) fn intent_key(n: u32) -> Key {
+    key(4, n)
+}
+
+fn card_ref(card: u32, id: &str) -> CardRef<'_> {
+    CardRef {
+        key: card_key(card),
+        id,
+        connection: "acme",
+        agent: None,
+    }
+}
+
+/// An intent to spend up to `cap`, over at `expires_at` microseconds.
+pub(in crate::ledger) fn intent(cap: i64, expires_at: i64) -> IntentTerms {
+    IntentTerms {
+        expected: Some(minor(cap)),
+        cap: Some(minor(cap)),
+        currency: Some(Currency::USD),
+        merchant: None,
+        mccs: Box::default(),
+        expires_at: Timestamp::from_micros(expires_at),
+        awaits_approval: false,
+    }
 }
 
 pub(in crate::ledger) fn merchant(n: u64) -> MerchantKeys {
@@ -151,6 +179,16 @@ impl Ask {
 
     pub(in crate::ledger) fn limited(self, level: Level, limits: ScopeLimits) -> Self {
         self.with(|it| it.claims.limits[level as usize] = limits)
+    }
+
+    /// With these rules on what happened on the card before.
+    pub(in crate::ledger) fn ruled(self, change: impl FnOnce(&mut CardRules)) -> Self {
+        self.with(|it| change(&mut it.claims.rules))
+    }
+
+    /// Later by these microseconds.
+    pub(in crate::ledger) fn later(self, micros: i64) -> Self {
+        self.with(|it| it.at += micros)
     }
 
     pub(in crate::ledger) fn capped(self, cap: i64) -> Self {
@@ -366,12 +404,7 @@ impl Ledger {
         frozen: Option<bool>,
     ) -> Result<bool, Refused> {
         let id = format!("id_{card}");
-        let card = CardRef {
-            key: card_key(card),
-            id: &id,
-            connection: "acme",
-            agent: None,
-        };
+        let card = card_ref(card, &id);
         let command = SetStanding::Card {
             card,
             status,
@@ -383,6 +416,91 @@ impl Ledger {
             self.apply(&events);
         }
         Ok(any)
+    }
+
+    /// A freeze or its end, in somebody's name; whether it was recorded.
+    pub(in crate::ledger) fn freeze(
+        &mut self,
+        card: u32,
+        frozen: bool,
+        by: Authority,
+    ) -> Result<bool, Refused> {
+        let id = format!("id_{card}");
+        let card = card_ref(card, &id);
+        let command = SetStanding::Freeze { card, frozen, by };
+        let events = check::standing::set_standing(&self.state, &command, Timestamp::from_secs(9))?;
+        let any = events.iter().next().is_some();
+        if any {
+            self.apply(&events);
+        }
+        Ok(any)
+    }
+
+    /// Declares an intent on a card; whether it was recorded.
+    pub(in crate::ledger) fn declare(
+        &mut self,
+        card: u32,
+        intent: u32,
+        at: i64,
+        terms: &IntentTerms,
+    ) -> Result<bool, IntentRefused> {
+        let id = format!("id_{card}");
+        let command = DeclareIntent {
+            card: card_ref(card, &id),
+            intent: intent_key(intent),
+            terms,
+            at: Timestamp::from_micros(at),
+        };
+        let events = check::intents::declare(&self.state, &command)?;
+        let any = events.iter().next().is_some();
+        if any {
+            self.apply(&events);
+        }
+        Ok(any)
+    }
+
+    pub(in crate::ledger) fn settle(
+        &mut self,
+        intent: u32,
+        at: i64,
+        verdict: IntentVerdict,
+    ) -> Result<bool, IntentRefused> {
+        let command = SettleIntent {
+            intent: intent_key(intent),
+            verdict,
+            at: Timestamp::from_micros(at),
+        };
+        let events = check::intents::settle(&self.state, &command)?;
+        let any = events.iter().next().is_some();
+        if any {
+            self.apply(&events);
+        }
+        Ok(any)
+    }
+
+    pub(in crate::ledger) fn attest(&mut self, card: u32, at: i64) {
+        let id = format!("id_{card}");
+        let command = Attest {
+            card: card_ref(card, &id),
+            at: Timestamp::from_micros(at),
+        };
+        let events = check::intents::attest(&self.state, &command).unwrap();
+        self.apply(&events);
+    }
+
+    pub(in crate::ledger) fn intent_status(&self, intent: u32, at: i64) -> IntentStatus {
+        let intent = self.state.intent(intent_key(intent)).unwrap();
+        intent.status(Timestamp::from_micros(at))
+    }
+
+    /// What the last frame says was decided.
+    pub(in crate::ledger) fn last_decided(&self) -> Decided<'_> {
+        let (_, frame) = self.frames.last().unwrap();
+        let events = events_of(frame).map(Result::unwrap);
+        let Some(Event::Decided(decided)) = events.last() else {
+            panic!("the last frame decided nothing");
+        };
+        decided
     }
 
     pub(in crate::ledger) fn set_agent(&mut self, agent: u32, status: AgentStatus) -> bool {

@@ -85,7 +85,7 @@ impl Begun {
 impl Verdict<'_> {
     /// The event that begins the series that are asked for.
     pub(super) fn series_opened(&self) -> Option<Event<'static>> {
-        (!self.begun.wanted.is_empty()).then(|| Event::RollingOpened {
+        (!self.begun.wanted.is_empty()).then_some(Event::RollingOpened {
             state: self.state.no,
             card: Some(self.parties.card_no),
             agent: self.parties.agent_no,

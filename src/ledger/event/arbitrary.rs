@@ -236,15 +236,11 @@ fn later() -> BoxedStrategy<Event<'static>> {
 }
 
 /// A record of a conflict says nothing that the first layout cannot say.
-fn conflicted(decided: Decided<'static>) -> Event<'static> {
-    Event::Conflicted(Decided {
-        hour: Decided::utc_hour(decided.at),
-        probes: false,
-        intent: None,
-        flagged: false,
-        attestation: AttestationClass::Unattested,
-        ..decided
-    })
+fn conflicted(mut decided: Decided<'static>) -> Event<'static> {
+    decided.hour = Decided::utc_hour(decided.at);
+    (decided.probes, decided.flagged, decided.intent) = (false, false, None);
+    decided.attestation = AttestationClass::Unattested;
+    Event::Conflicted(decided)
 }
 
 /// Boxed, as trees of this many fields overflow a test's stack otherwise.

@@ -147,10 +147,7 @@ pub(super) fn decode_decided<'a>(
 ) -> Result<Decided<'a>, Malformed> {
     let flags = reader.u8()?;
     let has = |bit| flags & bit != 0;
-    let more = if has_more { reader.u8()? } else { 0 };
-    if more & !MORE != 0 {
-        return Err(Malformed);
-    }
+    let more = if has_more { more_byte(reader)? } else { 0 };
     let at = Timestamp::from_micros(i64::from_ne_bytes(reader.fixed_u64()?.to_ne_bytes()));
     let authorization_key = reader.key()?;
     let content = reader.fixed_u64()?;
@@ -158,19 +155,12 @@ pub(super) fn decode_decided<'a>(
     let delivery = has(HAS_DELIVERY).then(|| reader.fixed_u64()).transpose()?;
     let ordinal = reader.u32()?;
     let authorization = reader.external_id()?;
-    let card = has(HAS_CARD).then(|| reader.u32()).transpose()?.map(CardNo);
-    let agent = has(HAS_AGENT)
-        .then(|| reader.u32())
-        .transpose()?
-        .map(AgentNo);
+    let card = has(HAS_CARD).then(|| reader.u32()).transpose()?;
+    let agent = has(HAS_AGENT).then(|| reader.u32()).transpose()?;
     let kind = AuthorizationKind::from_number(reader.u8()?).ok_or(Malformed)?;
     let currency = Currency::from_packed(reader.u16()?).ok().ok_or(Malformed)?;
     let minor = read_minor(reader)?;
-    let decision = match reader.u8()? {
-        APPROVE => Decision::Approve,
-        APPROVE_PARTIAL => Decision::ApprovePartial(read_minor(reader)?),
-        number => Decision::Decline(DeclineReason::from_number(number).ok_or(Malformed)?),
-    };
+    let decision = decode_decision(reader)?;
     let day = LocalDay(reader.i32()?);
     let snapshot_version = reader.u64()?;
     let latency_us = reader.u32()?;
@@ -196,8 +186,8 @@ pub(super) fn decode_decided<'a>(
         },
         ordinal,
         authorization,
-        card,
-        agent,
+        card: card.map(CardNo),
+        agent: agent.map(AgentNo),
         kind,
         amount: Amount { minor, currency },
         decision,
@@ -213,6 +203,19 @@ pub(super) fn decode_decided<'a>(
         card_token,
         snapshot_version,
         latency_us,
+    })
+}
+
+fn more_byte(reader: &mut Reader<'_>) -> Result<u8, Malformed> {
+    let more = reader.u8()?;
+    (more & !MORE == 0).then_some(more).ok_or(Malformed)
+}
+
+fn decode_decision(reader: &mut Reader<'_>) -> Result<Decision, Malformed> {
+    Ok(match reader.u8()? {
+        APPROVE => Decision::Approve,
+        APPROVE_PARTIAL => Decision::ApprovePartial(read_minor(reader)?),
+        number => Decision::Decline(DeclineReason::from_number(number).ok_or(Malformed)?),
     })
 }
 

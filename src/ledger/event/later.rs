@@ -54,6 +54,23 @@ pub(super) fn encode_later(out: &mut Vec<u8>, event: &Event<'_>) {
             out.put_u64(u64::from(*part));
             out.put_i64(cut.micros());
         }
+        Event::WindowsOpened { .. }
+        | Event::RollingOpened { .. }
+        | Event::RiskFrozen { .. }
+        | Event::IntentDeclared { .. }
+        | Event::IntentSettled { .. }
+        | Event::Attested { .. } => encode_second(out, event),
+        Event::StateOpened { .. }
+        | Event::CardOpened { .. }
+        | Event::AgentOpened { .. }
+        | Event::Decided(_)
+        | Event::Conflicted(_) => {}
+    }
+}
+
+/// The events of the second version.
+fn encode_second(out: &mut Vec<u8>, event: &Event<'_>) {
+    match event {
         Event::WindowsOpened {
             state,
             day,
@@ -104,7 +121,11 @@ pub(super) fn encode_later(out: &mut Vec<u8>, event: &Event<'_>) {
         | Event::CardOpened { .. }
         | Event::AgentOpened { .. }
         | Event::Decided(_)
-        | Event::Conflicted(_) => {}
+        | Event::Conflicted(_)
+        | Event::Redelivered { .. }
+        | Event::Overruled { .. }
+        | Event::StandingSet { .. }
+        | Event::Swept { .. } => {}
     }
 }
 
