@@ -247,9 +247,15 @@ fn f1_values_that_no_field_of_a_policy_can_have_are_refused_by_its_name() {
         assert_eq!(found, (13, place.as_str()), "{text}: {errors:?}");
         assert!(errors[0].message.contains(message), "{text}: {errors:?}");
     }
-    let long = format!(r#""policy": {{"allowedMerchants": ["{}"]}}"#, "M".repeat(129));
+    let long = format!(
+        r#""policy": {{"allowedMerchants": ["{}"]}}"#,
+        "M".repeat(129)
+    );
     let errors = read(BASE.replace(EMPTY, &long)).unwrap_err();
-    assert!(errors[0].message.contains("at most 128 bytes"), "{errors:?}");
+    assert!(
+        errors[0].message.contains("at most 128 bytes"),
+        "{errors:?}"
+    );
 }
 
 #[test]
@@ -277,8 +283,14 @@ fn a_time_to_live_needs_to_know_when_the_card_was_made() {
         let message = format!("is missing, and `{field}` of the {level}'s policy needs it");
         assert_eq!(errors[0].message, message);
         let made = text
-            .replace(r#""issuerToken": "t1","#, &format!(r#""issuerToken": "t1", {of_card},"#))
-            .replace(r#""issuerToken": "t2","#, &format!(r#""issuerToken": "t2", {of_card},"#));
+            .replace(
+                r#""issuerToken": "t1","#,
+                &format!(r#""issuerToken": "t1", {of_card},"#),
+            )
+            .replace(
+                r#""issuerToken": "t2","#,
+                &format!(r#""issuerToken": "t2", {of_card},"#),
+            );
         assert!(read(made).is_ok());
     }
 }

@@ -117,7 +117,10 @@ fn propose([card, agent, customer]: &[Rules; 3], overriding: bool, ask: Ask) -> 
         value: Value::Amount(cap),
     });
     assert_eq!(cap, claimed);
-    let lock = shown.of("lockToFirstMerchant").next().and_then(|it| it.level);
+    let lock = shown
+        .of("lockToFirstMerchant")
+        .next()
+        .and_then(|it| it.level);
     assert_eq!(lock, proposal.claims.lock_to_first_merchant);
     proposal
 }

@@ -8,8 +8,8 @@ mod zone;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::merchant_text::{strong_key, weak_key};
 use super::effective::needs_created_at;
+use super::merchant_text::{strong_key, weak_key};
 use super::policy::{Cascade, Policy, Pool};
 use super::snapshot::{
     AgentIndex, AgentSlot, CardSlot, CardTable, Chunks, CustomerIndex, CustomerSlot, IdIndex,

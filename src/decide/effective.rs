@@ -74,9 +74,8 @@ impl<'s> InForce<'s> {
 
     /// Whether any list names merchants.
     pub(super) fn names_merchants(&self) -> bool {
-        self.lists().any(|(_, at)| {
-            at.allowed_merchants.is_some() || at.blocked_merchants.is_some()
-        })
+        self.lists()
+            .any(|(_, at)| at.allowed_merchants.is_some() || at.blocked_merchants.is_some())
     }
 
     fn leveled(&self) -> impl Iterator<Item = (Level, &'s Policy)> + use<'s> {
@@ -112,7 +111,9 @@ impl<'s> InForce<'s> {
         get: impl Fn(&'s Terms) -> Option<T>,
         is_tighter: impl Fn(&T, &T) -> bool,
     ) -> Option<(T, Level)> {
-        let set = self.terms().filter_map(|(level, terms)| Some((get(terms)?, level)));
+        let set = self
+            .terms()
+            .filter_map(|(level, terms)| Some((get(terms)?, level)));
         set.reduce(|found, next| match self.cascade {
             Cascade::Tighten if is_tighter(&next.0, &found.0) => next,
             Cascade::Tighten | Cascade::Override => found,
@@ -135,7 +136,9 @@ impl<'s> InForce<'s> {
             Cascade::Tighten => Level::ALL.len(),
             Cascade::Override => 1,
         };
-        let found = self.lists().filter_map(move |(level, lists)| Some((level, get(lists)?)));
+        let found = self
+            .lists()
+            .filter_map(move |(level, lists)| Some((level, get(lists)?)));
         found.take(count)
     }
 
@@ -246,7 +249,9 @@ impl<'s> InForce<'s> {
     }
 
     pub(super) fn cooldown_us(&self) -> Option<(i64, Level)> {
-        let (minutes, level) = self.cooldown_minutes().filter(|(minutes, _)| *minutes > 0)?;
+        let (minutes, level) = self
+            .cooldown_minutes()
+            .filter(|(minutes, _)| *minutes > 0)?;
         Some((i64::from(minutes).saturating_mul(MINUTE_US), level))
     }
 

@@ -54,11 +54,7 @@ struct Asked<'s, 'r> {
 }
 
 impl<'s, 'r> Asked<'s, 'r> {
-    fn new(
-        card: &'s CardView<'s>,
-        request: &'r AuthorizationRequest<'r>,
-        now: Timestamp,
-    ) -> Self {
+    fn new(card: &'s CardView<'s>, request: &'r AuthorizationRequest<'r>, now: Timestamp) -> Self {
         let in_force = InForce::of(card);
         let mut amount = request.amount.minor;
         // A pump asks whether the card is good, and tells the litres later (behaviour 2.6). Where the
@@ -165,6 +161,10 @@ fn outside_hours(asked: &Asked<'_, '_>) -> Option<Explanation> {
     Some(Explanation {
         observed: Some(asked.now.micros()),
         resets_at: opens.map(Timestamp::from_secs),
-        ..Explanation::of_rule(DeclineReason::OutsideActiveHours, level, RuleField::ActiveHours)
+        ..Explanation::of_rule(
+            DeclineReason::OutsideActiveHours,
+            level,
+            RuleField::ActiveHours,
+        )
     })
 }

@@ -227,10 +227,16 @@ impl<'a> Reader<'a> {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let is_integer = digits.bytes().all(|byte| byte.is_ascii_digit());
         let number = text.parse().ok().filter(|number| range.contains(number));
-        let value = number.filter(|_| is_integer).and_then(|it| T::try_from(it).ok());
+        let value = number
+            .filter(|_| is_integer)
+            .and_then(|it| T::try_from(it).ok());
         if value.is_none() {
             let (first, last) = (range.start(), range.end());
-            self.report(text, path, format!("must be an integer from {first} to {last}"));
+            self.report(
+                text,
+                path,
+                format!("must be an integer from {first} to {last}"),
+            );
         }
         value
     }

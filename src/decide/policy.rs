@@ -289,7 +289,10 @@ impl Pool {
             return;
         }
         let own = Arc::make_mut(lists);
-        for list in [&mut own.allowed_mccs, &mut own.blocked_mccs].into_iter().flatten() {
+        for list in [&mut own.allowed_mccs, &mut own.blocked_mccs]
+            .into_iter()
+            .flatten()
+        {
             share(&mut self.mccs, list);
         }
         let countries = [&mut own.allowed_countries, &mut own.blocked_countries];

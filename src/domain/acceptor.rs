@@ -82,9 +82,8 @@ impl CountrySet {
     /// The countries in alphabetical order.
     pub fn iter(&self) -> impl Iterator<Item = Country> + '_ {
         let letters = || b'A'..=b'Z';
-        let all = letters().flat_map(move |a| {
-            letters().map(move |b| Country(u16::from_be_bytes([a, b])))
-        });
+        let all = letters()
+            .flat_map(move |a| letters().map(move |b| Country(u16::from_be_bytes([a, b]))));
         all.filter(|country| self.contains(*country))
     }
 }

@@ -95,7 +95,9 @@ impl Amount {
     #[must_use]
     pub fn one_major(currency: Currency) -> Minor {
         let minor = 10_i64.checked_pow(u32::from(currency.exponent()));
-        minor.and_then(|minor| Minor::new(minor).ok()).unwrap_or(Minor::MAX)
+        minor
+            .and_then(|minor| Minor::new(minor).ok())
+            .unwrap_or(Minor::MAX)
     }
 
     /// Reads decimal major units ("12.34") of `currency`, as people and purchase requests write them.

@@ -352,11 +352,18 @@ mod tests {
         let last = stretch(2_000, i64::MAX, 3_600);
         assert_eq!(
             from(999),
-            [stretch(999, 1_000, 3_600), stretch(1_000, 2_000, 7_200), last]
+            [
+                stretch(999, 1_000, 3_600),
+                stretch(1_000, 2_000, 7_200),
+                last
+            ]
         );
         assert_eq!(from(1_000), [stretch(1_000, 2_000, 7_200), last]);
         assert_eq!(from(5_000), [stretch(5_000, i64::MAX, 3_600)]);
-        assert_eq!([999, 1_000, 2_000].map(|at| zone.clock_at(at)), [4_599, 8_200, 5_600]);
+        assert_eq!(
+            [999, 1_000, 2_000].map(|at| zone.clock_at(at)),
+            [4_599, 8_200, 5_600]
+        );
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub(super) struct PolicyView {
 struct Leveled {
     value: Shown,
     level: Option<&'static str>,
-    /// Whether names alone decide, which any merchant can give himself.
+    /// Whether names alone decide.
     #[serde(skip_serializing_if = "Option::is_none")]
     weak: Option<bool>,
 }
@@ -97,7 +97,11 @@ struct HoursShown {
 
 impl PolicyView {
     pub(super) fn new(customer: &CustomerSlot, policy: &EffectivePolicy<'_>) -> Self {
-        let narrows_by_mcc = policy.of("allowedMccs").next().is_some();
+        let is_any = |level| {
+            let mut words = policy.of("match").filter(|it| it.level == level);
+            words.any(|it| it.value == Value::Word("any"))
+        };
+        let narrows_by_mcc = policy.of("allowedMccs").any(|it| !is_any(it.level));
         let leveled = |it: &EffectiveValue<'_>| Leveled {
             value: shown(customer, &it.value),
             level: it.level.map(Level::name),
@@ -131,7 +135,8 @@ impl Serialize for PolicyView {
     }
 }
 
-/// A list that allows merchants by name, on a card that no list of categories narrows.
+/// Whether a list allows merchants by name, on a card that no list of categories narrows: any
+/// merchant can call himself so. Absent for anything else.
 fn weak(it: &EffectiveValue<'_>, narrows_by_mcc: bool) -> Option<bool> {
     let Value::Merchants(list) = it.value else {
         return None;
@@ -170,7 +175,10 @@ fn hours_shown(customer: &CustomerSlot, hours: &ActiveHours) -> HoursShown {
     let time = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
     let (from, to) = hours.minutes();
     HoursShown {
-        timezone: hours.zone_name().unwrap_or(customer.timezone()).to_owned(),
+        timezone: hours
+            .zone_name()
+            .unwrap_or_else(|| customer.timezone())
+            .to_owned(),
         days: hours.days().names().collect(),
         from: time(from),
         to: time(to),
@@ -198,17 +206,4 @@ fn ranges(set: &MccSet) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_in_a_row_are_shown_as_a_range() {
-        let mcc = |n| Mcc::from_number(n).unwrap();
-        let mut set = MccSet::new();
-        for (first, last) in [(0, 1), (42, 42), (3000, 3350), (3351, 3351), (9999, 9999)] {
-            set.insert_range(mcc(first), mcc(last));
-        }
-        assert_eq!(ranges(&set), ["0000-0001", "0042", "3000-3351", "9999"]);
-        assert_eq!(ranges(&MccSet::new()), Vec::<String>::new());
-    }
-}
+mod tests;

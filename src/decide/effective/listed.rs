@@ -187,8 +187,16 @@ impl<'s> Listing<'s> {
 
     fn lists(&mut self, it: &InForce<'s>) {
         let lists = |get: fn(&'s Lists) -> Option<&'s MccSet>| it.asked(get);
-        self.list("allowedMccs", lists(|at| at.allowed_mccs.as_deref()), Value::Mccs);
-        self.list("blockedMccs", lists(|at| at.blocked_mccs.as_deref()), Value::Mccs);
+        self.list(
+            "allowedMccs",
+            lists(|at| at.allowed_mccs.as_deref()),
+            Value::Mccs,
+        );
+        self.list(
+            "blockedMccs",
+            lists(|at| at.blocked_mccs.as_deref()),
+            Value::Mccs,
+        );
         let lists = |get: fn(&'s Lists) -> Option<&'s MerchantList>| it.asked(get);
         let allowed = lists(|at| at.allowed_merchants.as_deref());
         self.list("allowedMerchants", allowed, Value::Merchants);
@@ -201,7 +209,9 @@ impl<'s> Listing<'s> {
         self.list("blockedCountries", blocked, Value::Countries);
         for (level, lists) in it.lists() {
             let word = lists.matches_any.map(|any| (any, level));
-            self.set("match", word, |any| Value::Word(if any { "any" } else { "all" }));
+            self.set("match", word, |any| {
+                Value::Word(if any { "any" } else { "all" })
+            });
         }
     }
 
@@ -247,7 +257,12 @@ impl<'s> Listing<'s> {
         if it.require_attestation().is_some() {
             let minutes = |minutes: u8| Value::Number(u32::from(minutes));
             let window = it.attestation_window_minutes();
-            self.set_or("attestationWindowMinutes", window, ATTESTATION_MINUTES, minutes);
+            self.set_or(
+                "attestationWindowMinutes",
+                window,
+                ATTESTATION_MINUTES,
+                minutes,
+            );
         }
     }
 }

@@ -95,14 +95,16 @@ fn intent(asked: &Asked<'_, '_>) -> Option<IntentRule> {
 /// (behaviour 2.14 a). What the message does not say is no reason to spare the card.
 fn may_probe(asked: &Asked<'_, '_>) -> bool {
     let request = asked.request;
-    let is_lawful_mcc =
-        |mcc: Mcc| mcc != Mcc::FUEL_DISPENSER && !mcc.is_cash();
+    let is_lawful_mcc = |mcc: Mcc| mcc != Mcc::FUEL_DISPENSER && !mcc.is_cash();
     asked.card.card.usage() == Usage::Single
         && is_at_most_one(request.amount)
         && request.card_present == Some(false)
         && request.cash.is_zero()
         && request.acceptor.mcc.is_some_and(is_lawful_mcc)
-        && matches!(asked.in_force.probe_policy(), Some((ProbePolicy::AllowOneProbe, _)))
+        && matches!(
+            asked.in_force.probe_policy(),
+            Some((ProbePolicy::AllowOneProbe, _))
+        )
 }
 
 /// Nobody hands out half of the cash that was asked for.

@@ -97,7 +97,10 @@ impl<'a, 's, 'r> ListsAsked<'a, 's, 'r> {
     /// 2.14 f).
     fn country_blocked(&self) -> Option<Explanation> {
         let passes = |set: &CountrySet| self.country.is_some_and(|it| !set.contains(it));
-        let mut lists = self.asked.in_force.asked(|at| at.blocked_countries.as_deref());
+        let mut lists = self
+            .asked
+            .in_force
+            .asked(|at| at.blocked_countries.as_deref());
         let (level, _) = lists.find(|(_, set)| !passes(set))?;
         Some(self.country_refused(level, RuleField::BlockedCountries))
     }
@@ -126,7 +129,10 @@ impl<'a, 's, 'r> ListsAsked<'a, 's, 'r> {
 
     fn merchant_blocked(&self) -> Option<Explanation> {
         let merchant = self.merchant.as_ref()?;
-        let mut lists = self.asked.in_force.asked(|at| at.blocked_merchants.as_deref());
+        let mut lists = self
+            .asked
+            .in_force
+            .asked(|at| at.blocked_merchants.as_deref());
         let (level, _) = lists.find(|(_, list)| list.names(merchant))?;
         let (reason, field) = (DeclineReason::MerchantBlocked, RuleField::BlockedMerchants);
         Some(Explanation::of_rule(reason, level, field))
@@ -154,11 +160,13 @@ impl<'a, 's, 'r> ListsAsked<'a, 's, 'r> {
         match kind {
             AllowKind::Countries => {
                 let set = lists.allowed_countries.as_deref();
-                self.country.is_some_and(|it| set.is_some_and(|set| set.contains(it)))
+                self.country
+                    .is_some_and(|it| set.is_some_and(|set| set.contains(it)))
             }
             AllowKind::Mccs => {
                 let set = lists.allowed_mccs.as_deref();
-                self.mcc.is_some_and(|it| set.is_some_and(|set| set.contains(it)))
+                self.mcc
+                    .is_some_and(|it| set.is_some_and(|set| set.contains(it)))
             }
             AllowKind::Merchants => {
                 let list = lists.allowed_merchants.as_deref();
@@ -174,7 +182,11 @@ fn risk_score_too_high(asked: &Asked<'_, '_>) -> Option<Explanation> {
     let reason = DeclineReason::RiskScoreTooHigh;
     let Some(score) = asked.request.risk_score else {
         let level = asked.in_force.require_risk_score()?;
-        return Some(Explanation::of_rule(reason, level, RuleField::RequireRiskScore));
+        return Some(Explanation::of_rule(
+            reason,
+            level,
+            RuleField::RequireRiskScore,
+        ));
     };
     let (cap, level) = asked.in_force.max_risk_score()?;
     (score > cap).then(|| Explanation {

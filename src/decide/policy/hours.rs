@@ -22,14 +22,18 @@ impl Days {
     /// The days at these places of [`Self::NAMES`].
     #[must_use]
     pub fn of(places: impl IntoIterator<Item = u8>) -> Self {
-        let bits = places.into_iter().map(|place| 1_u8.checked_shl(u32::from(place)));
+        let bits = places
+            .into_iter()
+            .map(|place| 1_u8.checked_shl(u32::from(place)));
         Self(bits.fold(0, |days, bit| days | bit.unwrap_or(0)) & Self::ALL.0)
     }
 
     /// The names in the order of the week.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         let places = (0_u8..).zip(Self::NAMES);
-        places.filter(move |(place, _)| self.0 >> place & 1 == 1).map(|(_, name)| name)
+        places
+            .filter(move |(place, _)| self.0 >> place & 1 == 1)
+            .map(|(_, name)| name)
     }
 
     /// Whether the day, counted from 1970-01-01, a Thursday, is one of them.
@@ -82,7 +86,10 @@ impl ActiveHours {
 
     fn are_open_at_clock(&self, clock_s: i64) -> bool {
         let (day, of_day) = (clock_s.div_euclid(DAY_S), clock_s.rem_euclid(DAY_S));
-        let (from, to) = (i64::from(self.from_minute) * 60, i64::from(self.to_minute) * 60);
+        let (from, to) = (
+            i64::from(self.from_minute) * 60,
+            i64::from(self.to_minute) * 60,
+        );
         if from < to {
             return self.days.has(day) && (from..to).contains(&of_day);
         }

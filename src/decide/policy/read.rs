@@ -253,7 +253,10 @@ impl<'a> Form<'_, 'a, '_> {
         terms.fuel_hold = self.take("fuelHold", Reader::minor);
         let words = [
             (ProbePolicy::Consume.name(), ProbePolicy::Consume),
-            (ProbePolicy::AllowOneProbe.name(), ProbePolicy::AllowOneProbe),
+            (
+                ProbePolicy::AllowOneProbe.name(),
+                ProbePolicy::AllowOneProbe,
+            ),
         ];
         terms.probe_policy = self.word("probePolicy", &words);
     }
@@ -441,7 +444,7 @@ fn read_merchants<'a>(
     match MerchantList::compile(kind, read) {
         Ok(list) => Some(list),
         Err((at, why)) => {
-            let item = items.get(at).map_or(raw.get(), |item| item.get());
+            let item = items.get(at).map_or_else(|| raw.get(), |item| item.get());
             reader.report(item, &path.index(at), refusal(kind, why));
             None
         }
