@@ -34,7 +34,8 @@ fn view(customer: &str, agent: &str, card: &str) -> Json {
     serde_json::to_value(PolicyView::new(card.customer, &effective(&card))).unwrap()
 }
 
-fn of(level: &str, value: Json) -> Json {
+fn of(level: &str, value: impl Into<Json>) -> Json {
+    let value = value.into();
     json!({"value": value, "level": level})
 }
 
