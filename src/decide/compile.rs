@@ -8,8 +8,9 @@ mod zone;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::effective::needs_created_at;
 use super::merchant_text::{strong_key, weak_key};
-use super::policy::{Cascade, Policy};
+use super::policy::{Cascade, Policy, Pool};
 use super::snapshot::{
     AgentIndex, AgentSlot, CardSlot, CardTable, Chunks, CustomerIndex, CustomerSlot, IdIndex,
     MaybeTimestamp, Snapshot,
@@ -19,11 +20,10 @@ use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key, Usage};
 use crate::domain::claims::PresetLock;
 use crate::domain::currency::Currency;
 use crate::domain::identity::{KeySpace, Keys};
-use crate::domain::mcc::{Mcc, MccSet};
+use crate::domain::mcc::Mcc;
 use crate::domain::time::Timestamp;
-use crate::domain::window::ZoneTable;
 
-pub use zone::{compile_zone, parse_instant};
+pub use zone::{Zone, Zones, compile_zone, parse_instant};
 
 /// A customer as a document has it.
 #[derive(Clone, Debug)]
@@ -100,9 +100,8 @@ fn refused(field: &'static str, message: impl Into<String>) -> RowRefused {
 pub struct Builder<'k, K> {
     keys: &'k K,
     connections: Arc<[Box<str>]>,
-    policies: HashSet<Arc<Policy>>,
-    lists: HashSet<Arc<MccSet>>,
-    zones: HashMap<Box<str>, Arc<ZoneTable>>,
+    pool: Pool,
+    zones: Zones,
     customers: Vec<CustomerSlot>,
     customers_by_id: HashMap<Box<str>, u32>,
     agents: Vec<AgentSlot>,
@@ -118,9 +117,8 @@ impl<'k, K: Keys> Builder<'k, K> {
         Self {
             keys,
             connections: connections.iter().map(|name| Box::from(*name)).collect(),
-            policies: HashSet::new(),
-            lists: HashSet::new(),
-            zones: HashMap::new(),
+            pool: Pool::default(),
+            zones: Zones::default(),
             customers: Vec::new(),
             customers_by_id: HashMap::new(),
             agents: Vec::new(),
@@ -138,9 +136,10 @@ impl<'k, K: Keys> Builder<'k, K> {
         if self.customers_by_id.contains_key(row.id) {
             return Err(refused("id", "another customer has this id"));
         }
-        let zone = self.zone(row.timezone)?;
+        let unknown = || refused("timezone", "must be a zone of the IANA database");
+        let zone = self.zones.get(row.timezone).ok_or_else(unknown)?;
         let at = position(self.customers.len())?;
-        let policy = self.intern(row.policy);
+        let policy = self.pool.share(row.policy);
         self.customers_by_id.insert(row.id.into(), at);
         self.customers.push(CustomerSlot {
             id: row.id.into(),
@@ -164,7 +163,7 @@ impl<'k, K: Keys> Builder<'k, K> {
         }
         let customer = self.customer(row.customer_id)?;
         let at = position(self.agents.len())?;
-        let policy = self.intern(row.policy);
+        let policy = self.pool.share(row.policy);
         self.agents_by_id.insert(row.id.into(), at);
         self.agents.push(AgentSlot {
             id: row.id.into(),
@@ -194,10 +193,14 @@ impl<'k, K: Keys> Builder<'k, K> {
         if self.card_ids.contains(&id_key) {
             return Err(refused("id", "another card has this id"));
         }
+        let policy = self.pool.share(row.policy);
+        if row.created_at.is_none() {
+            self.check_lifetime(policy.as_deref(), agent, customer)?;
+        }
         let slot = CardSlot {
             key,
             id: row.id.into(),
-            policy: self.intern(row.policy),
+            policy,
             preset_lock: row.merchant_lock.map(|lock| preset_lock(self.keys, &lock)),
             created_at: MaybeTimestamp::new(row.created_at),
             customer,
@@ -222,17 +225,11 @@ impl<'k, K: Keys> Builder<'k, K> {
         self.cards.shrink();
         let customers = &self.customers;
         let customer_ids = IdIndex::new(positions(customers.len()), |at: u32| {
-            usize::try_from(at)
-                .ok()
-                .and_then(|at| customers.get(at))
-                .map_or("", CustomerSlot::id)
+            slot_at(customers, at).map_or("", CustomerSlot::id)
         });
         let agents = &self.agents;
         let agent_ids = IdIndex::new(positions(agents.len()), |at: u32| {
-            usize::try_from(at)
-                .ok()
-                .and_then(|at| agents.get(at))
-                .map_or("", AgentSlot::id)
+            slot_at(agents, at).map_or("", AgentSlot::id)
         });
         let cards = &self.cards;
         let card_ids = IdIndex::new(cards.slots().map(CardSlot::key), |key| {
@@ -250,28 +247,9 @@ impl<'k, K: Keys> Builder<'k, K> {
         }
     }
 
-    /// One copy of each policy; none for the one that says nothing.
-    fn intern(&mut self, mut policy: Policy) -> Option<Arc<Policy>> {
-        if policy.is_empty() {
-            return None;
-        }
-        if let Some(known) = self.policies.get(&policy) {
-            return Some(Arc::clone(known));
-        }
-        policy.share_lists(&mut self.lists);
-        let policy = Arc::new(policy);
-        self.policies.insert(Arc::clone(&policy));
-        Some(policy)
-    }
-
-    fn zone(&mut self, name: &str) -> Result<Arc<ZoneTable>, RowRefused> {
-        if let Some(zone) = self.zones.get(name) {
-            return Ok(Arc::clone(zone));
-        }
-        let unknown = || refused("timezone", "must be a zone of the IANA database");
-        let zone = Arc::new(compile_zone(name).ok_or_else(unknown)?);
-        self.zones.insert(name.into(), Arc::clone(&zone));
-        Ok(zone)
+    /// The zones that rows have named so far; policies are read with them.
+    pub(super) fn zones(&mut self) -> &mut Zones {
+        &mut self.zones
     }
 
     fn customer(&self, id: &str) -> Result<CustomerIndex, RowRefused> {
@@ -281,13 +259,36 @@ impl<'k, K: Keys> Builder<'k, K> {
 
     fn agent(&self, id: &str, customer: CustomerIndex) -> Result<AgentIndex, RowRefused> {
         let at = self.agents_by_id.get(id).copied();
-        let slot = at
-            .and_then(|at| usize::try_from(at).ok())
-            .and_then(|at| self.agents.get(at));
+        let slot = at.and_then(|at| slot_at(&self.agents, at));
         match (at.and_then(AgentIndex::of), slot) {
             (Some(index), Some(slot)) if slot.customer == customer => Ok(index),
             (Some(_), Some(_)) => Err(refused("agentId", "the agent is another customer's")),
             _ => Err(refused("agentId", "no agent has this id")),
+        }
+    }
+
+    /// A time to live counts from a card's creation, so that it has to be known (behaviour 2.14 g).
+    fn check_lifetime(
+        &self,
+        policy: Option<&Policy>,
+        agent: Option<AgentIndex>,
+        customer: CustomerIndex,
+    ) -> Result<(), RowRefused> {
+        let agent = agent.and_then(|index| slot_at(&self.agents, index.position()));
+        let customer = slot_at(&self.customers, customer.0);
+        let policies = [
+            policy,
+            agent.and_then(AgentSlot::policy),
+            customer.and_then(CustomerSlot::policy),
+        ];
+        let cascade = customer.map(CustomerSlot::cascade).unwrap_or_default();
+        match needs_created_at(policies, cascade) {
+            None => Ok(()),
+            Some((field, level)) => {
+                let level = level.name();
+                let message = format!("is missing, and `{field}` of the {level}'s policy needs it");
+                Err(refused("createdAt", message))
+            }
         }
     }
 
@@ -296,6 +297,10 @@ impl<'k, K: Keys> Builder<'k, K> {
         at.and_then(|at| u16::try_from(at).ok())
             .ok_or_else(|| refused("connection", "no issuer connection has this name"))
     }
+}
+
+fn slot_at<T>(slots: &[T], at: u32) -> Option<&T> {
+    usize::try_from(at).ok().and_then(|at| slots.get(at))
 }
 
 fn position(count: usize) -> Result<u32, RowRefused> {

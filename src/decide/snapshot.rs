@@ -9,6 +9,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use super::compile::Zone;
 use super::policy::{Cascade, Policy};
 use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key, Usage};
 use crate::domain::claims::PresetLock;
@@ -37,7 +38,7 @@ impl AgentIndex {
         position.checked_add(1).and_then(NonZeroU32::new).map(Self)
     }
 
-    fn position(self) -> u32 {
+    pub(super) fn position(self) -> u32 {
         self.0.get() - 1
     }
 }
@@ -66,7 +67,7 @@ pub struct CustomerSlot {
     pub(super) status: CustomerStatus,
     pub(super) currency: Currency,
     pub(super) cascade: Cascade,
-    pub(super) zone: Arc<ZoneTable>,
+    pub(super) zone: Arc<Zone>,
     pub(super) policy: Option<Arc<Policy>>,
 }
 
@@ -104,7 +105,13 @@ impl CustomerSlot {
     /// The zone whose calendar the windows follow.
     #[must_use]
     pub fn zone(&self) -> &ZoneTable {
-        &self.zone
+        self.zone.table()
+    }
+
+    /// The zone's name in the IANA database.
+    #[must_use]
+    pub fn timezone(&self) -> &str {
+        self.zone.name()
     }
 
     /// The rules over all the customer's agents.
