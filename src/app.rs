@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 
 use crate::cli::Exit;
 use crate::clock::Clock;
-use crate::cold::policies::{FIRST_VERSION, First, Policies, Source, Surroundings};
+use crate::cold::policies::{FIRST_VERSION, First, Source};
 use crate::cold::readiness::Readiness;
 use crate::cold::records::retention::Retention;
 use crate::cold::records::{Begin, Records};
@@ -84,11 +84,7 @@ impl App {
             add_sandbox(&mut config)?;
         }
         let snapshot_path = config.snapshot.clone().ok_or_else(no_snapshot)?;
-        let names: Vec<String> = config
-            .issuers
-            .iter()
-            .map(|issuer| issuer.name.clone())
-            .collect();
+        let names = connection_names(&config);
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let limits = limits(&config);
         let issuers = std::mem::take(&mut config.issuers);
@@ -97,19 +93,14 @@ impl App {
         let (port, inbox) = ledger_port();
         let hot = start_hot(config.issuer_listen, threads, &shared, inbox)?;
         let cold = cold_runtime()?;
-        let hang_ups = HangUps::listen(&cold)
-            .map_err(|error| StartError::Io("signals cannot be received", error))?;
+        let hang_ups = HangUps::listen(&cold).map_err(no_signals)?;
         let operators =
             Operators::listen(&cold, config.ops_listen, &shared, port.clone(), &readiness)?;
         let front = operators::listen_for_people(&cold, config.listen)?;
 
         let recovered = recovery::recover(&*storage)?;
         let keys = Fingerprinter::new(recovered.seed);
-        let source = Source {
-            path: snapshot_path.clone(),
-            connections: names,
-            keys: keys.clone(),
-        };
+        let source = Source::new(&snapshot_path, names, &keys);
         let first = load_first(&source, &recovered)?;
         let writer =
             journal::start_writer(&recovered, config.durability, &storage, &shared, &readiness)?;
@@ -127,19 +118,11 @@ impl App {
             Core {
                 keys,
                 ledger,
-                snapshots: Arc::clone(&snapshots),
+                snapshots,
             },
         );
-        let around = Surroundings {
-            ledger: port.clone(),
-            telemetry: Arc::clone(&shared.telemetry),
-            readiness,
-            watch_every: config.snapshot_poll,
-            confirm_command: confirm_command(operators.address),
-        };
-        let policies = Policies::start(source, around, &first)
-            .map_err(|error| StartError::Io("cannot start the policies' thread", error))?;
-        operators.arm(&writer, snapshots, Arc::clone(&records), policies);
+        let policies = operators.start_policies(source, &first, config.snapshot_poll)?;
+        operators.arm(&writer, first.snapshots, Arc::clone(&records), policies);
         hang_ups.hear(&cold, operators.hang_up());
         spawn_sweeper(&cold, port, clock, config.retention_days);
 
@@ -203,8 +186,7 @@ impl App {
     /// # Errors
     /// Where the system gives no handler.
     pub fn stop_signals(&self) -> Result<StopSignals, StartError> {
-        StopSignals::listen(&self.cold)
-            .map_err(|error| StartError::Io("signals cannot be received", error))
+        StopSignals::listen(&self.cold).map_err(no_signals)
     }
 
     /// Serves until a signal comes, then [drains](Self::drain).
@@ -224,6 +206,15 @@ impl App {
         self.records.stop();
         self.cold.shutdown_timeout(Duration::from_secs(2));
     }
+}
+
+fn no_signals(error: std::io::Error) -> StartError {
+    StartError::Io("signals cannot be received", error)
+}
+
+fn connection_names(config: &Config) -> Vec<String> {
+    let names = config.issuers.iter().map(|issuer| issuer.name.clone());
+    names.collect()
 }
 
 fn open_journal(data_dir: &Path) -> Result<Files, StartError> {
@@ -335,11 +326,6 @@ fn load_first(source: &Source, recovered: &recovery::Recovery) -> Result<First, 
     let owners = recovered.owners();
     let owner_of = |card| owners.get(&card).copied();
     First::load(source, &owner_of).map_err(StartError::Snapshot)
-}
-
-/// What an operator types to put a snapshot in force that would decline many cards.
-fn confirm_command(ops: SocketAddr) -> String {
-    format!("curl -X POST 'http://{ops}/admin/reload?confirm=true'")
 }
 
 fn start_records(

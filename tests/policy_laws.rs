@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use countersign::decide::document::{DocumentContext, read_snapshot};
-use countersign::decide::effective::effective;
+use countersign::decide::effective::{EffectiveValue, Value, effective};
 use countersign::decide::evaluate::evaluate;
 use countersign::domain::acceptor::CardAcceptor;
 use countersign::domain::amount::{Amount, Minor};
@@ -110,11 +110,18 @@ fn propose([card, agent, customer]: &[Rules; 3], overriding: bool, ask: Ask) -> 
     let card = snapshot.card_by_id("k").unwrap();
     let proposal = evaluate(&card, &request(ask), Timestamp::from_secs(0), &keys);
     let shown = effective(&card);
-    assert_eq!(shown.per_auth, proposal.claims.per_auth);
-    assert_eq!(
-        shown.lock_to_first_merchant,
-        proposal.claims.lock_to_first_merchant
-    );
+    let cap = shown.of("limits.perAuth").next().cloned();
+    let claimed = proposal.claims.per_auth.map(|(cap, level)| EffectiveValue {
+        field: "limits.perAuth",
+        level: Some(level),
+        value: Value::Amount(cap),
+    });
+    assert_eq!(cap, claimed);
+    let lock = shown
+        .of("lockToFirstMerchant")
+        .next()
+        .and_then(|it| it.level);
+    assert_eq!(lock, proposal.claims.lock_to_first_merchant);
     proposal
 }
 

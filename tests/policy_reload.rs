@@ -13,6 +13,7 @@ use countersign::decide::policy::Policy;
 use countersign::decide::snapshot::{CardView, Impact, Snapshot};
 use countersign::domain::card::{CardStatus, Key, Usage};
 use countersign::domain::identity::{KeySpace, Keys};
+use countersign::domain::time::Timestamp;
 use countersign::fingerprint::Fingerprinter;
 use proptest::prelude::{ProptestConfig, Strategy, prop_assert, prop_assert_eq, proptest};
 use serde_json::{Value, json};
@@ -22,6 +23,8 @@ const CONTEXT: DocumentContext<'_> = DocumentContext {
     connections: &["acme", "beta"],
     version: 7,
 };
+
+const NOW: Timestamp = Timestamp::from_secs(1_780_000_000);
 
 fn keys() -> Fingerprinter {
     Fingerprinter::new(1)
@@ -224,7 +227,7 @@ proptest! {
             prop_assert_eq!(after.is_same_as(&before), contents(&before) == expected);
             // Once more, and nothing is new.
             prop_assert!(next(&after, &document).unwrap().is_same_as(&after));
-            let impact = before.impact_of(&after);
+            let impact = before.impact_of(&after, NOW);
             prop_assert_eq!(impact.declining, declined_one_by_one(&before, &after));
             before = after;
         }
@@ -234,7 +237,7 @@ proptest! {
     fn a_change_touches_what_it_names_alone(base in world(), at in 0..CARDS, form in 0_u8..12) {
         let base = World { customers: base.customers.iter().map(|form| (*form).max(1)).collect(), ..base };
         let before = fresh(&base.render());
-        let mut changed = base.clone();
+        let mut changed = base;
         changed.cards[at] = form;
         // Without an agent, to keep the row here short.
         changed.cards[at] |= u8::from(form > 0);
@@ -396,7 +399,7 @@ fn a_card_that_would_change_its_customer_is_refused_at_its_line() {
 /// The cards of [`many`], a hundred of them, after which the change of each is looked at.
 fn impact(change: impl Fn(usize, &mut Value)) -> Impact {
     let before = fresh(&many(100, |_, _| ()));
-    before.impact_of(&next(&before, &many(100, change)).unwrap())
+    before.impact_of(&next(&before, &many(100, change)).unwrap(), NOW)
 }
 
 #[test]
@@ -444,6 +447,12 @@ fn f2_more_than_a_tenth_of_the_active_cards_wants_a_humans_word() {
     assert!(impact(freeze).wants_confirmation());
     assert!(impact(rename).wants_confirmation());
     assert!(impact(gone(100)).empties);
+    let over = |at: usize, row: &mut Value| {
+        if at < 11 {
+            row["policy"] = json!({"validUntil": "2026-01-01T00:00:00Z"});
+        }
+    };
+    assert!(impact(over).wants_confirmation());
     // New rules that decline more are the owner's business; it is the card that is looked at.
     assert_eq!(
         impact(|_, row| row["policy"] = json!({"allowedMccs": ["5812"]})).declining,
@@ -473,13 +482,13 @@ fn f2_parents_count_for_all_their_cards_and_what_was_locked_before_for_none() {
     for (customer, agent, declining) in cases {
         let after = next(&before, &with(customer, agent)).unwrap();
         assert_eq!(
-            before.impact_of(&after).declining,
+            before.impact_of(&after, NOW).declining,
             declining,
             "{customer} {agent}"
         );
     }
     let nothing = json!({"customers": [], "agents": [], "cards": []});
-    let locked = fresh(&with(active.0, active.1)).impact_of(&next(&before, &nothing).unwrap());
+    let locked = fresh(&with(active.0, active.1)).impact_of(&next(&before, &nothing).unwrap(), NOW);
     assert!(locked.empties && locked.wants_confirmation());
 }
 

@@ -1,7 +1,8 @@
 //! The operators' listener: open from the start, so that `/readyz` can say what is still missing.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -9,7 +10,7 @@ use tokio::runtime::Runtime;
 use crate::app::StartError;
 use crate::cold::front;
 use crate::cold::ops::{self, OpsState, Running};
-use crate::cold::policies::Policies;
+use crate::cold::policies::{First, Policies, Source, Surroundings};
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
 use crate::hot::server::Shared;
@@ -20,8 +21,7 @@ use crate::seam::snapshot::CurrentSnapshot;
 /// The listener and what it will show.
 pub(super) struct Operators {
     pub(super) address: SocketAddr,
-    pub(super) readiness: Arc<Readiness>,
-    running: Arc<OnceLock<Running>>,
+    state: OpsState,
 }
 
 impl Operators {
@@ -36,24 +36,43 @@ impl Operators {
         let fault = |error| StartError::Listen(address, error);
         let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;
         let bound = listener.local_addr().map_err(fault)?;
-        let running = Arc::<OnceLock<Running>>::default();
         let state = OpsState {
             readiness: Arc::clone(readiness),
-            running: Arc::clone(&running),
+            running: Arc::default(),
             ledger,
             telemetry: Arc::clone(&shared.telemetry),
             clock: shared.clock,
         };
+        let served = state.clone();
         drop(cold.handle().spawn(async move {
-            if let Err(error) = ops::serve(listener, state).await {
+            if let Err(error) = ops::serve(listener, served).await {
                 tracing::error!(%error, "the operators' listener has ended");
             }
         }));
         Ok(Self {
             address: bound,
-            readiness: Arc::clone(readiness),
-            running,
+            state,
         })
+    }
+
+    /// Starts the thread that puts other policies in force.
+    pub(super) fn start_policies(
+        &self,
+        source: Source,
+        first: &First,
+        watch_every: Option<Duration>,
+    ) -> Result<Policies, StartError> {
+        let ops = self.address;
+        let around = Surroundings {
+            ledger: self.state.ledger.clone(),
+            clock: self.state.clock,
+            telemetry: Arc::clone(&self.state.telemetry),
+            readiness: Arc::clone(&self.state.readiness),
+            watch_every,
+            confirm_command: format!("curl -X POST 'http://{ops}/admin/reload?confirm=true'"),
+        };
+        Policies::start(source, around, first)
+            .map_err(|error| StartError::Io("cannot start the policies' thread", error))
     }
 
     /// Shows the recovered ledger, and lets it be changed.
@@ -66,18 +85,18 @@ impl Operators {
     ) {
         let journal = Arc::clone(writer);
         // The cell is new, so nothing is in it.
-        let _full = self.running.set(Running {
+        let _full = self.state.running.set(Running {
             snapshots,
             records,
             policies,
             journal: Box::new(move || journal.published()),
         });
-        self.readiness.set_recovered();
+        self.state.readiness.set_recovered();
     }
 
     /// Has the snapshot read again, for somebody who does not wait for the outcome.
     pub(super) fn hang_up(&self) -> impl Fn() + Send + 'static {
-        let running = Arc::clone(&self.running);
+        let running = Arc::clone(&self.state.running);
         move || {
             let asked = running.get().map(|running| running.policies.hang_up());
             if !matches!(asked, Some(Ok(()))) {

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use crate::cli::Exit;
 use crate::cli::demo::Failure;
 use crate::domain::decision::Decision;
-use crate::ledger::embedded::checkpoint::{self, Checkpoint};
+use crate::ledger::embedded::checkpoint::{self, Checkpoint, Loaded};
 use crate::ledger::embedded::files::{Files, OpenError};
 use crate::ledger::embedded::frame::Cursor;
 use crate::ledger::embedded::io::{Name, Storage};
@@ -106,23 +106,56 @@ fn verify(storage: &dyn Storage, print: bool, out: &mut dyn Write) -> Result<Exi
         Some(checkpoint) => compare(storage, is_whole, checkpoint)?,
         None => false,
     };
-    let authorizations: usize = states.iter().map(|state| state.authorization_count()).sum();
-    let mut report = || -> std::io::Result<()> {
-        writeln!(out, "journal        {}", journal_text(begin, &end))?;
-        writeln!(
-            out,
-            "frames         {} through position {}",
-            tally.frames,
-            last(&end)
-        )?;
+    let authorizations = states.iter().map(|state| state.authorization_count());
+    let verified = Verified {
+        state_count: states.len(),
+        authorization_count: authorizations.sum(),
+        tally,
+        begin,
+        end,
+        loaded,
+        compared,
+    };
+    verified.write(out).map_err(|error| Failure {
+        message: error.to_string(),
+        exit: Exit::Other,
+    })?;
+    Ok(Exit::Ok)
+}
+
+/// A journal that was read to its end and found good.
+struct Verified {
+    tally: Tally,
+    begin: Cursor,
+    end: End,
+    state_count: usize,
+    authorization_count: usize,
+    loaded: Loaded,
+    /// Whether the checkpoint was compared with the frames.
+    compared: bool,
+}
+
+impl Verified {
+    fn write(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        let Self {
+            tally,
+            begin,
+            end,
+            state_count,
+            authorization_count,
+            loaded,
+            compared,
+        } = self;
+        writeln!(out, "journal        {}", journal_text(*begin, end))?;
+        let (frames, last) = (tally.frames, last(end));
+        writeln!(out, "frames         {frames} through position {last}")?;
         for (kind, count) in &tally.by_kind {
             writeln!(out, "  {kind:<20} {count}")?;
         }
         writeln!(out, "bytes          {}", tally.bytes)?;
         writeln!(
             out,
-            "states         {} with {authorizations} authorizations",
-            states.len()
+            "states         {state_count} with {authorization_count} authorizations"
         )?;
         match &loaded.checkpoint {
             Some(it) => writeln!(
@@ -130,7 +163,7 @@ fn verify(storage: &dyn Storage, print: bool, out: &mut dyn Write) -> Result<Exi
                 "checkpoint     {} states before position {}{}",
                 it.count,
                 it.covers.sequence,
-                if compared {
+                if *compared {
                     ", equal to the fold of the frames"
                 } else {
                     "; the frames that it was made from are gone"
@@ -142,19 +175,14 @@ fn verify(storage: &dyn Storage, print: bool, out: &mut dyn Write) -> Result<Exi
             writeln!(out, "damaged        {name}: {error}")?;
         }
         if end.torn {
+            let dropped = end.dropped;
             writeln!(
                 out,
-                "unfinished end {} frames that were never durable",
-                end.dropped
+                "unfinished end {dropped} frames that were never durable"
             )?;
         }
         writeln!(out, "ok")
-    };
-    report().map_err(|error| Failure {
-        message: error.to_string(),
-        exit: Exit::Other,
-    })?;
-    Ok(Exit::Ok)
+    }
 }
 
 impl Tally {
@@ -184,6 +212,12 @@ fn kind(event: &Event<'_>) -> &'static str {
         Event::Overruled { .. } => "overruled",
         Event::StandingSet { .. } => "statuses set",
         Event::Swept { .. } => "sweeps",
+        Event::WindowsOpened { .. } => "days opened",
+        Event::RollingOpened { .. } => "trailing sums opened",
+        Event::RiskFrozen { .. } => "frozen by risk",
+        Event::IntentDeclared { .. } => "intents declared",
+        Event::IntentSettled { .. } => "intents settled",
+        Event::Attested { .. } => "attestations",
     }
 }
 
@@ -218,7 +252,7 @@ fn compare(
         .map_err(|error| corrupt(&error))?;
     for state in &folded {
         let entry = entries.next().map_err(|error| corrupt(&error))?;
-        let equal = entry.is_some_and(|(_, image)| image == image::encode(state).as_slice());
+        let equal = entry.is_some_and(|(_, image)| image::is_of(image, state));
         if !equal {
             let message = format!(
                 "the checkpoint differs from the frames at state {}",

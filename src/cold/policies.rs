@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::clock::Clock;
 use crate::cold::readiness::Readiness;
 use crate::decide::compile::OwnerOf;
 use crate::decide::document::DocumentError;
@@ -75,6 +76,8 @@ pub enum ReloadError {
 pub struct Surroundings {
     /// Knows whose the cards are that were used.
     pub ledger: LedgerPort,
+    /// Tells which cards are over.
+    pub clock: Clock,
     /// Counts reloads.
     pub telemetry: Arc<Telemetry>,
     /// Says where a file is not in force.
@@ -281,7 +284,7 @@ impl Keeper {
                 return Outcome::Refused(errors);
             }
         }
-        let impact = before.impact_of(&next);
+        let impact = before.impact_of(&next, self.around.clock.now());
         if impact.wants_confirmation() && !confirm {
             return Outcome::Unconfirmed(impact);
         }

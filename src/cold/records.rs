@@ -438,7 +438,13 @@ impl Core {
             | Event::Redelivered { .. }
             | Event::Overruled { .. }
             | Event::StandingSet { .. }
-            | Event::Swept { .. } => None,
+            | Event::Swept { .. }
+            | Event::WindowsOpened { .. }
+            | Event::RollingOpened { .. }
+            | Event::RiskFrozen { .. }
+            | Event::IntentDeclared { .. }
+            | Event::IntentSettled { .. }
+            | Event::Attested { .. } => None,
         });
         Ok(decided.map(|decided| look(&decided)))
     }

@@ -5,13 +5,11 @@
 
 mod zone;
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
+use super::effective::needs_created_at;
 use super::merchant_text::{strong_key, weak_key};
 use super::policy::{Cascade, Policy};
 use super::snapshot::{
-    AgentIndex, AgentSlot, CardSlot, CustomerIndex, CustomerSlot, Draft, MaybeTimestamp, Rest,
+    AgentSeen, AgentSlot, CardSlot, CustomerSeen, CustomerSlot, Draft, MaybeTimestamp, Rest,
     RowTaken, Snapshot,
 };
 use crate::domain::acceptor::Country;
@@ -21,9 +19,8 @@ use crate::domain::currency::Currency;
 use crate::domain::identity::{KeySpace, Keys};
 use crate::domain::mcc::Mcc;
 use crate::domain::time::Timestamp;
-use crate::domain::window::ZoneTable;
 
-pub use zone::{compile_zone, parse_instant};
+pub use zone::{Zone, Zones, compile_zone, parse_instant};
 
 /// A customer as a document has it.
 #[derive(Clone, Debug)]
@@ -100,7 +97,7 @@ fn refused(field: &'static str, message: impl Into<String>) -> RowRefused {
 pub struct Builder<'k, K> {
     keys: &'k K,
     draft: Draft,
-    zones: HashMap<Box<str>, Arc<ZoneTable>>,
+    zones: Zones,
     owner_of: Option<&'k OwnerOf<'k>>,
 }
 
@@ -130,7 +127,7 @@ impl<'k, K: Keys> Builder<'k, K> {
         Self {
             keys,
             draft,
-            zones: HashMap::new(),
+            zones: Zones::default(),
             owner_of: None,
         }
     }
@@ -147,7 +144,8 @@ impl<'k, K: Keys> Builder<'k, K> {
     /// # Errors
     /// [`RowRefused`] where the id is taken or the zone unknown.
     pub fn add_customer(&mut self, row: CustomerRow<'_>) -> Result<(), RowRefused> {
-        let zone = self.zone(row.timezone)?;
+        let unknown = || refused("timezone", "must be a zone of the IANA database");
+        let zone = self.zones.get(row.timezone).ok_or_else(unknown)?;
         let slot = CustomerSlot {
             id: row.id.into(),
             key: self.keys.key(KeySpace::Customer, &[row.id.as_bytes()]),
@@ -155,9 +153,9 @@ impl<'k, K: Keys> Builder<'k, K> {
             currency: row.currency,
             cascade: row.cascade,
             zone,
-            policy: self.draft.intern(row.policy),
+            policy: None,
         };
-        let added = self.draft.put_customer(slot);
+        let added = self.draft.put_customer(slot, row.policy);
         added.map_err(|taken| row_taken(taken, "another customer has this id"))
     }
 
@@ -166,15 +164,15 @@ impl<'k, K: Keys> Builder<'k, K> {
     /// # Errors
     /// [`RowRefused`] where the id is taken or the customer unknown.
     pub fn add_agent(&mut self, row: AgentRow<'_>) -> Result<(), RowRefused> {
-        let (customer, _) = self.customer(row.customer_id)?;
+        let customer = self.customer(row.customer_id)?;
         let slot = AgentSlot {
             id: row.id.into(),
             key: self.keys.key(KeySpace::Agent, &[row.id.as_bytes()]),
-            customer,
+            customer: customer.index,
             status: row.status,
-            policy: self.draft.intern(row.policy),
+            policy: None,
         };
-        let added = self.draft.put_agent(slot);
+        let added = self.draft.put_agent(slot, row.policy);
         added.map_err(|taken| row_taken(taken, "another agent has this id"))
     }
 
@@ -184,31 +182,34 @@ impl<'k, K: Keys> Builder<'k, K> {
     /// [`RowRefused`] where the id or the issuer's token is taken, or the connection, the customer or
     /// the agent is unknown, or the agent is another customer's, or the card was.
     pub fn add_card(&mut self, row: CardRow<'_>) -> Result<(), RowRefused> {
-        let (customer, customer_key) = self.customer(row.customer_id)?;
+        let customer = self.customer(row.customer_id)?;
         let agent = row
             .agent_id
-            .map(|id| self.agent(id, customer))
+            .map(|id| self.agent(id, &customer))
             .transpose()?;
         let unknown = || refused("connection", "no issuer connection has this name");
         let connection = self.draft.connection(row.connection).ok_or_else(unknown)?;
         let names = [row.connection.as_bytes(), row.issuer_token.as_bytes()];
         let key = self.keys.key(KeySpace::Card, &names);
-        self.check_owner(key, customer_key)?;
+        self.check_owner(key, customer.key)?;
+        if row.created_at.is_none() {
+            check_lifetime(&row.policy, agent.as_ref(), &customer)?;
+        }
         let id_key = self.keys.key(KeySpace::Card, &[row.id.as_bytes()]);
         let slot = CardSlot {
             key,
             id: row.id.into(),
-            policy: self.draft.intern(row.policy),
+            policy: None,
             preset_lock: row.merchant_lock.map(|lock| preset_lock(self.keys, &lock)),
             created_at: MaybeTimestamp::new(row.created_at),
-            customer,
-            agent,
+            customer: customer.index,
+            agent: agent.map(|agent| agent.index),
             connection,
             status: row.status,
             usage: row.usage,
             frozen: row.frozen,
         };
-        let added = self.draft.put_card(slot, id_key);
+        let added = self.draft.put_card(slot, row.policy, id_key);
         added.map_err(|taken| row_taken(taken, "another card has this id"))
     }
 
@@ -235,26 +236,42 @@ impl<'k, K: Keys> Builder<'k, K> {
         Ok(())
     }
 
-    fn zone(&mut self, name: &str) -> Result<Arc<ZoneTable>, RowRefused> {
-        if let Some(zone) = self.zones.get(name) {
-            return Ok(Arc::clone(zone));
-        }
-        let unknown = || refused("timezone", "must be a zone of the IANA database");
-        let zone = Arc::new(compile_zone(name).ok_or_else(unknown)?);
-        self.zones.insert(name.into(), Arc::clone(&zone));
-        Ok(zone)
+    /// The zones that rows have named so far; policies are read with them.
+    pub(super) fn zones(&mut self) -> &mut Zones {
+        &mut self.zones
     }
 
-    fn customer(&self, id: &str) -> Result<(CustomerIndex, Key), RowRefused> {
+    fn customer(&self, id: &str) -> Result<CustomerSeen, RowRefused> {
         let found = self.draft.customer(id);
         found.ok_or_else(|| refused("customerId", "no customer has this id"))
     }
 
-    fn agent(&self, id: &str, customer: CustomerIndex) -> Result<AgentIndex, RowRefused> {
+    fn agent(&self, id: &str, customer: &CustomerSeen) -> Result<AgentSeen, RowRefused> {
         match self.draft.agent(id) {
-            Some((index, owner)) if owner == customer => Ok(index),
+            Some(agent) if agent.customer == customer.index => Ok(agent),
             Some(_) => Err(refused("agentId", "the agent is another customer's")),
             None => Err(refused("agentId", "no agent has this id")),
+        }
+    }
+}
+
+/// A time to live counts from a card's creation, so that it has to be known (behaviour 2.14 g).
+fn check_lifetime(
+    policy: &Policy,
+    agent: Option<&AgentSeen>,
+    customer: &CustomerSeen,
+) -> Result<(), RowRefused> {
+    let policies = [
+        Some(policy),
+        agent.and_then(|agent| agent.policy.as_deref()),
+        customer.policy.as_deref(),
+    ];
+    match needs_created_at(policies, customer.cascade) {
+        None => Ok(()),
+        Some((field, level)) => {
+            let level = level.name();
+            let message = format!("is missing, and `{field}` of the {level}'s policy needs it");
+            Err(refused("createdAt", message))
         }
     }
 }

@@ -264,7 +264,7 @@ impl<'a, K: Keys> Load<'a, '_, K> {
         let timezone = timezone.and_then(|raw| reader.text(raw, &path.field("timezone")));
         let currency = read_currency(reader, &mut fields, path);
         let cascade = optional_word(reader, &mut fields, path, "cascade", CASCADES);
-        let policy = read_policy_of(reader, &mut fields, path);
+        let policy = read_policy_of(reader, &mut fields, path, self.builder.zones());
         fields.finish(reader, path, |_| None);
         if let Some(id) = &id {
             let added = self.builder.add_customer(CustomerRow {
@@ -287,7 +287,7 @@ impl<'a, K: Keys> Load<'a, '_, K> {
         let id = required_id(reader, &mut fields, path, "id");
         let customer = required_id(reader, &mut fields, path, "customerId");
         let status = optional_word(reader, &mut fields, path, "status", AGENT_STATUSES);
-        let policy = read_policy_of(reader, &mut fields, path);
+        let policy = read_policy_of(reader, &mut fields, path, self.builder.zones());
         fields.finish(reader, path, |_| None);
         if let (Some(id), Some(customer)) = (&id, &customer) {
             let added = self.builder.add_agent(AgentRow {
@@ -318,7 +318,7 @@ impl<'a, K: Keys> Load<'a, '_, K> {
         let created_at = read_instant(reader, &mut fields, path, "createdAt");
         let lock = fields.take_unless_null("merchantLock");
         let lock = lock.and_then(|raw| read_lock(reader, raw, &path.field("merchantLock")));
-        let policy = read_policy_of(reader, &mut fields, path);
+        let policy = read_policy_of(reader, &mut fields, path, self.builder.zones());
         fields.finish(reader, path, |_| None);
         let (Some(id), Some(connection), Some(token), Some(customer)) =
             (&id, &connection, &token, &customer)

@@ -21,6 +21,7 @@ use cards::CardTable;
 use ids::IdIndex;
 use rows::Rows;
 
+use super::compile::Zone;
 use super::policy::{Cascade, Policy};
 use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key, Usage};
 use crate::domain::claims::PresetLock;
@@ -28,7 +29,7 @@ use crate::domain::currency::Currency;
 use crate::domain::time::Timestamp;
 use crate::domain::window::ZoneTable;
 
-pub(super) use draft::{Draft, Rest, RowTaken};
+pub(super) use draft::{AgentSeen, CustomerSeen, Draft, Rest, RowTaken};
 pub use impact::Impact;
 
 /// Position of a customer in its snapshot.
@@ -74,7 +75,7 @@ pub struct CustomerSlot {
     pub(super) status: CustomerStatus,
     pub(super) currency: Currency,
     pub(super) cascade: Cascade,
-    pub(super) zone: Arc<ZoneTable>,
+    pub(super) zone: Arc<Zone>,
     pub(super) policy: Option<Arc<Policy>>,
 }
 
@@ -112,7 +113,13 @@ impl CustomerSlot {
     /// The zone whose calendar the windows follow.
     #[must_use]
     pub fn zone(&self) -> &ZoneTable {
-        &self.zone
+        self.zone.table()
+    }
+
+    /// The zone's name in the IANA database.
+    #[must_use]
+    pub fn timezone(&self) -> &str {
+        self.zone.name()
     }
 
     /// The rules over all the customer's agents.

@@ -67,7 +67,7 @@ fn a_decision_is_visible_within_100_ms_under_load_and_right_after_a_restart() {
             for number in 0..PROBES {
                 let token = format!("probe-{number}_");
                 // Declines leave before they are written, approvals after.
-                let amount = if number % 2 == 0 { 1 } else { 1_001 };
+                let amount = if number.is_multiple_of(2) { 1 } else { 1_001 };
                 measured.push(probe(&server, &mut ops, &token, amount));
             }
             stop.store(true, Ordering::Relaxed);

@@ -59,7 +59,7 @@ fn storm(
     let mut client = crate::server::Client::connect(server.ops);
     while go_on(version) {
         let begun = now();
-        let odd = version % 2 == 0;
+        let odd = version.is_multiple_of(2);
         home.write("next.json", &texts[usize::from(odd)]);
         fs::rename(home.path("next.json"), home.path("snapshot.json")).unwrap();
         client.send(b"POST /admin/reload HTTP/1.1\r\nhost: ops\r\ncontent-length: 0\r\n\r\n");
@@ -77,7 +77,11 @@ fn ask(server: &Server, name: &str, stop: &AtomicBool) -> Vec<i64> {
     let mut client = server.client();
     let mut took = Vec::new();
     while !stop.load(Ordering::Relaxed) {
-        let amount = if took.len() % 2 == 0 { 500 } else { 50 };
+        let amount = if took.len().is_multiple_of(2) {
+            500
+        } else {
+            50
+        };
         let token = format!("{name}-{}_", took.len());
         let request = authorization(&token, "card", amount);
         let begun = now();
@@ -155,7 +159,11 @@ fn check_records(server: &Server) -> BTreeMap<u64, usize> {
             let version = decision["snapshotVersion"].as_u64().unwrap();
             *seen.entry(version).or_default() += 1;
             if decision["decision"] == "decline" {
-                let level = if version % 2 == 1 { "card" } else { "customer" };
+                let level = if !version.is_multiple_of(2) {
+                    "card"
+                } else {
+                    "customer"
+                };
                 assert_eq!(decision["explanation"]["level"], level, "{decision}");
                 assert_eq!(decision["explanation"]["limit"], 100, "{decision}");
             }

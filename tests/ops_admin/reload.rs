@@ -133,6 +133,16 @@ fn f1_a_file_that_is_wrong_is_refused_whole_and_said_everywhere() {
             "{text}: {status} {body}"
         );
     }
+    assert_eq!(
+        ops.get("/admin/cards/crd_1").json()["policy"]["perAuth"]["value"],
+        4_000
+    );
+}
+
+#[test]
+fn f3_a_file_that_is_gone_is_said_and_what_is_in_force_stays() {
+    let ops = Ops::ready();
+    let path = ops.rules_path().display().to_string();
     std::fs::remove_file(ops.rules_path()).unwrap();
     let gone = ops.post("/admin/reload");
     assert_eq!(gone.status, 422);

@@ -100,15 +100,13 @@ impl Ops {
     pub(crate) fn ready() -> Self {
         let mut ops = Self::start();
         std::fs::write(ops.rules_path(), RULES).unwrap();
-        let source = Source {
-            path: ops.rules_path(),
-            connections: vec!["acme".to_owned(), "beta".to_owned()],
-            keys: ops.store.keys.clone(),
-        };
+        let connections = vec!["acme".to_owned(), "beta".to_owned()];
+        let source = Source::new(&ops.rules_path(), connections, &ops.store.keys);
         let first = First::load(&source, &|_| None).unwrap();
         ops.snapshots = Arc::clone(&first.snapshots);
         let around = Surroundings {
             ledger: ops.port.clone(),
+            clock: ops.clock,
             telemetry: Arc::clone(&ops.telemetry),
             readiness: Arc::clone(&ops.readiness),
             watch_every: None,
@@ -390,6 +388,28 @@ fn decisions_are_listed_newest_first_and_in_pages() {
     );
 }
 
+/// A policy with these values in force and nothing else.
+fn policy(values: &Value) -> Value {
+    let by_default = |value: Value| json!({"value": value, "level": null});
+    let mut all = json!({
+        "cascade": "tighten", "perAuth": null, "ttlMinutes": null, "ttlDays": null,
+        "validFrom": null, "validUntil": null, "expireAfterCount": null,
+        "expireAfterSpend": null, "cooldownMinutes": null, "lockToFirstMerchant": null,
+        "maxRiskScore": null, "requireRiskScore": null, "allowCash": by_default(json!(false)),
+        "allowPartial": by_default(json!(false)), "fuelHold": null,
+        "probePolicy": by_default(json!("consume")), "requireIntent": null,
+        "onIntentMismatch": null, "requireApproval": null, "autoApproveBelow": null,
+        "requireAttestation": null, "attestationWindowMinutes": null, "allowedMccs": [],
+        "blockedMccs": [], "allowedMerchants": [], "blockedMerchants": [],
+        "allowedCountries": [], "blockedCountries": [], "match": [], "activeHours": [],
+    });
+    for (key, value) in values.as_object().unwrap() {
+        assert!(all.get(key).is_some(), "{key}");
+        all[key] = value.clone();
+    }
+    all
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "one answer in full")]
 fn a_card_shows_its_policy_its_limits_and_its_holds() {
@@ -458,13 +478,12 @@ fn a_card_shows_its_policy_its_limits_and_its_holds() {
         "statusSource": "snapshot",
         "frozen": false,
         "currency": "USD",
-        "policy": {
-            "cascade": "tighten",
+        "policy": policy(&json!({
             "perAuth": {"value": 4_000, "level": "card"},
             "allowedMccs": [{"value": ["3000-3350", "5812"], "level": "card"}],
             "blockedMccs": [{"value": ["7995"], "level": "customer"}],
             "lockToFirstMerchant": {"value": true, "level": "agent"},
-        },
+        })),
         "limits": [
             limit("card", "limits.perDay", 5_000, Some(WindowKind::Day)),
             limit("card", "limits.total", 70_000, None),
@@ -502,10 +521,7 @@ fn a_card_that_was_never_used_and_a_status_of_the_ledger_are_shown() {
         "statusSource": "snapshot",
         "frozen": false,
         "currency": "USD",
-        "policy": {
-            "cascade": "tighten", "perAuth": null, "allowedMccs": [], "blockedMccs": [],
-            "lockToFirstMerchant": null,
-        },
+        "policy": policy(&json!({})),
         "limits": [],
         "holds": [],
         "holdsComplete": true,

@@ -249,6 +249,7 @@ fn what_nobody_knows_is_not_found_and_other_methods_are_not_taken() {
 
 /// What left the snapshot is still there, can be looked at, and can be locked before it returns.
 #[test]
+#[expect(clippy::too_many_lines, reason = "one answer in full")]
 fn a_card_that_left_the_snapshot_is_shown_and_changed_by_what_the_ledger_knows() {
     let ops = Ops::ready();
     let at = ops.clock().now();

@@ -200,7 +200,7 @@ fn shown(
         status_source,
         frozen: card.card.is_frozen() || in_ledger.is_frozen,
         currency: Some(card.customer.currency().to_string()),
-        policy: Some(PolicyView::new(card.customer.cascade(), &policy)),
+        policy: Some(PolicyView::new(card.customer, &policy)),
         limits: limits(card, &policy, in_ledger),
         holds,
         holds_complete,
@@ -217,7 +217,7 @@ fn limits(
 ) -> Vec<LimitView> {
     let zone = card.customer.zone();
     let mut shown = Vec::new();
-    let levels = Level::ALL.into_iter().zip(policy.limits);
+    let levels = Level::ALL.into_iter().zip(*policy.limits());
     for ((level, caps), counters) in levels.zip(in_ledger.counters) {
         for kind in WindowKind::ALL {
             let Some(cap) = caps.of_window(kind) else {

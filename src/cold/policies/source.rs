@@ -17,12 +17,9 @@ const FILE_SIZE_MAX: u64 = 4 << 30;
 
 /// Where policies come from, and what is needed to compile them.
 pub struct Source {
-    /// The file.
-    pub path: PathBuf,
-    /// The names of the configured issuer connections.
-    pub connections: Vec<String>,
-    /// Hashes as the ledger does.
-    pub keys: Fingerprinter,
+    path: PathBuf,
+    connections: Vec<String>,
+    keys: Fingerprinter,
 }
 
 /// The bytes of a file, known by their hash.
@@ -32,6 +29,16 @@ pub(super) struct Content {
 }
 
 impl Source {
+    /// The file, the names of the configured issuer connections, and what hashes as the ledger does.
+    #[must_use]
+    pub fn new(path: &Path, connections: Vec<String>, keys: &Fingerprinter) -> Self {
+        Self {
+            path: path.to_owned(),
+            connections,
+            keys: keys.clone(),
+        }
+    }
+
     /// The file's name in complaints.
     pub(super) fn name(&self) -> String {
         self.path.display().to_string()

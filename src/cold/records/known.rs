@@ -64,7 +64,16 @@ impl Known {
                 }) => {
                     self.names.open_agent(state, agent, id);
                 }
-                Ok(Event::StandingSet { .. } | Event::Swept { .. }) => {}
+                Ok(
+                    Event::StandingSet { .. }
+                    | Event::Swept { .. }
+                    | Event::WindowsOpened { .. }
+                    | Event::RollingOpened { .. }
+                    | Event::RiskFrozen { .. }
+                    | Event::IntentDeclared { .. }
+                    | Event::IntentSettled { .. }
+                    | Event::Attested { .. },
+                ) => {}
                 Err(malformed) => {
                     tracing::error!(sequence = record.sequence, %malformed, "record");
                 }

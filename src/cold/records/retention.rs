@@ -114,10 +114,16 @@ fn at(event: &Event<'_>) -> Option<Timestamp> {
         Event::StateOpened { .. }
         | Event::CardOpened { .. }
         | Event::AgentOpened { .. }
-        | Event::Swept { .. } => None,
+        | Event::Swept { .. }
+        | Event::WindowsOpened { .. }
+        | Event::RollingOpened { .. } => None,
         Event::Decided(decided) | Event::Conflicted(decided) => Some(decided.at),
         Event::Redelivered { at, .. }
         | Event::Overruled { at, .. }
-        | Event::StandingSet { at, .. } => Some(*at),
+        | Event::StandingSet { at, .. }
+        | Event::RiskFrozen { at, .. }
+        | Event::IntentDeclared { at, .. }
+        | Event::IntentSettled { at, .. }
+        | Event::Attested { at, .. } => Some(*at),
     }
 }

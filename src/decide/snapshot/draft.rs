@@ -8,10 +8,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::cards::{CardsDone, CardsDraft};
-use super::pool::Pool;
+use super::pool::Shared;
 use super::rows::{RowsDone, RowsDraft};
 use super::{AgentIndex, AgentSlot, CardSlot, CustomerIndex, CustomerSlot, Snapshot};
-use crate::decide::policy::Policy;
+use crate::decide::policy::{Cascade, Policy};
 use crate::domain::card::Key;
 
 /// What becomes of the base's rows that the draft does not mention.
@@ -34,16 +34,54 @@ pub(in crate::decide) enum RowTaken {
     Full,
 }
 
+/// A customer as rows below it see it.
+#[derive(Clone)]
+pub(in crate::decide) struct CustomerSeen {
+    pub(in crate::decide) index: CustomerIndex,
+    pub(in crate::decide) key: Key,
+    pub(in crate::decide) cascade: Cascade,
+    pub(in crate::decide) policy: Option<Arc<Policy>>,
+}
+
+/// An agent as its cards see it.
+#[derive(Clone)]
+pub(in crate::decide) struct AgentSeen {
+    pub(in crate::decide) index: AgentIndex,
+    pub(in crate::decide) customer: CustomerIndex,
+    pub(in crate::decide) policy: Option<Arc<Policy>>,
+}
+
+impl CustomerSeen {
+    fn at(at: u32, slot: &CustomerSlot) -> Self {
+        Self {
+            index: CustomerIndex(at),
+            key: slot.key,
+            cascade: slot.cascade,
+            policy: slot.policy.clone(),
+        }
+    }
+}
+
+impl AgentSeen {
+    fn at(at: u32, slot: &AgentSlot) -> Option<Self> {
+        Some(Self {
+            index: AgentIndex::of(at)?,
+            customer: slot.customer,
+            policy: slot.policy.clone(),
+        })
+    }
+}
+
 /// See the module.
 pub(in crate::decide) struct Draft {
     base: Snapshot,
     rest: Rest,
     connections: Arc<[Box<str>]>,
-    pool: Pool,
+    policies: Shared,
     customers: RowsDraft<CustomerSlot>,
-    customers_seen: HashMap<Box<str>, (u32, Key)>,
+    customers_seen: HashMap<Box<str>, CustomerSeen>,
     agents: RowsDraft<AgentSlot>,
-    agents_seen: HashMap<Box<str>, (u32, CustomerIndex)>,
+    agents_seen: HashMap<Box<str>, AgentSeen>,
     cards: CardsDraft,
     card_ids_seen: HashSet<Key>,
 }
@@ -64,7 +102,7 @@ impl Draft {
         Self {
             rest,
             connections,
-            pool: Pool::default(),
+            policies: Shared::default(),
             customers: RowsDraft::new(base.customers.clone()),
             customers_seen: HashMap::new(),
             agents: RowsDraft::new(base.agents.clone()),
@@ -75,48 +113,34 @@ impl Draft {
         }
     }
 
-    pub(in crate::decide) fn intern(&mut self, policy: Policy) -> Option<Arc<Policy>> {
-        self.pool.intern(policy)
-    }
-
     /// A connection's place in the list.
     pub(in crate::decide) fn connection(&self, name: &str) -> Option<u16> {
         let at = self.connections.iter().position(|known| **known == *name)?;
         u16::try_from(at).ok()
     }
 
-    /// A customer that was put, or stays, and its key.
-    pub(in crate::decide) fn customer(&self, id: &str) -> Option<(CustomerIndex, Key)> {
-        let (at, key) = match self.customers_seen.get(id) {
-            Some(seen) => *seen,
-            None => self.staying_customer(id)?,
-        };
-        Some((CustomerIndex(at), key))
-    }
-
-    fn staying_customer(&self, id: &str) -> Option<(u32, Key)> {
-        if self.rest == Rest::Goes {
-            return None;
+    /// A customer that was put, or stays.
+    pub(in crate::decide) fn customer(&self, id: &str) -> Option<CustomerSeen> {
+        if let Some(seen) = self.customers_seen.get(id) {
+            return Some(seen.clone());
         }
-        let at = self.base.customer_position(id)?;
-        Some((at, self.base.customers.get(at)?.key))
+        let at = self
+            .base
+            .customer_position(id)
+            .filter(|_| self.rest == Rest::Stays)?;
+        Some(CustomerSeen::at(at, self.base.customers.get(at)?))
     }
 
-    /// An agent that was put, or stays, and whose it is.
-    pub(in crate::decide) fn agent(&self, id: &str) -> Option<(AgentIndex, CustomerIndex)> {
-        let (at, customer) = match self.agents_seen.get(id) {
-            Some(seen) => *seen,
-            None => self.staying_agent(id)?,
-        };
-        Some((AgentIndex::of(at)?, customer))
-    }
-
-    fn staying_agent(&self, id: &str) -> Option<(u32, CustomerIndex)> {
-        if self.rest == Rest::Goes {
-            return None;
+    /// An agent that was put, or stays.
+    pub(in crate::decide) fn agent(&self, id: &str) -> Option<AgentSeen> {
+        if let Some(seen) = self.agents_seen.get(id) {
+            return Some(seen.clone());
         }
-        let at = self.base.agent_position(id)?;
-        Some((at, self.base.agents.get(at)?.customer))
+        let at = self
+            .base
+            .agent_position(id)
+            .filter(|_| self.rest == Rest::Stays)?;
+        AgentSeen::at(at, self.base.agents.get(at)?)
     }
 
     /// The key of the customer that had the card of this key in the base.
@@ -128,6 +152,7 @@ impl Draft {
     pub(in crate::decide) fn put_customer(
         &mut self,
         mut slot: CustomerSlot,
+        policy: Policy,
     ) -> Result<(), RowTaken> {
         if self.customers_seen.contains_key(&slot.id) {
             return Err(RowTaken::Id);
@@ -135,29 +160,34 @@ impl Draft {
         let known = self.base.customer_position(&slot.id);
         let at = known.or_else(|| self.customers.free_position());
         let at = at.ok_or(RowTaken::Full)?;
-        if let Some(before) = self.customers.base(at) {
-            self.pool.prefer(&mut slot.policy, before.policy.as_ref());
-            if slot.zone == before.zone {
-                slot.zone = Arc::clone(&before.zone);
-            }
+        let before = self.customers.base(at);
+        let policy_before = before.and_then(|before| before.policy.as_ref());
+        slot.policy = self.policies.share(policy, policy_before);
+        if let Some(before) = before.filter(|before| before.zone == slot.zone) {
+            slot.zone = Arc::clone(&before.zone);
         }
-        self.customers_seen.insert(slot.id.clone(), (at, slot.key));
+        let seen = CustomerSeen::at(at, &slot);
+        self.customers_seen.insert(slot.id.clone(), seen);
         self.customers.put(at, slot, self.rest);
         Ok(())
     }
 
-    pub(in crate::decide) fn put_agent(&mut self, mut slot: AgentSlot) -> Result<(), RowTaken> {
+    pub(in crate::decide) fn put_agent(
+        &mut self,
+        mut slot: AgentSlot,
+        policy: Policy,
+    ) -> Result<(), RowTaken> {
         if self.agents_seen.contains_key(&slot.id) {
             return Err(RowTaken::Id);
         }
         let known = self.base.agent_position(&slot.id);
         let at = known.or_else(|| self.agents.free_position());
         let at = at.ok_or(RowTaken::Full)?;
-        if let Some(before) = self.agents.base(at) {
-            self.pool.prefer(&mut slot.policy, before.policy.as_ref());
-        }
-        self.agents_seen
-            .insert(slot.id.clone(), (at, slot.customer));
+        let before = self.agents.base(at);
+        let policy_before = before.and_then(|before| before.policy.as_ref());
+        slot.policy = self.policies.share(policy, policy_before);
+        let seen = AgentSeen::at(at, &slot).ok_or(RowTaken::Full)?;
+        self.agents_seen.insert(slot.id.clone(), seen);
         self.agents.put(at, slot, self.rest);
         Ok(())
     }
@@ -166,14 +196,15 @@ impl Draft {
     pub(in crate::decide) fn put_card(
         &mut self,
         mut slot: CardSlot,
+        policy: Policy,
         id_key: Key,
     ) -> Result<(), RowTaken> {
         if self.card_ids_seen.contains(&id_key) {
             return Err(RowTaken::Id);
         }
-        if let Some(before) = self.cards.base(slot.key) {
-            self.pool.prefer(&mut slot.policy, before.policy.as_ref());
-        }
+        let before = self.cards.base(slot.key);
+        let policy_before = before.and_then(|before| before.policy.as_ref());
+        slot.policy = self.policies.share(policy, policy_before);
         if self.rest == Rest::Stays
             && let Some(before) = self.base.card_key(&slot.id).filter(|key| *key != slot.key)
         {
@@ -196,14 +227,14 @@ impl Draft {
     /// The snapshot of all rows.
     pub(in crate::decide) fn finish(mut self, version: u64) -> Snapshot {
         drop((self.card_ids_seen, self.customers_seen, self.agents_seen));
-        let pool = &self.pool;
+        let policies = &self.policies;
         self.customers
-            .each_changed(|slot| pool.settle(&mut slot.policy));
+            .each_changed(|slot| policies.settle(&mut slot.policy));
         self.agents
-            .each_changed(|slot| pool.settle(&mut slot.policy));
+            .each_changed(|slot| policies.settle(&mut slot.policy));
         self.cards
-            .each_changed(|slot| pool.settle(&mut slot.policy));
-        drop(self.pool);
+            .each_changed(|slot| policies.settle(&mut slot.policy));
+        drop(self.policies);
         let base = &self.base;
         let RowsDone {
             rows: customers,

@@ -1,7 +1,9 @@
 //! What a next snapshot would do to the cards that may be used now.
 
 use super::{CardView, Snapshot};
-use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key};
+use crate::decide::evaluate::declines_all;
+use crate::domain::card::Key;
+use crate::domain::time::Timestamp;
 
 /// How many cards may be used, and how many of them a next snapshot would decline whatever they ask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,31 +28,18 @@ impl Impact {
     }
 }
 
-impl CardView<'_> {
-    /// Whether the snapshot lets the card be used at all: it, its agent and its customer are
-    /// active, and it is not frozen. What the ledger says comes on top.
-    #[must_use]
-    pub fn is_usable(&self) -> bool {
-        let agent = self.agent.map(|agent| agent.status());
-        self.card.status() == CardStatus::Active
-            && !self.card.is_frozen()
-            && agent.is_none_or(|status| status == AgentStatus::Active)
-            && self.customer.status() == CustomerStatus::Active
-    }
-}
-
 impl Snapshot {
-    /// What happens to the cards when `next` follows this snapshot. A card whose customer has
+    /// What happens to the cards when `next` follows this snapshot at `now`. A card whose customer has
     /// another currency then counts as declined: nothing that its issuer asks is in that currency.
     #[must_use]
-    pub fn impact_of(&self, next: &Self) -> Impact {
-        let declining = self.newly_declined_by(next).count();
+    pub fn impact_of(&self, next: &Self, now: Timestamp) -> Impact {
+        let declining = self.newly_declined_by(next, now).count();
         let empties = next.card_count() == 0 && self.card_count() > 0;
         let active = if declining == 0 {
             // Nobody is hit, and counting who could be would visit every card.
             0
         } else {
-            self.cards().filter(CardView::is_usable).count()
+            self.cards().filter(|view| is_usable(view, now)).count()
         };
         Impact {
             active,
@@ -63,6 +52,7 @@ impl Snapshot {
     pub fn newly_declined_by<'s>(
         &'s self,
         next: &'s Self,
+        now: Timestamp,
     ) -> impl Iterator<Item = CardView<'s>> + 's {
         let parents_stay = self.customers.is_shared_with(&next.customers)
             && self.agents.is_shared_with(&next.agents);
@@ -70,12 +60,12 @@ impl Snapshot {
         let all = (!parents_stay).then(|| self.cards.slots());
         let slots = apart.into_iter().flatten().chain(all.into_iter().flatten());
         let views = slots.filter_map(|slot| self.view(slot));
-        views.filter(|now| now.is_usable() && !next.still_serves(now))
+        views.filter(move |view| is_usable(view, now) && !next.still_serves(view, now))
     }
 
-    fn still_serves(&self, before: &CardView<'_>) -> bool {
+    fn still_serves(&self, before: &CardView<'_>, now: Timestamp) -> bool {
         self.card(before.card.key()).is_some_and(|view| {
-            view.is_usable() && view.customer.currency() == before.customer.currency()
+            is_usable(&view, now) && view.customer.currency() == before.customer.currency()
         })
     }
 
@@ -88,4 +78,9 @@ impl Snapshot {
         let fresh = slots.filter(|slot| before.cards.find(slot.key).is_none());
         fresh.filter_map(|slot| Some((slot.key, self.view(slot)?.customer.key())))
     }
+}
+
+/// Whether the snapshot lets the card be used at all. What the ledger says comes on top.
+fn is_usable(card: &CardView<'_>, now: Timestamp) -> bool {
+    declines_all(card, now).is_none()
 }

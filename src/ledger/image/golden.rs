@@ -1,0 +1,97 @@
+//! Images that earlier versions wrote stay readable.
+
+use crate::domain::card::{AgentStatus, CardStatus, Level};
+use crate::domain::window::{LocalDay, LocalHour};
+use crate::ledger::check::harness::{Ask, Ledger, TODAY, limits};
+use crate::ledger::counters::Counters;
+use crate::ledger::image;
+use crate::ledger::state::State;
+
+/// A state with a bit of everything that the first version knew.
+fn ledger() -> Ledger {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 60).single_use().locking());
+    ledger.approve(&Ask::new(1, 7).step(2).with(|it| it.at += 1_000_000));
+    let second = ledger.approve(&Ask::new(2, 5).on_card(2, None));
+    ledger.approve(&Ask::new(3, 0).on_card(3, Some(2)));
+    ledger.overrule(2, second);
+    ledger.decline(&Ask::new(4, 9).limited(Level::Card, limits(Some(1), None)));
+    ledger.ask(&Ask::new(5, 9).with(|it| it.known = (false, false)));
+    ledger.approve(&Ask::new(6, 11).with(|it| (it.name, it.delivery) = (Some(3), Some(4))));
+    ledger.approve(
+        &Ask::new(7, 13)
+            .on_day(TODAY + 1)
+            .with(|it| it.at += 86_400_000_000),
+    );
+    ledger
+        .set_card(2, Some(CardStatus::Locked), Some(true))
+        .unwrap();
+    ledger.set_agent(2, AgentStatus::Paused);
+    ledger
+}
+
+/// The first version's image of [`ledger`].
+const FIRST: &str = concat!(
+    "010312d249a1c3831f84dbd8e8f83ec12a2e00056375735f31f2c1021a1afe2db601b601f8fb02b6",
+    "01b601b601b601f2c102036ac5a3a71de1f9831f0e1149f2ace8730469645f310461636d65f2c102",
+    "1a1afe2db601b601f8fb02b601b601b601b601000680809abbd1b9a90635fdb54abd205d900992c6",
+    "c93833b1d50165000000000000000100000000000000063430303030310010434146c3892022c39c",
+    "424552222031320000036afa6b957a41ba2013248d93716662ab0469645f320461636d65f0c10200",
+    "00fe2d0000f8fb020000000001016a2f3483d7a17abd063a09def01fdce20469645f330461636d65",
+    "ffffffff0f0000ffffffff0f0000ffffffff0f000000000000029f8d91047ea19677358a5bc8ab26",
+    "20120469645f31f2c1021a1afe2db601b601f8fb02b601b601b601b601009fc259f2da01571429a0",
+    "d7122be099490469645f32ffffffff0f0000ffffffff0f0000ffffffff0f00000000010735327e38",
+    "1a811d2dfda74214b8ec2a0d0200000001000000000000001f00f0c1021e80809abbd1b9a906353b",
+    "67ddea62df3cbf15af88348c8b2201010004010000000000000000001af2c1025a8080d598d5bea9",
+    "063567462677e1ddc9f0bdbe5e37a6a444030000040100000000000000010000f0c1022880809abb",
+    "d1b9a906359c0e14d4419e66e4d33aa9b65f1e7c010000040100000000000000001b00f0c1023c80",
+    "809abbd1b9a90635d1d60131a25e03d8e9b6f3351998b30000000001000000000000000100f0c102",
+    "4680809abbd1b9a90635fdb54abd205d900992c6c93833b1d5010101040100000000000000000078",
+    "f0c1020a80809abbd1b9a90604020000000000000000000ef0c10214808994bcd1b9a90635069fef",
+    "8d021fa0cbff323eb5d211eb01010007010000000000000003000000000000000400000000000000",
+    "000016f0c1025080809abbd1b9a906",
+);
+
+fn bytes(hex: &str) -> Vec<u8> {
+    hex.as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
+
+#[test]
+fn an_image_of_the_first_version_is_read_and_counts_what_it_remembers() {
+    let bytes = bytes(FIRST);
+    let (first, ledger) = (image::decode(&bytes).unwrap(), ledger());
+    assert!(first.inherited);
+    assert!(image::is_of(&bytes, &ledger.state), "what it says");
+    // Nothing was forgotten, so that what it did not say is found too.
+    let (day, hour) = (LocalDay(TODAY + 1), LocalHour(494_468));
+    let counts = |it: &Counters| {
+        let of_windows = [it.count_of_hour(hour), it.count_of_day(day)];
+        (of_windows, it.approvals())
+    };
+    let found = |state: &State| {
+        let cards: Vec<_> = state
+            .cards
+            .iter()
+            .map(|it| (counts(&it.counters), it.recent))
+            .collect();
+        let agents = state.agents.iter().map(|it| counts(&it.counters));
+        let agents: Vec<_> = agents.collect();
+        (cards, agents, counts(&state.counters))
+    };
+    assert_eq!(found(&first), found(&ledger.state));
+    assert_eq!(counts(&first.counters), ([1, 1], 3));
+    assert_eq!(
+        (first.hour, first.latest),
+        (ledger.state.hour, ledger.state.latest)
+    );
+    // Written anew it stays comparable with the fold of all events, and with nothing else.
+    let again = image::encode(&first);
+    assert!(image::decode(&again).unwrap().inherited);
+    assert!(image::is_of(&again, &ledger.state));
+    let mut other = ledger;
+    other.approve(&Ask::new(8, 1));
+    assert!(!image::is_of(&again, &other.state));
+}
