@@ -4,7 +4,7 @@
 
 mod cards;
 mod decisions;
-mod policy;
+pub mod policy;
 mod problem;
 mod query;
 mod reload;
