@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 
 use crate::cli::Exit;
@@ -21,7 +22,10 @@ use crate::clock::Clock;
 use crate::cold::ops::Readiness;
 use crate::cold::records::Records;
 use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
-use crate::config::{Config, ConfigError, DurabilityLevel, IssuerConfig, SANDBOX_NAME, read_named};
+use crate::config::{
+    Config, ConfigError, DurabilityLevel, IssuerConfig, SANDBOX_DEADLINE_MS, SANDBOX_NAME,
+    hot_threads, read_named,
+};
 use crate::decide::document::{DocumentContext, read_snapshot};
 use crate::decide::snapshot::Snapshot;
 use crate::fingerprint::Fingerprinter;
@@ -94,7 +98,7 @@ impl App {
             .iter()
             .map(|issuer| issuer.name.clone())
             .collect();
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = hot_threads();
         let limits = limits(&config);
         let issuers = std::mem::take(&mut config.issuers);
         let readiness = Arc::<Readiness>::default();
@@ -234,7 +238,7 @@ fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
         name: SANDBOX_NAME.to_owned(),
         kind: IssuerKind::Sandbox,
         verifier,
-        deadline_ms: 300,
+        deadline_ms: SANDBOX_DEADLINE_MS,
     });
     config.snapshot.get_or_insert(snapshot_path);
     Ok(())
@@ -251,8 +255,32 @@ fn limits(config: &Config) -> Limits {
     Limits {
         header_timeout: config.header_timeout,
         body_timeout: config.body_timeout,
+        connections_max: within_descriptors(config.connections_max),
         ..Limits::default()
     }
+}
+
+/// Asks for all descriptors that the system grants. Each connection takes one; the journal,
+/// listeners and operators have some of their own. As many connections as there is room for.
+fn within_descriptors(connections_max: usize) -> usize {
+    const OTHERS: u64 = 256;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    let limit = setrlimit(Resource::Nofile, raised).map_or(current, |()| maximum);
+    tracing::info!(before = ?current, now = ?limit, "limit of open files (none: no limit)");
+    let fit = limit.map_or(u64::MAX, |limit| limit.saturating_sub(OTHERS).max(1));
+    let fit = usize::try_from(fit).unwrap_or(usize::MAX);
+    if fit < connections_max {
+        tracing::warn!(
+            connections_max,
+            fit,
+            "fewer connections than configured: the hard limit of open files is too low"
+        );
+    }
+    connections_max.min(fit)
 }
 
 fn share(
@@ -291,12 +319,20 @@ fn connections(issuers: Vec<IssuerConfig>) -> HashMap<Box<str>, Connection> {
             name: name.clone(),
             kind: issuer.kind,
             verifier: issuer.verifier,
-            deadline_us: i64::from(issuer.deadline_ms) * 1_000,
+            deadline_us: on_its_way_us(issuer.deadline_ms),
             index,
         };
         (name, connection)
     };
     issuers.into_iter().enumerate().map(connection).collect()
+}
+
+/// When an answer has to be on its way to keep this deadline, in microseconds: a thread can be
+/// interrupted between its look at the clock and the socket. A tenth is kept for that, at most 50 ms.
+fn on_its_way_us(deadline_ms: u32) -> i64 {
+    const KEPT_US_MAX: i64 = 50_000;
+    let deadline_us = i64::from(deadline_ms) * 1_000;
+    deadline_us - (deadline_us / 10).min(KEPT_US_MAX)
 }
 
 fn start_hot(

@@ -3,6 +3,7 @@
 //! Two steps: `file` holds what was typed, this module what is ready to run with. Secrets are read
 //! here and leave as types that cannot be printed.
 
+mod connections;
 mod file;
 mod secret;
 
@@ -84,6 +85,8 @@ pub struct Config {
     pub header_timeout: Duration,
     /// For an issuer's body to arrive.
     pub body_timeout: Duration,
+    /// Issuers' connections at a time.
+    pub connections_max: usize,
     /// When an approval may leave.
     pub durability: DurabilityLevel,
     /// For how long decided authorizations are known again, in days.
@@ -126,6 +129,8 @@ const RETENTION_DAYS_MIN: u32 = 32;
 const RETENTION_DAYS_MAX: u32 = 3_650;
 /// Lithic and the sandbox wait six seconds; half a second is left for the way.
 const DEADLINE_MS_MAX: u32 = 5_500;
+/// The sandbox's own.
+pub const SANDBOX_DEADLINE_MS: u32 = 300;
 /// Below this an honest sender on a bad line would be refused; above, the slow hold on too long.
 const READ_TIMEOUT_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
 const READ_TIMEOUT_MS_DEFAULT: u64 = 5_000;
@@ -148,7 +153,18 @@ impl Config {
         let issuer_listen = server.issuer_listen.as_deref();
         let timeout =
             |typed: Option<u64>, key: &str| read_timeout(typed, &format!("{place}: {key}"));
+        let issuers = issuers(&typed.issuer, &place)?;
+        let budgets_ms = issuers.iter().map(|issuer| issuer.deadline_ms);
+        let budget_ms = budgets_ms
+            .chain(sandbox.then_some(SANDBOX_DEADLINE_MS))
+            .min();
         Ok(Self {
+            connections_max: connections::max(
+                server.connections_max,
+                budget_ms.unwrap_or(SANDBOX_DEADLINE_MS),
+                hot_threads(),
+                &format!("{place}: server.connections_max"),
+            )?,
             header_timeout: timeout(server.header_timeout_ms, "server.header_timeout_ms")?,
             body_timeout: timeout(server.body_timeout_ms, "server.body_timeout_ms")?,
             issuer_listen: address(
@@ -166,7 +182,7 @@ impl Config {
             )?,
             durability: durability(overrides.durability.as_deref(), &typed.ledger, &place)?,
             retention_days: retention(&typed.ledger, &place)?,
-            issuers: issuers(&typed.issuer, &place)?,
+            issuers,
             snapshot: snapshot(overrides.snapshot, typed.snapshot, sandbox)?,
             data_dir: overrides
                 .data_dir
@@ -176,6 +192,12 @@ impl Config {
         })
         .and_then(|config: Self| check_ledger(overrides.ledger.as_deref()).map(|()| config))
     }
+}
+
+/// How many threads answer issuers: one for each core.
+#[must_use]
+pub fn hot_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn check_ledger(ledger: Option<&str>) -> Result<(), ConfigError> {

@@ -29,6 +29,7 @@ pub(super) struct ServerFile {
     pub(super) ops_listen: Option<String>,
     pub(super) header_timeout_ms: Option<u64>,
     pub(super) body_timeout_ms: Option<u64>,
+    pub(super) connections_max: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]

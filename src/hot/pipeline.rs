@@ -33,7 +33,7 @@ pub struct Connection {
     pub kind: IssuerKind,
     /// What it accepts as the issuer's.
     pub verifier: Verifier,
-    /// From receipt to our answer, in microseconds.
+    /// From the first byte of a request until its answer has to be on its way, in microseconds.
     pub deadline_us: i64,
     /// Its place in the configuration, by which metrics count it.
     pub index: usize,
@@ -50,6 +50,8 @@ pub struct Arrival<'a> {
     pub body: &'a [u8],
     /// When its first byte was there.
     pub received: Timestamp,
+    /// How long whoever has to wait waits for a turn at present, in microseconds.
+    pub behind_us: i64,
 }
 
 /// How far `begin` came.
@@ -148,6 +150,13 @@ impl Pipeline {
             Ok(body) => body,
             Err(why) => return Begun::Refused(why),
         };
+        // Work that has waited past its budget, or would have by the time it is done, is not begun
+        // (behaviour 3.3). Its answer leaves at once, and so in time.
+        let budget_us = connection.deadline_us - arrival.behind_us;
+        if now() > arrival.received.plus_micros(budget_us) {
+            let unread = AuthorizationKind::Authorization;
+            return decline(connection, unread, DeclineReason::Overloaded);
+        }
         let request = match kind.decode(&body) {
             Ok(request) => request,
             Err(cause) => return Begun::NotUnderstood(cause, kind.not_understood(&cause)),
@@ -157,10 +166,6 @@ impl Pipeline {
         };
         if core.ledger.is_poisoned() {
             return decline(connection, request.kind, DeclineReason::LedgerUnavailable);
-        }
-        // Work that has waited past its budget is not begun (behaviour 3.3).
-        if now() > arrival.received.plus_micros(connection.deadline_us) {
-            return decline(connection, request.kind, DeclineReason::Overloaded);
         }
         core.decide(arrival, &body, &request, now)
     }

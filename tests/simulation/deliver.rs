@@ -204,6 +204,7 @@ impl Run {
                 headers: headers.received(),
                 body: &sent.body,
                 received: Timestamp::from_micros(received),
+                behind_us: 0,
             };
             let pipeline = self.pipeline_for(&arrival);
             let calls = Cell::new(0);

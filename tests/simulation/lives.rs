@@ -239,6 +239,7 @@ impl Run {
             headers: headers.received(),
             body: &body,
             received: now,
+            behind_us: 0,
         };
         match pipeline.begin(&arrival, || now) {
             Begun::Decided(finished) => {

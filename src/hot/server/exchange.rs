@@ -53,7 +53,7 @@ async fn reply(
 ) -> Response<Full<Bytes>> {
     match read {
         Ok(delivery) => response(
-            decide(&delivery, received, shared, room, watched).await,
+            decide(delivery, received, shared, room, watched).await,
             false,
         ),
         Err(problem) => {
@@ -168,18 +168,20 @@ async fn collect(mut body: Incoming, limits: &Limits) -> Result<Bytes, Problem> 
 }
 
 async fn decide(
-    delivery: &Delivery<'_>,
+    delivery: Delivery<'_>,
     received: Timestamp,
     shared: &Shared,
     room: &Rc<WaitingRoom>,
     watched: &Watched,
 ) -> Reply {
     let connection = delivery.connection;
+    let behind_us = watched.behind_us(shared.clock.now());
     let arrival = Arrival {
         connection,
         headers: signature_headers(&delivery.headers),
         body: &delivery.body,
         received,
+        behind_us,
     };
     let begun = catch_unwind(AssertUnwindSafe(|| {
         shared.pipeline.begin(&arrival, || shared.clock.now())
@@ -191,6 +193,8 @@ async fn decide(
     let finished = match begun {
         Begun::Refused(why) => {
             shared.telemetry.count_refused(why.code());
+            drop(delivery);
+            watched.pause().await;
             return Problem::SignatureRefused.reply();
         }
         Begun::NotUnderstood(cause, reply) => {
@@ -201,7 +205,9 @@ async fn decide(
         Begun::Decided(finished) => finished,
         Begun::Waiting(waiting) => {
             room.want_kick();
-            let waited = room.wait(waiting.position, waiting.deadline).await;
+            // Who is found to be overdue waits for a turn twice: to be found, and to leave.
+            let leaves_by = waiting.deadline.plus_micros(-2 * behind_us);
+            let waited = room.wait(waiting.position, leaves_by).await;
             let now = shared.clock.now();
             let finished = catch_unwind(AssertUnwindSafe(|| {
                 shared.pipeline.finish(connection, &waiting, waited, now)
