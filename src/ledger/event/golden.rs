@@ -290,6 +290,13 @@ fn more() -> Decided<'static> {
     }
 }
 
+fn series() -> SeriesSet {
+    let mut series = SeriesSet::default();
+    series.add(Level::Card, WindowKind::Day);
+    series.add(Level::Customer, WindowKind::Month);
+    series
+}
+
 fn terms() -> IntentTerms {
     IntentTerms {
         expected: Some(minor(40)),
@@ -304,12 +311,8 @@ fn terms() -> IntentTerms {
 
 /// What the second version added.
 fn second_rows() -> Vec<Row> {
-    let state = STATE;
-    let card = CardNo(7);
-    let mut series = SeriesSet::default();
-    series.add(Level::Card, WindowKind::Day);
-    series.add(Level::Customer, WindowKind::Month);
-    let terms = terms();
+    let (state, card) = (STATE, CardNo(7));
+    let (series, terms) = (series(), terms());
     vec![
         (
             concat!(
