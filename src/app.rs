@@ -32,6 +32,7 @@ use crate::issuer::IssuerKind;
 use crate::issuer::standard_webhooks::{Unsigned, Verifier};
 use crate::ledger::embedded::files::{Files, OpenError};
 use crate::ledger::embedded::io::Storage;
+use crate::ledger::embedded::priority::stand_back;
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::embedded::writer::Writer;
 use crate::ledger::state::State;
@@ -312,6 +313,7 @@ fn cold_runtime() -> Result<Runtime, StartError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("cold")
+        .on_thread_start(stand_back)
         .enable_all()
         .build()
         .map_err(|error| StartError::Io("cannot start the cold runtime", error))
@@ -362,7 +364,7 @@ fn start_checkpointer(
 fn arm(shared: &Arc<Shared>, writer: &Arc<Writer>, core: Core) {
     let kick = Arc::clone(writer);
     // The cell is new, so nothing is in it.
-    let _full = shared.kick.set(Box::new(move || kick.kick()));
+    let _full = shared.kick.set(Box::new(move || kick.write_or_kick()));
     shared.telemetry.set_snapshot_version(FIRST_VERSION);
     shared.pipeline.arm(core);
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::ledger::embedded::checkpoint::merge::{Sealed, merge};
 use crate::ledger::embedded::frame::JournalId;
 use crate::ledger::embedded::io::Storage;
+use crate::ledger::embedded::priority::stand_back;
 use crate::ledger::embedded::rebuild::{advance, state_of};
 use crate::ledger::embedded::writer::Writer;
 
@@ -30,6 +31,7 @@ pub(super) fn spawn(
     let thread = thread::Builder::new()
         .name("checkpoint".to_owned())
         .spawn(move || {
+            stand_back();
             while !stopped.load(Ordering::Acquire) {
                 thread::park_timeout(LOOK_EVERY);
                 if !advance_all(&*storage, journal, &writer, &stopped) {

@@ -20,6 +20,7 @@ use crate::domain::card::Key;
 use crate::ledger::codec::ExternalId;
 use crate::ledger::embedded::follow::{FollowFault, Follower, read_one};
 use crate::ledger::embedded::io::Storage;
+use crate::ledger::embedded::priority::stand_back;
 use crate::ledger::embedded::scan::Record;
 use crate::ledger::event::{Decided, Event, events_of};
 use index::{Index, Noted, Spot, Wanted};
@@ -143,7 +144,10 @@ impl Records {
         let followed = Arc::downgrade(&records);
         let spawned = thread::Builder::new()
             .name("records".to_owned())
-            .spawn(move || follow(&followed));
+            .spawn(move || {
+                stand_back();
+                follow(&followed);
+            });
         match spawned {
             Ok(handle) => *lock(&records.thread) = Some(handle),
             // Searches catch up by themselves, only later.
