@@ -9,7 +9,7 @@ use countersign::domain::decision::Decision;
 use countersign::domain::mcc::Mcc;
 use countersign::issuer::IssuerKind;
 
-use crate::support::{amount, decode, fixture, fixture_names, minor};
+use crate::support::{amount, decode, fixture, fixture_names, minor, question};
 
 fn text(text: &'static str) -> Cow<'static, str> {
     Cow::Borrowed(text)
@@ -271,12 +271,13 @@ fn text_without_escapes_is_borrowed_even_where_it_is_optional() {
 fn every_fixture_is_answered_with_its_reply() {
     for name in fixture_names() {
         let body = fixture(&name);
-        let request = decode(body.as_bytes()).unwrap();
+        let question = question(body.as_bytes()).unwrap();
         let left = Some(minor(8000));
-        let reply = IssuerKind::Lithic.encode(request.kind, Decision::Approve, left);
+        let reply = IssuerKind::Lithic.encode(&question.form, Decision::Approve, left);
         let expected = fixture(&format!("{name}.reply"));
         assert_eq!(reply.body, expected.trim_end().as_bytes(), "{name}");
         assert_eq!(reply.status, 200);
         assert_eq!(reply.content_type, "application/json");
+        assert!(reply.headers.is_empty());
     }
 }
