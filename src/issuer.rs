@@ -6,7 +6,7 @@
 
 mod age;
 pub mod delivery;
-mod lithic;
+pub mod lithic;
 mod mac;
 pub mod marqeta;
 mod question;
@@ -30,6 +30,8 @@ use crate::domain::time::Timestamp;
 pub enum Issuer {
     /// Lithic's Auth Stream Access.
     Lithic(standard_webhooks::Verifier),
+    /// The same, signed as it was before Standard Webhooks.
+    LithicLegacy(lithic::legacy::Verifier),
     /// Our own issuer for trying things out; it speaks as Lithic does.
     Sandbox(standard_webhooks::Verifier),
     /// Stripe Issuing's real-time authorizations.
@@ -43,7 +45,7 @@ impl Issuer {
     #[must_use]
     pub fn kind(&self) -> IssuerKind {
         match self {
-            Self::Lithic(_) => IssuerKind::Lithic,
+            Self::Lithic(_) | Self::LithicLegacy(_) => IssuerKind::Lithic,
             Self::Sandbox(_) => IssuerKind::Sandbox,
             Self::Stripe(_) => IssuerKind::Stripe,
             Self::Marqeta(_) => IssuerKind::Marqeta,
@@ -55,6 +57,7 @@ impl Issuer {
     pub fn present<'a>(&self, find: impl Fn(&str) -> Header<'a>) -> Presented<'a> {
         match self {
             Self::Lithic(_) | Self::Sandbox(_) => SignatureHeaders::find(find),
+            Self::LithicLegacy(_) => lithic::legacy::Verifier::present(find),
             Self::Stripe(_) => stripe::Account::present(find),
             Self::Marqeta(verifier) => verifier.present(find),
         }
@@ -74,6 +77,7 @@ impl Issuer {
             Self::Lithic(verifier) | Self::Sandbox(verifier) => {
                 verifier.verify(&SignatureHeaders::read(presented), body, now)
             }
+            Self::LithicLegacy(verifier) => verifier.verify(presented, body),
             Self::Stripe(account) => account.verify(presented, body, now),
             Self::Marqeta(verifier) => verifier.verify(presented, body),
         }
@@ -86,7 +90,9 @@ impl Issuer {
     /// [`NotUnderstood`] names the field; the answer is [`IssuerKind::not_understood`].
     pub fn decode<'a>(&self, body: &VerifiedBody<'a>) -> Result<Question<'a>, NotUnderstood> {
         match self {
-            Self::Lithic(_) | Self::Sandbox(_) => lithic::decode::authorization(body),
+            Self::Lithic(_) | Self::LithicLegacy(_) | Self::Sandbox(_) => {
+                lithic::decode::authorization(body)
+            }
             Self::Stripe(account) => stripe::decode::authorization(account, body),
             Self::Marqeta(_) => marqeta::decode::authorization(body),
         }

@@ -51,6 +51,8 @@ pub(super) struct IssuerFile {
     pub(super) tolerance_s: Option<u32>,
     pub(super) deadline_ms: Option<u32>,
     pub(super) unsigned: Option<String>,
+    /// Lithic's scheme.
+    pub(super) signature: Option<String>,
     /// Stripe's.
     pub(super) livemode: Option<bool>,
     /// Stripe's.

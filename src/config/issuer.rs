@@ -6,6 +6,7 @@ use std::fmt::Display;
 use super::file::{IssuerFile, SecretSources};
 use super::{ConfigError, SANDBOX_NAME, secret};
 use crate::issuer::delivery::{Unsigned, VerifierInvalid};
+use crate::issuer::lithic::legacy;
 use crate::issuer::{Issuer, IssuerKind, marqeta, standard_webhooks, stripe};
 
 /// One issuer connection.
@@ -33,8 +34,8 @@ const STRIPE_SILENCE: &str = "where no answer comes within 2 s, Stripe decides b
 const MARQETA_SILENCE: &str = "where no answer comes within 3 s, Marqeta declines unless Commando \
                                Mode (real_time_standin_criteria) is enabled for the funding \
                                source; then its own rules may approve";
-const MARQETA_TOLERANCE: &str =
-    "tolerance_s has no effect: HTTP Basic carries no time, so that a request can be sent again";
+const NO_TIME: &str = "what this issuer proves itself with carries no time: tolerance_s has no \
+                       effect, and whoever has read a request can send it again";
 
 /// Checks the connections one by one, and that no name comes twice.
 pub(super) fn issuers(typed: &[IssuerFile], place: &str) -> Result<Vec<IssuerConfig>, ConfigError> {
@@ -72,11 +73,12 @@ impl Fields<'_> {
         self.check_keys(kind)?;
         let unsigned = Unsigned::parse(self.typed.unsigned.as_deref().unwrap_or("refuse"))
             .ok_or_else(|| self.fault("unsigned", "must be `refuse` or `accept`"))?;
+        let issuer = self.issuer(kind, unsigned)?;
         Ok(IssuerConfig {
             name: self.typed.name.clone(),
-            issuer: self.issuer(kind, unsigned)?,
             deadline_ms: self.deadline_ms(kind)?,
-            warnings: self.warnings(kind, unsigned),
+            warnings: Self::warnings(&issuer, unsigned),
+            issuer,
         })
     }
 
@@ -101,6 +103,11 @@ impl Fields<'_> {
             }
             Ok(())
         };
+        only(
+            "signature",
+            self.typed.signature.is_some(),
+            IssuerKind::Lithic,
+        )?;
         only(
             "livemode",
             self.typed.livemode.is_some(),
@@ -129,11 +136,31 @@ impl Fields<'_> {
 
     fn issuer(&self, kind: IssuerKind, unsigned: Unsigned) -> Result<Issuer, ConfigError> {
         Ok(match kind {
+            IssuerKind::Lithic if self.is_legacy()? => Issuer::LithicLegacy(self.legacy(unsigned)?),
             IssuerKind::Lithic => Issuer::Lithic(self.standard_webhooks(unsigned)?),
             IssuerKind::Sandbox => Issuer::Sandbox(self.standard_webhooks(unsigned)?),
             IssuerKind::Stripe => Issuer::Stripe(self.stripe(unsigned)?),
             IssuerKind::Marqeta => Issuer::Marqeta(self.marqeta(unsigned)?),
         })
+    }
+
+    /// Whether Lithic's older scheme is asked for by its name.
+    fn is_legacy(&self) -> Result<bool, ConfigError> {
+        match self.typed.signature.as_deref() {
+            None | Some("standard-webhooks") => Ok(false),
+            Some("x-lithic-hmac") => Ok(true),
+            Some(_) => {
+                let message = "must be `standard-webhooks` or `x-lithic-hmac`";
+                Err(self.fault("signature", message))
+            }
+        }
+    }
+
+    fn legacy(&self, unsigned: Unsigned) -> Result<legacy::Verifier, ConfigError> {
+        let keys = self.secrets(legacy::ApiKey::from_text)?;
+        // Events have been signed as Standard Webhooks all along.
+        self.check_event_secrets(standard_webhooks::Secret::from_text)?;
+        legacy::Verifier::new(keys, unsigned).map_err(|error| self.unverifiable(error))
     }
 
     fn standard_webhooks(
@@ -219,19 +246,18 @@ impl Fields<'_> {
         sources.0.iter().enumerate().map(read).collect()
     }
 
-    fn warnings(&self, kind: IssuerKind, unsigned: Unsigned) -> Vec<&'static str> {
+    fn warnings(issuer: &Issuer, unsigned: Unsigned) -> Vec<&'static str> {
         let mut warnings = Vec::new();
         if unsigned == Unsigned::Accept {
             warnings.push(UNSIGNED);
         }
-        match kind {
-            IssuerKind::Lithic | IssuerKind::Sandbox => {}
-            IssuerKind::Stripe => warnings.push(STRIPE_SILENCE),
-            IssuerKind::Marqeta => {
+        match issuer {
+            Issuer::Lithic(_) | Issuer::Sandbox(_) => {}
+            Issuer::LithicLegacy(_) => warnings.push(NO_TIME),
+            Issuer::Stripe(_) => warnings.push(STRIPE_SILENCE),
+            Issuer::Marqeta(_) => {
                 warnings.push(MARQETA_SILENCE);
-                if self.typed.tolerance_s.is_some() {
-                    warnings.push(MARQETA_TOLERANCE);
-                }
+                warnings.push(NO_TIME);
             }
         }
         warnings

@@ -3,6 +3,8 @@
 //! A binary fraction cannot hold 9.58, so that no parser may make one of it on the way: the number's
 //! characters are kept and its digits counted.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use serde_json::value::RawValue;
@@ -91,18 +93,23 @@ fn scaled(digits: &str, shift: i64) -> Result<Minor, Fault> {
 
 /// The three digits or letters of a currency, whether they came as text or as a number. It is only
 /// ever informative, so that anything else is taken for a currency that nobody knows.
-pub(super) struct CurrencyText<'a>(&'a str);
+pub(super) struct CurrencyText<'a>(&'a RawValue);
 
 impl<'de: 'a, 'a> Deserialize<'de> for CurrencyText<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?.get();
-        Ok(Self(raw.trim_matches('"')))
+        <&RawValue>::deserialize(deserializer).map(Self)
     }
 }
 
 impl CurrencyText<'_> {
     pub(super) fn currency(&self) -> Option<Currency> {
-        Currency::parse_numeric(self.0).or_else(|| Currency::parse(self.0).ok())
+        let raw = self.0.get();
+        let code: Cow<'_, str> = if raw.starts_with('"') {
+            serde_json::from_str(raw).ok()?
+        } else {
+            Cow::Borrowed(raw)
+        };
+        Currency::parse_numeric(&code).or_else(|| Currency::parse(&code).ok())
     }
 }
 
