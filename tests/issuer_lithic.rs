@@ -10,6 +10,9 @@ mod fixtures;
 #[path = "issuer_lithic/hostile.rs"]
 mod hostile;
 #[cfg(test)]
+#[path = "issuer_lithic/legacy.rs"]
+mod legacy;
+#[cfg(test)]
 #[path = "support/oracle.rs"]
 mod oracle;
 #[cfg(test)]

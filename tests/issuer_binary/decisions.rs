@@ -237,3 +237,48 @@ fn w1_w8_w11_only_the_issuer_is_heard() {
     }
     assert!(server.terminate().success());
 }
+
+/// The older scheme of Lithic's is taken where the connection says so, and nowhere else.
+#[test]
+fn a_lithic_connection_may_ask_for_the_older_scheme() {
+    let home = home("relaxed", NO_KEYS);
+    home.write("old.secret", "6a1f0e9d-8c7b-4a59-b846-372615f4e3d2");
+    home.write("new.secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let issuer = |name: &str, more: &str| {
+        let secret = home.path(&format!("{name}.secret"));
+        format!(
+            "[[issuer]]\nname = \"{name}\"\nkind = \"lithic\"\nsecrets = [\"file:{}\"]\n{more}\n",
+            secret.display()
+        )
+    };
+    let config = std::fs::read_to_string(home.path("config.toml")).unwrap();
+    let older = issuer("old", "signature = \"x-lithic-hmac\"");
+    let named = issuer("new", "signature = \"standard-webhooks\"");
+    home.write("config.toml", &format!("{config}{older}{named}"));
+    let server = home.start();
+    let log = std::fs::read_to_string(home.path("stderr.log")).unwrap();
+    assert!(
+        log.contains("connection=\"old\"") && !log.contains("connection=\"new\""),
+        "{log}"
+    );
+    // Signed by Python's hmac and json.
+    let header = "X-Lithic-HMAC: ldx/PA3lwGC72fl+nsNb3n0BcdfASDk77N4o+qA3upg=\r\n";
+    let purchase = fixture("lithic/purchase");
+    let known = post(&server, "old", header, &purchase);
+    assert_eq!(known.text(), r#"{"result":"CARD_PAUSED"}"#, "nobody's card");
+    assert_eq!(post(&server, "new", header, &purchase).status, 401);
+    let other = purchase.replace("2599", "2600");
+    assert_eq!(post(&server, "old", header, &other).status, 401);
+    assert!(server.terminate().success());
+
+    home.write(
+        "config.toml",
+        &format!("{config}{}", issuer("old", "signature = \"none\"")),
+    );
+    let (code, text) = home.refused();
+    assert_eq!(code, Some(2));
+    assert!(
+        text.contains("issuer[2].signature") && text.contains("x-lithic-hmac"),
+        "{text}"
+    );
+}
