@@ -28,8 +28,9 @@ use crate::fingerprint::Fingerprinter;
 use crate::hot::durability::Progress;
 use crate::hot::pipeline::{Connection, Core, Pipeline};
 use crate::hot::server::{HotServer, Limits, Shared};
-use crate::issuer::IssuerKind;
-use crate::issuer::standard_webhooks::{Unsigned, Verifier};
+use crate::issuer::Issuer;
+use crate::issuer::delivery::Unsigned;
+use crate::issuer::standard_webhooks::Verifier;
 use crate::ledger::embedded::files::{Files, OpenError};
 use crate::ledger::embedded::io::Storage;
 use crate::ledger::embedded::priority::stand_back;
@@ -232,9 +233,9 @@ fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
     })?;
     config.issuers.push(IssuerConfig {
         name: SANDBOX_NAME.to_owned(),
-        kind: IssuerKind::Sandbox,
-        verifier,
+        issuer: Issuer::Sandbox(verifier),
         deadline_ms: 300,
+        warnings: Vec::new(),
     });
     config.snapshot.get_or_insert(snapshot_path);
     Ok(())
@@ -287,10 +288,12 @@ fn share(
 fn connections(issuers: Vec<IssuerConfig>) -> HashMap<Box<str>, Connection> {
     let connection = |(index, issuer): (usize, IssuerConfig)| {
         let name: Box<str> = issuer.name.into();
+        for warning in issuer.warnings {
+            tracing::warn!(connection = &*name, "{warning}");
+        }
         let connection = Connection {
             name: name.clone(),
-            kind: issuer.kind,
-            verifier: issuer.verifier,
+            issuer: issuer.issuer,
             deadline_us: i64::from(issuer.deadline_ms) * 1_000,
             index,
         };

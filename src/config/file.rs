@@ -1,5 +1,6 @@
 //! The configuration file as it is typed.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::de::Error as _;
@@ -50,6 +51,15 @@ pub(super) struct IssuerFile {
     pub(super) tolerance_s: Option<u32>,
     pub(super) deadline_ms: Option<u32>,
     pub(super) unsigned: Option<String>,
+    /// Lithic's scheme.
+    pub(super) signature: Option<String>,
+    /// Stripe's.
+    pub(super) livemode: Option<bool>,
+    /// Stripe's.
+    pub(super) account: Option<String>,
+    /// Marqeta's, by name.
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, SecretSources>,
 }
 
 /// Where secrets are. What stands in their place may be a secret, so no error repeats it.

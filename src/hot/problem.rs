@@ -92,11 +92,7 @@ impl Problem {
             ),
             Self::Internal => (500, problem!(500, "internal", "Something went wrong here")),
         };
-        Reply {
-            status,
-            content_type: "application/problem+json",
-            body: body.as_bytes().into(),
-        }
+        Reply::problem(status, body)
     }
 }
 
