@@ -36,11 +36,21 @@ pub fn evaluate(
     // (behaviour 2.14 b, i).
     Proposal {
         standing: (!is_money_back).then(|| standing(card)).flatten(),
-        expired: (!is_money_back).then(|| expired(&asked)).flatten(),
+        expired: (!is_money_back)
+            .then(|| expired(card, &asked.in_force, now))
+            .flatten(),
         rule: spends.then(|| rule(&asked)).flatten(),
         hours: spends.then(|| outside_hours(&asked)).flatten(),
         claims: claims(&asked, keys),
     }
+}
+
+/// The reason to decline at `now` whatever is asked on the card, as far as the snapshot knows:
+/// reasons 2 to 7 (behaviour 2.10).
+#[must_use]
+pub fn declines_all(card: &CardView<'_>, now: Timestamp) -> Option<DeclineReason> {
+    let found = standing(card).or_else(|| expired(card, &InForce::of(card), now));
+    found.map(|it| it.reason)
 }
 
 /// One request, with the card that it is for and what is in force on it.
@@ -134,19 +144,19 @@ fn standing(card: &CardView<'_>) -> Option<Explanation> {
 
 /// Reason 4: a card lives from `validFrom` on and up to, not including, the earliest of its ends
 /// (behaviour 2.14 g). Observed and limit are instants in microseconds.
-fn expired(asked: &Asked<'_, '_>) -> Option<Explanation> {
+fn expired(card: &CardView<'_>, in_force: &InForce<'_>, now: Timestamp) -> Option<Explanation> {
     let explain = |at: Timestamp, level, field| Explanation {
-        observed: Some(asked.now.micros()),
+        observed: Some(now.micros()),
         limit: Some(at.micros()),
         ..Explanation::of_rule(DeclineReason::CardExpired, level, field)
     };
-    let ends = asked.in_force.ends(asked.card.card.created_at());
+    let ends = in_force.ends(card.card.created_at());
     let first = ends.min_by_key(|(at, _, _)| *at);
-    if let Some((at, level, field)) = first.filter(|(at, _, _)| *at <= asked.now) {
+    if let Some((at, level, field)) = first.filter(|(at, _, _)| *at <= now) {
         return Some(explain(at, level, field));
     }
-    let (from, level) = asked.in_force.valid_from()?;
-    (asked.now < from).then(|| Explanation {
+    let (from, level) = in_force.valid_from()?;
+    (now < from).then(|| Explanation {
         resets_at: Some(from),
         ..explain(from, level, RuleField::ValidFrom)
     })

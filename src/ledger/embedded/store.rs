@@ -415,6 +415,16 @@ impl EmbeddedLedger {
         Ok(true)
     }
 
+    /// A position that is durable only when everything recorded before it is.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the journal takes nothing.
+    pub fn barrier(&self) -> Result<Position, Unavailable> {
+        // A frame without events: it concerns no state.
+        let appended = self.journal().append(&[], Class::Release);
+        appended.map_err(Unavailable::Journal)
+    }
+
     /// Goes on forgetting authorizations without a step since `cut`, at most [`SWEEP_PARTS`] parts
     /// of states in one go. Absent when all states were visited.
     ///
