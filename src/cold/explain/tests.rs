@@ -225,17 +225,6 @@ fn sentences_fit_what_is_known() {
              latest is 2 minutes old.",
         ),
         (
-            told(Reason::IntentMismatch, |it| {
-                (it.observed, it.limit) = (Some(2_000), Some(2_000));
-            }),
-            "The purchase matches none of the agent's intents: its merchant, its category or its \
-             currency is another.",
-        ),
-        (
-            told(Reason::IntentMismatch, |it| it.observed = Some(2_000)),
-            "The purchase matches none of the agent's intents.",
-        ),
-        (
             told(Reason::MccBlocked, |it| it.level = Some(Level::Customer)),
             "The customer's rules block certain categories, and the merchant names none.",
         ),
@@ -243,7 +232,29 @@ fn sentences_fit_what_is_known() {
     for (said, expected) in cases {
         assert_eq!(said, expected);
     }
-    let mut yen = Explanation::bare(Reason::CardLimitExceeded);
+}
+
+#[test]
+fn a_mismatch_says_no_more_than_is_known() {
+    let of = |limit| {
+        told(DeclineReason::IntentMismatch, |it| {
+            (it.observed, it.limit) = (Some(2_000), limit);
+        })
+    };
+    assert_eq!(
+        of(Some(2_000)),
+        "The purchase matches none of the agent's intents: its merchant, its category or its \
+         currency is another."
+    );
+    assert_eq!(
+        of(None),
+        "The purchase matches none of the agent's intents."
+    );
+}
+
+#[test]
+fn amounts_are_shown_with_the_digits_of_their_currency() {
+    let mut yen = Explanation::bare(DeclineReason::CardLimitExceeded);
     (yen.limit, yen.remaining) = (Some(5_000), Some(1_300));
     let currency = Currency::parse("JPY").unwrap();
     assert_eq!(
