@@ -262,7 +262,30 @@ fn limit_exceeded(it: &Explanation, level: Level, context: Context) -> String {
         | RuleField::AllowedMccs
         | RuleField::PerAuth
         | RuleField::Usage
-        | RuleField::MerchantLock => "",
+        | RuleField::MerchantLock
+        | RuleField::CountPerHour
+        | RuleField::CountPerDay
+        | RuleField::CountTotal
+        | RuleField::RollingDay
+        | RuleField::RollingWeek
+        | RuleField::RollingMonth
+        | RuleField::ExpireAfterCount
+        | RuleField::ExpireAfterSpend
+        | RuleField::CooldownMinutes
+        | RuleField::TtlMinutes
+        | RuleField::TtlDays
+        | RuleField::ValidFrom
+        | RuleField::ValidUntil
+        | RuleField::ActiveHours
+        | RuleField::MaxRiskScore
+        | RuleField::RequireRiskScore
+        | RuleField::BlockedCountries
+        | RuleField::AllowedCountries
+        | RuleField::BlockedMerchants
+        | RuleField::AllowedMerchants
+        | RuleField::RequireAttestation
+        | RuleField::RequireIntent
+        | RuleField::RequireApproval => "",
     };
     let until = instant(" until ", it.resets_at);
     let (Some(limit), Some(remaining)) = (it.limit, it.remaining) else {
@@ -338,7 +361,30 @@ fn shown(it: &Explanation, value: i64) -> Shown {
         | RuleField::PerWeek
         | RuleField::PerMonth
         | RuleField::Total
-        | RuleField::MerchantLock => Shown::Number(value),
+        | RuleField::MerchantLock
+        | RuleField::CountPerHour
+        | RuleField::CountPerDay
+        | RuleField::CountTotal
+        | RuleField::RollingDay
+        | RuleField::RollingWeek
+        | RuleField::RollingMonth
+        | RuleField::ExpireAfterCount
+        | RuleField::ExpireAfterSpend
+        | RuleField::CooldownMinutes
+        | RuleField::TtlMinutes
+        | RuleField::TtlDays
+        | RuleField::ValidFrom
+        | RuleField::ValidUntil
+        | RuleField::ActiveHours
+        | RuleField::MaxRiskScore
+        | RuleField::RequireRiskScore
+        | RuleField::BlockedCountries
+        | RuleField::AllowedCountries
+        | RuleField::BlockedMerchants
+        | RuleField::AllowedMerchants
+        | RuleField::RequireAttestation
+        | RuleField::RequireIntent
+        | RuleField::RequireApproval => Shown::Number(value),
     }
 }
 

@@ -10,7 +10,7 @@ use super::snapshot::CardView;
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::authorization::{AuthorizationKind, AuthorizationRequest};
 use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Level, Usage};
-use crate::domain::claims::{Claims, Proposal, ScopeLimits};
+use crate::domain::claims::{CardRules, Claims, Proposal, ScopeLimits};
 use crate::domain::decision::DeclineReason;
 use crate::domain::explanation::{Explanation, RuleField};
 use crate::domain::identity::Keys;
@@ -36,7 +36,9 @@ pub fn evaluate(
     };
     Proposal {
         standing,
+        expired: None,
         rule,
+        hours: None,
         claims: claims(card, request, now, keys),
     }
 }
@@ -167,7 +169,9 @@ fn claims(
     now: Timestamp,
     keys: &impl Keys,
 ) -> Claims {
-    let (day, ends) = card.customer.zone().windows_at(now.secs());
+    let zone = card.customer.zone();
+    let (day, ends) = zone.windows_at(now.secs());
+    let (hour, hour_ends) = zone.hour_at(now.secs());
     let (spends, limited) = match request.kind {
         AuthorizationKind::Authorization | AuthorizationKind::SingleMessage => (true, true),
         AuthorizationKind::BalanceInquiry => (false, true),
@@ -187,11 +191,14 @@ fn claims(
         },
         day,
         resets_at: ends.map(Timestamp::from_secs),
+        hour,
+        hour_resets_at: Timestamp::from_secs(hour_ends),
         limits: limits.map(Option::<ScopeLimits>::unwrap_or_default),
         per_auth: per_auth(card).filter(|_| limited),
         single_use: spends && card.card.usage() == Usage::Single,
         lock_to_first_merchant: lock_to_first_merchant(card).filter(|_| spends),
         preset_lock: card.card.preset_lock().filter(|_| spends),
         merchant: merchant_keys(keys, &request.acceptor),
+        rules: CardRules::default(),
     }
 }

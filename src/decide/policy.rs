@@ -99,6 +99,7 @@ impl Policy {
             per_week: self.limit(LimitField::PerWeek),
             per_month: self.limit(LimitField::PerMonth),
             total: self.limit(LimitField::Total),
+            ..ScopeLimits::default()
         }
     }
 

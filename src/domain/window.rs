@@ -8,6 +8,10 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LocalDay(pub i32);
 
+/// Hours since 1970-01-01T00:00Z, begun where the zone's clock shows a full hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LocalHour(pub i32);
+
 /// The spans that a calendar limit can cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WindowKind {
@@ -99,6 +103,7 @@ pub struct ZoneTable {
 }
 
 const DAY_S: i64 = 86_400;
+const HOUR_S: i64 = 3_600;
 
 impl ZoneTable {
     /// A zone with `first_offset_s` up to the first of `changes`, each a second since the epoch
@@ -175,6 +180,24 @@ impl ZoneTable {
             self.start_within(at, next)
         });
         (day, ends)
+    }
+
+    /// The hour that is under way at `second`, and the second at which it ends. Hours are counted
+    /// in universal time, so that a clock that is set back by whole hours repeats none.
+    #[must_use]
+    pub fn hour_at(&self, second: i64) -> (LocalHour, i64) {
+        let after = self.spans.partition_point(|span| span.from_s <= second);
+        let offset_s = self
+            .spans
+            .get(after.saturating_sub(1))
+            .map_or(0, |span| i64::from(span.offset_s).rem_euclid(HOUR_S));
+        let hour = second.saturating_add(offset_s).div_euclid(HOUR_S);
+        let ends = hour
+            .saturating_add(1)
+            .saturating_mul(HOUR_S)
+            .saturating_sub(offset_s);
+        let bounded = hour.clamp(i64::from(i32::MIN), i64::from(i32::MAX));
+        (LocalHour(i32::try_from(bounded).unwrap_or(i32::MAX)), ends)
     }
 
     /// Whether stretch `at` ends before `day` begins.
@@ -269,6 +292,20 @@ mod tests {
         assert_eq!(zone.day_at(10 * DAY_S + 36_000), LocalDay(11));
         assert_eq!(zone.start_of(LocalDay(10)), 10 * DAY_S + 36_000);
         assert_eq!(zone.start_of(LocalDay(11)), 10 * DAY_S + 36_000);
+    }
+
+    #[test]
+    fn hours_begin_where_the_zones_clock_shows_a_full_hour() {
+        let kathmandu = ZoneTable::new(5 * 3_600 + 45 * 60, []);
+        // 05:45 local at the epoch: the hour ends a quarter of an hour later.
+        assert_eq!(kathmandu.hour_at(0), (LocalHour(0), 900));
+        assert_eq!(kathmandu.hour_at(899), (LocalHour(0), 900));
+        assert_eq!(kathmandu.hour_at(900), (LocalHour(1), 4_500));
+        // A clock that is set back from 02:00 to 01:00 has two hours of that name.
+        let change = 100 * HOUR_S;
+        let berlin = ZoneTable::new(7_200, [(change, 3_600)]);
+        assert_eq!(berlin.hour_at(change - 1).0, LocalHour(99));
+        assert_eq!(berlin.hour_at(change).0, LocalHour(100));
     }
 
     #[test]

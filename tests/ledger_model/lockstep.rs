@@ -7,13 +7,15 @@ use countersign::domain::acceptor::CardAcceptor;
 use countersign::domain::amount::{Amount, Minor};
 use countersign::domain::authorization::AuthorizationKind;
 use countersign::domain::card::{AgentStatus, CardStatus, Key, Level};
-use countersign::domain::claims::{Claims, MerchantKeys, PresetLock, Proposal, ScopeLimits};
+use countersign::domain::claims::{
+    CardRules, Claims, MerchantKeys, PresetLock, Proposal, ScopeLimits,
+};
 use countersign::domain::currency::Currency;
 use countersign::domain::decision::Decision;
 use countersign::domain::explanation::{Explanation, RuleField};
 use countersign::domain::identity::StepIdentity;
 use countersign::domain::time::Timestamp;
-use countersign::domain::window::{LocalDay, WindowKind};
+use countersign::domain::window::{LocalDay, LocalHour, WindowKind};
 use countersign::ledger::check::{self, Events};
 use countersign::ledger::command::{
     AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, SetStanding,
@@ -55,6 +57,7 @@ fn scope_limits([day, week, month, total]: Limits) -> ScopeLimits {
         per_week: week.map(minor),
         per_month: month.map(minor),
         total: total.map(minor),
+        ..ScopeLimits::default()
     }
 }
 
@@ -91,12 +94,15 @@ fn claims(ask: &Ask, policy: &Policy, today: i32) -> Claims {
         },
         day: LocalDay(today),
         resets_at: RESETS_AT,
+        hour: LocalHour(today * 24),
+        hour_resets_at: Timestamp::from_secs(4),
         limits: if limited { limits } else { Default::default() },
         per_auth: per_auth.map(|cap| (minor(cap), Level::Card)),
         single_use: spends && card.single_use,
         lock_to_first_merchant: (spends && card.lock).then_some(Level::Agent),
         preset_lock: preset,
         merchant: merchant_keys(&ask.merchant),
+        rules: CardRules::default(),
     }
 }
 
@@ -123,6 +129,8 @@ fn with_command<T>(
     };
     let proposal = Proposal {
         standing: card.standing.map(Explanation::bare),
+        expired: None,
+        hours: None,
         rule: ask.rule.map(Explanation::bare),
         claims: claims(ask, policy, today),
     };

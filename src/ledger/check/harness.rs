@@ -6,13 +6,13 @@ use crate::domain::acceptor::CardAcceptor;
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::authorization::AuthorizationKind;
 use crate::domain::card::{AgentStatus, CardStatus, Key, Level};
-use crate::domain::claims::{Claims, MerchantKeys, PresetLock, Proposal, ScopeLimits};
+use crate::domain::claims::{CardRules, Claims, MerchantKeys, PresetLock, Proposal, ScopeLimits};
 use crate::domain::currency::Currency;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::Explanation;
 use crate::domain::identity::StepIdentity;
 use crate::domain::time::Timestamp;
-use crate::domain::window::LocalDay;
+use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::check::{self, Checked, Events};
 use crate::ledger::command::{
     AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Refused, SetStanding,
@@ -107,12 +107,15 @@ impl Ask {
                 },
                 day: LocalDay(TODAY),
                 resets_at: [1, 2, 3].map(Timestamp::from_secs),
+                hour: LocalHour(TODAY * 24),
+                hour_resets_at: Timestamp::from_secs(4),
                 limits: [ScopeLimits::default(); 3],
                 per_auth: None,
                 single_use: false,
                 lock_to_first_merchant: None,
                 preset_lock: None,
                 merchant: merchant(1),
+                rules: CardRules::default(),
             },
         }
     }
@@ -170,7 +173,9 @@ impl Ask {
     fn proposal(&self) -> Proposal {
         Proposal {
             standing: self.standing.map(Explanation::bare),
+            expired: None,
             rule: self.rule.map(Explanation::bare),
+            hours: None,
             claims: self.claims.clone(),
         }
     }

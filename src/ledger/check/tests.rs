@@ -227,6 +227,7 @@ fn one_limit(field: RuleField, limit: i64) -> ScopeLimits {
         per_week: limit(RuleField::PerWeek),
         per_month: limit(RuleField::PerMonth),
         total: limit(RuleField::Total),
+        ..ScopeLimits::default()
     }
 }
 
