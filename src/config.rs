@@ -61,6 +61,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Policies; absent only where the sandbox writes its own.
     pub snapshot: Option<PathBuf>,
+    /// Between two looks at the snapshot's file; absent where nobody looks.
+    pub snapshot_poll: Option<Duration>,
     /// For issuers.
     pub issuer_listen: SocketAddr,
     /// For people and agents.
@@ -75,6 +77,10 @@ pub struct Config {
     pub durability: DurabilityLevel,
     /// For how long decided authorizations are known again, in days.
     pub retention_days: u32,
+    /// For how long records of decisions are kept, in days.
+    pub records_days: u32,
+    /// How many records are found by `/admin`, about; each takes 27 bytes of memory.
+    pub records_indexed_max: usize,
     /// Configured connections.
     pub issuers: Vec<IssuerConfig>,
     /// Whether the built-in issuer is one of the connections.
@@ -111,6 +117,13 @@ impl std::error::Error for ConfigError {}
 /// and a day of redeliveries.
 const RETENTION_DAYS_MIN: u32 = 32;
 const RETENTION_DAYS_MAX: u32 = 3_650;
+/// A year and a month: who looks back over a year finds all of it.
+const RECORDS_DAYS_DEFAULT: u32 = 400;
+const RECORDS_INDEXED: std::ops::RangeInclusive<usize> = 100_000..=1_000_000_000;
+const RECORDS_INDEXED_DEFAULT: usize = 10_000_000;
+/// 0 switches the looking off.
+const SNAPSHOT_POLL_MS: std::ops::RangeInclusive<u64> = 50..=3_600_000;
+const SNAPSHOT_POLL_MS_DEFAULT: u64 = 1_000;
 /// Below this an honest sender on a bad line would be refused; above, the slow hold on too long.
 const READ_TIMEOUT_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
 const READ_TIMEOUT_MS_DEFAULT: u64 = 5_000;
@@ -151,6 +164,9 @@ impl Config {
             )?,
             durability: durability(overrides.durability.as_deref(), &typed.ledger, &place)?,
             retention_days: retention(&typed.ledger, &place)?,
+            records_days: records_days(&typed.ledger, &place)?,
+            records_indexed_max: records_indexed_max(&typed.ledger, &place)?,
+            snapshot_poll: snapshot_poll(typed.snapshot_poll_ms, &place)?,
             issuers: issuer::issuers(&typed.issuer, &place)?,
             snapshot: snapshot(overrides.snapshot, typed.snapshot, sandbox)?,
             data_dir: overrides
@@ -223,6 +239,51 @@ fn retention(ledger: &file::LedgerFile, place: &str) -> Result<u32, ConfigError>
     );
     Err(ConfigError::new(
         format!("{place}: ledger.retention_days"),
+        message,
+    ))
+}
+
+/// Records outlive the authorizations that they tell of.
+fn records_days(ledger: &file::LedgerFile, place: &str) -> Result<u32, ConfigError> {
+    let least = retention(ledger, place)?;
+    let days = ledger.records_days;
+    let days = days.unwrap_or_else(|| RECORDS_DAYS_DEFAULT.max(least));
+    if (least..=RETENTION_DAYS_MAX).contains(&days) {
+        return Ok(days);
+    }
+    let message = format!("must lie between retention_days ({least}) and {RETENTION_DAYS_MAX}");
+    Err(ConfigError::new(
+        format!("{place}: ledger.records_days"),
+        message,
+    ))
+}
+
+fn records_indexed_max(ledger: &file::LedgerFile, place: &str) -> Result<usize, ConfigError> {
+    let count = ledger.records_indexed_max;
+    let count = count.unwrap_or(RECORDS_INDEXED_DEFAULT);
+    if RECORDS_INDEXED.contains(&count) {
+        return Ok(count);
+    }
+    let (least, most) = (RECORDS_INDEXED.start(), RECORDS_INDEXED.end());
+    let message = format!("must lie between {least} and {most}");
+    Err(ConfigError::new(
+        format!("{place}: ledger.records_indexed_max"),
+        message,
+    ))
+}
+
+fn snapshot_poll(typed: Option<u64>, place: &str) -> Result<Option<Duration>, ConfigError> {
+    let millis = typed.unwrap_or(SNAPSHOT_POLL_MS_DEFAULT);
+    if millis == 0 {
+        return Ok(None);
+    }
+    if SNAPSHOT_POLL_MS.contains(&millis) {
+        return Ok(Some(Duration::from_millis(millis)));
+    }
+    let (least, most) = (SNAPSHOT_POLL_MS.start(), SNAPSHOT_POLL_MS.end());
+    let message = format!("must lie between {least} and {most}, or be 0 for never");
+    Err(ConfigError::new(
+        format!("{place}: snapshot_poll_ms"),
         message,
     ))
 }

@@ -14,6 +14,7 @@ use crate::config::{ConfigError, read_named};
 pub(super) struct ConfigFile {
     pub(super) data_dir: Option<PathBuf>,
     pub(super) snapshot: Option<PathBuf>,
+    pub(super) snapshot_poll_ms: Option<u64>,
     #[serde(default)]
     pub(super) server: ServerFile,
     #[serde(default)]
@@ -37,6 +38,8 @@ pub(super) struct ServerFile {
 pub(super) struct LedgerFile {
     pub(super) durability: Option<String>,
     pub(super) retention_days: Option<u32>,
+    pub(super) records_days: Option<u32>,
+    pub(super) records_indexed_max: Option<usize>,
 }
 
 /// One `[[issuer]]`. Secrets are named here, never written.
