@@ -48,7 +48,11 @@ impl Problem {
             ),
             Self::SignatureRefused => (
                 401,
-                problem!(401, "signature_refused", "The signature was not accepted"),
+                problem!(
+                    401,
+                    "signature_refused",
+                    "Signature or credentials were not accepted"
+                ),
             ),
             Self::TooSlow => (
                 408,

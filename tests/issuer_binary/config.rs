@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::post::{fixture, home, marqeta_headers, post, post_stripe};
+use crate::post::{fixture, home, marqeta_headers, post, post_stripe, refused};
 
 const NO_KEYS: [&str; 2] = ["", ""];
 
@@ -31,7 +31,7 @@ fn o2_a_connection_that_could_not_work_is_refused_by_its_key() {
     for (what, config, words) in rows {
         assert_ne!(config, good, "{what}");
         home.write("config.toml", &config);
-        assert_refused(what, &home.refused(), words);
+        assert_refused(what, &refused(&home), words);
     }
 }
 
@@ -82,7 +82,7 @@ fn w9_what_is_no_secret_of_its_issuer_stops_the_start() {
     ] {
         let before = restore(file);
         home.write(file, text);
-        let refused = home.refused();
+        let refused = refused(&home);
         assert_refused(text, &refused, &[place, words]);
         let told = text.trim();
         assert!(

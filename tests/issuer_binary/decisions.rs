@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::post::{
-    CREDENTIALS, fixture, home, marqeta_headers, parsed, post, post_marqeta, post_stripe,
+    CREDENTIALS, fixture, home, marqeta_headers, parsed, post, post_marqeta, post_stripe, refused,
     stripe_header,
 };
 use crate::server::{Response, Server, millis_since, now};
@@ -275,7 +275,7 @@ fn a_lithic_connection_may_ask_for_the_older_scheme() {
         "config.toml",
         &format!("{config}{}", issuer("old", "signature = \"none\"")),
     );
-    let (code, text) = home.refused();
+    let (code, text) = refused(&home);
     assert_eq!(code, Some(2));
     assert!(
         text.contains("issuer[2].signature") && text.contains("x-lithic-hmac"),

@@ -1,6 +1,8 @@
 //! A server with a connection of each kind, and requests to it.
 
 use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +10,7 @@ use countersign::domain::time::Timestamp;
 use countersign::issuer::stripe;
 use serde_json::{Value, json};
 
-use crate::server::{Home, Response, Server, now};
+use crate::server::{Home, Response, Server, millis_since, now, said};
 
 pub(crate) const STRIPE_SECRET: &str = "whsec_4f1c2d3e4b5a69788796a5b4c3d2e1f0";
 pub(crate) const CREDENTIALS: &str = "countersign:Correct-Horse-Battery-9";
@@ -96,4 +98,27 @@ pub(crate) fn post_marqeta(server: &Server, body: &str) -> Response {
 pub(crate) fn parsed(response: &Response) -> Value {
     serde_json::from_slice(&response.body)
         .unwrap_or_else(|error| panic!("{error}: {}", response.text()))
+}
+
+/// Runs `serve`, which must refuse to start: its exit code and what it said. One that starts after all
+/// is ended, and that it did is the failure.
+pub(crate) fn refused(home: &Home) -> (Option<i32>, String) {
+    let mut command = home.serve();
+    let (stdout, stderr) = (Stdio::piped(), Stdio::piped());
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(stderr)
+        .spawn()
+        .unwrap();
+    let since = now();
+    while child.try_wait().unwrap().is_none() {
+        if millis_since(since) > 20_000 {
+            child.kill().unwrap();
+            drop(child.wait());
+            panic!("the server started");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    said(child.wait_with_output())
 }
