@@ -19,38 +19,35 @@ use tokio::runtime::Runtime;
 
 use crate::cli::Exit;
 use crate::clock::Clock;
-use crate::cold::ops::Readiness;
-use crate::cold::records::Records;
+use crate::cold::policies::{FIRST_VERSION, First, Source};
+use crate::cold::readiness::Readiness;
+use crate::cold::records::retention::Retention;
+use crate::cold::records::{Begin, Records};
 use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
 use crate::config::{
     Config, ConfigError, DurabilityLevel, IssuerConfig, SANDBOX_DEADLINE_MS, SANDBOX_NAME,
-    hot_threads, read_named,
+    hot_threads,
 };
-use crate::decide::document::{DocumentContext, read_snapshot};
-use crate::decide::snapshot::Snapshot;
 use crate::fingerprint::Fingerprinter;
 use crate::hot::durability::Progress;
 use crate::hot::pipeline::{Connection, Core, Pipeline};
 use crate::hot::server::{HotServer, Limits, Shared};
-use crate::issuer::IssuerKind;
-use crate::issuer::standard_webhooks::{Unsigned, Verifier};
+use crate::issuer::Issuer;
+use crate::issuer::delivery::Unsigned;
+use crate::issuer::standard_webhooks::Verifier;
 use crate::ledger::embedded::files::{Files, OpenError};
 use crate::ledger::embedded::io::Storage;
 use crate::ledger::embedded::priority::stand_back;
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::embedded::writer::Writer;
-use crate::ledger::state::State;
 use crate::seam::commands::{LedgerInbox, LedgerPort, ledger_port};
-use crate::seam::snapshot::CurrentSnapshot;
 use crate::telemetry::Telemetry;
 
 use checkpoint::Checkpointer;
 pub use error::StartError;
 use operators::Operators;
+use stop::HangUps;
 pub use stop::StopSignals;
-
-/// The version of the snapshot that a process starts with.
-const FIRST_VERSION: u64 = 1;
 
 /// A server that answers.
 pub struct App {
@@ -93,11 +90,7 @@ impl App {
             add_sandbox(&mut config)?;
         }
         let snapshot_path = config.snapshot.clone().ok_or_else(no_snapshot)?;
-        let names: Vec<String> = config
-            .issuers
-            .iter()
-            .map(|issuer| issuer.name.clone())
-            .collect();
+        let names = connection_names(&config);
         let threads = hot_threads();
         let limits = limits(&config);
         let issuers = std::mem::take(&mut config.issuers);
@@ -106,32 +99,37 @@ impl App {
         let (port, inbox) = ledger_port();
         let hot = start_hot(config.issuer_listen, threads, &shared, inbox)?;
         let cold = cold_runtime()?;
+        let hang_ups = HangUps::listen(&cold).map_err(no_signals)?;
         let operators =
             Operators::listen(&cold, config.ops_listen, &shared, port.clone(), &readiness)?;
         let front = operators::listen_for_people(&cold, config.listen)?;
 
         let recovered = recovery::recover(&*storage)?;
         let keys = Fingerprinter::new(recovered.seed);
-        let snapshot = load_snapshot(&snapshot_path, &names, &keys)?;
-        check_customers(&recovered.states, &snapshot, &snapshot_path)?;
-        let snapshots = Arc::new(CurrentSnapshot::new(snapshot));
+        let source = Source::new(&snapshot_path, names, &keys);
+        let first = load_first(&source, &recovered)?;
         let writer =
             journal::start_writer(&recovered, config.durability, &storage, &shared, &readiness)?;
-        let checkpointer = start_checkpointer(&storage, &recovered, &writer)?;
+        let records = start_records(&storage, &recovered, &writer, config.records_indexed_max);
+        let checkpointer =
+            start_checkpointer(&storage, &recovered, &writer, &records, clock, &config)?;
         let ledger = Arc::new(EmbeddedLedger::new(
             recovered.states,
             writer.share_journal(),
         ));
+        let snapshots = Arc::clone(&first.snapshots);
         arm(
             &shared,
             &writer,
             Core {
                 keys,
                 ledger,
-                snapshots: Arc::clone(&snapshots),
+                snapshots,
             },
         );
-        let records = operators.arm(storage, &writer, snapshots);
+        let policies = operators.start_policies(source, &first, config.snapshot_poll)?;
+        operators.arm(&writer, first.snapshots, Arc::clone(&records), policies);
+        hang_ups.hear(&cold, operators.hang_up());
         spawn_sweeper(&cold, port, clock, config.retention_days);
 
         let addresses = Addresses {
@@ -194,8 +192,7 @@ impl App {
     /// # Errors
     /// Where the system gives no handler.
     pub fn stop_signals(&self) -> Result<StopSignals, StartError> {
-        StopSignals::listen(&self.cold)
-            .map_err(|error| StartError::Io("signals cannot be received", error))
+        StopSignals::listen(&self.cold).map_err(no_signals)
     }
 
     /// Serves until a signal comes, then [drains](Self::drain).
@@ -217,6 +214,15 @@ impl App {
     }
 }
 
+fn no_signals(error: std::io::Error) -> StartError {
+    StartError::Io("signals cannot be received", error)
+}
+
+fn connection_names(config: &Config) -> Vec<String> {
+    let names = config.issuers.iter().map(|issuer| issuer.name.clone());
+    names.collect()
+}
+
 fn open_journal(data_dir: &Path) -> Result<Files, StartError> {
     let path = data_dir.join("journal");
     std::fs::create_dir_all(data_dir)
@@ -236,9 +242,9 @@ fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
     })?;
     config.issuers.push(IssuerConfig {
         name: SANDBOX_NAME.to_owned(),
-        kind: IssuerKind::Sandbox,
-        verifier,
+        issuer: Issuer::Sandbox(verifier),
         deadline_ms: SANDBOX_DEADLINE_MS,
+        warnings: Vec::new(),
     });
     config.snapshot.get_or_insert(snapshot_path);
     Ok(())
@@ -315,10 +321,12 @@ fn share(
 fn connections(issuers: Vec<IssuerConfig>) -> HashMap<Box<str>, Connection> {
     let connection = |(index, issuer): (usize, IssuerConfig)| {
         let name: Box<str> = issuer.name.into();
+        for warning in issuer.warnings {
+            tracing::warn!(connection = &*name, "{warning}");
+        }
         let connection = Connection {
             name: name.clone(),
-            kind: issuer.kind,
-            verifier: issuer.verifier,
+            issuer: issuer.issuer,
             deadline_us: on_its_way_us(issuer.deadline_ms),
             index,
         };
@@ -355,45 +363,36 @@ fn cold_runtime() -> Result<Runtime, StartError> {
         .map_err(|error| StartError::Io("cannot start the cold runtime", error))
 }
 
-fn load_snapshot(
-    path: &Path,
-    connections: &[String],
-    keys: &Fingerprinter,
-) -> Result<Snapshot, StartError> {
-    let bytes = read_named(path).map_err(StartError::Config)?;
-    let file = path.display().to_string();
-    let connections: Vec<&str> = connections.iter().map(String::as_str).collect();
-    let context = DocumentContext {
-        file: &file,
-        connections: &connections,
-        version: FIRST_VERSION,
-    };
-    read_snapshot(&bytes, context, keys).map_err(StartError::Snapshot)
+fn load_first(source: &Source, recovered: &recovery::Recovery) -> Result<First, StartError> {
+    let owners = recovered.owners();
+    let owner_of = |card| owners.get(&card).copied();
+    First::load(source, &owner_of).map_err(StartError::Snapshot)
 }
 
-/// A card stays with its customer for life: with another one its limits would begin anew
-/// (behaviour 11.3).
-fn check_customers(states: &[State], snapshot: &Snapshot, path: &Path) -> Result<(), StartError> {
-    for state in states {
-        let moved = state.cards().find_map(|card| {
-            let view = snapshot.card(card.key)?;
-            (view.customer.key() != state.key).then_some(view.card.id())
-        });
-        if let Some(card) = moved {
-            let place = path.display().to_string();
-            let message = format!("card `{card}` cannot change its customer");
-            return Err(StartError::Config(ConfigError { place, message }));
-        }
-    }
-    Ok(())
+fn start_records(
+    storage: &Arc<dyn Storage>,
+    recovered: &recovery::Recovery,
+    writer: &Arc<Writer>,
+    indexed_max: usize,
+) -> Arc<Records> {
+    let written = Arc::clone(writer);
+    let begin = Begin::recovered(&recovered.states, recovered.next, indexed_max);
+    Records::start(Arc::clone(storage), begin, move || {
+        written.published().written.0
+    })
 }
 
 fn start_checkpointer(
     storage: &Arc<dyn Storage>,
     recovered: &recovery::Recovery,
     writer: &Arc<Writer>,
+    records: &Arc<Records>,
+    clock: Clock,
+    config: &Config,
 ) -> Result<Checkpointer, StartError> {
-    checkpoint::spawn(Arc::clone(storage), recovered.journal, writer)
+    let retention = Retention::new(Arc::clone(records), config.records_days);
+    let storage = Arc::clone(storage);
+    checkpoint::spawn(storage, recovered.journal, writer, retention, clock)
         .map_err(|error| StartError::Io("cannot start the checkpoint thread", error))
 }
 

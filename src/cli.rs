@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and which function it runs.
 
+pub mod decisions;
 pub mod demo;
 pub mod ledger;
 pub mod sandbox;
@@ -43,6 +44,8 @@ struct Arguments {
 enum Command {
     /// Answer authorizations.
     Serve(serve::ServeArguments),
+    /// Show what a running server has decided.
+    Decisions(decisions::DecisionsArguments),
     /// Ask a running server as an issuer would.
     Sandbox(sandbox::SandboxArguments),
     /// Start a server in a temporary directory, ask it what an issuer would ask, show its answers.
@@ -56,6 +59,11 @@ enum Command {
 pub fn run() -> Exit {
     match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Decisions(arguments) => {
+            let mut stdout = std::io::stdout().lock();
+            let style = demo::page::Style::of_stdout();
+            finish(decisions::run(&arguments, &mut stdout, style))
+        }
         Command::Sandbox(arguments) => {
             let mut stdout = std::io::stdout().lock();
             let style = demo::page::Style::of_stdout();

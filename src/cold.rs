@@ -2,6 +2,10 @@
 
 pub mod explain;
 pub mod front;
+mod http;
+pub mod listing;
 pub mod ops;
+pub mod policies;
+pub mod readiness;
 pub mod records;
 pub mod sandbox;

@@ -5,16 +5,15 @@
 
 mod connections;
 mod file;
+mod issuer;
 mod secret;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::issuer::IssuerKind;
-use crate::issuer::standard_webhooks::{Unsigned, Verifier};
+pub use self::issuer::IssuerConfig;
 
 /// When an approval may leave (behaviour 3.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,24 +56,14 @@ pub struct Overrides {
     pub sandbox: bool,
 }
 
-/// One issuer connection, ready to verify with.
-pub struct IssuerConfig {
-    /// URL segment.
-    pub name: String,
-    /// Which issuer.
-    pub kind: IssuerKind,
-    /// What is accepted as the issuer's.
-    pub verifier: Verifier,
-    /// From receipt to our answer, in milliseconds.
-    pub deadline_ms: u32,
-}
-
 /// Everything that a server starts with.
 pub struct Config {
     /// Journal, checkpoints, sandbox state.
     pub data_dir: PathBuf,
     /// Policies; absent only where the sandbox writes its own.
     pub snapshot: Option<PathBuf>,
+    /// Between two looks at the snapshot's file; absent where nobody looks.
+    pub snapshot_poll: Option<Duration>,
     /// For issuers.
     pub issuer_listen: SocketAddr,
     /// For people and agents.
@@ -91,6 +80,10 @@ pub struct Config {
     pub durability: DurabilityLevel,
     /// For how long decided authorizations are known again, in days.
     pub retention_days: u32,
+    /// For how long records of decisions are kept, in days.
+    pub records_days: u32,
+    /// How many records are found by `/admin`, about; each takes 27 bytes of memory.
+    pub records_indexed_max: usize,
     /// Configured connections.
     pub issuers: Vec<IssuerConfig>,
     /// Whether the built-in issuer is one of the connections.
@@ -127,10 +120,15 @@ impl std::error::Error for ConfigError {}
 /// and a day of redeliveries.
 const RETENTION_DAYS_MIN: u32 = 32;
 const RETENTION_DAYS_MAX: u32 = 3_650;
-/// Lithic and the sandbox wait six seconds; half a second is left for the way.
-const DEADLINE_MS_MAX: u32 = 5_500;
 /// The sandbox's own.
 pub const SANDBOX_DEADLINE_MS: u32 = 300;
+/// A year and a month: who looks back over a year finds all of it.
+const RECORDS_DAYS_DEFAULT: u32 = 400;
+const RECORDS_INDEXED: std::ops::RangeInclusive<usize> = 100_000..=1_000_000_000;
+const RECORDS_INDEXED_DEFAULT: usize = 10_000_000;
+/// 0 switches the looking off.
+const SNAPSHOT_POLL_MS: std::ops::RangeInclusive<u64> = 50..=3_600_000;
+const SNAPSHOT_POLL_MS_DEFAULT: u64 = 1_000;
 /// Below this an honest sender on a bad line would be refused; above, the slow hold on too long.
 const READ_TIMEOUT_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
 const READ_TIMEOUT_MS_DEFAULT: u64 = 5_000;
@@ -153,7 +151,7 @@ impl Config {
         let issuer_listen = server.issuer_listen.as_deref();
         let timeout =
             |typed: Option<u64>, key: &str| read_timeout(typed, &format!("{place}: {key}"));
-        let issuers = issuers(&typed.issuer, &place)?;
+        let issuers = issuer::issuers(&typed.issuer, &place)?;
         let budgets_ms = issuers.iter().map(|issuer| issuer.deadline_ms);
         let budget_ms = budgets_ms
             .chain(sandbox.then_some(SANDBOX_DEADLINE_MS))
@@ -182,6 +180,9 @@ impl Config {
             )?,
             durability: durability(overrides.durability.as_deref(), &typed.ledger, &place)?,
             retention_days: retention(&typed.ledger, &place)?,
+            records_days: records_days(&typed.ledger, &place)?,
+            records_indexed_max: records_indexed_max(&typed.ledger, &place)?,
+            snapshot_poll: snapshot_poll(typed.snapshot_poll_ms, &place)?,
             issuers,
             snapshot: snapshot(overrides.snapshot, typed.snapshot, sandbox)?,
             data_dir: overrides
@@ -264,6 +265,51 @@ fn retention(ledger: &file::LedgerFile, place: &str) -> Result<u32, ConfigError>
     ))
 }
 
+/// Records outlive the authorizations that they tell of.
+fn records_days(ledger: &file::LedgerFile, place: &str) -> Result<u32, ConfigError> {
+    let least = retention(ledger, place)?;
+    let days = ledger.records_days;
+    let days = days.unwrap_or_else(|| RECORDS_DAYS_DEFAULT.max(least));
+    if (least..=RETENTION_DAYS_MAX).contains(&days) {
+        return Ok(days);
+    }
+    let message = format!("must lie between retention_days ({least}) and {RETENTION_DAYS_MAX}");
+    Err(ConfigError::new(
+        format!("{place}: ledger.records_days"),
+        message,
+    ))
+}
+
+fn records_indexed_max(ledger: &file::LedgerFile, place: &str) -> Result<usize, ConfigError> {
+    let count = ledger.records_indexed_max;
+    let count = count.unwrap_or(RECORDS_INDEXED_DEFAULT);
+    if RECORDS_INDEXED.contains(&count) {
+        return Ok(count);
+    }
+    let (least, most) = (RECORDS_INDEXED.start(), RECORDS_INDEXED.end());
+    let message = format!("must lie between {least} and {most}");
+    Err(ConfigError::new(
+        format!("{place}: ledger.records_indexed_max"),
+        message,
+    ))
+}
+
+fn snapshot_poll(typed: Option<u64>, place: &str) -> Result<Option<Duration>, ConfigError> {
+    let millis = typed.unwrap_or(SNAPSHOT_POLL_MS_DEFAULT);
+    if millis == 0 {
+        return Ok(None);
+    }
+    if SNAPSHOT_POLL_MS.contains(&millis) {
+        return Ok(Some(Duration::from_millis(millis)));
+    }
+    let (least, most) = (SNAPSHOT_POLL_MS.start(), SNAPSHOT_POLL_MS.end());
+    let message = format!("must lie between {least} and {most}, or be 0 for never");
+    Err(ConfigError::new(
+        format!("{place}: snapshot_poll_ms"),
+        message,
+    ))
+}
+
 fn snapshot(
     flag: Option<PathBuf>,
     typed: Option<PathBuf>,
@@ -275,59 +321,6 @@ fn snapshot(
         return Err(ConfigError::new("--snapshot", message));
     }
     Ok(path)
-}
-
-fn issuers(typed: &[file::IssuerFile], place: &str) -> Result<Vec<IssuerConfig>, ConfigError> {
-    let mut names = BTreeSet::new();
-    let mut issuers = Vec::new();
-    for (at, issuer) in typed.iter().enumerate() {
-        let place = format!("{place}: issuer[{at}]");
-        let issuer = issuer_config(issuer, &place)?;
-        if !names.insert(issuer.name.clone()) {
-            return Err(ConfigError::new(format!("{place}.name"), "used twice"));
-        }
-        issuers.push(issuer);
-    }
-    Ok(issuers)
-}
-
-fn issuer_config(typed: &file::IssuerFile, place: &str) -> Result<IssuerConfig, ConfigError> {
-    let fault = |key: &str, message: String| ConfigError::new(format!("{place}.{key}"), message);
-    let lawful = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if typed.name.is_empty() || typed.name.len() > 40 || !typed.name.chars().all(lawful) {
-        let message = "must be 1 to 40 characters of a-z, 0-9 and `-`".to_owned();
-        return Err(fault("name", message));
-    }
-    if typed.name == SANDBOX_NAME {
-        let message = "`sandbox` is the name of the built-in issuer".to_owned();
-        return Err(fault("name", message));
-    }
-    let kind = IssuerKind::parse(&typed.kind).map_err(|error| fault("kind", error.to_string()))?;
-    let unsigned = typed.unsigned.as_deref().unwrap_or("refuse");
-    let unsigned = Unsigned::parse(unsigned)
-        .ok_or_else(|| fault("unsigned", "must be `refuse` or `accept`".to_owned()))?;
-    let mut secrets = Vec::new();
-    for (at, source) in typed.secrets.0.iter().enumerate() {
-        let secret = secret::read(source);
-        secrets.push(secret.map_err(|message| fault(&format!("secrets[{at}]"), message))?);
-    }
-    for (at, source) in typed.event_secrets.iter().flat_map(|it| &it.0).enumerate() {
-        let read = secret::read(source);
-        read.map_err(|message| fault(&format!("event_secrets[{at}]"), message))?;
-    }
-    let verifier = Verifier::new(secrets, typed.tolerance_s.unwrap_or(300), unsigned)
-        .map_err(|error| fault("secrets", error.to_string()))?;
-    let deadline_ms = typed.deadline_ms.unwrap_or(300);
-    if deadline_ms == 0 || deadline_ms > DEADLINE_MS_MAX {
-        let message = format!("must lie between 1 and {DEADLINE_MS_MAX}, inside the issuer's own");
-        return Err(fault("deadline_ms", message));
-    }
-    Ok(IssuerConfig {
-        name: typed.name.clone(),
-        kind,
-        verifier,
-        deadline_ms,
-    })
 }
 
 /// The name of the built-in issuer's connection.

@@ -39,7 +39,9 @@ pub struct Telemetry {
     refused: Mutex<BTreeMap<&'static str, u64>>,
     problems: Mutex<BTreeMap<u16, u64>>,
     turned_away: AtomicU64,
+    reloads: Mutex<BTreeMap<&'static str, u64>>,
     snapshot_version: AtomicI64,
+    snapshot_waiting: AtomicI64,
     journal_poisoned: AtomicI64,
 }
 
@@ -58,7 +60,9 @@ impl Telemetry {
             refused: Mutex::default(),
             problems: Mutex::default(),
             turned_away: AtomicU64::new(0),
+            reloads: Mutex::default(),
             snapshot_version: AtomicI64::new(0),
+            snapshot_waiting: AtomicI64::new(0),
             journal_poisoned: AtomicI64::new(0),
         })
     }
@@ -106,6 +110,17 @@ impl Telemetry {
         );
     }
 
+    /// Whether the snapshot's file is not what is in force.
+    pub fn set_snapshot_waiting(&self, is_waiting: bool) {
+        self.snapshot_waiting
+            .store(i64::from(is_waiting), Ordering::Relaxed);
+    }
+
+    /// Counts a reload by the word for what it came to.
+    pub fn count_reload(&self, outcome: &'static str) {
+        *lock(&self.reloads).entry(outcome).or_default() += 1;
+    }
+
     /// The journal will take nothing any more.
     pub fn set_journal_poisoned(&self) {
         self.journal_poisoned.store(1, Ordering::Relaxed);
@@ -145,6 +160,11 @@ impl Collector for Scrape {
             "snapshot_version",
             "Policy snapshot in force",
             &telemetry.snapshot_version,
+        )?;
+        gauge(
+            "snapshot_waiting",
+            "1 while the snapshot's file is refused or waits for a confirmation",
+            &telemetry.snapshot_waiting,
         )?;
         gauge(
             "journal_poisoned",
@@ -228,6 +248,13 @@ impl Scrape {
             let labels = [("status", u32::from(*status))];
             ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
         }
+        let help = "Reloads of the snapshot";
+        let mut family =
+            encoder.encode_descriptor("snapshot_reloads", help, None, MetricType::Counter)?;
+        for (outcome, count) in lock(&self.0.reloads).iter() {
+            let labels = [("outcome", *outcome)];
+            ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+        }
         let help = "Connections that were closed because there were enough";
         let counter = ConstCounter::new(self.0.turned_away.load(Ordering::Relaxed));
         let kind = counter.metric_type();
@@ -258,6 +285,8 @@ mod tests {
         telemetry.count_decision(0, Decision::Approve, 180);
         telemetry.count_decision(0, Decision::Decline(DeclineReason::MccBlocked), 2_000_000);
         telemetry.count_refused("mismatch");
+        telemetry.count_reload("refused");
+        telemetry.set_snapshot_waiting(true);
         let text = telemetry.render().unwrap();
         for line in [
             "countersign_decisions_total{connection=\"acme\",decision=\"approve\",reason=\"\"} 1",
@@ -266,6 +295,8 @@ mod tests {
             "countersign_decision_seconds_bucket{le=\"+Inf\",connection=\"acme\"} 2",
             "countersign_decision_seconds_count{connection=\"acme\"} 2",
             "countersign_deliveries_refused_total{why=\"mismatch\"} 1",
+            "countersign_snapshot_reloads_total{outcome=\"refused\"} 1",
+            "countersign_snapshot_waiting 1",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

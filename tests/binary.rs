@@ -4,12 +4,16 @@
 
 #[path = "binary/bodies.rs"]
 mod bodies;
+#[path = "binary/decisions.rs"]
+mod decisions;
 #[path = "binary/exits.rs"]
 mod exits;
 #[path = "binary/http.rs"]
 mod http;
 #[path = "support/load.rs"]
 mod load;
+#[path = "binary/reload.rs"]
+mod reload;
 #[path = "binary/restarts.rs"]
 mod restarts;
 #[expect(dead_code, reason = "shared; each target uses a part")]

@@ -15,9 +15,15 @@ mod open_loop;
 mod overload;
 #[path = "binary_load/race.rs"]
 mod race;
+#[path = "binary_load/records.rs"]
+mod records;
+#[path = "binary_load/reload.rs"]
+mod reload;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/server.rs"]
 mod server;
+#[path = "binary_load/standing.rs"]
+mod standing;
 #[path = "binary_load/suspend.rs"]
 mod suspend;
 

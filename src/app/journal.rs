@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::app::{StartError, recovery};
-use crate::cold::ops::Readiness;
+use crate::cold::readiness::Readiness;
 use crate::config::DurabilityLevel;
 use crate::hot::durability::Progress;
 use crate::hot::server::Shared;

@@ -1,17 +1,19 @@
 //! The operators' listener: open from the start, so that `/readyz` can say what is still missing.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use crate::app::StartError;
 use crate::cold::front;
-use crate::cold::ops::{self, OpsState, Readiness, Running};
+use crate::cold::ops::{self, OpsState, Running};
+use crate::cold::policies::{First, Policies, Source, Surroundings};
+use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
 use crate::hot::server::Shared;
-use crate::ledger::embedded::io::Storage;
 use crate::ledger::embedded::writer::Writer;
 use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
@@ -19,8 +21,7 @@ use crate::seam::snapshot::CurrentSnapshot;
 /// The listener and what it will show.
 pub(super) struct Operators {
     pub(super) address: SocketAddr,
-    pub(super) readiness: Arc<Readiness>,
-    running: Arc<OnceLock<Running>>,
+    state: OpsState,
 }
 
 impl Operators {
@@ -35,42 +36,73 @@ impl Operators {
         let fault = |error| StartError::Listen(address, error);
         let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;
         let bound = listener.local_addr().map_err(fault)?;
-        let running = Arc::<OnceLock<Running>>::default();
         let state = OpsState {
             readiness: Arc::clone(readiness),
-            running: Arc::clone(&running),
+            running: Arc::default(),
             ledger,
             telemetry: Arc::clone(&shared.telemetry),
             clock: shared.clock,
         };
+        let served = state.clone();
         drop(cold.handle().spawn(async move {
-            if let Err(error) = ops::serve(listener, state).await {
+            if let Err(error) = ops::serve(listener, served).await {
                 tracing::error!(%error, "the operators' listener has ended");
             }
         }));
         Ok(Self {
             address: bound,
-            readiness: Arc::clone(readiness),
-            running,
+            state,
         })
     }
 
-    /// Shows the recovered ledger.
+    /// Starts the thread that puts other policies in force.
+    pub(super) fn start_policies(
+        &self,
+        source: Source,
+        first: &First,
+        watch_every: Option<Duration>,
+    ) -> Result<Policies, StartError> {
+        let ops = self.address;
+        let around = Surroundings {
+            ledger: self.state.ledger.clone(),
+            clock: self.state.clock,
+            telemetry: Arc::clone(&self.state.telemetry),
+            readiness: Arc::clone(&self.state.readiness),
+            watch_every,
+            confirm_command: format!("curl -X POST 'http://{ops}/admin/reload?confirm=true'"),
+        };
+        Policies::start(source, around, first)
+            .map_err(|error| StartError::Io("cannot start the policies' thread", error))
+    }
+
+    /// Shows the recovered ledger, and lets it be changed.
     pub(super) fn arm(
         &self,
-        storage: Arc<dyn Storage>,
         writer: &Arc<Writer>,
         snapshots: Arc<CurrentSnapshot>,
-    ) -> Arc<Records> {
-        let written = Arc::clone(writer);
-        let records = Records::start(storage, move || written.published().written.0);
+        records: Arc<Records>,
+        policies: Policies,
+    ) {
+        let journal = Arc::clone(writer);
         // The cell is new, so nothing is in it.
-        let _full = self.running.set(Running {
+        let _full = self.state.running.set(Running {
             snapshots,
-            records: Arc::clone(&records),
+            records,
+            policies,
+            journal: Box::new(move || journal.published()),
         });
-        self.readiness.set_recovered();
-        records
+        self.state.readiness.set_recovered();
+    }
+
+    /// Has the snapshot read again, for somebody who does not wait for the outcome.
+    pub(super) fn hang_up(&self) -> impl Fn() + Send + 'static {
+        let running = Arc::clone(&self.state.running);
+        move || {
+            let asked = running.get().map(|running| running.policies.hang_up());
+            if !matches!(asked, Some(Ok(()))) {
+                tracing::warn!(?asked, "a SIGHUP was passed over");
+            }
+        }
     }
 }
 

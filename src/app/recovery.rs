@@ -1,8 +1,10 @@
 //! From a data directory to a ledger that goes on where the last process stopped.
 
+use std::collections::HashMap;
 use std::io;
 
 use crate::app::StartError;
+use crate::domain::card::Key;
 use crate::ledger::embedded::checkpoint::{self, Checkpoint};
 use crate::ledger::embedded::frame::{Cursor, JournalId};
 use crate::ledger::embedded::io::Storage;
@@ -19,10 +21,24 @@ pub(super) struct Recovery {
     /// Seeds the fingerprints; the same for the life of the data directory.
     pub(super) seed: u64,
     pub(super) journal: JournalId,
-    next: Cursor,
+    /// Where the journal goes on.
+    pub(super) next: Cursor,
 }
 
 impl Recovery {
+    /// Whose every card is that was ever used.
+    pub(super) fn owners(&self) -> HashMap<Key, Key> {
+        let cards = |state: &State| {
+            let owner = state.key;
+            state
+                .cards()
+                .map(|card| card.key)
+                .map(move |card| (card, owner))
+                .collect::<Vec<_>>()
+        };
+        self.states.iter().flat_map(cards).collect()
+    }
+
     /// A journal that goes on at the end.
     pub(super) fn journal(&self, durability: Durability) -> Journal {
         // A segment's seed keeps its frames apart from those of any other file; if the system has

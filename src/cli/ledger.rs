@@ -9,12 +9,12 @@ use clap::{Args, Subcommand};
 use crate::cli::Exit;
 use crate::cli::demo::Failure;
 use crate::domain::decision::Decision;
-use crate::ledger::embedded::checkpoint::{self, Checkpoint};
+use crate::ledger::embedded::checkpoint::{self, Checkpoint, Loaded};
 use crate::ledger::embedded::files::{Files, OpenError};
 use crate::ledger::embedded::frame::Cursor;
 use crate::ledger::embedded::io::{Name, Storage};
 use crate::ledger::embedded::rebuild::Rebuild;
-use crate::ledger::embedded::recover::{RecoverError, examine};
+use crate::ledger::embedded::recover::{RecoverError, examine_whole};
 use crate::ledger::embedded::scan::{End, Record};
 use crate::ledger::event::{Event, events_of};
 use crate::ledger::image;
@@ -82,10 +82,16 @@ struct Tally {
 
 fn verify(storage: &dyn Storage, print: bool, out: &mut dyn Write) -> Result<Exit, Failure> {
     let loaded = checkpoint::load(storage).map_err(|error| corrupt(&error))?;
-    let mut whole = Rebuild::new();
+    // Where segments were removed, the newest checkpoint is what is left of them.
+    let is_whole = is_whole(storage)?;
+    let base = loaded.checkpoint.filter(|_| !is_whole);
+    let mut whole = start_from(storage, base.as_ref())?;
+    let from = base.map_or(0, |base| base.covers.sequence);
     let mut tally = Tally::default();
-    let end = examine(storage, None, Cursor::GENESIS, |record| {
-        whole.take(record.sequence, record.payload);
+    let (begin, end) = examine_whole(storage, |record| {
+        if record.sequence >= from {
+            whole.take(record.sequence, record.payload);
+        }
         tally.take(&record, print, out);
     })
     .map_err(|error| corrupt(&error))?;
@@ -96,32 +102,72 @@ fn verify(storage: &dyn Storage, print: bool, out: &mut dyn Write) -> Result<Exi
         message: format!("journal corrupt: {error}"),
         exit: Exit::Corrupt,
     })?;
-    if let Some(checkpoint) = &loaded.checkpoint {
-        compare(storage, checkpoint)?;
-    }
-    let authorizations: usize = states.iter().map(|state| state.authorization_count()).sum();
-    let mut report = || -> std::io::Result<()> {
-        writeln!(out, "journal        {}", journal_text(&end))?;
-        writeln!(
-            out,
-            "frames         {} through position {}",
-            tally.frames,
-            last(&end)
-        )?;
+    let compared = match &loaded.checkpoint {
+        Some(checkpoint) => compare(storage, is_whole, checkpoint)?,
+        None => false,
+    };
+    let authorizations = states.iter().map(|state| state.authorization_count());
+    let verified = Verified {
+        state_count: states.len(),
+        authorization_count: authorizations.sum(),
+        tally,
+        begin,
+        end,
+        loaded,
+        compared,
+    };
+    verified.write(out).map_err(|error| Failure {
+        message: error.to_string(),
+        exit: Exit::Other,
+    })?;
+    Ok(Exit::Ok)
+}
+
+/// A journal that was read to its end and found good.
+struct Verified {
+    tally: Tally,
+    begin: Cursor,
+    end: End,
+    state_count: usize,
+    authorization_count: usize,
+    loaded: Loaded,
+    /// Whether the checkpoint was compared with the frames.
+    compared: bool,
+}
+
+impl Verified {
+    fn write(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        let Self {
+            tally,
+            begin,
+            end,
+            state_count,
+            authorization_count,
+            loaded,
+            compared,
+        } = self;
+        writeln!(out, "journal        {}", journal_text(*begin, end))?;
+        let (frames, last) = (tally.frames, last(end));
+        writeln!(out, "frames         {frames} through position {last}")?;
         for (kind, count) in &tally.by_kind {
             writeln!(out, "  {kind:<20} {count}")?;
         }
         writeln!(out, "bytes          {}", tally.bytes)?;
         writeln!(
             out,
-            "states         {} with {authorizations} authorizations",
-            states.len()
+            "states         {state_count} with {authorization_count} authorizations"
         )?;
         match &loaded.checkpoint {
             Some(it) => writeln!(
                 out,
-                "checkpoint     {} states before position {}, equal to the fold of the frames",
-                it.count, it.covers.sequence
+                "checkpoint     {} states before position {}{}",
+                it.count,
+                it.covers.sequence,
+                if *compared {
+                    ", equal to the fold of the frames"
+                } else {
+                    "; the frames that it was made from are gone"
+                }
             )?,
             None => writeln!(out, "checkpoint     none")?,
         }
@@ -129,19 +175,14 @@ fn verify(storage: &dyn Storage, print: bool, out: &mut dyn Write) -> Result<Exi
             writeln!(out, "damaged        {name}: {error}")?;
         }
         if end.torn {
+            let dropped = end.dropped;
             writeln!(
                 out,
-                "unfinished end {} frames that were never durable",
-                end.dropped
+                "unfinished end {dropped} frames that were never durable"
             )?;
         }
         writeln!(out, "ok")
-    };
-    report().map_err(|error| Failure {
-        message: error.to_string(),
-        exit: Exit::Other,
-    })?;
-    Ok(Exit::Ok)
+    }
 }
 
 impl Tally {
@@ -171,15 +212,34 @@ fn kind(event: &Event<'_>) -> &'static str {
         Event::Overruled { .. } => "overruled",
         Event::StandingSet { .. } => "statuses set",
         Event::Swept { .. } => "sweeps",
+        Event::WindowsOpened { .. } => "days opened",
+        Event::RollingOpened { .. } => "trailing sums opened",
+        Event::RiskFrozen { .. } => "frozen by risk",
+        Event::IntentDeclared { .. } => "intents declared",
+        Event::IntentSettled { .. } => "intents settled",
+        Event::Attested { .. } => "attestations",
     }
 }
 
-/// The checkpoint's states must be what the frames before it come to.
-fn compare(storage: &dyn Storage, checkpoint: &Checkpoint) -> Result<(), Failure> {
-    let covered = checkpoint.covers.sequence;
-    let mut folded = Rebuild::new();
-    examine(storage, None, Cursor::GENESIS, |record| {
-        if record.sequence < covered {
+/// The checkpoint's states must be what the frames before it come to, or the frames since the
+/// checkpoint before it. False where neither is there any more.
+fn compare(
+    storage: &dyn Storage,
+    is_whole: bool,
+    checkpoint: &Checkpoint,
+) -> Result<bool, Failure> {
+    let older = checkpoint::before(storage, checkpoint).map_err(|error| corrupt(&error))?;
+    let base = older.filter(|_| !is_whole);
+    if base.is_none() && !is_whole {
+        return Ok(false);
+    }
+    let mut folded = start_from(storage, base.as_ref())?;
+    let (from, covered) = (
+        base.map_or(0, |it| it.covers.sequence),
+        checkpoint.covers.sequence,
+    );
+    examine_whole(storage, |record| {
+        if (from..covered).contains(&record.sequence) {
             folded.take(record.sequence, record.payload);
         }
     })
@@ -192,7 +252,7 @@ fn compare(storage: &dyn Storage, checkpoint: &Checkpoint) -> Result<(), Failure
         .map_err(|error| corrupt(&error))?;
     for state in &folded {
         let entry = entries.next().map_err(|error| corrupt(&error))?;
-        let equal = entry.is_some_and(|(_, image)| image == image::encode(state).as_slice());
+        let equal = entry.is_some_and(|(_, image)| image::is_of(image, state));
         if !equal {
             let message = format!(
                 "the checkpoint differs from the frames at state {}",
@@ -201,7 +261,31 @@ fn compare(storage: &dyn Storage, checkpoint: &Checkpoint) -> Result<(), Failure
             return Err(corrupt_text(&message));
         }
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Whether the journal is there from its first segment on.
+fn is_whole(storage: &dyn Storage) -> Result<bool, Failure> {
+    let names = storage.list().map_err(|fault| Failure::other(&fault))?;
+    let segments = names.into_iter().filter_map(|name| match name {
+        Name::Segment(number) => Some(number),
+        Name::Checkpoint(_) | Name::Draft(_) => None,
+    });
+    Ok(segments.min().is_none_or(|first| first == 1))
+}
+
+/// Nothing, or the states of a checkpoint.
+fn start_from(storage: &dyn Storage, base: Option<&Checkpoint>) -> Result<Rebuild, Failure> {
+    let mut rebuild = Rebuild::new();
+    let Some(base) = base else {
+        return Ok(rebuild);
+    };
+    let mut entries = base.entries(storage).map_err(|error| corrupt(&error))?;
+    while let Some((_, image)) = entries.next().map_err(|error| corrupt(&error))? {
+        let restored = rebuild.restore(image);
+        restored.map_err(|_malformed| corrupt_text("an image of the checkpoint is malformed"))?;
+    }
+    Ok(rebuild)
 }
 
 fn corrupt(error: &RecoverError) -> Failure {
@@ -222,8 +306,8 @@ fn corrupt_text(message: &str) -> Failure {
     }
 }
 
-fn journal_text(end: &End) -> String {
-    let segments = end.next.segment.saturating_sub(1);
+fn journal_text(begin: Cursor, end: &End) -> String {
+    let segments = end.next.segment.saturating_sub(begin.segment);
     let last = end.tail.map_or_else(String::new, |tail| {
         format!(
             ", ends at {}, offset {}",
@@ -231,7 +315,11 @@ fn journal_text(end: &End) -> String {
             tail.end
         )
     });
-    format!("{segments} segments{last}")
+    let removed = match begin.segment {
+        1 => String::new(),
+        first => format!(", those before {} removed", Name::Segment(first)),
+    };
+    format!("{segments} segments{removed}{last}")
 }
 
 fn last(end: &End) -> u64 {

@@ -7,24 +7,28 @@ mod decisions;
 mod policy;
 mod problem;
 mod query;
+mod reload;
+mod standing;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::map_response;
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::clock::Clock;
+use crate::cold::policies::Policies;
+use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
+use crate::ledger::embedded::writer::Published;
 use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
 use crate::telemetry::Telemetry;
@@ -34,20 +38,20 @@ use problem::Problem;
 const BODY_SIZE_MAX: usize = 1 << 20;
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Whether the process can answer authorizations, and if not, why.
-#[derive(Debug, Default)]
-pub struct Readiness {
-    recovered: AtomicBool,
-    reasons: Mutex<BTreeSet<&'static str>>,
-}
-
 /// What there is only once the ledger is recovered.
 pub struct Running {
     /// The policies in force.
     pub snapshots: Arc<CurrentSnapshot>,
     /// The records of decisions.
     pub records: Arc<Records>,
+    /// Puts other policies in force.
+    pub policies: Policies,
+    /// How far the journal has come.
+    pub journal: JournalProgress,
 }
+
+/// Tells what of the journal is written and durable.
+pub type JournalProgress = Box<dyn Fn() -> Published + Send + Sync>;
 
 /// What the operators' listener looks at.
 #[derive(Clone)]
@@ -62,27 +66,6 @@ pub struct OpsState {
     pub telemetry: Arc<Telemetry>,
     /// For the windows under way.
     pub clock: Clock,
-}
-
-impl Readiness {
-    /// The ledger is recovered.
-    pub fn set_recovered(&self) {
-        self.recovered.store(true, Ordering::Release);
-    }
-
-    /// The process cannot answer, for this reason: a short stable word.
-    pub fn set_reason(&self, reason: &'static str) {
-        self.with_reasons(|reasons| reasons.insert(reason));
-    }
-
-    /// The reason has gone.
-    pub fn clear_reason(&self, reason: &'static str) {
-        self.with_reasons(|reasons| reasons.remove(reason));
-    }
-
-    fn with_reasons<T>(&self, act: impl FnOnce(&mut BTreeSet<&'static str>) -> T) -> T {
-        act(&mut self.reasons.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 impl OpsState {
@@ -108,11 +91,26 @@ pub fn router(state: OpsState) -> Router {
         .route("/admin/decisions", get(decisions::list))
         .route("/admin/decisions/{id}", get(decisions::one))
         .route("/admin/cards/{id}", get(cards::one))
+        .merge(standing::routes())
+        .route("/admin/reload", post(reload::reload))
         .fallback(async || Problem::no_such_path())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(from_fn(refuse_pages))
         .layer(DefaultBodyLimit::max(BODY_SIZE_MAX))
         .layer(map_response(secure))
         .with_state(state)
+}
+
+/// A page in an operator's browser may send a POST here without being able to read the answer.
+/// Browsers say so, and nobody else does.
+async fn refuse_pages(request: Request, next: Next) -> Response {
+    let from_page = ["origin", "sec-fetch-site"]
+        .iter()
+        .any(|name| request.headers().contains_key(*name));
+    if from_page && request.method() != Method::GET {
+        return Problem::from_a_page().into_response();
+    }
+    next.run(request).await
 }
 
 /// What is shown here is nobody's to keep, and nothing else than it says it is.
@@ -133,10 +131,11 @@ struct Readyz {
     recovered: bool,
     snapshot_version: Option<u64>,
     reasons: BTreeSet<&'static str>,
+    warnings: BTreeSet<&'static str>,
 }
 
 async fn readyz(State(state): State<OpsState>) -> Response {
-    let recovered = state.readiness.recovered.load(Ordering::Acquire);
+    let recovered = state.readiness.is_recovered();
     let mut reasons = state.readiness.with_reasons(|reasons| reasons.clone());
     if !recovered {
         reasons.insert("recovering");
@@ -154,6 +153,7 @@ async fn readyz(State(state): State<OpsState>) -> Response {
         recovered,
         snapshot_version: running.map(|running| running.snapshots.load().version()),
         reasons,
+        warnings: state.readiness.with_warnings(|warnings| warnings.clone()),
     };
     (status, Json(body)).into_response()
 }

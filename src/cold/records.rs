@@ -3,30 +3,33 @@
 //! The journal frame is the record (behaviour 2.9). A thread follows the files behind the writer and
 //! notes where each record stands, who it is about and what later became of it; whoever asks gets
 //! the record read from its file. No authorization ever waits for this. The index starts empty with
-//! the process and catches up from the oldest segment; until then a search finds what is indexed.
-//! A search first reads what has been written meanwhile, so that a decision is found at once.
+//! the process: what is decided from then on is found at once, because a search first reads what has
+//! been written meanwhile, and what was decided before, once the thread has come to it. Its memory is
+//! bounded: beyond a number of records the oldest are forgotten, though the journal still has them.
 
 mod index;
+mod known;
 mod names;
 mod record;
+pub mod retention;
 
-use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::domain::card::Key;
-use crate::ledger::codec::ExternalId;
 use crate::ledger::embedded::follow::{FollowFault, Follower, read_one};
+use crate::ledger::embedded::frame::Cursor as Position;
 use crate::ledger::embedded::io::Storage;
 use crate::ledger::embedded::priority::stand_back;
-use crate::ledger::embedded::scan::Record;
-use crate::ledger::event::{Decided, Event, events_of};
-use index::{Index, Noted, Spot, Wanted};
+use crate::ledger::event::{AgentNo, CardNo, Decided, Event, events_of};
+use crate::ledger::state::State;
+use index::Spot;
+use known::Known;
 use names::Names;
-use record::Aftermath;
 
+pub use names::Named;
 pub use record::{DecisionId, DecisionRecord};
 
 /// Between two looks at how far the journal has come.
@@ -103,36 +106,68 @@ pub struct Records {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// Where a process goes on with the records of those before it.
+#[derive(Debug)]
+pub struct Begin {
+    names: Names,
+    next: Position,
+    indexed_max: usize,
+}
+
+impl Default for Begin {
+    /// Everything in the journal is this process's own.
+    fn default() -> Self {
+        Self {
+            names: Names::default(),
+            next: Position::GENESIS,
+            indexed_max: usize::MAX,
+        }
+    }
+}
+
+impl Begin {
+    /// After a recovery that found these states and goes on there, with an index of at most about
+    /// `indexed_max` records.
+    pub fn recovered(states: &[State], next: Position, indexed_max: usize) -> Self {
+        Self {
+            names: Names::of_states(states),
+            next,
+            indexed_max,
+        }
+    }
+}
+
 struct Core {
     storage: Arc<dyn Storage>,
     written: Box<dyn Fn() -> u64 + Send>,
     follower: Follower,
+    /// Reads what was written before this process; absent once it has.
+    past: Option<Follower>,
+    past_through: u64,
     known: Known,
     /// The last one that was logged.
     fault: Option<FollowFault>,
-}
-
-/// What the events have told so far.
-#[derive(Default)]
-struct Known {
-    index: Index,
-    names: Names,
-    /// Records that came more than once.
-    deliveries: HashMap<u64, u32>,
-    overruled: HashSet<u64>,
 }
 
 impl Records {
     /// Follows the journal in `storage`; `written` tells the highest sequence number in its files.
     pub fn start(
         storage: Arc<dyn Storage>,
+        begin: Begin,
         written: impl Fn() -> u64 + Send + 'static,
     ) -> Arc<Self> {
+        let Begin {
+            names,
+            next,
+            indexed_max,
+        } = begin;
         let core = Core {
             storage,
             written: Box::new(written),
-            follower: Follower::default(),
-            known: Known::default(),
+            follower: Follower::from(next),
+            past: Some(Follower::before(next.segment)),
+            past_through: next.sequence.saturating_sub(1),
+            known: Known::new(names, indexed_max),
             fault: None,
         };
         let records = Arc::new(Self {
@@ -171,7 +206,24 @@ impl Records {
     /// How many decisions are indexed.
     #[must_use]
     pub fn indexed(&self) -> usize {
-        lock(&self.core).known.index.len()
+        lock(&self.core).known.len()
+    }
+
+    /// The card of this id that was used, whether or not a snapshot still has it.
+    #[must_use]
+    pub fn card_named(&self, id: &str) -> Option<Named<CardNo>> {
+        self.search().known.names.card_named(id)
+    }
+
+    /// The same for agents.
+    #[must_use]
+    pub fn agent_named(&self, id: &str) -> Option<Named<AgentNo>> {
+        self.search().known.names.agent_named(id)
+    }
+
+    /// Forgets what stands in segments before this one, which are being removed.
+    pub fn forget_segments_before(&self, segment: u64) {
+        lock(&self.core).known.forget_segments_before(segment);
     }
 
     /// The wanted decisions from the cursor on, newest first, at most `limit` of them.
@@ -195,7 +247,7 @@ impl Records {
         };
         let before = from.map_or(u64::MAX, |cursor| cursor.0);
         let mut last = before;
-        for spot in core.known.index.newest_before(before, wanted) {
+        for spot in core.known.newest_before(before, wanted) {
             let Some(shown) = core.show(spot)? else {
                 continue;
             };
@@ -212,13 +264,40 @@ impl Records {
         Ok(page)
     }
 
+    /// The wanted decisions after the one of this id, oldest first, at most `limit` of them.
+    ///
+    /// # Errors
+    /// [`FollowFault`] where a record cannot be read.
+    pub fn page_after(
+        &self,
+        filter: &Filter<'_>,
+        limit: usize,
+        after: DecisionId,
+    ) -> Result<Vec<DecisionRecord>, FollowFault> {
+        let limit = limit.clamp(1, PAGE_LEN_MAX);
+        let core = self.search();
+        let mut decisions = Vec::new();
+        let Some(wanted) = core.known.wanted(filter) else {
+            return Ok(decisions);
+        };
+        for spot in core.known.oldest_after(after.0, wanted) {
+            if let Some(shown) = core.show(spot)?.filter(|shown| filter.admits(shown)) {
+                decisions.push(shown);
+            }
+            if decisions.len() == limit {
+                break;
+            }
+        }
+        Ok(decisions)
+    }
+
     /// One decision; absent where there is none of this id, or its segment is gone.
     ///
     /// # Errors
     /// [`FollowFault`] where the record cannot be read.
     pub fn find(&self, id: DecisionId) -> Result<Option<DecisionRecord>, FollowFault> {
         let core = self.search();
-        match core.known.index.find(id.0) {
+        match core.known.find(id.0) {
             Some(spot) => core.show(spot),
             None => Ok(None),
         }
@@ -247,7 +326,7 @@ impl Records {
             return Ok(found);
         };
         let before = from.map_or(u64::MAX, |cursor| cursor.0);
-        let spots = core.known.index.newest_before(before, wanted);
+        let spots = core.known.newest_before(before, wanted);
         for (at, spot) in spots.take(count).enumerate() {
             if at + 1 == count {
                 found.next = Some(Cursor(spot.sequence));
@@ -301,13 +380,32 @@ fn follow(records: &Weak<Records>) {
 }
 
 impl Core {
-    /// Takes in the next chunk of what is written. Whether there is more.
+    /// Takes in the next chunk of what is written, the newest segments first. Whether there is
+    /// more.
     fn catch_up(&mut self) -> bool {
         let through = (self.written)();
         let known = &mut self.known;
-        let polled = self
-            .follower
-            .poll(&*self.storage, through, |record| known.take_in(&record));
+        let polled = self.follower.poll(&*self.storage, through, |record| {
+            known.take_in(&record, false);
+        });
+        if self.settle(polled) {
+            return true;
+        }
+        let Some(past) = &mut self.past else {
+            return false;
+        };
+        let known = &mut self.known;
+        let polled = past.poll(&*self.storage, self.past_through, |record| {
+            known.take_in(&record, true);
+        });
+        if polled == Ok(false) {
+            self.past = None;
+            self.known.join();
+        }
+        self.settle(polled)
+    }
+
+    fn settle(&mut self, polled: Result<bool, FollowFault>) -> bool {
         let fault = polled.err();
         if let Some(fault) = fault.filter(|fault| self.fault != Some(*fault)) {
             tracing::error!(%fault, "records of decisions lag behind the journal");
@@ -344,79 +442,15 @@ impl Core {
             | Event::Redelivered { .. }
             | Event::Overruled { .. }
             | Event::StandingSet { .. }
-            | Event::Swept { .. } => None,
+            | Event::Swept { .. }
+            | Event::WindowsOpened { .. }
+            | Event::RollingOpened { .. }
+            | Event::RiskFrozen { .. }
+            | Event::IntentDeclared { .. }
+            | Event::IntentSettled { .. }
+            | Event::Attested { .. } => None,
         });
         Ok(decided.map(|decided| look(&decided)))
-    }
-}
-
-impl Known {
-    fn take_in(&mut self, record: &Record<'_>) {
-        for event in events_of(record.payload) {
-            match event {
-                Ok(Event::Decided(decided) | Event::Conflicted(decided)) => {
-                    self.note(record, &decided);
-                }
-                Ok(Event::Redelivered { decided_at, .. }) => {
-                    *self.deliveries.entry(decided_at).or_insert(1) += 1;
-                }
-                Ok(Event::Overruled { decided_at, .. }) => {
-                    self.overruled.insert(decided_at);
-                }
-                Ok(Event::StateOpened { state, owner, .. }) => self.names.open_state(state, owner),
-                Ok(Event::CardOpened {
-                    state,
-                    card,
-                    id,
-                    connection,
-                    ..
-                }) => {
-                    self.names.open_card(state, card, id, connection);
-                }
-                Ok(Event::AgentOpened {
-                    state, agent, id, ..
-                }) => {
-                    self.names.open_agent(state, agent, id);
-                }
-                Ok(Event::StandingSet { .. } | Event::Swept { .. }) => {}
-                Err(malformed) => {
-                    tracing::error!(sequence = record.sequence, %malformed, "record");
-                }
-            }
-        }
-    }
-
-    fn note(&mut self, record: &Record<'_>, decided: &Decided<'_>) {
-        let (card, connection) = self.names.card_and_connection(decided.state, decided.card);
-        self.index.push(&Noted {
-            sequence: record.sequence,
-            segment: record.segment,
-            offset: record.offset,
-            authorization: names::hash_of_id(&decided.authorization),
-            card,
-            connection,
-        });
-    }
-
-    /// What to look for; absent where nothing can match.
-    fn wanted(&self, filter: &Filter<'_>) -> Option<Wanted> {
-        let connection = match filter.connection {
-            Some(name) => Some(self.names.connection_number(name)?),
-            None => None,
-        };
-        let hash_of_id = |id| names::hash_of_id(&ExternalId::new(id));
-        Some(Wanted {
-            authorization: filter.authorization.map(hash_of_id),
-            card: filter.card.map(names::hash_of_text),
-            connection,
-        })
-    }
-
-    fn aftermath(&self, sequence: u64) -> Aftermath {
-        Aftermath {
-            is_overruled: self.overruled.contains(&sequence),
-            deliveries: self.deliveries.get(&sequence).copied().unwrap_or(1),
-        }
     }
 }
 

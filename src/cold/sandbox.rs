@@ -8,7 +8,6 @@
 mod body;
 pub mod cards;
 pub mod files;
-mod http;
 mod record;
 pub mod story;
 
@@ -22,9 +21,9 @@ use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
 use uuid::{NoContext, Uuid};
 
-use self::http::{Answered, Client, NoResponse};
 pub use self::record::Record;
 use crate::clock::Clock;
+use crate::cold::http::{Answered, Client, NoResponse};
 use crate::domain::acceptor::Country;
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::mcc::Mcc;
@@ -298,22 +297,8 @@ struct WireReply {
     approved_amount: Option<i64>,
 }
 
-/// The words of a problem document (RFC 9457).
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct WireProblem {
-    title: String,
-    detail: String,
-}
-
 fn refused(at: SocketAddr, answered: &Answered) -> SandboxError {
-    let problem: WireProblem = serde_json::from_slice(&answered.body).unwrap_or_default();
-    let words = if problem.detail.is_empty() {
-        problem.title
-    } else {
-        problem.detail
-    };
-    SandboxError::Refused(at, answered.status.as_u16(), words)
+    SandboxError::Refused(at, answered.status.as_u16(), answered.problem())
 }
 
 fn no_response(at: SocketAddr, failure: NoResponse) -> SandboxError {

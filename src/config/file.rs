@@ -1,5 +1,6 @@
 //! The configuration file as it is typed.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::de::Error as _;
@@ -13,6 +14,7 @@ use crate::config::{ConfigError, read_named};
 pub(super) struct ConfigFile {
     pub(super) data_dir: Option<PathBuf>,
     pub(super) snapshot: Option<PathBuf>,
+    pub(super) snapshot_poll_ms: Option<u64>,
     #[serde(default)]
     pub(super) server: ServerFile,
     #[serde(default)]
@@ -37,6 +39,8 @@ pub(super) struct ServerFile {
 pub(super) struct LedgerFile {
     pub(super) durability: Option<String>,
     pub(super) retention_days: Option<u32>,
+    pub(super) records_days: Option<u32>,
+    pub(super) records_indexed_max: Option<usize>,
 }
 
 /// One `[[issuer]]`. Secrets are named here, never written.
@@ -51,6 +55,15 @@ pub(super) struct IssuerFile {
     pub(super) tolerance_s: Option<u32>,
     pub(super) deadline_ms: Option<u32>,
     pub(super) unsigned: Option<String>,
+    /// Lithic's scheme.
+    pub(super) signature: Option<String>,
+    /// Stripe's.
+    pub(super) livemode: Option<bool>,
+    /// Stripe's.
+    pub(super) account: Option<String>,
+    /// Marqeta's, by name.
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, SecretSources>,
 }
 
 /// Where secrets are. What stands in their place may be a secret, so no error repeats it.

@@ -5,25 +5,22 @@
 
 mod zone;
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-
+use super::effective::needs_created_at;
 use super::merchant_text::{strong_key, weak_key};
 use super::policy::{Cascade, Policy};
 use super::snapshot::{
-    AgentIndex, AgentSlot, CardSlot, CardTable, Chunks, CustomerIndex, CustomerSlot, IdIndex,
-    MaybeTimestamp, Snapshot,
+    AgentSeen, AgentSlot, CardSlot, CustomerSeen, CustomerSlot, Draft, MaybeTimestamp, Rest,
+    RowTaken, Snapshot,
 };
 use crate::domain::acceptor::Country;
 use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key, Usage};
 use crate::domain::claims::PresetLock;
 use crate::domain::currency::Currency;
 use crate::domain::identity::{KeySpace, Keys};
-use crate::domain::mcc::{Mcc, MccSet};
+use crate::domain::mcc::Mcc;
 use crate::domain::time::Timestamp;
-use crate::domain::window::ZoneTable;
 
-pub use zone::{compile_zone, parse_instant};
+pub use zone::{Zone, Zones, compile_zone, parse_instant};
 
 /// A customer as a document has it.
 #[derive(Clone, Debug)]
@@ -99,35 +96,47 @@ fn refused(field: &'static str, message: impl Into<String>) -> RowRefused {
 /// Collects rows, parents first.
 pub struct Builder<'k, K> {
     keys: &'k K,
-    connections: Arc<[Box<str>]>,
-    policies: HashSet<Arc<Policy>>,
-    lists: HashSet<Arc<MccSet>>,
-    zones: HashMap<Box<str>, Arc<ZoneTable>>,
-    customers: Vec<CustomerSlot>,
-    customers_by_id: HashMap<Box<str>, u32>,
-    agents: Vec<AgentSlot>,
-    agents_by_id: HashMap<Box<str>, u32>,
-    cards: CardTable,
-    card_ids: HashSet<Key>,
+    draft: Draft,
+    zones: Zones,
+    owner_of: Option<&'k OwnerOf<'k>>,
 }
+
+/// The key of the customer whose card this was when it was used; absent where it never was.
+pub type OwnerOf<'o> = dyn Fn(Key) -> Option<Key> + 'o;
 
 impl<'k, K: Keys> Builder<'k, K> {
     /// A builder that knows these issuer connections.
     #[must_use]
     pub fn new(keys: &'k K, connections: &[&str]) -> Self {
+        Self::replacing(&Snapshot::empty(), keys, connections)
+    }
+
+    /// A builder of the snapshot that will follow `base` and share with it what stays the same.
+    #[must_use]
+    pub fn replacing(base: &Snapshot, keys: &'k K, connections: &[&str]) -> Self {
+        Self::on(Draft::new(connections, base, Rest::Goes), keys)
+    }
+
+    /// A builder of a change: what is not mentioned stays as `base` has it, connections too.
+    #[must_use]
+    pub fn changing(base: &Snapshot, keys: &'k K) -> Self {
+        Self::on(Draft::new(&[], base, Rest::Stays), keys)
+    }
+
+    fn on(draft: Draft, keys: &'k K) -> Self {
         Self {
             keys,
-            connections: connections.iter().map(|name| Box::from(*name)).collect(),
-            policies: HashSet::new(),
-            lists: HashSet::new(),
-            zones: HashMap::new(),
-            customers: Vec::new(),
-            customers_by_id: HashMap::new(),
-            agents: Vec::new(),
-            agents_by_id: HashMap::new(),
-            cards: CardTable::new(),
-            card_ids: HashSet::new(),
+            draft,
+            zones: Zones::default(),
+            owner_of: None,
         }
+    }
+
+    /// Refuses cards that were used by another customer than the row's (behaviour 11.3).
+    #[must_use]
+    pub fn knowing_owners(mut self, owner_of: &'k OwnerOf<'k>) -> Self {
+        self.owner_of = Some(owner_of);
+        self
     }
 
     /// Adds a customer.
@@ -135,23 +144,19 @@ impl<'k, K: Keys> Builder<'k, K> {
     /// # Errors
     /// [`RowRefused`] where the id is taken or the zone unknown.
     pub fn add_customer(&mut self, row: CustomerRow<'_>) -> Result<(), RowRefused> {
-        if self.customers_by_id.contains_key(row.id) {
-            return Err(refused("id", "another customer has this id"));
-        }
-        let zone = self.zone(row.timezone)?;
-        let at = position(self.customers.len())?;
-        let policy = self.intern(row.policy);
-        self.customers_by_id.insert(row.id.into(), at);
-        self.customers.push(CustomerSlot {
+        let unknown = || refused("timezone", "must be a zone of the IANA database");
+        let zone = self.zones.get(row.timezone).ok_or_else(unknown)?;
+        let slot = CustomerSlot {
             id: row.id.into(),
             key: self.keys.key(KeySpace::Customer, &[row.id.as_bytes()]),
             status: row.status,
             currency: row.currency,
             cascade: row.cascade,
             zone,
-            policy,
-        });
-        Ok(())
+            policy: None,
+        };
+        let added = self.draft.put_customer(slot, row.policy);
+        added.map_err(|taken| row_taken(taken, "another customer has this id"))
     }
 
     /// Adds an agent.
@@ -159,154 +164,127 @@ impl<'k, K: Keys> Builder<'k, K> {
     /// # Errors
     /// [`RowRefused`] where the id is taken or the customer unknown.
     pub fn add_agent(&mut self, row: AgentRow<'_>) -> Result<(), RowRefused> {
-        if self.agents_by_id.contains_key(row.id) {
-            return Err(refused("id", "another agent has this id"));
-        }
         let customer = self.customer(row.customer_id)?;
-        let at = position(self.agents.len())?;
-        let policy = self.intern(row.policy);
-        self.agents_by_id.insert(row.id.into(), at);
-        self.agents.push(AgentSlot {
+        let slot = AgentSlot {
             id: row.id.into(),
             key: self.keys.key(KeySpace::Agent, &[row.id.as_bytes()]),
-            customer,
+            customer: customer.index,
             status: row.status,
-            policy,
-        });
-        Ok(())
+            policy: None,
+        };
+        let added = self.draft.put_agent(slot, row.policy);
+        added.map_err(|taken| row_taken(taken, "another agent has this id"))
     }
 
     /// Adds a card.
     ///
     /// # Errors
     /// [`RowRefused`] where the id or the issuer's token is taken, or the connection, the customer or
-    /// the agent is unknown, or the agent is another customer's.
+    /// the agent is unknown, or the agent is another customer's, or the card was.
     pub fn add_card(&mut self, row: CardRow<'_>) -> Result<(), RowRefused> {
         let customer = self.customer(row.customer_id)?;
         let agent = row
             .agent_id
-            .map(|id| self.agent(id, customer))
+            .map(|id| self.agent(id, &customer))
             .transpose()?;
-        let connection = self.connection(row.connection)?;
+        let unknown = || refused("connection", "no issuer connection has this name");
+        let connection = self.draft.connection(row.connection).ok_or_else(unknown)?;
         let names = [row.connection.as_bytes(), row.issuer_token.as_bytes()];
         let key = self.keys.key(KeySpace::Card, &names);
-        let id_key = self.keys.key(KeySpace::Card, &[row.id.as_bytes()]);
-        if self.card_ids.contains(&id_key) {
-            return Err(refused("id", "another card has this id"));
+        self.check_owner(key, customer.key)?;
+        if row.created_at.is_none() {
+            check_lifetime(&row.policy, agent.as_ref(), &customer)?;
         }
+        let id_key = self.keys.key(KeySpace::Card, &[row.id.as_bytes()]);
         let slot = CardSlot {
             key,
             id: row.id.into(),
-            policy: self.intern(row.policy),
+            policy: None,
             preset_lock: row.merchant_lock.map(|lock| preset_lock(self.keys, &lock)),
             created_at: MaybeTimestamp::new(row.created_at),
-            customer,
-            agent,
+            customer: customer.index,
+            agent: agent.map(|agent| agent.index),
             connection,
             status: row.status,
             usage: row.usage,
             frozen: row.frozen,
         };
-        if !self.cards.insert(slot) {
-            let message = "another card of this connection has this token";
-            return Err(refused("issuerToken", message));
-        }
-        self.card_ids.insert(id_key);
-        Ok(())
+        let added = self.draft.put_card(slot, row.policy, id_key);
+        added.map_err(|taken| row_taken(taken, "another card has this id"))
+    }
+
+    /// Takes a card out, of a change. Whether there was one of this id.
+    pub fn remove_card(&mut self, id: &str) -> bool {
+        self.draft.remove_card(id)
     }
 
     /// The snapshot of all rows.
     #[must_use]
-    pub fn finish(mut self, version: u64) -> Snapshot {
-        drop(self.card_ids);
-        self.cards.shrink();
-        let customers = &self.customers;
-        let customer_ids = IdIndex::new(positions(customers.len()), |at: u32| {
-            usize::try_from(at)
-                .ok()
-                .and_then(|at| customers.get(at))
-                .map_or("", CustomerSlot::id)
-        });
-        let agents = &self.agents;
-        let agent_ids = IdIndex::new(positions(agents.len()), |at: u32| {
-            usize::try_from(at)
-                .ok()
-                .and_then(|at| agents.get(at))
-                .map_or("", AgentSlot::id)
-        });
-        let cards = &self.cards;
-        let card_ids = IdIndex::new(cards.slots().map(CardSlot::key), |key| {
-            cards.find(key).map_or("", CardSlot::id)
-        });
-        Snapshot {
-            version,
-            connections: self.connections,
-            customers: Chunks::new(self.customers),
-            agents: Chunks::new(self.agents),
-            cards: self.cards,
-            customer_ids,
-            agent_ids,
-            card_ids,
-        }
+    pub fn finish(self, version: u64) -> Snapshot {
+        self.draft.finish(version)
     }
 
-    /// One copy of each policy; none for the one that says nothing.
-    fn intern(&mut self, mut policy: Policy) -> Option<Arc<Policy>> {
-        if policy.is_empty() {
-            return None;
+    /// A card stays with its customer for life: with another one its limits would begin anew
+    /// (behaviour 11.3).
+    fn check_owner(&self, card: Key, customer: Key) -> Result<(), RowRefused> {
+        let used_by = self.owner_of.and_then(|owner_of| owner_of(card));
+        let owner = used_by.or_else(|| self.draft.owner_before(card));
+        if owner.is_some_and(|owner| owner != customer) {
+            let message = "a card cannot change its customer; issue another card";
+            return Err(refused("customerId", message));
         }
-        if let Some(known) = self.policies.get(&policy) {
-            return Some(Arc::clone(known));
-        }
-        policy.share_lists(&mut self.lists);
-        let policy = Arc::new(policy);
-        self.policies.insert(Arc::clone(&policy));
-        Some(policy)
+        Ok(())
     }
 
-    fn zone(&mut self, name: &str) -> Result<Arc<ZoneTable>, RowRefused> {
-        if let Some(zone) = self.zones.get(name) {
-            return Ok(Arc::clone(zone));
-        }
-        let unknown = || refused("timezone", "must be a zone of the IANA database");
-        let zone = Arc::new(compile_zone(name).ok_or_else(unknown)?);
-        self.zones.insert(name.into(), Arc::clone(&zone));
-        Ok(zone)
+    /// The zones that rows have named so far; policies are read with them.
+    pub(super) fn zones(&mut self) -> &mut Zones {
+        &mut self.zones
     }
 
-    fn customer(&self, id: &str) -> Result<CustomerIndex, RowRefused> {
-        let found = self.customers_by_id.get(id).copied().map(CustomerIndex);
+    fn customer(&self, id: &str) -> Result<CustomerSeen, RowRefused> {
+        let found = self.draft.customer(id);
         found.ok_or_else(|| refused("customerId", "no customer has this id"))
     }
 
-    fn agent(&self, id: &str, customer: CustomerIndex) -> Result<AgentIndex, RowRefused> {
-        let at = self.agents_by_id.get(id).copied();
-        let slot = at
-            .and_then(|at| usize::try_from(at).ok())
-            .and_then(|at| self.agents.get(at));
-        match (at.and_then(AgentIndex::of), slot) {
-            (Some(index), Some(slot)) if slot.customer == customer => Ok(index),
-            (Some(_), Some(_)) => Err(refused("agentId", "the agent is another customer's")),
-            _ => Err(refused("agentId", "no agent has this id")),
+    fn agent(&self, id: &str, customer: &CustomerSeen) -> Result<AgentSeen, RowRefused> {
+        match self.draft.agent(id) {
+            Some(agent) if agent.customer == customer.index => Ok(agent),
+            Some(_) => Err(refused("agentId", "the agent is another customer's")),
+            None => Err(refused("agentId", "no agent has this id")),
         }
     }
+}
 
-    fn connection(&self, name: &str) -> Result<u16, RowRefused> {
-        let at = self.connections.iter().position(|known| **known == *name);
-        at.and_then(|at| u16::try_from(at).ok())
-            .ok_or_else(|| refused("connection", "no issuer connection has this name"))
+/// A time to live counts from a card's creation, so that it has to be known (behaviour 2.14 g).
+fn check_lifetime(
+    policy: &Policy,
+    agent: Option<&AgentSeen>,
+    customer: &CustomerSeen,
+) -> Result<(), RowRefused> {
+    let policies = [
+        Some(policy),
+        agent.and_then(|agent| agent.policy.as_deref()),
+        customer.policy.as_deref(),
+    ];
+    match needs_created_at(policies, customer.cascade) {
+        None => Ok(()),
+        Some((field, level)) => {
+            let level = level.name();
+            let message = format!("is missing, and `{field}` of the {level}'s policy needs it");
+            Err(refused("createdAt", message))
+        }
     }
 }
 
-fn position(count: usize) -> Result<u32, RowRefused> {
-    u32::try_from(count)
-        .ok()
-        .filter(|at| *at < u32::MAX)
-        .ok_or_else(|| refused("id", "there are more rows than a snapshot can hold"))
-}
-
-fn positions(count: usize) -> std::ops::Range<u32> {
-    0..u32::try_from(count).unwrap_or(u32::MAX)
+fn row_taken(taken: RowTaken, same_id: &'static str) -> RowRefused {
+    match taken {
+        RowTaken::Id => refused("id", same_id),
+        RowTaken::Key => {
+            let message = "another card of this connection has this token";
+            refused("issuerToken", message)
+        }
+        RowTaken::Full => refused("id", "there are more rows than a snapshot can hold"),
+    }
 }
 
 fn preset_lock(keys: &impl Keys, lock: &LockRow<'_>) -> PresetLock {

@@ -13,7 +13,7 @@ use self::fields::{
     AGENT_STATUSES, CARD_STATUSES, CASCADES, CUSTOMER_STATUSES, Lock, USAGES, optional_word,
     read_currency, read_id, read_instant, read_lock, read_policy_of, required_id,
 };
-use super::compile::{AgentRow, Builder, CardRow, CustomerRow, RowRefused};
+use super::compile::{AgentRow, Builder, CardRow, CustomerRow, OwnerOf, RowRefused};
 use super::json::{Fields, Path, Problem, Reader, find_field};
 use super::snapshot::Snapshot;
 use crate::domain::currency::Currency;
@@ -59,6 +59,16 @@ pub struct DocumentContext<'c> {
     pub version: u64,
 }
 
+/// What a document follows.
+#[derive(Clone, Copy)]
+pub struct Before<'b> {
+    /// The snapshot in force. What stays the same is shared with it, and no card of it may change
+    /// its customer.
+    pub snapshot: &'b Snapshot,
+    /// Whose a card was when it was used; it may not be another's.
+    pub owner_of: &'b OwnerOf<'b>,
+}
+
 /// Reads and compiles a whole document.
 ///
 /// # Errors
@@ -67,6 +77,23 @@ pub fn read_snapshot(
     bytes: &[u8],
     context: DocumentContext<'_>,
     keys: &impl Keys,
+) -> Result<Snapshot, Vec<DocumentError>> {
+    let before = Before {
+        snapshot: &Snapshot::empty(),
+        owner_of: &|_unused| None,
+    };
+    read_next_snapshot(bytes, context, keys, before)
+}
+
+/// Reads and compiles a whole document that follows another.
+///
+/// # Errors
+/// The first errors of a document that has any, in the order of lines.
+pub fn read_next_snapshot(
+    bytes: &[u8],
+    context: DocumentContext<'_>,
+    keys: &impl Keys,
+    before: Before<'_>,
 ) -> Result<Snapshot, Vec<DocumentError>> {
     let text = match str::from_utf8(bytes) {
         Ok(text) => text,
@@ -82,7 +109,8 @@ pub fn read_snapshot(
     };
     let mut load = Load {
         reader: Reader::new(text),
-        builder: Builder::new(keys, context.connections),
+        builder: Builder::replacing(before.snapshot, keys, context.connections)
+            .knowing_owners(before.owner_of),
     };
     if text.trim_ascii().is_empty() {
         load.reader
@@ -236,7 +264,7 @@ impl<'a, K: Keys> Load<'a, '_, K> {
         let timezone = timezone.and_then(|raw| reader.text(raw, &path.field("timezone")));
         let currency = read_currency(reader, &mut fields, path);
         let cascade = optional_word(reader, &mut fields, path, "cascade", CASCADES);
-        let policy = read_policy_of(reader, &mut fields, path);
+        let policy = read_policy_of(reader, &mut fields, path, self.builder.zones());
         fields.finish(reader, path, |_| None);
         if let Some(id) = &id {
             let added = self.builder.add_customer(CustomerRow {
@@ -259,7 +287,7 @@ impl<'a, K: Keys> Load<'a, '_, K> {
         let id = required_id(reader, &mut fields, path, "id");
         let customer = required_id(reader, &mut fields, path, "customerId");
         let status = optional_word(reader, &mut fields, path, "status", AGENT_STATUSES);
-        let policy = read_policy_of(reader, &mut fields, path);
+        let policy = read_policy_of(reader, &mut fields, path, self.builder.zones());
         fields.finish(reader, path, |_| None);
         if let (Some(id), Some(customer)) = (&id, &customer) {
             let added = self.builder.add_agent(AgentRow {
@@ -290,7 +318,7 @@ impl<'a, K: Keys> Load<'a, '_, K> {
         let created_at = read_instant(reader, &mut fields, path, "createdAt");
         let lock = fields.take_unless_null("merchantLock");
         let lock = lock.and_then(|raw| read_lock(reader, raw, &path.field("merchantLock")));
-        let policy = read_policy_of(reader, &mut fields, path);
+        let policy = read_policy_of(reader, &mut fields, path, self.builder.zones());
         fields.finish(reader, path, |_| None);
         let (Some(id), Some(connection), Some(token), Some(customer)) =
             (&id, &connection, &token, &customer)

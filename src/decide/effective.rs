@@ -1,98 +1,339 @@
 //! The cascade: what the policies of card, agent and customer come to (behaviour 2.15).
 
-use super::policy::{Cascade, LimitField, Policy};
+mod listed;
+
+use super::policy::hours::ActiveHours;
+use super::policy::{Cascade, LimitField, Lists, OnIntentMismatch, Policy, ProbePolicy, Terms};
 use super::snapshot::CardView;
 use crate::domain::amount::Minor;
 use crate::domain::card::Level;
 use crate::domain::claims::ScopeLimits;
-use crate::domain::mcc::MccSet;
+use crate::domain::explanation::RuleField;
+use crate::domain::time::Timestamp;
 
-/// The cap on one authorization and the level it comes from: the smallest, or overriding the
-/// lowest. Of equal caps the lowest level is named.
-#[must_use]
-pub fn per_auth(card: &CardView<'_>) -> Option<(Minor, Level)> {
-    let caps = card
-        .policies()
-        .map(|policy| policy.and_then(|policy| policy.limit(LimitField::PerAuth)));
-    let mut set = caps.into_iter().zip(Level::ALL);
-    let mut set = set.by_ref().filter_map(|(cap, level)| Some((cap?, level)));
-    match card.customer.cascade() {
-        Cascade::Tighten => set.min(),
-        Cascade::Override => set.next(),
+pub use listed::{EffectivePolicy, EffectiveValue, Value};
+
+const MINUTE_US: i64 = 60_000_000;
+const DAY_US: i64 = 1_440 * MINUTE_US;
+/// How long an attestation is fresh where no policy says so.
+const ATTESTATION_MINUTES: u8 = 15;
+
+/// The kinds of allow lists, in the order of their reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AllowKind {
+    Countries,
+    Mccs,
+    Merchants,
+}
+
+impl AllowKind {
+    pub(super) const ALL: [Self; 3] = [Self::Countries, Self::Mccs, Self::Merchants];
+
+    fn is_in(self, lists: &Lists) -> bool {
+        match self {
+            Self::Countries => lists.allowed_countries.is_some(),
+            Self::Mccs => lists.allowed_mccs.is_some(),
+            Self::Merchants => lists.allowed_merchants.is_some(),
+        }
     }
 }
 
-/// The level that locks the card to its first merchant: any that says so, or overriding the lowest
-/// that speaks. Silence is not "no".
-#[must_use]
-pub fn lock_to_first_merchant(card: &CardView<'_>) -> Option<Level> {
-    let words = card
-        .policies()
-        .map(|policy| policy.and_then(Policy::lock_to_first_merchant));
-    let mut set = words.into_iter().zip(Level::ALL);
-    let found = match card.customer.cascade() {
-        Cascade::Tighten => set.find(|(word, _)| *word == Some(true)),
-        Cascade::Override => set.find(|(word, _)| word.is_some()),
-    };
-    found
-        .filter(|(word, _)| *word == Some(true))
-        .map(|(_, level)| level)
+/// The policies over one card, and how their values become one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InForce<'s> {
+    policies: [Option<&'s Policy>; 3],
+    cascade: Cascade,
+    has_terms: bool,
+    has_lists: bool,
 }
 
-/// A list of categories and the level where it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeveledMccs<'s> {
-    /// Where it stands.
-    pub level: Level,
-    /// The categories.
-    pub mccs: &'s MccSet,
+impl<'s> InForce<'s> {
+    pub(super) fn new(policies: [Option<&'s Policy>; 3], cascade: Cascade) -> Self {
+        let any = |has: fn(&Policy) -> bool| policies.into_iter().flatten().any(has);
+        Self {
+            policies,
+            cascade,
+            has_terms: any(|policy| policy.terms().is_some()),
+            has_lists: any(|policy| policy.lists().is_some()),
+        }
+    }
+
+    pub(super) fn of(card: &CardView<'s>) -> Self {
+        Self::new(card.policies(), card.customer.cascade())
+    }
+
+    /// Whether any level has a field that is neither an amount nor a list.
+    pub(super) fn has_terms(&self) -> bool {
+        self.has_terms
+    }
+
+    /// Whether any level has a list.
+    pub(super) fn has_lists(&self) -> bool {
+        self.has_lists
+    }
+
+    /// Whether any list names merchants.
+    pub(super) fn names_merchants(&self) -> bool {
+        self.lists()
+            .any(|(_, at)| at.allowed_merchants.is_some() || at.blocked_merchants.is_some())
+    }
+
+    fn leveled(&self) -> impl Iterator<Item = (Level, &'s Policy)> + use<'s> {
+        let levels = Level::ALL.into_iter().zip(self.policies);
+        levels.filter_map(|(level, policy)| Some((level, policy?)))
+    }
+
+    fn terms(&self) -> impl Iterator<Item = (Level, &'s Terms)> + use<'s> {
+        let some = self.has_terms.then(|| self.leveled());
+        let levels = some.into_iter().flatten();
+        levels.filter_map(|(level, policy)| Some((level, policy.terms()?)))
+    }
+
+    /// The lists of each level that has any, lowest first.
+    fn lists(&self) -> impl Iterator<Item = (Level, &'s Lists)> + use<'s> {
+        let some = self.has_lists.then(|| self.leveled());
+        let levels = some.into_iter().flatten();
+        levels.filter_map(|(level, policy)| Some((level, policy.lists()?)))
+    }
+
+    /// The value that wins where a smaller one is tighter; of equals the lowest level's.
+    fn smallest<T: Ord>(&self, get: impl Fn(&'s Terms) -> Option<T>) -> Option<(T, Level)> {
+        self.winner(get, |new, old| new < old)
+    }
+
+    /// The value that wins where a larger one is tighter; of equals the lowest level's.
+    fn largest<T: Ord>(&self, get: impl Fn(&'s Terms) -> Option<T>) -> Option<(T, Level)> {
+        self.winner(get, |new, old| new > old)
+    }
+
+    fn winner<T>(
+        &self,
+        get: impl Fn(&'s Terms) -> Option<T>,
+        is_tighter: impl Fn(&T, &T) -> bool,
+    ) -> Option<(T, Level)> {
+        let set = self
+            .terms()
+            .filter_map(|(level, terms)| Some((get(terms)?, level)));
+        set.reduce(|found, next| match self.cascade {
+            Cascade::Tighten if is_tighter(&next.0, &found.0) => next,
+            Cascade::Tighten | Cascade::Override => found,
+        })
+    }
+
+    /// The level of a `require…` that is in force.
+    fn required(&self, get: impl Fn(&'s Terms) -> Option<bool>) -> Option<Level> {
+        let (required, level) = self.largest(get)?;
+        required.then_some(level)
+    }
+
+    /// The lists of one kind that a request must pass, lowest level first: every level's, so that
+    /// disjoint allow lists allow nothing (behaviour 2.14 d); overriding, the lowest one alone.
+    pub(super) fn asked<T: 's>(
+        &self,
+        get: impl Fn(&'s Lists) -> Option<&'s T>,
+    ) -> impl Iterator<Item = (Level, &'s T)> {
+        let count = match self.cascade {
+            Cascade::Tighten => Level::ALL.len(),
+            Cascade::Override => 1,
+        };
+        let found = self
+            .lists()
+            .filter_map(move |(level, lists)| Some((level, get(lists)?)));
+        found.take(count)
+    }
+
+    /// The first level whose allow lists are to be named by this kind's reason, because `passes`
+    /// says so of too few of them. A level that says `"match": "any"` is content with one of its
+    /// kinds, and is named by the first where none passes.
+    pub(super) fn not_allowed(
+        &self,
+        kind: AllowKind,
+        passes: impl Fn(AllowKind, &'s Lists) -> bool,
+    ) -> Option<Level> {
+        let failed = self.lists().find(|(level, lists)| {
+            let asked = |kind: AllowKind| kind.is_in(lists) && self.is_lowest(kind, *level);
+            if !asked(kind) || passes(kind, lists) {
+                return false;
+            }
+            let mut all = AllowKind::ALL.into_iter().filter(|kind| asked(*kind));
+            let any = lists.matches_any == Some(true);
+            !any || (all.next() == Some(kind) && !all.any(|other| passes(other, lists)))
+        });
+        failed.map(|(level, _)| level)
+    }
+
+    /// Whether a list of this kind at this level is asked.
+    fn is_lowest(&self, kind: AllowKind, level: Level) -> bool {
+        let lower = |(at, lists): (Level, &Lists)| at < level && kind.is_in(lists);
+        self.cascade == Cascade::Tighten || !self.lists().any(lower)
+    }
+
+    /// The hours that are asked, lowest level first: every level's; overriding, the lowest alone.
+    pub(super) fn hours(&self) -> impl Iterator<Item = (Level, &'s ActiveHours)> + use<'s> {
+        let count = match self.cascade {
+            Cascade::Tighten => Level::ALL.len(),
+            Cascade::Override => 1,
+        };
+        let set = self.terms();
+        let set = set.filter_map(|(level, terms)| Some((level, terms.active_hours.as_ref()?)));
+        set.take(count)
+    }
+
+    /// The cap on one authorization and the level it comes from: the smallest, or overriding the
+    /// lowest. Of equal caps the lowest level is named.
+    pub(super) fn per_auth(&self) -> Option<(Minor, Level)> {
+        let caps = self.leveled();
+        let mut set =
+            caps.filter_map(|(level, policy)| Some((policy.limit(LimitField::PerAuth)?, level)));
+        match self.cascade {
+            Cascade::Tighten => set.min(),
+            Cascade::Override => set.next(),
+        }
+    }
+
+    /// The level that locks the card to its first merchant: any that says so, or overriding the
+    /// lowest that speaks. Silence is not "no".
+    pub(super) fn lock_to_first_merchant(&self) -> Option<Level> {
+        let words = self.leveled();
+        let mut set =
+            words.filter_map(|(level, policy)| Some((policy.lock_to_first_merchant()?, level)));
+        let found = match self.cascade {
+            Cascade::Tighten => set.find(|(word, _)| *word),
+            Cascade::Override => set.next(),
+        };
+        found.filter(|(word, _)| *word).map(|(_, level)| level)
+    }
+
+    /// The caps on sums and counts, which all levels' are (behaviour 2.13 d).
+    pub(super) fn limits(&self) -> [ScopeLimits; 3] {
+        let limits = self.policies.map(|policy| policy.map(Policy::scope_limits));
+        limits.map(Option::unwrap_or_default)
+    }
+
+    /// The instants that end the card's life, each with its field: `validUntil`, and the times to
+    /// live counted from the card's creation. A card without a creation has been dead for ever.
+    pub(super) fn ends(
+        &self,
+        created_at: Option<Timestamp>,
+    ) -> impl Iterator<Item = (Timestamp, Level, RuleField)> {
+        let after = move |count: u32, unit_us: i64| match created_at {
+            Some(at) => at.plus_micros(i64::from(count).saturating_mul(unit_us)),
+            None => Timestamp::from_micros(i64::MIN),
+        };
+        let minutes = self.smallest(|terms| terms.ttl_minutes);
+        let days = self.smallest(|terms| terms.ttl_days);
+        let until = self.smallest(|terms| terms.valid_until);
+        [
+            until.map(|(at, level)| (at, level, RuleField::ValidUntil)),
+            minutes.map(|(n, level)| (after(n, MINUTE_US), level, RuleField::TtlMinutes)),
+            days.map(|(n, level)| (after(n, DAY_US), level, RuleField::TtlDays)),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    pub(super) fn valid_from(&self) -> Option<(Timestamp, Level)> {
+        self.largest(|terms| terms.valid_from)
+    }
+
+    pub(super) fn expire_after_count(&self) -> Option<(u32, Level)> {
+        self.smallest(|terms| terms.expire_after_count)
+    }
+
+    pub(super) fn expire_after_spend(&self) -> Option<(Minor, Level)> {
+        self.smallest(|terms| terms.expire_after_spend)
+    }
+
+    fn cooldown_minutes(&self) -> Option<(u32, Level)> {
+        self.largest(|terms| terms.cooldown_minutes)
+    }
+
+    pub(super) fn cooldown_us(&self) -> Option<(i64, Level)> {
+        let (minutes, level) = self
+            .cooldown_minutes()
+            .filter(|(minutes, _)| *minutes > 0)?;
+        Some((i64::from(minutes).saturating_mul(MINUTE_US), level))
+    }
+
+    pub(super) fn max_risk_score(&self) -> Option<(u8, Level)> {
+        self.smallest(|terms| terms.max_risk_score)
+    }
+
+    pub(super) fn require_risk_score(&self) -> Option<Level> {
+        self.required(|terms| terms.require_risk_score)
+    }
+
+    /// Whether cash is allowed, and the level that says so; silence is "no".
+    pub(super) fn allow_cash(&self) -> Option<(bool, Level)> {
+        self.smallest(|terms| terms.allow_cash)
+    }
+
+    pub(super) fn allow_partial(&self) -> Option<(bool, Level)> {
+        self.smallest(|terms| terms.allow_partial)
+    }
+
+    pub(super) fn fuel_hold(&self) -> Option<(Minor, Level)> {
+        self.largest(|terms| terms.fuel_hold)
+    }
+
+    pub(super) fn probe_policy(&self) -> Option<(ProbePolicy, Level)> {
+        self.smallest(|terms| terms.probe_policy)
+    }
+
+    fn require_intent(&self) -> Option<Level> {
+        self.required(|terms| terms.require_intent)
+    }
+
+    pub(super) fn require_approval(&self) -> Option<Level> {
+        self.required(|terms| terms.require_approval)
+    }
+
+    /// The level that requires an intent. Whoever requires a human's approval requires an intent:
+    /// there is nothing else that a human could have approved.
+    pub(super) fn intent_level(&self) -> Option<Level> {
+        self.require_intent().or_else(|| self.require_approval())
+    }
+
+    pub(super) fn auto_approve_below(&self) -> Option<(Minor, Level)> {
+        self.smallest(|terms| terms.auto_approve_below)
+    }
+
+    pub(super) fn on_intent_mismatch(&self) -> Option<(OnIntentMismatch, Level)> {
+        self.smallest(|terms| terms.on_intent_mismatch)
+    }
+
+    fn require_attestation(&self) -> Option<Level> {
+        self.required(|terms| terms.require_attestation)
+    }
+
+    fn attestation_window_minutes(&self) -> Option<(u8, Level)> {
+        self.smallest(|terms| terms.attestation_window_minutes)
+    }
+
+    /// How long an attestation is fresh, and the level that requires one.
+    pub(super) fn attestation_us(&self) -> Option<(i64, Level)> {
+        let level = self.require_attestation()?;
+        let window = self.attestation_window_minutes();
+        let minutes = window.map_or(ATTESTATION_MINUTES, |(minutes, _)| minutes);
+        Some((i64::from(minutes).saturating_mul(MINUTE_US), level))
+    }
 }
 
-/// Every value that is enforced on a card, with the level it comes from; for operators and owners.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EffectivePolicy<'s> {
-    /// The cap on one authorization.
-    pub per_auth: Option<(Minor, Level)>,
-    /// The caps on sums; all levels' are enforced, in the order of [`Level::ALL`].
-    pub limits: [ScopeLimits; 3],
-    /// The allow lists that are asked.
-    pub allowed_mccs: Vec<LeveledMccs<'s>>,
-    /// The block lists that are asked.
-    pub blocked_mccs: Vec<LeveledMccs<'s>>,
-    /// The level that locks the card to its first merchant.
-    pub lock_to_first_merchant: Option<Level>,
+/// The time to live that is in force, if one is: it counts from the card's creation.
+pub(super) fn needs_created_at(
+    policies: [Option<&Policy>; 3],
+    cascade: Cascade,
+) -> Option<(&'static str, Level)> {
+    let in_force = InForce::new(policies, cascade);
+    let minutes = in_force.smallest(|terms| terms.ttl_minutes);
+    let days = in_force.smallest(|terms| terms.ttl_days);
+    minutes
+        .map(|(_, level)| ("ttlMinutes", level))
+        .or_else(|| days.map(|(_, level)| ("ttlDays", level)))
 }
 
-/// What is enforced on the card.
+/// What is enforced on the card, for operators and owners.
 #[must_use]
 pub fn effective<'s>(card: &CardView<'s>) -> EffectivePolicy<'s> {
-    let limits = card
-        .policies()
-        .map(|policy| policy.map(Policy::scope_limits).unwrap_or_default());
-    EffectivePolicy {
-        per_auth: per_auth(card),
-        limits,
-        allowed_mccs: asked_lists(card, Policy::allowed_mccs).collect(),
-        blocked_mccs: asked_lists(card, Policy::blocked_mccs).collect(),
-        lock_to_first_merchant: lock_to_first_merchant(card),
-    }
-}
-
-/// The lists of one kind that a request must pass, lowest level first: every level's, so that
-/// disjoint allow lists allow nothing (behaviour 2.14 d); overriding, the lowest one alone.
-pub(super) fn asked_lists<'s>(
-    card: &CardView<'s>,
-    list: impl Fn(&'s Policy) -> Option<&'s MccSet>,
-) -> impl Iterator<Item = LeveledMccs<'s>> {
-    let count = match card.customer.cascade() {
-        Cascade::Tighten => Level::ALL.len(),
-        Cascade::Override => 1,
-    };
-    let lists = Level::ALL.into_iter().zip(card.policies());
-    lists
-        .filter_map(move |(level, policy)| {
-            let mccs = list(policy?)?;
-            Some(LeveledMccs { level, mccs })
-        })
-        .take(count)
+    EffectivePolicy::new(&InForce::of(card))
 }

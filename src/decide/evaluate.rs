@@ -1,20 +1,24 @@
 //! One request against one card's rules, in the fixed order of the reasons.
 //!
 //! The answer is a proposal: the ledger knows the current status, whether the step was decided
-//! before, and what the limits have left. Nothing here allocates for a lawful message.
+//! before, and what the limits have left. Nothing here allocates for a lawful message, unless an
+//! intent is required.
 
-use super::effective::{asked_lists, lock_to_first_merchant, per_auth};
-use super::merchant_text::merchant_keys;
-use super::policy::Policy;
+mod claims;
+mod rules;
+
+use self::claims::claims;
+use self::rules::rule;
+use super::effective::InForce;
 use super::snapshot::CardView;
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::authorization::{AuthorizationKind, AuthorizationRequest};
-use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Level, Usage};
-use crate::domain::claims::{CardRules, Claims, Proposal, ScopeLimits};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Level};
+use crate::domain::claims::Proposal;
 use crate::domain::decision::DeclineReason;
 use crate::domain::explanation::{Explanation, RuleField};
 use crate::domain::identity::Keys;
-use crate::domain::mcc::{Mcc, MccSet};
+use crate::domain::mcc::Mcc;
 use crate::domain::time::Timestamp;
 
 /// What the rules say to the request at `now`.
@@ -25,26 +29,81 @@ pub fn evaluate(
     now: Timestamp,
     keys: &impl Keys,
 ) -> Proposal {
+    let asked = Asked::new(card, request, now);
+    let is_money_back = request.kind == AuthorizationKind::Credit;
+    let spends = asked.spends();
     // Money back is taken in any status; a question about the balance meets the status alone
     // (behaviour 2.14 b, i).
-    let (standing, rule) = match request.kind {
-        AuthorizationKind::Authorization | AuthorizationKind::SingleMessage => {
-            (standing(card), rule(card, request))
-        }
-        AuthorizationKind::BalanceInquiry => (standing(card), None),
-        AuthorizationKind::Credit => (None, None),
-    };
     Proposal {
-        standing,
-        expired: None,
-        rule,
-        hours: None,
-        claims: claims(card, request, now, keys),
+        standing: (!is_money_back).then(|| standing(card)).flatten(),
+        expired: (!is_money_back)
+            .then(|| expired(card, &asked.in_force, now))
+            .flatten(),
+        rule: spends.then(|| rule(&asked)).flatten(),
+        hours: spends.then(|| outside_hours(&asked)).flatten(),
+        claims: claims(&asked, keys),
     }
 }
 
-/// Reasons 2 to 7 as the snapshot has them (behaviour 2.10). Reason 4 needs a field that policies
-/// do not have yet.
+/// The reason to decline at `now` whatever is asked on the card, as far as the snapshot knows:
+/// reasons 2 to 7 (behaviour 2.10).
+#[must_use]
+pub fn declines_all(card: &CardView<'_>, now: Timestamp) -> Option<DeclineReason> {
+    let found = standing(card).or_else(|| expired(card, &InForce::of(card), now));
+    found.map(|it| it.reason)
+}
+
+/// One request, with the card that it is for and what is in force on it.
+struct Asked<'s, 'r> {
+    card: &'s CardView<'s>,
+    in_force: InForce<'s>,
+    request: &'r AuthorizationRequest<'r>,
+    now: Timestamp,
+    /// What an approval reserves.
+    amount: Minor,
+}
+
+impl<'s, 'r> Asked<'s, 'r> {
+    fn new(card: &'s CardView<'s>, request: &'r AuthorizationRequest<'r>, now: Timestamp) -> Self {
+        let in_force = InForce::of(card);
+        let mut amount = request.amount.minor;
+        // A pump asks whether the card is good, and tells the litres later (behaviour 2.6). Where the
+        // issuer gives a hold above 1.00, that is the amount already.
+        if request.acceptor.mcc == Some(Mcc::FUEL_DISPENSER)
+            && let Some((hold, _)) = in_force.fuel_hold()
+            && is_at_most_one(request.amount)
+        {
+            amount = amount.max(hold);
+        }
+        Self {
+            card,
+            in_force,
+            request,
+            now,
+            amount,
+        }
+    }
+
+    /// Whether money would leave the card.
+    fn spends(&self) -> bool {
+        match self.request.kind {
+            AuthorizationKind::Authorization | AuthorizationKind::SingleMessage => true,
+            AuthorizationKind::BalanceInquiry | AuthorizationKind::Credit => false,
+        }
+    }
+
+    /// Whether limits have a say.
+    fn is_limited(&self) -> bool {
+        self.spends() || self.request.kind == AuthorizationKind::BalanceInquiry
+    }
+}
+
+/// More than nothing and at most 1.00: a probe, or a status check.
+fn is_at_most_one(amount: Amount) -> bool {
+    !amount.minor.is_zero() && amount.minor <= Amount::one_major(amount.currency)
+}
+
+/// Reasons 2, 3 and 5 to 7 as the snapshot has them (behaviour 2.10).
 fn standing(card: &CardView<'_>) -> Option<Explanation> {
     let at = |reason, level, field, observed: u8| {
         Some(Explanation {
@@ -83,122 +142,39 @@ fn standing(card: &CardView<'_>) -> Option<Explanation> {
     None
 }
 
-/// The first of reasons 8 to 17 that applies.
-fn rule(card: &CardView<'_>, request: &AuthorizationRequest<'_>) -> Option<Explanation> {
-    currency(card, request)
-        .or_else(|| cash(request))
-        .or_else(|| mcc_blocked(card, request.acceptor.mcc))
-        .or_else(|| mcc_not_allowed(card, request.acceptor.mcc))
-        .or_else(|| amount_over_per_auth(card, request))
-}
-
-/// Limits are in the customer's currency, and no rate is configured (behaviour 1.4).
-fn currency(card: &CardView<'_>, request: &AuthorizationRequest<'_>) -> Option<Explanation> {
-    let (asked, budget) = (request.amount.currency, card.customer.currency());
-    let reason = DeclineReason::CurrencyNotSupported;
-    (asked != budget).then(|| Explanation {
-        observed: Some(i64::from(asked.packed())),
-        limit: Some(i64::from(budget.packed())),
-        ..Explanation::of_rule(reason, Level::Customer, RuleField::Currency)
+/// Reason 4: a card lives from `validFrom` on and up to, not including, the earliest of its ends
+/// (behaviour 2.14 g). Observed and limit are instants in microseconds.
+fn expired(card: &CardView<'_>, in_force: &InForce<'_>, now: Timestamp) -> Option<Explanation> {
+    let explain = |at: Timestamp, level, field| Explanation {
+        observed: Some(now.micros()),
+        limit: Some(at.micros()),
+        ..Explanation::of_rule(DeclineReason::CardExpired, level, field)
+    };
+    let ends = in_force.ends(card.card.created_at());
+    let first = ends.min_by_key(|(at, _, _)| *at);
+    if let Some((at, level, field)) = first.filter(|(at, _, _)| *at <= now) {
+        return Some(explain(at, level, field));
+    }
+    let (from, level) = in_force.valid_from()?;
+    (now < from).then(|| Explanation {
+        resets_at: Some(from),
+        ..explain(from, level, RuleField::ValidFrom)
     })
 }
 
-/// Cash is refused by default, and no policy can allow it yet (behaviour 2.14 g). Observed is the
-/// cash amount against a limit of zero, or the category code without a limit.
-fn cash(request: &AuthorizationRequest<'_>) -> Option<Explanation> {
-    let refusal = |observed, limit| Explanation {
-        field: RuleField::AllowCash,
-        observed: Some(observed),
-        limit,
-        ..Explanation::bare(DeclineReason::TransactionTypeNotAllowed)
-    };
-    if !request.cash.is_zero() {
-        return Some(refusal(request.cash.get(), Some(0)));
-    }
-    let mcc = request.acceptor.mcc.filter(|mcc| mcc.is_cash())?;
-    Some(refusal(i64::from(mcc.get()), None))
-}
-
-/// An absent code declines: a block list that cannot be compared must not pass (behaviour 2.14 f).
-fn mcc_blocked(card: &CardView<'_>, mcc: Option<Mcc>) -> Option<Explanation> {
-    let passes = |set: &MccSet| mcc.is_some_and(|mcc| !set.contains(mcc));
-    let failed = asked_lists(card, Policy::blocked_mccs).find(|list| !passes(list.mccs))?;
-    let (reason, field) = (DeclineReason::MccBlocked, RuleField::BlockedMccs);
-    Some(mcc_refused(reason, failed.level, field, mcc))
-}
-
-fn mcc_not_allowed(card: &CardView<'_>, mcc: Option<Mcc>) -> Option<Explanation> {
-    let passes = |set: &MccSet| mcc.is_some_and(|mcc| set.contains(mcc));
-    let failed = asked_lists(card, Policy::allowed_mccs).find(|list| !passes(list.mccs))?;
-    let (reason, field) = (DeclineReason::MccNotAllowed, RuleField::AllowedMccs);
-    Some(mcc_refused(reason, failed.level, field, mcc))
-}
-
-fn mcc_refused(
-    reason: DeclineReason,
-    level: Level,
-    field: RuleField,
-    mcc: Option<Mcc>,
-) -> Explanation {
-    Explanation {
-        observed: mcc.map(|mcc| i64::from(mcc.get())),
-        ..Explanation::of_rule(reason, level, field)
-    }
-}
-
-/// Equal to the cap passes (behaviour 2.13 a). The ledger asks again with the steps before this one.
-fn amount_over_per_auth(
-    card: &CardView<'_>,
-    request: &AuthorizationRequest<'_>,
-) -> Option<Explanation> {
-    let (cap, level) = per_auth(card)?;
-    let reason = DeclineReason::AmountOverPerAuth;
-    (request.amount.minor > cap).then(|| Explanation {
-        observed: Some(request.amount.minor.get()),
-        limit: Some(cap.get()),
-        remaining: Some(cap.get()),
-        ..Explanation::of_rule(reason, level, RuleField::PerAuth)
+/// Reason 15. Observed is the instant; what would pass is the next opening.
+fn outside_hours(asked: &Asked<'_, '_>) -> Option<Explanation> {
+    let (zone, second) = (asked.card.customer.zone(), asked.now.secs());
+    let mut hours = asked.in_force.hours();
+    let (level, closed) = hours.find(|(_, hours)| !hours.are_open(zone, second))?;
+    let opens = closed.next_opening(zone, second);
+    Some(Explanation {
+        observed: Some(asked.now.micros()),
+        resets_at: opens.map(Timestamp::from_secs),
+        ..Explanation::of_rule(
+            DeclineReason::OutsideActiveHours,
+            level,
+            RuleField::ActiveHours,
+        )
     })
-}
-
-/// What an approval would need. A credit needs nothing; a question about the balance needs the
-/// limits, to answer, and takes nothing from them.
-fn claims(
-    card: &CardView<'_>,
-    request: &AuthorizationRequest<'_>,
-    now: Timestamp,
-    keys: &impl Keys,
-) -> Claims {
-    let zone = card.customer.zone();
-    let (day, ends) = zone.windows_at(now.secs());
-    let (hour, hour_ends) = zone.hour_at(now.secs());
-    let (spends, limited) = match request.kind {
-        AuthorizationKind::Authorization | AuthorizationKind::SingleMessage => (true, true),
-        AuthorizationKind::BalanceInquiry => (false, true),
-        AuthorizationKind::Credit => (false, false),
-    };
-    let limits = card
-        .policies()
-        .map(|policy| policy.filter(|_| limited).map(Policy::scope_limits));
-    Claims {
-        amount: Amount {
-            minor: if spends {
-                request.amount.minor
-            } else {
-                Minor::ZERO
-            },
-            currency: request.amount.currency,
-        },
-        day,
-        resets_at: ends.map(Timestamp::from_secs),
-        hour,
-        hour_resets_at: Timestamp::from_secs(hour_ends),
-        limits: limits.map(Option::<ScopeLimits>::unwrap_or_default),
-        per_auth: per_auth(card).filter(|_| limited),
-        single_use: spends && card.card.usage() == Usage::Single,
-        lock_to_first_merchant: lock_to_first_merchant(card).filter(|_| spends),
-        preset_lock: card.card.preset_lock().filter(|_| spends),
-        merchant: merchant_keys(keys, &request.acceptor),
-        rules: CardRules::default(),
-    }
 }

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
@@ -213,6 +214,31 @@ impl<'a> Reader<'a> {
         };
         self.report(text, path, message);
         None
+    }
+
+    /// A whole number within a range.
+    pub(super) fn integer<T: TryFrom<i64>>(
+        &mut self,
+        raw: &'a RawValue,
+        path: &Path<'_>,
+        range: RangeInclusive<i64>,
+    ) -> Option<T> {
+        let text = raw.get();
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let is_integer = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        let value = number
+            .filter(|_| is_integer)
+            .and_then(|it| T::try_from(it).ok());
+        if value.is_none() {
+            let (first, last) = (range.start(), range.end());
+            self.report(
+                text,
+                path,
+                format!("must be an integer from {first} to {last}"),
+            );
+        }
+        value
     }
 
     /// One word of a closed list.

@@ -5,164 +5,98 @@
 //! compared. Normalising is deliberately coarse: it may call two branches the same merchant, never
 //! two names that differ in a word.
 
+mod buffer;
+pub mod list;
+mod marks;
+mod words;
+
+use self::buffer::Buffer;
+use self::list::Merchant;
+use self::marks::strip_mark;
+use self::words::{entry_for_allowing, heads};
 use crate::domain::acceptor::{CardAcceptor, Country};
 use crate::domain::claims::MerchantKeys;
 use crate::domain::identity::{KeySpace, Keys};
 use crate::domain::mcc::Mcc;
 
-/// Bytes of a normalised name that are kept without allocating. Networks carry at most 40
-/// characters of name; what is longer takes the slow road, not another rule.
-const INLINE_BYTES: usize = 160;
-
-/// Payment facilitators that put their own mark before the name of the shop. The mark says who
-/// processes, not who sells, so two shops behind one mark are two merchants. Short on purpose:
-/// behind the `*` of a marketplace (`AMZN Mktp US*2X4`) stands an order, not a shop.
-const AGGREGATORS: &[&str] = &[
-    "SQ *",     // Square
-    "PAYPAL *", // PayPal
-    "PP*",      // PayPal, short form
-    "TST*",     // Toast
-    "SP *",     // Shopify, older form
-    "SP ",      // Shopify
-    "IZ *",     // Zettle
-    "SUMUP *",  // SumUp
-];
-
 /// A name in capital letters, single spaces, without invisible characters and branch numbers.
 #[derive(Clone, Debug)]
-pub struct MerchantText {
-    inline: [u8; INLINE_BYTES],
-    len: usize,
-    /// The whole text where it is longer than `inline`.
-    long: Vec<u8>,
-}
+pub struct MerchantText(Buffer);
 
 impl MerchantText {
     /// Normalises a name. Doing so again changes nothing.
     #[must_use]
     pub fn of(name: &str) -> Self {
-        let mut text = Self {
-            inline: [0; INLINE_BYTES],
-            len: 0,
-            long: Vec::new(),
-        };
-        let mut word_start = 0;
-        for char in name.chars() {
-            // Printable ASCII first: it is nearly all there is.
-            if char.is_ascii_graphic() {
-                text.push_ascii(char);
-            } else if char.is_whitespace() || char.is_control() {
-                text.end_word(word_start);
-                word_start = text.start_word();
-            } else if !is_invisible(char) {
-                text.push_upper(char);
-            }
-        }
-        text.end_word(word_start);
-        text.trim_end();
-        text
+        normalised(name, true)
     }
 
     /// The normalised name.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        str::from_utf8(self.bytes()).unwrap_or_default()
+        self.0.as_str()
     }
 
     /// The shop that an aggregator's descriptor names: `SQ *BLUE BOTTLE` gives `BLUE BOTTLE`.
     #[must_use]
     pub fn sub_merchant(&self) -> Option<&str> {
-        let text = self.as_str();
-        let shop = AGGREGATORS
-            .iter()
-            .find_map(|mark| strip_mark(text, mark))?
-            .trim_start_matches([' ', '*']);
-        (!shop.is_empty()).then_some(shop)
-    }
-
-    fn bytes(&self) -> &[u8] {
-        if self.long.is_empty() {
-            self.inline.get(..self.len).unwrap_or_default()
-        } else {
-            &self.long
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.bytes().len()
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        let end = self.len.saturating_add(bytes.len());
-        if !self.long.is_empty() {
-            self.long.extend_from_slice(bytes);
-        } else if let Some(free) = self.inline.get_mut(self.len..end) {
-            free.copy_from_slice(bytes);
-            self.len = end;
-        } else {
-            self.long = [self.bytes(), bytes].concat();
-        }
-    }
-
-    fn push_ascii(&mut self, char: char) {
-        let byte = u8::try_from(char.to_ascii_uppercase()).unwrap_or(b'?');
-        match self.inline.get_mut(self.len) {
-            Some(free) if self.long.is_empty() => {
-                *free = byte;
-                self.len += 1;
-            }
-            _ => self.push(&[byte]),
-        }
+        let (mark, shop) = strip_mark(self.as_str())?;
+        (mark.is_before_merchants() && !shop.is_empty()).then_some(shop)
     }
 
     fn push_upper(&mut self, char: char) {
         for upper in char.to_uppercase() {
-            let mut buffer = [0; 4];
-            self.push(upper.encode_utf8(&mut buffer).as_bytes());
-        }
-    }
-
-    fn truncate(&mut self, len: usize) {
-        if self.long.is_empty() {
-            self.len = self.len.min(len);
-        } else {
-            // The long text never shrinks back to nothing: the first word stays in it.
-            self.long.truncate(len);
+            self.0.push_char(upper);
         }
     }
 
     /// Takes the last word away again where it is the number of a branch. The first word stays: it
     /// is all there is of `24 HOUR FITNESS`.
-    fn end_word(&mut self, start: usize) {
-        let is_number = self.bytes().get(start..).is_some_and(is_branch_number);
+    fn drop_branch_number(&mut self, start: usize) {
+        let is_number = self.0.bytes().get(start..).is_some_and(is_branch_number);
         if start > 0 && is_number {
-            self.truncate(start);
+            self.0.truncate(start);
         }
     }
 
     /// Puts one space behind the last word; returns where the next one starts.
     fn start_word(&mut self) -> usize {
-        if self.bytes().last().is_some_and(|last| *last != b' ') {
-            self.push(b" ");
+        if self.0.bytes().last().is_some_and(|last| *last != b' ') {
+            self.0.push_byte(b' ');
         }
-        self.len()
+        self.0.len()
     }
 
     fn trim_end(&mut self) {
-        if self.bytes().last() == Some(&b' ') {
-            self.truncate(self.len().saturating_sub(1));
+        if self.0.bytes().last() == Some(&b' ') {
+            self.0.truncate(self.0.len().saturating_sub(1));
         }
     }
 }
 
-/// What is left behind an aggregator's mark. A mark with a star may have a space before it or not.
-fn strip_mark<'t>(text: &'t str, mark: &str) -> Option<&'t str> {
-    let Some(name) = mark.strip_suffix('*') else {
-        return text.strip_prefix(mark);
+/// Capital letters, single spaces, nothing invisible; branch numbers stay where lists compare them.
+fn normalised(name: &str, drops_numbers: bool) -> MerchantText {
+    let mut text = MerchantText(Buffer::new());
+    let mut word_start = 0;
+    let end_word = |text: &mut MerchantText, start| {
+        if drops_numbers {
+            text.drop_branch_number(start);
+        }
     };
-    text.strip_prefix(name.trim_end())?
-        .trim_start_matches(' ')
-        .strip_prefix('*')
+    for char in name.chars() {
+        // Printable ASCII first: it is nearly all there is.
+        if char.is_ascii_graphic() {
+            let upper = u8::try_from(char.to_ascii_uppercase()).unwrap_or(b'?');
+            text.0.push_byte(upper);
+        } else if char.is_whitespace() || char.is_control() {
+            end_word(&mut text, word_start);
+            word_start = text.start_word();
+        } else if !is_invisible(char) {
+            text.push_upper(char);
+        }
+    }
+    end_word(&mut text, word_start);
+    text.trim_end();
+    text
 }
 
 /// `#12`, `#`, or at least three digits. Shorter numbers are names: `PIER 39`, `STUDIO 54`.
@@ -181,6 +115,33 @@ fn is_invisible(char: char) -> bool {
     )
 }
 
+/// Hashes of how the merchant's name begins, one for each count of words from one on: an intent
+/// names the merchant where its own hash, [`intent_key`], is among them (behaviour 2.14 e, 6.2).
+#[must_use]
+pub fn prefix_keys(keys: &impl Keys, acceptor: &CardAcceptor<'_>) -> Vec<u64> {
+    let merchant = Merchant::of(acceptor);
+    let mut hashes = Vec::new();
+    for form in merchant.name().for_allowing() {
+        let mark = form.mark.map_or("", |mark| mark.name);
+        hashes.extend(heads(form.words.as_str()).map(|head| name_key(keys, mark, head)));
+    }
+    hashes
+}
+
+/// The hash of the merchant that an intent expects; absent where the text names none.
+#[must_use]
+pub fn intent_key(keys: &impl Keys, expected: &str) -> Option<u64> {
+    let form = entry_for_allowing(expected);
+    let words = form.words.as_str();
+    let mark = form.mark.map_or("", |mark| mark.name);
+    (!words.is_empty()).then(|| name_key(keys, mark, words))
+}
+
+fn name_key(keys: &impl Keys, mark: &str, words: &str) -> u64 {
+    let parts: [&[u8]; 3] = [b"p", mark.as_bytes(), words.as_bytes()];
+    keys.short(KeySpace::Merchant, &parts)
+}
+
 /// The merchant of an authorization as the ledger compares it.
 #[must_use]
 pub fn merchant_keys(keys: &impl Keys, acceptor: &CardAcceptor<'_>) -> MerchantKeys {
@@ -192,7 +153,7 @@ pub fn merchant_keys(keys: &impl Keys, acceptor: &CardAcceptor<'_>) -> MerchantK
     let name = MerchantText::of(&acceptor.descriptor);
     let shop = name.sub_merchant();
     // Two merchants are not the same for having no name: then their ids must agree.
-    let weak = if name.bytes().is_empty() {
+    let weak = if name.0.bytes().is_empty() {
         let [acquirer, id] = [&acceptor.acquirer_id, &acceptor.acceptor_id]
             .map(|part| part.as_deref().unwrap_or_default().as_bytes());
         let (mcc, country) = place_bytes(acceptor.mcc, acceptor.country);
@@ -230,7 +191,7 @@ fn weak_key_of(
     country: Option<Country>,
 ) -> u64 {
     let (mcc, country) = place_bytes(mcc, country);
-    keys.short(KeySpace::Merchant, &[b"n", name.bytes(), &mcc, &country])
+    keys.short(KeySpace::Merchant, &[b"n", name.0.bytes(), &mcc, &country])
 }
 
 /// No code is 65 535 and no packed country is zero, so absence is a value of its own.

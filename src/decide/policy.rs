@@ -1,20 +1,23 @@
-//! The policy document, read and compiled (behaviour 4.2, 2.13, 2.14).
+//! A policy of one level, compiled (behaviour 4.2, 2.13, 2.14, 6.2).
 //!
-//! A field that a later version will know is refused by its name, never ignored: an owner who wrote
-//! `cooldownMinutes` must not believe that it is enforced.
+//! Every card may have its own, so that what few policies say stands behind pointers that policies
+//! share: lists in one place, all other fields that are no amount in another.
+
+pub mod hours;
+mod read;
 
 use std::collections::HashSet;
+use std::hash::Hash;
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
-
-use super::json::{Path, Reader};
+use self::hours::ActiveHours;
+pub(super) use self::read::read_policy;
+use super::merchant_text::list::MerchantList;
+use crate::domain::acceptor::CountrySet;
 use crate::domain::amount::Minor;
 use crate::domain::claims::ScopeLimits;
-use crate::domain::mcc::{Mcc, MccSet};
-
-/// Entries of one list; more is refused.
-const LIST_ENTRIES_MAX: usize = 10_000;
+use crate::domain::mcc::MccSet;
+use crate::domain::time::Timestamp;
 
 /// How the values of several levels become one (behaviour 2.15).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,17 +61,114 @@ impl LimitField {
             Self::Total => "total",
         }
     }
+
+    /// Whether the cap is over a span of time, which may be a calendar's or a trailing one.
+    #[must_use]
+    pub fn has_window(self) -> bool {
+        match self {
+            Self::PerDay | Self::PerWeek | Self::PerMonth => true,
+            Self::PerAuth | Self::Total => false,
+        }
+    }
+}
+
+/// Whether a single-use card survives one authorization of at most 1.00 (behaviour 2.14 a). The
+/// tighter one comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProbePolicy {
+    /// Any approval consumes the card.
+    Consume,
+    /// One probe in the card's life does not.
+    AllowOneProbe,
+}
+
+impl ProbePolicy {
+    /// The word that owners write.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Consume => "consume",
+            Self::AllowOneProbe => "allow_one_probe",
+        }
+    }
+}
+
+/// What happens where no intent matches (behaviour 6.2). The tighter one comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OnIntentMismatch {
+    /// The authorization is declined.
+    Decline,
+    /// It is recorded.
+    Flag,
+}
+
+impl OnIntentMismatch {
+    /// The word that owners write.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Decline => "decline",
+            Self::Flag => "flag",
+        }
+    }
+}
+
+/// The lists of one level. Absent means no constraint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is the field of the same name")]
+pub struct Lists {
+    pub allowed_mccs: Option<Arc<MccSet>>,
+    pub blocked_mccs: Option<Arc<MccSet>>,
+    pub allowed_countries: Option<Arc<CountrySet>>,
+    pub blocked_countries: Option<Arc<CountrySet>>,
+    pub allowed_merchants: Option<Arc<MerchantList>>,
+    pub blocked_merchants: Option<Arc<MerchantList>>,
+    /// `match`: whether one kind of allow list is enough.
+    pub matches_any: Option<bool>,
+}
+
+/// The fields of one level that are neither amounts nor lists. Absent means unset, which is not
+/// false.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is the field of the same name")]
+pub struct Terms {
+    pub count_per_hour: Option<u32>,
+    pub count_per_day: Option<u32>,
+    pub count_total: Option<u32>,
+    pub expire_after_count: Option<u32>,
+    pub expire_after_spend: Option<Minor>,
+    pub ttl_minutes: Option<u32>,
+    pub ttl_days: Option<u32>,
+    pub valid_from: Option<Timestamp>,
+    pub valid_until: Option<Timestamp>,
+    pub active_hours: Option<ActiveHours>,
+    pub cooldown_minutes: Option<u32>,
+    pub max_risk_score: Option<u8>,
+    pub require_risk_score: Option<bool>,
+    pub allow_cash: Option<bool>,
+    pub allow_partial: Option<bool>,
+    pub fuel_hold: Option<Minor>,
+    pub probe_policy: Option<ProbePolicy>,
+    pub require_intent: Option<bool>,
+    pub on_intent_mismatch: Option<OnIntentMismatch>,
+    pub require_approval: Option<bool>,
+    pub auto_approve_below: Option<Minor>,
+    pub require_attestation: Option<bool>,
+    pub attestation_window_minutes: Option<u8>,
 }
 
 /// A compiled policy of one level. Kept small, because every card may have its own: absent caps
-/// cost a bit, absent lists a null pointer.
+/// cost a bit, absent lists and terms a null pointer each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Policy {
     amounts: [Minor; 5],
+    /// One bit for each cap that is set.
     present: u8,
+    /// One bit for each cap whose window is a trailing one.
+    rolling: u8,
     lock_to_first_merchant: Option<bool>,
-    allowed_mccs: Option<Arc<MccSet>>,
-    blocked_mccs: Option<Arc<MccSet>>,
+    lists: Option<Arc<Lists>>,
+    terms: Option<Arc<Terms>>,
 }
 
 impl Policy {
@@ -83,58 +183,65 @@ impl Policy {
         }
     }
 
-    fn set_limit(&mut self, field: LimitField, cap: Minor) {
+    /// Whether the cap's window is a trailing one.
+    #[must_use]
+    pub fn is_rolling(&self, field: LimitField) -> bool {
+        self.rolling >> (field as usize) & 1 == 1
+    }
+
+    fn set_limit(&mut self, field: LimitField, cap: Minor, rolling: bool) {
         let at = field as usize;
         if let Some(amount) = self.amounts.get_mut(at) {
             *amount = cap;
             self.present |= 1 << at;
+            self.rolling |= u8::from(rolling) << at;
         }
     }
 
-    /// The caps on the sums that the ledger keeps at this level (behaviour 2.13 d).
+    /// The caps on the sums and counts that the ledger keeps at this level (behaviour 2.13 d).
     #[must_use]
     pub fn scope_limits(&self) -> ScopeLimits {
+        let (calendar, rolling) = if self.rolling == 0 {
+            (self.present, 0)
+        } else {
+            (self.present & !self.rolling, self.present & self.rolling)
+        };
+        let cap = |bits: u8, field: LimitField| {
+            let at = field as usize;
+            let amount = self.amounts.get(at).copied();
+            amount.filter(|_| bits >> at & 1 == 1)
+        };
+        let terms = self.terms.as_deref();
         ScopeLimits {
-            per_day: self.limit(LimitField::PerDay),
-            per_week: self.limit(LimitField::PerWeek),
-            per_month: self.limit(LimitField::PerMonth),
-            total: self.limit(LimitField::Total),
-            ..ScopeLimits::default()
+            per_day: cap(calendar, LimitField::PerDay),
+            per_week: cap(calendar, LimitField::PerWeek),
+            per_month: cap(calendar, LimitField::PerMonth),
+            total: cap(calendar, LimitField::Total),
+            rolling_day: cap(rolling, LimitField::PerDay),
+            rolling_week: cap(rolling, LimitField::PerWeek),
+            rolling_month: cap(rolling, LimitField::PerMonth),
+            count_per_hour: terms.and_then(|terms| terms.count_per_hour),
+            count_per_day: terms.and_then(|terms| terms.count_per_day),
+            count_total: terms.and_then(|terms| terms.count_total),
         }
     }
 
-    /// The categories outside which nothing passes; absent means no constraint.
+    /// The lists of this level, where it has any.
     #[must_use]
-    pub fn allowed_mccs(&self) -> Option<&MccSet> {
-        self.allowed_mccs.as_deref()
+    pub fn lists(&self) -> Option<&Lists> {
+        self.lists.as_deref()
     }
 
-    /// The categories inside which nothing passes; absent means no constraint.
+    /// The other fields of this level, where it sets any.
     #[must_use]
-    pub fn blocked_mccs(&self) -> Option<&MccSet> {
-        self.blocked_mccs.as_deref()
+    pub fn terms(&self) -> Option<&Terms> {
+        self.terms.as_deref()
     }
 
     /// Whether the first approval locks the card to its merchant; absent where this level is silent.
     #[must_use]
     pub fn lock_to_first_merchant(&self) -> Option<bool> {
         self.lock_to_first_merchant
-    }
-
-    /// Replaces the lists by copies that other policies use too. A list takes 1 256 bytes, and cards
-    /// that differ in their amounts mostly agree in their lists.
-    pub(super) fn share_lists(&mut self, known: &mut HashSet<Arc<MccSet>>) {
-        for list in [&mut self.allowed_mccs, &mut self.blocked_mccs] {
-            let Some(own) = list else {
-                continue;
-            };
-            match known.get(own) {
-                Some(shared) => *own = Arc::clone(shared),
-                None => {
-                    known.insert(Arc::clone(own));
-                }
-            }
-        }
     }
 
     /// Whether the policy says nothing at all.
@@ -144,133 +251,68 @@ impl Policy {
     }
 }
 
-/// Fields of policies that this version does not enforce.
-const UNSUPPORTED: &[&str] = &[
-    "activeHours",
-    "agentMayCreateCards",
-    "allowCash",
-    "allowPartial",
-    "allowedCountries",
-    "allowedDomains",
-    "allowedMerchants",
-    "amountTolerance",
-    "attestationWindowMinutes",
-    "autoApproveBelow",
-    "blockedCountries",
-    "blockedDomains",
-    "blockedMerchants",
-    "cardTtlMinutes",
-    "cooldownMinutes",
-    "expireAfter",
-    "fuelHold",
-    "match",
-    "maxRiskScore",
-    "onIntentMismatch",
-    "onViolation",
-    "probePolicy",
-    "reauthorizeSameMerchant",
-    "refundsRestore",
-    "requestLimits",
-    "requireApproval",
-    "requireAttestation",
-    "requireIntent",
-    "requireRiskScore",
-    "reviewTtlMinutes",
-    "standingApprovals",
-    "ttlDays",
-    "ttlMinutes",
-    "unscopedRequests",
-    "validFrom",
-    "validUntil",
-];
-
-/// The same inside `limits`.
-const UNSUPPORTED_LIMITS: &[&str] = &["countPerDay", "countPerHour", "countTotal", "expireAfter"];
-
-fn unsupported(names: &[&str], name: &str) -> Option<String> {
-    names
-        .contains(&name)
-        .then(|| "not supported by this version".to_owned())
+/// One copy of each thing that policies have in common. Cards that differ in their amounts mostly
+/// agree in their lists, and a list of categories takes 1 256 bytes.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    policies: HashSet<Arc<Policy>>,
+    lists: HashSet<Arc<Lists>>,
+    terms: HashSet<Arc<Terms>>,
+    mccs: HashSet<Arc<MccSet>>,
+    countries: HashSet<Arc<CountrySet>>,
+    merchants: HashSet<Arc<MerchantList>>,
 }
 
-/// Reads one policy. Complaints go to `reader`; what could not be read is left out.
-pub(super) fn read_policy<'a>(
-    reader: &mut Reader<'a>,
-    raw: &'a RawValue,
-    path: &Path<'_>,
-) -> Option<Policy> {
-    let mut fields = reader.object(raw, path)?;
-    let mut policy = Policy::default();
-    if let Some(limits) = fields.take("limits") {
-        read_limits(reader, limits, &path.field("limits"), &mut policy);
+impl Pool {
+    /// The one copy of a policy; none for the one that says nothing.
+    pub(super) fn share(&mut self, mut policy: Policy) -> Option<Arc<Policy>> {
+        if policy.is_empty() {
+            return None;
+        }
+        if let Some(known) = self.policies.get(&policy) {
+            return Some(Arc::clone(known));
+        }
+        if let Some(terms) = &mut policy.terms {
+            share(&mut self.terms, terms);
+        }
+        if let Some(lists) = &mut policy.lists {
+            self.share_lists(lists);
+        }
+        let policy = Arc::new(policy);
+        self.policies.insert(Arc::clone(&policy));
+        Some(policy)
     }
-    if let Some(list) = fields.take("allowedMccs") {
-        policy.allowed_mccs = read_mccs(reader, list, &path.field("allowedMccs")).map(Arc::new);
+
+    fn share_lists(&mut self, lists: &mut Arc<Lists>) {
+        if let Some(known) = self.lists.get(lists) {
+            *lists = Arc::clone(known);
+            return;
+        }
+        let own = Arc::make_mut(lists);
+        for list in [&mut own.allowed_mccs, &mut own.blocked_mccs]
+            .into_iter()
+            .flatten()
+        {
+            share(&mut self.mccs, list);
+        }
+        let countries = [&mut own.allowed_countries, &mut own.blocked_countries];
+        for list in countries.into_iter().flatten() {
+            share(&mut self.countries, list);
+        }
+        let merchants = [&mut own.allowed_merchants, &mut own.blocked_merchants];
+        for list in merchants.into_iter().flatten() {
+            share(&mut self.merchants, list);
+        }
+        self.lists.insert(Arc::clone(lists));
     }
-    if let Some(list) = fields.take("blockedMccs") {
-        policy.blocked_mccs = read_mccs(reader, list, &path.field("blockedMccs")).map(Arc::new);
-    }
-    if let Some(lock) = fields.take("lockToFirstMerchant") {
-        policy.lock_to_first_merchant = reader.boolean(lock, &path.field("lockToFirstMerchant"));
-    }
-    fields.finish(reader, path, |name| unsupported(UNSUPPORTED, name));
-    Some(policy)
 }
 
-fn read_limits<'a>(
-    reader: &mut Reader<'a>,
-    raw: &'a RawValue,
-    path: &Path<'_>,
-    policy: &mut Policy,
-) {
-    let Some(mut fields) = reader.object(raw, path) else {
-        return;
-    };
-    for field in LimitField::ALL {
-        let Some(value) = fields.take(field.name()) else {
-            continue;
-        };
-        let place = path.field(field.name());
-        if value.get().starts_with('{') {
-            let message = "a limit with a window of its own is not supported by this version";
-            reader.report(value.get(), &place, message);
-        } else if let Some(cap) = reader.minor(value, &place) {
-            policy.set_limit(field, cap);
+/// Replaces a thing by the copy of it that is known, or makes it known.
+fn share<T: Eq + Hash>(known: &mut HashSet<Arc<T>>, own: &mut Arc<T>) {
+    match known.get(own) {
+        Some(shared) => *own = Arc::clone(shared),
+        None => {
+            known.insert(Arc::clone(own));
         }
     }
-    fields.finish(reader, path, |name| unsupported(UNSUPPORTED_LIMITS, name));
-}
-
-/// A list of codes and ranges; an empty list is no constraint (behaviour 2.14 d).
-fn read_mccs<'a>(reader: &mut Reader<'a>, raw: &'a RawValue, path: &Path<'_>) -> Option<MccSet> {
-    let items = reader.array(raw, path)?;
-    if items.is_empty() {
-        return None;
-    }
-    if items.len() > LIST_ENTRIES_MAX {
-        let message = format!("must have at most {LIST_ENTRIES_MAX} entries");
-        reader.report(raw.get(), path, message);
-        return None;
-    }
-    let mut set = MccSet::new();
-    for (at, item) in items.into_iter().enumerate() {
-        let place = path.index(at);
-        let Some(text) = reader.text(item, &place) else {
-            continue;
-        };
-        match parse_mcc_range(&text) {
-            Some((first, last)) => set.insert_range(first, last),
-            None => {
-                let message = "must be a category code like \"5812\" or a range like \"3000-3350\"";
-                reader.report(item.get(), &place, message);
-            }
-        }
-    }
-    Some(set)
-}
-
-fn parse_mcc_range(text: &str) -> Option<(Mcc, Mcc)> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last) = (Mcc::parse(first).ok()?, Mcc::parse(last).ok()?);
-    (first <= last).then_some((first, last))
 }

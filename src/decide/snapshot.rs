@@ -1,14 +1,27 @@
 //! The compiled rules of all customers: immutable, versioned, made for one lookup per decision.
 //!
 //! Everything is cut into shards behind `Arc`s, so that the next version shares with this one all
-//! that did not change: publishing one card copies the root and one shard. A card slot is small
-//! because there may be ten million; its policy is shared with every card that has the same one,
-//! and the cascade is folded when a request comes, so that a customer's edit touches one slot.
+//! that did not change: publishing one card copies two lists of shards and one shard of each. A
+//! card slot is small because there may be ten million; its policy is shared with every card that
+//! has the same one, and the cascade is folded when a request comes, so that a customer's edit
+//! touches one slot. Rows keep their places from one version to the next (`draft`).
+
+mod cards;
+mod draft;
+mod ids;
+mod impact;
+mod pool;
+mod rows;
 
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use cards::CardTable;
+use ids::IdIndex;
+use rows::Rows;
+
+use super::compile::Zone;
 use super::policy::{Cascade, Policy};
 use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key, Usage};
 use crate::domain::claims::PresetLock;
@@ -16,16 +29,12 @@ use crate::domain::currency::Currency;
 use crate::domain::time::Timestamp;
 use crate::domain::window::ZoneTable;
 
-/// Shards of the card table. Each holds about 2 400 cards where there are ten million.
-const CARD_SHARDS: usize = 4096;
-/// Shards of an index of ids.
-const ID_SHARDS: usize = 1024;
-/// Customers or agents in one chunk.
-const CHUNK: usize = 1024;
+pub(super) use draft::{AgentSeen, CustomerSeen, Draft, Rest, RowTaken};
+pub use impact::Impact;
 
 /// Position of a customer in its snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CustomerIndex(pub(super) u32);
+pub(super) struct CustomerIndex(u32);
 
 /// Position of an agent in its snapshot, plus one, so that "no agent" takes no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +42,7 @@ pub(super) struct AgentIndex(NonZeroU32);
 
 impl AgentIndex {
     /// The index of a position; none for a position that no snapshot has.
-    pub(super) fn of(position: u32) -> Option<Self> {
+    fn of(position: u32) -> Option<Self> {
         position.checked_add(1).and_then(NonZeroU32::new).map(Self)
     }
 
@@ -43,7 +52,7 @@ impl AgentIndex {
 }
 
 /// An instant that may be absent, in the room of one that may not.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MaybeTimestamp(i64);
 
 impl MaybeTimestamp {
@@ -59,14 +68,14 @@ impl MaybeTimestamp {
 }
 
 /// One customer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CustomerSlot {
     pub(super) id: Box<str>,
     pub(super) key: Key,
     pub(super) status: CustomerStatus,
     pub(super) currency: Currency,
     pub(super) cascade: Cascade,
-    pub(super) zone: Arc<ZoneTable>,
+    pub(super) zone: Arc<Zone>,
     pub(super) policy: Option<Arc<Policy>>,
 }
 
@@ -104,7 +113,13 @@ impl CustomerSlot {
     /// The zone whose calendar the windows follow.
     #[must_use]
     pub fn zone(&self) -> &ZoneTable {
-        &self.zone
+        self.zone.table()
+    }
+
+    /// The zone's name in the IANA database.
+    #[must_use]
+    pub fn timezone(&self) -> &str {
+        self.zone.name()
     }
 
     /// The rules over all the customer's agents.
@@ -115,7 +130,7 @@ impl CustomerSlot {
 }
 
 /// One agent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentSlot {
     pub(super) id: Box<str>,
     pub(super) key: Key,
@@ -151,7 +166,7 @@ impl AgentSlot {
 }
 
 /// One card.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CardSlot {
     pub(super) key: Key,
     pub(super) id: Box<str>,
@@ -247,17 +262,43 @@ impl<'s> CardView<'s> {
 /// All rules at one moment.
 #[derive(Clone)]
 pub struct Snapshot {
-    pub(super) version: u64,
-    pub(super) connections: Arc<[Box<str>]>,
-    pub(super) customers: Chunks<CustomerSlot>,
-    pub(super) agents: Chunks<AgentSlot>,
-    pub(super) cards: CardTable,
-    pub(super) customer_ids: IdIndex<u32>,
-    pub(super) agent_ids: IdIndex<u32>,
-    pub(super) card_ids: IdIndex<Key>,
+    version: u64,
+    connections: Arc<[Box<str>]>,
+    customers: Rows<CustomerSlot>,
+    agents: Rows<AgentSlot>,
+    cards: CardTable,
+    customer_ids: IdIndex<u32>,
+    agent_ids: IdIndex<u32>,
+    card_ids: IdIndex<Key>,
 }
 
 impl Snapshot {
+    /// The snapshot without a row, of number 0.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            version: 0,
+            connections: Arc::default(),
+            customers: Rows::default(),
+            agents: Rows::default(),
+            cards: CardTable::new(),
+            customer_ids: IdIndex::empty(),
+            agent_ids: IdIndex::empty(),
+            card_ids: IdIndex::empty(),
+        }
+    }
+
+    /// Whether both say the same, apart from their number. It may miss that they do, where they
+    /// were not made one from the other.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.connections == other.connections
+            && self.customers.is_shared_with(&other.customers)
+            && self.agents.is_shared_with(&other.agents)
+            && self.cards.is_shared_with(&other.cards)
+            && self.card_ids.is_shared_with(&other.card_ids)
+    }
+
     /// The number that records of decisions carry.
     #[must_use]
     pub fn version(&self) -> u64 {
@@ -267,11 +308,7 @@ impl Snapshot {
     /// How many cards there are.
     #[must_use]
     pub fn card_count(&self) -> usize {
-        self.cards
-            .shards
-            .iter()
-            .map(|shard| shard.slots.len())
-            .sum()
+        self.cards.len()
     }
 
     /// How many agents there are.
@@ -286,6 +323,12 @@ impl Snapshot {
         self.customers.len()
     }
 
+    /// Positions that are set aside for customers, holes included.
+    #[must_use]
+    pub fn customer_room(&self) -> usize {
+        self.customers.end()
+    }
+
     /// The card of a connection and issuer's token: the key of
     /// [`crate::domain::identity::KeySpace::Card`] over both.
     #[must_use]
@@ -296,14 +339,23 @@ impl Snapshot {
     /// The card of the owner's name; for operators.
     #[must_use]
     pub fn card_by_id(&self, id: &str) -> Option<CardView<'_>> {
-        self.card(self.card_ids.find(id, |key| self.card_name(key))?)
+        self.card(self.card_key(id)?)
+    }
+
+    fn card_key(&self, id: &str) -> Option<Key> {
+        let name = |key| self.cards.find(key).map_or("", CardSlot::id);
+        self.card_ids.find(id, name)
     }
 
     /// The agent of the owner's name; for operators.
     #[must_use]
     pub fn agent_by_id(&self, id: &str) -> Option<&AgentSlot> {
+        self.agents.get(self.agent_position(id)?)
+    }
+
+    fn agent_position(&self, id: &str) -> Option<u32> {
         let name = |at| self.agents.get(at).map_or("", AgentSlot::id);
-        self.agents.get(self.agent_ids.find(id, name)?)
+        self.agent_ids.find(id, name)
     }
 
     /// The customer that an agent belongs to.
@@ -315,14 +367,27 @@ impl Snapshot {
     /// The customer of the owner's name; for operators.
     #[must_use]
     pub fn customer_by_id(&self, id: &str) -> Option<&CustomerSlot> {
+        self.customers.get(self.customer_position(id)?)
+    }
+
+    fn customer_position(&self, id: &str) -> Option<u32> {
         let name = |at| self.customers.get(at).map_or("", CustomerSlot::id);
-        self.customers.get(self.customer_ids.find(id, name)?)
+        self.customer_ids.find(id, name)
     }
 
     /// Every card, in no order that means anything.
     pub fn cards(&self) -> impl Iterator<Item = CardView<'_>> {
-        let slots = self.cards.shards.iter().flat_map(|shard| &shard.slots);
-        slots.filter_map(|slot| self.view(slot))
+        self.cards.slots().filter_map(|slot| self.view(slot))
+    }
+
+    /// Every agent, in no order that means anything.
+    pub fn agents(&self) -> impl Iterator<Item = &AgentSlot> {
+        self.agents.iter()
+    }
+
+    /// Every customer, in no order that means anything.
+    pub fn customers(&self) -> impl Iterator<Item = &CustomerSlot> {
+        self.customers.iter()
     }
 
     fn view<'s>(&'s self, card: &'s CardSlot) -> Option<CardView<'s>> {
@@ -337,10 +402,6 @@ impl Snapshot {
             connection: self.connections.get(usize::from(card.connection))?,
         })
     }
-
-    fn card_name(&self, key: Key) -> &str {
-        self.cards.find(key).map_or("", CardSlot::id)
-    }
 }
 
 /// Counts only: a snapshot can have millions of cards.
@@ -353,184 +414,4 @@ impl fmt::Debug for Snapshot {
             .field("cards", &self.card_count())
             .finish()
     }
-}
-
-/// A list in pieces that versions share.
-#[derive(Clone)]
-pub(super) struct Chunks<T>(Box<[Arc<[T]>]>);
-
-impl<T> Chunks<T> {
-    pub(super) fn new(items: Vec<T>) -> Self {
-        let mut chunks = Vec::with_capacity(items.len().div_ceil(CHUNK));
-        let mut items = items.into_iter().peekable();
-        while items.peek().is_some() {
-            chunks.push(items.by_ref().take(CHUNK).collect());
-        }
-        Self(chunks.into())
-    }
-
-    fn get(&self, at: u32) -> Option<&T> {
-        let at = usize::try_from(at).ok()?;
-        self.0.get(at / CHUNK)?.get(at % CHUNK)
-    }
-
-    fn len(&self) -> usize {
-        self.0.iter().map(|chunk| chunk.len()).sum()
-    }
-}
-
-/// The cards by key.
-#[derive(Clone)]
-pub(super) struct CardTable {
-    shards: Box<[Arc<CardShard>]>,
-}
-
-impl CardTable {
-    pub(super) fn new() -> Self {
-        let empty = Arc::new(CardShard::default());
-        let shards = vec![empty; CARD_SHARDS].into();
-        Self { shards }
-    }
-
-    /// Adds a card in place, copying its shard only where another version still holds it.
-    ///
-    /// Returns false, and adds nothing, where the key is taken.
-    pub(super) fn insert(&mut self, slot: CardSlot) -> bool {
-        match self.shards.get_mut(shard_of(slot.key)) {
-            Some(shard) => Arc::make_mut(shard).insert(slot),
-            None => false,
-        }
-    }
-
-    /// Gives back what growing has reserved beyond need.
-    pub(super) fn shrink(&mut self) {
-        for shard in &mut self.shards {
-            if let Some(shard) = Arc::get_mut(shard) {
-                shard.slots.shrink_to_fit();
-            }
-        }
-    }
-
-    pub(super) fn find(&self, key: Key) -> Option<&CardSlot> {
-        self.shards.get(shard_of(key))?.find(key)
-    }
-
-    pub(super) fn slots(&self) -> impl Iterator<Item = &CardSlot> {
-        self.shards.iter().flat_map(|shard| &shard.slots)
-    }
-}
-
-/// Keys are hashes already: their upper half picks the shard, their lower half the place in it.
-fn shard_of(key: Key) -> usize {
-    let [a, b, ..] = key.0.to_be_bytes();
-    usize::from(u16::from_be_bytes([a, b])) % CARD_SHARDS
-}
-
-/// An open-addressed index over a dense list: 4 bytes a place, at most two thirds of them used.
-#[derive(Clone, Default)]
-struct CardShard {
-    /// Position in `slots` plus one; zero is a free place. The length is a power of two.
-    index: Box<[u32]>,
-    slots: Vec<CardSlot>,
-}
-
-impl CardShard {
-    fn find(&self, key: Key) -> Option<&CardSlot> {
-        let mut place = self.home(key)?;
-        // INVARIANT: the index has free places, so the walk ends.
-        loop {
-            let position = *self.index.get(place)?;
-            let at = usize::try_from(position.checked_sub(1)?).ok()?;
-            let slot = self.slots.get(at)?;
-            if slot.key == key {
-                return Some(slot);
-            }
-            place = self.after(place);
-        }
-    }
-
-    fn insert(&mut self, slot: CardSlot) -> bool {
-        if self.find(slot.key).is_some() {
-            return false;
-        }
-        self.slots.push(slot);
-        if self.slots.len() * 3 > self.index.len() * 2 {
-            self.rebuild_index();
-        } else {
-            self.index_slot(self.slots.len());
-        }
-        true
-    }
-
-    fn rebuild_index(&mut self) {
-        let places = (self.slots.len() * 2).next_power_of_two().max(4);
-        self.index = vec![0; places].into();
-        for position in 1..=self.slots.len() {
-            self.index_slot(position);
-        }
-    }
-
-    fn index_slot(&mut self, position: usize) {
-        let slot = position.checked_sub(1).and_then(|at| self.slots.get(at));
-        let home = slot.and_then(|slot| self.home(slot.key));
-        let (Some(mut place), Ok(position)) = (home, u32::try_from(position)) else {
-            return;
-        };
-        while self.index.get(place).is_some_and(|taken| *taken != 0) {
-            place = self.after(place);
-        }
-        if let Some(free) = self.index.get_mut(place) {
-            *free = position;
-        }
-    }
-
-    /// Where the search for a key begins; absent where there is nothing to search.
-    fn home(&self, key: Key) -> Option<usize> {
-        let [.., a, b, c, d] = key.0.to_be_bytes();
-        let hash = usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()?;
-        Some(hash & self.index.len().checked_sub(1)?)
-    }
-
-    fn after(&self, place: usize) -> usize {
-        (place + 1) & (self.index.len() - 1)
-    }
-}
-
-/// Things by the text of their id, each shard in order of that text. It holds references only; the
-/// text is that of the thing.
-#[derive(Clone)]
-pub(super) struct IdIndex<R> {
-    shards: Box<[Arc<[R]>]>,
-}
-
-impl<R: Copy> IdIndex<R> {
-    pub(super) fn new<'s>(all: impl Iterator<Item = R>, name: impl Fn(R) -> &'s str) -> Self {
-        let mut shards = vec![Vec::new(); ID_SHARDS];
-        for item in all {
-            if let Some(shard) = shards.get_mut(id_shard(name(item))) {
-                shard.push(item);
-            }
-        }
-        let sorted = shards.into_iter().map(|mut shard: Vec<R>| {
-            shard.sort_unstable_by_key(|item| name(*item));
-            shard.into()
-        });
-        Self {
-            shards: sorted.collect(),
-        }
-    }
-
-    fn find<'s>(&self, id: &str, name: impl Fn(R) -> &'s str) -> Option<R> {
-        let shard = self.shards.get(id_shard(id))?;
-        let at = shard.binary_search_by_key(&id, |item| name(*item)).ok()?;
-        shard.get(at).copied()
-    }
-}
-
-/// FNV-1a. Not keyed: whoever makes ids collide slows down only the operators' look-ups.
-fn id_shard(id: &str) -> usize {
-    let hash = id.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
-    usize::try_from(hash).unwrap_or(0) % ID_SHARDS
 }

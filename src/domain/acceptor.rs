@@ -1,6 +1,7 @@
 //! The card acceptor: the merchant as the network knows it.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::mcc::Mcc;
 
@@ -38,10 +39,64 @@ impl Country {
         (a.is_ascii_uppercase() && b.is_ascii_uppercase()).then_some(Self(packed))
     }
 
+    /// Which of the 26² pairs of letters it is.
+    fn pair_index(self) -> u16 {
+        let [a, b] = self.0.to_be_bytes().map(|letter| letter.wrapping_sub(b'A'));
+        u16::from(a) * 26 + u16::from(b)
+    }
+
     /// The two letters.
     #[must_use]
     pub fn letters(self) -> [char; 2] {
         self.0.to_be_bytes().map(char::from)
+    }
+}
+
+/// A set of countries: one bit for each pair of letters.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct CountrySet([u64; 11]);
+
+impl CountrySet {
+    /// The empty set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self([0; 11])
+    }
+
+    /// Adds a country.
+    pub fn insert(&mut self, country: Country) {
+        let bit = country.pair_index();
+        if let Some(word) = self.0.get_mut(usize::from(bit / 64)) {
+            *word |= 1 << (bit % 64);
+        }
+    }
+
+    /// Whether the set has the country.
+    #[must_use]
+    pub fn contains(&self, country: Country) -> bool {
+        let bit = country.pair_index();
+        let word = self.0.get(usize::from(bit / 64));
+        word.is_some_and(|word| word >> (bit % 64) & 1 == 1)
+    }
+
+    /// The countries in alphabetical order.
+    pub fn iter(&self) -> impl Iterator<Item = Country> + '_ {
+        let letters = || b'A'..=b'Z';
+        let all = letters()
+            .flat_map(move |a| letters().map(move |b| Country(u16::from_be_bytes([a, b]))));
+        all.filter(|country| self.contains(*country))
+    }
+}
+
+impl Default for CountrySet {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for CountrySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
     }
 }
 
@@ -60,4 +115,30 @@ pub struct CardAcceptor<'a> {
     pub city: Cow<'a, str>,
     /// The merchant's country; absent where unknown.
     pub country: Option<Country>,
+}
+
+/// Its two letters.
+impl fmt::Display for Country {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b] = self.letters();
+        write!(f, "{a}{b}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_holds_what_was_added_and_tells_it_in_order() {
+        let country = |text| Country::parse_alpha2(text).unwrap();
+        let mut set = CountrySet::new();
+        assert_eq!(set.iter().count(), 0);
+        for text in ["ZZ", "us", "AA", "DE", "US"] {
+            set.insert(country(text));
+        }
+        let told: Vec<_> = set.iter().map(|it| it.to_string()).collect();
+        assert_eq!(told, ["AA", "DE", "US", "ZZ"]);
+        assert!(set.contains(country("DE")) && !set.contains(country("ED")));
+    }
 }

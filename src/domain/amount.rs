@@ -91,6 +91,15 @@ pub struct Amount {
 }
 
 impl Amount {
+    /// One major unit, 1.00, in minor units.
+    #[must_use]
+    pub fn one_major(currency: Currency) -> Minor {
+        let minor = 10_i64.checked_pow(u32::from(currency.exponent()));
+        minor
+            .and_then(|minor| Minor::new(minor).ok())
+            .unwrap_or(Minor::MAX)
+    }
+
     /// Reads decimal major units ("12.34") of `currency`, as people and purchase requests write them.
     ///
     /// # Errors
@@ -186,6 +195,14 @@ mod tests {
         };
         assert_eq!(usd(5).to_string(), "0.05");
         assert_eq!(usd(123_456).to_string(), "1234.56");
+    }
+
+    #[test]
+    fn one_major_unit_has_as_many_minor_ones_as_the_exponent_says() {
+        for (code, minor) in [("USD", 100), ("JPY", 1), ("KWD", 1_000), ("CLF", 10_000)] {
+            let currency = Currency::parse(code).unwrap();
+            assert_eq!(Amount::one_major(currency).get(), minor, "{code}");
+        }
     }
 
     #[test]

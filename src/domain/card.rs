@@ -65,6 +65,17 @@ pub enum CustomerStatus {
     Suspended = 1,
 }
 
+impl CustomerStatus {
+    /// The word on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
 /// How many authorizations a card is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]

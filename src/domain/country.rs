@@ -38,6 +38,14 @@ impl Country {
         let &[_, _, _, d, e, _] = rows.get(at)?;
         Self::from_packed(u16::from_be_bytes([d, e]))
     }
+
+    /// Whether the table has the country, so that a message can name it.
+    #[must_use]
+    pub fn is_listed(self) -> bool {
+        let letters = self.packed().to_be_bytes();
+        let (rows, _) = ALPHA3_ALPHA2.as_bytes().as_chunks::<6>();
+        rows.iter().any(|&[_, _, _, d, e, _]| [d, e] == letters)
+    }
 }
 
 #[cfg(test)]
@@ -58,6 +66,13 @@ mod tests {
                 Country::parse_alpha2(str::from_utf8(&short).unwrap())
             );
         }
+    }
+
+    #[test]
+    fn pairs_of_letters_that_name_no_country_are_not_listed() {
+        let listed = |text| Country::parse_alpha2(text).unwrap().is_listed();
+        assert!(["US", "GB", "XK", "AN", "ZW"].into_iter().all(listed));
+        assert!(!["UK", "ZZ", "EU", "XX"].into_iter().any(listed));
     }
 
     #[test]

@@ -96,6 +96,17 @@ pub struct ZoneSpan {
     floor: LocalDay,
 }
 
+/// A part of one stretch, as seen from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// First second, since the epoch.
+    pub from_s: i64,
+    /// The second behind the last one.
+    pub until_s: i64,
+    /// Seconds that the zone's clock is ahead of UTC.
+    pub offset_s: i32,
+}
+
 /// A zone's offsets, in order of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneTable {
@@ -198,6 +209,27 @@ impl ZoneTable {
             .saturating_sub(offset_s);
         let bounded = hour.clamp(i64::from(i32::MIN), i64::from(i32::MAX));
         (LocalHour(i32::try_from(bounded).unwrap_or(i32::MAX)), ends)
+    }
+
+    /// The stretches of constant offset from `second` on, the first cut to begin there.
+    pub fn stretches_from(&self, second: i64) -> impl Iterator<Item = Stretch> + '_ {
+        let after = self.spans.partition_point(|span| span.from_s <= second);
+        let current = after.saturating_sub(1);
+        let spans = self.spans.iter().enumerate().skip(current);
+        spans.map(move |(at, span)| Stretch {
+            from_s: span.from_s.max(second),
+            until_s: self.spans.get(at + 1).map_or(i64::MAX, |next| next.from_s),
+            offset_s: span.offset_s,
+        })
+    }
+
+    /// What the zone's clock shows at `second`, as seconds since its 1970-01-01T00:00. Unlike days
+    /// of windows, clocks are set back.
+    #[must_use]
+    pub fn clock_at(&self, second: i64) -> i64 {
+        let after = self.spans.partition_point(|span| span.from_s <= second);
+        let span = self.spans.get(after.saturating_sub(1));
+        second.saturating_add(span.map_or(0, |span| i64::from(span.offset_s)))
     }
 
     /// Whether stretch `at` ends before `day` begins.
@@ -306,6 +338,32 @@ mod tests {
         let berlin = ZoneTable::new(7_200, [(change, 3_600)]);
         assert_eq!(berlin.hour_at(change - 1).0, LocalHour(99));
         assert_eq!(berlin.hour_at(change).0, LocalHour(100));
+    }
+
+    #[test]
+    fn stretches_join_and_begin_where_they_are_asked_for() {
+        let zone = ZoneTable::new(3_600, [(1_000, 7_200), (2_000, 3_600)]);
+        let stretch = |from_s, until_s, offset_s| Stretch {
+            from_s,
+            until_s,
+            offset_s,
+        };
+        let from = |second| zone.stretches_from(second).collect::<Vec<_>>();
+        let last = stretch(2_000, i64::MAX, 3_600);
+        assert_eq!(
+            from(999),
+            [
+                stretch(999, 1_000, 3_600),
+                stretch(1_000, 2_000, 7_200),
+                last
+            ]
+        );
+        assert_eq!(from(1_000), [stretch(1_000, 2_000, 7_200), last]);
+        assert_eq!(from(5_000), [stretch(5_000, i64::MAX, 3_600)]);
+        assert_eq!(
+            [999, 1_000, 2_000].map(|at| zone.clock_at(at)),
+            [4_599, 8_200, 5_600]
+        );
     }
 
     #[test]

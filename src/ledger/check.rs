@@ -2,30 +2,31 @@
 
 use crate::domain::amount::Minor;
 use crate::domain::authorization::AuthorizationKind;
-use crate::domain::card::{AgentStatus, CardStatus};
 use crate::domain::claims::Claims;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
 use crate::domain::identity::Recognition;
 use crate::domain::time::Timestamp;
 use crate::ledger::codec::ExternalId;
-use crate::ledger::command::{
-    AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Refused, SetStanding,
-};
-use crate::ledger::event::{AgentNo, CardNo, Decided, Event, LockedMerchant, StandingChange};
+use crate::ledger::command::{AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Refused};
+use crate::ledger::event::{AgentNo, AttestationClass, CardNo, Decided, Event, LockedMerchant};
 use crate::ledger::state::{AgentState, Authorization, CardState, State, Step};
 
 #[cfg(test)]
 pub(super) mod harness;
+pub mod intents;
+mod limits;
+pub mod standing;
 mod verdict;
+mod windows;
 
 use verdict::Verdict;
 
 /// The events of one command: what it opens, and what it does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Events<'a> {
-    agent_opened: Option<Event<'a>>,
-    card_opened: Option<Event<'a>>,
+    /// Nearly always empty, and then without a place in memory.
+    opened: Vec<Event<'a>>,
     done: Option<Event<'a>>,
 }
 
@@ -39,9 +40,7 @@ impl<'a> Events<'a> {
 
     /// The events in the order in which they are applied.
     pub fn iter(&self) -> impl Iterator<Item = &Event<'a>> {
-        [&self.agent_opened, &self.card_opened, &self.done]
-            .into_iter()
-            .flatten()
+        self.opened.iter().chain(&self.done)
     }
 }
 
@@ -83,53 +82,50 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
     if known_card.is_some_and(|card| card != parties.card_no) {
         return Ok(conflict(state, known, command));
     }
-    let day = proposal.claims.day.max(state.day);
-    let verdict = Verdict {
-        state,
-        command,
-        known,
-        parties: &parties,
-        claims: &proposal.claims,
-        day,
-    };
-    let explanation = verdict.first_decline();
-    let decision = explanation.map_or(Decision::Approve, |it| Decision::Decline(it.reason));
-    let mut decided = decided(state, known, command, decision);
+    let verdict = Verdict::new(state, command, known, &parties, &proposal.claims);
+    let finding = verdict.finding(proposal);
+    let mut decided = decided(state, known, command, finding.decision);
     decided.card = Some(parties.card_no);
     decided.agent = parties.agent_no;
-    decided.day = day;
-    decided.explanation = explanation;
-    if explanation.is_none()
-        && matches!(
-            command.kind,
-            AuthorizationKind::Authorization | AuthorizationKind::SingleMessage
-        )
-    {
+    decided.explanation = finding.explanation;
+    verdict.place(&mut decided);
+    if finding.decision.is_approval() && spends(command.kind) {
         decided.amount = proposal.claims.amount;
     }
+    let mut events = open(state, &card, &parties);
     if !decided.reserved().is_zero() {
-        let fresh = known.is_none_or(|known| !known.is_purchase());
-        decided.consumes = proposal.claims.single_use && fresh;
+        decided.probes = verdict.probes();
+        decided.consumes = verdict.consumes();
+        decided.intent = finding.intent.filter(|_| !decided.probes);
+        decided.flagged = finding.flagged;
+        decided.attestation = verdict.attestation();
         let unlocked = parties.card.is_none_or(|card| card.lock.is_none());
         if unlocked && proposal.claims.lock_to_first_merchant.is_some() {
             decided.locks = Some(locked_merchant(command, &proposal.claims));
         }
+        events.opened.extend(verdict.windows_opened());
     }
+    events.opened.extend(verdict.series_opened());
     let answer = Answer {
-        decision,
+        decision: finding.decision,
         novelty: Novelty::New,
         position: 0,
-        explanation,
-        available: available(state, known, command),
+        explanation: finding.explanation,
+        available: inquired(command).and_then(|()| verdict.smallest_room()),
     };
-    let opened = open(state, &card, &parties);
-    Ok(Checked {
-        answer,
-        events: Events {
-            done: Some(Event::Decided(decided)),
-            ..opened
-        },
-    })
+    events.done = Some(Event::Decided(decided));
+    Ok(Checked { answer, events })
+}
+
+fn spends(kind: AuthorizationKind) -> bool {
+    matches!(
+        kind,
+        AuthorizationKind::Authorization | AuthorizationKind::SingleMessage
+    )
+}
+
+fn inquired(command: &Authorize<'_>) -> Option<()> {
+    (command.kind == AuthorizationKind::BalanceInquiry).then_some(())
 }
 
 /// The smallest room under any limit, which the answer to a balance inquiry tells. A repeated
@@ -139,22 +135,10 @@ fn available(
     known: Option<&Authorization>,
     command: &Authorize<'_>,
 ) -> Option<Minor> {
-    if command.kind != AuthorizationKind::BalanceInquiry {
-        return None;
-    }
+    inquired(command)?;
     let (card, proposal) = (command.card?, command.proposal?);
     let parties = parties(state, &card).ok()?;
-    let claims = &proposal.claims;
-    let day = claims.day.max(state.day);
-    let verdict = Verdict {
-        state,
-        command,
-        known,
-        parties: &parties,
-        claims,
-        day,
-    };
-    verdict.smallest_room()
+    Verdict::new(state, command, known, &parties, &proposal.claims).smallest_room()
 }
 
 /// Whether the state has a word on the step: its decision, or that it came with another content.
@@ -272,7 +256,12 @@ fn decided<'a>(
         amount: command.amount,
         decision,
         day: state.day,
+        hour: Decided::utc_hour(command.at),
         consumes: false,
+        probes: false,
+        intent: None,
+        flagged: false,
+        attestation: AttestationClass::Unattested,
         locks: None,
         explanation: None,
         card_token: None,
@@ -321,23 +310,21 @@ fn next_number(used: usize) -> Result<u32, Refused> {
 }
 
 fn open<'a>(state: &State, card: &CardRef<'a>, parties: &Parties<'_>) -> Events<'a> {
-    let agent_opened = card
-        .agent
-        .zip(parties.agent_no)
-        .filter(|_| parties.agent.is_none())
-        .map(|(agent, no)| agent_opened(state, &agent, no));
-    let card_opened = parties.card.is_none().then_some(Event::CardOpened {
-        state: state.no,
-        card: parties.card_no,
-        key: card.key,
-        id: card.id,
-        connection: card.connection,
-    });
-    Events {
-        agent_opened,
-        card_opened,
-        done: None,
+    let mut events = Events::default();
+    let new_agent = card.agent.zip(parties.agent_no);
+    if let Some((agent, no)) = new_agent.filter(|_| parties.agent.is_none()) {
+        events.opened.push(agent_opened(state, &agent, no));
     }
+    if parties.card.is_none() {
+        events.opened.push(Event::CardOpened {
+            state: state.no,
+            card: parties.card_no,
+            key: card.key,
+            id: card.id,
+            connection: card.connection,
+        });
+    }
+    events
 }
 
 fn agent_opened<'a>(state: &State, agent: &AgentRef<'a>, no: AgentNo) -> Event<'a> {
@@ -366,68 +353,6 @@ pub fn overrule(state: &State, command: &Overrule) -> Option<Events<'static>> {
     })
 }
 
-/// Sets a status; nothing where it stands so already.
-///
-/// # Errors
-/// [`Refused`] where a canceled card would be anything else, or numbers are used up.
-pub fn set_standing<'a>(
-    state: &State,
-    command: &SetStanding<'a>,
-    at: Timestamp,
-) -> Result<Events<'a>, Refused> {
-    match *command {
-        SetStanding::Card {
-            card,
-            status,
-            frozen,
-        } => {
-            let parties = parties(state, &card)?;
-            let now = parties
-                .card
-                .map_or((CardStatus::Active, false), |it| (it.status, it.frozen));
-            let next = (status.unwrap_or(now.0), frozen.unwrap_or(now.1));
-            if now.0 == CardStatus::Canceled && next.0 != CardStatus::Canceled {
-                return Err(Refused);
-            }
-            if now == next {
-                return Ok(Events::default());
-            }
-            let change = StandingChange::Card(parties.card_no, next.0, next.1);
-            let done = Event::StandingSet {
-                state: state.no,
-                change,
-                at,
-            };
-            Ok(Events {
-                done: Some(done),
-                ..open(state, &card, &parties)
-            })
-        }
-        SetStanding::Agent { agent, status } => {
-            let found = state.agent_by_key(agent.key);
-            let no = match found {
-                Some((no, _)) => no,
-                None => AgentNo(next_number(state.agents.len())?),
-            };
-            if found.map_or(AgentStatus::Active, |(_, it)| it.status) == status {
-                return Ok(Events::default());
-            }
-            let agent_opened = found.is_none().then(|| agent_opened(state, &agent, no));
-            let change = StandingChange::Agent(no, status);
-            let done = Some(Event::StandingSet {
-                state: state.no,
-                change,
-                at,
-            });
-            Ok(Events {
-                agent_opened,
-                card_opened: None,
-                done,
-            })
-        }
-    }
-}
-
 /// Forgets the authorizations of one of the state's [`State::part_count`] parts whose latest step
 /// is older than `cut`; nothing where there are none.
 #[must_use]
@@ -435,10 +360,12 @@ pub fn sweep(state: &State, part: u16, cut: Timestamp) -> Option<Events<'static>
     let stale = state
         .authorizations
         .any_in_part(part, |it| it.last_at() < cut);
+    let part = state.authorizations.part_name(part);
+    let stale = stale || intents::any_stale(state, part, cut);
     stale.then(|| {
         Events::only(Event::Swept {
             state: state.no,
-            part: state.authorizations.part_name(part),
+            part,
             cut,
         })
     })

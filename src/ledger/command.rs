@@ -10,6 +10,7 @@ use crate::domain::explanation::Explanation;
 use crate::domain::identity::StepIdentity;
 use crate::domain::time::Timestamp;
 use crate::ledger::event::Owner;
+use crate::ledger::intent::{IntentTerms, IntentVerdict};
 
 /// Which state a command belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,10 +81,19 @@ pub struct Overrule {
     pub at: Timestamp,
 }
 
+/// In whose name a command comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// An owner, or the operator of this program.
+    Owner,
+    /// A rule that watches for risk.
+    Risk,
+}
+
 /// Set a card's status and freeze flag, or an agent's status, above what the snapshot says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetStanding<'a> {
-    /// Of a card.
+    /// Of a card, in the owner's name.
     Card {
         /// Which one.
         card: CardRef<'a>,
@@ -99,6 +109,69 @@ pub enum SetStanding<'a> {
         /// The new status.
         status: AgentStatus,
     },
+    /// The freeze flag of a card. What a risk rule froze, only an owner unfreezes.
+    Freeze {
+        /// Which one.
+        card: CardRef<'a>,
+        /// The new flag.
+        frozen: bool,
+        /// In whose name.
+        by: Authority,
+    },
+}
+
+/// Declare an intent (behaviour 6.1). The same intent again is no second one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeclareIntent<'a> {
+    /// The card it is for.
+    pub card: CardRef<'a>,
+    /// Its id, hashed together with the card.
+    pub intent: Key,
+    /// What it says.
+    pub terms: &'a IntentTerms,
+    /// Our clock.
+    pub at: Timestamp,
+}
+
+/// Approve, reject or withdraw an open intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettleIntent {
+    /// Which one.
+    pub intent: Key,
+    /// What to do.
+    pub verdict: IntentVerdict,
+    /// Our clock.
+    pub at: Timestamp,
+}
+
+/// An agent says what it is doing with a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attest<'a> {
+    /// The card.
+    pub card: CardRef<'a>,
+    /// Our clock.
+    pub at: Timestamp,
+}
+
+/// Why a command about an intent was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntentRefused {
+    /// No intent has this key.
+    Unknown,
+    /// The key is in use for another card or other terms.
+    Conflict,
+    /// As many wait on this card as may.
+    TooMany,
+    /// It is not open any more: taken, rejected, withdrawn or expired.
+    Closed,
+    /// The command contradicts the state.
+    Refused,
+}
+
+impl From<Refused> for IntentRefused {
+    fn from(_: Refused) -> Self {
+        Self::Refused
+    }
 }
 
 /// How the ledger knew the step.

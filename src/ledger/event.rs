@@ -11,15 +11,22 @@ use crate::domain::decision::Decision;
 use crate::domain::explanation::Explanation;
 use crate::domain::identity::StepIdentity;
 use crate::domain::time::Timestamp;
-use crate::domain::window::LocalDay;
+use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::codec::{ExternalId, Malformed, Put, Reader};
+use crate::ledger::intent::{IntentTerms, IntentVerdict};
+use crate::ledger::rolling::SeriesSet;
 
 #[cfg(test)]
 pub(super) mod arbitrary;
 mod decided;
+#[cfg(test)]
+mod golden;
+mod later;
 
-use decided::{decode_decided, encode_decided};
+use decided::{decode_decided, encode_conflicted, encode_decided};
 pub(in crate::ledger) use decided::{decode_locked, encode_locked};
+use later::{decode_later, encode_later};
+pub(in crate::ledger) use later::{decode_terms, encode_terms};
 
 /// One state of the ledger: a customer's, or a connection's for cards that nobody knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +61,18 @@ pub struct LockedMerchant<'a> {
     pub country: Option<u16>,
 }
 
+/// Whether the agent had said what it was doing (behaviour 6.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AttestationClass {
+    /// It never had.
+    #[default]
+    Unattested,
+    /// It had, within the attestation window.
+    Attested,
+    /// It had, but before that.
+    Stale,
+}
+
 /// One decided step: the decision's record (behaviour 2.9).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decided<'a> {
@@ -80,8 +99,18 @@ pub struct Decided<'a> {
     pub decision: Decision,
     /// The day whose windows are charged.
     pub day: LocalDay,
+    /// The hour whose count is charged. Where nobody says so, the hour of [`Self::utc_hour`].
+    pub hour: LocalHour,
     /// Whether this approval consumes a single-use card.
     pub consumes: bool,
+    /// Whether this approval is the card's one probe.
+    pub probes: bool,
+    /// The intent that this approval takes.
+    pub intent: Option<Key>,
+    /// Whether it was approved although no intent matched.
+    pub flagged: bool,
+    /// What the agent had attested.
+    pub attestation: AttestationClass,
     /// The merchant that this approval locks the card to.
     pub locks: Option<LockedMerchant<'a>>,
     /// Why it was declined.
@@ -95,6 +124,14 @@ pub struct Decided<'a> {
 }
 
 impl Decided<'_> {
+    /// The hour of universal time at which the step was received.
+    #[must_use]
+    pub fn utc_hour(at: Timestamp) -> LocalHour {
+        let hour = at.secs().div_euclid(3_600);
+        let bounded = hour.clamp(i64::from(i32::MIN), i64::from(i32::MAX));
+        LocalHour(i32::try_from(bounded).unwrap_or(i32::MAX))
+    }
+
     /// What the decision puts on hold.
     #[must_use]
     pub fn reserved(&self) -> Minor {
@@ -171,6 +208,49 @@ pub enum Event<'a> {
         part: u16,
         cut: Timestamp,
     },
+    /// The step that follows in the frame opens a day, which ends at `day_ends` at the earliest, or
+    /// an hour that begins by `hour_offset_s` before the full hour of universal time.
+    WindowsOpened {
+        state: StateNo,
+        day: LocalDay,
+        day_ends: Timestamp,
+        hour_offset_s: u16,
+    },
+    /// Rolling limits stand for the first time: the trailing sums of this card, this agent and the
+    /// customer begin, from what is remembered.
+    RollingOpened {
+        state: StateNo,
+        card: Option<CardNo>,
+        agent: Option<AgentNo>,
+        series: SeriesSet,
+    },
+    /// A risk rule froze a card.
+    RiskFrozen {
+        state: StateNo,
+        card: CardNo,
+        at: Timestamp,
+    },
+    /// An agent said what it is about to buy.
+    IntentDeclared {
+        state: StateNo,
+        card: CardNo,
+        intent: Key,
+        terms: IntentTerms,
+        at: Timestamp,
+    },
+    /// An open intent was approved, rejected or withdrawn.
+    IntentSettled {
+        state: StateNo,
+        intent: Key,
+        verdict: IntentVerdict,
+        at: Timestamp,
+    },
+    /// An agent attested what it is doing.
+    Attested {
+        state: StateNo,
+        card: CardNo,
+        at: Timestamp,
+    },
 }
 
 const STATE_OPENED: u8 = 1;
@@ -182,6 +262,14 @@ const REDELIVERED: u8 = 6;
 const OVERRULED: u8 = 7;
 const STANDING_SET: u8 = 8;
 const SWEPT: u8 = 9;
+/// A decided step of which more has to be said than [`DECIDED`] has flags for.
+const DECIDED_MORE: u8 = 10;
+const WINDOWS_OPENED: u8 = 11;
+const ROLLING_OPENED: u8 = 12;
+const RISK_FROZEN: u8 = 13;
+const INTENT_DECLARED: u8 = 14;
+const INTENT_SETTLED: u8 = 15;
+const ATTESTED: u8 = 16;
 
 impl<'a> Event<'a> {
     /// The state that the event concerns.
@@ -194,7 +282,13 @@ impl<'a> Event<'a> {
             | Self::Redelivered { state, .. }
             | Self::Overruled { state, .. }
             | Self::StandingSet { state, .. }
-            | Self::Swept { state, .. } => *state,
+            | Self::Swept { state, .. }
+            | Self::WindowsOpened { state, .. }
+            | Self::RollingOpened { state, .. }
+            | Self::RiskFrozen { state, .. }
+            | Self::IntentDeclared { state, .. }
+            | Self::IntentSettled { state, .. }
+            | Self::Attested { state, .. } => *state,
             Self::Decided(decided) | Self::Conflicted(decided) => decided.state,
         }
     }
@@ -236,38 +330,18 @@ impl<'a> Event<'a> {
                 out.put_key(*key);
                 out.put_text(id);
             }
-            Self::Decided(decided) => encode_decided(out, DECIDED, decided),
-            Self::Conflicted(decided) => encode_decided(out, CONFLICTED, decided),
-            Self::Redelivered {
-                state,
-                decided_at,
-                at,
-            } => {
-                head(out, REDELIVERED, *state);
-                out.put_u64(*decided_at);
-                out.put_i64(at.micros());
-            }
-            Self::Overruled {
-                state,
-                authorization,
-                decided_at,
-                at,
-            } => {
-                head(out, OVERRULED, *state);
-                out.put_key(*authorization);
-                out.put_u64(*decided_at);
-                out.put_i64(at.micros());
-            }
-            Self::StandingSet { state, change, at } => {
-                head(out, STANDING_SET, *state);
-                encode_standing(out, *change);
-                out.put_i64(at.micros());
-            }
-            Self::Swept { state, part, cut } => {
-                head(out, SWEPT, *state);
-                out.put_u64(u64::from(*part));
-                out.put_i64(cut.micros());
-            }
+            Self::Decided(decided) => encode_decided(out, decided),
+            Self::Conflicted(decided) => encode_conflicted(out, decided),
+            Self::Redelivered { .. }
+            | Self::Overruled { .. }
+            | Self::StandingSet { .. }
+            | Self::Swept { .. }
+            | Self::WindowsOpened { .. }
+            | Self::RollingOpened { .. }
+            | Self::RiskFrozen { .. }
+            | Self::IntentDeclared { .. }
+            | Self::IntentSettled { .. }
+            | Self::Attested { .. } => encode_later(out, self),
         }
     }
 
@@ -304,30 +378,10 @@ impl<'a> Event<'a> {
                 key: reader.key()?,
                 id: reader.text()?,
             },
-            DECIDED => Self::Decided(decode_decided(reader, state)?),
-            CONFLICTED => Self::Conflicted(decode_decided(reader, state)?),
-            REDELIVERED => Self::Redelivered {
-                state,
-                decided_at: reader.u64()?,
-                at: Timestamp::from_micros(reader.i64()?),
-            },
-            OVERRULED => Self::Overruled {
-                state,
-                authorization: reader.key()?,
-                decided_at: reader.u64()?,
-                at: Timestamp::from_micros(reader.i64()?),
-            },
-            STANDING_SET => Self::StandingSet {
-                state,
-                change: decode_standing(reader)?,
-                at: Timestamp::from_micros(reader.i64()?),
-            },
-            SWEPT => Self::Swept {
-                state,
-                part: reader.u16()?,
-                cut: Timestamp::from_micros(reader.i64()?),
-            },
-            _ => return Err(Malformed),
+            DECIDED => Self::Decided(decode_decided(reader, state, false)?),
+            DECIDED_MORE => Self::Decided(decode_decided(reader, state, true)?),
+            CONFLICTED => Self::Conflicted(decode_decided(reader, state, false)?),
+            _ => decode_later(reader, tag, state)?,
         }))
     }
 }
@@ -352,53 +406,6 @@ pub fn events_of(frame: &[u8]) -> impl Iterator<Item = Result<Event<'_>, Malform
 fn head(out: &mut Vec<u8>, tag: u8, state: StateNo) {
     out.push(tag);
     out.put_u64(u64::from(state.0));
-}
-
-fn encode_standing(out: &mut Vec<u8>, change: StandingChange) {
-    match change {
-        StandingChange::Card(card, status, frozen) => {
-            out.push(0);
-            out.put_u64(u64::from(card.0));
-            out.push(status as u8);
-            out.push(u8::from(frozen));
-        }
-        StandingChange::Agent(agent, status) => {
-            out.push(1);
-            out.put_u64(u64::from(agent.0));
-            out.push(status as u8);
-        }
-    }
-}
-
-fn decode_standing(reader: &mut Reader<'_>) -> Result<StandingChange, Malformed> {
-    let kind = reader.u8()?;
-    let number = reader.u32()?;
-    let status = reader.u8()?;
-    match kind {
-        0 => {
-            let status = [CardStatus::Active, CardStatus::Locked, CardStatus::Canceled]
-                .into_iter()
-                .find(|known| *known as u8 == status)
-                .ok_or(Malformed)?;
-            Ok(StandingChange::Card(
-                CardNo(number),
-                status,
-                reader.u8()? != 0,
-            ))
-        }
-        1 => {
-            let status = [
-                AgentStatus::Active,
-                AgentStatus::Paused,
-                AgentStatus::Disabled,
-            ]
-            .into_iter()
-            .find(|known| *known as u8 == status)
-            .ok_or(Malformed)?;
-            Ok(StandingChange::Agent(AgentNo(number), status))
-        }
-        _ => Err(Malformed),
-    }
 }
 
 #[cfg(test)]

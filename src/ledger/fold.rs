@@ -2,13 +2,17 @@
 //! nothing, because a journal that was written by `check` holds none.
 
 use crate::domain::amount::Minor;
-use crate::domain::card::{AgentStatus, CardStatus, Key};
-use crate::domain::decision::{Decision, DeclineReason};
+use crate::domain::card::{AgentStatus, Key, Level};
 use crate::domain::identity::StoredStep;
 use crate::domain::time::Timestamp;
 use crate::ledger::counters::Counters;
-use crate::ledger::event::{CardNo, Decided, Event, StandingChange};
-use crate::ledger::state::{AgentState, Authorization, CardState, MerchantLock, State, Step};
+use crate::ledger::event::{AgentNo, CardNo, Decided, Event, StandingChange};
+use crate::ledger::rolling::{Rolling, SeriesSet};
+use crate::ledger::state::{AgentState, Authorization, CardState, Lag, MerchantLock, State, Step};
+use crate::ledger::trailing;
+
+mod give_back;
+mod intents;
 
 /// Applies one event that stands at `position` of the journal.
 pub fn fold(state: &mut State, event: &Event<'_>, position: u64) {
@@ -24,62 +28,80 @@ pub fn fold(state: &mut State, event: &Event<'_>, position: u64) {
             ..
         } => {
             if usize::try_from(card.0).is_ok_and(|no| no == state.cards.len()) {
-                state.cards.push(CardState {
-                    key: *key,
-                    id: (*id).into(),
-                    connection: (*connection).into(),
-                    counters: Counters::default(),
-                    status: CardStatus::Active,
-                    frozen: false,
-                    consumed: None,
-                    lock: None,
-                });
+                state.cards.push(CardState::opened(*key, id, connection));
                 state.cards_by_key.get_or_insert_with(*key, || *card);
             }
         }
-        Event::AgentOpened { agent, key, id, .. } => {
-            if usize::try_from(agent.0).is_ok_and(|no| no == state.agents.len()) {
-                state.agents.push(AgentState {
-                    key: *key,
-                    id: (*id).into(),
-                    counters: Counters::default(),
-                    status: AgentStatus::Active,
-                });
-                state.agents_by_key.get_or_insert_with(*key, || *agent);
-            }
-        }
+        Event::AgentOpened { agent, key, id, .. } => open_agent(state, *agent, *key, id),
         Event::Decided(decided) => book(state, decided, position),
         Event::Overruled {
             authorization,
             decided_at,
             ..
-        } => {
-            overrule(state, *authorization, *decided_at);
-        }
-        Event::StandingSet {
-            change: StandingChange::Card(card, status, frozen),
-            ..
-        } => {
+        } => give_back::overrule(state, *authorization, *decided_at),
+        Event::StandingSet { change, .. } => set_standing(state, *change),
+        Event::RiskFrozen { card, .. } => {
             if let Some(card) = state.card_mut(*card) {
-                card.status = *status;
-                card.frozen = *frozen;
-            }
-        }
-        Event::StandingSet {
-            change: StandingChange::Agent(agent, status),
-            ..
-        } => {
-            if let Some(agent) = state.agent_mut(*agent) {
-                agent.status = *status;
+                (card.frozen, card.frozen_by_risk) = (true, true);
             }
         }
         Event::Swept { part, cut, .. } => sweep(state, *part, *cut),
+        Event::WindowsOpened {
+            day,
+            day_ends,
+            hour_offset_s,
+            ..
+        } => {
+            if *day > state.day {
+                (state.day, state.day_ends) = (*day, *day_ends);
+            }
+            state.hour_offset_s = *hour_offset_s;
+        }
+        Event::RollingOpened {
+            card,
+            agent,
+            series,
+            ..
+        } => open_series(state, *card, *agent, *series),
+        Event::IntentDeclared { .. } | Event::IntentSettled { .. } | Event::Attested { .. } => {
+            intents::fold(state, event, position);
+        }
+    }
+}
+
+fn open_agent(state: &mut State, agent: AgentNo, key: Key, id: &str) {
+    if usize::try_from(agent.0).is_ok_and(|no| no == state.agents.len()) {
+        state.agents.push(AgentState {
+            key,
+            id: id.into(),
+            counters: Counters::default(),
+            rolling: None,
+            status: AgentStatus::Active,
+        });
+        state.agents_by_key.get_or_insert_with(key, || agent);
+    }
+}
+
+fn set_standing(state: &mut State, change: StandingChange) {
+    match change {
+        StandingChange::Card(card, status, frozen) => {
+            if let Some(card) = state.card_mut(card) {
+                card.status = status;
+                card.frozen_by_risk &= frozen;
+                card.frozen = frozen;
+            }
+        }
+        StandingChange::Agent(agent, status) => {
+            if let Some(agent) = state.agent_mut(agent) {
+                agent.status = status;
+            }
+        }
     }
 }
 
 fn book(state: &mut State, decided: &Decided<'_>, position: u64) {
     let reserved = decided.reserved();
-    let step = Step {
+    let mut step = Step {
         stored: StoredStep {
             name: decided.step.name,
             delivery: decided.step.delivery,
@@ -88,24 +110,55 @@ fn book(state: &mut State, decided: &Decided<'_>, position: u64) {
         decision: decided.decision,
         reserved,
         day: decided.day,
+        hour: decided.hour,
+        lag: Lag::default(),
+        counted: false,
+        flagged: decided.flagged,
         position,
         at: decided.at,
         agent: decided.agent,
     };
-    remember(state, decided, step);
+    if !reserved.is_zero() {
+        step.lag = Lag::between(decided.at, state.latest);
+    }
+    let counted = remember(state, decided, step);
     if reserved.is_zero() {
         return;
     }
-    state.day = state.day.max(decided.day);
-    each_counters(state, decided.card, &step, |counters| {
-        counters.charge(step.day, reserved)
+    let booking = step.booking();
+    state.day = state.day.max(booking.day);
+    state.hour = state.hour.max(booking.hour);
+    state.latest = state.latest.max(booking.at);
+    each_scope(state, decided.card, step.agent, |counters, rolling| {
+        counters.charge(&booking, reserved);
+        if counted {
+            counters.count(&booking);
+        }
+        if let Some(rolling) = rolling {
+            rolling.charge(booking.at, reserved);
+        }
     });
+    mark_card(state, decided, counted, position);
+    if let Some(intents) = state.intents.as_deref_mut() {
+        intents::book(intents, &mut state.cards, decided);
+    }
+}
+
+/// What a booked approval does to its card: consumes it, is its probe, locks it, starts its cooldown.
+fn mark_card(state: &mut State, decided: &Decided<'_>, is_first: bool, position: u64) {
     let card = decided.card.and_then(|card| usize::try_from(card.0).ok());
     let Some(card) = card.and_then(|card| state.cards.get_mut(card)) else {
         return;
     };
     if decided.consumes {
         card.consumed = Some((decided.at, decided.step.authorization));
+    }
+    if decided.probes {
+        card.extras_mut().probe = Some(position);
+    }
+    // A probe starts no cooldown, so that its purchase can follow at once.
+    if (is_first && !decided.probes) || (decided.consumes && !is_first) {
+        card.recent.note(decided.at, position);
     }
     if let Some(locked) = &decided.locks {
         card.lock = Some(Box::new(MerchantLock::of(locked)));
@@ -120,7 +173,9 @@ fn book(state: &mut State, decided: &Decided<'_>, position: u64) {
     }
 }
 
-fn remember(state: &mut State, decided: &Decided<'_>, step: Step) {
+/// Keeps the step; whether it is the one by which its authorization counts as approved.
+fn remember(state: &mut State, decided: &Decided<'_>, step: Step) -> bool {
+    let reserves = !step.reserved.is_zero();
     let mut is_new = false;
     let entry = state
         .authorizations
@@ -128,77 +183,53 @@ fn remember(state: &mut State, decided: &Decided<'_>, step: Step) {
             is_new = true;
             Authorization {
                 card: decided.card,
-                first: step,
+                first: Step {
+                    counted: reserves,
+                    ..step
+                },
                 more: Vec::new(),
                 under_lock: false,
             }
         });
-    if let Some(authorization) = entry.filter(|_| !is_new) {
-        authorization.card = authorization.card.or(decided.card);
-        authorization.more.push(step);
-    }
+    let Some(authorization) = entry.filter(|_| !is_new) else {
+        return reserves;
+    };
+    let counted = reserves && !authorization.is_purchase();
+    authorization.card = authorization.card.or(decided.card);
+    authorization.more.push(Step { counted, ..step });
+    counted
 }
 
-fn each_counters(
+/// Card, agent and customer, as far as the booking has them.
+fn each_scope(
     state: &mut State,
     card: Option<CardNo>,
-    step: &Step,
-    act: impl Fn(&mut Counters),
+    agent: Option<AgentNo>,
+    act: impl Fn(&mut Counters, Option<&mut Rolling>),
 ) {
     if let Some(card) = card.and_then(|card| state.card_mut(card)) {
-        act(&mut card.counters);
+        act(&mut card.counters, card.rolling.as_deref_mut());
     }
-    if let Some(agent) = step.agent.and_then(|agent| state.agent_mut(agent)) {
-        act(&mut agent.counters);
+    if let Some(agent) = agent.and_then(|agent| state.agent_mut(agent)) {
+        act(&mut agent.counters, agent.rolling.as_deref_mut());
     }
-    act(&mut state.counters);
+    act(&mut state.counters, state.rolling.as_deref_mut());
 }
 
-/// Gives back amount, lock and consumption (behaviour 2.13 h).
-fn overrule(state: &mut State, key: Key, decided_at: u64) {
-    let Some(authorization) = state.authorizations.get_mut(key) else {
-        return;
-    };
-    let card_no = authorization.card;
-    let Some(step) = authorization
-        .steps_mut()
-        .find(|step| step.position == decided_at && step.decision.is_approval())
-    else {
-        return;
-    };
-    let taken_back = *step;
-    step.decision = Decision::Decline(DeclineReason::DeadlineExceeded);
-    step.reserved = Minor::ZERO;
-    let still_purchase = authorization.is_purchase();
-    let leaves_lock = authorization.under_lock && !still_purchase;
-    authorization.under_lock &= still_purchase;
-    let reserved = taken_back.reserved;
-    each_counters(state, card_no, &taken_back, |it| {
-        it.release(taken_back.day, reserved)
-    });
-    if still_purchase {
-        return;
-    }
-    let card_no = card_no.and_then(|card| usize::try_from(card.0).ok());
-    let Some(card) = card_no.and_then(|card| state.cards.get_mut(card)) else {
-        return;
-    };
-    // By key and instant: a forgotten authorization of the same id may have consumed the card.
-    let steps_at = |at| {
-        let authorization = state.authorizations.get(key);
-        authorization.is_some_and(|it| it.steps().any(|step| step.at == at))
-    };
-    if card
-        .consumed
-        .is_some_and(|(at, by)| by == key && steps_at(at))
-    {
-        card.consumed = None;
-    }
-    if let Some(lock) = card.lock.as_mut().filter(|_| leaves_lock) {
-        lock.approvals = lock.approvals.saturating_sub(1);
-    }
-    if card.lock.as_ref().is_some_and(|lock| lock.approvals == 0) {
-        card.lock = None;
+fn open_series(state: &mut State, card: Option<CardNo>, agent: Option<AgentNo>, wanted: SeriesSet) {
+    for series in trailing::begin(state, card, agent, wanted) {
+        let place = match series.level {
+            Level::Card => card
+                .and_then(|no| state.card_mut(no))
+                .map(|card| &mut card.rolling),
+            Level::Agent => agent
+                .and_then(|no| state.agent_mut(no))
+                .map(|agent| &mut agent.rolling),
+            Level::Customer => Some(&mut state.rolling),
+        };
+        if let Some(place) = place {
+            place.get_or_insert_default().begin(series.series);
+        }
     }
 }
 
@@ -213,12 +244,13 @@ fn sweep(state: &mut State, part: u16, cut: Timestamp) {
     });
     for authorization in forgotten {
         for step in authorization.steps() {
-            let held = step.reserved;
-            each_counters(state, authorization.card, step, |it| {
-                it.settle(step.day, held)
+            let (held, booking): (Minor, _) = (step.reserved, step.booking());
+            each_scope(state, authorization.card, step.agent, |counters, _| {
+                counters.settle(&booking, held);
             });
         }
     }
+    intents::sweep(state, part, cut);
 }
 
 #[cfg(test)]

@@ -250,6 +250,33 @@ impl<T> KeyMap<T> {
         })
     }
 
+    /// Whether any entry of the named part fits.
+    pub(in crate::ledger) fn any_named(&self, part: u16, fits: impl Fn(&T) -> bool) -> bool {
+        let mut entries = self.chunks.iter().flatten().flatten();
+        entries.any(|(key, value)| is_in_part(*key, part) && fits(value))
+    }
+
+    /// All values, in no order that may show.
+    pub(in crate::ledger) fn values(&self) -> impl Iterator<Item = &T> {
+        let entries = self.chunks.iter().flatten().flatten();
+        entries.map(|(_, value)| value)
+    }
+
+    /// Takes an entry out.
+    pub(in crate::ledger) fn remove(&mut self, key: Key) -> Option<T> {
+        let index = self.find(key)?;
+        let table = self.table(key);
+        let slot = self
+            .tables
+            .get_mut(table)?
+            .find_entry(spread(tag(key)), |slot| slot.index == index)
+            .ok()?;
+        slot.remove();
+        let (_, value) = place_mut(&mut self.chunks, index)?.take()?;
+        self.free.push(index);
+        Some(value)
+    }
+
     /// All entries in order of their keys.
     pub(in crate::ledger) fn sorted(&self) -> Vec<(Key, &T)> {
         let entries = self.chunks.iter().flatten().flatten();
@@ -300,5 +327,24 @@ mod tests {
         assert_eq!(map.len(), 5_000);
         assert_eq!(map.get(key(3)), None);
         assert!(map.sorted().is_sorted_by_key(|(key, _)| *key));
+        assert_eq!(map.values().count(), 5_000);
+        assert!(map.any_named(WHOLE, |n| *n == 7_776));
+        assert!(!map.any_named(WHOLE, |n| *n == 7_777));
+    }
+
+    #[test]
+    fn an_entry_that_is_taken_out_leaves_its_place_to_another() {
+        let mut map = KeyMap::default();
+        for n in 0..40u128 {
+            map.get_or_insert_with(Key(n << 64 | 5), || n);
+        }
+        assert_eq!(map.remove(Key(7 << 64 | 5)), Some(7));
+        assert_eq!(map.remove(Key(7 << 64 | 5)), None);
+        assert_eq!((map.len(), map.get(Key(7 << 64 | 5))), (39, None));
+        map.get_or_insert_with(Key(1), || 77);
+        assert_eq!(
+            (map.get(Key(1)), map.get(Key(8 << 64 | 5))),
+            (Some(&77), Some(&8))
+        );
     }
 }

@@ -6,10 +6,13 @@ use crate::domain::claims::MerchantKeys;
 use crate::domain::decision::Decision;
 use crate::domain::identity::StoredStep;
 use crate::domain::time::Timestamp;
-use crate::domain::window::LocalDay;
-use crate::ledger::counters::Counters;
+use crate::domain::window::{LocalDay, LocalHour};
+use crate::ledger::counters::{Booking, Counters};
 use crate::ledger::event::{AgentNo, CardNo, LockedMerchant, Owner, StateNo};
+use crate::ledger::intent::{Intent, Intents};
 use crate::ledger::key_map::KeyMap;
+use crate::ledger::recent::Recent;
+use crate::ledger::rolling::Rolling;
 
 /// Whose state it is, as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,14 +98,76 @@ pub struct CardState {
     pub connection: Box<str>,
     /// Its sums.
     pub counters: Counters,
+    /// Its trailing sums, where a rolling limit ever stood.
+    pub rolling: Option<Box<Rolling>>,
     /// What operators set; the stricter of this and the snapshot's is in force.
     pub status: CardStatus,
-    /// Whether operators froze it.
+    /// Whether it is frozen.
     pub frozen: bool,
+    /// Whether a risk rule froze it; then only an owner lifts the freeze (behaviour 2.14 j).
+    pub frozen_by_risk: bool,
+    /// Its latest approvals, from which the cooldown counts.
+    pub recent: Recent,
     /// When a single-use card was consumed, and by which authorization.
     pub consumed: Option<(Timestamp, Key)>,
     /// The merchant it is locked to.
     pub lock: Option<Box<MerchantLock>>,
+    /// What few cards have.
+    pub(in crate::ledger) extras: Option<Box<Extras>>,
+}
+
+/// What few cards have, apart from the others so that those stay small.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::ledger) struct Extras {
+    /// The position of the approval that was this single-use card's probe.
+    pub(in crate::ledger) probe: Option<u64>,
+    /// The agent's latest attestation.
+    pub(in crate::ledger) attested_at: Option<Timestamp>,
+    /// Intents that no authorization has taken, oldest first.
+    pub(in crate::ledger) open_intents: Vec<Key>,
+}
+
+impl CardState {
+    pub(in crate::ledger) fn opened(key: Key, id: &str, connection: &str) -> Self {
+        Self {
+            key,
+            id: id.into(),
+            connection: connection.into(),
+            counters: Counters::default(),
+            rolling: None,
+            status: CardStatus::Active,
+            frozen: false,
+            frozen_by_risk: false,
+            recent: Recent::default(),
+            consumed: None,
+            lock: None,
+            extras: None,
+        }
+    }
+
+    /// The journal position of the approval that was the card's one probe (behaviour 2.14 a).
+    #[must_use]
+    pub fn probe(&self) -> Option<u64> {
+        self.extras.as_ref()?.probe
+    }
+
+    /// When the agent last attested (behaviour 6.2).
+    #[must_use]
+    pub fn attested_at(&self) -> Option<Timestamp> {
+        self.extras.as_ref()?.attested_at
+    }
+
+    /// The intents that no authorization has taken, oldest first.
+    #[must_use]
+    pub fn open_intents(&self) -> &[Key] {
+        self.extras
+            .as_ref()
+            .map_or(&[], |extras| extras.open_intents.as_slice())
+    }
+
+    pub(in crate::ledger) fn extras_mut(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
 }
 
 /// One agent since its first use.
@@ -114,6 +179,8 @@ pub struct AgentState {
     pub id: Box<str>,
     /// Its sums over all its cards.
     pub counters: Counters,
+    /// Its trailing sums, where a rolling limit ever stood.
+    pub rolling: Option<Box<Rolling>>,
     /// What operators set.
     pub status: AgentStatus,
 }
@@ -129,12 +196,75 @@ pub struct Step {
     pub reserved: Minor,
     /// The day whose windows it was charged to.
     pub day: LocalDay,
+    /// The hour whose count it was charged to.
+    pub hour: LocalHour,
+    /// How far its booking is later than its receipt, because one with a later receipt had been
+    /// booked: see [`Lag`].
+    pub(in crate::ledger) lag: Lag,
+    /// Whether it is the step by which its authorization was counted as approved.
+    pub(in crate::ledger) counted: bool,
+    /// Whether it was approved although no intent matched.
+    pub flagged: bool,
     /// The journal position of the decision.
     pub position: u64,
     /// Our clock at receipt.
     pub at: Timestamp,
     /// The agent that held the card then.
     pub agent: Option<AgentNo>,
+}
+
+impl Step {
+    /// Where it was booked.
+    pub(in crate::ledger) fn booking(&self) -> Booking {
+        Booking {
+            day: self.day,
+            hour: self.hour,
+            at: self.lag.after(self.at),
+        }
+    }
+
+    fn stands(&self) -> bool {
+        self.decision.is_approval() && !self.reserved.is_zero()
+    }
+}
+
+/// The time by which a booking is later than its receipt: exact up to half an hour, beyond that in
+/// whole seconds, rounded up. Bookings of one customer never go back in time, though receipts may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::ledger) struct Lag(u32);
+
+impl Lag {
+    const SECONDS: u32 = 1 << 31;
+
+    /// From `at` to `latest`, where that is later.
+    pub(in crate::ledger) fn between(at: Timestamp, latest: Timestamp) -> Self {
+        let micros = latest.micros_since(at).max(0);
+        let exact = u32::try_from(micros)
+            .ok()
+            .filter(|micros| *micros < Self::SECONDS);
+        Self(exact.unwrap_or_else(|| {
+            let seconds = micros.saturating_add(999_999) / 1_000_000;
+            let bounded = u32::try_from(seconds).unwrap_or(u32::MAX);
+            Self::SECONDS | bounded.min(Self::SECONDS - 1)
+        }))
+    }
+
+    pub(in crate::ledger) fn after(self, at: Timestamp) -> Timestamp {
+        let micros = if self.0 < Self::SECONDS {
+            i64::from(self.0)
+        } else {
+            i64::from(self.0 & !Self::SECONDS).saturating_mul(1_000_000)
+        };
+        at.plus_micros(micros)
+    }
+
+    pub(in crate::ledger) fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub(in crate::ledger) fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
 }
 
 /// One authorization: its card and its steps in order of arrival.
@@ -172,8 +302,15 @@ impl Authorization {
     /// inquiry, a credit) is none of these.
     #[must_use]
     pub fn is_purchase(&self) -> bool {
+        self.steps().any(Step::stands)
+    }
+
+    /// Whether anything stands beside the step at the position `probe`: a probe alone consumes
+    /// neither the card nor an intent.
+    #[must_use]
+    pub(in crate::ledger) fn stands_beside(&self, probe: Option<u64>) -> bool {
         self.steps()
-            .any(|step| step.decision.is_approval() && !step.reserved.is_zero())
+            .any(|step| step.stands() && Some(step.position) != probe)
     }
 
     /// When its latest step arrived.
@@ -194,8 +331,22 @@ pub struct State {
     pub owner: OwnerId,
     /// Sums over everything.
     pub counters: Counters,
+    /// Trailing sums over everything, where a rolling limit ever stood.
+    pub rolling: Option<Box<Rolling>>,
     /// The latest day that anything was charged to; days never go back (behaviour 2.13 e).
     pub day: LocalDay,
+    /// When that day ends, as its zone had it when it was opened: no change of zone ends it sooner.
+    pub day_ends: Timestamp,
+    /// The latest hour that anything was charged to.
+    pub hour: LocalHour,
+    /// Seconds by which that hour began before the full hour of universal time.
+    pub(in crate::ledger) hour_offset_s: u16,
+    /// The latest instant that anything was booked at.
+    pub(in crate::ledger) latest: Timestamp,
+    /// Whether it goes back to an image of the first version, which kept no counts: then they are
+    /// those of the authorizations that the image remembered.
+    pub(in crate::ledger) inherited: bool,
+    pub(in crate::ledger) intents: Option<Box<Intents>>,
     pub(in crate::ledger) cards: Vec<CardState>,
     pub(in crate::ledger) agents: Vec<AgentState>,
     pub(in crate::ledger) cards_by_key: KeyMap<CardNo>,
@@ -212,7 +363,14 @@ impl State {
             key,
             owner: owner.into(),
             counters: Counters::default(),
+            rolling: None,
             day: LocalDay(i32::MIN),
+            day_ends: Timestamp::from_micros(i64::MIN),
+            hour: LocalHour(i32::MIN),
+            hour_offset_s: 0,
+            latest: Timestamp::from_micros(i64::MIN),
+            inherited: false,
+            intents: None,
             cards: Vec::new(),
             agents: Vec::new(),
             cards_by_key: KeyMap::default(),
@@ -264,6 +422,18 @@ impl State {
     #[must_use]
     pub fn authorization(&self, key: Key) -> Option<&Authorization> {
         self.authorizations.get(key)
+    }
+
+    /// An intent by key.
+    #[must_use]
+    pub fn intent(&self, key: Key) -> Option<&Intent> {
+        self.intents.as_ref()?.get(key)
+    }
+
+    /// The intent that an authorization has taken.
+    #[must_use]
+    pub fn intent_of(&self, authorization: Key) -> Option<(Key, &Intent)> {
+        self.intents.as_ref()?.taken_by(authorization)
     }
 
     /// How many authorizations are remembered.

@@ -51,18 +51,39 @@ impl LedgerPort {
         &self,
         ask: impl FnOnce(&EmbeddedLedger) -> T + Send + 'static,
     ) -> Result<T, PortError> {
+        let answered = self.send(ask)?;
+        answered.await.map_err(|_dropped| PortError::Closed)
+    }
+
+    /// The same for a thread of its own, which sleeps until the answer is there.
+    ///
+    /// # Errors
+    /// [`PortError`] where nobody will run it.
+    pub fn ask_and_wait<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&EmbeddedLedger) -> T + Send + 'static,
+    ) -> Result<T, PortError> {
+        let answered = self.send(ask)?;
+        answered
+            .blocking_recv()
+            .map_err(|_dropped| PortError::Closed)
+    }
+
+    fn send<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&EmbeddedLedger) -> T + Send + 'static,
+    ) -> Result<oneshot::Receiver<T>, PortError> {
         let (answer, answered) = oneshot::channel();
         let command: Command = Box::new(move |ledger| {
             // Nobody listens any more where the asker has gone away.
             let _gone = answer.send(ask(ledger));
         });
-        self.commands
-            .try_send(command)
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => PortError::Busy,
-                mpsc::error::TrySendError::Closed(_) => PortError::Closed,
-            })?;
-        answered.await.map_err(|_dropped| PortError::Closed)
+        let sent = self.commands.try_send(command);
+        sent.map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => PortError::Busy,
+            mpsc::error::TrySendError::Closed(_) => PortError::Closed,
+        })?;
+        Ok(answered)
     }
 }
 

@@ -30,9 +30,9 @@ use crate::commands::{AGENTS, Ask, CARDS, Case, Command, Limits, Merchant, Polic
 use crate::model::{self, Model, Obstacle, Scope, Verdict};
 
 const RESETS_AT: [Timestamp; 3] = [
-    Timestamp::from_secs(1),
-    Timestamp::from_secs(2),
-    Timestamp::from_secs(3),
+    Timestamp::from_secs(-3),
+    Timestamp::from_secs(-2),
+    Timestamp::from_secs(-1),
 ];
 const FIELDS: [RuleField; 5] = [
     RuleField::PerDay,
@@ -447,7 +447,8 @@ impl Lockstep {
             status: status.map(|status| statuses[usize::from(status)]),
             frozen,
         };
-        let outcome = check::set_standing(&self.state, &command, Timestamp::from_micros(self.now));
+        let outcome =
+            check::standing::set_standing(&self.state, &command, Timestamp::from_micros(self.now));
         let changed = outcome.ok().map(|events| self.apply_any(&events));
         assert_eq!(changed, self.model.set_card(card, status, frozen));
     }
@@ -466,7 +467,8 @@ impl Lockstep {
             },
             status: statuses[usize::from(status)],
         };
-        let outcome = check::set_standing(&self.state, &command, Timestamp::from_micros(self.now));
+        let outcome =
+            check::standing::set_standing(&self.state, &command, Timestamp::from_micros(self.now));
         let changed = self.apply_any(&outcome.unwrap());
         assert_eq!(changed, self.model.set_agent(agent, status));
     }

@@ -2,43 +2,48 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use countersign::clock::Clock;
-use countersign::cold::ops::{OpsState, Readiness, Running, router};
+use countersign::cold::ops::{OpsState, Running, router};
+use countersign::cold::policies::{First, Policies, Source, Surroundings};
+use countersign::cold::readiness::Readiness;
 use countersign::domain::card::CardStatus;
 use countersign::domain::time::Timestamp;
 use countersign::domain::window::WindowKind;
 use countersign::ledger::command::{CardRef, Route, SetStanding};
 use countersign::ledger::event::Owner;
-use countersign::seam::commands::ledger_port;
+use countersign::seam::commands::{LedgerPort, ledger_port};
 use countersign::seam::snapshot::CurrentSnapshot;
 use countersign::telemetry::Telemetry;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::store::{Ask, Store, directory, rules};
+use crate::store::{Ask, RULES, Store, directory, rules};
 
-struct Ops {
+pub(crate) struct Ops {
     address: SocketAddr,
-    store: Store,
-    snapshots: Arc<CurrentSnapshot>,
+    pub(crate) store: Store,
+    pub(crate) snapshots: Arc<CurrentSnapshot>,
     readiness: Arc<Readiness>,
     running: Arc<OnceLock<Running>>,
+    telemetry: Arc<Telemetry>,
+    port: LedgerPort,
     clock: Clock,
     _runtime: Runtime,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
-struct Reply {
-    status: u16,
-    head: String,
-    body: String,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Reply {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 }
@@ -51,11 +56,12 @@ impl Ops {
         let (port, mut inbox) = ledger_port();
         let (readiness, running) = (Arc::<Readiness>::default(), Arc::default());
         let clock = Clock::start();
+        let telemetry = Telemetry::new(["acme"]);
         let state = OpsState {
             readiness: Arc::clone(&readiness),
             running: Arc::clone(&running),
-            ledger: port,
-            telemetry: Telemetry::new(["acme"]),
+            ledger: port.clone(),
+            telemetry: Arc::clone(&telemetry),
             clock,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -63,12 +69,16 @@ impl Ops {
             .enable_all()
             .build()
             .unwrap();
-        let ledger = Arc::clone(&store.ledger);
+        let (ledger, writer) = (Arc::clone(&store.ledger), Arc::clone(&store.writer));
         let address = runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             // The hot thread's part.
-            runtime.spawn(async move { while inbox.serve_one(&ledger).await {} });
+            runtime.spawn(async move {
+                while inbox.serve_one(&ledger).await {
+                    writer.kick();
+                }
+            });
             runtime.spawn(async move { axum::serve(listener, router(state)).await });
             address
         });
@@ -79,30 +89,66 @@ impl Ops {
             snapshots,
             readiness,
             running,
+            telemetry,
+            port,
             clock,
             _runtime: runtime,
-            _dir: dir,
+            dir,
         }
     }
 
-    fn ready() -> Self {
-        let ops = Self::start();
+    pub(crate) fn ready() -> Self {
+        let mut ops = Self::start();
+        std::fs::write(ops.rules_path(), RULES).unwrap();
+        let connections = vec!["acme".to_owned(), "beta".to_owned()];
+        let source = Source::new(&ops.rules_path(), connections, &ops.store.keys);
+        let first = First::load(&source, &|_| None).unwrap();
+        ops.snapshots = Arc::clone(&first.snapshots);
+        let around = Surroundings {
+            ledger: ops.port.clone(),
+            clock: ops.clock,
+            telemetry: Arc::clone(&ops.telemetry),
+            readiness: Arc::clone(&ops.readiness),
+            watch_every: None,
+            confirm_command: "confirm".to_owned(),
+        };
+        let writer = Arc::clone(&ops.store.writer);
         let running = Running {
             snapshots: Arc::clone(&ops.snapshots),
             records: ops.store.records(),
+            policies: Policies::start(source, around, &first).unwrap(),
+            journal: Box::new(move || writer.published()),
         };
         assert!(ops.running.set(running).is_ok());
         ops.readiness.set_recovered();
         ops
     }
 
-    fn get(&self, path: &str) -> Reply {
+    /// The snapshot's file, beside the journal.
+    pub(crate) fn rules_path(&self) -> PathBuf {
+        self.dir.path().join("rules.json")
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    pub(crate) fn post(&self, path: &str) -> Reply {
+        self.request("POST", path)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Reply {
         self.request("GET", path)
     }
 
-    fn request(&self, method: &str, path: &str) -> Reply {
+    pub(crate) fn request(&self, method: &str, path: &str) -> Reply {
+        self.request_with(method, path, "")
+    }
+
+    pub(crate) fn request_with(&self, method: &str, path: &str, headers: &str) -> Reply {
         let mut stream = TcpStream::connect(self.address).unwrap();
-        let request = format!("{method} {path} HTTP/1.1\r\nhost: ops\r\nconnection: close\r\n\r\n");
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nhost: ops\r\n{headers}connection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut reply = String::new();
         stream.read_to_string(&mut reply).unwrap();
@@ -114,14 +160,14 @@ impl Ops {
         }
     }
 
-    fn ask(&self) -> Ask<'_> {
+    pub(crate) fn ask(&self) -> Ask<'_> {
         Ask {
             at: self.clock.now(),
             ..Ask::default()
         }
     }
 
-    fn authorize(&self, ask: Ask<'_>) -> u64 {
+    pub(crate) fn authorize(&self, ask: Ask<'_>) -> u64 {
         let snapshot = Arc::clone(&self.snapshots.load());
         self.store.authorize(&snapshot, ask).position
     }
@@ -135,7 +181,8 @@ fn readiness_follows_recovery_and_names_its_reasons() {
     let starting = ops.get("/readyz");
     assert_eq!(starting.status, 503);
     let reasons = json!(["no_snapshot", "recovering"]);
-    let expected = json!({"recovered": false, "snapshotVersion": null, "reasons": reasons});
+    let expected =
+        json!({"recovered": false, "snapshotVersion": null, "reasons": reasons, "warnings": []});
     assert_eq!(starting.json(), expected);
     for path in [
         "/admin/decisions",
@@ -150,7 +197,7 @@ fn readiness_follows_recovery_and_names_its_reasons() {
     let ops = Ops::ready();
     let ready = ops.get("/readyz");
     assert_eq!(ready.status, 200);
-    let expected = json!({"recovered": true, "snapshotVersion": 7, "reasons": []});
+    let expected = json!({"recovered": true, "snapshotVersion": 1, "reasons": [], "warnings": []});
     assert_eq!(ready.json(), expected);
     ops.readiness.set_reason("journal_poisoned");
     assert_eq!(
@@ -246,6 +293,18 @@ fn what_is_not_understood_is_refused_by_its_name() {
             "cursor",
         ),
         (
+            "/admin/decisions?after=12",
+            400,
+            "invalid_parameter",
+            "after",
+        ),
+        (
+            "/admin/decisions?after=dec_0000000000000001&cursor=0000000000000001",
+            400,
+            "invalid_parameter",
+            "after",
+        ),
+        (
             "/admin/decisions/dec_0000000000000001?verbose=1",
             400,
             "invalid_parameter",
@@ -329,6 +388,28 @@ fn decisions_are_listed_newest_first_and_in_pages() {
     );
 }
 
+/// A policy with these values in force and nothing else.
+fn policy(values: &Value) -> Value {
+    let by_default = |value: Value| json!({"value": value, "level": null});
+    let mut all = json!({
+        "cascade": "tighten", "perAuth": null, "ttlMinutes": null, "ttlDays": null,
+        "validFrom": null, "validUntil": null, "expireAfterCount": null,
+        "expireAfterSpend": null, "cooldownMinutes": null, "lockToFirstMerchant": null,
+        "maxRiskScore": null, "requireRiskScore": null, "allowCash": by_default(json!(false)),
+        "allowPartial": by_default(json!(false)), "fuelHold": null,
+        "probePolicy": by_default(json!("consume")), "requireIntent": null,
+        "onIntentMismatch": null, "requireApproval": null, "autoApproveBelow": null,
+        "requireAttestation": null, "attestationWindowMinutes": null, "allowedMccs": [],
+        "blockedMccs": [], "allowedMerchants": [], "blockedMerchants": [],
+        "allowedCountries": [], "blockedCountries": [], "match": [], "activeHours": [],
+    });
+    for (key, value) in values.as_object().unwrap() {
+        assert!(all.get(key).is_some(), "{key}");
+        all[key] = value.clone();
+    }
+    all
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "one answer in full")]
 fn a_card_shows_its_policy_its_limits_and_its_holds() {
@@ -387,20 +468,22 @@ fn a_card_shows_its_policy_its_limits_and_its_holds() {
     let expected = json!({
         "id": "crd_1",
         "connection": "acme",
+        "inSnapshot": true,
         "customerId": "cus_1",
+        "customerStatus": "active",
         "agentId": "agt_1",
+        "agentStatus": "active",
         "usage": "multi",
         "status": "active",
         "statusSource": "snapshot",
         "frozen": false,
         "currency": "USD",
-        "policy": {
-            "cascade": "tighten",
+        "policy": policy(&json!({
             "perAuth": {"value": 4_000, "level": "card"},
             "allowedMccs": [{"value": ["3000-3350", "5812"], "level": "card"}],
             "blockedMccs": [{"value": ["7995"], "level": "customer"}],
             "lockToFirstMerchant": {"value": true, "level": "agent"},
-        },
+        })),
         "limits": [
             limit("card", "limits.perDay", 5_000, Some(WindowKind::Day)),
             limit("card", "limits.total", 70_000, None),
@@ -428,17 +511,17 @@ fn a_card_that_was_never_used_and_a_status_of_the_ledger_are_shown() {
     let expected = json!({
         "id": "crd_3",
         "connection": "acme",
+        "inSnapshot": true,
         "customerId": "cus_2",
+        "customerStatus": "active",
         "agentId": null,
+        "agentStatus": null,
         "usage": "single",
         "status": "locked",
         "statusSource": "snapshot",
         "frozen": false,
         "currency": "USD",
-        "policy": {
-            "cascade": "tighten", "perAuth": null, "allowedMccs": [], "blockedMccs": [],
-            "lockToFirstMerchant": null,
-        },
+        "policy": policy(&json!({})),
         "limits": [],
         "holds": [],
         "holdsComplete": true,

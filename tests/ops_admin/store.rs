@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use countersign::cold::records::Records;
+use countersign::cold::records::{Begin, Records};
 use countersign::decide::document::{DocumentContext, read_snapshot};
 use countersign::decide::evaluate::evaluate;
 use countersign::decide::snapshot::Snapshot;
@@ -20,11 +20,13 @@ use countersign::domain::mcc::Mcc;
 use countersign::domain::time::Timestamp;
 use countersign::fingerprint::Fingerprinter;
 use countersign::ledger::command::{AgentRef, Answer, Authorize, CardRef, Overrule, Route};
+use countersign::ledger::embedded::checkpoint;
+use countersign::ledger::embedded::checkpoint::merge::{Sealed, merge};
 use countersign::ledger::embedded::files::Files;
 use countersign::ledger::embedded::frame::{Cursor, JournalId};
 use countersign::ledger::embedded::io::Storage;
 use countersign::ledger::embedded::journal::{Class, Config, Durability, Journal};
-use countersign::ledger::embedded::rebuild::Rebuild;
+use countersign::ledger::embedded::rebuild::{Rebuild, advance, state_of};
 use countersign::ledger::embedded::recover::recover;
 use countersign::ledger::embedded::store::EmbeddedLedger;
 use countersign::ledger::embedded::writer::{Timing, Writer};
@@ -32,9 +34,11 @@ use countersign::ledger::event::Owner;
 use tempfile::TempDir;
 
 const ID: JournalId = JournalId([5; 16]);
+/// Some blocks of the index.
+pub(crate) const INDEXED_MAX: usize = 100_000;
 
 /// Two connections, two customers, three cards.
-const RULES: &str = r#"{ "schema": 1,
+pub(crate) const RULES: &str = r#"{ "schema": 1,
   "customers": [
     {"id": "cus_1", "currency": "USD", "policy": {"limits": {"perMonth": 900000}, "blockedMccs": ["7995"]}},
     {"id": "cus_2", "currency": "USD"}
@@ -59,6 +63,7 @@ pub(crate) struct Store {
     pub(crate) writer: Arc<Writer>,
     pub(crate) ledger: Arc<EmbeddedLedger>,
     pub(crate) keys: Fingerprinter,
+    begin: Mutex<Option<Begin>>,
 }
 
 /// One step of an authorization; the rest is the same for all.
@@ -128,7 +133,15 @@ impl Store {
     pub(crate) fn open(path: &Path) -> Self {
         let files = Arc::new(Files::open(path).unwrap());
         let mut rebuild = Rebuild::new();
-        let recovered = recover(&*files, Some(ID), Cursor::GENESIS, |record| {
+        let mut from = Cursor::GENESIS;
+        if let Some(checkpoint) = checkpoint::load(&*files).unwrap().checkpoint {
+            let mut entries = checkpoint.entries(&*files).unwrap();
+            while let Some((_, image)) = entries.next().unwrap() {
+                rebuild.restore(image).unwrap();
+            }
+            from = checkpoint.covers;
+        }
+        let recovered = recover(&*files, Some(ID), from, |record| {
             rebuild.take(record.sequence, record.payload);
         })
         .unwrap();
@@ -141,20 +154,48 @@ impl Store {
         let journal = Journal::new(config, ID, recovered.next, seeds);
         let storage: Arc<dyn Storage> = Arc::clone(&files) as _;
         let writer = Writer::start(journal, storage, Timing::default(), Box::new(|_| {})).unwrap();
-        let ledger = EmbeddedLedger::new(rebuild.finish().unwrap(), writer.share_journal());
+        let states = rebuild.finish().unwrap();
+        let begin = Begin::recovered(&states, recovered.next, INDEXED_MAX);
+        let ledger = EmbeddedLedger::new(states, writer.share_journal());
         Self {
             files,
             writer: Arc::new(writer),
             ledger: Arc::new(ledger),
             keys: Fingerprinter::new(3),
+            begin: Mutex::new(Some(begin)),
         }
+    }
+
+    /// Folds what is sealed into the next checkpoint, a segment at a time.
+    pub(crate) fn checkpoint(&self) -> usize {
+        let before = self.writer.journal().sealed_before();
+        let one = Sealed {
+            before,
+            count_max: 1,
+        };
+        let fold = || {
+            merge(&*self.files, ID, one, state_of, |_, image, payloads| {
+                advance(image, payloads)
+            })
+        };
+        std::iter::from_fn(|| fold().unwrap()).count()
+    }
+
+    /// The records of this journal, as the process that opened it sees them at its start.
+    pub(crate) fn records_of_this_process(&self) -> Arc<Records> {
+        let writer = Arc::clone(&self.writer);
+        let storage: Arc<dyn Storage> = Arc::clone(&self.files) as _;
+        let begin = self.begin.lock().unwrap().take().unwrap();
+        Records::start(storage, begin, move || writer.published().written.0)
     }
 
     /// The records of this journal.
     pub(crate) fn records(&self) -> Arc<Records> {
         let writer = Arc::clone(&self.writer);
         let storage: Arc<dyn Storage> = Arc::clone(&self.files) as _;
-        Records::start(storage, move || writer.published().written.0)
+        Records::start(storage, Begin::default(), move || {
+            writer.published().written.0
+        })
     }
 
     /// Waits until the kernel has everything that was recorded.

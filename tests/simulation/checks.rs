@@ -301,12 +301,17 @@ impl Names {
                 self.agents.insert((state, agent.0), (*id).to_owned());
                 return true;
             }
+            Event::WindowsOpened { .. } | Event::RollingOpened { .. } => return true,
             Event::Decided(_)
             | Event::Conflicted(_)
             | Event::Redelivered { .. }
             | Event::Overruled { .. }
             | Event::StandingSet { .. }
-            | Event::Swept { .. } => {}
+            | Event::Swept { .. }
+            | Event::RiskFrozen { .. }
+            | Event::IntentDeclared { .. }
+            | Event::IntentSettled { .. }
+            | Event::Attested { .. } => {}
         }
         let only = !std::mem::replace(&mut self.done, true);
         only && self.owners.get(&state) == Some(&line.owner) && self.is_done(model, line, event)

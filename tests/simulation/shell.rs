@@ -288,7 +288,8 @@ impl Run {
         self.worlds.push(world);
         let version = self.worlds.len() - 1;
         let snapshot = compile(self.world(), version, self.planted.twist(), &self.keys);
-        drop(self.engine.snapshots.publish(snapshot));
+        self.engine.snapshots.publish(snapshot);
+        self.engine.snapshots.free_retired();
     }
 
     /// Lock, freeze, cancel, pause, and back.

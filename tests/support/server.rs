@@ -21,6 +21,7 @@ use tempfile::TempDir;
 
 /// Nothing that is waited for takes this long, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+const ANYWHERE: &str = "127.0.0.1:0";
 const SECRET: &str = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdGVzdHMsIDMyIGJ5dGVz";
 const OTHER_SECRET: &str = "whsec_YW5vdGhlciBzZWNyZXQgb2YgdGhlIHRlc3RzLCBsb25n";
 
@@ -50,6 +51,7 @@ pub(crate) fn zone_at_noon() -> String {
 pub(crate) struct Home {
     dir: TempDir,
     durability: &'static str,
+    ops_listen: String,
 }
 
 impl Home {
@@ -67,7 +69,11 @@ impl Home {
     ) -> Self {
         // Not on a memory file system, where a sync would cost nothing.
         let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let home = Self { dir, durability };
+        let home = Self {
+            dir,
+            durability,
+            ops_listen: ANYWHERE.to_owned(),
+        };
         home.write("acme.secret", SECRET);
         home.write("beta.secret", OTHER_SECRET);
         home.write("snapshot.json", &snapshot.to_string());
@@ -96,6 +102,20 @@ impl Home {
         fs::write(self.path(name), text).unwrap();
     }
 
+    /// Has the server look at its snapshot's file this often; 0 means never.
+    pub(crate) fn set_snapshot_poll(&self, poll_ms: u64) {
+        let config = fs::read_to_string(self.path("config.toml")).unwrap();
+        self.write(
+            "config.toml",
+            &format!("snapshot_poll_ms = {poll_ms}\n{config}"),
+        );
+    }
+
+    /// Has the operators' listener where it was, so that a restart is found again.
+    pub(crate) fn set_ops_listen(&mut self, address: SocketAddr) {
+        self.ops_listen = address.to_string();
+    }
+
     pub(crate) fn set_durability(&mut self, durability: &'static str) {
         self.durability = durability;
     }
@@ -104,14 +124,13 @@ impl Home {
         let path = |name: &str| self.path(name).display().to_string();
         let (config, snapshot) = (path("config.toml"), path("snapshot.json"));
         let data_dir = path("data");
-        let anywhere = "127.0.0.1:0";
         [
             ["--config", &config],
             ["--snapshot", &snapshot],
             ["--data-dir", &data_dir],
-            ["--issuer-listen", anywhere],
-            ["--listen", anywhere],
-            ["--ops-listen", anywhere],
+            ["--issuer-listen", ANYWHERE],
+            ["--listen", ANYWHERE],
+            ["--ops-listen", &self.ops_listen],
             ["--durability", self.durability],
         ]
         .concat()
@@ -165,7 +184,17 @@ impl Home {
 
     /// Runs `serve`, which must refuse to: its exit code and what it said on stderr.
     pub(crate) fn refused(&self) -> (Option<i32>, String) {
-        said(self.serve().output())
+        let mut command = self.serve();
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        // A server that starts after all would never end by itself.
+        let line = first_line(&mut child);
+        if line.starts_with("ready ") {
+            drop(child.kill());
+        }
+        let output = child.wait_with_output();
+        assert!(!line.starts_with("ready "), "it started: {line}");
+        said(output)
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {
@@ -256,6 +285,22 @@ impl Server {
         let response = client.response();
         assert_eq!(response.status, 200, "{path}: {}", response.text());
         serde_json::from_slice(&response.body).unwrap()
+    }
+}
+
+impl Server {
+    /// The process's number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// An order to the operators' listener.
+    pub(crate) fn post(&self, path: &str) -> Response {
+        let mut client = Client::connect(self.ops);
+        client.send(
+            format!("POST {path} HTTP/1.1\r\nhost: ops\r\ncontent-length: 0\r\n\r\n").as_bytes(),
+        );
+        client.response()
     }
 }
 

@@ -24,8 +24,9 @@ pub enum Style {
     Coloured,
 }
 
+/// What a colour is used for is its user's to say.
 #[derive(Clone, Copy)]
-enum Ink {
+pub(in crate::cli) enum Ink {
     Green,
     Red,
     Yellow,
@@ -49,7 +50,7 @@ impl Style {
         }
     }
 
-    fn paint(self, ink: Ink, text: &str) -> String {
+    pub(in crate::cli) fn paint(self, ink: Ink, text: &str) -> String {
         let code = match ink {
             Ink::Green => "32",
             Ink::Red => "31",

@@ -18,14 +18,16 @@ use super::decisions::ask;
 use super::policy::PolicyView;
 use super::problem::Problem;
 use super::query::Parameters;
-use crate::cold::records::Approvals;
+use super::standing::strictest;
+use crate::cold::records::{Approvals, Named};
 use crate::decide::effective::{EffectivePolicy, effective};
-use crate::decide::snapshot::CardView;
-use crate::domain::card::{CardStatus, Key, Level, Usage};
+use crate::decide::snapshot::{CardView, CustomerSlot, Snapshot};
+use crate::domain::card::{Key, Level, Usage};
 use crate::domain::explanation::RuleField;
 use crate::domain::time::Timestamp;
-use crate::domain::window::WindowKind;
-use ledger::{CardInLedger, Owned, look_at_card, look_at_holds};
+use crate::domain::window::{WindowKind, ZoneTable};
+use crate::seam::commands::PortError;
+use ledger::{CardInLedger, Owned, UsedCard, look_at_card, look_at_holds, look_at_used_card};
 use view::{CardShown, HoldView, LimitView, MerchantLockView};
 
 /// Records looked at in one step, and so authorizations asked for in one command.
@@ -44,9 +46,9 @@ pub(super) async fn one(
 ) -> Result<Json<CardShown>, Problem> {
     parameters.finish()?;
     let snapshot = Arc::clone(&state.running()?.snapshots.load());
-    let card = snapshot
-        .card_by_id(&id)
-        .ok_or_else(|| Problem::not_found("There is no such card"))?;
+    let Some(card) = snapshot.card_by_id(&id) else {
+        return left_card(&state, &snapshot, id).await.map(Json);
+    };
     let owned = Owned {
         customer: card.customer.key(),
         card: card.card.key(),
@@ -57,6 +59,55 @@ pub(super) async fn one(
     let in_ledger = in_time(state.ledger.ask(move |it| look_at_card(it, owned, today))).await?;
     let (holds, holds_complete) = holds(&state, card.card.id(), owned, &in_ledger).await?;
     Ok(Json(shown(&card, &in_ledger, holds, holds_complete)))
+}
+
+/// A card that the snapshot in force does not have: what the ledger keeps of it.
+async fn left_card(
+    state: &OpsState,
+    snapshot: &Snapshot,
+    id: String,
+) -> Result<CardShown, Problem> {
+    let unknown = || Problem::not_found("There is no such card");
+    let name = id.clone();
+    let named = ask(state, move |records| Ok(records.card_named(&name))).await?;
+    let Named { key, customer, no } = named.ok_or_else(unknown)?;
+    let owner = snapshot.customer_by_id(&customer);
+    let now = state.clock.now();
+    let today = owner.map(|owner| owner.zone().day_at(now.secs()));
+    let looked = state
+        .ledger
+        .ask(move |it| look_at_used_card(it, key, no, today));
+    let UsedCard {
+        key: card,
+        connection,
+        in_ledger,
+    } = in_time(looked).await?.ok_or_else(unknown)?;
+    let owned = Owned {
+        customer: key,
+        card,
+        agent: None,
+    };
+    let (holds, holds_complete) = holds(state, &id, owned, &in_ledger).await?;
+    Ok(CardShown {
+        id,
+        connection,
+        in_snapshot: false,
+        customer_id: customer,
+        customer_status: owner.map(|owner| owner.status().name()),
+        agent_id: None,
+        agent_status: None,
+        usage: None,
+        status: in_ledger.status.name(),
+        status_source: "ledger",
+        frozen: in_ledger.is_frozen,
+        currency: owner.map(|owner| owner.currency().to_string()),
+        policy: None,
+        limits: sums(&in_ledger, owner.map(CustomerSlot::zone)),
+        holds,
+        holds_complete,
+        merchant_lock: in_ledger.lock.as_deref().map(MerchantLockView::first_use),
+        single_use_consumed_at: in_ledger.consumed_at.map(|at| at.rfc3339().to_string()),
+    })
 }
 
 /// The holds of a card, newest first, and whether these are all.
@@ -101,13 +152,14 @@ async fn holds(
     Ok((holds, complete))
 }
 
-async fn in_time<T>(
-    asked: impl Future<Output = Result<T, crate::seam::commands::PortError>>,
+pub(super) async fn in_time<T>(
+    asked: impl Future<Output = Result<T, PortError>>,
 ) -> Result<T, Problem> {
     match tokio::time::timeout(ASK_TIMEOUT, asked).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(_closed)) => Err(Problem::not_ready()),
-        Err(_elapsed) => Err(Problem::not_ready()),
+        Ok(Err(PortError::Busy)) => Err(Problem::busy()),
+        Ok(Err(PortError::Closed)) => Err(Problem::not_ready()),
+        Err(_elapsed) => Err(Problem::unknown_outcome()),
     }
 }
 
@@ -127,31 +179,33 @@ fn shown(
     CardShown {
         id: card.card.id().to_owned(),
         connection: card.connection.to_owned(),
+        in_snapshot: true,
         customer_id: card.customer.id().to_owned(),
+        customer_status: Some(card.customer.status().name()),
         agent_id: card.agent.map(|agent| agent.id().to_owned()),
-        usage: match card.card.usage() {
+        agent_status: card.agent.map(|agent| {
+            let (declared, set) = (agent.status(), in_ledger.agent_status);
+            let stricter = if set as u8 > declared as u8 {
+                set
+            } else {
+                declared
+            };
+            stricter.name()
+        }),
+        usage: Some(match card.card.usage() {
             Usage::Multi => "multi",
             Usage::Single => "single",
-        },
+        }),
         status: status.name(),
         status_source,
         frozen: card.card.is_frozen() || in_ledger.is_frozen,
-        currency: card.customer.currency().to_string(),
-        policy: PolicyView::new(card.customer.cascade(), &policy),
+        currency: Some(card.customer.currency().to_string()),
+        policy: Some(PolicyView::new(card.customer, &policy)),
         limits: limits(card, &policy, in_ledger),
         holds,
         holds_complete,
         merchant_lock,
         single_use_consumed_at: in_ledger.consumed_at.map(|at| at.rfc3339().to_string()),
-    }
-}
-
-/// Canceled outranks locked outranks active; of equals the snapshot is named.
-fn strictest(snapshot: CardStatus, ledger: CardStatus) -> (CardStatus, &'static str) {
-    if ledger as u8 > snapshot as u8 {
-        (ledger, "ledger")
-    } else {
-        (snapshot, "snapshot")
     }
 }
 
@@ -163,30 +217,51 @@ fn limits(
 ) -> Vec<LimitView> {
     let zone = card.customer.zone();
     let mut shown = Vec::new();
-    let levels = Level::ALL.into_iter().zip(policy.limits);
+    let levels = Level::ALL.into_iter().zip(*policy.limits());
     for ((level, caps), counters) in levels.zip(in_ledger.counters) {
         for kind in WindowKind::ALL {
             let Some(cap) = caps.of_window(kind) else {
                 continue;
             };
-            let ends = Timestamp::from_secs(zone.start_of(kind.next_start(in_ledger.day)));
-            let field = match kind {
-                WindowKind::Day => RuleField::PerDay,
-                WindowKind::Week => RuleField::PerWeek,
-                WindowKind::Month => RuleField::PerMonth,
-            };
             let sum = counters.window(kind, in_ledger.day);
-            shown.push(LimitView::new(level, field, cap, sum, Some(ends)));
+            let ends = Some(end_of(kind, in_ledger, zone));
+            shown.push(LimitView::new(level, field_of(kind), Some(cap), sum, ends));
         }
         if let Some(cap) = caps.total {
+            let sum = counters.total();
             shown.push(LimitView::new(
                 level,
                 RuleField::Total,
-                cap,
-                counters.total(),
+                Some(cap),
+                sum,
                 None,
             ));
         }
     }
     shown
+}
+
+/// What a card without limits has spent and holds. Without its customer nobody knows when windows
+/// end.
+fn sums(in_ledger: &CardInLedger, zone: Option<&ZoneTable>) -> Vec<LimitView> {
+    let [card, ..] = &in_ledger.counters;
+    let windows = WindowKind::ALL.into_iter().map(|kind| {
+        let sum = card.window(kind, in_ledger.day);
+        let ends = zone.map(|zone| end_of(kind, in_ledger, zone));
+        LimitView::new(Level::Card, field_of(kind), None, sum, ends)
+    });
+    let total = LimitView::new(Level::Card, RuleField::Total, None, card.total(), None);
+    windows.chain([total]).collect()
+}
+
+fn end_of(kind: WindowKind, in_ledger: &CardInLedger, zone: &ZoneTable) -> Timestamp {
+    Timestamp::from_secs(zone.start_of(kind.next_start(in_ledger.day)))
+}
+
+fn field_of(kind: WindowKind) -> RuleField {
+    match kind {
+        WindowKind::Day => RuleField::PerDay,
+        WindowKind::Week => RuleField::PerWeek,
+        WindowKind::Month => RuleField::PerMonth,
+    }
 }

@@ -40,6 +40,10 @@ pub(super) async fn list(
         }
         None => None,
     };
+    let after = match parameters.take("after")? {
+        Some(text) => Some(parse_after(&text, from.is_some())?),
+        None => None,
+    };
     parameters.finish()?;
     let Page { decisions, next } = ask(&state, move |records| {
         let filter = Filter {
@@ -47,7 +51,14 @@ pub(super) async fn list(
             authorization: authorization.as_deref(),
             card: card.as_deref(),
         };
-        records.page(&filter, limit, from)
+        let Some(after) = after else {
+            return records.page(&filter, limit, from);
+        };
+        let decisions = records.page_after(&filter, limit, after)?;
+        Ok(Page {
+            decisions,
+            next: None,
+        })
     })
     .await?;
     let next = next.map(Cursor::text);
@@ -64,6 +75,15 @@ pub(super) async fn one(
     let id = DecisionId::parse(&id).ok_or_else(unknown)?;
     let found = ask(&state, move |records| records.find(id)).await?;
     found.map(Json).ok_or_else(unknown)
+}
+
+fn parse_after(text: &str, has_cursor: bool) -> Result<DecisionId, Problem> {
+    if has_cursor {
+        let detail = "goes the other way than `cursor`; give one of them";
+        return Err(Problem::invalid_parameter("after", detail));
+    }
+    let unknown = || Problem::invalid_parameter("after", "is no id of a decision");
+    DecisionId::parse(text).ok_or_else(unknown)
 }
 
 fn parse_limit(text: &str) -> Result<usize, Problem> {

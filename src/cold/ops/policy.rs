@@ -1,57 +1,187 @@
 //! A card's effective policy as it is shown: each value with the level that it comes from.
 
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
-use crate::decide::effective::{EffectivePolicy, LeveledMccs};
+use crate::decide::effective::{EffectivePolicy, EffectiveValue, Value};
+use crate::decide::merchant_text::list::{MerchantEntry, MerchantList};
 use crate::decide::policy::Cascade;
-use crate::domain::amount::Minor;
+use crate::decide::policy::hours::ActiveHours;
+use crate::decide::snapshot::CustomerSlot;
 use crate::domain::card::Level;
 use crate::domain::mcc::{Mcc, MccSet};
 
-/// A value and the level that it comes from.
-#[derive(Serialize)]
-struct Leveled<T> {
-    value: T,
-    level: &'static str,
-}
+/// What stands once, or is null: its key, and its field.
+const ONCE: [(&str, &str); 21] = [
+    ("perAuth", "limits.perAuth"),
+    ("ttlMinutes", "ttlMinutes"),
+    ("ttlDays", "ttlDays"),
+    ("validFrom", "validFrom"),
+    ("validUntil", "validUntil"),
+    ("expireAfterCount", "expireAfter.count"),
+    ("expireAfterSpend", "expireAfter.spend"),
+    ("cooldownMinutes", "cooldownMinutes"),
+    ("lockToFirstMerchant", "lockToFirstMerchant"),
+    ("maxRiskScore", "maxRiskScore"),
+    ("requireRiskScore", "requireRiskScore"),
+    ("allowCash", "allowCash"),
+    ("allowPartial", "allowPartial"),
+    ("fuelHold", "fuelHold"),
+    ("probePolicy", "probePolicy"),
+    ("requireIntent", "requireIntent"),
+    ("onIntentMismatch", "onIntentMismatch"),
+    ("requireApproval", "requireApproval"),
+    ("autoApproveBelow", "autoApproveBelow"),
+    ("requireAttestation", "requireAttestation"),
+    ("attestationWindowMinutes", "attestationWindowMinutes"),
+];
 
-/// What is enforced on a card beside its limits on sums.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
+/// What stands once for each level that is asked.
+const EACH_LEVEL: [&str; 8] = [
+    "allowedMccs",
+    "blockedMccs",
+    "allowedMerchants",
+    "blockedMerchants",
+    "allowedCountries",
+    "blockedCountries",
+    "match",
+    "activeHours",
+];
+
+/// What is enforced on a card beside its limits on sums and counts.
 pub(super) struct PolicyView {
     cascade: &'static str,
-    per_auth: Option<Leveled<i64>>,
-    allowed_mccs: Vec<Leveled<Vec<String>>>,
-    blocked_mccs: Vec<Leveled<Vec<String>>>,
-    lock_to_first_merchant: Option<Leveled<bool>>,
+    once: Vec<(&'static str, Option<Leveled>)>,
+    each_level: Vec<(&'static str, Vec<Leveled>)>,
+}
+
+/// A value and the level that it comes from; null for what holds where no level speaks.
+#[derive(Serialize)]
+struct Leveled {
+    value: Shown,
+    level: Option<&'static str>,
+    /// Whether names alone decide.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weak: Option<bool>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shown {
+    Flag(bool),
+    Number(i64),
+    Text(String),
+    Texts(Vec<String>),
+    Merchants(Vec<MerchantShown>),
+    Hours(HoursShown),
+}
+
+/// An entry as its owner wrote it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum MerchantShown {
+    Name(String),
+    #[serde(rename_all = "camelCase")]
+    Id {
+        acceptor_id: String,
+    },
+}
+
+#[derive(Serialize)]
+struct HoursShown {
+    timezone: String,
+    days: Vec<&'static str>,
+    from: String,
+    to: String,
 }
 
 impl PolicyView {
-    pub(super) fn new(cascade: Cascade, policy: &EffectivePolicy<'_>) -> Self {
-        let leveled = |(cap, level): (Minor, Level)| Leveled {
-            value: cap.get(),
-            level: level.name(),
+    pub(super) fn new(customer: &CustomerSlot, policy: &EffectivePolicy<'_>) -> Self {
+        let is_any = |level| {
+            let mut words = policy.of("match").filter(|it| it.level == level);
+            words.any(|it| it.value == Value::Word("any"))
         };
+        let narrows_by_mcc = policy.of("allowedMccs").any(|it| !is_any(it.level));
+        let leveled = |it: &EffectiveValue<'_>| Leveled {
+            value: shown(customer, &it.value),
+            level: it.level.map(Level::name),
+            weak: weak(it, narrows_by_mcc),
+        };
+        let first = |(key, field)| (key, policy.of(field).next().map(leveled));
+        let all = |field| (field, policy.of(field).map(leveled).collect());
         Self {
-            cascade: match cascade {
+            cascade: match customer.cascade() {
                 Cascade::Tighten => "tighten",
                 Cascade::Override => "override",
             },
-            per_auth: policy.per_auth.map(leveled),
-            allowed_mccs: policy.allowed_mccs.iter().map(list).collect(),
-            blocked_mccs: policy.blocked_mccs.iter().map(list).collect(),
-            lock_to_first_merchant: policy.lock_to_first_merchant.map(|level| Leveled {
-                value: true,
-                level: level.name(),
-            }),
+            once: ONCE.into_iter().map(first).collect(),
+            each_level: EACH_LEVEL.into_iter().map(all).collect(),
         }
     }
 }
 
-fn list(mccs: &LeveledMccs<'_>) -> Leveled<Vec<String>> {
-    Leveled {
-        value: ranges(mccs.mccs),
-        level: mccs.level.name(),
+impl Serialize for PolicyView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let size = self.once.len() + self.each_level.len() + 1;
+        let mut map = serializer.serialize_map(Some(size))?;
+        map.serialize_entry("cascade", self.cascade)?;
+        for (key, value) in &self.once {
+            map.serialize_entry(key, value)?;
+        }
+        for (key, values) in &self.each_level {
+            map.serialize_entry(key, values)?;
+        }
+        map.end()
+    }
+}
+
+/// Whether a list allows merchants by name, on a card that no list of categories narrows: any
+/// merchant can call himself so. Absent for anything else.
+fn weak(it: &EffectiveValue<'_>, narrows_by_mcc: bool) -> Option<bool> {
+    let Value::Merchants(list) = it.value else {
+        return None;
+    };
+    let is_name = |entry: &MerchantEntry| matches!(entry, MerchantEntry::Name(_));
+    let allows = it.field == "allowedMerchants";
+    allows.then(|| !narrows_by_mcc && list.entries().iter().any(is_name))
+}
+
+fn shown(customer: &CustomerSlot, value: &Value<'_>) -> Shown {
+    match value {
+        Value::Flag(flag) => Shown::Flag(*flag),
+        Value::Amount(amount) | Value::Windowed { amount, .. } => Shown::Number(amount.get()),
+        Value::Number(number) => Shown::Number(i64::from(*number)),
+        Value::Instant(at) => Shown::Text(at.rfc3339().to_string()),
+        Value::Word(word) => Shown::Text((*word).to_owned()),
+        Value::Mccs(set) => Shown::Texts(ranges(set)),
+        Value::Countries(set) => Shown::Texts(set.iter().map(|it| it.to_string()).collect()),
+        Value::Merchants(list) => Shown::Merchants(merchants(list)),
+        Value::Hours(hours) => Shown::Hours(hours_shown(customer, hours)),
+    }
+}
+
+fn merchants(list: &MerchantList) -> Vec<MerchantShown> {
+    let shown = |entry: &MerchantEntry| match entry {
+        MerchantEntry::Name(name) => MerchantShown::Name(name.to_string()),
+        MerchantEntry::AcceptorId(id) => MerchantShown::Id {
+            acceptor_id: id.to_string(),
+        },
+    };
+    list.entries().iter().map(shown).collect()
+}
+
+/// With the zone that is in force: the customer's where the policy names none.
+fn hours_shown(customer: &CustomerSlot, hours: &ActiveHours) -> HoursShown {
+    let time = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+    let (from, to) = hours.minutes();
+    HoursShown {
+        timezone: hours
+            .zone_name()
+            .unwrap_or_else(|| customer.timezone())
+            .to_owned(),
+        days: hours.days().names().collect(),
+        from: time(from),
+        to: time(to),
     }
 }
 
@@ -76,17 +206,4 @@ fn ranges(set: &MccSet) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_in_a_row_are_shown_as_a_range() {
-        let mcc = |n| Mcc::from_number(n).unwrap();
-        let mut set = MccSet::new();
-        for (first, last) in [(0, 1), (42, 42), (3000, 3350), (3351, 3351), (9999, 9999)] {
-            set.insert_range(mcc(first), mcc(last));
-        }
-        assert_eq!(ranges(&set), ["0000-0001", "0042", "3000-3351", "9999"]);
-        assert_eq!(ranges(&MccSet::new()), Vec::<String>::new());
-    }
-}
+mod tests;

@@ -5,6 +5,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::decide::snapshot::Impact;
+
 /// What is wrong.
 #[derive(Debug, Serialize)]
 pub(super) struct Problem {
@@ -50,6 +52,59 @@ impl Problem {
     pub(super) fn method_not_allowed() -> Self {
         let title = "This path does not take this method";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title)
+    }
+
+    pub(super) fn from_a_page() -> Self {
+        let title = "Pages in a browser may not change anything here";
+        Self::new(StatusCode::FORBIDDEN, "from_a_page", title)
+    }
+
+    pub(super) fn busy() -> Self {
+        let title = "Too much is waiting already; ask again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", title)
+    }
+
+    pub(super) fn confirmation_required(impact: Impact) -> Self {
+        let Impact {
+            active,
+            declining,
+            empties,
+        } = impact;
+        let what = if empties {
+            "the snapshot has no card any more".to_owned()
+        } else {
+            format!("{declining} of {active} active cards would newly decline")
+        };
+        Self {
+            detail: Some(format!(
+                "{what}; POST /admin/reload?confirm=true puts it in force"
+            )),
+            ..Self::new(
+                StatusCode::CONFLICT,
+                "confirmation_required",
+                "Many cards would decline, so a human must confirm",
+            )
+        }
+    }
+
+    pub(super) fn card_canceled() -> Self {
+        let title = "The card is canceled for ever";
+        Self::new(StatusCode::CONFLICT, "card_canceled", title)
+    }
+
+    pub(super) fn ledger_unavailable() -> Self {
+        let title = "The ledger cannot record the change; nothing has changed";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ledger_unavailable", title)
+    }
+
+    pub(super) fn not_durable() -> Self {
+        let title = "The change is in force, but is not known to be durable; ask again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_durable", title)
+    }
+
+    pub(super) fn unknown_outcome() -> Self {
+        let title = "The ledger did not answer in time; ask again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unknown_outcome", title)
     }
 
     pub(super) fn internal() -> Self {

@@ -118,15 +118,41 @@ fn tag_of(hash: u32) -> u16 {
 }
 
 impl Index {
-    /// Notes the next record. Sequence numbers grow.
-    pub(super) fn push(&mut self, noted: &Noted) {
+    /// Notes the next record. Sequence numbers grow. Whether that took a new block.
+    pub(super) fn push(&mut self, noted: &Noted) -> bool {
         let fits = |block: &Block| block.entries.len() < BLOCK_LEN && block.spans(noted);
-        if !self.blocks.last().is_some_and(fits) {
+        let is_full = !self.blocks.last().is_some_and(fits);
+        if is_full {
             self.blocks.push(Block::new(noted));
         }
         if let Some(block) = self.blocks.last_mut() {
             block.push(noted);
         }
+        is_full
+    }
+
+    /// Takes in an index of later records.
+    pub(super) fn append(&mut self, later: &mut Self) {
+        self.blocks.append(&mut later.blocks);
+    }
+
+    /// Forgets the oldest block. Whether there was one.
+    pub(super) fn forget_oldest(&mut self) -> bool {
+        let any = !self.blocks.is_empty();
+        self.blocks.drain(..usize::from(any));
+        any
+    }
+
+    /// Forgets the blocks all of whose records stand in segments before this one.
+    pub(super) fn forget_segments_before(&mut self, segment: u64) {
+        let gone = |block: &Block| block.last_segment() < segment;
+        let count = self.blocks.iter().take_while(|block| gone(block)).count();
+        self.blocks.drain(..count);
+    }
+
+    /// The sequence number of the oldest record.
+    pub(super) fn first_sequence(&self) -> Option<u64> {
+        self.blocks.first().map(|block| block.first_sequence)
     }
 
     /// The record with this sequence number.
@@ -158,6 +184,21 @@ impl Index {
             .rev()
             .flat_map(move |block| block.newest(wanted));
         spots.filter(move |spot| spot.sequence < before)
+    }
+
+    /// The wanted records behind this sequence number, oldest first.
+    pub(super) fn oldest_after(
+        &self,
+        after: u64,
+        wanted: Wanted,
+    ) -> impl Iterator<Item = Spot> + '_ {
+        // The block in which it stands may have later ones.
+        let behind = self
+            .blocks
+            .partition_point(|block| block.first_sequence <= after);
+        let blocks = self.blocks.get(behind.saturating_sub(1)..);
+        let blocks = blocks.unwrap_or_default().iter();
+        blocks.flat_map(move |block| block.oldest_after(after, wanted))
     }
 
     /// How many records there are.
@@ -257,6 +298,21 @@ impl Block {
             .map(|entry| self.spot(entry))
     }
 
+    fn oldest_after(&self, after: u64, wanted: Wanted) -> impl Iterator<Item = Spot> + '_ {
+        let sequence_of = |entry: &Entry| self.first_sequence + u64::from(entry.sequence);
+        let start = self
+            .entries
+            .partition_point(|entry| sequence_of(entry) <= after);
+        let behind = self.entries.get(start..).unwrap_or_default();
+        let found = behind.iter().filter(move |entry| entry.is_wanted(wanted));
+        found.map(|entry| self.spot(entry))
+    }
+
+    fn last_segment(&self) -> u64 {
+        let last = self.entries.last().map_or(0, |entry| entry.segment);
+        self.first_segment + u64::from(last)
+    }
+
     fn spot(&self, entry: &Entry) -> Spot {
         Spot {
             sequence: self.first_sequence + u64::from(entry.sequence),
@@ -310,7 +366,9 @@ mod tests {
         const COUNT: u32 = 80_000;
         let mut index = Index::default();
         let all: Vec<Noted> = (0..COUNT).map(noted).collect();
-        all.iter().for_each(|noted| index.push(noted));
+        for noted in &all {
+            index.push(noted);
+        }
         assert_eq!(index.len(), all.len());
         let any = Wanted::default();
         let cases = [
@@ -359,14 +417,50 @@ mod tests {
                     .map(|it| it.sequence)
                     .collect();
                 assert_eq!(found, expected, "{wanted:?} before {before}");
+                let found: Vec<u64> = index
+                    .oldest_after(before, wanted)
+                    .map(|spot| spot.sequence)
+                    .collect();
+                let expected: Vec<u64> = all
+                    .iter()
+                    .filter(|it| it.sequence > before && is_wanted(it, wanted))
+                    .map(|it| it.sequence)
+                    .collect();
+                assert_eq!(found, expected, "{wanted:?} after {before}");
             }
         }
     }
 
     #[test]
+    fn whole_blocks_are_forgotten_and_what_is_left_is_found() {
+        let mut index = Index::default();
+        let blocks = (0..100_000).filter(|n| index.push(&noted(*n))).count();
+        assert_eq!((blocks, index.len()), (4, 100_000));
+        let newest = || Wanted::default();
+        // The first block ends in the middle of a segment, which may have records in the second.
+        let last = noted(u32::try_from(BLOCK_LEN).unwrap() - 1);
+        index.forget_segments_before(last.segment);
+        assert_eq!(index.len(), 100_000);
+        index.forget_segments_before(last.segment + 1);
+        assert_eq!(index.len(), 100_000 - BLOCK_LEN);
+        assert_eq!(index.find(last.sequence), None);
+        assert_eq!(index.first_sequence(), Some(last.sequence + 3));
+        assert!(index.forget_oldest());
+        assert_eq!(index.newest_before(u64::MAX, newest()).count(), index.len());
+        let mut later = Index::default();
+        later.push(&noted(100_000));
+        index.append(&mut later);
+        assert_eq!(index.find(noted(100_000).sequence).unwrap().segment, 105);
+        while index.forget_oldest() {}
+        assert_eq!((index.len(), index.first_sequence()), (0, None));
+    }
+
+    #[test]
     fn a_record_is_found_by_its_number() {
         let mut index = Index::default();
-        (0..40_000).for_each(|n| index.push(&noted(n)));
+        for n in 0..40_000 {
+            index.push(&noted(n));
+        }
         for n in [0, 1, 32_767, 32_768, 39_999] {
             let Noted {
                 sequence,

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
+use crate::domain::card::Key;
 use crate::ledger::codec::ExternalId;
 use crate::ledger::event::{AgentNo, CardNo, Decided, Owner, StateNo};
+use crate::ledger::state::State;
 
 /// The names of one state.
 #[derive(Debug)]
 struct StateNames {
+    key: Key,
     /// Absent where the state is a connection's.
     customer: Option<Box<str>>,
     /// The connection of records that name no card.
@@ -54,11 +57,71 @@ impl Default for Names {
     }
 }
 
+/// Something by its name: whose it is, and its number there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named<N> {
+    /// The customer's key.
+    pub key: Key,
+    /// The customer's id.
+    pub customer: String,
+    /// Its number within the customer's state.
+    pub no: N,
+}
+
 impl Names {
-    pub(super) fn open_state(&mut self, state: StateNo, owner: Owner<'_>) {
+    /// The names in states that were recovered. The journal may have lost the events that told them.
+    pub(super) fn of_states<'s>(states: impl IntoIterator<Item = &'s State>) -> Self {
+        let mut names = Self::default();
+        for state in states {
+            names.open_state(state.no, state.key, state.owner.as_owner());
+            for (no, card) in (0..).zip(state.cards()) {
+                names.open_card(state.no, CardNo(no), &card.id, &card.connection);
+            }
+            let agents = (0..).map(AgentNo);
+            for (no, agent) in agents.map_while(|no| Some((no, state.agent(no)?))) {
+                names.open_agent(state.no, no, &agent.id);
+            }
+        }
+        names
+    }
+
+    /// The card of this id that was used first last, where several had it. It looks at all.
+    pub(super) fn card_named(&self, id: &str) -> Option<Named<CardNo>> {
+        let hash = hash_of_text(id);
+        let is_it = |card: &CardName| card.hash == hash && *card.id == *id;
+        self.newest_of(|names| {
+            let at = names.cards.iter().rposition(is_it)?;
+            u32::try_from(at).ok().map(CardNo)
+        })
+    }
+
+    /// The same for agents.
+    pub(super) fn agent_named(&self, id: &str) -> Option<Named<AgentNo>> {
+        self.newest_of(|names| {
+            let at = names.agents.iter().rposition(|known| **known == *id)?;
+            u32::try_from(at).ok().map(AgentNo)
+        })
+    }
+
+    fn newest_of<N>(&self, find: impl Fn(&StateNames) -> Option<N>) -> Option<Named<N>> {
+        self.states.iter().rev().flatten().find_map(|names| {
+            let customer = names.customer.as_ref()?;
+            Some(Named {
+                no: find(names)?,
+                key: names.key,
+                customer: customer.to_string(),
+            })
+        })
+    }
+
+    /// A state that is known already stays: who reads the journal again tells nothing new.
+    pub(super) fn open_state(&mut self, state: StateNo, key: Key, owner: Owner<'_>) {
         let Ok(at) = usize::try_from(state.0) else {
             return;
         };
+        if self.state(state).is_some() {
+            return;
+        }
         if self.states.len() <= at {
             self.states.resize_with(at + 1, || None);
         }
@@ -68,6 +131,7 @@ impl Names {
         };
         if let Some(place) = self.states.get_mut(at) {
             *place = Some(Box::new(StateNames {
+                key,
                 customer,
                 connection,
                 cards: Vec::new(),
@@ -81,7 +145,7 @@ impl Names {
         let Some(names) = self.state_mut(state) else {
             return;
         };
-        // Numbers are given in order; anything else is no journal of ours.
+        // Numbers are given in order; a lower one is known already.
         if usize::try_from(card.0).is_ok_and(|at| at == names.cards.len()) {
             names.cards.push(CardName {
                 id: id.into(),

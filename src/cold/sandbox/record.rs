@@ -9,6 +9,7 @@ use serde::Deserialize;
 use tokio::time::sleep;
 
 use super::{Sandbox, SandboxError, no_response, refused};
+use crate::cold::http::percent_encoded;
 
 /// Records are visible within a tenth of a second (behaviour 11.5).
 const VISIBLE_WITHIN: Duration = Duration::from_millis(100);
@@ -106,31 +107,5 @@ impl Record {
             explanation: wire.explanation.and_then(|explanation| explanation.text),
             latency_us: wire.latency_us,
         }
-    }
-}
-
-/// Text as the value of a query's parameter.
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let high = char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0');
-            let low = char::from_digit(u32::from(byte & 15), 16).unwrap_or('0');
-            encoded.extend(['%', high, low]);
-        }
-    }
-    encoded
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_in_a_query_stays_one_value() {
-        assert_eq!(percent_encoded("0199-a_b.c~"), "0199-a_b.c~");
-        assert_eq!(percent_encoded("a&limit=2 é"), "a%26limit%3d2%20%c3%a9");
     }
 }

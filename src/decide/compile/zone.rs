@@ -2,7 +2,9 @@
 //!
 //! The database is the one that is built into the program, so that every node has the same.
 
-use std::sync::LazyLock;
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp as Instant;
 use jiff::tz::TimeZoneDatabase;
@@ -14,6 +16,60 @@ static DATABASE: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bu
 
 /// 2100-01-01T00:00:00Z. Behind it the last offset stays in force.
 const LAST_CHANGE_S: i64 = 4_102_444_800;
+
+/// A zone with its name, which stands for it.
+#[derive(Clone, Debug)]
+pub struct Zone {
+    name: Box<str>,
+    table: ZoneTable,
+}
+
+impl Zone {
+    /// The name in the IANA database, as it was written.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The offsets.
+    #[must_use]
+    pub fn table(&self) -> &ZoneTable {
+        &self.table
+    }
+}
+
+impl PartialEq for Zone {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Zone {}
+
+impl Hash for Zone {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+/// Zones that were compiled before, each once.
+#[derive(Debug, Default)]
+pub struct Zones(HashMap<Box<str>, Arc<Zone>>);
+
+impl Zones {
+    /// The zone of a name; absent where no zone has it.
+    pub fn get(&mut self, name: &str) -> Option<Arc<Zone>> {
+        if let Some(zone) = self.0.get(name) {
+            return Some(Arc::clone(zone));
+        }
+        let zone = Arc::new(Zone {
+            name: name.into(),
+            table: compile_zone(name)?,
+        });
+        self.0.insert(name.into(), Arc::clone(&zone));
+        Some(zone)
+    }
+}
 
 /// The offsets of a zone from 1970 to 2100; absent where no zone has the name.
 #[must_use]

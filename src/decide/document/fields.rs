@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::decide::compile::{LockRow, parse_instant};
+use crate::decide::compile::{LockRow, Zones, parse_instant};
 use crate::decide::json::{Fields, Path, Reader, find_field};
 use crate::decide::merchant_text::MerchantText;
 use crate::decide::policy::{Cascade, Policy, read_policy};
@@ -83,9 +83,10 @@ pub(super) fn read_policy_of<'a>(
     reader: &mut Reader<'a>,
     fields: &mut Fields<'a>,
     path: &Path<'_>,
+    zones: &mut Zones,
 ) -> Policy {
     let raw = fields.take_unless_null("policy");
-    raw.and_then(|raw| read_policy(reader, raw, &path.field("policy")))
+    raw.and_then(|raw| read_policy(reader, raw, &path.field("policy"), zones))
         .unwrap_or_default()
 }
 

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
+    ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue,
 };
 use hyper::{Method, Request, Response, StatusCode};
 
-use crate::domain::authorization::AuthorizationKind;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::time::Timestamp;
 use crate::hot::durability::WaitingRoom;
@@ -21,7 +21,7 @@ use crate::hot::problem::Problem;
 use crate::hot::server::watch::{Phase, Watched};
 use crate::hot::server::{Limits, Shared};
 use crate::issuer::Reply;
-use crate::issuer::standard_webhooks::SignatureHeaders;
+use crate::issuer::delivery::Header;
 
 /// Answers one request. Never fails: whatever goes wrong has an answer.
 pub(super) async fn answer(
@@ -106,9 +106,7 @@ fn route<'s>(path: &str, shared: &'s Shared) -> Result<Target<'s>, Problem> {
 }
 
 fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
-    let size = |(name, value): (&hyper::header::HeaderName, &HeaderValue)| {
-        name.as_str().len() + value.len() + 4
-    };
+    let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
     if headers.iter().map(size).sum::<usize>() > limits.headers_size_max {
         return Err(Problem::HeadersTooLarge);
     }
@@ -178,7 +176,9 @@ async fn decide(
     let behind_us = watched.behind_us(shared.clock.now());
     let arrival = Arrival {
         connection,
-        headers: signature_headers(&delivery.headers),
+        headers: connection
+            .issuer
+            .present(|name| header(&delivery.headers, name)),
         body: &delivery.body,
         received,
         behind_us,
@@ -188,7 +188,7 @@ async fn decide(
     }));
     watched.heard(!matches!(begun, Ok(Begun::Refused(_))));
     let Ok(begun) = begun else {
-        return panicked(connection, shared);
+        return panicked(&delivery, shared);
     };
     let finished = match begun {
         Begun::Refused(why) => {
@@ -213,7 +213,7 @@ async fn decide(
                 shared.pipeline.finish(connection, &waiting, waited, now)
             }));
             let Ok(finished) = finished else {
-                return panicked(connection, shared);
+                return panicked(&delivery, shared);
             };
             return finish(
                 connection,
@@ -246,36 +246,29 @@ fn finish(
 
 /// A bug in one request must not become an approval of another: what the bug left behind is
 /// unknown, so nothing is approved until a restart has rebuilt it from the journal.
-fn panicked(connection: &Connection, shared: &Shared) -> Reply {
+fn panicked(delivery: &Delivery<'_>, shared: &Shared) -> Reply {
+    let connection = delivery.connection;
     tracing::error!("a decision panicked; nothing is approved until the process is restarted");
     if let Some(core) = shared.pipeline.core() {
         core.ledger.poison();
     }
     (shared.alarm)("panicked");
-    let decision = Decision::Decline(DeclineReason::LedgerUnavailable);
+    let reason = DeclineReason::LedgerUnavailable;
     shared
         .telemetry
-        .count_decision(connection.index, decision, 0);
+        .count_decision(connection.index, Decision::Decline(reason), 0);
     connection
-        .kind
-        .encode(AuthorizationKind::Authorization, decision, None)
+        .issuer
+        .kind()
+        .decline_lost(&delivery.body, reason)
 }
 
-fn signature_headers(headers: &HeaderMap) -> SignatureHeaders<'_> {
-    let mut repeated = false;
-    let mut only = |name: &'static str| {
-        let mut values = headers.get_all(name).iter();
-        let first = values.next();
-        repeated |= values.next().is_some();
-        first.map(HeaderValue::as_bytes)
-    };
-    let (id, timestamp) = (only("webhook-id"), only("webhook-timestamp"));
-    let signature = only("webhook-signature");
-    SignatureHeaders {
-        id,
-        timestamp,
-        signature,
-        repeated,
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Header<'h> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Header::Absent,
+        (Some(value), None) => Header::Once(value.as_bytes()),
+        (Some(_), Some(_)) => Header::Repeated,
     }
 }
 
@@ -290,6 +283,12 @@ fn response(reply: Reply, close: bool) -> Response<Full<Bytes>> {
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    for (name, value) in reply.headers {
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
     if reply.status == 405 {
         headers.insert(ALLOW, HeaderValue::from_static("POST"));
     }

@@ -15,12 +15,14 @@ use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::check::{self, Checked, Events};
 use crate::ledger::command::{
-    AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Refused, SetStanding,
+    AgentRef, Answer, Attest, Authority, Authorize, CardRef, DeclareIntent, IntentRefused, Novelty,
+    Overrule, Refused, SetStanding, SettleIntent,
 };
-use crate::ledger::counters::Sum;
-use crate::ledger::event::{Owner, StateNo, events_of};
+use crate::ledger::counters::{NUMBERS, Sum};
+use crate::ledger::event::{Decided, Event, Owner, StateNo, events_of};
 use crate::ledger::fold::fold;
 use crate::ledger::image;
+use crate::ledger::intent::{IntentStatus, IntentTerms, IntentVerdict};
 use crate::ledger::state::{AgentState, CardState, State};
 
 /// 2026-05-27, a Wednesday in the middle of its month.
@@ -46,6 +48,32 @@ pub(in crate::ledger) fn card_key(n: u32) -> Key {
 
 pub(in crate::ledger) fn agent_key(n: u32) -> Key {
     key(2, n)
+}
+
+pub(in crate::ledger) fn intent_key(n: u32) -> Key {
+    key(4, n)
+}
+
+fn card_ref(card: u32, id: &str) -> CardRef<'_> {
+    CardRef {
+        key: card_key(card),
+        id,
+        connection: "acme",
+        agent: None,
+    }
+}
+
+/// An intent to spend up to `cap`, over at `expires_at` microseconds.
+pub(in crate::ledger) fn intent(cap: i64, expires_at: i64) -> IntentTerms {
+    IntentTerms {
+        expected: Some(minor(cap)),
+        cap: Some(minor(cap)),
+        currency: Some(Currency::USD),
+        merchant: None,
+        mccs: Box::default(),
+        expires_at: Timestamp::from_micros(expires_at),
+        awaits_approval: false,
+    }
 }
 
 pub(in crate::ledger) fn merchant(n: u64) -> MerchantKeys {
@@ -80,6 +108,10 @@ pub(in crate::ledger) struct Ask {
     pub(in crate::ledger) known: (bool, bool),
     pub(in crate::ledger) standing: Option<DeclineReason>,
     pub(in crate::ledger) rule: Option<DeclineReason>,
+    /// The hour under way and the second at which it ends; absent: that of universal time.
+    pub(in crate::ledger) hour: Option<(i32, i64)>,
+    pub(in crate::ledger) expired: Option<DeclineReason>,
+    pub(in crate::ledger) hours: Option<DeclineReason>,
     pub(in crate::ledger) claims: Claims,
 }
 
@@ -100,6 +132,9 @@ impl Ask {
             known: (true, true),
             standing: None,
             rule: None,
+            hour: None,
+            expired: None,
+            hours: None,
             claims: Claims {
                 amount: Amount {
                     minor: amount,
@@ -107,8 +142,8 @@ impl Ask {
                 },
                 day: LocalDay(TODAY),
                 resets_at: [1, 2, 3].map(Timestamp::from_secs),
-                hour: LocalHour(TODAY * 24),
-                hour_resets_at: Timestamp::from_secs(4),
+                hour: LocalHour(0),
+                hour_resets_at: Timestamp::default(),
                 limits: [ScopeLimits::default(); 3],
                 per_auth: None,
                 single_use: false,
@@ -146,6 +181,16 @@ impl Ask {
         self.with(|it| it.claims.limits[level as usize] = limits)
     }
 
+    /// With these rules on what happened on the card before.
+    pub(in crate::ledger) fn ruled(self, change: impl FnOnce(&mut CardRules)) -> Self {
+        self.with(|it| change(&mut it.claims.rules))
+    }
+
+    /// Later by these microseconds.
+    pub(in crate::ledger) fn later(self, micros: i64) -> Self {
+        self.with(|it| it.at += micros)
+    }
+
     pub(in crate::ledger) fn capped(self, cap: i64) -> Self {
         self.with(|it| it.claims.per_auth = Some((minor(cap), Level::Agent)))
     }
@@ -171,12 +216,19 @@ impl Ask {
     }
 
     fn proposal(&self) -> Proposal {
+        let mut claims = self.claims.clone();
+        let utc = self.at.div_euclid(3_600_000_000);
+        let (hour, ends) = self
+            .hour
+            .unwrap_or_else(|| (i32::try_from(utc).unwrap(), (utc + 1) * 3_600));
+        claims.hour = LocalHour(hour);
+        claims.hour_resets_at = Timestamp::from_secs(ends);
         Proposal {
             standing: self.standing.map(Explanation::bare),
-            expired: None,
+            expired: self.expired.map(Explanation::bare),
             rule: self.rule.map(Explanation::bare),
-            hours: None,
-            claims: self.claims.clone(),
+            hours: self.hours.map(Explanation::bare),
+            claims,
         }
     }
 
@@ -352,23 +404,103 @@ impl Ledger {
         frozen: Option<bool>,
     ) -> Result<bool, Refused> {
         let id = format!("id_{card}");
-        let card = CardRef {
-            key: card_key(card),
-            id: &id,
-            connection: "acme",
-            agent: None,
-        };
+        let card = card_ref(card, &id);
         let command = SetStanding::Card {
             card,
             status,
             frozen,
         };
-        let events = check::set_standing(&self.state, &command, Timestamp::from_secs(9))?;
+        let events = check::standing::set_standing(&self.state, &command, Timestamp::from_secs(9))?;
         let any = events.iter().next().is_some();
         if any {
             self.apply(&events);
         }
         Ok(any)
+    }
+
+    /// A freeze or its end, in somebody's name; whether it was recorded.
+    pub(in crate::ledger) fn freeze(
+        &mut self,
+        card: u32,
+        frozen: bool,
+        by: Authority,
+    ) -> Result<bool, Refused> {
+        let id = format!("id_{card}");
+        let card = card_ref(card, &id);
+        let command = SetStanding::Freeze { card, frozen, by };
+        let events = check::standing::set_standing(&self.state, &command, Timestamp::from_secs(9))?;
+        let any = events.iter().next().is_some();
+        if any {
+            self.apply(&events);
+        }
+        Ok(any)
+    }
+
+    /// Declares an intent on a card; whether it was recorded.
+    pub(in crate::ledger) fn declare(
+        &mut self,
+        card: u32,
+        intent: u32,
+        at: i64,
+        terms: &IntentTerms,
+    ) -> Result<bool, IntentRefused> {
+        let id = format!("id_{card}");
+        let command = DeclareIntent {
+            card: card_ref(card, &id),
+            intent: intent_key(intent),
+            terms,
+            at: Timestamp::from_micros(at),
+        };
+        let events = check::intents::declare(&self.state, &command)?;
+        let any = events.iter().next().is_some();
+        if any {
+            self.apply(&events);
+        }
+        Ok(any)
+    }
+
+    pub(in crate::ledger) fn settle(
+        &mut self,
+        intent: u32,
+        at: i64,
+        verdict: IntentVerdict,
+    ) -> Result<bool, IntentRefused> {
+        let command = SettleIntent {
+            intent: intent_key(intent),
+            verdict,
+            at: Timestamp::from_micros(at),
+        };
+        let events = check::intents::settle(&self.state, &command)?;
+        let any = events.iter().next().is_some();
+        if any {
+            self.apply(&events);
+        }
+        Ok(any)
+    }
+
+    pub(in crate::ledger) fn attest(&mut self, card: u32, at: i64) {
+        let id = format!("id_{card}");
+        let command = Attest {
+            card: card_ref(card, &id),
+            at: Timestamp::from_micros(at),
+        };
+        let events = check::intents::attest(&self.state, &command).unwrap();
+        self.apply(&events);
+    }
+
+    pub(in crate::ledger) fn intent_status(&self, intent: u32, at: i64) -> IntentStatus {
+        let intent = self.state.intent(intent_key(intent)).unwrap();
+        intent.status(Timestamp::from_micros(at))
+    }
+
+    /// What the last frame says was decided.
+    pub(in crate::ledger) fn last_decided(&self) -> Decided<'_> {
+        let (_, frame) = self.frames.last().unwrap();
+        let events = events_of(frame).map(Result::unwrap);
+        let Some(Event::Decided(decided)) = events.last() else {
+            panic!("the last frame decided nothing");
+        };
+        decided
     }
 
     pub(in crate::ledger) fn set_agent(&mut self, agent: u32, status: AgentStatus) -> bool {
@@ -378,7 +510,8 @@ impl Ledger {
             id: &id,
         };
         let command = SetStanding::Agent { agent, status };
-        let events = check::set_standing(&self.state, &command, Timestamp::from_secs(9)).unwrap();
+        let events =
+            check::standing::set_standing(&self.state, &command, Timestamp::from_secs(9)).unwrap();
         let any = events.iter().next().is_some();
         if any {
             self.apply(&events);
@@ -407,7 +540,7 @@ impl Ledger {
     }
 
     /// All sums of card 1, agent 1 and the customer.
-    pub(in crate::ledger) fn all_sums(&self) -> [Option<[i64; 11]>; 3] {
+    pub(in crate::ledger) fn all_sums(&self) -> [Option<[i64; NUMBERS]>; 3] {
         let card = self.state.card_by_key(card_key(1));
         let agent = self.state.agent_by_key(agent_key(1));
         [

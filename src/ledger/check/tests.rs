@@ -3,7 +3,7 @@
 use crate::domain::amount::Minor;
 use crate::domain::authorization::AuthorizationKind;
 use crate::domain::card::{AgentStatus, CardStatus, Level};
-use crate::domain::claims::{PresetLock, ScopeLimits};
+use crate::domain::claims::{IntentRule, PresetLock, ScopeLimits};
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::RuleField;
 use crate::domain::window::{LocalDay, WindowKind};
@@ -12,11 +12,18 @@ use crate::ledger::check::harness::{
 };
 use crate::ledger::command::{Answer, Novelty, Refused};
 
+mod cards;
+mod counts;
+mod intents;
+mod spans;
+mod windows;
+
 use DeclineReason::{
-    AgentLimitExceeded, AgentSuspended, AmountOverPerAuth, CardCanceled, CardExpired,
-    CardFrozenByRisk, CardLimitExceeded, CardLocked, CardUnknown, ConflictingDuplicate,
-    CustomerLimitExceeded, CustomerSuspended, DeadlineExceeded, MccBlocked, MerchantLockMismatch,
-    SingleUseConsumed,
+    AgentLimitExceeded, AgentSuspended, AmountOverPerAuth, AttestationRequired, CardCanceled,
+    CardExpired, CardFrozenByRisk, CardLimitExceeded, CardLocked, CardUnknown,
+    ConflictingDuplicate, CooldownActive, CountLimitReached, CustomerLimitExceeded,
+    CustomerSuspended, DeadlineExceeded, IntentRequired, MccBlocked, MerchantLockMismatch,
+    OutsideActiveHours, RiskScoreTooHigh, SingleUseConsumed,
 };
 
 // ---- 2.10: the order of reasons ----
@@ -32,7 +39,7 @@ fn used() -> Ledger {
 type Cause = fn(&mut Ledger, &mut Ask);
 
 /// Every reason that the ledger can find itself or is told, in the order of its number.
-const CAUSES: [(DeclineReason, Cause); 14] = [
+const CAUSES: [(DeclineReason, Cause); 20] = [
     (CardUnknown, |_, ask| ask.known = (true, false)),
     (CardCanceled, |ledger, _| {
         ledger
@@ -43,34 +50,57 @@ const CAUSES: [(DeclineReason, Cause); 14] = [
         // Refused where the card is canceled already.
         ledger.set_card(1, Some(CardStatus::Locked), None).ok();
     }),
-    // Of the snapshot's own reasons `decide` sends the first.
-    (CardExpired, |_, ask| ask.standing = Some(CardExpired)),
+    (CardExpired, |_, ask| ask.expired = Some(CardExpired)),
     (AgentSuspended, |ledger, _| {
         ledger.set_agent(1, AgentStatus::Paused);
     }),
     (CustomerSuspended, |_, ask| {
-        ask.standing = ask.standing.or(Some(CustomerSuspended));
+        ask.standing = Some(CustomerSuspended);
     }),
     (CardFrozenByRisk, |ledger, _| {
         ledger.set_card(1, None, Some(true)).unwrap();
     }),
     (MccBlocked, |_, ask| ask.rule = Some(MccBlocked)),
+    (OutsideActiveHours, |_, ask| {
+        ask.hours = Some(OutsideActiveHours);
+    }),
+    // Of reasons 8 to 14, 16 and 17 `decide` sends the first.
+    (RiskScoreTooHigh, |_, ask| {
+        ask.rule = ask.rule.or(Some(RiskScoreTooHigh));
+    }),
     (AmountOverPerAuth, |_, ask| {
         ask.claims.per_auth = Some((minor(39), Level::Customer));
+    }),
+    (AttestationRequired, |_, ask| {
+        ask.claims.rules.attestation_us = Some((1, Level::Card));
+    }),
+    (IntentRequired, |_, ask| {
+        ask.claims.rules.intent = Some(IntentRule {
+            level: Level::Card,
+            requires_approval: false,
+            auto_approve_below: None,
+            flags_mismatch: false,
+        });
     }),
     (SingleUseConsumed, |_, ask| ask.claims.single_use = true),
     (MerchantLockMismatch, |_, ask| {
         ask.claims.lock_to_first_merchant = Some(Level::Agent);
         ask.claims.merchant = merchant(2);
     }),
+    (CooldownActive, |_, ask| {
+        ask.claims.rules.cooldown_us = Some((1, Level::Customer));
+    }),
+    (CountLimitReached, |_, ask| {
+        ask.claims.limits[1].count_total = Some(1);
+    }),
     (CardLimitExceeded, |_, ask| {
-        ask.claims.limits[0] = limits(Some(99), None);
+        ask.claims.limits[0].per_day = Some(minor(99));
     }),
     (AgentLimitExceeded, |_, ask| {
-        ask.claims.limits[1] = limits(Some(99), None);
+        ask.claims.limits[1].rolling_week = Some(minor(99));
     }),
     (CustomerLimitExceeded, |_, ask| {
-        ask.claims.limits[2] = limits(None, Some(99));
+        ask.claims.limits[2].total = Some(minor(99));
     }),
 ];
 

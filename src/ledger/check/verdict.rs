@@ -2,15 +2,19 @@
 
 use crate::domain::amount::Minor;
 use crate::domain::authorization::AuthorizationKind;
-use crate::domain::card::{AgentStatus, CardStatus, Level};
-use crate::domain::claims::Claims;
-use crate::domain::decision::DeclineReason;
+use crate::domain::card::{AgentStatus, CardStatus, Key, Level};
+use crate::domain::claims::{Claims, Proposal};
+use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
-use crate::domain::window::{LocalDay, WindowKind};
-use crate::ledger::check::Parties;
+use crate::ledger::check::intents::Matching;
+use crate::ledger::check::limits::Begun;
+use crate::ledger::check::windows::Windows;
+use crate::ledger::check::{Parties, spends};
 use crate::ledger::command::Authorize;
-use crate::ledger::counters::Counters;
+use crate::ledger::event::{Decided, Event};
 use crate::ledger::state::{Authorization, State};
+
+const MINUTE_US: i64 = 60_000_000;
 
 /// The atomic step's view of one authorization.
 pub(super) struct Verdict<'s> {
@@ -19,26 +23,162 @@ pub(super) struct Verdict<'s> {
     pub(super) known: Option<&'s Authorization>,
     pub(super) parties: &'s Parties<'s>,
     pub(super) claims: &'s Claims,
-    pub(super) day: LocalDay,
+    pub(super) windows: Windows,
+    pub(super) begun: Begun,
+    is_increment: bool,
+}
+
+/// What the atomic step comes to.
+pub(super) struct Finding {
+    pub(super) decision: Decision,
+    pub(super) explanation: Option<Explanation>,
+    /// The intent that an approval takes.
+    pub(super) intent: Option<Key>,
+    /// Whether it is approved although no intent matches.
+    pub(super) flagged: bool,
+}
+
+impl<'s> Verdict<'s> {
+    pub(super) fn new(
+        state: &'s State,
+        command: &'s Authorize<'s>,
+        known: Option<&'s Authorization>,
+        parties: &'s Parties<'s>,
+        claims: &'s Claims,
+    ) -> Self {
+        let mut verdict = Self {
+            state,
+            command,
+            known,
+            parties,
+            claims,
+            windows: Windows::new(state, claims, command.at),
+            begun: Begun::default(),
+            is_increment: known.is_some_and(Authorization::is_purchase),
+        };
+        verdict.begun = Begun::new(&verdict);
+        verdict
+    }
 }
 
 impl Verdict<'_> {
-    /// The first reason that applies, in the fixed order.
-    pub(super) fn first_decline(&self) -> Option<Explanation> {
-        if self.command.kind == AuthorizationKind::Credit {
-            return None;
+    /// Approve, in part where the policy lets it, or the first reason in the fixed order.
+    pub(super) fn finding(&self, proposal: &Proposal) -> Finding {
+        let mut matching = Matching::default();
+        let explanation = if self.command.kind == AuthorizationKind::Credit {
+            None
+        } else {
+            self.first_decline(proposal, &mut matching)
+        };
+        let part = explanation.and_then(|it| self.part(&it));
+        let (decision, explanation) = match (part, explanation) {
+            (Some(part), _) => (Decision::ApprovePartial(part), None),
+            (None, Some(it)) => (Decision::Decline(it.reason), Some(it)),
+            (None, None) => (Decision::Approve, None),
+        };
+        Finding {
+            decision,
+            explanation,
+            intent: matching.takes,
+            flagged: matching.is_flagged,
         }
-        let proposal = self.command.proposal?;
-        self.standing(proposal.standing)
-            .or(proposal.rule)
-            .or_else(|| self.over_per_auth())
+    }
+
+    fn first_decline(&self, proposal: &Proposal, matching: &mut Matching) -> Option<Explanation> {
+        let mut found = self
+            .standing(proposal)
+            .or_else(|| self.rule(proposal))
+            .or_else(|| self.over_per_auth());
+        if found.is_none() && !self.is_free() {
+            found = self.attestation_required().or_else(|| {
+                *matching = self.matching();
+                matching.refusal
+            });
+        }
+        found = found
             .or_else(|| self.single_use_consumed())
-            .or_else(|| self.merchant_lock_mismatch())
+            .or_else(|| self.merchant_lock_mismatch());
+        if self.is_free() {
+            return found;
+        }
+        found
+            .or_else(|| self.cooldown_active())
+            .or_else(|| self.count_limit_reached().filter(|_| !self.is_increment))
             .or_else(|| self.limit_exceeded())
     }
 
-    /// Reasons 2 to 7: the stricter of what the snapshot says and what operators set.
-    fn standing(&self, snapshot: Option<Explanation>) -> Option<Explanation> {
+    /// Where nothing but room is missing, the most that there is room for (behaviour 2.14 g). An
+    /// increment is approved whole or not at all.
+    fn part(&self, refused: &Explanation) -> Option<Minor> {
+        let lets = self.claims.rules.may_approve_part && !self.is_increment;
+        let only_room = matches!(
+            refused.reason,
+            DeclineReason::CardLimitExceeded
+                | DeclineReason::AgentLimitExceeded
+                | DeclineReason::CustomerLimitExceeded
+        );
+        if !(lets && only_room && spends(self.command.kind)) {
+            return None;
+        }
+        Some(self.headroom()).filter(|part| !part.is_zero())
+    }
+
+    /// What is asked of the limits.
+    pub(super) fn amount(&self) -> Minor {
+        self.claims.amount.minor
+    }
+
+    /// A verification of zero and a balance inquiry meet neither intents nor limits (behaviour
+    /// 2.14 b).
+    fn is_free(&self) -> bool {
+        self.amount().is_zero() || self.command.kind == AuthorizationKind::BalanceInquiry
+    }
+
+    /// Whether the step adds to something that stands already (behaviour 2.14 h).
+    pub(super) fn is_increment(&self) -> bool {
+        self.is_increment
+    }
+
+    /// Whether the authorization holds a probe and nothing else. What is added to it makes it the
+    /// purchase that consumes card and intent.
+    pub(super) fn adds_to_probe(&self) -> bool {
+        let probe = self.parties.card.and_then(|card| card.probe());
+        self.is_increment && self.known.is_some_and(|known| !known.stands_beside(probe))
+    }
+
+    /// Where an approval of the step is booked.
+    pub(super) fn place(&self, decided: &mut Decided<'_>) {
+        decided.day = self.windows.day;
+        if !decided.reserved().is_zero() {
+            decided.hour = self.windows.hour;
+        }
+    }
+
+    /// The event that opens a day or changes how hours lie.
+    pub(super) fn windows_opened(&self) -> Option<Event<'static>> {
+        let opened = self.windows.opened(self.state, self.claims);
+        opened.map(|(day, day_ends, hour_offset_s)| Event::WindowsOpened {
+            state: self.state.no,
+            day,
+            day_ends,
+            hour_offset_s,
+        })
+    }
+
+    /// Whether an approval is the card's one probe (behaviour 2.14 a).
+    pub(super) fn probes(&self) -> bool {
+        let unused = self.parties.card.is_none_or(|card| card.probe().is_none());
+        self.claims.single_use && self.claims.rules.may_probe && unused && !self.is_increment
+    }
+
+    /// Whether an approval consumes a single-use card.
+    pub(super) fn consumes(&self) -> bool {
+        let is_use = !self.is_increment || self.adds_to_probe();
+        self.claims.single_use && is_use && !self.probes()
+    }
+
+    /// Reasons 2 to 7: the stricter of what the snapshot says and what the ledger knows.
+    fn standing(&self, proposal: &Proposal) -> Option<Explanation> {
         let card = |reason, field| Explanation::of_rule(reason, Level::Card, field);
         let own = self
             .parties
@@ -61,7 +201,46 @@ impl Verdict<'_> {
                 let reason = DeclineReason::AgentSuspended;
                 Explanation::of_rule(reason, Level::Agent, RuleField::Status)
             });
-        [snapshot, own, agent]
+        let expired = proposal.expired.or_else(|| self.used_up());
+        let expired = expired.filter(|_| !self.is_increment);
+        [proposal.standing, expired, own, agent]
+            .into_iter()
+            .flatten()
+            .min_by_key(|it| it.reason)
+    }
+
+    /// Reason 4 by `expireAfter`: the card has approved or spent as much as it was made for.
+    fn used_up(&self) -> Option<Explanation> {
+        let rules = &self.claims.rules;
+        let counters = &self.parties.card?.counters;
+        let expired = |level, field, observed: i64, limit: i64| Explanation {
+            observed: Some(observed),
+            limit: Some(limit),
+            ..Explanation::of_rule(DeclineReason::CardExpired, level, field)
+        };
+        let (approvals, spent) = (counters.approvals(), counters.total().spent);
+        let by_count = rules
+            .expire_after_count
+            .filter(|(limit, _)| approvals >= *limit)
+            .map(|(limit, level)| {
+                let field = RuleField::ExpireAfterCount;
+                expired(level, field, i64::from(approvals), i64::from(limit))
+            });
+        by_count.or_else(|| {
+            rules
+                .expire_after_spend
+                .filter(|(limit, _)| spent >= *limit)
+                .map(|(limit, level)| {
+                    let field = RuleField::ExpireAfterSpend;
+                    expired(level, field, spent.get(), limit.get())
+                })
+        })
+    }
+
+    /// Reasons 8 to 17 as the snapshot has them; increments skip the hours.
+    fn rule(&self, proposal: &Proposal) -> Option<Explanation> {
+        let hours = proposal.hours.filter(|_| !self.is_increment);
+        [proposal.rule, hours]
             .into_iter()
             .flatten()
             .min_by_key(|it| it.reason)
@@ -72,9 +251,9 @@ impl Verdict<'_> {
         let (cap, level) = self.claims.per_auth?;
         let held = self.known.map_or(Minor::ZERO, Authorization::reserved);
         let room = cap.saturating_minus(held);
-        let passes = held <= cap && self.claims.amount.minor <= room;
+        let passes = held <= cap && self.amount() <= room;
         (!passes).then(|| Explanation {
-            observed: Some(held.saturating_plus(self.claims.amount.minor).get()),
+            observed: Some(held.saturating_plus(self.amount()).get()),
             limit: Some(cap.get()),
             remaining: Some(room.get()),
             ..Explanation::of_rule(DeclineReason::AmountOverPerAuth, level, RuleField::PerAuth)
@@ -82,7 +261,8 @@ impl Verdict<'_> {
     }
 
     fn single_use_consumed(&self) -> Option<Explanation> {
-        if !self.claims.single_use || self.is_increment() {
+        let is_use = !self.is_increment || self.adds_to_probe();
+        if !self.claims.single_use || !is_use {
             return None;
         }
         let (at, _) = self.parties.card?.consumed?;
@@ -115,114 +295,23 @@ impl Verdict<'_> {
         })
     }
 
-    /// Reasons 27 to 29: every limit at every level, all or nothing.
-    fn limit_exceeded(&self) -> Option<Explanation> {
-        let amount = self.claims.amount.minor;
-        if amount.is_zero() || self.command.kind == AuthorizationKind::BalanceInquiry {
+    /// Reason 25, in minutes. A clock that stepped back since the last approval declines.
+    fn cooldown_active(&self) -> Option<Explanation> {
+        let (cooldown_us, level) = self.claims.rules.cooldown_us?;
+        if self.is_increment {
             return None;
         }
-        let exceeded = self
-            .limits()
-            .chain([self.countable()])
-            .find(|limit| !limit.admits(amount))?;
-        let reason = match exceeded.level {
-            Level::Card => DeclineReason::CardLimitExceeded,
-            Level::Agent => DeclineReason::AgentLimitExceeded,
-            Level::Customer => DeclineReason::CustomerLimitExceeded,
-        };
-        let resets_at = exceeded
-            .window
-            .and_then(|kind| self.claims.resets_at.get(kind as usize).copied())
-            .filter(|_| self.day == self.claims.day);
-        Some(Explanation {
-            observed: Some(amount.get()),
-            limit: Some(exceeded.limit.get()),
-            remaining: Some(exceeded.room().get()),
-            resets_at,
-            ..Explanation::of_rule(reason, exceeded.level, exceeded.field())
+        let last = self.parties.card?.recent.last()?;
+        let passed_us = self.command.at.micros_since(last);
+        (passed_us < cooldown_us).then(|| Explanation {
+            observed: Some(passed_us.max(0) / MINUTE_US),
+            limit: Some(cooldown_us / MINUTE_US),
+            resets_at: Some(last.plus_micros(cooldown_us)),
+            ..Explanation::of_rule(
+                DeclineReason::CooldownActive,
+                level,
+                RuleField::CooldownMinutes,
+            )
         })
-    }
-
-    /// The smallest room under any limit; absent without limits.
-    pub(super) fn smallest_room(&self) -> Option<Minor> {
-        self.limits().map(|limit| limit.room()).min()
-    }
-
-    /// Every limit in force, in the order in which they are checked.
-    fn limits(&self) -> impl Iterator<Item = LimitInForce> + '_ {
-        let counters = [
-            Some(
-                self.parties
-                    .card
-                    .map_or_else(Counters::default, |card| card.counters),
-            ),
-            self.parties.agent_no.map(|_| {
-                self.parties
-                    .agent
-                    .map_or_else(Counters::default, |it| it.counters)
-            }),
-            Some(self.state.counters),
-        ];
-        let levels = Level::ALL.into_iter().zip(counters).zip(self.claims.limits);
-        levels.flat_map(move |((level, counters), limits)| {
-            let windows = WindowKind::ALL.map(Some);
-            let all = windows.into_iter().chain([None]);
-            all.filter_map(move |window| {
-                let counters = counters?;
-                let (limit, sum) = match window {
-                    Some(kind) => (limits.of_window(kind)?, counters.window(kind, self.day)),
-                    None => (limits.total?, counters.total()),
-                };
-                Some(LimitInForce {
-                    level,
-                    window,
-                    limit,
-                    spent: sum.spent,
-                })
-            })
-        })
-    }
-
-    /// What can be counted at all (behaviour 1.2). No sum of the state is larger than this one, so
-    /// none ever has to be cut off, and every release gives back exactly what was charged.
-    fn countable(&self) -> LimitInForce {
-        LimitInForce {
-            level: Level::Customer,
-            window: None,
-            limit: Minor::MAX,
-            spent: self.state.counters.total().spent,
-        }
-    }
-
-    fn is_increment(&self) -> bool {
-        self.known.is_some_and(Authorization::is_purchase)
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct LimitInForce {
-    level: Level,
-    window: Option<WindowKind>,
-    limit: Minor,
-    spent: Minor,
-}
-
-impl LimitInForce {
-    /// Equal to the limit passes; one minor unit more does not (behaviour 2.13 a).
-    fn admits(&self, amount: Minor) -> bool {
-        self.spent.plus(amount).is_ok_and(|sum| sum <= self.limit)
-    }
-
-    fn room(&self) -> Minor {
-        self.limit.saturating_minus(self.spent)
-    }
-
-    fn field(&self) -> RuleField {
-        match self.window {
-            Some(WindowKind::Day) => RuleField::PerDay,
-            Some(WindowKind::Week) => RuleField::PerWeek,
-            Some(WindowKind::Month) => RuleField::PerMonth,
-            None => RuleField::Total,
-        }
     }
 }

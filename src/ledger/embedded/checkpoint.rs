@@ -96,6 +96,20 @@ pub fn load(storage: &dyn Storage) -> Result<Loaded, RecoverError> {
     })
 }
 
+/// The newest checkpoint before this one that verifies wholly, if there is one.
+///
+/// # Errors
+/// When the directory cannot be listed.
+pub fn before(
+    storage: &dyn Storage,
+    newer: &Checkpoint,
+) -> Result<Option<Checkpoint>, RecoverError> {
+    let older = names(storage)?
+        .into_iter()
+        .filter(|name| *name < newer.name());
+    Ok(older.filter_map(|name| verify(storage, name).ok()).next())
+}
+
 /// The names of all checkpoints, newest first.
 fn names(storage: &dyn Storage) -> Result<Vec<Name>, RecoverError> {
     let mut names = storage

@@ -9,8 +9,8 @@
 use std::fmt;
 
 use super::frame::{
-    self, Body, FIRST_OFFSET, FRAME_OVERHEAD_SIZE, Found, HEADER_USED_SIZE, PAYLOAD_SIZE_MAX,
-    SegmentHeader, SegmentKey,
+    self, Body, Cursor, FIRST_OFFSET, FRAME_OVERHEAD_SIZE, Found, HEADER_USED_SIZE,
+    PAYLOAD_SIZE_MAX, SegmentHeader, SegmentKey,
 };
 use super::io::{IoFault, Name, Storage};
 use super::scan::Record;
@@ -77,17 +77,56 @@ struct Place {
 }
 
 /// Reads every record once, in order, from the oldest segment that is there.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Follower {
     place: Option<Place>,
     /// The sequence number that must come; absent where the oldest segment decides it.
     next: Option<u64>,
     /// Segments before this one are gone or read.
     segment_min: u64,
+    /// Segments from this one on are not its own.
+    segment_end: u64,
     buffer: Vec<u8>,
 }
 
+impl Default for Follower {
+    fn default() -> Self {
+        Self::before(u64::MAX)
+    }
+}
+
 impl Follower {
+    /// One that reads from the oldest segment up to this one, which it leaves to another.
+    #[must_use]
+    pub fn before(segment: u64) -> Self {
+        Self {
+            place: None,
+            next: None,
+            segment_min: 0,
+            segment_end: segment,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// One that reads this segment alone.
+    #[must_use]
+    pub fn of_segment(segment: u64) -> Self {
+        Self {
+            segment_min: segment,
+            ..Self::before(segment.saturating_add(1))
+        }
+    }
+
+    /// One that begins where a recovered journal goes on.
+    #[must_use]
+    pub fn from(next: Cursor) -> Self {
+        Self {
+            next: Some(next.sequence),
+            segment_min: next.segment,
+            ..Self::default()
+        }
+    }
+
     /// Hands over the records of the next chunk, at most those through `through`, the highest
     /// sequence number that the writer calls written. Whether there is more to read.
     ///
@@ -122,7 +161,7 @@ impl Follower {
     ) -> Result<bool, FollowFault> {
         let place = match self.place {
             Some(place) => Some(place),
-            None => open_oldest(storage, self.segment_min)?,
+            None => open_oldest(storage, self.segment_min, self.segment_end)?,
         };
         let Some(mut place) = place else {
             return Ok(false);
@@ -158,7 +197,11 @@ impl Follower {
         if place.offset == FIRST_OFFSET {
             return Err(lost);
         }
-        let next = open_oldest(storage, place.segment + 1)?.ok_or(lost)?;
+        let Some(next) = open_oldest(storage, place.segment + 1, self.segment_end)? else {
+            // What comes after its last segment is for another to find.
+            let is_bounded = self.segment_end < u64::MAX;
+            return if is_bounded { Ok(false) } else { Err(lost) };
+        };
         if next.segment > place.segment + 1 {
             self.next = None;
         }
@@ -188,13 +231,19 @@ impl Follower {
     }
 }
 
-/// The start of the oldest segment from this one on; absent where there is none.
-fn open_oldest(storage: &dyn Storage, segment_min: u64) -> Result<Option<Place>, FollowFault> {
+/// The start of the oldest segment from the first one on and before the second; absent where there
+/// is none.
+fn open_oldest(
+    storage: &dyn Storage,
+    segment_min: u64,
+    segment_end: u64,
+) -> Result<Option<Place>, FollowFault> {
     let segments = storage.list()?.into_iter().filter_map(|name| match name {
         Name::Segment(number) => Some(number),
         Name::Checkpoint(_) | Name::Draft(_) => None,
     });
-    let oldest = segments.filter(|number| *number >= segment_min).min();
+    let own = segment_min..segment_end;
+    let oldest = segments.filter(|number| own.contains(number)).min();
     let place = |segment| {
         Ok(Place {
             segment,

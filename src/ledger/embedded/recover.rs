@@ -5,7 +5,10 @@
 
 use std::fmt;
 
-use super::frame::{Cursor, JournalId};
+use super::frame::{
+    self, Body, Cursor, FIRST_OFFSET, Found, HEADER_SIZE, HeaderFault, JournalId, MARK_SIZE,
+    SegmentHeader,
+};
 use super::io::{Io, IoFault, Name, Storage};
 use super::scan::{Corrupt, End, Reason, Record, Scan};
 
@@ -112,15 +115,79 @@ pub fn examine(
     from: Cursor,
     mut take: impl FnMut(Record<'_>),
 ) -> Result<End, RecoverError> {
-    let mut scan = Scan::new(journal, from);
+    scan_all(
+        storage,
+        Scan::new(journal, from),
+        segments(storage, from)?,
+        &mut take,
+    )
+}
+
+/// Reads every segment that is there, from wherever the oldest begins, and changes nothing. Where
+/// that was, and where the journal ends.
+///
+/// # Errors
+/// See [`RecoverError`].
+pub fn examine_whole(
+    storage: &dyn Storage,
+    mut take: impl FnMut(Record<'_>),
+) -> Result<(Cursor, End), RecoverError> {
+    let begin = begin(storage)?;
+    let numbers = listed(storage)?;
+    for (number, expected) in numbers.iter().zip(begin.segment..) {
+        if *number != expected {
+            return Err(missing(expected));
+        }
+    }
+    let end = scan_all(storage, Scan::new(None, begin), numbers, &mut take)?;
+    Ok((begin, end))
+}
+
+fn scan_all(
+    storage: &dyn Storage,
+    mut scan: Scan,
+    numbers: Vec<u64>,
+    take: &mut dyn FnMut(Record<'_>),
+) -> Result<End, RecoverError> {
     let mut bytes = Vec::new();
-    for number in segments(storage, from)? {
+    for number in numbers {
         read_whole(storage, Name::Segment(number), &mut bytes)?;
         for record in scan.segment(number, &bytes)? {
             take(record);
         }
     }
     Ok(scan.finish()?)
+}
+
+/// Where the oldest segment begins: at the journal's beginning, unless a sweep has removed some.
+fn begin(storage: &dyn Storage) -> Result<Cursor, RecoverError> {
+    let Some(segment) = listed(storage)?.first().copied().filter(|first| *first > 1) else {
+        return Ok(Cursor::GENESIS);
+    };
+    let name = Name::Segment(segment);
+    let mut start = vec![0; HEADER_SIZE + MARK_SIZE];
+    let read = storage.read(name, 0, &mut start).map_err(on(name))?;
+    start.truncate(read);
+    let corrupt = |offset, reason| Corrupt {
+        name,
+        offset,
+        reason,
+    };
+    let header = SegmentHeader::decode(&start).map_err(|fault| match fault {
+        HeaderFault::Damaged => corrupt(0, Reason::Header),
+        HeaderFault::Newer(format) => corrupt(0, Reason::Newer(format)),
+    })?;
+    match frame::read(&start, HEADER_SIZE, header.key()) {
+        Found::Frame(first) => match first.body {
+            Body::Mark(mark) => Ok(Cursor {
+                segment,
+                sequence: first.sequence,
+                chain: mark.chain,
+            }),
+            Body::Data(_) => Err(corrupt(FIRST_OFFSET, Reason::Chain).into()),
+        },
+        Found::Damage | Found::Nothing => Err(corrupt(FIRST_OFFSET, Reason::Block).into()),
+    }
 }
 
 /// The segments to read, without gaps. The last one before the cursor must still be there: it is

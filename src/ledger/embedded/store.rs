@@ -20,12 +20,14 @@ use dashmap::mapref::entry::Entry;
 use crate::domain::card::Key;
 use crate::domain::time::Timestamp;
 use crate::ledger::check::{self, Checked, Events};
-use crate::ledger::command::{Answer, Authorize, Novelty, Overrule, Refused, Route, SetStanding};
+use crate::ledger::command::{Answer, Authorize, Novelty, Overrule, Refused, Route};
 use crate::ledger::embedded::journal::{Class, Journal, Position, Refusal};
 use crate::ledger::event::{Event, Owner, StateNo};
 use crate::ledger::fold::fold;
 use crate::ledger::key_map::KeyHasher;
 use crate::ledger::state::State;
+
+pub mod commands;
 
 type States = DashMap<Key, State, BuildHasherDefault<KeyHasher>>;
 
@@ -413,37 +415,14 @@ impl EmbeddedLedger {
         Ok(true)
     }
 
-    /// Sets the status of a card or an agent. The position at which it is durable; absent where it
-    /// stood so already.
+    /// A position that is durable only when everything recorded before it is.
     ///
     /// # Errors
-    /// [`Unavailable`] where the journal takes nothing or the change contradicts the state.
-    pub fn set_standing(
-        &self,
-        route: &Route<'_>,
-        command: &SetStanding<'_>,
-        at: Timestamp,
-    ) -> Result<Option<Position>, Unavailable> {
-        let (mut occupied, opens) = match self.customers.entry(route.key) {
-            Entry::Occupied(occupied) => (occupied, None),
-            Entry::Vacant(vacant) => (vacant.insert_entry(self.open(route)?), Some(route)),
-        };
-        let state = occupied.get_mut();
-        let recorded = check::set_standing(state, command, at).map_err(Unavailable::from);
-        let recorded = recorded.and_then(|events| {
-            let empty = events.iter().next().is_none();
-            (!empty)
-                .then(|| self.record(state, opens, &events, Class::Release))
-                .transpose()
-        });
-        if opens.is_some() {
-            if matches!(recorded, Ok(Some(_))) {
-                self.note_opened(occupied.get());
-            } else {
-                occupied.remove();
-            }
-        }
-        recorded
+    /// [`Unavailable`] where the journal takes nothing.
+    pub fn barrier(&self) -> Result<Position, Unavailable> {
+        // A frame without events: it concerns no state.
+        let appended = self.journal().append(&[], Class::Release);
+        appended.map_err(Unavailable::Journal)
     }
 
     /// Goes on forgetting authorizations without a step since `cut`, at most [`SWEEP_PARTS`] parts

@@ -12,12 +12,16 @@ use crate::domain::currency::Currency;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
 use crate::domain::identity::StepIdentity;
+use crate::domain::mcc::Mcc;
 use crate::domain::time::Timestamp;
-use crate::domain::window::LocalDay;
+use crate::domain::window::{LocalDay, LocalHour, WindowKind};
 use crate::ledger::codec::ExternalId;
 use crate::ledger::event::{
-    AgentNo, CardNo, Decided, Event, LockedMerchant, Owner, StandingChange, StateNo,
+    AgentNo, AttestationClass, CardNo, Decided, Event, LockedMerchant, Owner, StandingChange,
+    StateNo,
 };
+use crate::ledger::intent::{IntentTerms, IntentVerdict};
+use crate::ledger::rolling::SeriesSet;
 
 const TEXTS: [&str; 7] = [
     "",
@@ -84,7 +88,7 @@ fn kind() -> impl Strategy<Value = AuthorizationKind> {
 
 fn explanation(reason: DeclineReason) -> impl Strategy<Value = Explanation> {
     let level = option::of(select(&Level::ALL[..]));
-    let field = (0..16u8).prop_map(|n| RuleField::from_number(n).unwrap());
+    let field = (0..39u8).prop_map(|n| RuleField::from_number(n).unwrap());
     let number = || option::of(i64s());
     let numbers = (number(), number(), number(), option::of(at()));
     (level, field, numbers).prop_map(move |(level, field, numbers)| Explanation {
@@ -129,6 +133,116 @@ fn locked() -> impl Strategy<Value = LockedMerchant<'static>> {
     )
 }
 
+type More = (Option<LocalHour>, bool, Option<Key>, bool, AttestationClass);
+
+/// What the first layout of a decided step cannot say: nothing, mostly.
+fn more() -> BoxedStrategy<More> {
+    let hour = prop_oneof![5 => 494_440..494_450i32, 1 => any::<i32>()].prop_map(LocalHour);
+    let class = select(vec![
+        AttestationClass::Unattested,
+        AttestationClass::Attested,
+        AttestationClass::Stale,
+    ]);
+    let nothing = Just((None, false, None, false, AttestationClass::Unattested));
+    let something = (
+        option::of(hour),
+        any::<bool>(),
+        option::of(key()),
+        any::<bool>(),
+        class,
+    );
+    prop_oneof![2 => nothing, 1 => something].boxed()
+}
+
+fn terms() -> impl Strategy<Value = IntentTerms> {
+    let amounts = (option::of(minor()), option::of(minor()));
+    let mccs = proptest::collection::vec(0..=9_999u16, 0..4);
+    let of = (
+        option::of(currency()),
+        option::of(u64s()),
+        mccs,
+        at(),
+        any::<bool>(),
+    );
+    (amounts, of).prop_map(|(amounts, of)| IntentTerms {
+        expected: amounts.0,
+        cap: amounts.1,
+        currency: of.0,
+        merchant: of.1,
+        mccs: of
+            .2
+            .into_iter()
+            .map(|it| Mcc::from_number(it).unwrap())
+            .collect(),
+        expires_at: of.3,
+        awaits_approval: of.4,
+    })
+}
+
+fn series() -> impl Strategy<Value = SeriesSet> {
+    let one = (select(&Level::ALL[..]), select(&WindowKind::ALL[..]));
+    proptest::collection::vec(one, 0..4).prop_map(|wanted| {
+        let mut set = SeriesSet::default();
+        wanted
+            .into_iter()
+            .for_each(|(level, kind)| set.add(level, kind));
+        set
+    })
+}
+
+/// The events of the second version.
+fn later() -> BoxedStrategy<Event<'static>> {
+    let card = || u32s().prop_map(CardNo);
+    let agent = u32s().prop_map(AgentNo);
+    let offset = prop_oneof![3 => select(vec![0u16, 1_800, 2_700]), 1 => any::<u16>()];
+    prop_oneof![
+        (state(), day(), at(), offset).prop_map(|(state, day, day_ends, hour_offset_s)| {
+            Event::WindowsOpened {
+                state,
+                day,
+                day_ends,
+                hour_offset_s,
+            }
+        }),
+        (state(), option::of(card()), option::of(agent), series()).prop_map(
+            |(state, card, agent, series)| Event::RollingOpened {
+                state,
+                card,
+                agent,
+                series
+            }
+        ),
+        (state(), card(), at()).prop_map(|(state, card, at)| Event::RiskFrozen { state, card, at }),
+        (state(), card(), key(), terms(), at()).prop_map(|(state, card, intent, terms, at)| {
+            Event::IntentDeclared {
+                state,
+                card,
+                intent,
+                terms,
+                at,
+            }
+        }),
+        (state(), key(), select(&IntentVerdict::ALL[..]), at()).prop_map(
+            |(state, intent, verdict, at)| Event::IntentSettled {
+                state,
+                intent,
+                verdict,
+                at
+            }
+        ),
+        (state(), card(), at()).prop_map(|(state, card, at)| Event::Attested { state, card, at }),
+    ]
+    .boxed()
+}
+
+/// A record of a conflict says nothing that the first layout cannot say.
+fn conflicted(mut decided: Decided<'static>) -> Event<'static> {
+    decided.hour = Decided::utc_hour(decided.at);
+    (decided.probes, decided.flagged, decided.intent) = (false, false, None);
+    decided.attestation = AttestationClass::Unattested;
+    Event::Conflicted(decided)
+}
+
 /// Boxed, as trees of this many fields overflow a test's stack otherwise.
 pub(in crate::ledger) fn decided() -> BoxedStrategy<Decided<'static>> {
     let step = (key(), option::of(u64s()), option::of(u64s()), u64s());
@@ -146,9 +260,9 @@ pub(in crate::ledger) fn decided() -> BoxedStrategy<Decided<'static>> {
     );
     let asked = (state(), at(), step, u32s(), external_id(), kind(), amount).boxed();
     let said = (decision(), day(), any::<bool>(), option::of(locked())).boxed();
-    (asked, parties, said, u64s(), u32s())
+    (asked, parties, said, more(), u64s(), u32s())
         .prop_map(
-            |(asked, parties, said, snapshot_version, latency_us)| Decided {
+            |(asked, parties, said, more, snapshot_version, latency_us)| Decided {
                 state: asked.0,
                 at: asked.1,
                 step: asked.2,
@@ -160,7 +274,12 @@ pub(in crate::ledger) fn decided() -> BoxedStrategy<Decided<'static>> {
                 amount: asked.6,
                 decision: said.0.0,
                 day: said.1,
+                hour: more.0.unwrap_or_else(|| Decided::utc_hour(asked.1)),
                 consumes: said.2,
+                probes: more.1,
+                intent: more.2,
+                flagged: more.3,
+                attestation: more.4,
                 locks: said.3,
                 explanation: said.0.1,
                 card_token: parties.2,
@@ -219,7 +338,8 @@ pub(in crate::ledger) fn event() -> BoxedStrategy<Event<'static>> {
             }
         }),
         8 => decided().prop_map(Event::Decided),
-        1 => decided().prop_map(Event::Conflicted),
+        1 => decided().prop_map(conflicted),
+        6 => later(),
         1 => (state(), u64s(), at())
             .prop_map(|(state, decided_at, at)| Event::Redelivered { state, decided_at, at }),
         4 => (state(), key(), u64s(), at()).prop_map(

@@ -9,9 +9,12 @@ use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
 use crate::domain::identity::StepIdentity;
 use crate::domain::time::Timestamp;
-use crate::domain::window::LocalDay;
+use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::codec::{ExternalId, Malformed, Put, Reader};
-use crate::ledger::event::{AgentNo, CardNo, Decided, LockedMerchant, StateNo, head};
+use crate::ledger::event::{
+    AgentNo, AttestationClass, CONFLICTED, CardNo, DECIDED, DECIDED_MORE, Decided, LockedMerchant,
+    StateNo, head,
+};
 
 const HAS_NAME: u8 = 1;
 const HAS_DELIVERY: u8 = 2;
@@ -22,14 +25,57 @@ const HAS_LOCK: u8 = 32;
 const CONSUMES: u8 = 64;
 const HAS_CARD_TOKEN: u8 = 128;
 
+/// Of the second flag byte, which only [`DECIDED_MORE`] has.
+const PROBES: u8 = 1;
+const FLAGGED: u8 = 2;
+const ATTESTED: u8 = 4;
+const STALE: u8 = 8;
+const HAS_INTENT: u8 = 16;
+const HAS_HOUR: u8 = 32;
+const MORE: u8 = PROBES | FLAGGED | ATTESTED | STALE | HAS_INTENT | HAS_HOUR;
+
 /// The decision byte of an approval in full; declines are their reason's number.
 const APPROVE: u8 = 0;
 /// The decision byte of an approval in part; the amount follows.
 const APPROVE_PARTIAL: u8 = 255;
 
-pub(super) fn encode_decided(out: &mut Vec<u8>, tag: u8, decided: &Decided<'_>) {
+/// In the first layout where nothing has to be said that it cannot say, so that an ordinary step
+/// takes no more than it ever did.
+pub(super) fn encode_decided(out: &mut Vec<u8>, decided: &Decided<'_>) {
+    let more = more_flags(decided);
+    let tag = if more == 0 { DECIDED } else { DECIDED_MORE };
+    encode(out, tag, decided, more);
+    if more & HAS_HOUR != 0 {
+        let hours = i64::from(decided.hour.0) - i64::from(Decided::utc_hour(decided.at).0);
+        out.put_i64(hours);
+    }
+    if let Some(intent) = decided.intent {
+        out.put_key(intent);
+    }
+}
+
+pub(super) fn encode_conflicted(out: &mut Vec<u8>, decided: &Decided<'_>) {
+    encode(out, CONFLICTED, decided, 0);
+}
+
+fn more_flags(decided: &Decided<'_>) -> u8 {
+    flag(decided.probes, PROBES)
+        | flag(decided.flagged, FLAGGED)
+        | flag(decided.intent.is_some(), HAS_INTENT)
+        | flag(decided.hour != Decided::utc_hour(decided.at), HAS_HOUR)
+        | match decided.attestation {
+            AttestationClass::Unattested => 0,
+            AttestationClass::Attested => ATTESTED,
+            AttestationClass::Stale => STALE,
+        }
+}
+
+fn flag(set: bool, bit: u8) -> u8 {
+    if set { bit } else { 0 }
+}
+
+fn encode(out: &mut Vec<u8>, tag: u8, decided: &Decided<'_>, more: u8) {
     head(out, tag, decided.state);
-    let flag = |set: bool, bit: u8| if set { bit } else { 0 };
     out.push(
         flag(decided.step.name.is_some(), HAS_NAME)
             | flag(decided.step.delivery.is_some(), HAS_DELIVERY)
@@ -40,6 +86,9 @@ pub(super) fn encode_decided(out: &mut Vec<u8>, tag: u8, decided: &Decided<'_>) 
             | flag(decided.consumes, CONSUMES)
             | flag(decided.card_token.is_some(), HAS_CARD_TOKEN),
     );
+    if tag == DECIDED_MORE {
+        out.push(more);
+    }
     out.put_fixed_u64(u64::from_ne_bytes(decided.at.micros().to_ne_bytes()));
     out.put_key(decided.step.authorization);
     out.put_fixed_u64(decided.step.content);
@@ -94,9 +143,11 @@ fn put_id(out: &mut Vec<u8>, id: &ExternalId<'_>) {
 pub(super) fn decode_decided<'a>(
     reader: &mut Reader<'a>,
     state: StateNo,
+    has_more: bool,
 ) -> Result<Decided<'a>, Malformed> {
     let flags = reader.u8()?;
     let has = |bit| flags & bit != 0;
+    let more = if has_more { more_byte(reader)? } else { 0 };
     let at = Timestamp::from_micros(i64::from_ne_bytes(reader.fixed_u64()?.to_ne_bytes()));
     let authorization_key = reader.key()?;
     let content = reader.fixed_u64()?;
@@ -104,19 +155,12 @@ pub(super) fn decode_decided<'a>(
     let delivery = has(HAS_DELIVERY).then(|| reader.fixed_u64()).transpose()?;
     let ordinal = reader.u32()?;
     let authorization = reader.external_id()?;
-    let card = has(HAS_CARD).then(|| reader.u32()).transpose()?.map(CardNo);
-    let agent = has(HAS_AGENT)
-        .then(|| reader.u32())
-        .transpose()?
-        .map(AgentNo);
+    let card = has(HAS_CARD).then(|| reader.u32()).transpose()?;
+    let agent = has(HAS_AGENT).then(|| reader.u32()).transpose()?;
     let kind = AuthorizationKind::from_number(reader.u8()?).ok_or(Malformed)?;
     let currency = Currency::from_packed(reader.u16()?).ok().ok_or(Malformed)?;
     let minor = read_minor(reader)?;
-    let decision = match reader.u8()? {
-        APPROVE => Decision::Approve,
-        APPROVE_PARTIAL => Decision::ApprovePartial(read_minor(reader)?),
-        number => Decision::Decline(DeclineReason::from_number(number).ok_or(Malformed)?),
-    };
+    let decision = decode_decision(reader)?;
     let day = LocalDay(reader.i32()?);
     let snapshot_version = reader.u64()?;
     let latency_us = reader.u32()?;
@@ -129,6 +173,8 @@ pub(super) fn decode_decided<'a>(
     let card_token = has(HAS_CARD_TOKEN)
         .then(|| reader.external_id())
         .transpose()?;
+    let hour = decode_hour(reader, at, more)?;
+    let intent = (more & HAS_INTENT != 0).then(|| reader.key()).transpose()?;
     Ok(Decided {
         state,
         at,
@@ -140,13 +186,18 @@ pub(super) fn decode_decided<'a>(
         },
         ordinal,
         authorization,
-        card,
-        agent,
+        card: card.map(CardNo),
+        agent: agent.map(AgentNo),
         kind,
         amount: Amount { minor, currency },
         decision,
         day,
+        hour,
         consumes: has(CONSUMES),
+        probes: more & PROBES != 0,
+        intent,
+        flagged: more & FLAGGED != 0,
+        attestation: class(more)?,
         locks,
         explanation,
         card_token,
@@ -155,13 +206,43 @@ pub(super) fn decode_decided<'a>(
     })
 }
 
+fn more_byte(reader: &mut Reader<'_>) -> Result<u8, Malformed> {
+    let more = reader.u8()?;
+    (more & !MORE == 0).then_some(more).ok_or(Malformed)
+}
+
+fn decode_decision(reader: &mut Reader<'_>) -> Result<Decision, Malformed> {
+    Ok(match reader.u8()? {
+        APPROVE => Decision::Approve,
+        APPROVE_PARTIAL => Decision::ApprovePartial(read_minor(reader)?),
+        number => Decision::Decline(DeclineReason::from_number(number).ok_or(Malformed)?),
+    })
+}
+
+fn decode_hour(reader: &mut Reader<'_>, at: Timestamp, more: u8) -> Result<LocalHour, Malformed> {
+    let utc = Decided::utc_hour(at);
+    if more & HAS_HOUR == 0 {
+        return Ok(utc);
+    }
+    let hours = i64::from(utc.0).checked_add(reader.i64()?);
+    Ok(LocalHour(i32::try_from(hours.ok_or(Malformed)?)?))
+}
+
+fn class(more: u8) -> Result<AttestationClass, Malformed> {
+    match more & (ATTESTED | STALE) {
+        0 => Ok(AttestationClass::Unattested),
+        ATTESTED => Ok(AttestationClass::Attested),
+        STALE => Ok(AttestationClass::Stale),
+        _ => Err(Malformed),
+    }
+}
+
 fn read_minor(reader: &mut Reader<'_>) -> Result<Minor, Malformed> {
     Minor::new(reader.i64()?).ok().ok_or(Malformed)
 }
 
 pub(in crate::ledger) fn encode_locked(out: &mut Vec<u8>, locked: &LockedMerchant<'_>) {
     let keys = &locked.keys;
-    let flag = |set: bool, bit: u8| if set { bit } else { 0 };
     out.push(flag(keys.strong.is_some(), 1) | flag(keys.sub_merchant.is_some(), 2));
     out.put_fixed_u64(keys.weak);
     [keys.strong, keys.sub_merchant]

@@ -10,10 +10,10 @@ use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
 use crate::domain::identity::StepIdentity;
 use crate::domain::time::Timestamp;
-use crate::domain::window::LocalDay;
+use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::codec::{ExternalId, Malformed};
 use crate::ledger::event::arbitrary::{decided, event};
-use crate::ledger::event::{AgentNo, CardNo, Decided, Event, StateNo, events_of};
+use crate::ledger::event::{AgentNo, AttestationClass, CardNo, Decided, Event, StateNo, events_of};
 
 fn bytes_of(events: &[Event<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -63,7 +63,7 @@ proptest! {
         read_to_the_end(&[&bytes[..], &noise[..]].concat());
         read_to_the_end(&noise);
         // A tag that exists, so that the noise reaches the fields.
-        for tag in 0..=12 {
+        for tag in 0..=18 {
             read_to_the_end(&[&[tag, 0], &noise[..]].concat());
         }
     }
@@ -98,7 +98,7 @@ proptest! {
 
 #[test]
 fn an_unknown_tag_or_number_is_malformed() {
-    for tag in [0, 10, 255] {
+    for tag in [0, 17, 255] {
         assert_eq!(decode(&[tag, 0]), Err(Malformed), "{tag}");
     }
     // The flags say that an explanation follows; an approval has none, whatever comes next.
@@ -117,7 +117,7 @@ fn an_unknown_tag_or_number_is_malformed() {
 #[test]
 fn every_reason_field_and_kind_comes_back() {
     for reason in DeclineReason::ALL {
-        for (field, kind) in (0..16).zip((0..4).cycle()) {
+        for (field, kind) in (0..39).zip((0..4).cycle()) {
             let mut decided = approval(1, 1);
             decided.kind = AuthorizationKind::from_number(kind).unwrap();
             decided.decision = Decision::Decline(reason);
@@ -156,7 +156,12 @@ fn approval(state: u32, card: u32) -> Decided<'static> {
         },
         decision: Decision::Approve,
         day: LocalDay(20_600),
+        hour: LocalHour(494_444),
         consumes: true,
+        probes: false,
+        intent: None,
+        flagged: false,
+        attestation: AttestationClass::Unattested,
         locks: None,
         explanation: None,
         card_token: None,

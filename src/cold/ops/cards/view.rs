@@ -18,16 +18,21 @@ use crate::ledger::state::MerchantLock;
 pub(in crate::cold::ops) struct CardShown {
     pub(super) id: String,
     pub(super) connection: String,
+    /// Whether the snapshot in force has the card. What is null otherwise only the snapshot says.
+    pub(super) in_snapshot: bool,
     pub(super) customer_id: String,
+    pub(super) customer_status: Option<&'static str>,
     pub(super) agent_id: Option<String>,
-    pub(super) usage: &'static str,
+    /// The stricter of what the snapshot and what the ledger says.
+    pub(super) agent_status: Option<&'static str>,
+    pub(super) usage: Option<&'static str>,
     /// The stricter of what the snapshot and what the ledger says.
     pub(super) status: &'static str,
     /// Which of them it is.
     pub(super) status_source: &'static str,
     pub(super) frozen: bool,
-    pub(super) currency: String,
-    pub(super) policy: PolicyView,
+    pub(super) currency: Option<String>,
+    pub(super) policy: Option<PolicyView>,
     pub(super) limits: Vec<LimitView>,
     pub(super) holds: Vec<HoldView>,
     /// Whether no hold is left out.
@@ -42,12 +47,13 @@ pub(in crate::cold::ops) struct CardShown {
 pub(super) struct LimitView {
     level: &'static str,
     field: Option<&'static str>,
-    limit: i64,
+    /// Null on a card that has left the snapshot.
+    limit: Option<i64>,
     /// Everything charged in the window, what is held included.
     spent: i64,
     /// The part of it that is on hold.
     held: i64,
-    remaining: i64,
+    remaining: Option<i64>,
     /// Null where the limit is for ever.
     resets_at: Option<String>,
 }
@@ -80,17 +86,17 @@ impl LimitView {
     pub(super) fn new(
         level: Level,
         field: RuleField,
-        cap: Minor,
+        cap: Option<Minor>,
         sum: Sum,
         ends: Option<Timestamp>,
     ) -> Self {
         Self {
             level: level.name(),
             field: field.path(),
-            limit: cap.get(),
+            limit: cap.map(Minor::get),
             spent: sum.spent.get(),
             held: sum.held.get(),
-            remaining: cap.saturating_minus(sum.spent).get(),
+            remaining: cap.map(|cap| cap.saturating_minus(sum.spent).get()),
             resets_at: ends.map(|at| at.rfc3339_seconds().to_string()),
         }
     }

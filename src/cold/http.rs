@@ -1,4 +1,4 @@
-//! One kept-alive HTTP/1.1 connection to one address.
+//! One kept-alive HTTP/1.1 connection to one address; for commands that ask a running server.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,6 +10,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -145,4 +146,47 @@ async fn read(response: Response<hyper::body::Incoming>) -> Result<Answered, NoR
 )]
 fn broken(error: hyper::Error) -> NoResponse {
     NoResponse::Broken(error.to_string())
+}
+
+/// The words of a problem document (RFC 9457).
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireProblem {
+    title: String,
+    detail: Option<String>,
+}
+
+impl Answered {
+    /// Why the server refused, in its own words.
+    pub(super) fn problem(&self) -> String {
+        let problem: WireProblem = serde_json::from_slice(&self.body).unwrap_or_default();
+        let detail = problem.detail.filter(|detail| !detail.is_empty());
+        detail.unwrap_or(problem.title)
+    }
+}
+
+/// Text as the value of a query's parameter.
+pub(super) fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let high = char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0');
+            let low = char::from_digit(u32::from(byte & 15), 16).unwrap_or('0');
+            encoded.extend(['%', high, low]);
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_in_a_query_stays_one_value() {
+        assert_eq!(percent_encoded("0199-a_b.c~"), "0199-a_b.c~");
+        assert_eq!(percent_encoded("a&limit=2 é"), "a%26limit%3d2%20%c3%a9");
+    }
 }

@@ -1,0 +1,73 @@
+//! `/admin/reload`: puts what the snapshot's file says in force (behaviour 3.4).
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::OpsState;
+use super::problem::Problem;
+use super::query::Parameters;
+use crate::cold::policies::{Outcome, ReloadError};
+use crate::decide::document::DocumentError;
+
+#[derive(Serialize)]
+struct InForce {
+    version: u64,
+}
+
+#[derive(Serialize)]
+struct Refusal {
+    errors: Vec<Fault>,
+}
+
+#[derive(Serialize)]
+struct Fault {
+    file: String,
+    line: usize,
+    field: String,
+    message: String,
+}
+
+impl From<DocumentError> for Fault {
+    fn from(error: DocumentError) -> Self {
+        let DocumentError {
+            file,
+            line,
+            field,
+            message,
+        } = error;
+        Self {
+            file,
+            line,
+            field,
+            message,
+        }
+    }
+}
+
+pub(super) async fn reload(
+    State(state): State<OpsState>,
+    mut parameters: Parameters,
+) -> Result<Response, Problem> {
+    let confirm = match parameters.take("confirm")?.as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(Problem::invalid_parameter("confirm", "is true or false")),
+    };
+    parameters.finish()?;
+    match state.running()?.policies.reload(confirm).await {
+        Ok(Outcome::Published(version) | Outcome::Unchanged(version)) => {
+            Ok(Json(InForce { version }).into_response())
+        }
+        Ok(Outcome::Refused(errors)) => {
+            let errors = errors.into_iter().map(Fault::from).collect();
+            let refusal = Json(Refusal { errors });
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, refusal).into_response())
+        }
+        Ok(Outcome::Unconfirmed(impact)) => Err(Problem::confirmation_required(impact)),
+        Err(ReloadError::Busy) => Err(Problem::busy()),
+        Err(ReloadError::Ended) => Err(Problem::not_ready()),
+    }
+}

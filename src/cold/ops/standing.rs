@@ -1,0 +1,443 @@
+//! Locking, freezing, canceling cards; pausing agents (behaviour 2.14 j).
+//!
+//! A change is made where authorizations are decided, on a hot thread, and the answer leaves once it
+//! is durable. So whoever has the answer knows: what is asked from now on is declined, also after a
+//! crash. What the snapshot says stays beside it, and the stricter of the two is in force.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::post;
+use serde::Serialize;
+
+use super::OpsState;
+use super::cards::in_time;
+use super::decisions::ask as search;
+use super::problem::Problem;
+use super::query::Parameters;
+use crate::cold::records::Named;
+use crate::decide::snapshot::Snapshot;
+use crate::domain::card::{AgentStatus, CardStatus, Key};
+use crate::domain::time::Timestamp;
+use crate::ledger::command::{AgentRef, CardRef, Route, SetStanding};
+use crate::ledger::embedded::journal::Position;
+use crate::ledger::embedded::store::{EmbeddedLedger, Unavailable};
+use crate::ledger::event::{AgentNo, CardNo, Owner};
+
+/// For the journal to make a change durable.
+const DURABLE_WITHIN: Duration = Duration::from_secs(5);
+/// Between two looks at how far it has come.
+const LOOK_EVERY: Duration = Duration::from_micros(500);
+
+/// What can be done to a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CardAction {
+    Lock,
+    Unlock,
+    Freeze,
+    Unfreeze,
+    Cancel,
+}
+
+/// What can be done to an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AgentAction {
+    Pause,
+    Resume,
+}
+
+pub(super) fn routes() -> Router<OpsState> {
+    let card = |action| {
+        post(move |state, id, parameters| async move {
+            change_card(state, id, parameters, action).await
+        })
+    };
+    let agent = |action| {
+        post(move |state, id, parameters| async move {
+            change_agent(state, id, parameters, action).await
+        })
+    };
+    Router::new()
+        .route("/admin/cards/{id}/lock", card(CardAction::Lock))
+        .route("/admin/cards/{id}/unlock", card(CardAction::Unlock))
+        .route("/admin/cards/{id}/freeze", card(CardAction::Freeze))
+        .route("/admin/cards/{id}/unfreeze", card(CardAction::Unfreeze))
+        .route("/admin/cards/{id}/cancel", card(CardAction::Cancel))
+        .route("/admin/agents/{id}/pause", agent(AgentAction::Pause))
+        .route("/admin/agents/{id}/resume", agent(AgentAction::Resume))
+}
+
+/// What is in force on a card after a change.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CardStanding {
+    id: String,
+    /// The stricter of what the snapshot and what the ledger says.
+    status: &'static str,
+    /// Which of them it is.
+    status_source: &'static str,
+    frozen: bool,
+    /// Absent where it is not frozen.
+    frozen_source: Option<&'static str>,
+    /// Whether the call changed anything.
+    changed: bool,
+}
+
+/// What is in force on an agent after a change.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AgentStanding {
+    id: String,
+    status: &'static str,
+    status_source: &'static str,
+    changed: bool,
+}
+
+async fn change_card(
+    State(state): State<OpsState>,
+    Path(id): Path<String>,
+    parameters: Parameters,
+    action: CardAction,
+) -> Result<Json<CardStanding>, Problem> {
+    parameters.finish()?;
+    let snapshot = Arc::clone(&state.running()?.snapshots.load());
+    let target = match CardTarget::in_snapshot(&snapshot, &id) {
+        Some(target) => target,
+        None => {
+            let name = id.clone();
+            let named = search(&state, move |records| Ok(records.card_named(&name))).await?;
+            CardTarget::in_ledger(named)
+                .ok_or_else(|| Problem::not_found("There is no such card"))?
+        }
+    };
+    let (declared, frozen) = target.declared.unwrap_or_default();
+    let at = state.clock.now();
+    let asked = state
+        .ledger
+        .ask(move |ledger| target.change(ledger, action, at));
+    let changed = in_time(asked).await??;
+    wait_until_durable(&state, changed.position).await?;
+    let (status, status_source) = strictest(declared, changed.status);
+    Ok(Json(CardStanding {
+        id,
+        status: status.name(),
+        status_source,
+        frozen: frozen || changed.is_frozen,
+        frozen_source: match (frozen, changed.is_frozen) {
+            (true, _) => Some("snapshot"),
+            (false, true) => Some("ledger"),
+            (false, false) => None,
+        },
+        changed: changed.is_new,
+    }))
+}
+
+async fn change_agent(
+    State(state): State<OpsState>,
+    Path(id): Path<String>,
+    parameters: Parameters,
+    action: AgentAction,
+) -> Result<Json<AgentStanding>, Problem> {
+    parameters.finish()?;
+    let snapshot = Arc::clone(&state.running()?.snapshots.load());
+    let target = match AgentTarget::in_snapshot(&snapshot, &id) {
+        Some(target) => target,
+        None => {
+            let name = id.clone();
+            let named = search(&state, move |records| Ok(records.agent_named(&name))).await?;
+            AgentTarget::in_ledger(named)
+                .ok_or_else(|| Problem::not_found("There is no such agent"))?
+        }
+    };
+    let declared = target.declared;
+    let at = state.clock.now();
+    let asked = state
+        .ledger
+        .ask(move |ledger| target.change(ledger, action, at));
+    let changed = in_time(asked).await??;
+    wait_until_durable(&state, changed.position).await?;
+    let (status, status_source) = if changed.status as u8 > declared as u8 {
+        (changed.status, "ledger")
+    } else {
+        (declared, "snapshot")
+    };
+    Ok(Json(AgentStanding {
+        id,
+        status: status.name(),
+        status_source,
+        changed: changed.is_new,
+    }))
+}
+
+/// The change stands already; the answer waits until a crash cannot take it back.
+async fn wait_until_durable(state: &OpsState, position: Position) -> Result<(), Problem> {
+    let journal = &state.running()?.journal;
+    let covered = async {
+        loop {
+            let published = journal();
+            if published.durable >= position {
+                return Ok(());
+            }
+            if published.poisoned {
+                return Err(Problem::not_durable());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    match tokio::time::timeout(DURABLE_WITHIN, covered).await {
+        Ok(outcome) => outcome,
+        Err(_elapsed) => Err(Problem::not_durable()),
+    }
+}
+
+/// Canceled outranks locked outranks active; of equals the snapshot is named.
+pub(super) fn strictest(snapshot: CardStatus, ledger: CardStatus) -> (CardStatus, &'static str) {
+    if ledger as u8 > snapshot as u8 {
+        (ledger, "ledger")
+    } else {
+        (snapshot, "snapshot")
+    }
+}
+
+/// Why a change was not made, on the hot thread.
+enum NotMade {
+    Canceled,
+    /// What was there when it was asked for is not there any more.
+    Gone,
+    Unavailable(Unavailable),
+}
+
+impl From<NotMade> for Problem {
+    fn from(why: NotMade) -> Self {
+        match why {
+            NotMade::Canceled => Self::card_canceled(),
+            NotMade::Gone => Self::not_found("There is no such card or agent"),
+            NotMade::Unavailable(Unavailable::Journal(_)) => Self::ledger_unavailable(),
+            NotMade::Unavailable(Unavailable::Refused) => Self::internal(),
+        }
+    }
+}
+
+impl From<Unavailable> for NotMade {
+    fn from(why: Unavailable) -> Self {
+        Self::Unavailable(why)
+    }
+}
+
+/// Whose it is, by key and by name.
+struct OwnedBy {
+    key: Key,
+    id: String,
+}
+
+impl OwnedBy {
+    fn route(&self) -> Route<'_> {
+        Route {
+            key: self.key,
+            owner: Owner::Customer(&self.id),
+        }
+    }
+}
+
+struct CardTarget {
+    customer: OwnedBy,
+    card: CardHandle,
+    agent: Option<(Key, String)>,
+    /// What the snapshot says; absent where it does not know the card.
+    declared: Option<(CardStatus, bool)>,
+}
+
+enum CardHandle {
+    Known {
+        key: Key,
+        id: String,
+        connection: String,
+    },
+    /// By its number in its customer's state.
+    Used(CardNo),
+}
+
+struct CardChanged {
+    status: CardStatus,
+    is_frozen: bool,
+    is_new: bool,
+    position: Position,
+}
+
+impl CardTarget {
+    fn in_snapshot(snapshot: &Snapshot, id: &str) -> Option<Self> {
+        let view = snapshot.card_by_id(id)?;
+        Some(Self {
+            customer: OwnedBy {
+                key: view.customer.key(),
+                id: view.customer.id().to_owned(),
+            },
+            card: CardHandle::Known {
+                key: view.card.key(),
+                id: id.to_owned(),
+                connection: view.connection.to_owned(),
+            },
+            agent: view.agent.map(|agent| (agent.key(), agent.id().to_owned())),
+            declared: Some((view.card.status(), view.card.is_frozen())),
+        })
+    }
+
+    fn in_ledger(named: Option<Named<CardNo>>) -> Option<Self> {
+        let Named { customer, key, no } = named?;
+        let customer = OwnedBy { key, id: customer };
+        Some(Self {
+            customer,
+            card: CardHandle::Used(no),
+            agent: None,
+            declared: None,
+        })
+    }
+
+    /// Runs on a hot thread.
+    fn change(
+        self,
+        ledger: &EmbeddedLedger,
+        action: CardAction,
+        at: Timestamp,
+    ) -> Result<CardChanged, NotMade> {
+        let (key, id, connection) = match self.card {
+            CardHandle::Known {
+                key,
+                id,
+                connection,
+            } => (key, id, connection),
+            CardHandle::Used(no) => {
+                let looked = ledger.with_state(self.customer.key, |state| {
+                    let card = state.card(no)?;
+                    Some((card.key, card.id.to_string(), card.connection.to_string()))
+                });
+                looked.flatten().ok_or(NotMade::Gone)?
+            }
+        };
+        let standing = |ledger: &EmbeddedLedger| {
+            let looked = ledger.with_state(self.customer.key, |state| {
+                let (_, card) = state.card_by_key(key)?;
+                Some((card.status, card.frozen))
+            });
+            looked.flatten().unwrap_or_default()
+        };
+        let (declared, _) = self.declared.unwrap_or_default();
+        let (now, _) = strictest(declared, standing(ledger).0);
+        if now == CardStatus::Canceled && action != CardAction::Cancel {
+            return Err(NotMade::Canceled);
+        }
+        let (status, frozen) = match action {
+            CardAction::Lock => (Some(CardStatus::Locked), None),
+            CardAction::Unlock => (Some(CardStatus::Active), None),
+            CardAction::Cancel => (Some(CardStatus::Canceled), None),
+            CardAction::Freeze => (None, Some(true)),
+            CardAction::Unfreeze => (None, Some(false)),
+        };
+        let agent = self.agent.as_ref();
+        let command = SetStanding::Card {
+            card: CardRef {
+                key,
+                id: &id,
+                connection: &connection,
+                agent: agent.map(|(key, id)| AgentRef { key: *key, id }),
+            },
+            status,
+            frozen,
+        };
+        let made = ledger.set_standing(&self.customer.route(), &command, at)?;
+        let (status, is_frozen) = standing(ledger);
+        Ok(CardChanged {
+            status,
+            is_frozen,
+            is_new: made.is_some(),
+            position: stands_from(ledger, made)?,
+        })
+    }
+}
+
+/// A change that was made before rests on a frame that may not be durable yet: it is, once one that
+/// comes after it is.
+fn stands_from(ledger: &EmbeddedLedger, made: Option<Position>) -> Result<Position, Unavailable> {
+    match made {
+        Some(position) => Ok(position),
+        None => ledger.barrier(),
+    }
+}
+
+struct AgentTarget {
+    customer: OwnedBy,
+    agent: AgentHandle,
+    declared: AgentStatus,
+}
+
+enum AgentHandle {
+    Known { key: Key, id: String },
+    Used(AgentNo),
+}
+
+struct AgentChanged {
+    status: AgentStatus,
+    is_new: bool,
+    position: Position,
+}
+
+impl AgentTarget {
+    fn in_snapshot(snapshot: &Snapshot, id: &str) -> Option<Self> {
+        let agent = snapshot.agent_by_id(id)?;
+        let customer = snapshot.customer_of(agent)?;
+        Some(Self {
+            customer: OwnedBy {
+                key: customer.key(),
+                id: customer.id().to_owned(),
+            },
+            agent: AgentHandle::Known {
+                key: agent.key(),
+                id: id.to_owned(),
+            },
+            declared: agent.status(),
+        })
+    }
+
+    fn in_ledger(named: Option<Named<AgentNo>>) -> Option<Self> {
+        let Named { customer, key, no } = named?;
+        Some(Self {
+            customer: OwnedBy { key, id: customer },
+            agent: AgentHandle::Used(no),
+            declared: AgentStatus::Active,
+        })
+    }
+
+    /// Runs on a hot thread.
+    fn change(
+        self,
+        ledger: &EmbeddedLedger,
+        action: AgentAction,
+        at: Timestamp,
+    ) -> Result<AgentChanged, NotMade> {
+        let (key, id) = match self.agent {
+            AgentHandle::Known { key, id } => (key, id),
+            AgentHandle::Used(no) => {
+                let looked = ledger.with_state(self.customer.key, |state| {
+                    let agent = state.agent(no)?;
+                    Some((agent.key, agent.id.to_string()))
+                });
+                looked.flatten().ok_or(NotMade::Gone)?
+            }
+        };
+        let status = match action {
+            AgentAction::Pause => AgentStatus::Paused,
+            AgentAction::Resume => AgentStatus::Active,
+        };
+        let agent = AgentRef { key, id: &id };
+        let command = SetStanding::Agent { agent, status };
+        let made = ledger.set_standing(&self.customer.route(), &command, at)?;
+        Ok(AgentChanged {
+            status,
+            is_new: made.is_some(),
+            position: stands_from(ledger, made)?,
+        })
+    }
+}

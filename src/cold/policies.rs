@@ -1,0 +1,397 @@
+//! The policies in force: read from their file, checked, published (behaviour 3.4, 11.3).
+//!
+//! One thread does all of it: changes come one after the other, whoever asked for them, and what
+//! was compiled is freed by who allocated it. A change is taken whole or refused whole, and one that
+//! would decline many cards waits for a human's word. The hot side learns of it by its next load.
+
+mod source;
+mod watch;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::cold::readiness::Readiness;
+use crate::decide::compile::OwnerOf;
+use crate::decide::document::DocumentError;
+use crate::decide::snapshot::{Impact, Snapshot};
+use crate::domain::card::Key;
+use crate::seam::commands::{LedgerPort, PortError};
+use crate::seam::snapshot::CurrentSnapshot;
+use crate::telemetry::Telemetry;
+use source::Content;
+use watch::{Look, Watch};
+
+pub use source::Source;
+
+/// The version of the snapshot that a process starts with.
+pub const FIRST_VERSION: u64 = 1;
+
+/// Reloads that may wait at a time; more are refused.
+const WAITING_MAX: usize = 64;
+/// Between two attempts to free what somebody still reads.
+const FREE_EVERY: Duration = Duration::from_millis(5);
+/// Without a watch, the thread looks up this often, for nothing.
+const IDLE: Duration = Duration::from_secs(3_600);
+/// Cards asked for in one command to the ledger.
+const OWNERS_AT_ONCE: usize = 512;
+/// While the ledger's queue is full, it is tried again this often, with pauses.
+const ATTEMPTS_MAX: u32 = 2_000;
+const ATTEMPT_EVERY: Duration = Duration::from_millis(1);
+
+/// Words of `/readyz` for a file that is not in force.
+const REFUSED: &str = "snapshot_refused";
+const UNCONFIRMED: &str = "snapshot_unconfirmed";
+const UNREADABLE: &str = "snapshot_unreadable";
+
+/// What a reload came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The file is in force, under this version.
+    Published(u64),
+    /// The file says what is in force already, under this version.
+    Unchanged(u64),
+    /// The file is wrong, and what was in force stays.
+    Refused(Vec<DocumentError>),
+    /// The file would decline many cards, and nobody has confirmed that; what was in force stays.
+    Unconfirmed(Impact),
+}
+
+/// Why a reload did not take place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadError {
+    /// Too many wait; it may be asked again.
+    Busy,
+    /// The thread has ended.
+    Ended,
+}
+
+/// Whom the policies concern.
+pub struct Surroundings {
+    /// Knows whose the cards are that were used.
+    pub ledger: LedgerPort,
+    /// Tells which cards are over.
+    pub clock: Clock,
+    /// Counts reloads.
+    pub telemetry: Arc<Telemetry>,
+    /// Says where a file is not in force.
+    pub readiness: Arc<Readiness>,
+    /// Between two looks at the file; absent where nobody looks.
+    pub watch_every: Option<Duration>,
+    /// What an operator types to confirm a change.
+    pub confirm_command: String,
+}
+
+/// The policies that a process starts with.
+pub struct First {
+    /// Where they are in force.
+    pub snapshots: Arc<CurrentSnapshot>,
+    digest: Key,
+}
+
+/// The running thread. It ends when this is dropped.
+pub struct Policies {
+    commands: SyncSender<Command>,
+}
+
+enum Command {
+    Reload(bool, oneshot::Sender<Outcome>),
+    HangUp,
+}
+
+/// Who asked for a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trigger {
+    Operator,
+    Signal,
+    Watch,
+}
+
+impl First {
+    /// Reads the file of a process that starts. `owner_of` knows whose the used cards are.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(source: &Source, owner_of: &OwnerOf<'_>) -> Result<Self, Vec<DocumentError>> {
+        let content = source.read().map_err(|error| vec![error])?;
+        let before = Snapshot::empty();
+        let snapshot = source.compile(&content, &before, FIRST_VERSION, owner_of)?;
+        Ok(Self {
+            snapshots: Arc::new(CurrentSnapshot::new(snapshot)),
+            digest: content.digest,
+        })
+    }
+}
+
+impl Policies {
+    /// Starts the thread on what was loaded first.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn start(source: Source, around: Surroundings, first: &First) -> io::Result<Self> {
+        let (commands, received) = sync_channel(WAITING_MAX);
+        let mut keeper = Keeper {
+            snapshots: Arc::clone(&first.snapshots),
+            in_force: first.digest,
+            against: None,
+            watch: Watch::default(),
+            source,
+            around,
+        };
+        thread::Builder::new()
+            .name("policies".to_owned())
+            .spawn(move || keeper.run(&received))?;
+        Ok(Self { commands })
+    }
+
+    /// Reads the file now, and puts it in force unless something is against it.
+    ///
+    /// # Errors
+    /// [`ReloadError`] where that was not even tried.
+    pub async fn reload(&self, confirm: bool) -> Result<Outcome, ReloadError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Reload(confirm, answer))?;
+        answered.await.map_err(|_dropped| ReloadError::Ended)
+    }
+
+    /// The same for whoever does not wait for the outcome: it goes to the log.
+    ///
+    /// # Errors
+    /// [`ReloadError`] where it will not be tried.
+    pub fn hang_up(&self) -> Result<(), ReloadError> {
+        self.send(Command::HangUp)
+    }
+
+    fn send(&self, command: Command) -> Result<(), ReloadError> {
+        self.commands
+            .try_send(command)
+            .map_err(|error| match error {
+                TrySendError::Full(_) => ReloadError::Busy,
+                TrySendError::Disconnected(_) => ReloadError::Ended,
+            })
+    }
+}
+
+/// The thread's own.
+struct Keeper {
+    source: Source,
+    around: Surroundings,
+    snapshots: Arc<CurrentSnapshot>,
+    /// Hash of the content that is in force.
+    in_force: Key,
+    /// Hash of the content that was not put in force, so that the watch does not ask for it again.
+    against: Option<Key>,
+    watch: Watch,
+}
+
+impl Keeper {
+    fn run(&mut self, commands: &Receiver<Command>) {
+        let look_every = self.around.watch_every.unwrap_or(IDLE);
+        let mut until_look = look_every;
+        let mut read_count = 0;
+        loop {
+            let wait = if read_count > 0 {
+                FREE_EVERY
+            } else {
+                look_every
+            };
+            let wait = wait.min(until_look);
+            match commands.recv_timeout(wait) {
+                Ok(Command::Reload(confirm, answer)) => {
+                    let outcome = self.reload(Trigger::Operator, confirm);
+                    // Nobody listens any more where the operator has gone away.
+                    let _gone = answer.send(outcome);
+                }
+                Ok(Command::HangUp) => drop(self.reload(Trigger::Signal, false)),
+                Err(RecvTimeoutError::Timeout) => {
+                    until_look = until_look.saturating_sub(wait);
+                    if until_look.is_zero() {
+                        until_look = look_every;
+                        self.look();
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            read_count = self.snapshots.free_retired();
+        }
+    }
+
+    fn look(&mut self) {
+        if self.around.watch_every.is_none() {
+            return;
+        }
+        match self.watch.look(self.source.stamp()) {
+            Look::Nothing => {}
+            Look::Read => drop(self.reload(Trigger::Watch, false)),
+            Look::Gone => {
+                let file = self.source.name();
+                tracing::warn!(file, "the snapshot's file is gone; what is in force stays");
+                self.around.readiness.set_warning(UNREADABLE);
+            }
+        }
+    }
+
+    /// Reads the file and, where nothing is against it, puts it in force.
+    fn reload(&mut self, trigger: Trigger, confirm: bool) -> Outcome {
+        let content = match self.source.read() {
+            Ok(content) => content,
+            Err(error) => return self.told(trigger, Outcome::Refused(vec![error]), None),
+        };
+        let digest = content.digest;
+        if trigger == Trigger::Watch && self.against == Some(digest) {
+            // The same that was refused when somebody asked for it; it was said then.
+            return Outcome::Refused(Vec::new());
+        }
+        let outcome = if digest == self.in_force {
+            Outcome::Unchanged(self.version())
+        } else {
+            self.replace(&content, confirm)
+        };
+        self.told(trigger, outcome, Some(digest))
+    }
+
+    fn replace(&self, content: &Content, confirm: bool) -> Outcome {
+        let before = Arc::clone(&self.snapshots.load());
+        let version = before.version() + 1;
+        let compiled = self
+            .source
+            .compile(content, &before, version, &|_unknown| None);
+        let next = match compiled {
+            Ok(next) => next,
+            Err(errors) => return Outcome::Refused(errors),
+        };
+        if next.is_same_as(&before) {
+            return Outcome::Unchanged(before.version());
+        }
+        let owners = match self.owners_of_fresh_cards(&next, &before) {
+            Ok(owners) => owners,
+            Err(why) => {
+                let message = format!("cannot be checked against the ledger: {why}");
+                return Outcome::Refused(vec![self.source.as_a_whole(message)]);
+            }
+        };
+        if !owners.is_empty() {
+            // Once more, to say where they stand.
+            let owner_of = |card: Key| owners.get(&card).copied();
+            let again = self.source.compile(content, &before, version, &owner_of);
+            if let Err(errors) = again {
+                return Outcome::Refused(errors);
+            }
+        }
+        let impact = before.impact_of(&next, self.around.clock.now());
+        if impact.wants_confirmation() && !confirm {
+            return Outcome::Unconfirmed(impact);
+        }
+        self.snapshots.publish(next);
+        Outcome::Published(version)
+    }
+
+    /// The used cards among those that come anew, with the customers that they belong to, where
+    /// these are others than the snapshot says.
+    fn owners_of_fresh_cards(
+        &self,
+        next: &Snapshot,
+        before: &Snapshot,
+    ) -> Result<HashMap<Key, Key>, &'static str> {
+        let mut moved = HashMap::new();
+        let mut fresh = next.cards_unknown_to(before).peekable();
+        while fresh.peek().is_some() {
+            let some: Vec<(Key, Key)> = fresh.by_ref().take(OWNERS_AT_ONCE).collect();
+            let owners = self.ask_owners(&some)?;
+            let used = some.into_iter().zip(owners);
+            moved.extend(used.filter_map(|((card, customer), owner)| {
+                let owner = owner.filter(|owner| *owner != customer)?;
+                Some((card, owner))
+            }));
+        }
+        Ok(moved)
+    }
+
+    fn ask_owners(&self, cards: &[(Key, Key)]) -> Result<Vec<Option<Key>>, &'static str> {
+        for _ in 0..ATTEMPTS_MAX {
+            let keys: Vec<Key> = cards.iter().map(|(card, _)| *card).collect();
+            let asked = self.around.ledger.ask_and_wait(move |ledger| {
+                let owner = |key: &Key| ledger.owner_of_card(*key);
+                keys.iter().map(owner).collect::<Vec<_>>()
+            });
+            match asked {
+                Ok(owners) => return Ok(owners),
+                Err(PortError::Busy) => thread::sleep(ATTEMPT_EVERY),
+                Err(PortError::Closed) => return Err("it is closed"),
+            }
+        }
+        Err("it is busy")
+    }
+
+    fn version(&self) -> u64 {
+        self.snapshots.load().version()
+    }
+
+    /// Remembers and says what a reload came to.
+    fn told(&mut self, trigger: Trigger, outcome: Outcome, digest: Option<Key>) -> Outcome {
+        let (file, telemetry) = (self.source.name(), &self.around.telemetry);
+        let (word, warning) = match &outcome {
+            Outcome::Published(version) => {
+                telemetry.set_snapshot_version(*version);
+                tracing::info!(file, version, ?trigger, "a new snapshot is in force");
+                ("published", None)
+            }
+            Outcome::Unchanged(version) => {
+                tracing::info!(file, version, ?trigger, "the snapshot is unchanged");
+                ("unchanged", None)
+            }
+            Outcome::Refused(errors) => {
+                for error in errors {
+                    tracing::error!(%error, ?trigger, "the snapshot is refused; what is in force stays");
+                }
+                let warning = if digest.is_some() {
+                    REFUSED
+                } else {
+                    UNREADABLE
+                };
+                ("refused", Some(warning))
+            }
+            Outcome::Unconfirmed(impact) => {
+                let Impact {
+                    active,
+                    declining,
+                    empties,
+                } = impact;
+                let command = &self.around.confirm_command;
+                tracing::error!(
+                    file,
+                    active,
+                    declining,
+                    empties,
+                    ?trigger,
+                    "the snapshot waits for a confirmation, because active cards would newly \
+                     decline; what is in force stays. To confirm: {command}"
+                );
+                ("unconfirmed", Some(UNCONFIRMED))
+            }
+        };
+        telemetry.count_reload(word);
+        telemetry.set_snapshot_waiting(warning.is_some());
+        for known in [REFUSED, UNCONFIRMED, UNREADABLE] {
+            if warning == Some(known) {
+                self.around.readiness.set_warning(known);
+            } else {
+                self.around.readiness.clear_warning(known);
+            }
+        }
+        match (&outcome, digest) {
+            (Outcome::Published(_) | Outcome::Unchanged(_), Some(digest)) => {
+                self.in_force = digest;
+                self.against = None;
+            }
+            (_, digest) => self.against = digest,
+        }
+        outcome
+    }
+}

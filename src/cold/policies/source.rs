@@ -1,0 +1,130 @@
+//! The file that the policies come from: what it says, and whether it has changed.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::decide::compile::OwnerOf;
+use crate::decide::document::{Before, DocumentContext, DocumentError, read_next_snapshot};
+use crate::decide::snapshot::Snapshot;
+use crate::domain::card::Key;
+use crate::domain::identity::{KeySpace, Keys};
+use crate::fingerprint::Fingerprinter;
+
+/// The largest file that is read; some ten million cards.
+const FILE_SIZE_MAX: u64 = 4 << 30;
+
+/// Where policies come from, and what is needed to compile them.
+pub struct Source {
+    path: PathBuf,
+    connections: Vec<String>,
+    keys: Fingerprinter,
+}
+
+/// The bytes of a file, known by their hash.
+pub(super) struct Content {
+    bytes: Vec<u8>,
+    pub(super) digest: Key,
+}
+
+impl Source {
+    /// The file, the names of the configured issuer connections, and what hashes as the ledger does.
+    #[must_use]
+    pub fn new(path: &Path, connections: Vec<String>, keys: &Fingerprinter) -> Self {
+        Self {
+            path: path.to_owned(),
+            connections,
+            keys: keys.clone(),
+        }
+    }
+
+    /// The file's name in complaints.
+    pub(super) fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    pub(super) fn read(&self) -> Result<Content, DocumentError> {
+        let bytes = read_bounded(&self.path).map_err(|message| self.as_a_whole(message))?;
+        let digest = self.keys.key(KeySpace::Content, &[&bytes]);
+        Ok(Content { bytes, digest })
+    }
+
+    pub(super) fn compile(
+        &self,
+        content: &Content,
+        before: &Snapshot,
+        version: u64,
+        owner_of: &OwnerOf<'_>,
+    ) -> Result<Snapshot, Vec<DocumentError>> {
+        let connections: Vec<&str> = self.connections.iter().map(String::as_str).collect();
+        let context = DocumentContext {
+            file: &self.name(),
+            connections: &connections,
+            version,
+        };
+        let before = Before {
+            snapshot: before,
+            owner_of,
+        };
+        read_next_snapshot(&content.bytes, context, &self.keys, before)
+    }
+
+    /// A complaint about no line in particular.
+    pub(super) fn as_a_whole(&self, message: String) -> DocumentError {
+        DocumentError {
+            file: self.name(),
+            line: 1,
+            field: String::new(),
+            message,
+        }
+    }
+
+    /// How the file looks from outside; absent where it cannot be looked at.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        let metadata = std::fs::metadata(&self.path).ok()?;
+        Some(Stamp::of(&metadata))
+    }
+}
+
+fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
+    let cannot = |error: io::Error| format!("cannot be read: {error}");
+    let file = File::open(path).map_err(cannot)?;
+    let mut bytes = Vec::new();
+    let mut bounded = file.take(FILE_SIZE_MAX + 1);
+    bounded.read_to_end(&mut bytes).map_err(cannot)?;
+    if bounded.limit() == 0 {
+        return Err(format!("is larger than {FILE_SIZE_MAX} bytes"));
+    }
+    Ok(bytes)
+}
+
+/// What can be seen of a file without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    file: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            file: (metadata.dev(), metadata.ino()),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn numbered(number: u64) -> Self {
+        Self {
+            file: (0, 0),
+            size: number,
+            modified: (0, 0),
+            changed: (0, 0),
+        }
+    }
+}

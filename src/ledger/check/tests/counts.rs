@@ -1,0 +1,202 @@
+//! 2.13 c, 2.14 g: counts of approvals, and cards that end by use.
+
+use crate::domain::authorization::AuthorizationKind;
+use crate::domain::card::Level;
+use crate::domain::claims::ScopeLimits;
+use crate::domain::decision::DeclineReason::{CardExpired, CountLimitReached};
+use crate::domain::explanation::RuleField;
+use crate::domain::time::Timestamp;
+use crate::domain::window::{LocalDay, LocalHour};
+use crate::ledger::check::harness::{Ask, Ledger, TODAY, minor};
+
+const HOUR_US: i64 = 3_600_000_000;
+
+fn per_hour(limit: u32) -> ScopeLimits {
+    ScopeLimits {
+        count_per_hour: Some(limit),
+        ..ScopeLimits::default()
+    }
+}
+
+fn per_day(limit: u32) -> ScopeLimits {
+    ScopeLimits {
+        count_per_day: Some(limit),
+        ..ScopeLimits::default()
+    }
+}
+
+fn in_total(limit: u32) -> ScopeLimits {
+    ScopeLimits {
+        count_total: Some(limit),
+        ..ScopeLimits::default()
+    }
+}
+
+#[test]
+fn a_count_admits_as_many_approvals_as_it_says_at_every_level_and_explains_itself() {
+    for level in Level::ALL {
+        let kinds = [
+            (per_hour(3), RuleField::CountPerHour),
+            (per_day(3), RuleField::CountPerDay),
+            (in_total(3), RuleField::CountTotal),
+        ];
+        for (limits, field) in kinds {
+            let mut ledger = Ledger::new();
+            let ask = |n| Ask::new(n, 5).limited(level, limits);
+            for n in 1..=3 {
+                ledger.approve(&ask(n));
+            }
+            let asked = ask(4);
+            let explanation = ledger.decline(&asked);
+            assert_eq!(explanation.reason, CountLimitReached);
+            assert_eq!((explanation.level, explanation.field), (Some(level), field));
+            assert_eq!(
+                (explanation.observed, explanation.limit),
+                (Some(3), Some(3))
+            );
+            assert_eq!(explanation.remaining, Some(0));
+            let resets_at = if field == RuleField::CountPerHour {
+                Some(Timestamp::from_secs((asked.at / HOUR_US + 1) * 3_600))
+            } else {
+                let of_day = field == RuleField::CountPerDay;
+                of_day.then_some(asked.claims.resets_at[0])
+            };
+            assert_eq!(explanation.resets_at, resets_at, "{field:?}");
+        }
+    }
+}
+
+#[test]
+fn counts_go_over_all_cards_of_an_agent_and_all_agents_of_a_customer() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 5).on_card(1, Some(1)));
+    let other_card = Ask::new(2, 5).on_card(2, Some(1));
+    let no_agent = Ask::new(2, 5).on_card(2, None);
+    for (ask, levels) in [
+        (&other_card, [false, true, true]),
+        (&no_agent, [false, false, true]),
+    ] {
+        for (level, reached) in Level::ALL.into_iter().zip(levels) {
+            let reason = ledger.reason(&ask.clone().limited(level, in_total(1)));
+            assert_eq!(reason, reached.then_some(CountLimitReached), "{level:?}");
+        }
+    }
+}
+
+#[test]
+fn h5_what_reserves_nothing_and_increments_are_not_counted_and_meet_no_count() {
+    let mut ledger = Ledger::new();
+    let none = |ask: Ask| ask.limited(Level::Card, in_total(0));
+    ledger.approve(&none(Ask::new(1, 0)));
+    ledger.approve(&none(Ask::new(2, 9).of_kind(AuthorizationKind::Credit)));
+    ledger.approve(&none(
+        Ask::new(3, 9).of_kind(AuthorizationKind::BalanceInquiry),
+    ));
+    assert_eq!(
+        ledger.reason(&none(Ask::new(4, 1))),
+        Some(CountLimitReached)
+    );
+    ledger.approve(&Ask::new(4, 1).step(2));
+    ledger.approve(&none(Ask::new(4, 7).step(3)));
+    assert_eq!(ledger.card(1).counters.approvals(), 1);
+    // A purchase under the id of a verification is no increment.
+    ledger.approve(&Ask::new(1, 5).step(2));
+    assert_eq!(ledger.card(1).counters.approvals(), 2);
+}
+
+#[test]
+fn a10_hour_and_day_begin_at_their_instant_and_a_window_never_reopens() {
+    let mut ledger = Ledger::new();
+    let limits = ScopeLimits {
+        count_per_day: Some(2),
+        ..per_hour(1)
+    };
+    let start = TODAY_US;
+    let ask = |n, micros: i64, day: i32| {
+        let ask = Ask::new(n, 5).limited(Level::Card, limits).on_day(day);
+        ask.with(|it| it.at = start + micros)
+    };
+    ledger.approve(&ask(1, HOUR_US - 1, TODAY));
+    assert_eq!(
+        ledger.reason(&ask(2, HOUR_US - 1, TODAY)),
+        Some(CountLimitReached)
+    );
+    ledger.approve(&ask(2, HOUR_US, TODAY));
+    assert_eq!(
+        ledger.reason(&ask(3, 2 * HOUR_US, TODAY)),
+        Some(CountLimitReached)
+    );
+    ledger.approve(&ask(3, 24 * HOUR_US, TODAY + 1));
+    // The clock steps back: the later hour and day are the ones that count.
+    let back = ledger.decline(&ask(4, HOUR_US * 20, TODAY));
+    assert_eq!(
+        (back.reason, back.field),
+        (CountLimitReached, RuleField::CountPerHour)
+    );
+    assert_eq!(back.resets_at, None, "the end of that hour is not known");
+    let counters = &ledger.card(1).counters;
+    assert_eq!(counters.count_of_day(LocalDay(TODAY + 1)), 1);
+    assert_eq!(counters.count_of_hour(LocalHour((TODAY + 1) * 24)), 1);
+}
+
+const TODAY_US: i64 = TODAY as i64 * 24 * HOUR_US;
+
+#[test]
+fn b5_an_overruled_authorization_gives_its_count_back_where_it_was_counted() {
+    let mut ledger = Ledger::new();
+    let at = |ask: Ask, hours: i64| {
+        let day = TODAY + i32::try_from(hours / 24).unwrap();
+        ask.on_day(day)
+            .with(|it| it.at = TODAY_US + hours * HOUR_US)
+    };
+    let first = ledger.approve(&at(Ask::new(1, 5), 22));
+    let increment = ledger.approve(&at(Ask::new(1, 5).step(2).on_card(1, Some(2)), 23));
+    ledger.approve(&at(Ask::new(2, 5), 23));
+    let counts = |ledger: &Ledger| {
+        let it = &ledger.state.counters;
+        let hours = [22, 23, 24].map(|hour| it.count_of_hour(LocalHour(TODAY * 24 + hour)));
+        (hours, it.count_of_day(LocalDay(TODAY)), it.approvals())
+    };
+    assert_eq!(counts(&ledger), ([0, 1, 0], 2, 2));
+    // As long as a step stands the authorization counts, where its first step was counted.
+    assert!(ledger.overrule(1, first));
+    assert_eq!(counts(&ledger), ([0, 1, 0], 2, 2));
+    assert_eq!(ledger.agent(1).counters.approvals(), 2);
+    assert!(ledger.overrule(1, increment));
+    assert_eq!(counts(&ledger), ([0, 1, 0], 1, 1));
+    assert_eq!(ledger.agent(1).counters.approvals(), 1);
+    assert_eq!(ledger.agent(2).counters.approvals(), 0);
+    // What comes after that under the same id is a first approval again.
+    ledger.approve(&at(Ask::new(1, 5).step(3), 24));
+    assert_eq!(counts(&ledger), ([0, 0, 1], 0, 2));
+}
+
+#[test]
+fn a_card_expires_when_it_has_approved_or_spent_what_it_was_made_for() {
+    let by_count = |ask: Ask| ask.ruled(|it| it.expire_after_count = Some((2, Level::Agent)));
+    let spend = Some((minor(18), Level::Card));
+    let by_spend = |ask: Ask| ask.ruled(|it| it.expire_after_spend = spend);
+    let mut ledger = Ledger::new();
+    ledger.approve(&by_count(by_spend(Ask::new(1, 9))));
+    let second = ledger.approve(&by_count(by_spend(Ask::new(2, 9))));
+    let explanation = ledger.decline(&by_count(Ask::new(3, 1)));
+    assert_eq!(explanation.reason, CardExpired);
+    assert_eq!(explanation.field, RuleField::ExpireAfterCount);
+    assert_eq!(
+        (explanation.observed, explanation.limit),
+        (Some(2), Some(2))
+    );
+    let explanation = ledger.decline(&by_spend(Ask::new(4, 0)));
+    assert_eq!(explanation.field, RuleField::ExpireAfterSpend);
+    assert_eq!(
+        (explanation.observed, explanation.limit),
+        (Some(18), Some(18))
+    );
+    // Increments skip it, and what is taken back opens the card again.
+    assert_eq!(
+        ledger.reason(&by_count(by_spend(Ask::new(1, 1).step(2)))),
+        None
+    );
+    assert!(ledger.overrule(2, second));
+    assert_eq!(ledger.reason(&by_count(by_spend(Ask::new(5, 1)))), None);
+}
