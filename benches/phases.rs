@@ -4,20 +4,25 @@
 
 use std::hint::black_box;
 
-use countersign::domain::amount::Minor;
+use countersign::domain::amount::{Amount, Minor};
 use countersign::domain::authorization::AuthorizationKind;
+use countersign::domain::currency::Currency;
 use countersign::domain::decision::{Decision, DeclineReason};
 use countersign::domain::time::Timestamp;
-use countersign::issuer::IssuerKind;
-use countersign::issuer::standard_webhooks::{Secret, Unsigned, Verifier, sign};
+use countersign::issuer::delivery::Unsigned;
+use countersign::issuer::standard_webhooks::{Secret, Verifier, sign};
+use countersign::issuer::{Issuer, IssuerKind, ReplyForm};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-const ISSUER: IssuerKind = IssuerKind::Lithic;
 const NOW: Timestamp = Timestamp::from_secs(1_795_194_000);
 const FIXTURE: &str = include_str!("../fixtures/lithic/purchase.everything.json");
 
 fn secret(text: &str) -> Secret {
     Secret::from_text(text.to_owned()).unwrap()
+}
+
+fn lithic(secrets: Vec<Secret>) -> Issuer {
+    Issuer::Lithic(Verifier::new(secrets, 300, Unsigned::Refuse).unwrap())
 }
 
 fn active() -> Secret {
@@ -47,16 +52,16 @@ fn compact() -> Vec<u8> {
 fn verify(c: &mut Criterion) {
     let body = compact();
     let signed = sign(&active(), "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W", NOW, &body);
-    let headers = signed.received();
-    let one = Verifier::new(vec![active()], 300, Unsigned::Refuse).unwrap();
-    let two = Verifier::new(vec![retiring(), active()], 300, Unsigned::Refuse).unwrap();
+    let headers = signed.presented();
+    let one = lithic(vec![active()]);
+    let two = lithic(vec![retiring(), active()]);
     let mut group = c.benchmark_group("verify");
     group.throughput(Throughput::Bytes(body.len() as u64));
     group.bench_function("one_secret", |b| {
-        b.iter(|| ISSUER.verify(&one, black_box(&headers), black_box(&body), NOW));
+        b.iter(|| one.verify(black_box(&headers), black_box(&body), NOW));
     });
     group.bench_function("two_secrets", |b| {
-        b.iter(|| ISSUER.verify(&two, black_box(&headers), black_box(&body), NOW));
+        b.iter(|| two.verify(black_box(&headers), black_box(&body), NOW));
     });
     group.finish();
 }
@@ -64,25 +69,30 @@ fn verify(c: &mut Criterion) {
 fn decode(c: &mut Criterion) {
     let body = compact();
     let signed = sign(&active(), "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W", NOW, &body);
-    let headers = signed.received();
-    let verifier = Verifier::new(vec![active()], 300, Unsigned::Refuse).unwrap();
-    let verified = ISSUER.verify(&verifier, &headers, &body, NOW).unwrap();
+    let headers = signed.presented();
+    let issuer = lithic(vec![active()]);
+    let verified = issuer.verify(&headers, &body, NOW).unwrap();
     let mut group = c.benchmark_group("decode");
     group.throughput(Throughput::Bytes(body.len() as u64));
     group.bench_function("everything", |b| {
-        b.iter(|| ISSUER.decode(black_box(&verified)).unwrap());
+        b.iter(|| issuer.decode(black_box(&verified)).unwrap());
     });
     group.bench_function("after_verify", |b| {
         b.iter(|| {
-            let verified = ISSUER.verify(&verifier, black_box(&headers), black_box(&body), NOW);
-            ISSUER.decode(&verified.unwrap()).unwrap().amount
+            let verified = issuer.verify(black_box(&headers), black_box(&body), NOW);
+            issuer.decode(&verified.unwrap()).unwrap().form.amount
         });
     });
     group.finish();
 }
 
 fn encode(c: &mut Criterion) {
-    let kind = AuthorizationKind::Authorization;
+    let minor = Minor::new(2599).unwrap();
+    let amount = Amount {
+        minor,
+        currency: Currency::USD,
+    };
+    let form = ReplyForm::new(AuthorizationKind::Authorization, amount);
     let decline = Decision::Decline(DeclineReason::CardLimitExceeded);
     let partial = Decision::ApprovePartial(Minor::MAX);
     let mut group = c.benchmark_group("encode");
@@ -92,7 +102,7 @@ fn encode(c: &mut Criterion) {
         ("partial", partial),
     ] {
         group.bench_function(name, |b| {
-            b.iter(|| ISSUER.encode(kind, black_box(decision), None));
+            b.iter(|| IssuerKind::Lithic.encode(&form, black_box(decision), None));
         });
     }
     group.finish();

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 
 use crate::cli::Exit;
@@ -23,15 +24,20 @@ use crate::cold::readiness::Readiness;
 use crate::cold::records::retention::Retention;
 use crate::cold::records::{Begin, Records};
 use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
-use crate::config::{Config, ConfigError, DurabilityLevel, IssuerConfig, SANDBOX_NAME};
+use crate::config::{
+    Config, ConfigError, DurabilityLevel, IssuerConfig, SANDBOX_DEADLINE_MS, SANDBOX_NAME,
+    hot_threads,
+};
 use crate::fingerprint::Fingerprinter;
 use crate::hot::durability::Progress;
 use crate::hot::pipeline::{Connection, Core, Pipeline};
 use crate::hot::server::{HotServer, Limits, Shared};
-use crate::issuer::IssuerKind;
-use crate::issuer::standard_webhooks::{Unsigned, Verifier};
+use crate::issuer::Issuer;
+use crate::issuer::delivery::Unsigned;
+use crate::issuer::standard_webhooks::Verifier;
 use crate::ledger::embedded::files::{Files, OpenError};
 use crate::ledger::embedded::io::Storage;
+use crate::ledger::embedded::priority::stand_back;
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::embedded::writer::Writer;
 use crate::seam::commands::{LedgerInbox, LedgerPort, ledger_port};
@@ -85,7 +91,7 @@ impl App {
         }
         let snapshot_path = config.snapshot.clone().ok_or_else(no_snapshot)?;
         let names = connection_names(&config);
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = hot_threads();
         let limits = limits(&config);
         let issuers = std::mem::take(&mut config.issuers);
         let readiness = Arc::<Readiness>::default();
@@ -236,9 +242,9 @@ fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
     })?;
     config.issuers.push(IssuerConfig {
         name: SANDBOX_NAME.to_owned(),
-        kind: IssuerKind::Sandbox,
-        verifier,
-        deadline_ms: 300,
+        issuer: Issuer::Sandbox(verifier),
+        deadline_ms: SANDBOX_DEADLINE_MS,
+        warnings: Vec::new(),
     });
     config.snapshot.get_or_insert(snapshot_path);
     Ok(())
@@ -255,8 +261,32 @@ fn limits(config: &Config) -> Limits {
     Limits {
         header_timeout: config.header_timeout,
         body_timeout: config.body_timeout,
+        connections_max: within_descriptors(config.connections_max),
         ..Limits::default()
     }
+}
+
+/// Asks for all descriptors that the system grants. Each connection takes one; the journal,
+/// listeners and operators have some of their own. As many connections as there is room for.
+fn within_descriptors(connections_max: usize) -> usize {
+    const OTHERS: u64 = 256;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    let limit = setrlimit(Resource::Nofile, raised).map_or(current, |()| maximum);
+    tracing::info!(before = ?current, now = ?limit, "limit of open files (none: no limit)");
+    let fit = limit.map_or(u64::MAX, |limit| limit.saturating_sub(OTHERS).max(1));
+    let fit = usize::try_from(fit).unwrap_or(usize::MAX);
+    if fit < connections_max {
+        tracing::warn!(
+            connections_max,
+            fit,
+            "fewer connections than configured: the hard limit of open files is too low"
+        );
+    }
+    connections_max.min(fit)
 }
 
 fn share(
@@ -291,16 +321,26 @@ fn share(
 fn connections(issuers: Vec<IssuerConfig>) -> HashMap<Box<str>, Connection> {
     let connection = |(index, issuer): (usize, IssuerConfig)| {
         let name: Box<str> = issuer.name.into();
+        for warning in issuer.warnings {
+            tracing::warn!(connection = &*name, "{warning}");
+        }
         let connection = Connection {
             name: name.clone(),
-            kind: issuer.kind,
-            verifier: issuer.verifier,
-            deadline_us: i64::from(issuer.deadline_ms) * 1_000,
+            issuer: issuer.issuer,
+            deadline_us: on_its_way_us(issuer.deadline_ms),
             index,
         };
         (name, connection)
     };
     issuers.into_iter().enumerate().map(connection).collect()
+}
+
+/// When an answer has to be on its way to keep this deadline, in microseconds: a thread can be
+/// interrupted between its look at the clock and the socket. A tenth is kept for that, at most 50 ms.
+fn on_its_way_us(deadline_ms: u32) -> i64 {
+    const KEPT_US_MAX: i64 = 50_000;
+    let deadline_us = i64::from(deadline_ms) * 1_000;
+    deadline_us - (deadline_us / 10).min(KEPT_US_MAX)
 }
 
 fn start_hot(
@@ -317,6 +357,7 @@ fn cold_runtime() -> Result<Runtime, StartError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("cold")
+        .on_thread_start(stand_back)
         .enable_all()
         .build()
         .map_err(|error| StartError::Io("cannot start the cold runtime", error))
@@ -358,7 +399,7 @@ fn start_checkpointer(
 fn arm(shared: &Arc<Shared>, writer: &Arc<Writer>, core: Core) {
     let kick = Arc::clone(writer);
     // The cell is new, so nothing is in it.
-    let _full = shared.kick.set(Box::new(move || kick.kick()));
+    let _full = shared.kick.set(Box::new(move || kick.write_or_kick()));
     shared.telemetry.set_snapshot_version(FIRST_VERSION);
     shared.pipeline.arm(core);
 }

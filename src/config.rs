@@ -3,17 +3,17 @@
 //! Two steps: `file` holds what was typed, this module what is ready to run with. Secrets are read
 //! here and leave as types that cannot be printed.
 
+mod connections;
 mod file;
+mod issuer;
 mod secret;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::issuer::IssuerKind;
-use crate::issuer::standard_webhooks::{Unsigned, Verifier};
+pub use self::issuer::IssuerConfig;
 
 /// When an approval may leave (behaviour 3.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,18 +56,6 @@ pub struct Overrides {
     pub sandbox: bool,
 }
 
-/// One issuer connection, ready to verify with.
-pub struct IssuerConfig {
-    /// URL segment.
-    pub name: String,
-    /// Which issuer.
-    pub kind: IssuerKind,
-    /// What is accepted as the issuer's.
-    pub verifier: Verifier,
-    /// From receipt to our answer, in milliseconds.
-    pub deadline_ms: u32,
-}
-
 /// Everything that a server starts with.
 pub struct Config {
     /// Journal, checkpoints, sandbox state.
@@ -86,6 +74,8 @@ pub struct Config {
     pub header_timeout: Duration,
     /// For an issuer's body to arrive.
     pub body_timeout: Duration,
+    /// Issuers' connections at a time.
+    pub connections_max: usize,
     /// When an approval may leave.
     pub durability: DurabilityLevel,
     /// For how long decided authorizations are known again, in days.
@@ -130,6 +120,8 @@ impl std::error::Error for ConfigError {}
 /// and a day of redeliveries.
 const RETENTION_DAYS_MIN: u32 = 32;
 const RETENTION_DAYS_MAX: u32 = 3_650;
+/// The sandbox's own.
+pub const SANDBOX_DEADLINE_MS: u32 = 300;
 /// A year and a month: who looks back over a year finds all of it.
 const RECORDS_DAYS_DEFAULT: u32 = 400;
 const RECORDS_INDEXED: std::ops::RangeInclusive<usize> = 100_000..=1_000_000_000;
@@ -137,8 +129,6 @@ const RECORDS_INDEXED_DEFAULT: usize = 10_000_000;
 /// 0 switches the looking off.
 const SNAPSHOT_POLL_MS: std::ops::RangeInclusive<u64> = 50..=3_600_000;
 const SNAPSHOT_POLL_MS_DEFAULT: u64 = 1_000;
-/// Lithic and the sandbox wait six seconds; half a second is left for the way.
-const DEADLINE_MS_MAX: u32 = 5_500;
 /// Below this an honest sender on a bad line would be refused; above, the slow hold on too long.
 const READ_TIMEOUT_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
 const READ_TIMEOUT_MS_DEFAULT: u64 = 5_000;
@@ -161,7 +151,18 @@ impl Config {
         let issuer_listen = server.issuer_listen.as_deref();
         let timeout =
             |typed: Option<u64>, key: &str| read_timeout(typed, &format!("{place}: {key}"));
+        let issuers = issuer::issuers(&typed.issuer, &place)?;
+        let budgets_ms = issuers.iter().map(|issuer| issuer.deadline_ms);
+        let budget_ms = budgets_ms
+            .chain(sandbox.then_some(SANDBOX_DEADLINE_MS))
+            .min();
         Ok(Self {
+            connections_max: connections::max(
+                server.connections_max,
+                budget_ms.unwrap_or(SANDBOX_DEADLINE_MS),
+                hot_threads(),
+                &format!("{place}: server.connections_max"),
+            )?,
             header_timeout: timeout(server.header_timeout_ms, "server.header_timeout_ms")?,
             body_timeout: timeout(server.body_timeout_ms, "server.body_timeout_ms")?,
             issuer_listen: address(
@@ -182,7 +183,7 @@ impl Config {
             records_days: records_days(&typed.ledger, &place)?,
             records_indexed_max: records_indexed_max(&typed.ledger, &place)?,
             snapshot_poll: snapshot_poll(typed.snapshot_poll_ms, &place)?,
-            issuers: issuers(&typed.issuer, &place)?,
+            issuers,
             snapshot: snapshot(overrides.snapshot, typed.snapshot, sandbox)?,
             data_dir: overrides
                 .data_dir
@@ -192,6 +193,12 @@ impl Config {
         })
         .and_then(|config: Self| check_ledger(overrides.ledger.as_deref()).map(|()| config))
     }
+}
+
+/// How many threads answer issuers: one for each core.
+#[must_use]
+pub fn hot_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn check_ledger(ledger: Option<&str>) -> Result<(), ConfigError> {
@@ -314,59 +321,6 @@ fn snapshot(
         return Err(ConfigError::new("--snapshot", message));
     }
     Ok(path)
-}
-
-fn issuers(typed: &[file::IssuerFile], place: &str) -> Result<Vec<IssuerConfig>, ConfigError> {
-    let mut names = BTreeSet::new();
-    let mut issuers = Vec::new();
-    for (at, issuer) in typed.iter().enumerate() {
-        let place = format!("{place}: issuer[{at}]");
-        let issuer = issuer_config(issuer, &place)?;
-        if !names.insert(issuer.name.clone()) {
-            return Err(ConfigError::new(format!("{place}.name"), "used twice"));
-        }
-        issuers.push(issuer);
-    }
-    Ok(issuers)
-}
-
-fn issuer_config(typed: &file::IssuerFile, place: &str) -> Result<IssuerConfig, ConfigError> {
-    let fault = |key: &str, message: String| ConfigError::new(format!("{place}.{key}"), message);
-    let lawful = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if typed.name.is_empty() || typed.name.len() > 40 || !typed.name.chars().all(lawful) {
-        let message = "must be 1 to 40 characters of a-z, 0-9 and `-`".to_owned();
-        return Err(fault("name", message));
-    }
-    if typed.name == SANDBOX_NAME {
-        let message = "`sandbox` is the name of the built-in issuer".to_owned();
-        return Err(fault("name", message));
-    }
-    let kind = IssuerKind::parse(&typed.kind).map_err(|error| fault("kind", error.to_string()))?;
-    let unsigned = typed.unsigned.as_deref().unwrap_or("refuse");
-    let unsigned = Unsigned::parse(unsigned)
-        .ok_or_else(|| fault("unsigned", "must be `refuse` or `accept`".to_owned()))?;
-    let mut secrets = Vec::new();
-    for (at, source) in typed.secrets.0.iter().enumerate() {
-        let secret = secret::read(source);
-        secrets.push(secret.map_err(|message| fault(&format!("secrets[{at}]"), message))?);
-    }
-    for (at, source) in typed.event_secrets.iter().flat_map(|it| &it.0).enumerate() {
-        let read = secret::read(source);
-        read.map_err(|message| fault(&format!("event_secrets[{at}]"), message))?;
-    }
-    let verifier = Verifier::new(secrets, typed.tolerance_s.unwrap_or(300), unsigned)
-        .map_err(|error| fault("secrets", error.to_string()))?;
-    let deadline_ms = typed.deadline_ms.unwrap_or(300);
-    if deadline_ms == 0 || deadline_ms > DEADLINE_MS_MAX {
-        let message = format!("must lie between 1 and {DEADLINE_MS_MAX}, inside the issuer's own");
-        return Err(fault("deadline_ms", message));
-    }
-    Ok(IssuerConfig {
-        name: typed.name.clone(),
-        kind,
-        verifier,
-        deadline_ms,
-    })
 }
 
 /// The name of the built-in issuer's connection.

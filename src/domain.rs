@@ -10,6 +10,7 @@ pub mod card;
 pub mod claims;
 pub mod country;
 pub mod currency;
+pub mod currency_numeric;
 pub mod decision;
 pub mod explanation;
 pub mod identity;

@@ -38,6 +38,7 @@ pub struct Telemetry {
     connections: Vec<ConnectionCounters>,
     refused: Mutex<BTreeMap<&'static str, u64>>,
     problems: Mutex<BTreeMap<u16, u64>>,
+    turned_away: AtomicU64,
     reloads: Mutex<BTreeMap<&'static str, u64>>,
     snapshot_version: AtomicI64,
     snapshot_waiting: AtomicI64,
@@ -58,6 +59,7 @@ impl Telemetry {
             connections: connections.into_iter().map(counters).collect(),
             refused: Mutex::default(),
             problems: Mutex::default(),
+            turned_away: AtomicU64::new(0),
             reloads: Mutex::default(),
             snapshot_version: AtomicI64::new(0),
             snapshot_waiting: AtomicI64::new(0),
@@ -93,6 +95,11 @@ impl Telemetry {
     /// Counts a request that got no decision, by the status of its answer.
     pub fn count_problem(&self, status: u16) {
         *lock(&self.problems).entry(status).or_default() += 1;
+    }
+
+    /// Counts a connection that was closed because there were enough.
+    pub fn count_turned_away(&self) {
+        self.turned_away.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The snapshot in force.
@@ -248,7 +255,10 @@ impl Scrape {
             let labels = [("outcome", *outcome)];
             ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
         }
-        Ok(())
+        let help = "Connections that were closed because there were enough";
+        let counter = ConstCounter::new(self.0.turned_away.load(Ordering::Relaxed));
+        let kind = counter.metric_type();
+        counter.encode(encoder.encode_descriptor("connections_turned_away", help, None, kind)?)
     }
 }
 

@@ -1,12 +1,18 @@
-//! The binary under load: races, kills, a suspended machine. One of these tests at a time, because
+//! The binary under load: races, kills, a suspended machine, too much of everything. One of these tests at a time, because
 //! each takes all the machine has.
 
 #![cfg(test)]
 
+#[path = "binary_load/crowd.rs"]
+mod crowd;
 #[path = "binary_load/kill.rs"]
 mod kill;
 #[path = "support/load.rs"]
 mod load;
+#[path = "support/open_loop.rs"]
+mod open_loop;
+#[path = "binary_load/overload.rs"]
+mod overload;
 #[path = "binary_load/race.rs"]
 mod race;
 #[path = "binary_load/records.rs"]

@@ -10,6 +10,12 @@ mod fixtures;
 #[path = "issuer_lithic/hostile.rs"]
 mod hostile;
 #[cfg(test)]
+#[path = "issuer_lithic/legacy.rs"]
+mod legacy;
+#[cfg(test)]
+#[path = "support/oracle.rs"]
+mod oracle;
+#[cfg(test)]
 #[path = "issuer_lithic/replies.rs"]
 mod replies;
 #[cfg(test)]
@@ -19,5 +25,5 @@ mod signature;
 #[path = "issuer_lithic/support.rs"]
 mod support;
 #[cfg(test)]
-#[path = "issuer_lithic/tree.rs"]
+#[path = "support/tree.rs"]
 mod tree;

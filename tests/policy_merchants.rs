@@ -1,6 +1,15 @@
 //! Merchants' names made comparable (behaviour 2.14 c, e; hazards H10, M5).
 #![cfg(test)]
 
+#[path = "policy_merchants/corpus.rs"]
+mod corpus;
+#[path = "support/dice.rs"]
+mod dice;
+#[path = "policy_merchants/oracle.rs"]
+mod oracle;
+#[path = "policy_merchants/pairs.rs"]
+mod pairs;
+
 use std::borrow::Cow;
 
 use countersign::decide::merchant_text::{MerchantText, merchant_keys};

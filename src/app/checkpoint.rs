@@ -12,6 +12,7 @@ use crate::cold::records::retention::Retention;
 use crate::ledger::embedded::checkpoint::merge::{Sealed, merge};
 use crate::ledger::embedded::frame::JournalId;
 use crate::ledger::embedded::io::Storage;
+use crate::ledger::embedded::priority::stand_back;
 use crate::ledger::embedded::rebuild::{advance, state_of};
 use crate::ledger::embedded::recover::RecoverError;
 use crate::ledger::embedded::writer::Writer;
@@ -37,6 +38,7 @@ pub(super) fn spawn(
     let thread = thread::Builder::new()
         .name("checkpoint".to_owned())
         .spawn(move || {
+            stand_back();
             let mut looks = (0..LOOKS_PER_SWEEP).cycle();
             while !stopped.load(Ordering::Acquire) {
                 thread::park_timeout(LOOK_EVERY);

@@ -22,6 +22,7 @@ use crate::domain::card::Key;
 use crate::ledger::embedded::follow::{FollowFault, Follower, read_one};
 use crate::ledger::embedded::frame::Cursor as Position;
 use crate::ledger::embedded::io::Storage;
+use crate::ledger::embedded::priority::stand_back;
 use crate::ledger::event::{AgentNo, CardNo, Decided, Event, events_of};
 use crate::ledger::state::State;
 use index::Spot;
@@ -178,7 +179,10 @@ impl Records {
         let followed = Arc::downgrade(&records);
         let spawned = thread::Builder::new()
             .name("records".to_owned())
-            .spawn(move || follow(&followed));
+            .spawn(move || {
+                stand_back();
+                follow(&followed);
+            });
         match spawned {
             Ok(handle) => *lock(&records.thread) = Some(handle),
             // Searches catch up by themselves, only later.

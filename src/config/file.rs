@@ -1,5 +1,6 @@
 //! The configuration file as it is typed.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::de::Error as _;
@@ -30,6 +31,7 @@ pub(super) struct ServerFile {
     pub(super) ops_listen: Option<String>,
     pub(super) header_timeout_ms: Option<u64>,
     pub(super) body_timeout_ms: Option<u64>,
+    pub(super) connections_max: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -53,6 +55,15 @@ pub(super) struct IssuerFile {
     pub(super) tolerance_s: Option<u32>,
     pub(super) deadline_ms: Option<u32>,
     pub(super) unsigned: Option<String>,
+    /// Lithic's scheme.
+    pub(super) signature: Option<String>,
+    /// Stripe's.
+    pub(super) livemode: Option<bool>,
+    /// Stripe's.
+    pub(super) account: Option<String>,
+    /// Marqeta's, by name.
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, SecretSources>,
 }
 
 /// Where secrets are. What stands in their place may be a secret, so no error repeats it.

@@ -1,12 +1,15 @@
 //! Secrets by reference: `file:/run/secrets/a` or `env:NAME`. Never in the file itself.
 
-use crate::issuer::standard_webhooks::Secret;
+use std::fmt::Display;
 
-/// Reads the secret that `source` names.
+/// Reads the secret that `source` names. `parse` takes the text and wipes it.
 ///
 /// # Errors
 /// A message that names the source, never its content.
-pub(super) fn read(source: &str) -> Result<Secret, String> {
+pub(super) fn read<S, E: Display>(
+    source: &str,
+    parse: impl Fn(String) -> Result<S, E>,
+) -> Result<S, String> {
     let text = match source.split_once(':') {
         Some(("file", path)) => std::fs::read_to_string(path)
             .map_err(|error| format!("the file of `{source}` cannot be read: {error}"))?,
@@ -16,7 +19,7 @@ pub(super) fn read(source: &str) -> Result<Secret, String> {
         // What stands here may be the secret itself, so it is not repeated.
         _ => return Err("must be `file:PATH` or `env:NAME`".to_owned()),
     };
-    Secret::from_text(text).map_err(|error| format!("`{source}`: {error}"))
+    parse(text).map_err(|error| format!("`{source}`: {error}"))
 }
 
 #[expect(

@@ -51,7 +51,8 @@ pub enum RuleField {
 }
 
 impl RuleField {
-    const ALL: [Self; 39] = [
+    /// Every field, in order of its number.
+    pub const ALL: [Self; 39] = [
         Self::None,
         Self::IssuerToken,
         Self::Status,

@@ -19,6 +19,8 @@ use crate::clock::Clock;
 use crate::domain::time::Timestamp;
 use crate::hot::pipeline::Waited;
 
+/// Frames that one batch is let grow to before it is written while further requests are ready.
+const BATCH_LEN: u32 = 64;
 /// Between two looks at the deadlines of waiting requests.
 const DEADLINE_TICK: Duration = Duration::from_millis(2);
 
@@ -73,15 +75,23 @@ pub struct WaitingRoom {
     bell: Arc<Notify>,
     clock: Clock,
     waiters: RefCell<VecDeque<Waiter>>,
-    kick_wanted: Cell<bool>,
+    kick: Box<dyn Fn()>,
+    kicks_wanted: Cell<u32>,
     kick_bell: Notify,
     occupied: Notify,
+    /// What was covered when the waiters were looked at last.
+    looked_at: Cell<u64>,
 }
 
 impl WaitingRoom {
-    /// The room of the hot thread with this number.
+    /// The room of the hot thread with this number. `kick` has the journal written.
     #[must_use]
-    pub fn new(progress: &Arc<Progress>, thread: usize, clock: Clock) -> Rc<Self> {
+    pub fn new(
+        progress: &Arc<Progress>,
+        thread: usize,
+        clock: Clock,
+        kick: Box<dyn Fn()>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             progress: Arc::clone(progress),
             bell: progress
@@ -91,9 +101,11 @@ impl WaitingRoom {
                 .unwrap_or_default(),
             clock,
             waiters: RefCell::default(),
-            kick_wanted: Cell::new(false),
+            kick,
+            kicks_wanted: Cell::new(0),
             kick_bell: Notify::new(),
             occupied: Notify::new(),
+            looked_at: Cell::new(0),
         })
     }
 
@@ -123,28 +135,49 @@ impl WaitingRoom {
     }
 
     /// Asks for a kick of the journal's writer once the requests that are ready have all run, so
-    /// that they share a batch.
+    /// that they share a batch; at once where the batch is large, so that those in it do not wait
+    /// for a long queue.
     pub fn want_kick(&self) {
-        if !self.kick_wanted.replace(true) {
+        let wanted = self.kicks_wanted.get() + 1;
+        self.kicks_wanted.set(wanted);
+        if wanted >= BATCH_LEN {
+            self.kick_now();
+        } else if wanted == 1 {
             self.kick_bell.notify_one();
         }
     }
 
     /// Kicks the writer whenever that was asked for. Runs for ever.
-    pub async fn kick_writer(&self, kick: impl Fn()) {
+    pub async fn kick_when_wanted(&self) {
         loop {
             self.kick_bell.notified().await;
             tokio::task::yield_now().await;
-            self.kick_wanted.set(false);
-            kick();
+            if self.kicks_wanted.get() > 0 {
+                self.kick_now();
+            }
         }
+    }
+
+    /// The kick may have written, so that waiters are covered: they need not wait for the bell.
+    fn kick_now(&self) {
+        self.kicks_wanted.set(0);
+        (self.kick)();
+        self.wake_newly_covered();
     }
 
     /// Wakes requests whose frames are covered. Runs for ever.
     pub async fn wake_covered(&self) {
         loop {
             self.bell.notified().await;
-            self.wake_where(|waiter| self.progress.covers(waiter.position).is_some());
+            self.wake_newly_covered();
+        }
+    }
+
+    fn wake_newly_covered(&self) {
+        let reached = self.progress.reached.load(Ordering::Acquire);
+        let poisoned = self.progress.poisoned.load(Ordering::Acquire);
+        if self.looked_at.replace(reached) != reached || poisoned {
+            self.wake_where(|waiter| waiter.position <= reached || poisoned);
         }
     }
 

@@ -4,22 +4,22 @@
 //! returns. `finish` is called once that is durable (or will never be) and makes the answer. The
 //! server is one shell around the two, the simulator another.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use crate::decide::evaluate::evaluate;
 use crate::decide::snapshot::{CardView, Snapshot};
-use crate::domain::amount::Minor;
-use crate::domain::authorization::{AuthorizationKind, AuthorizationRequest};
+use crate::domain::acceptor::Country;
+use crate::domain::authorization::AuthorizationRequest;
 use crate::domain::card::Key;
 use crate::domain::claims::Proposal;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::identity::{KeySpace, Keys, StepIdentity};
+use crate::domain::mcc::Mcc;
 use crate::domain::time::Timestamp;
 use crate::fingerprint::Fingerprinter;
-use crate::issuer::standard_webhooks::{
-    SignatureHeaders, SignatureRefused, VerifiedBody, Verifier,
-};
-use crate::issuer::{IssuerKind, NotUnderstood, Reply};
+use crate::issuer::delivery::{Presented, SignatureRefused, VerifiedBody};
+use crate::issuer::{Issuer, NotUnderstood, Question, Reply, ReplyForm, SameBy};
 use crate::ledger::command::{AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Route};
 use crate::ledger::embedded::store::{EmbeddedLedger, Unavailable};
 use crate::ledger::event::Owner;
@@ -29,11 +29,9 @@ use crate::seam::snapshot::CurrentSnapshot;
 pub struct Connection {
     /// The segment of its URL.
     pub name: Box<str>,
-    /// How it speaks.
-    pub kind: IssuerKind,
-    /// What it accepts as the issuer's.
-    pub verifier: Verifier,
-    /// From receipt to our answer, in microseconds.
+    /// How it speaks, and what it accepts as the issuer's.
+    pub issuer: Issuer,
+    /// From the first byte of a request until its answer has to be on its way, in microseconds.
     pub deadline_us: i64,
     /// Its place in the configuration, by which metrics count it.
     pub index: usize,
@@ -44,12 +42,14 @@ pub struct Connection {
 pub struct Arrival<'a> {
     /// Through which connection.
     pub connection: &'a Connection,
-    /// Its signature.
-    pub headers: SignatureHeaders<'a>,
+    /// What proves who sent it.
+    pub headers: Presented<'a>,
     /// Its raw body.
     pub body: &'a [u8],
     /// When its first byte was there.
     pub received: Timestamp,
+    /// How long whoever has to wait waits for a turn at present, in microseconds.
+    pub behind_us: i64,
 }
 
 /// How far `begin` came.
@@ -75,13 +75,13 @@ pub struct Finished {
 }
 
 /// A recorded decision that must not leave before it is durable (behaviour 2.8).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Waiting {
     /// The journal position to wait for.
     pub position: u64,
     /// When the answer would be too late.
     pub deadline: Timestamp,
-    kind: AuthorizationKind,
+    form: ReplyForm,
     answer: Answer,
     owner: Key,
     authorization: Key,
@@ -137,32 +137,32 @@ impl Pipeline {
     /// `now` is read when the decision is made.
     pub fn begin(&self, arrival: &Arrival<'_>, now: impl Fn() -> Timestamp) -> Begun {
         let connection = arrival.connection;
-        let kind = connection.kind;
-        let verified = kind.verify(
-            &connection.verifier,
-            &arrival.headers,
-            arrival.body,
-            arrival.received,
-        );
+        let issuer = &connection.issuer;
+        let verified = issuer.verify(&arrival.headers, arrival.body, arrival.received);
         let body = match verified {
             Ok(body) => body,
             Err(why) => return Begun::Refused(why),
         };
-        let request = match kind.decode(&body) {
-            Ok(request) => request,
-            Err(cause) => return Begun::NotUnderstood(cause, kind.not_understood(&cause)),
+        // Work that has waited past its budget, or would have by the time it is done, is not begun
+        // (behaviour 3.3). Its answer leaves at once, and so in time.
+        let budget_us = connection.deadline_us - arrival.behind_us;
+        if now() > arrival.received.plus_micros(budget_us) {
+            return decline_unread(connection, body.bytes(), DeclineReason::Overloaded);
+        }
+        let question = match issuer.decode(&body) {
+            Ok(question) => question,
+            Err(cause) => {
+                let reply = issuer.kind().not_understood(&cause, body.bytes());
+                return Begun::NotUnderstood(cause, reply);
+            }
         };
         let Some(core) = self.core.get() else {
-            return decline(connection, request.kind, DeclineReason::LedgerUnavailable);
+            return decline(connection, &question.form, DeclineReason::LedgerUnavailable);
         };
         if core.ledger.is_poisoned() {
-            return decline(connection, request.kind, DeclineReason::LedgerUnavailable);
+            return decline(connection, &question.form, DeclineReason::LedgerUnavailable);
         }
-        // Work that has waited past its budget is not begun (behaviour 3.3).
-        if now() > arrival.received.plus_micros(connection.deadline_us) {
-            return decline(connection, request.kind, DeclineReason::Overloaded);
-        }
-        core.decide(arrival, &body, &request, now)
+        core.decide(arrival, &body, question, now)
     }
 
     /// Makes the answer of a decision whose wait is over. The deadline is looked at once more,
@@ -179,9 +179,11 @@ impl Pipeline {
             Waited::Durable if now <= waiting.deadline => self.release(waiting, now),
             Waited::Durable | Waited::TimedOut => self.too_late(waiting, now),
         };
-        let reply = connection
-            .kind
-            .encode(waiting.kind, decision, waiting.answer.available);
+        let reply =
+            connection
+                .issuer
+                .kind()
+                .encode(&waiting.form, decision, waiting.answer.available);
         let appended = match waited {
             Waited::Poisoned => false,
             Waited::Durable => now > waiting.deadline,
@@ -242,13 +244,14 @@ impl Core {
         &self,
         arrival: &Arrival<'_>,
         body: &VerifiedBody<'_>,
-        request: &AuthorizationRequest<'_>,
+        question: Question<'_>,
         now: impl Fn() -> Timestamp,
     ) -> Begun {
         let connection = arrival.connection;
+        let request = &question.request;
         let parts = [connection.name.as_bytes(), request.card_token.as_bytes()];
         let card_key = self.keys.key(KeySpace::Card, &parts);
-        let step = self.identify(connection, request, body);
+        let step = self.identify(connection, &question, body);
         let authorization = step.authorization;
         let mut command = Authorize {
             at: arrival.received,
@@ -282,11 +285,11 @@ impl Core {
                 }
             };
             return match answer {
-                Ok(Some(answer)) => answered(arrival, request.kind, owner, authorization, answer),
+                Ok(Some(answer)) => answered(arrival, question.form, owner, authorization, answer),
                 // The card was published while we decided that nobody knows it.
                 Ok(None) => continue,
                 Err(_nothing_recorded) => {
-                    decline(connection, request.kind, DeclineReason::LedgerUnavailable)
+                    decline(connection, &question.form, DeclineReason::LedgerUnavailable)
                 }
             };
         }
@@ -295,22 +298,48 @@ impl Core {
     fn identify(
         &self,
         connection: &Connection,
-        request: &AuthorizationRequest<'_>,
+        question: &Question<'_>,
         body: &VerifiedBody<'_>,
     ) -> StepIdentity {
+        let request = &question.request;
         let parts = [connection.name.as_bytes(), request.authorization.as_bytes()];
-        let short = |space, text: &[u8]| self.keys.short(space, &[text]);
+        let short = |space, text: &str| self.keys.short(space, &[text.as_bytes()]);
         StepIdentity {
             authorization: self.keys.key(KeySpace::Authorization, &parts),
             name: request
                 .step
                 .as_ref()
-                .map(|step| short(KeySpace::Step, step.as_bytes())),
-            delivery: body
-                .delivery()
-                .map(|id| short(KeySpace::Delivery, id.as_bytes())),
-            content: short(KeySpace::Content, body.bytes()),
+                .map(|step| short(KeySpace::Step, step)),
+            delivery: request
+                .delivery
+                .as_ref()
+                .map(|id| short(KeySpace::Delivery, id)),
+            content: match question.same_by {
+                SameBy::Body => self.keys.short(KeySpace::Content, &[body.bytes()]),
+                SameBy::Purchase => self.purchase(request),
+            },
         }
+    }
+
+    /// What a step asks for, without the envelope that brought it.
+    fn purchase(&self, request: &AuthorizationRequest<'_>) -> u64 {
+        let acceptor = &request.acceptor;
+        fn bytes<'t>(text: &'t Option<Cow<'_, str>>) -> &'t [u8] {
+            text.as_deref().unwrap_or_default().as_bytes()
+        }
+        let parts: [&[u8]; 10] = [
+            &[request.kind as u8],
+            request.card_token.as_bytes(),
+            &request.amount.minor.get().to_be_bytes(),
+            &request.amount.currency.packed().to_be_bytes(),
+            &request.cash.get().to_be_bytes(),
+            bytes(&acceptor.acquirer_id),
+            bytes(&acceptor.acceptor_id),
+            acceptor.descriptor.as_bytes(),
+            &acceptor.mcc.map_or(0, Mcc::get).to_be_bytes(),
+            &acceptor.country.map_or(0, Country::packed).to_be_bytes(),
+        ];
+        self.keys.short(KeySpace::Content, &parts)
     }
 
     fn on_known_card(
@@ -388,14 +417,17 @@ impl Core {
 
 fn answered(
     arrival: &Arrival<'_>,
-    kind: AuthorizationKind,
+    form: ReplyForm,
     owner: Key,
     authorization: Key,
     answer: Answer,
 ) -> Begun {
     let connection = arrival.connection;
     if !answer.decision.is_approval() {
-        let reply = connection.kind.encode(kind, answer.decision, None);
+        let reply = connection
+            .issuer
+            .kind()
+            .encode(&form, answer.decision, None);
         return Begun::Decided(Finished {
             decision: answer.decision,
             reply,
@@ -405,16 +437,24 @@ fn answered(
     Begun::Waiting(Waiting {
         position: answer.position,
         deadline: arrival.received.plus_micros(connection.deadline_us),
-        kind,
+        form,
         answer,
         owner,
         authorization,
     })
 }
 
-fn decline(connection: &Connection, kind: AuthorizationKind, reason: DeclineReason) -> Begun {
+fn decline_unread(connection: &Connection, body: &[u8], reason: DeclineReason) -> Begun {
+    Begun::Decided(Finished {
+        decision: Decision::Decline(reason),
+        reply: connection.issuer.kind().decline_lost(body, reason),
+        appended: false,
+    })
+}
+
+fn decline(connection: &Connection, form: &ReplyForm, reason: DeclineReason) -> Begun {
     let decision = Decision::Decline(reason);
-    let reply = connection.kind.encode(kind, decision, None::<Minor>);
+    let reply = connection.issuer.kind().encode(form, decision, None);
     Begun::Decided(Finished {
         decision,
         reply,

@@ -48,7 +48,11 @@ impl Problem {
             ),
             Self::SignatureRefused => (
                 401,
-                problem!(401, "signature_refused", "The signature was not accepted"),
+                problem!(
+                    401,
+                    "signature_refused",
+                    "Signature or credentials were not accepted"
+                ),
             ),
             Self::TooSlow => (
                 408,
@@ -92,11 +96,7 @@ impl Problem {
             ),
             Self::Internal => (500, problem!(500, "internal", "Something went wrong here")),
         };
-        Reply {
-            status,
-            content_type: "application/problem+json",
-            body: body.as_bytes().into(),
-        }
+        Reply::problem(status, body)
     }
 }
 

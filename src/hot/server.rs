@@ -5,6 +5,8 @@
 //! runtime; a connection stays on its thread for life.
 
 mod connection;
+mod crowd;
+mod doorbell;
 mod exchange;
 mod pulse;
 mod watch;
@@ -22,10 +24,12 @@ use tokio::runtime::{self, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, watch as flag};
 
 use crate::clock::Clock;
+use crate::domain::time::Timestamp;
 use crate::hot::durability::{Progress, WaitingRoom};
 use crate::hot::pipeline::{Connection, Pipeline};
 use crate::seam::commands::LedgerInbox;
 use crate::telemetry::Telemetry;
+use crowd::{Pace, Seat, Seats};
 use watch::Watch;
 
 /// What one listener may be asked to hold at most.
@@ -41,7 +45,7 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Between two requests of one connection.
     pub idle_timeout: Duration,
-    /// Connections at a time; more are closed at once.
+    /// Connections of the process at a time; for one more, a stranger has to go or it is closed.
     pub connections_max: usize,
     /// For requests in flight to end at shutdown.
     pub drain_timeout: Duration,
@@ -133,7 +137,12 @@ impl HotServer {
                 worker.run(runtime, fed)
             })?);
         }
-        let acceptor = Acceptor { feeds, stopped };
+        let acceptor = Acceptor {
+            feeds,
+            stopped,
+            clock: shared.clock,
+            seats: Seats::new(shared.limits.connections_max),
+        };
         handles.push(spawn("accept", move |runtime| {
             acceptor.run(runtime, listener)
         })?);
@@ -191,9 +200,18 @@ fn spawn(
     Ok(thread)
 }
 
+/// A connection on its way from the acceptor to its hot thread.
+struct Newcomer {
+    stream: std::net::TcpStream,
+    accepted: Timestamp,
+    seat: Seat,
+}
+
 struct Acceptor {
-    feeds: Vec<mpsc::UnboundedSender<std::net::TcpStream>>,
+    feeds: Vec<mpsc::UnboundedSender<Newcomer>>,
     stopped: flag::Receiver<bool>,
+    clock: Clock,
+    seats: Arc<Seats>,
 }
 
 impl Acceptor {
@@ -208,6 +226,7 @@ impl Acceptor {
 
     async fn accept(&mut self, listener: &TcpListener) {
         let mut turn = 0usize;
+        let mut pace = Pace::new(self.clock.now());
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -217,6 +236,10 @@ impl Acceptor {
                 return;
             }
             turn = turn.wrapping_add(1);
+            let wait_us = pace.accepted(self.clock.now());
+            if let Ok(wait_us @ 1..) = u64::try_from(wait_us) {
+                tokio::time::sleep(Duration::from_micros(wait_us)).await;
+            }
         }
         // Whom the kernel has accepted in our name may have sent a request.
         for _ in 0..BACKLOG_MAX {
@@ -233,10 +256,15 @@ impl Acceptor {
     async fn hand_over(&self, turn: usize, accepted: io::Result<(TcpStream, SocketAddr)>) -> bool {
         match accepted.and_then(|(stream, _)| stream.into_std()) {
             Ok(stream) => {
+                let newcomer = Newcomer {
+                    stream,
+                    accepted: self.clock.now(),
+                    seat: self.seats.take(),
+                };
                 let feed = turn
                     .checked_rem(self.feeds.len())
                     .and_then(|at| self.feeds.get(at));
-                feed.is_some_and(|feed| feed.send(stream).is_ok())
+                feed.is_some_and(|feed| feed.send(newcomer).is_ok())
             }
             Err(error) => {
                 // Out of descriptors: without a pause the loop would spin.
@@ -255,8 +283,14 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self, runtime: &LocalRuntime, fed: mpsc::UnboundedReceiver<std::net::TcpStream>) {
-        let room = WaitingRoom::new(&self.shared.progress, self.number, self.shared.clock);
+    fn run(mut self, runtime: &LocalRuntime, fed: mpsc::UnboundedReceiver<Newcomer>) {
+        let kicking = Arc::clone(&self.shared);
+        let kick = Box::new(move || {
+            if let Some(kick) = kicking.kick.get() {
+                kick();
+            }
+        });
+        let room = WaitingRoom::new(&self.shared.progress, self.number, self.shared.clock, kick);
         let watch = Watch::new(self.shared.clock);
         let inbox = self.inbox.take();
         runtime.spawn_local({
@@ -276,15 +310,8 @@ impl Worker {
             async move { room.wake_overdue().await }
         });
         runtime.spawn_local({
-            let (room, shared) = (Rc::clone(&room), Arc::clone(&self.shared));
-            async move {
-                room.kick_writer(|| {
-                    if let Some(kick) = shared.kick.get() {
-                        kick();
-                    }
-                })
-                .await;
-            }
+            let room = Rc::clone(&room);
+            async move { room.kick_when_wanted().await }
         });
         if let Some(inbox) = inbox {
             runtime.spawn_local(serve_commands(
@@ -300,11 +327,17 @@ impl Worker {
         self,
         room: Rc<WaitingRoom>,
         watch: Rc<Watch>,
-        mut fed: mpsc::UnboundedReceiver<std::net::TcpStream>,
+        mut fed: mpsc::UnboundedReceiver<Newcomer>,
     ) {
         let open = Rc::new(());
-        while let Some(stream) = fed.recv().await {
-            if Rc::strong_count(&open) > self.shared.limits.connections_max {
+        while let Some(newcomer) = fed.recv().await {
+            let Newcomer {
+                stream,
+                accepted,
+                seat,
+            } = newcomer;
+            if seat.is_beyond() && !watch.make_room() {
+                self.shared.telemetry.count_turned_away();
                 continue;
             }
             let Ok(stream) = TcpStream::from_std(stream) else {
@@ -312,6 +345,7 @@ impl Worker {
             };
             let served = connection::serve(
                 stream,
+                accepted,
                 Arc::clone(&self.shared),
                 Rc::clone(&room),
                 Rc::clone(&watch),
@@ -319,7 +353,7 @@ impl Worker {
             let guard = Rc::clone(&open);
             tokio::task::spawn_local(async move {
                 served.await;
-                drop(guard);
+                drop((guard, seat));
             });
         }
         // The acceptor has gone away: that is how a hot thread learns of the shutdown.

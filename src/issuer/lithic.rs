@@ -2,5 +2,6 @@
 
 pub(super) mod decode;
 pub(super) mod encode;
+pub mod legacy;
 mod reasons;
 mod wire;

@@ -18,6 +18,7 @@ pub mod follow;
 pub mod frame;
 pub mod io;
 pub mod journal;
+pub mod priority;
 pub mod rebuild;
 pub mod recover;
 pub mod scan;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::json;
 
@@ -62,6 +63,8 @@ fn o2_a_configuration_that_is_wrong_exits_with_2_and_names_the_line_and_the_key(
         ("variable is not set", good.replacen(&format!("file:{secret}"), "env:COUNTERSIGN_TEST_UNSET", 1), &["COUNTERSIGN_TEST_UNSET"]),
         ("header time below", good.replacen("header_timeout_ms = 400", "header_timeout_ms = 99", 1), &["server.header_timeout_ms", "100"]),
         ("body time above", good.replacen("body_timeout_ms = 400", "body_timeout_ms = 60001", 1), &["server.body_timeout_ms", "60000"]),
+        ("no connections", good.replacen("[server]", "[server]\nconnections_max = 0", 1), &["server.connections_max", "at least 1"]),
+        ("more connections than the budget has work for", good.replacen("[server]", "[server]\nconnections_max = 100000000", 1), &["server.connections_max", "at most", "deadline_ms"]),
         ("short retention", format!("{good}\n[ledger]\nretention_days = 31\n"), &["ledger.retention_days", "32"]),
     ];
     for (what, config, words) in rows {
@@ -106,7 +109,7 @@ fn f1_a_snapshot_that_is_wrong_exits_with_2_and_names_line_and_field() {
         ("unknown customer", "\"customerId\": \"c\"", "\"customerId\": \"d\"", &["snapshot.json:5", "cards[0].customerId"]),
         ("unknown connection", "\"acme\"", "\"nobody\"", &["snapshot.json:5", "cards[0].connection"]),
         ("decimal limit", "\"multi\"", "\"multi\", \"policy\": {\"limits\": {\"total\": 1.5}}", &["snapshot.json:5", "cards[0].policy.limits.total"]),
-        ("field of later", "\"multi\"", "\"multi\", \"policy\": {\"allowedDomains\": [\"a.org\"]}", &["cards[0].policy.allowedDomains", "not supported"]),
+        ("field of later", "\"multi\"", "\"multi\", \"policy\": {\"refundsRestore\": true}", &["cards[0].policy.refundsRestore", "not supported"]),
         ("unknown zone", "\"id\": \"c\"", "\"id\": \"c\", \"timezone\": \"Mars/Olympus\"", &["snapshot.json:3", "customers[0].timezone"]),
         ("schema of later", "\"schema\": 1", "\"schema\": 2", &["snapshot.json:2", "schema"]),
     ];
@@ -227,4 +230,29 @@ fn flip(path: &Path, offset: u64) {
     file.read_exact(&mut byte).unwrap();
     file.seek(SeekFrom::Start(offset)).unwrap();
     file.write_all(&[byte[0] ^ 0x10]).unwrap();
+}
+
+/// The process takes all descriptors that it may, and says so; where that is too few for its
+/// connections, it says that as well and has fewer.
+#[test]
+fn g7_the_limit_of_open_files_is_raised_and_told() {
+    let home = home();
+    let mut limited = Command::new("sh");
+    let serve = home.serve();
+    limited
+        .args(["-c", "ulimit -Sn 300; ulimit -Hn 3000; exec \"$0\" \"$@\""])
+        .arg(serve.get_program())
+        .args(serve.get_args());
+    let server = home.spawn(limited);
+    assert!(server.terminate().success());
+    let log = fs::read_to_string(home.path("stderr.log")).unwrap();
+    for said in [
+        "limit of open files",
+        "300",
+        "3000",
+        "fewer connections than configured",
+        "2744",
+    ] {
+        assert!(log.contains(said), "{said}: {log}");
+    }
 }

@@ -1,4 +1,4 @@
-"""Starts the real binary, and speaks to it as Lithic does.
+"""Starts the real binary, and speaks to it as issuers do.
 
 Run from the root of the repository:
 
@@ -26,25 +26,31 @@ import pytest
 from standardwebhooks import Webhook
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FIXTURES = ROOT / "fixtures" / "lithic"
+FIXTURES = ROOT / "fixtures"
 CONNECTION = "acme"
 CARD_TOKEN = "5a0f2c1e-9d34-4b7e-8f7c-2f6f1c9e4142"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NEXT_SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBk="
 FOREIGN_SECRET = "whsec_dGhpcmQgc2VjcmV0IG9mIHRoZSB0ZXN0cw=="
 START_TIMEOUT_S = 20.0
+STRIPE = "striped"
+STRIPE_CARD = "ic_1QwErTyUiOpAsDfGhJkLzXcV"
+STRIPE_SECRET = "whsec_4f1c2d3e4b5a69788796a5b4c3d2e1f0"
+STRIPE_OLD_SECRET = "whsec_00112233445566778899aabbccddeeff"
+MARQETA = "mq"
+MARQETA_CREDENTIALS = "countersign:Correct-Horse-Battery-9"
 
 Header = tuple[str, str]
 
 
-def request_names() -> list[str]:
+def request_names(issuer: str = "lithic") -> list[str]:
     """The fixtures that are requests."""
-    names = (path.name for path in sorted(FIXTURES.glob("*.json")))
+    names = (path.name for path in sorted((FIXTURES / issuer).glob("*.json")))
     return [name.removesuffix(".json") for name in names if not name.endswith(".reply.json")]
 
 
-def fixture_text(name: str) -> str:
-    return (FIXTURES / f"{name}.json").read_text(encoding="utf-8")
+def fixture_text(name: str, issuer: str = "lithic") -> str:
+    return (FIXTURES / issuer / f"{name}.json").read_text(encoding="utf-8")
 
 
 def new_authorization(name: str = "purchase") -> str:
@@ -77,6 +83,7 @@ class Answer:
     status: int
     content_type: str
     body: bytes
+    version: str | None = None
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -89,21 +96,31 @@ class Server:
         self.process = process
         self.ready = ready
 
-    def post(self, body: str | bytes, headers: dict[str, str] | list[Header]) -> Answer:
+    def post(
+        self,
+        body: str | bytes,
+        headers: dict[str, str] | list[Header],
+        issuer: str = CONNECTION,
+    ) -> Answer:
         """One authorization over a connection of its own; a list may repeat a header."""
         payload = body.encode() if isinstance(body, str) else body
         pairs = list(headers.items()) if isinstance(headers, dict) else headers
         address = urlsplit(self.ready["issuer"])
         connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
         try:
-            connection.putrequest("POST", f"/issuers/{CONNECTION}/authorizations")
+            connection.putrequest("POST", f"/issuers/{issuer}/authorizations")
             connection.putheader("Content-Type", "application/json")
             connection.putheader("Content-Length", str(len(payload)))
             for name, value in pairs:
                 connection.putheader(name, value)
             connection.endheaders(payload)
             response = connection.getresponse()
-            return Answer(response.status, response.getheader("Content-Type", ""), response.read())
+            return Answer(
+                response.status,
+                response.getheader("Content-Type", ""),
+                response.read(),
+                response.getheader("Stripe-Version"),
+            )
         finally:
             connection.close()
 
@@ -116,8 +133,22 @@ class Server:
             self.process.wait()
 
 
+def card(name: str, connection: str, token: str) -> dict[str, Any]:
+    return {
+        "id": name,
+        "connection": connection,
+        "issuerToken": token,
+        "customerId": "cus_1",
+        "agentId": "agt_1",
+        "usage": "multi",
+        "status": "active",
+        "createdAt": "2026-11-20T16:00:00Z",
+        "policy": {},
+    }
+
+
 def snapshot() -> dict[str, Any]:
-    """One card without limits; cash is not allowed, which is the default."""
+    """A card per issuer, without limits; cash is not allowed, which is the default."""
     return {
         "schema": 1,
         "customers": [
@@ -131,17 +162,9 @@ def snapshot() -> dict[str, Any]:
         ],
         "agents": [{"id": "agt_1", "customerId": "cus_1", "status": "active", "policy": {}}],
         "cards": [
-            {
-                "id": "card_1",
-                "connection": CONNECTION,
-                "issuerToken": CARD_TOKEN,
-                "customerId": "cus_1",
-                "agentId": "agt_1",
-                "usage": "multi",
-                "status": "active",
-                "createdAt": "2026-11-20T16:00:00Z",
-                "policy": {},
-            }
+            card("card_1", CONNECTION, CARD_TOKEN),
+            card("card_stripe", STRIPE, STRIPE_CARD),
+            card("card_marqeta", MARQETA, CARD_TOKEN),
         ],
     }
 
@@ -158,6 +181,14 @@ secrets = [{secrets}]
 tolerance_s = 300
 deadline_ms = 300
 unsigned = "{unsigned}"
+[[issuer]]
+name = "{STRIPE}"
+kind = "stripe"
+secrets = ["env:INTEROP_STRIPE_OLD", "env:INTEROP_STRIPE"]
+[[issuer]]
+name = "{MARQETA}"
+kind = "marqeta"
+secrets = ["env:INTEROP_MARQETA"]
 """
 
 
@@ -197,6 +228,9 @@ def launch(directory: pathlib.Path, secrets: list[str], unsigned: str) -> Server
     for listener in ("--issuer-listen", "--listen", "--ops-listen"):
         command += [listener, "127.0.0.1:0"]
     active = {f"INTEROP_SECRET_{index}": secret for index, secret in enumerate(secrets)}
+    active["INTEROP_STRIPE"] = STRIPE_SECRET
+    active["INTEROP_STRIPE_OLD"] = STRIPE_OLD_SECRET
+    active["INTEROP_MARQETA"] = MARQETA_CREDENTIALS
     log = directory / "stderr.log"
     with log.open("a", encoding="utf-8") as stderr:
         process = subprocess.Popen(

@@ -25,6 +25,7 @@ from schema import validate_reply
 # The customer's budget is in USD and has no rates (behaviour 1.4); cash is not allowed (2.14 g).
 DECLINED = {
     "atm": {"result": "UNAUTHORIZED_MERCHANT"},
+    "atm.authorization": {"result": "UNAUTHORIZED_MERCHANT"},
     "purchase.cashback": {"result": "UNAUTHORIZED_MERCHANT"},
     "purchase.kosovo_yen": {"result": "UNAUTHORIZED_MERCHANT"},
 }

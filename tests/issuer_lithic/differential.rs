@@ -2,112 +2,18 @@
 
 use countersign::domain::acceptor::Country;
 use countersign::domain::amount::AMOUNT_MINOR_MAX;
-use countersign::domain::authorization::{AuthorizationKind, AuthorizationRequest};
-use countersign::domain::currency::Currency;
+use countersign::domain::authorization::AuthorizationKind;
 use countersign::domain::mcc::Mcc;
-use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
+use proptest::prelude::{ProptestConfig, any, proptest};
 use proptest::sample::{Index, select};
 use proptest::test_runner::TestCaseError;
 
+use crate::oracle::{
+    BYTES, No, Plain, apply, currency, ensure, flag, id, integer, mutation, named, object, plain,
+    spoil, text, values,
+};
 use crate::support::{decode, fixture, fixture_names};
 use crate::tree::Tree;
-
-/// What the engine takes from a request, in plain types.
-#[derive(Debug, PartialEq)]
-struct Plain {
-    ids: [Option<String>; 3],
-    kind: AuthorizationKind,
-    amount: (i64, String),
-    cash: i64,
-    merchant_amount: Option<(i64, String)>,
-    acceptor: [Option<String>; 4],
-    mcc: Option<String>,
-    country: Option<[char; 2]>,
-    partial: bool,
-    present: Option<bool>,
-    risk: Option<i64>,
-}
-
-fn plain(request: &AuthorizationRequest<'_>) -> Plain {
-    let pair = |amount: countersign::domain::amount::Amount| {
-        (amount.minor.get(), amount.currency.to_string())
-    };
-    let acceptor = &request.acceptor;
-    Plain {
-        ids: [
-            Some(request.authorization.to_string()),
-            request.step.as_ref().map(ToString::to_string),
-            Some(request.card_token.to_string()),
-        ],
-        kind: request.kind,
-        amount: pair(request.amount),
-        cash: request.cash.get(),
-        merchant_amount: request.merchant_amount.map(pair),
-        acceptor: [
-            acceptor.acquirer_id.as_ref().map(ToString::to_string),
-            acceptor.acceptor_id.as_ref().map(ToString::to_string),
-            Some(acceptor.descriptor.to_string()),
-            Some(acceptor.city.to_string()),
-        ],
-        mcc: acceptor.mcc.map(|mcc| mcc.to_string()),
-        country: acceptor.country.map(Country::letters),
-        partial: request.partial_approval_capable,
-        present: request.card_present,
-        risk: request.risk_score.map(i64::from),
-    }
-}
-
-/// Not understood; which field is the other tests' business.
-struct No;
-
-/// A member that stands at most once; null is absent.
-fn member<'t>(object: Option<&'t Tree>, name: &str) -> Result<Option<&'t Tree>, No> {
-    let members = match object {
-        None => return Ok(None),
-        Some(Tree::Object(members)) => members,
-        Some(_) => return Err(No),
-    };
-    let mut named = members.iter().filter(|(key, _)| key == name);
-    match (named.next(), named.next()) {
-        (_, Some(_)) => Err(No),
-        (Some((_, Tree::Null)) | None, None) => Ok(None),
-        (Some((_, value)), None) => Ok(Some(value)),
-    }
-}
-
-fn object<'t>(of: Option<&'t Tree>, name: &str) -> Result<Option<&'t Tree>, No> {
-    match member(of, name)? {
-        None => Ok(None),
-        Some(object @ Tree::Object(_)) => Ok(Some(object)),
-        Some(_) => Err(No),
-    }
-}
-
-fn text(of: Option<&Tree>, name: &str) -> Result<Option<String>, No> {
-    match member(of, name)? {
-        None => Ok(None),
-        Some(Tree::Text(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(No),
-    }
-}
-
-fn integer(of: Option<&Tree>, name: &str) -> Result<Option<i64>, No> {
-    match member(of, name)? {
-        None => Ok(None),
-        Some(Tree::Integer(integer)) => Ok(Some(*integer)),
-        Some(_) => Err(No),
-    }
-}
-
-fn ensure(holds: bool) -> Result<(), No> {
-    if holds { Ok(()) } else { Err(No) }
-}
-
-fn id(text: String) -> Result<String, No> {
-    ensure(!text.is_empty() && text.len() <= 128)?;
-    ensure(text.chars().all(|c| ('!'..='~').contains(&c)))?;
-    Ok(text)
-}
 
 fn money(kind: AuthorizationKind, stated: i64) -> Result<i64, No> {
     let magnitude = match kind {
@@ -119,10 +25,6 @@ fn money(kind: AuthorizationKind, stated: i64) -> Result<i64, No> {
     };
     ensure((0..=i128::from(AMOUNT_MINOR_MAX)).contains(&magnitude))?;
     i64::try_from(magnitude).map_err(|_too_large| No)
-}
-
-fn currency(code: &str) -> Option<String> {
-    Currency::parse(code).ok().map(|known| known.to_string())
 }
 
 /// Amount and currency text, both required.
@@ -186,7 +88,6 @@ fn oracle(tree: &Tree) -> Result<Plain, No> {
     let merchant = object(root, "merchant")?.ok_or(No)?;
     let merchant = Some(merchant);
     let of_merchant = |name| text(merchant, name);
-    let named = |name| Ok(of_merchant(name)?.filter(|id| !id.trim().is_empty()));
     let mcc = of_merchant("mcc")?.filter(|mcc| Mcc::parse(mcc).is_ok());
     let country = of_merchant("country")?.and_then(|text| Country::parse_alpha3(&text));
     let (partial, present) = at_the_terminal(root)?;
@@ -201,14 +102,15 @@ fn oracle(tree: &Tree) -> Result<Plain, No> {
             Some(id(text(root, "token")?.ok_or(No)?)?),
             text(root, "event_token")?.map(id).transpose()?,
             Some(id(text(Some(card), "token")?.ok_or(No)?)?),
+            None,
         ],
         kind,
         amount: (cardholder.max(hold), billing),
         cash,
         merchant_amount,
         acceptor: [
-            named("acquiring_institution_id")?,
-            named("acceptor_id")?,
+            named(of_merchant("acquiring_institution_id")?),
+            named(of_merchant("acceptor_id")?),
             Some(of_merchant("descriptor")?.ok_or(No)?),
             Some(of_merchant("city")?.unwrap_or_default()),
         ],
@@ -223,11 +125,7 @@ fn oracle(tree: &Tree) -> Result<Plain, No> {
 fn at_the_terminal(root: Option<&Tree>) -> Result<(bool, Option<bool>), No> {
     let pos = object(root, "pos")?;
     let terminal = object(pos, "terminal")?;
-    let partial = match member(terminal, "partial_approval_capable")? {
-        None => false,
-        Some(Tree::Bool(partial)) => *partial,
-        Some(_) => return Err(No),
-    };
+    let partial = flag(terminal, "partial_approval_capable")?.unwrap_or(false);
     let present = match text(object(pos, "entry_mode")?, "card")?.as_deref() {
         Some("PRESENT") => Some(true),
         Some("NOT_PRESENT") => Some(false),
@@ -252,18 +150,6 @@ fn compare(body: &str) -> Result<bool, TestCaseError> {
             "{body}\ndecoded {decoded:?}\noracle {expected:?}"
         )))
     }
-}
-
-#[derive(Clone, Debug)]
-enum Mutation {
-    Replace(Tree),
-    Remove,
-    Repeat(Tree),
-    RepeatSame,
-    Insert(&'static str, Tree),
-    Rename(&'static str),
-    Wrap,
-    TakeFrom(Index),
 }
 
 /// Names that mean something somewhere.
@@ -319,115 +205,13 @@ const TEXTS: [&str; 24] = [
     "2599",
 ];
 
-const RAW: [&str; 12] = [
-    "-0",
-    "1.0",
-    "26e2",
-    "1e400",
-    "9223372036854775808",
-    "18446744073709551616",
-    "0.1",
-    "\"\\u0055SD\"",
-    "\"\\ud800\"",
-    "\"\\/\"",
-    "[[[[[[]]]]]]",
-    "{\"a\":1,\"a\":2}",
-];
-
-const INTEGERS: [i64; 12] = [
-    0,
-    1,
-    -1,
-    100,
-    999,
-    1000,
-    2599,
-    AMOUNT_MINOR_MAX,
-    AMOUNT_MINOR_MAX + 1,
-    -AMOUNT_MINOR_MAX,
-    i64::MAX,
-    i64::MIN,
-];
-
-fn value() -> impl Strategy<Value = Tree> {
-    prop_oneof![
-        Just(Tree::Null),
-        any::<bool>().prop_map(Tree::Bool),
-        select(&INTEGERS[..]).prop_map(Tree::Integer),
-        select(&TEXTS[..]).prop_map(|text| Tree::Text(text.to_owned())),
-        select(&RAW[..]).prop_map(Tree::Raw),
-        Just(Tree::List(vec![])),
-        Just(Tree::Object(vec![])),
-        Just(Tree::List(vec![
-            Tree::Integer(1),
-            Tree::Text("USD".to_owned())
-        ])),
-        (select(&INTEGERS[..]), select(&TEXTS[..])).prop_map(|(amount, currency)| {
-            let amount = ("amount".to_owned(), Tree::Integer(amount));
-            Tree::Object(vec![
-                amount,
-                ("currency".to_owned(), Tree::Text(currency.to_owned())),
-            ])
-        }),
-    ]
-}
-
-fn mutation() -> impl Strategy<Value = Mutation> {
-    prop_oneof![
-        6 => value().prop_map(Mutation::Replace),
-        2 => Just(Mutation::Remove),
-        1 => value().prop_map(Mutation::Repeat),
-        1 => Just(Mutation::RepeatSame),
-        2 => (select(&NAMES[..]), value()).prop_map(|(name, value)| Mutation::Insert(name, value)),
-        1 => select(&NAMES[..]).prop_map(Mutation::Rename),
-        1 => Just(Mutation::Wrap),
-        1 => any::<Index>().prop_map(Mutation::TakeFrom),
-    ]
-}
-
-fn apply(tree: &mut Tree, at: Index, member_at: Index, mutation: Mutation) {
-    let size = tree.size();
-    let whole = tree.clone();
-    let Some(target) = tree.at(at.index(size)) else {
-        return;
-    };
-    match (target, mutation) {
-        (target, Mutation::Replace(value)) => *target = value,
-        (target, Mutation::Wrap) => *target = Tree::List(vec![target.clone()]),
-        (target, Mutation::TakeFrom(from)) => {
-            let mut whole = whole;
-            if let Some(other) = whole.at(from.index(size)) {
-                *target = other.clone();
-            }
-        }
-        (Tree::Object(members), Mutation::Insert(name, value)) => {
-            members.insert(member_at.index(members.len() + 1), (name.to_owned(), value));
-        }
-        (Tree::Object(members), mutation) if !members.is_empty() => {
-            let at = member_at.index(members.len());
-            let (name, value) = members[at].clone();
-            match mutation {
-                Mutation::Remove => drop(members.remove(at)),
-                Mutation::Repeat(value) => members.push((name, value)),
-                Mutation::RepeatSame => members.push((name, value)),
-                Mutation::Rename(name) => members[at].0 = name.to_owned(),
-                Mutation::Replace(_)
-                | Mutation::Insert(..)
-                | Mutation::Wrap
-                | Mutation::TakeFrom(_) => {}
-            }
-        }
-        _ => {}
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn h2_changed_trees_are_read_as_the_oracle_reads_them(
         name in select(fixture_names()),
-        changes in proptest::collection::vec((any::<Index>(), any::<Index>(), mutation()), 1..4),
+        changes in proptest::collection::vec((any::<Index>(), any::<Index>(), mutation(&NAMES, &TEXTS)), 1..4),
     ) {
         let mut tree = Tree::parse(&fixture(&name)).unwrap();
         for (at, member_at, mutation) in changes {
@@ -439,20 +223,9 @@ proptest! {
     #[test]
     fn h1_changed_bytes_are_read_as_the_oracle_reads_them(
         name in select(fixture_names()),
-        changes in proptest::collection::vec(
-            (any::<Index>(), select(&b"0123456789-+.eE\"\\{}[]:, \nunltrfas\x00\x7f\xc3\xa9"[..]), 0..3u8),
-            1..4,
-        ),
+        changes in proptest::collection::vec((any::<Index>(), select(BYTES), 0..3u8), 1..4),
     ) {
-        let mut bytes = fixture(&name).into_bytes();
-        for (at, byte, how) in changes {
-            let at = at.index(bytes.len());
-            match how {
-                0 => bytes[at] = byte,
-                1 => bytes.insert(at, byte),
-                _ => drop(bytes.remove(at)),
-            }
-        }
+        let bytes = spoil(fixture(&name), &changes);
         match str::from_utf8(&bytes) {
             Ok(text) => drop(compare(text)?),
             Err(_) => assert!(decode(&bytes).is_err()),
@@ -475,16 +248,7 @@ fn the_oracle_understands_every_fixture() {
 /// Every value of every fixture, replaced by every kind of value and removed: without chance.
 #[test]
 fn h3_each_value_replaced_is_read_as_the_oracle_reads_it() {
-    let texts = TEXTS.iter().map(|text| Tree::Text((*text).to_owned()));
-    let integers = INTEGERS.iter().copied().map(Tree::Integer);
-    let others = [
-        Tree::Null,
-        Tree::Bool(true),
-        Tree::List(vec![]),
-        Tree::Object(vec![]),
-    ];
-    let raw = RAW.iter().copied().map(Tree::Raw);
-    let values: Vec<Tree> = texts.chain(integers).chain(others).chain(raw).collect();
+    let values = values(&TEXTS);
     let (mut understood, mut refused) = (0, 0);
     for name in [
         "purchase.everything",

@@ -9,7 +9,7 @@ use countersign::domain::decision::Decision;
 use countersign::domain::mcc::Mcc;
 use countersign::issuer::IssuerKind;
 
-use crate::support::{amount, decode, fixture, fixture_names, minor};
+use crate::support::{amount, decode, fixture, fixture_names, minor, question};
 
 fn text(text: &'static str) -> Cow<'static, str> {
     Cow::Borrowed(text)
@@ -87,6 +87,7 @@ fn at_atm(usd: i64) -> AuthorizationRequest<'static> {
 fn expected() -> Vec<(&'static str, AuthorizationRequest<'static>)> {
     let mut rows = purchases();
     rows.extend(special_purchases());
+    rows.extend(annotated_purchases());
     rows.extend(other_kinds());
     rows
 }
@@ -183,6 +184,31 @@ fn special_purchases() -> Vec<(&'static str, AuthorizationRequest<'static>)> {
     ]
 }
 
+/// What stands beside the purchase and changes nothing of the question.
+fn annotated_purchases() -> Vec<(&'static str, AuthorizationRequest<'static>)> {
+    let curacao = AuthorizationRequest {
+        acceptor: CardAcceptor {
+            country: Some(Country::parse_alpha2("AN").unwrap()),
+            ..purchase().acceptor
+        },
+        ..purchase()
+    };
+    let fuel_status_check = AuthorizationRequest {
+        acceptor: in_portland("PUMP AND GO 311", "5542"),
+        partial_approval_capable: true,
+        ..in_store(100)
+    };
+    vec![
+        ("purchase.challenge_completed", purchase()),
+        ("purchase.challenge_pending", purchase()),
+        ("purchase.curacao", curacao),
+        ("purchase.fuel_status_check", fuel_status_check),
+        ("purchase.name_validation", of(0)),
+        ("purchase.recurring", purchase()),
+        ("purchase.tags", purchase()),
+    ]
+}
+
 fn other_kinds() -> Vec<(&'static str, AuthorizationRequest<'static>)> {
     let atm = AuthorizationRequest {
         kind: AuthorizationKind::SingleMessage,
@@ -202,6 +228,13 @@ fn other_kinds() -> Vec<(&'static str, AuthorizationRequest<'static>)> {
         ..in_store(3125)
     };
     vec![
+        (
+            "atm.authorization",
+            AuthorizationRequest {
+                kind: AuthorizationKind::Authorization,
+                ..atm.clone()
+            },
+        ),
         ("atm", atm),
         ("balance_inquiry", balance_inquiry),
         ("credit", credit.clone()),
@@ -271,12 +304,13 @@ fn text_without_escapes_is_borrowed_even_where_it_is_optional() {
 fn every_fixture_is_answered_with_its_reply() {
     for name in fixture_names() {
         let body = fixture(&name);
-        let request = decode(body.as_bytes()).unwrap();
+        let question = question(body.as_bytes()).unwrap();
         let left = Some(minor(8000));
-        let reply = IssuerKind::Lithic.encode(request.kind, Decision::Approve, left);
+        let reply = IssuerKind::Lithic.encode(&question.form, Decision::Approve, left);
         let expected = fixture(&format!("{name}.reply"));
         assert_eq!(reply.body, expected.trim_end().as_bytes(), "{name}");
         assert_eq!(reply.status, 200);
         assert_eq!(reply.content_type, "application/json");
+        assert!(reply.headers.is_empty());
     }
 }

@@ -7,10 +7,10 @@ use std::fs;
 use countersign::domain::amount::Minor;
 use countersign::domain::authorization::AuthorizationKind;
 use countersign::domain::decision::{Decision, DeclineReason};
-use countersign::issuer::{Fault, IssuerKind, NotUnderstood, Reply};
+use countersign::issuer::{Fault, IssuerKind, NotUnderstood, Reply, ReplyForm};
 use serde_json::{Value, json};
 
-use crate::support::minor;
+use crate::support::{amount, minor};
 
 const KINDS: [AuthorizationKind; 4] = [
     AuthorizationKind::Authorization,
@@ -33,14 +33,15 @@ fn parsed(reply: &Reply) -> Value {
 }
 
 fn encode(kind: AuthorizationKind, decision: Decision, available: Option<Minor>) -> Value {
-    let reply = IssuerKind::Lithic.encode(kind, decision, available);
+    let form = ReplyForm::new(kind, amount(2599, "USD"));
+    let reply = IssuerKind::Lithic.encode(&form, decision, available);
     assert_eq!(
         (reply.status, reply.content_type),
         (200, "application/json")
     );
     assert_eq!(
         reply,
-        IssuerKind::Sandbox.encode(kind, decision, available),
+        IssuerKind::Sandbox.encode(&form, decision, available),
         "the sandbox speaks as Lithic does"
     );
     parsed(&reply)
@@ -145,7 +146,8 @@ fn a_balance_inquiry_is_told_what_is_left() {
 fn the_frequent_replies_are_not_copied() {
     let declines = DeclineReason::ALL.map(Decision::Decline);
     for decision in declines.into_iter().chain([Decision::Approve]) {
-        let reply = IssuerKind::Lithic.encode(AuthorizationKind::Authorization, decision, None);
+        let form = ReplyForm::new(AuthorizationKind::Authorization, amount(2599, "USD"));
+        let reply = IssuerKind::Lithic.encode(&form, decision, None);
         assert!(matches!(reply.body, Cow::Borrowed(_)), "{decision:?}");
     }
 }
@@ -163,13 +165,15 @@ fn w11_what_is_not_understood_is_told_by_field_and_never_approved() {
         Fault::NotAnId,
         Fault::Unknown,
         Fault::OtherCurrency,
+        Fault::TooManyDecimals,
+        Fault::OtherAddressee,
     ];
     for why in faults {
         let cause = NotUnderstood {
             field: "amounts.cardholder.amount",
             why,
         };
-        let reply = IssuerKind::Lithic.not_understood(&cause);
+        let reply = IssuerKind::Lithic.not_understood(&cause, b"{}");
         assert_eq!(
             (reply.status, reply.content_type),
             (400, "application/problem+json")

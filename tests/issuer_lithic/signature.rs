@@ -3,9 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign::domain::time::Timestamp;
+use countersign::issuer::delivery::{SignatureRefused, Unsigned, VerifierInvalid};
 use countersign::issuer::standard_webhooks::{
-    Secret, SecretInvalid, SignatureHeaders, SignatureRefused, SignedHeaders, Unsigned, Verifier,
-    VerifierInvalid, sign,
+    Secret, SecretInvalid, SignatureHeaders, SignedHeaders, Verifier, sign,
 };
 use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
 

@@ -7,8 +7,9 @@ use countersign::domain::amount::{Amount, Minor};
 use countersign::domain::authorization::AuthorizationRequest;
 use countersign::domain::currency::Currency;
 use countersign::domain::time::Timestamp;
-use countersign::issuer::standard_webhooks::{Secret, SignatureHeaders, Unsigned, Verifier};
-use countersign::issuer::{IssuerKind, NotUnderstood};
+use countersign::issuer::delivery::{Header, Unsigned};
+use countersign::issuer::standard_webhooks::{Secret, Verifier};
+use countersign::issuer::{Issuer, NotUnderstood, Question};
 
 /// 2026-11-20T17:00:00Z.
 pub(crate) const NOW_S: i64 = 1_795_194_000;
@@ -33,12 +34,15 @@ pub(crate) fn amount(count: i64, currency: &str) -> Amount {
 }
 
 /// Decodes bytes that nobody signed, over a connection that takes those.
+pub(crate) fn question(body: &[u8]) -> Result<Question<'_>, NotUnderstood> {
+    let open = Issuer::Lithic(Verifier::new(Vec::new(), 300, Unsigned::Accept).unwrap());
+    let presented = open.present(|_name| Header::Absent);
+    let verified = open.verify(&presented, body, now()).unwrap();
+    open.decode(&verified)
+}
+
 pub(crate) fn decode(body: &[u8]) -> Result<AuthorizationRequest<'_>, NotUnderstood> {
-    let open = Verifier::new(Vec::new(), 300, Unsigned::Accept).unwrap();
-    let verified = IssuerKind::Lithic
-        .verify(&open, &SignatureHeaders::default(), body, now())
-        .unwrap();
-    IssuerKind::Lithic.decode(&verified)
+    question(body).map(|question| question.request)
 }
 
 fn directory() -> PathBuf {

@@ -140,12 +140,22 @@ fn closing_leaves_every_record_durable_and_a_start_opens_a_fresh_segment() {
     }
 }
 
+type Kick = fn(&Writer);
+
+/// Both levels, written by the writer's thread, and by the callers where the level allows it.
+const WAYS: [(Durability, Kick); 4] = [
+    (Durability::Strict, Writer::kick),
+    (Durability::Relaxed, Writer::kick),
+    (Durability::Strict, Writer::write_or_kick),
+    (Durability::Relaxed, Writer::write_or_kick),
+];
+
 /// Several threads append and wait for each record before the next, across many segments.
 #[test]
 fn threads_under_load_lose_nothing_and_see_their_own_order() {
     const THREADS: u64 = 6;
     const EACH: u64 = 2_000;
-    for durability in [Durability::Strict, Durability::Relaxed] {
+    for (durability, kick) in WAYS {
         let dir = directory();
         let (writer, waiter, _) = start(dir.path(), config(durability, 64 << 10));
         let level = |p: Published| match durability {
@@ -171,7 +181,7 @@ fn threads_under_load_lose_nothing_and_see_their_own_order() {
                         };
                         assert!(position > last);
                         last = position;
-                        writer.kick();
+                        kick(writer);
                         if n % 16 == 0 {
                             waiter.until(writer, |p| level(p) >= position);
                         }
@@ -209,26 +219,127 @@ fn relaxed_records_become_durable_without_anybody_asking() {
 
 /// The threads on a simulated disk, which can fail on demand.
 fn start_on(disk: &Arc<Disk>, durability: Durability) -> (Writer, Arc<Waiter>) {
+    start_over(Arc::<Disk>::clone(disk), durability)
+}
+
+fn start_over(storage: Arc<dyn Storage>, durability: Durability) -> (Writer, Arc<Waiter>) {
     let mut seeds = Chance::new(1);
     let config = small(durability);
     let journal = Journal::new(config, ID, Cursor::GENESIS, Box::new(move || seeds.next()));
     let waiter = Waiter::new();
-    let storage: Arc<dyn Storage> = Arc::<Disk>::clone(disk);
     let writer = Writer::start(journal, storage, timing(), waiter.notify()).unwrap();
     (writer, waiter)
 }
 
 #[test]
+fn a_relaxed_caller_writes_by_itself_and_its_writes_share_a_batch() {
+    let disk = Arc::new(Disk::new());
+    let (writer, waiter) = start_on(&disk, Durability::Relaxed);
+    let first = writer.append(b"first", Class::Reserve).unwrap();
+    let second = writer.append(b"second", Class::Reserve).unwrap();
+    writer.write_or_kick();
+    assert_eq!(writer.published().written, second, "no thread was asked");
+    assert_eq!(first.0 + 1, second.0, "no mark between them");
+    assert!(waiter.calls.load(Ordering::Relaxed) >= 1);
+    waiter.until(&writer, |p| p.durable >= second);
+}
+
+/// A disk whose syncs wait until they are let go, and which knows who wrote last.
+#[derive(Default)]
+struct Stalling {
+    disk: Disk,
+    stalls: Mutex<bool>,
+    changed: Condvar,
+    waiting: AtomicU64,
+    wrote: Mutex<Option<thread::ThreadId>>,
+}
+
+impl Stalling {
+    fn stall(&self, stalls: bool) {
+        *self.stalls.lock().unwrap() = stalls;
+        self.changed.notify_all();
+    }
+}
+
+impl Storage for Stalling {
+    fn list(&self) -> Result<Vec<Name>, IoFault> {
+        self.disk.list()
+    }
+
+    fn size(&self, name: Name) -> Result<u64, IoFault> {
+        self.disk.size(name)
+    }
+
+    fn read(&self, name: Name, offset: u64, into: &mut [u8]) -> Result<usize, IoFault> {
+        self.disk.read(name, offset, into)
+    }
+
+    fn execute(&self, io: &Io) -> Result<(), IoFault> {
+        if matches!(io, Io::Sync { .. }) {
+            self.waiting.fetch_add(1, Ordering::AcqRel);
+            let stalls = self.stalls.lock().unwrap();
+            drop(self.changed.wait_while(stalls, |stalls| *stalls).unwrap());
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+        if matches!(io, Io::Write { .. }) {
+            *self.wrote.lock().unwrap() = Some(thread::current().id());
+        }
+        self.disk.execute(io)
+    }
+}
+
+#[test]
+fn c11_while_a_sync_stalls_the_caller_does_not_write() {
+    let disk = Arc::<Stalling>::default();
+    let (writer, waiter) = start_over(Arc::<Stalling>::clone(&disk), Durability::Relaxed);
+    let own = Some(thread::current().id());
+    disk.stall(true);
+    let first = writer.append(b"first", Class::Reserve).unwrap();
+    writer.write_or_kick();
+    assert_eq!(*disk.wrote.lock().unwrap(), own);
+    let mut patience = 2_000;
+    while disk.waiting.load(Ordering::Acquire) == 0 {
+        assert!(patience > 0, "nobody syncs");
+        patience -= 1;
+        thread::park_timeout(Duration::from_millis(10));
+    }
+    let second = writer.append(b"second", Class::Reserve).unwrap();
+    writer.write_or_kick();
+    waiter.until(&writer, |p| p.written >= second);
+    let (wrote, durable) = (*disk.wrote.lock().unwrap(), writer.published().durable);
+    disk.stall(false);
+    assert_ne!(wrote, own, "the writer's thread did");
+    assert!(durable < first);
+    waiter.until(&writer, |p| p.durable >= second);
+}
+
+#[test]
+fn c8_a_caller_whose_write_fails_poisons_the_journal() {
+    let disk = Arc::new(Disk::new());
+    let (writer, waiter) = start_on(&disk, Durability::Relaxed);
+    let kept = writer.append(b"kept", Class::Reserve).unwrap();
+    writer.write_or_kick();
+    waiter.until(&writer, |p| p.durable >= kept);
+    disk.fail_all(Some((|io| matches!(io, Io::Write { .. }), IoFault::EIO)));
+    writer.append(b"lost", Class::Reserve).unwrap();
+    writer.write_or_kick();
+    assert!(writer.published().poisoned);
+    waiter.until(&writer, |p| p.poisoned);
+    let more = writer.append(b"more", Class::Release);
+    assert_eq!(more, Err(Refusal::Poisoned));
+}
+
+#[test]
 fn c8_waiters_learn_that_a_sync_failed_and_nothing_is_taken_after_it() {
-    for durability in [Durability::Strict, Durability::Relaxed] {
+    for (durability, kick) in WAYS {
         let disk = Arc::new(Disk::new());
         let (writer, waiter) = start_on(&disk, durability);
         let kept = writer.append(b"kept", Class::Reserve).unwrap();
-        writer.kick();
+        kick(&writer);
         waiter.until(&writer, |p| p.durable >= kept);
         disk.fail_all(Some((|io| matches!(io, Io::Sync { .. }), IoFault::EIO)));
         writer.append(b"lost", Class::Reserve).unwrap();
-        writer.kick();
+        kick(&writer);
         waiter.until(&writer, |p| p.poisoned);
         disk.fail_all(None);
         writer.kick();
@@ -266,30 +377,28 @@ fn c9_a_full_disk_is_published_and_heals_by_itself() {
     waiter.until(&writer, |p| p.durable >= after);
 }
 
-/// Whoever is called back and panics kills the thread; the journal then says so.
+/// Whoever is called back and panics kills the thread, or the caller's write; the journal then says
+/// so, and the caller goes on.
 #[test]
-fn c18_a_writer_thread_that_panics_poisons_the_journal() {
-    let disk: Arc<dyn Storage> = Arc::new(Disk::new());
-    let journal = Journal::new(
-        small(Durability::Strict),
-        ID,
-        Cursor::GENESIS,
-        Box::new(|| 4),
-    );
-    let notify = Box::new(|p: Published| assert!(p.poisoned, "a test's panic"));
-    let writer = Writer::start(journal, disk, timing(), notify).unwrap();
-    writer.append(b"payload", Class::Reserve).unwrap();
-    writer.kick();
-    let mut patience = 2_000;
-    while !writer.published().poisoned {
-        assert!(patience > 0, "the death of the thread went unsaid");
-        patience -= 1;
-        thread::park_timeout(Duration::from_millis(10));
+fn c18_a_writer_that_panics_poisons_the_journal() {
+    for (durability, kick) in WAYS {
+        let disk: Arc<dyn Storage> = Arc::new(Disk::new());
+        let journal = Journal::new(small(durability), ID, Cursor::GENESIS, Box::new(|| 4));
+        let notify = Box::new(|p: Published| assert!(p.poisoned, "a test's panic"));
+        let writer = Writer::start(journal, disk, timing(), notify).unwrap();
+        writer.append(b"payload", Class::Reserve).unwrap();
+        kick(&writer);
+        let mut patience = 2_000;
+        while !writer.published().poisoned {
+            assert!(patience > 0, "the death of the thread went unsaid");
+            patience -= 1;
+            thread::park_timeout(Duration::from_millis(10));
+        }
+        assert_eq!(
+            writer.append(b"more", Class::Release),
+            Err(Refusal::Poisoned)
+        );
     }
-    assert_eq!(
-        writer.append(b"more", Class::Release),
-        Err(Refusal::Poisoned)
-    );
 }
 
 #[test]
@@ -405,12 +514,12 @@ fn an_idle_journal_marks_what_was_synced() {
 /// may have to open a segment, and waits for exactly that sync.
 #[test]
 fn a_batch_that_opens_a_segment_after_a_pause_is_written() {
-    for durability in [Durability::Strict, Durability::Relaxed] {
+    for (durability, kick) in WAYS {
         let dir = directory();
         let (writer, waiter, _) = start(dir.path(), config(durability, 16 << 10));
         for _ in 0..60 {
             let position = writer.append(&[7; 600], Class::Reserve).unwrap();
-            writer.kick();
+            kick(&writer);
             waiter.until(&writer, |published| published.written >= position);
             thread::sleep(Duration::from_millis(40));
         }

@@ -8,8 +8,9 @@ use countersign::domain::amount::Amount;
 use countersign::domain::authorization::AuthorizationKind;
 use countersign::domain::currency::Currency;
 use countersign::domain::mcc::Mcc;
-use countersign::issuer::IssuerKind;
-use countersign::issuer::standard_webhooks::{Secret, SignatureHeaders, Unsigned, Verifier};
+use countersign::issuer::Issuer;
+use countersign::issuer::delivery::{Header, Unsigned};
+use countersign::issuer::standard_webhooks::{Secret, Verifier};
 
 use crate::stand_in::{APPROVED, NO_RECORDS, Reply, Seen, StandIn, record};
 
@@ -52,16 +53,11 @@ fn with_verified(
 ) {
     let secret = Secret::from_text(SECRET.to_owned()).unwrap();
     let verifier = Verifier::new(vec![secret], 300, Unsigned::Refuse).unwrap();
-    let headers = SignatureHeaders {
-        id: Some(seen.header("webhook-id").as_bytes()),
-        timestamp: Some(seen.header("webhook-timestamp").as_bytes()),
-        signature: Some(seen.header("webhook-signature").as_bytes()),
-        repeated: false,
-    };
+    let issuer = Issuer::Sandbox(verifier);
+    let presented = issuer.present(|name| Header::Once(seen.header(name).as_bytes()));
     let now = Clock::start().now();
-    let kind = IssuerKind::Sandbox;
-    let body = kind.verify(&verifier, &headers, &seen.body, now).unwrap();
-    check(&kind.decode(&body).unwrap());
+    let body = issuer.verify(&presented, &seen.body, now).unwrap();
+    check(&issuer.decode(&body).unwrap().request);
 }
 
 #[tokio::test]

@@ -201,9 +201,10 @@ impl Run {
             let connection = Arc::clone(&self.connection);
             let arrival = Arrival {
                 connection: &connection,
-                headers: headers.received(),
+                headers: headers.presented(),
                 body: &sent.body,
                 received: Timestamp::from_micros(received),
+                behind_us: 0,
             };
             let pipeline = self.pipeline_for(&arrival);
             let calls = Cell::new(0);

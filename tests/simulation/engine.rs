@@ -11,8 +11,9 @@ use countersign::domain::identity::{KeySpace, Keys};
 use countersign::domain::time::Timestamp;
 use countersign::fingerprint::Fingerprinter;
 use countersign::hot::pipeline::{Arrival, Begun, Connection, Core, Pipeline, Waited};
-use countersign::issuer::IssuerKind;
-use countersign::issuer::standard_webhooks::{Unsigned, Verifier};
+use countersign::issuer::Issuer;
+use countersign::issuer::delivery::Unsigned;
+use countersign::issuer::standard_webhooks::Verifier;
 use countersign::ledger::command::{AgentRef, CardRef, Route, SetStanding};
 use countersign::ledger::embedded::checkpoint;
 use countersign::ledger::embedded::checkpoint::merge::{Sealed, merge};
@@ -49,8 +50,9 @@ pub(crate) fn keys() -> Fingerprinter {
 pub(crate) fn connection() -> Connection {
     Connection {
         name: CONNECTION.into(),
-        kind: IssuerKind::Lithic,
-        verifier: Verifier::new(vec![secret()], TOLERANCE_S, Unsigned::Refuse).unwrap(),
+        issuer: Issuer::Lithic(
+            Verifier::new(vec![secret()], TOLERANCE_S, Unsigned::Refuse).unwrap(),
+        ),
         deadline_us: DEADLINE_US,
         index: 0,
     }

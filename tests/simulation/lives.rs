@@ -236,9 +236,10 @@ impl Run {
         let headers = message.signed(&body, now);
         let arrival = Arrival {
             connection: &self.connection,
-            headers: headers.received(),
+            headers: headers.presented(),
             body: &body,
             received: now,
+            behind_us: 0,
         };
         match pipeline.begin(&arrival, || now) {
             Begun::Decided(finished) => {

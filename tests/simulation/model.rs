@@ -31,6 +31,8 @@ pub(crate) struct Decided {
     pub(crate) card: Option<usize>,
     pub(crate) agent: Option<usize>,
     pub(crate) day: i64,
+    /// When that day ends in the zone of the customer, in microseconds.
+    pub(crate) day_ends: i64,
     pub(crate) decision: Decision,
     pub(crate) reserved: i64,
     pub(crate) consumes: bool,
@@ -143,6 +145,8 @@ struct Lock {
 #[derive(Clone, Debug)]
 struct Book {
     day: i64,
+    /// When the day under way ends, as it stood when it was opened.
+    day_ends: i64,
     authorizations: BTreeMap<u32, Authorization>,
     charges: Vec<Charge>,
     cards: BTreeMap<usize, (CardStatus, bool)>,
@@ -154,6 +158,7 @@ struct Book {
 fn new_book() -> Book {
     Book {
         day: i64::MIN,
+        day_ends: i64::MIN,
         authorizations: BTreeMap::new(),
         charges: Vec::new(),
         cards: BTreeMap::new(),
@@ -290,6 +295,7 @@ impl Model {
             card: None,
             agent: None,
             day: 0,
+            day_ends: 0,
             decision: Decision::Decline(DeclineReason::CardUnknown),
             reserved: 0,
             consumes: false,
@@ -425,6 +431,8 @@ impl Book {
         decided.card = Some(message.card);
         decided.agent = card.agent;
         decided.day = self.day_of(world, message.card, decided.received);
+        let (_, offset) = ZONES[world.customers[card.customer].zone];
+        decided.day_ends = ((decided.day + 1) * 86_400 - offset) * 1_000_000;
         let locks_first = message.spends() && locks_to_first(world, message.card);
         let single_use = message.spends() && card.single_use;
         let reason = if message.kind == AuthorizationKind::Credit {
@@ -452,11 +460,16 @@ impl Book {
             decided.reserved > 0 && locks_first && !self.locks.contains_key(&message.card);
     }
 
-    /// The calendar never goes back.
+    /// The calendar never goes back, and a day ends no sooner than it did when it was opened.
     fn day_of(&self, world: &World, card: usize, received: i64) -> i64 {
         let (_, offset) = ZONES[world.customers[world.cards[card].customer].zone];
         let second = received.div_euclid(1_000_000);
-        (second + offset).div_euclid(86_400).max(self.day)
+        let today = (second + offset).div_euclid(86_400);
+        if received >= self.day_ends {
+            today.max(self.day)
+        } else {
+            self.day
+        }
     }
 
     fn standing(&self, world: &World, at: usize) -> Option<DeclineReason> {
@@ -560,7 +573,9 @@ impl Book {
         if decided.reserved == 0 {
             return;
         }
-        self.day = self.day.max(decided.day);
+        if decided.day > self.day {
+            (self.day, self.day_ends) = (decided.day, decided.day_ends);
+        }
         self.charges.push(Charge {
             line,
             card: decided.card,

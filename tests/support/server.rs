@@ -184,7 +184,17 @@ impl Home {
 
     /// Runs `serve`, which must refuse to: its exit code and what it said on stderr.
     pub(crate) fn refused(&self) -> (Option<i32>, String) {
-        said(self.serve().output())
+        let mut command = self.serve();
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        // A server that starts after all would never end by itself.
+        let line = first_line(&mut child);
+        if line.starts_with("ready ") {
+            drop(child.kill());
+        }
+        let output = child.wait_with_output();
+        assert!(!line.starts_with("ready "), "it started: {line}");
+        said(output)
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {

@@ -50,10 +50,6 @@ impl Rows {
         self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
     }
 
-    pub(super) fn changed_count(&self) -> usize {
-        self.changed.values().map(Vec::len).sum()
-    }
-
     fn note(&mut self, id: &str, changes: Vec<Change>) {
         if !changes.is_empty() {
             self.changed.entry(changes).or_default().push(id.to_owned());

@@ -200,6 +200,10 @@ fn looks_like_domain(text: &str) -> bool {
     if text.contains("://") {
         return true;
     }
+    // `APPLE.COM/BILL 866-712-7753` is how a statement puts it.
+    if text.contains(char::is_whitespace) {
+        return false;
+    }
     let host = text.split(['/', '?', '#', ':', '\\']).next();
     let host = host.and_then(|host| host.rsplit('@').next()).unwrap_or("");
     let host = host.strip_prefix("*.").unwrap_or(host);

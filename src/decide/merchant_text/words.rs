@@ -42,8 +42,12 @@ impl Words {
         self.0.as_str()
     }
 
-    /// Adds a word without its apostrophes, which come and go; nothing where nothing is left.
     fn push(&mut self, word: &str) {
+        self.push_as(word, |letter| letter);
+    }
+
+    /// Adds a word without its apostrophes, which come and go; nothing where nothing is left.
+    fn push_as(&mut self, word: &str, form: impl Fn(char) -> char) {
         let mut letters = word.chars().filter(|char| !is_apostrophe(*char)).peekable();
         if letters.peek().is_none() {
             return;
@@ -52,7 +56,7 @@ impl Words {
             self.0.push_byte(b' ');
         }
         for letter in letters {
-            self.0.push_char(narrow(letter));
+            self.0.push_char(form(letter));
         }
     }
 }
@@ -144,7 +148,7 @@ fn fine(text: &str, numbers: Numbers) -> Words {
         }
         let ends_word = |char| !narrow(char).is_alphanumeric() && !is_apostrophe(char);
         for piece in word.split(ends_word) {
-            words.push(piece);
+            words.push_as(piece, narrow);
         }
     }
     words

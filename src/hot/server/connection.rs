@@ -11,6 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use tokio::net::TcpStream;
 
+use crate::domain::time::Timestamp;
 use crate::hot::durability::WaitingRoom;
 use crate::hot::problem::Problem;
 use crate::hot::server::watch::{Order, Stream, Watch, Watched};
@@ -24,6 +25,7 @@ const READ_BUFFER_SIZE: usize = 64 * 1024;
 /// flight.
 pub(super) async fn serve(
     stream: TcpStream,
+    accepted: Timestamp,
     shared: Arc<Shared>,
     room: Rc<WaitingRoom>,
     watch: Rc<Watch>,
@@ -31,7 +33,7 @@ pub(super) async fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    let watched = watch.over(stream);
+    let watched = watch.over(stream, accepted);
     let service = service_fn(|request| exchange::answer(request, &shared, &room, &watched));
     let connection = http1::Builder::new()
         .max_buf_size(READ_BUFFER_SIZE)

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
+    ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue,
 };
 use hyper::{Method, Request, Response, StatusCode};
 
-use crate::domain::authorization::AuthorizationKind;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::time::Timestamp;
 use crate::hot::durability::WaitingRoom;
@@ -21,7 +21,7 @@ use crate::hot::problem::Problem;
 use crate::hot::server::watch::{Phase, Watched};
 use crate::hot::server::{Limits, Shared};
 use crate::issuer::Reply;
-use crate::issuer::standard_webhooks::SignatureHeaders;
+use crate::issuer::delivery::Header;
 
 /// Answers one request. Never fails: whatever goes wrong has an answer.
 pub(super) async fn answer(
@@ -53,7 +53,7 @@ async fn reply(
 ) -> Response<Full<Bytes>> {
     match read {
         Ok(delivery) => response(
-            decide(&delivery, received, shared, room, watched).await,
+            decide(delivery, received, shared, room, watched).await,
             false,
         ),
         Err(problem) => {
@@ -106,9 +106,7 @@ fn route<'s>(path: &str, shared: &'s Shared) -> Result<Target<'s>, Problem> {
 }
 
 fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
-    let size = |(name, value): (&hyper::header::HeaderName, &HeaderValue)| {
-        name.as_str().len() + value.len() + 4
-    };
+    let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
     if headers.iter().map(size).sum::<usize>() > limits.headers_size_max {
         return Err(Problem::HeadersTooLarge);
     }
@@ -168,29 +166,35 @@ async fn collect(mut body: Incoming, limits: &Limits) -> Result<Bytes, Problem> 
 }
 
 async fn decide(
-    delivery: &Delivery<'_>,
+    delivery: Delivery<'_>,
     received: Timestamp,
     shared: &Shared,
     room: &Rc<WaitingRoom>,
     watched: &Watched,
 ) -> Reply {
     let connection = delivery.connection;
+    let behind_us = watched.behind_us(shared.clock.now());
     let arrival = Arrival {
         connection,
-        headers: signature_headers(&delivery.headers),
+        headers: connection
+            .issuer
+            .present(|name| header(&delivery.headers, name)),
         body: &delivery.body,
         received,
+        behind_us,
     };
     let begun = catch_unwind(AssertUnwindSafe(|| {
         shared.pipeline.begin(&arrival, || shared.clock.now())
     }));
     watched.heard(!matches!(begun, Ok(Begun::Refused(_))));
     let Ok(begun) = begun else {
-        return panicked(connection, shared);
+        return panicked(&delivery, shared);
     };
     let finished = match begun {
         Begun::Refused(why) => {
             shared.telemetry.count_refused(why.code());
+            drop(delivery);
+            watched.pause().await;
             return Problem::SignatureRefused.reply();
         }
         Begun::NotUnderstood(cause, reply) => {
@@ -201,13 +205,15 @@ async fn decide(
         Begun::Decided(finished) => finished,
         Begun::Waiting(waiting) => {
             room.want_kick();
-            let waited = room.wait(waiting.position, waiting.deadline).await;
+            // Who is found to be overdue waits for a turn twice: to be found, and to leave.
+            let leaves_by = waiting.deadline.plus_micros(-2 * behind_us);
+            let waited = room.wait(waiting.position, leaves_by).await;
             let now = shared.clock.now();
             let finished = catch_unwind(AssertUnwindSafe(|| {
                 shared.pipeline.finish(connection, &waiting, waited, now)
             }));
             let Ok(finished) = finished else {
-                return panicked(connection, shared);
+                return panicked(&delivery, shared);
             };
             return finish(
                 connection,
@@ -240,36 +246,29 @@ fn finish(
 
 /// A bug in one request must not become an approval of another: what the bug left behind is
 /// unknown, so nothing is approved until a restart has rebuilt it from the journal.
-fn panicked(connection: &Connection, shared: &Shared) -> Reply {
+fn panicked(delivery: &Delivery<'_>, shared: &Shared) -> Reply {
+    let connection = delivery.connection;
     tracing::error!("a decision panicked; nothing is approved until the process is restarted");
     if let Some(core) = shared.pipeline.core() {
         core.ledger.poison();
     }
     (shared.alarm)("panicked");
-    let decision = Decision::Decline(DeclineReason::LedgerUnavailable);
+    let reason = DeclineReason::LedgerUnavailable;
     shared
         .telemetry
-        .count_decision(connection.index, decision, 0);
+        .count_decision(connection.index, Decision::Decline(reason), 0);
     connection
-        .kind
-        .encode(AuthorizationKind::Authorization, decision, None)
+        .issuer
+        .kind()
+        .decline_lost(&delivery.body, reason)
 }
 
-fn signature_headers(headers: &HeaderMap) -> SignatureHeaders<'_> {
-    let mut repeated = false;
-    let mut only = |name: &'static str| {
-        let mut values = headers.get_all(name).iter();
-        let first = values.next();
-        repeated |= values.next().is_some();
-        first.map(HeaderValue::as_bytes)
-    };
-    let (id, timestamp) = (only("webhook-id"), only("webhook-timestamp"));
-    let signature = only("webhook-signature");
-    SignatureHeaders {
-        id,
-        timestamp,
-        signature,
-        repeated,
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Header<'h> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Header::Absent,
+        (Some(value), None) => Header::Once(value.as_bytes()),
+        (Some(_), Some(_)) => Header::Repeated,
     }
 }
 
@@ -284,6 +283,12 @@ fn response(reply: Reply, close: bool) -> Response<Full<Bytes>> {
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    for (name, value) in reply.headers {
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
     if reply.status == 405 {
         headers.insert(ALLOW, HeaderValue::from_static("POST"));
     }

@@ -3,8 +3,13 @@
 //! A timer for each request would be armed and disarmed on every one of them. A connection notes
 //! what it waits for and since which tick, and the watch ends it when that has taken too long. What
 //! it costs: a limit is kept to within a tick.
+//!
+//! Strangers, which are connections on which no issuer has signed yet, come last: one that is told
+//! again and again that its signature is wrong waits longer and longer for that word, and where
+//! there is no seat left the stranger that was there first gives up its own.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
@@ -18,9 +23,12 @@ use tokio::net::TcpStream;
 use crate::clock::Clock;
 use crate::domain::time::Timestamp;
 use crate::hot::server::Limits;
+use crate::hot::server::doorbell::Doorbell;
 use crate::hot::server::pulse::Pulse;
 
 const TICK: Duration = Duration::from_millis(100);
+/// The longest that a stranger waits for the word that it is refused.
+const PAUSE_TICKS_MAX: u32 = 10;
 /// After the word to stop, for requests that were on their way by then.
 const LAST_REQUEST_TICKS: u32 = 2;
 
@@ -55,11 +63,19 @@ pub(super) enum Order {
 /// One connection as the watch sees it.
 pub(super) struct Watched {
     socket: RefCell<TokioIo<TcpStream>>,
+    doorbell: Doorbell,
     phase: Cell<Phase>,
+    /// When the first byte of the request under way was there.
+    begun: Cell<Timestamp>,
+    /// When the bytes that were read last were there; before the first ones, when it was accepted.
+    fed: Cell<Timestamp>,
     since: Cell<u32>,
     order: Cell<Order>,
     /// A request with an issuer's signature was answered: such a connection may be quiet for long.
     heard_issuer: Cell<bool>,
+    /// Requests that were refused for their signature, while no issuer was heard.
+    refusals: Cell<u32>,
+    pause_ends: Cell<u32>,
     waker: RefCell<Option<Waker>>,
     watch: Rc<Watch>,
 }
@@ -74,6 +90,24 @@ impl Watched {
     /// Notes whether the last request had an issuer's signature.
     pub(super) fn heard(&self, issuer: bool) {
         self.heard_issuer.set(issuer);
+        if issuer {
+            self.refusals.set(0);
+        }
+    }
+
+    /// Waits before a refusal is said: not at all the first time, then longer and longer.
+    pub(super) async fn pause(&self) {
+        let refusals = self.refusals.get();
+        self.refusals.set(refusals.saturating_add(1));
+        let now = self.watch.tick.get();
+        let ends = now.wrapping_add(refusals.min(PAUSE_TICKS_MAX));
+        self.pause_ends.set(ends);
+        poll_fn(|_woken_by_the_watch| {
+            let left = ends.wrapping_sub(self.watch.tick.get());
+            let over = left == 0 || left > PAUSE_TICKS_MAX || self.is_last();
+            if over { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// Whether the answer under way is the connection's last one.
@@ -81,9 +115,30 @@ impl Watched {
         self.order.get() != Order::Serve
     }
 
-    /// When a request that is read now must be taken to have arrived.
+    /// When the first byte of the request that is asked about must be taken to have arrived.
     pub(super) fn arrival(&self) -> Timestamp {
-        self.watch.pulse.arrival()
+        match self.phase.get() {
+            // Behind another one, in the same bytes.
+            Phase::Idle => self.fed.get(),
+            Phase::Head | Phase::Body | Phase::Deciding => self.begun.get(),
+        }
+    }
+
+    /// How long the thread lets whoever wants a turn at `now` wait for it, in microseconds.
+    pub(super) fn behind_us(&self, now: Timestamp) -> i64 {
+        self.watch.pulse.is_alive(now);
+        self.watch.pulse.behind_us(now)
+    }
+
+    /// Bytes were read that the runtime saw at `rung`; absent where it did not have to wait for them.
+    fn feed(&self, rung: Option<Timestamp>) {
+        let seen = rung.unwrap_or_else(|| self.watch.clock.now());
+        let fed = self.watch.pulse.arrival(seen);
+        self.fed.set(fed);
+        if self.phase.get() == Phase::Idle {
+            self.begun.set(fed);
+            self.enter(Phase::Head);
+        }
     }
 
     /// What to do; and whom to wake when that changes.
@@ -96,11 +151,22 @@ impl Watched {
     }
 
     fn tell(&self, order: Order) {
-        if self.order.replace(order) != order
-            && let Some(waker) = self.waker.borrow().as_ref()
-        {
+        if self.order.replace(order) != order {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
         }
+    }
+
+    /// Whether it may be asked to make room.
+    fn is_idle_stranger(&self) -> bool {
+        let pauses = self.pause_ends.get().wrapping_sub(self.watch.tick.get());
+        let waits = self.phase.get() != Phase::Deciding || (1..=PAUSE_TICKS_MAX).contains(&pauses);
+        waits && !self.heard_issuer.get() && self.order.get() == Order::Serve
     }
 
     /// The socket, once nobody else polls it.
@@ -114,6 +180,7 @@ pub(super) struct Watch {
     tick: Cell<u32>,
     /// The tick at which everything was told to end.
     draining: Cell<Option<u32>>,
+    clock: Clock,
     pulse: Pulse,
     connections: RefCell<Vec<Weak<Watched>>>,
 }
@@ -123,13 +190,14 @@ impl Watch {
         Rc::new(Self {
             tick: Cell::new(0),
             draining: Cell::new(None),
+            clock,
             pulse: Pulse::new(clock),
             connections: RefCell::default(),
         })
     }
 
-    /// Begins to watch a connection.
-    pub(super) fn over(self: &Rc<Self>, socket: TcpStream) -> Rc<Watched> {
+    /// Begins to watch a connection that was accepted then.
+    pub(super) fn over(self: &Rc<Self>, socket: TcpStream, accepted: Timestamp) -> Rc<Watched> {
         let draining = self.draining.get().is_some();
         let order = if draining {
             Order::LastRequest
@@ -138,10 +206,15 @@ impl Watch {
         };
         let watched = Rc::new(Watched {
             socket: RefCell::new(TokioIo::new(socket)),
+            doorbell: Doorbell::rung_at(self.clock, accepted),
             phase: Cell::new(Phase::Idle),
+            begun: Cell::new(accepted),
+            fed: Cell::new(accepted),
             since: Cell::new(self.tick.get()),
             order: Cell::new(order),
             heard_issuer: Cell::new(false),
+            refusals: Cell::new(0),
+            pause_ends: Cell::new(0),
             waker: RefCell::default(),
             watch: Rc::clone(self),
         });
@@ -172,6 +245,9 @@ impl Watch {
             let draining = self.draining.get();
             let last_chance = draining.is_some_and(|at| tick.wrapping_sub(at) > LAST_REQUEST_TICKS);
             self.each(|connection| {
+                if connection.pause_ends.get() == tick {
+                    connection.wake();
+                }
                 let waited = tick.wrapping_sub(connection.since.get());
                 let idle = if connection.heard_issuer.get() {
                     idle
@@ -202,6 +278,18 @@ impl Watch {
         });
     }
 
+    /// Ends the connection that is here longest without having shown an issuer's signature. Whether
+    /// there is one.
+    pub(super) fn make_room(&self) -> bool {
+        let connections = self.connections.borrow();
+        let mut alive = connections.iter().filter_map(Weak::upgrade);
+        let stranger = alive.find(|connection| connection.is_idle_stranger());
+        if let Some(stranger) = &stranger {
+            stranger.tell(Order::TooIdle);
+        }
+        stranger.is_some()
+    }
+
     fn each(&self, act: impl Fn(&Watched)) {
         self.connections
             .borrow_mut()
@@ -224,9 +312,13 @@ impl Read for Stream {
         context: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut *self.0.socket.borrow_mut()).poll_read(context, buffer);
-        if read.is_ready() && self.0.phase.get() == Phase::Idle {
-            self.0.enter(Phase::Head);
+        let watched = &self.0;
+        let rung = watched.doorbell.rung();
+        let waker = watched.doorbell.waker(context.waker());
+        let mut context = Context::from_waker(waker);
+        let read = Pin::new(&mut *watched.socket.borrow_mut()).poll_read(&mut context, buffer);
+        if read.is_ready() {
+            watched.feed(rung);
         }
         read
     }

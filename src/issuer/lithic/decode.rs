@@ -5,24 +5,24 @@ mod money;
 use std::borrow::Cow;
 
 use self::money::Asked;
-use super::wire::{self, Merchant, Object, Pos, Text};
+use super::wire::{self, Merchant, Pos};
 use crate::domain::acceptor::{CardAcceptor, Country};
 use crate::domain::authorization::{AuthorizationKind, AuthorizationRequest};
 use crate::domain::mcc::Mcc;
-use crate::issuer::standard_webhooks::VerifiedBody;
+use crate::issuer::delivery::VerifiedBody;
+use crate::issuer::question::{Question, ReplyForm, SameBy};
+use crate::issuer::wire::{Object, Text, id, not_blank, refuse};
 use crate::issuer::{Fault, NotUnderstood};
 
 /// The only event that this endpoint answers. Requests of 2021 have no event type.
 const EVENT_TYPE: &str = "card_authorization.approval_request";
-/// Lithic's ids are UUIDs; longer ones than this are nobody's.
-const ID_SIZE_MAX: usize = 128;
 /// Visa's scores times ten.
 const RISK_SCORE_MAX: i64 = 999;
 
 /// Decodes a verified body (behaviour 2.3).
 pub(in crate::issuer) fn authorization<'a>(
     body: &VerifiedBody<'a>,
-) -> Result<AuthorizationRequest<'a>, NotUnderstood> {
+) -> Result<Question<'a>, NotUnderstood> {
     let wire = wire::parse(body.bytes())?;
     if wire.event_type.as_ref().is_some_and(|t| t.0 != EVENT_TYPE) {
         return refuse("event_type", Fault::Unknown);
@@ -32,7 +32,8 @@ pub(in crate::issuer) fn authorization<'a>(
     let acceptor = acceptor(wire.merchant.0);
     let partial_approval_capable =
         terminal_takes_partial(wire.pos.as_ref()) && asked.partial_is_exact(kind, acceptor.mcc);
-    Ok(AuthorizationRequest {
+    let form = ReplyForm::new(kind, asked.reserved);
+    let request = AuthorizationRequest {
         authorization: id("token", wire.token)?,
         step: wire
             .event_token
@@ -48,11 +49,12 @@ pub(in crate::issuer) fn authorization<'a>(
         partial_approval_capable,
         card_present: card_present(wire.pos.as_ref()),
         risk_score: wire.network_risk_score.map(risk_score).transpose()?,
+    };
+    Ok(Question {
+        request,
+        same_by: SameBy::Body,
+        form,
     })
-}
-
-fn refuse<T>(field: &'static str, why: Fault) -> Result<T, NotUnderstood> {
-    Err(NotUnderstood { field, why })
 }
 
 fn kind(status: &Text<'_>) -> Result<AuthorizationKind, NotUnderstood> {
@@ -63,14 +65,6 @@ fn kind(status: &Text<'_>) -> Result<AuthorizationKind, NotUnderstood> {
         "BALANCE_INQUIRY" => Ok(AuthorizationKind::BalanceInquiry),
         _ => refuse("status", Fault::Unknown),
     }
-}
-
-fn id<'a>(field: &'static str, text: Text<'a>) -> Result<Cow<'a, str>, NotUnderstood> {
-    let visible = text.0.bytes().all(|byte| byte.is_ascii_graphic());
-    if text.0.is_empty() || text.0.len() > ID_SIZE_MAX || !visible {
-        return refuse(field, Fault::NotAnId);
-    }
-    Ok(text.0)
 }
 
 fn acceptor(merchant: Merchant<'_>) -> CardAcceptor<'_> {
@@ -84,11 +78,6 @@ fn acceptor(merchant: Merchant<'_>) -> CardAcceptor<'_> {
             .country
             .and_then(|text| Country::parse_alpha3(&text.0)),
     }
-}
-
-/// A blank id is none: two merchants without an id are not one merchant.
-fn not_blank(text: Text<'_>) -> Option<Cow<'_, str>> {
-    (!text.0.trim().is_empty()).then_some(text.0)
 }
 
 fn terminal_takes_partial(pos: Option<&Object<Pos<'_>>>) -> bool {

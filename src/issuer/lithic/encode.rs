@@ -4,16 +4,17 @@ use super::reasons;
 use crate::domain::amount::Minor;
 use crate::domain::authorization::AuthorizationKind;
 use crate::domain::decision::{Decision, DeclineReason};
-use crate::issuer::{NotUnderstood, Reply};
+use crate::issuer::Reply;
+use crate::issuer::question::ReplyForm;
 
 /// The reply to a decision. Lithic tells an approval of the whole amount by the absence of
 /// `approved_amount`.
 pub(in crate::issuer) fn decision(
-    kind: AuthorizationKind,
+    form: &ReplyForm,
     decision: Decision,
     available: Option<Minor>,
 ) -> Reply {
-    match (decision, kind) {
+    match (decision, form.kind) {
         (Decision::Decline(reason), _) => decline(reason),
         // Nothing may be approved of nothing: Lithic would read it as a whole approval or as an
         // error, depending on the member it looks at first.
@@ -44,21 +45,6 @@ fn balance(available: Option<Minor>) -> Reply {
     )
 }
 
-fn decline(reason: DeclineReason) -> Reply {
+pub(in crate::issuer) fn decline(reason: DeclineReason) -> Reply {
     Reply::interned(reasons::reply_body(reason))
-}
-
-/// A status below 500: Lithic declines and does not ask again.
-pub(in crate::issuer) fn not_understood(cause: &NotUnderstood) -> Reply {
-    // Both parts of the detail are words of ours that need no escapes.
-    Reply::problem(
-        400,
-        format!(
-            concat!(
-                r#"{{"type":"about:blank","title":"The authorization request was not understood","#,
-                r#""status":400,"code":"not_understood","detail":"{}"}}"#
-            ),
-            cause
-        ),
-    )
 }

@@ -1,15 +1,10 @@
 //! The request's JSON as it stands, borrowed from the body. Only fields that we read are here;
 //! whatever others hold is skipped without recursion (behaviour 2.3).
 
-use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
-
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, MapAccess, Visitor};
 
-use crate::issuer::{Fault, NotUnderstood};
+use crate::issuer::NotUnderstood;
+use crate::issuer::wire::{self, Object, Text};
 
 #[derive(Deserialize)]
 pub(super) struct Authorization<'a> {
@@ -98,50 +93,12 @@ pub(super) struct Terminal {
     pub(super) partial_approval_capable: Option<bool>,
 }
 
-/// Text that is borrowed unless it has escapes. A bare `Option<Cow<str>>` would always be owned.
-#[derive(Deserialize)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
-
-/// A JSON object. A derived struct alone would take an array of its fields' values as well.
-pub(super) struct Object<T>(pub(super) T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor(PhantomData))
-    }
-}
-
-struct ObjectVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-    type Value = Object<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
-    }
-}
-
-/// Reads one JSON text that fills the whole body.
+/// Reads the whole body.
 pub(super) fn parse(body: &[u8]) -> Result<Authorization<'_>, NotUnderstood> {
-    let text = str::from_utf8(body).map_err(|_not_utf8| NOT_JSON)?;
-    let mut json = serde_json::Deserializer::from_str(text);
-    let parsed = Object::<Authorization<'_>>::deserialize(&mut json);
-    parsed
-        .and_then(|Object(request)| json.end().map(|()| request))
-        .map_err(|_named_below| diagnose(text))
+    wire::parse(body, &PATHS)
 }
 
-const NOT_JSON: NotUnderstood = NotUnderstood {
-    field: "body",
-    why: Fault::NotJson,
-};
-
-/// Every path that a fault can be found at. A path is looked up here rather than passed on, so that
-/// no text of the body reaches an answer or a log.
+/// Every path that a fault can be found at.
 const PATHS: [&str; 36] = [
     "acquirer_fee",
     "amount",
@@ -180,35 +137,3 @@ const PATHS: [&str; 36] = [
     "status",
     "token",
 ];
-
-/// Finds the fault again, this time keeping count of where it is. Costs a second parse, which only
-/// an authentic sender can cause.
-#[cold]
-fn diagnose(text: &str) -> NotUnderstood {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let error = match serde_path_to_error::deserialize::<_, Object<Authorization<'_>>>(&mut json) {
-        Err(error) if error.inner().is_data() => error,
-        Ok(_) | Err(_) => return NOT_JSON,
-    };
-    let message = error.inner().to_string();
-    let container = error.path().to_string();
-    let (why, member) = if let Some(rest) = message.strip_prefix("missing field ") {
-        (Fault::Missing, rest.split('`').nth(1))
-    } else if let Some(rest) = message.strip_prefix("duplicate field ") {
-        (Fault::Repeated, rest.split('`').nth(1))
-    } else if message.starts_with("invalid value: integer") {
-        (Fault::OutOfRange, None)
-    } else {
-        (Fault::WrongType, None)
-    };
-    let path = match (container.as_str(), member) {
-        (".", Some(member)) => member.to_owned(),
-        (_, None) => container,
-        (_, Some(member)) => format!("{container}.{member}"),
-    };
-    let known = PATHS.iter().find(|known| **known == path);
-    NotUnderstood {
-        field: known.copied().unwrap_or("body"),
-        why,
-    }
-}

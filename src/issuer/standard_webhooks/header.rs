@@ -3,14 +3,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{SIGNATURES_MAX, SignatureRefused};
+use super::SIGNATURES_MAX;
+use crate::issuer::delivery::SignatureRefused;
+use crate::issuer::mac::MAC_SIZE;
 
 /// Longer ids are nobody's.
 const ID_SIZE_MAX: usize = 255;
-/// Fifteen digits of seconds are thirty million years.
-const TIMESTAMP_DIGITS_MAX: usize = 15;
-/// HMAC-SHA256.
-pub(super) const MAC_SIZE: usize = 32;
 
 /// The delivery's id as text. A full stop is refused: the signed bytes use it as their separator,
 /// so that an id with one could be read as a shorter id with another timestamp.
@@ -20,18 +18,6 @@ pub(super) fn delivery_id(value: &[u8]) -> Result<&str, SignatureRefused> {
         return Err(SignatureRefused::IdMalformed);
     }
     str::from_utf8(value).map_err(|_not_ascii| SignatureRefused::IdMalformed)
-}
-
-/// Whole seconds since the epoch: digits alone, no leading zero.
-pub(super) fn unix_seconds(value: &[u8]) -> Result<i64, SignatureRefused> {
-    let digits = value.iter().all(u8::is_ascii_digit);
-    if value.is_empty() || value.len() > TIMESTAMP_DIGITS_MAX || !digits || value.starts_with(b"0")
-    {
-        return Err(SignatureRefused::TimestampMalformed);
-    }
-    Ok(value
-        .iter()
-        .fold(0, |seconds, digit| seconds * 10 + i64::from(digit - b'0')))
 }
 
 /// The `v1` signatures of one header, decoded onto the stack.

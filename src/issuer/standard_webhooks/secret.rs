@@ -5,12 +5,10 @@ use std::fmt;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use hmac::digest::CtOutput;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
-use sha2::Sha256;
 
 use super::header::Candidates;
+use crate::issuer::mac::{Key, Mac, is_any};
 
 /// Shorter keys can be guessed.
 const KEY_SIZE_MIN: usize = 16;
@@ -35,8 +33,7 @@ const SECRET_BASE64: GeneralPurpose = GeneralPurpose::new(
 /// ```
 #[derive(Clone)]
 pub struct Secret {
-    /// Keyed once; each delivery clones it, which spares two of the hash's compressions.
-    keyed: Hmac<Sha256>,
+    key: Key,
 }
 
 /// Why a text is no secret. Never holds any of it.
@@ -92,24 +89,16 @@ impl Secret {
         if key.expose_secret().len() < KEY_SIZE_MIN {
             return Err(SecretInvalid::TooShort);
         }
-        let keyed = Hmac::new_from_slice(key.expose_secret())
-            .map_err(|_hmac_takes_any_length| SecretInvalid::TooShort)?;
-        Ok(Self { keyed })
+        let key = Key::new(key.expose_secret()).ok_or(SecretInvalid::TooShort)?;
+        Ok(Self { key })
     }
 
     /// The MAC of one delivery.
-    pub(super) fn mac(&self, id: &[u8], timestamp: &[u8], body: &[u8]) -> CtOutput<Hmac<Sha256>> {
-        let mut mac = self.keyed.clone();
-        mac.update(id);
-        mac.update(b".");
-        mac.update(timestamp);
-        mac.update(b".");
-        mac.update(body);
-        mac.finalize()
+    pub(super) fn mac(&self, id: &[u8], timestamp: &[u8], body: &[u8]) -> Mac {
+        self.key.mac(&[id, b".", timestamp, b".", body])
     }
 
-    /// Whether one of the candidates is the MAC. All are compared, each in constant time:
-    /// [`CtOutput`] has no other equality.
+    /// Whether one of the candidates is the MAC.
     pub(super) fn signed_any(
         &self,
         candidates: &Candidates,
@@ -117,9 +106,6 @@ impl Secret {
         timestamp: &[u8],
         body: &[u8],
     ) -> bool {
-        let expected = self.mac(id, timestamp, body);
-        candidates.iter().fold(false, |any, candidate| {
-            any | (expected == CtOutput::new((*candidate).into()))
-        })
+        is_any(&self.mac(id, timestamp, body), candidates.iter())
     }
 }

@@ -514,6 +514,19 @@ impl Journal {
         !self.poisoned && !self.closing && self.segments.wants_io()
     }
 
+    /// Whether a sync is under way.
+    #[must_use]
+    pub fn is_syncing(&self) -> bool {
+        self.syncing.is_some()
+    }
+
+    /// Whether frames wait for a write that nobody has been given.
+    #[must_use]
+    pub fn is_write_pending(&self) -> bool {
+        let pends = !self.open.is_empty() || !self.queue.is_empty();
+        pends && self.writing.is_none() && !self.poisoned
+    }
+
     /// Whether something written is not synced, in relaxed mode: the shell's period begins.
     #[must_use]
     pub fn wants_sync(&self) -> bool {

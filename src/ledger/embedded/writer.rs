@@ -2,7 +2,9 @@
 //!
 //! One thread writes (and in strict mode syncs); one makes the next segment, which may take long
 //! where zeros must be written; in relaxed mode one more syncs. Callers append under the shared
-//! mutex and kick; while the writer runs, a kick is one atomic operation.
+//! mutex and kick; while the writer runs, a kick is one atomic operation. In relaxed mode a caller
+//! may write by itself what it appended; the writer then has the marks, what waits for a sync, and
+//! what callers leave to it.
 
 mod threads;
 
@@ -59,6 +61,7 @@ impl Default for Timing {
 pub struct Writer {
     shared: Arc<Shared>,
     handles: Mutex<Vec<JoinHandle<()>>>,
+    writes_here: bool,
 }
 
 impl Writer {
@@ -82,6 +85,7 @@ impl Writer {
         let writer = Self {
             shared,
             handles: Mutex::default(),
+            writes_here: is_relaxed,
         };
         writer.spawn(
             "journal-write",
@@ -143,6 +147,19 @@ impl Writer {
     /// Has what was appended written. Call it after the lock is released.
     pub fn kick(&self) {
         self.shared.threads.write.wake();
+    }
+
+    /// Has what was appended written, in relaxed mode by this very thread: a write takes a few
+    /// microseconds, waking the writer takes more, and while the caller is busy on the writer's core
+    /// the writer waits for the scheduler's tick. In strict mode, and while a sync is under way, the
+    /// writer is woken, because the disk may take long. Call it after the lock is released, and not from `Notify`.
+    pub fn write_or_kick(&self) {
+        if !self.writes_here {
+            self.kick();
+        } else if catch_unwind(AssertUnwindSafe(|| self.shared.write_here())).is_err() {
+            tracing::error!("a write of the journal panicked");
+            self.shared.die();
+        }
     }
 
     /// What is written and durable, without the lock.

@@ -8,13 +8,16 @@ use crate::domain::currency::Currency;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
 use crate::domain::identity::StepIdentity;
+use crate::domain::mcc::Mcc;
 use crate::domain::time::Timestamp;
-use crate::domain::window::{LocalDay, LocalHour};
+use crate::domain::window::{LocalDay, LocalHour, WindowKind};
 use crate::ledger::codec::ExternalId;
 use crate::ledger::event::{
     AgentNo, AttestationClass, CardNo, Decided, Event, LockedMerchant, Owner, StandingChange,
     StateNo, events_of,
 };
+use crate::ledger::intent::{IntentTerms, IntentVerdict};
+use crate::ledger::rolling::SeriesSet;
 
 const STATE: StateNo = StateNo(300);
 const AT: Timestamp = Timestamp::from_micros(1_780_000_000_123_456);
@@ -275,6 +278,111 @@ fn other_rows() -> Vec<Row> {
     ]
 }
 
+/// A decided step with everything that the second layout says.
+fn more() -> Decided<'static> {
+    Decided {
+        hour: LocalHour(494_445),
+        probes: true,
+        intent: Some(Key(0x3132_3334_3536_3738_393A_3B3C_3D3E_3F40)),
+        flagged: true,
+        attestation: AttestationClass::Stale,
+        ..locking()
+    }
+}
+
+fn series() -> SeriesSet {
+    let mut series = SeriesSet::default();
+    series.add(Level::Card, WindowKind::Day);
+    series.add(Level::Customer, WindowKind::Month);
+    series
+}
+
+fn terms() -> IntentTerms {
+    IntentTerms {
+        expected: Some(minor(40)),
+        cap: Some(minor(44)),
+        currency: Some(Currency::USD),
+        merchant: Some(0x4142_4344_4546_4748),
+        mccs: [5_411, 5_812].map(|n| Mcc::from_number(n).unwrap()).into(),
+        expires_at: AT,
+        awaits_approval: true,
+    }
+}
+
+/// What the second version added.
+fn second_rows() -> Vec<Row> {
+    let (state, card) = (STATE, CardNo(7));
+    let (series, terms) = (series(), terms());
+    vec![
+        (
+            concat!(
+                "0aac026e3b4022b58be6520600100f0e0d0c0b0a090807060504030201282726252423222118",
+                "1716151413121101000b1f7c526b7a4c5d9f513b0c5a6f0a0107820100a76d80890f00f0c102",
+                "b960960103060000000000000005000000000000000700000000000000063430303030310f43",
+                "554d554c5553303030303030303108434146c389203132b52dd3aa0102403f3e3d3c3b3a3938",
+                "37363534333231",
+            ),
+            Event::Decided(more()),
+        ),
+        (
+            "0bac02f0c1028089a9bbd1b9a906880e",
+            Event::WindowsOpened {
+                state,
+                day: LocalDay(20_600),
+                day_ends: AT,
+                hour_offset_s: 1_800,
+            },
+        ),
+        (
+            "0cac0208008102",
+            Event::RollingOpened {
+                state,
+                card: Some(card),
+                agent: None,
+                series,
+            },
+        ),
+        (
+            "0dac02078089a9bbd1b9a906",
+            Event::RiskFrozen {
+                state,
+                card,
+                at: AT,
+            },
+        ),
+        (
+            concat!(
+                "0eac02078089a9bbd1b9a906040000000000000000000000000000001f5058a76d4847464544",
+                "43424102a32ab42d8089a9bbd1b9a906",
+            ),
+            Event::IntentDeclared {
+                state,
+                card,
+                intent: Key(4),
+                terms,
+                at: AT,
+            },
+        ),
+        (
+            "0fac0204000000000000000000000000000000018089a9bbd1b9a906",
+            Event::IntentSettled {
+                state,
+                intent: Key(4),
+                verdict: IntentVerdict::Reject,
+                at: AT,
+            },
+        ),
+        (
+            "10ac02078089a9bbd1b9a906",
+            Event::Attested {
+                state,
+                card,
+                at: AT,
+            },
+        ),
+    ]
+}
+
 fn bytes(hex: &str) -> Vec<u8> {
     hex.as_bytes()
         .chunks(2)
@@ -287,8 +395,8 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn what_the_first_version_wrote_is_read_and_written_alike() {
-    let rows = [opened_rows(), decided_rows(), other_rows()];
+fn what_every_version_wrote_is_read_and_written_alike() {
+    let rows = [opened_rows(), decided_rows(), other_rows(), second_rows()];
     for (golden, event) in rows.into_iter().flatten() {
         let mut written = Vec::new();
         event.encode(&mut written);

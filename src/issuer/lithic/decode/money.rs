@@ -1,11 +1,11 @@
 //! The amounts of one request: all that is stated, checked, as one claim on the card.
 
-use super::refuse;
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::authorization::AuthorizationKind;
 use crate::domain::currency::Currency;
 use crate::domain::mcc::Mcc;
-use crate::issuer::lithic::wire::{Amounts, Authorization, Money, Object};
+use crate::issuer::lithic::wire::{Amounts, Authorization, Money};
+use crate::issuer::wire::{Object, refuse};
 use crate::issuer::{Fault, NotUnderstood};
 
 /// What the request asks of the card.

@@ -174,7 +174,7 @@ fn b5_an_overruled_authorization_gives_its_count_back_where_it_was_counted() {
 #[test]
 fn a_card_expires_when_it_has_approved_or_spent_what_it_was_made_for() {
     let by_count = |ask: Ask| ask.ruled(|it| it.expire_after_count = Some((2, Level::Agent)));
-    let spend = Some((minor(10), Level::Card));
+    let spend = Some((minor(18), Level::Card));
     let by_spend = |ask: Ask| ask.ruled(|it| it.expire_after_spend = spend);
     let mut ledger = Ledger::new();
     ledger.approve(&by_count(by_spend(Ask::new(1, 9))));
@@ -190,7 +190,7 @@ fn a_card_expires_when_it_has_approved_or_spent_what_it_was_made_for() {
     assert_eq!(explanation.field, RuleField::ExpireAfterSpend);
     assert_eq!(
         (explanation.observed, explanation.limit),
-        (Some(18), Some(10))
+        (Some(18), Some(18))
     );
     // Increments skip it, and what is taken back opens the card again.
     assert_eq!(

@@ -156,7 +156,7 @@ fn a_release_goes_back_to_the_bucket_that_was_charged_also_after_the_clock_went_
     ledger.approve(&ask(1, 40, 0));
     // Half a day back: charged to the latest bucket all the same.
     let back = ledger.approve(&ask(2, 60, -DAY / 2));
-    assert!(ledger.reason(&ask(3, 1, DAY / 2 - 1)).is_some());
+    assert!(ledger.reason(&ask(3, 1, DAY - 1)).is_some());
     assert!(ledger.overrule(2, back));
     assert_eq!(ledger.reason(&ask(3, 60, 1)), None);
     assert!(ledger.reason(&ask(3, 61, 1)).is_some());

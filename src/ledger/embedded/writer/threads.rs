@@ -12,6 +12,10 @@ use crate::ledger::embedded::journal::{Durability, Journal, Lane, Position};
 /// the writer ran.
 const QUIET_ROUNDS: u32 = 2;
 
+/// Writes in a row on a caller's thread, which has other work: with several callers, each could
+/// otherwise write for all of them for ever.
+const WRITES_HERE_MAX: u32 = 2;
+
 /// A thread to wake. Waking one that runs is one atomic operation; its next wait then ends at once.
 #[derive(Default)]
 pub(super) struct Wake(OnceLock<Thread>);
@@ -113,7 +117,32 @@ impl Shared {
         any
     }
 
-    /// Executes one operation and makes its outcome known; gives the lane's next.
+    /// Executes what the write lane has to give, on the caller's thread. What then remains is the
+    /// writer's: batches that wait for a sync, and whatever came while the last write ran.
+    ///
+    /// While a sync is under way the file system may make a write wait for it, and a disk that stalls
+    /// stalls there first. That wait is the writer's: the caller has others to answer.
+    pub(super) fn write_here(&self) {
+        let mut journal = self.lock();
+        let mut next = if journal.is_syncing() {
+            None
+        } else {
+            journal.next_io(Lane::Write)
+        };
+        let pends = next.is_none() && journal.is_write_pending();
+        drop(journal);
+        if pends {
+            self.threads.write.wake();
+        }
+        let mut rest = WRITES_HERE_MAX;
+        while let Some(io) = next {
+            rest -= 1;
+            next = self.run(io, (rest > 0).then_some(Lane::Write));
+        }
+    }
+
+    /// Executes one operation and makes its outcome known; gives the lane's next. Who takes no next
+    /// leaves it to the writer.
     fn run(&self, io: Io, lane: Option<Lane>) -> Option<Io> {
         let result = self.storage.execute(&io);
         if let Err(fault) = result {
@@ -136,7 +165,11 @@ impl Shared {
         let next = lane.and_then(|lane| journal.next_io(lane));
         let (create, sync) = (journal.wants_create(), journal.wants_sync());
         let at_once = journal.wants_sync_at_once();
+        let pends = next.is_none() && journal.is_write_pending();
         drop(journal);
+        if pends {
+            self.threads.write.wake();
+        }
         if create && lane != Some(Lane::Create) {
             self.threads.create.wake();
         }

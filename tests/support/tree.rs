@@ -1,16 +1,21 @@
-//! JSON as it stands: members in order, duplicates kept, numbers by their form.
+//! JSON as it stands: members in order, duplicates kept, numbers as they are written.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Deeper trees are not read.
+const DEPTH_MAX: usize = 100;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Tree {
     Null,
     Bool(bool),
     Integer(i64),
-    /// A number that is no signed integer of 64 bits.
-    OtherNumber,
+    /// A number that is not written as a signed integer of 64 bits.
+    Number(String),
     Text(String),
     List(Vec<Self>),
     Object(Vec<(String, Self)>),
@@ -18,69 +23,88 @@ pub(crate) enum Tree {
     Raw(&'static str),
 }
 
-impl<'de> Deserialize<'de> for Tree {
+/// Members or items in order, each as it is written.
+struct Pieces<T>(Vec<T>);
+
+struct PiecesVisitor<T>(PhantomData<T>);
+
+impl<'de> Deserialize<'de> for Pieces<(String, &'de RawValue)> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TreeVisitor)
+        deserializer.deserialize_map(PiecesVisitor::<(String, &'de RawValue)>(PhantomData))
     }
 }
 
-struct TreeVisitor;
-
-impl<'de> Visitor<'de> for TreeVisitor {
-    type Value = Tree;
+impl<'de> Visitor<'de> for PiecesVisitor<(String, &'de RawValue)> {
+    type Value = Pieces<(String, &'de RawValue)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("anything")
+        f.write_str("an object")
     }
 
-    fn visit_unit<E>(self) -> Result<Tree, E> {
-        Ok(Tree::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
-        Ok(Tree::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
-        Ok(Tree::Integer(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
-        Ok(i64::try_from(value).map_or(Tree::OtherNumber, Tree::Integer))
-    }
-
-    #[expect(
-        clippy::disallowed_types,
-        reason = "serde's name for a number with a point"
-    )]
-    fn visit_f64<E>(self, _value: f64) -> Result<Tree, E> {
-        Ok(Tree::OtherNumber)
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
-        Ok(Tree::Text(value.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Tree, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = list.next_element()? {
-            items.push(item);
-        }
-        Ok(Tree::List(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::new();
         while let Some(member) = map.next_entry()? {
             members.push(member);
         }
-        Ok(Tree::Object(members))
+        Ok(Pieces(members))
+    }
+}
+
+impl<'de> Deserialize<'de> for Pieces<&'de RawValue> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(PiecesVisitor::<&'de RawValue>(PhantomData))
+    }
+}
+
+impl<'de> Visitor<'de> for PiecesVisitor<&'de RawValue> {
+    type Value = Pieces<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Pieces(items))
     }
 }
 
 impl Tree {
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
+        let whole: &RawValue = serde_json::from_str(text).ok()?;
+        Self::read(whole, 0)
+    }
+
+    fn read(raw: &RawValue, depth: usize) -> Option<Self> {
+        let text = raw.get();
+        if depth > DEPTH_MAX {
+            return None;
+        }
+        Some(match text.as_bytes()[0] {
+            b'n' => Self::Null,
+            b't' | b'f' => Self::Bool(text == "true"),
+            b'"' => Self::Text(serde_json::from_str(text).ok()?),
+            b'[' => {
+                let Pieces(items) = serde_json::from_str::<Pieces<&RawValue>>(text).ok()?;
+                let items = items.into_iter().map(|item| Self::read(item, depth + 1));
+                Self::List(items.collect::<Option<_>>()?)
+            }
+            b'{' => {
+                let Pieces(members) =
+                    serde_json::from_str::<Pieces<(String, &RawValue)>>(text).ok()?;
+                let members = members
+                    .into_iter()
+                    .map(|(name, value)| Some((name, Self::read(value, depth + 1)?)));
+                Self::Object(members.collect::<Option<_>>()?)
+            }
+            _ => match text.parse() {
+                Ok(integer) if text != "-0" => Self::Integer(integer),
+                _ => Self::Number(text.to_owned()),
+            },
+        })
     }
 
     /// How many values there are, this one included.
@@ -91,7 +115,7 @@ impl Tree {
             Self::Null
             | Self::Bool(_)
             | Self::Integer(_)
-            | Self::OtherNumber
+            | Self::Number(_)
             | Self::Text(_)
             | Self::Raw(_) => 0,
         }
@@ -116,7 +140,7 @@ impl Tree {
             Self::Null
             | Self::Bool(_)
             | Self::Integer(_)
-            | Self::OtherNumber
+            | Self::Number(_)
             | Self::Text(_)
             | Self::Raw(_) => None,
         }
@@ -129,7 +153,7 @@ impl fmt::Display for Tree {
             Self::Null => f.write_str("null"),
             Self::Bool(value) => write!(f, "{value}"),
             Self::Integer(value) => write!(f, "{value}"),
-            Self::OtherNumber => f.write_str("0.5"),
+            Self::Number(text) => f.write_str(text),
             Self::Text(text) => f.write_str(&serde_json::to_string(text).unwrap()),
             Self::Raw(text) => f.write_str(text),
             Self::List(items) => {

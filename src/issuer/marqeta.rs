@@ -1,0 +1,11 @@
+//! Marqeta's Gateway Just-in-Time Funding: the funding request for one transaction, and its reply.
+
+mod basic;
+mod decimal;
+pub(super) mod decode;
+pub(super) mod encode;
+mod method;
+mod reasons;
+mod wire;
+
+pub use self::basic::{CredentialInvalid, Credentials, HeaderSecret, StaticHeader, Verifier};

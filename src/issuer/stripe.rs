@@ -1,0 +1,45 @@
+//! Stripe Issuing's real-time authorizations: the request on the synchronous webhook, and its reply.
+
+pub(super) mod decode;
+pub(super) mod encode;
+mod money;
+mod reasons;
+mod signature;
+mod wire;
+
+use super::delivery::{Header, Presented, SignatureRefused, VerifiedBody};
+pub use signature::{HEADER, Secret, SecretInvalid, Verifier, sign};
+
+use crate::domain::time::Timestamp;
+
+/// One account at Stripe, as a connection is configured for it. Cannot be printed: it holds secrets.
+pub struct Account {
+    /// What is accepted as Stripe's.
+    pub verifier: Verifier,
+    /// Whether live or test events belong here; where the configuration does not say, the secret
+    /// decides, because Stripe has one per endpoint and mode.
+    pub livemode: Option<bool>,
+    /// The connected account (`acct_…`) whose events belong here; where the configuration does not
+    /// say, any.
+    pub account: Option<Box<str>>,
+}
+
+impl Account {
+    /// Finds the one header by its name.
+    pub(super) fn present<'a>(find: impl Fn(&str) -> Header<'a>) -> Presented<'a> {
+        let absent = Header::Absent;
+        Presented {
+            headers: [find(HEADER), absent, absent, absent, absent],
+        }
+    }
+
+    pub(super) fn verify<'a>(
+        &self,
+        presented: &Presented<'a>,
+        body: &'a [u8],
+        now: Timestamp,
+    ) -> Result<VerifiedBody<'a>, SignatureRefused> {
+        let [signature, ..] = presented.headers;
+        self.verifier.verify(signature, body, now)
+    }
+}
