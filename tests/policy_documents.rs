@@ -517,6 +517,55 @@ fn every_card_of_many_is_found_by_token_and_by_id() {
     assert!(std::ptr::eq(lists(0), lists(1)));
 }
 
+/// What takes room in memory is there once, whatever else the policies differ in.
+#[test]
+fn what_policies_have_in_common_is_there_once() {
+    let mut text = "{\"customer\": {\"id\": \"c\"}}\n".to_owned();
+    for n in 0..4 {
+        let country = ["US", "CA"][n % 2];
+        let lists = format!(
+            r#""allowedMccs": ["5812"], "blockedMccs": ["5812"], "allowedCountries": ["{country}"],
+            "blockedCountries": ["US"], "blockedMerchants": ["Casino"],
+            "allowedMerchants": ["Blue", "{country}x"]"#
+        );
+        let terms = r#""cooldownMinutes": 5, "activeHours": {"timezone": "Asia/Tokyo", "from": "09:00", "to": "17:00"}"#;
+        text += &format!(
+            r#"{{"card": {{"id": "k{n}", "connection": "acme", "issuerToken": "t{n}", "customerId":
+            "c", "policy": {{"limits": {{"total": {n}}}, {lists}, {terms}}}}}}}"#
+        )
+        .replace('\n', " ");
+        text.push('\n');
+    }
+    let snapshot = read(&text).unwrap();
+    let policy = |n: usize| {
+        let card = snapshot.card_by_id(&format!("k{n}")).unwrap();
+        card.card.policy().unwrap()
+    };
+    assert!(std::ptr::eq(
+        policy(0).terms().unwrap(),
+        policy(1).terms().unwrap()
+    ));
+    let (one, other) = (policy(0).lists().unwrap(), policy(1).lists().unwrap());
+    assert!(std::ptr::eq(one, policy(2).lists().unwrap()) && !std::ptr::eq(one, other));
+    let mccs = [one, other].map(|it| (it.allowed_mccs.as_deref(), it.blocked_mccs.as_deref()));
+    for found in mccs.into_iter().flat_map(|(a, b)| [a, b]) {
+        assert!(std::ptr::eq(found.unwrap(), mccs[0].0.unwrap()));
+    }
+    let countries = [
+        &one.blocked_countries,
+        &other.blocked_countries,
+        &one.allowed_countries,
+    ];
+    for found in countries {
+        assert!(std::ptr::eq(
+            found.as_deref().unwrap(),
+            countries[0].as_deref().unwrap()
+        ));
+    }
+    let [first, second] = [one, other].map(|it| it.blocked_merchants.as_deref().unwrap());
+    assert!(std::ptr::eq(first, second));
+}
+
 #[test]
 fn f6_the_files_of_examples_are_taken() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/snapshots");

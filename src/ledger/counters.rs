@@ -33,11 +33,22 @@ impl Sum {
     }
 }
 
+/// The windows that hold one day, by kind: found once for all scopes, because finding the month
+/// takes some divisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ledger) struct WindowIds([i32; 3]);
+
+impl WindowIds {
+    pub(in crate::ledger) fn of(day: LocalDay) -> Self {
+        Self(WindowKind::ALL.map(|kind| kind.id(day)))
+    }
+}
+
 /// Where and when one step is booked: what its amount is charged to, and its release taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ledger) struct Booking {
-    /// The day whose windows are charged.
-    pub(in crate::ledger) day: LocalDay,
+    /// The windows of the day that is charged.
+    pub(in crate::ledger) windows: WindowIds,
     /// The hour whose count is charged.
     pub(in crate::ledger) hour: LocalHour,
     /// The instant by which trailing spans go; bookings of one customer never go back.
@@ -82,13 +93,7 @@ pub struct Counters {
 
 impl Default for Counters {
     fn default() -> Self {
-        Self {
-            windows: [WindowSum::EMPTY; 3],
-            total: Sum::default(),
-            approvals: 0,
-            hour: i32::MIN,
-            hour_count: 0,
-        }
+        Self::UNUSED
     }
 }
 
@@ -97,10 +102,22 @@ pub(in crate::ledger) const NUMBERS_FIRST: usize = 11;
 pub(in crate::ledger) const NUMBERS: usize = 17;
 
 impl Counters {
+    /// Those of a scope before its first use.
+    pub(in crate::ledger) const UNUSED: Self = Self {
+        windows: [WindowSum::EMPTY; 3],
+        total: Sum {
+            spent: Minor::ZERO,
+            held: Minor::ZERO,
+        },
+        approvals: 0,
+        hour: i32::MIN,
+        hour_count: 0,
+    };
+
     /// Charges `amount` to the windows of the booking. The caller never goes back in days and hours.
     pub(in crate::ledger) fn charge(&mut self, booking: &Booking, amount: Minor) {
-        for (window, kind) in self.windows.iter_mut().zip(WindowKind::ALL) {
-            window.open(kind.id(booking.day)).sum.charge(amount);
+        for (window, id) in self.windows.iter_mut().zip(booking.windows.0) {
+            window.open(id).sum.charge(amount);
         }
         self.total.charge(amount);
         self.open_hour(booking.hour);
@@ -109,7 +126,7 @@ impl Counters {
     /// Counts one approval of a booking that was charged.
     pub(in crate::ledger) fn count(&mut self, booking: &Booking) {
         let more = |count: &mut u32| *count = count.saturating_add(1);
-        self.each_open(booking.day, |window| more(&mut window.count));
+        self.each_open(booking, |window| more(&mut window.count));
         more(&mut self.approvals);
         if booking.hour.0 == self.hour {
             more(&mut self.hour_count);
@@ -125,14 +142,14 @@ impl Counters {
 
     /// Undoes a charge. Windows that have closed since keep nothing and give back nothing.
     pub(in crate::ledger) fn release(&mut self, booking: &Booking, amount: Minor) {
-        self.each_open(booking.day, |window| window.sum.release(amount));
+        self.each_open(booking, |window| window.sum.release(amount));
         self.total.release(amount);
     }
 
     /// Takes back one counted approval.
     pub(in crate::ledger) fn uncount(&mut self, booking: &Booking) {
         let less = |count: &mut u32| *count = count.saturating_sub(1);
-        self.each_open(booking.day, |window| less(&mut window.count));
+        self.each_open(booking, |window| less(&mut window.count));
         less(&mut self.approvals);
         if booking.hour.0 == self.hour {
             less(&mut self.hour_count);
@@ -141,13 +158,13 @@ impl Counters {
 
     /// Ends a hold without giving its amount back.
     pub(in crate::ledger) fn settle(&mut self, booking: &Booking, amount: Minor) {
-        self.each_open(booking.day, |window| window.sum.settle(amount));
+        self.each_open(booking, |window| window.sum.settle(amount));
         self.total.settle(amount);
     }
 
-    fn each_open(&mut self, day: LocalDay, act: impl Fn(&mut WindowSum)) {
-        for (window, kind) in self.windows.iter_mut().zip(WindowKind::ALL) {
-            if window.id == kind.id(day) {
+    fn each_open(&mut self, booking: &Booking, act: impl Fn(&mut WindowSum)) {
+        for (window, id) in self.windows.iter_mut().zip(booking.windows.0) {
+            if window.id == id {
                 act(window);
             }
         }
@@ -157,6 +174,14 @@ impl Counters {
         let id = kind.id(day);
         let window = self.windows.get(kind as usize)?;
         (window.id == id).then_some(window)
+    }
+
+    /// What the open window of this kind has spent.
+    pub(in crate::ledger) fn spent(&self, kind: WindowKind, windows: &WindowIds) -> Minor {
+        let at = kind as usize;
+        let open = self.windows.get(at).zip(windows.0.get(at));
+        open.filter(|(window, id)| window.id == **id)
+            .map_or(Minor::ZERO, |(window, _)| window.sum.spent)
     }
 
     /// What the window of this kind that holds `day` has seen.
@@ -275,7 +300,7 @@ mod tests {
 
     fn on(day: i32) -> Booking {
         Booking {
-            day: LocalDay(day),
+            windows: WindowIds::of(LocalDay(day)),
             hour: LocalHour(day * 24),
             at: Timestamp::default(),
         }
@@ -322,7 +347,7 @@ mod tests {
             ..on(day)
         };
         let counts = |it: &Counters, booking: Booking| {
-            let of_day = it.count_of_day(booking.day);
+            let of_day = it.count_of_day(LocalDay(booking.windows.0[0]));
             [it.count_of_hour(booking.hour), of_day, it.approvals()]
         };
         counters.charge(&at(10, 22), minor(1));

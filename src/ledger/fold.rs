@@ -126,7 +126,7 @@ fn book(state: &mut State, decided: &Decided<'_>, position: u64) {
         return;
     }
     let booking = step.booking();
-    state.day = state.day.max(booking.day);
+    state.day = state.day.max(step.day);
     state.hour = state.hour.max(booking.hour);
     state.latest = state.latest.max(booking.at);
     each_scope(state, decided.card, step.agent, |counters, rolling| {

@@ -7,7 +7,7 @@ use crate::domain::decision::Decision;
 use crate::domain::identity::StoredStep;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
-use crate::ledger::counters::{Booking, Counters};
+use crate::ledger::counters::{Booking, Counters, WindowIds};
 use crate::ledger::event::{AgentNo, CardNo, LockedMerchant, Owner, StateNo};
 use crate::ledger::intent::{Intent, Intents};
 use crate::ledger::key_map::KeyMap;
@@ -217,7 +217,7 @@ impl Step {
     /// Where it was booked.
     pub(in crate::ledger) fn booking(&self) -> Booking {
         Booking {
-            day: self.day,
+            windows: WindowIds::of(self.day),
             hour: self.hour,
             at: self.lag.after(self.at),
         }

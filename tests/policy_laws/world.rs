@@ -120,15 +120,22 @@ pub(crate) struct Ask {
     pub(crate) at_us: i64,
 }
 
-/// How many of the fields a level sets: one in so many.
+/// Draws the fields of one level. A world has some fields and its levels mostly the same ones, so that
+/// levels disagree.
 struct Draw<'d> {
     dice: &'d mut Dice,
+    /// Says which fields the world has: one in so many.
+    fields: u64,
     one_in: usize,
+    /// The field that comes next.
+    at: u64,
 }
 
 impl Draw<'_> {
     fn some<T>(&mut self, make: impl FnOnce(&mut Dice) -> T) -> Option<T> {
-        let is_set = self.dice.one_in(self.one_in);
+        self.at += 1;
+        let is_there = Dice(self.fields ^ self.at).one_in(self.one_in);
+        let is_set = is_there && !self.dice.one_in(3);
         is_set.then(|| make(self.dice))
     }
 
@@ -180,9 +187,13 @@ fn hours(dice: &mut Dice) -> Hours {
     }
 }
 
-fn rules(dice: &mut Dice) -> Rules {
-    let one_in = [4, 10, 25, 60][dice.below(4)];
-    let mut draw = Draw { dice, one_in };
+fn rules(dice: &mut Dice, fields: u64, one_in: usize) -> Rules {
+    let mut draw = Draw {
+        dice,
+        fields,
+        one_in,
+        at: 0,
+    };
     let it = &mut draw;
     let windows = [(); 3].map(|()| it.some(|dice| (1 + dice.below(9_000) as i64, dice.one_in(2))));
     Rules {
@@ -222,11 +233,13 @@ fn rules(dice: &mut Dice) -> Rules {
 }
 
 pub(crate) fn world(dice: &mut Dice) -> World {
+    let fields = dice.next();
+    let one_in = [3, 8, 15, 30][dice.below(4)];
     let levels = [(); 3].map(|()| {
-        if dice.one_in(3) {
+        if dice.one_in(4) {
             Rules::default()
         } else {
-            rules(dice)
+            rules(dice, fields, one_in)
         }
     });
     World {
@@ -320,6 +333,7 @@ pub(crate) fn request(ask: &Ask) -> AuthorizationRequest<'static> {
 }
 
 /// A policy as its owner would write it.
+#[expect(clippy::too_many_lines, reason = "one line for each field")]
 pub(crate) fn policy(rules: &Rules) -> Value {
     let mut map = Map::new();
     let mut set = |name: &str, value: Option<Value>| {

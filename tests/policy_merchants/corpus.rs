@@ -41,7 +41,8 @@ fn unescaped(text: &str) -> String {
         let mut chars = after.chars();
         rest = match chars.next() {
             Some('u') => {
-                let (code, behind) = after[2..].split_once('}').unwrap();
+                let braced = after.strip_prefix("u{").unwrap();
+                let (code, behind) = braced.split_once('}').unwrap();
                 let code = u32::from_str_radix(code, 16).unwrap();
                 result.push(char::from_u32(code).unwrap());
                 behind

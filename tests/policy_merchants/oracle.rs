@@ -121,7 +121,7 @@ pub(crate) fn coarse(all: &[String], leave_out: bool) -> Vec<String> {
                 Some(name) if !name.is_empty() && !name.contains('.') && dots >= 1 => {
                     result.push(bare(name));
                     result.push(".COM".to_owned());
-                    result.push(bare(&piece[head.len()..]));
+                    result.push(bare(piece.strip_prefix(head).unwrap()));
                 }
                 _ => result.push(bare(&piece)),
             }

@@ -25,6 +25,7 @@ impl Dice {
 }
 
 /// How many pairs are compared; scripts/test asks for millions.
+#[expect(clippy::disallowed_methods, reason = "a knob of the tests alone")]
 pub(crate) fn pair_count() -> usize {
     match std::env::var("POLICY_PAIRS") {
         Ok(text) => text.parse().unwrap(),

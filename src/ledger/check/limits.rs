@@ -107,25 +107,25 @@ impl Verdict<'_> {
     }
 
     /// Sums and counts of a level; absent where the card belongs to no agent.
-    fn counters(&self, level: Level) -> Option<Counters> {
-        let unused = Counters::default;
+    fn counters(&self, level: Level) -> Option<&Counters> {
+        const UNUSED: &Counters = &Counters::UNUSED;
         match level {
-            Level::Card => Some(self.parties.card.map_or_else(unused, |it| it.counters)),
+            Level::Card => Some(self.parties.card.map_or(UNUSED, |it| &it.counters)),
             Level::Agent => {
                 self.parties.agent_no?;
-                Some(self.parties.agent.map_or_else(unused, |it| it.counters))
+                Some(self.parties.agent.map_or(UNUSED, |it| &it.counters))
             }
-            Level::Customer => Some(self.state.counters),
+            Level::Customer => Some(&self.state.counters),
         }
     }
 
     /// Reasons 27 to 29: every limit at every level, all or nothing.
     pub(super) fn limit_exceeded(&self) -> Option<Explanation> {
         let amount = self.amount();
-        let exceeded = self
-            .limits()
-            .chain([self.countable()])
-            .find(|limit| !limit.admits(amount))?;
+        let exceeded = self.find_limit(|limit| !limit.admits(amount)).or_else(|| {
+            let countable = self.countable();
+            (!countable.admits(amount)).then_some(countable)
+        })?;
         let reason = match exceeded.level {
             Level::Card => DeclineReason::CardLimitExceeded,
             Level::Agent => DeclineReason::AgentLimitExceeded,
@@ -160,35 +160,53 @@ impl Verdict<'_> {
 
     /// The smallest room under any limit; absent without limits.
     pub(super) fn smallest_room(&self) -> Option<Minor> {
-        self.limits().map(|limit| limit.room()).min()
+        let mut smallest = None;
+        self.find_limit(|limit| {
+            let room = limit.room();
+            smallest = Some(smallest.map_or(room, |least: Minor| least.min(room)));
+            false
+        });
+        smallest
     }
 
     /// The most that every limit has room for, what can be counted at all included.
     pub(super) fn headroom(&self) -> Minor {
-        let all = self.limits().chain([self.countable()]);
-        all.map(|limit| limit.room()).min().unwrap_or(Minor::ZERO)
+        let countable = self.countable().room();
+        self.smallest_room()
+            .map_or(countable, |room| room.min(countable))
     }
 
-    /// Every limit on amounts in force, in the order in which they are checked.
-    fn limits(&self) -> impl Iterator<Item = LimitInForce<'_>> + '_ {
-        let levels = Level::ALL.into_iter().zip(&self.claims.limits);
-        levels.flat_map(move |(level, limits)| {
-            let counters = self.counters(level);
-            let windows = WindowKind::ALL.into_iter().flat_map(move |kind| {
-                [
-                    counters.and_then(|it| self.calendar(level, kind, limits, &it)),
-                    self.trailing(level, kind, limits),
-                ]
-            });
-            let total = counters.zip(limits.total).map(|(it, limit)| LimitInForce {
+    /// The first wanted one of all limits on amounts, in the order in which they are checked.
+    fn find_limit(
+        &self,
+        mut wanted: impl FnMut(&LimitInForce<'_>) -> bool,
+    ) -> Option<LimitInForce<'_>> {
+        for (level, limits) in Level::ALL.into_iter().zip(&self.claims.limits) {
+            let Some(counters) = self.counters(level) else {
+                continue;
+            };
+            for kind in WindowKind::ALL {
+                let calendar = self.calendar(level, kind, limits, counters);
+                if let Some(limit) = calendar.filter(&mut wanted) {
+                    return Some(limit);
+                }
+                let trailing = self.trailing(level, kind, limits);
+                if let Some(limit) = trailing.filter(&mut wanted) {
+                    return Some(limit);
+                }
+            }
+            let total = limits.total.map(|limit| LimitInForce {
                 level,
                 field: RuleField::Total,
                 limit,
-                spent: it.total().spent,
+                spent: counters.total().spent,
                 over: Over::Life,
             });
-            windows.chain([total]).flatten()
-        })
+            if let Some(limit) = total.filter(&mut wanted) {
+                return Some(limit);
+            }
+        }
+        None
     }
 
     fn calendar(
@@ -198,6 +216,7 @@ impl Verdict<'_> {
         limits: &ScopeLimits,
         counters: &Counters,
     ) -> Option<LimitInForce<'_>> {
+        let limit = limits.of_window(kind)?;
         Some(LimitInForce {
             level,
             field: match kind {
@@ -205,8 +224,8 @@ impl Verdict<'_> {
                 WindowKind::Week => RuleField::PerWeek,
                 WindowKind::Month => RuleField::PerMonth,
             },
-            limit: limits.of_window(kind)?,
-            spent: counters.window(kind, self.windows.day).spent,
+            limit,
+            spent: counters.spent(kind, &self.windows.ids),
             over: Over::Window(kind),
         })
     }

@@ -7,6 +7,7 @@
 use crate::domain::claims::Claims;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour, WindowKind};
+use crate::ledger::counters::WindowIds;
 use crate::ledger::state::State;
 
 const HOUR_S: i64 = 3_600;
@@ -16,6 +17,8 @@ const HOUR_S: i64 = 3_600;
 pub(super) struct Windows {
     /// The day under way.
     pub(super) day: LocalDay,
+    /// Its windows.
+    pub(super) ids: WindowIds,
     /// The hour under way.
     pub(super) hour: LocalHour,
     /// The instant of the booking; bookings of one customer never go back.
@@ -40,6 +43,7 @@ impl Windows {
         };
         Self {
             day,
+            ids: WindowIds::of(day),
             hour,
             at: at.max(state.latest),
             hour_offset_s,
