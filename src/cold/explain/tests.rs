@@ -37,7 +37,6 @@ fn carries(
 /// One row for each reason and each field that it can name, in the order of the reasons, with
 /// everything that such a decline carries.
 #[rustfmt::skip]
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn table() -> Vec<(Explanation, &'static str)> {
     use DeclineReason as R;
     use Level::{Agent, Card, Customer};
@@ -170,7 +169,6 @@ fn a_decline_that_carries_nothing_is_one_plain_sentence_all_the_same() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn sentences_fit_what_is_known() {
     use DeclineReason as Reason;
     let cases = [
