@@ -37,6 +37,7 @@ fn carries(
 /// One row for each reason and each field that it can name, in the order of the reasons, with
 /// everything that such a decline carries.
 #[rustfmt::skip]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn table() -> Vec<(Explanation, &'static str)> {
     use DeclineReason as R;
     use Level::{Agent, Card, Customer};
