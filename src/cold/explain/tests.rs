@@ -170,7 +170,6 @@ fn a_decline_that_carries_nothing_is_one_plain_sentence_all_the_same() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn sentences_fit_what_is_known() {
     use DeclineReason as Reason;
     let cases = [
