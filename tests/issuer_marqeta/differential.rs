@@ -338,8 +338,5 @@ fn h3_each_value_replaced_is_read_as_the_oracle_reads_it() {
             }
         }
     }
-    assert!(
-        understood > 1000 && refused > 500,
-        "{understood} {refused}"
-    );
+    assert!(understood > 1000 && refused > 500, "{understood} {refused}");
 }
