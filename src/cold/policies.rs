@@ -248,7 +248,13 @@ impl Keeper {
             // The same that was refused when somebody asked for it; it was said then.
             return Outcome::Refused(Vec::new());
         }
-        let outcome = if digest == self.in_force {
+        let is_same = digest == self.in_force;
+        let is_well = self.around.readiness.has_no_warning();
+        if trigger == Trigger::Watch && is_same && is_well {
+            // The watch's first look, or a file that was touched only: no news.
+            return Outcome::Unchanged(self.version());
+        }
+        let outcome = if is_same {
             Outcome::Unchanged(self.version())
         } else {
             self.replace(&content, confirm)

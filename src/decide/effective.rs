@@ -332,6 +332,14 @@ pub(super) fn needs_created_at(
         .or_else(|| days.map(|(_, level)| ("ttlDays", level)))
 }
 
+/// What one level says for itself, for whoever compares policies.
+#[must_use]
+pub fn of_level<'s>(level: Level, policy: Option<&'s Policy>) -> EffectivePolicy<'s> {
+    let at_level = |it| policy.filter(|_| it == level);
+    let policies = Level::ALL.map(at_level);
+    EffectivePolicy::new(&InForce::new(policies, Cascade::Tighten))
+}
+
 /// What is enforced on the card, for operators and owners.
 #[must_use]
 pub fn effective<'s>(card: &CardView<'s>) -> EffectivePolicy<'s> {
