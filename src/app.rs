@@ -7,6 +7,7 @@ mod operators;
 mod recovery;
 mod stop;
 mod sweep;
+mod timekeeper;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -131,6 +132,7 @@ impl App {
         operators.arm(&writer, first.snapshots, Arc::clone(&records), policies);
         hang_ups.hear(&cold, operators.hang_up());
         spawn_sweeper(&cold, port, clock, config.retention_days);
+        drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
 
         let addresses = Addresses {
             issuer: hot.address(),

@@ -2,6 +2,7 @@
 
 pub mod decisions;
 pub mod demo;
+pub mod doctor;
 pub mod ledger;
 pub mod policy;
 pub mod sandbox;
@@ -51,6 +52,8 @@ enum Command {
     Sandbox(sandbox::SandboxArguments),
     /// Start a server in a temporary directory, ask it what an issuer would ask, show its answers.
     Demo,
+    /// Say what is wrong with clock, disk, limits, configuration and secrets, and what to do.
+    Doctor(doctor::DoctorArguments),
     /// Look into a data directory.
     Ledger(ledger::LedgerArguments),
     /// Look into snapshots without a server.
@@ -71,6 +74,9 @@ pub fn run() -> Exit {
             let mut stdout = std::io::stdout().lock();
             let style = demo::page::Style::of_stdout();
             finish(sandbox::run(&arguments, &mut stdout, style))
+        }
+        Command::Doctor(arguments) => {
+            finish(doctor::run(&arguments, &mut std::io::stdout().lock()))
         }
         Command::Ledger(arguments) => {
             finish(ledger::run(&arguments, &mut std::io::stdout().lock()))

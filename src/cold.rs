@@ -1,5 +1,6 @@
 //! The cold path: everything that nobody waits for at a card terminal.
 
+pub mod doctor;
 pub mod explain;
 pub mod front;
 mod http;

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::issuer::IssuerConfig;
+pub use self::secret::SecretSource;
 
 /// When an approval may leave (behaviour 3.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,6 +194,23 @@ impl Config {
         })
         .and_then(|config: Self| check_ledger(overrides.ledger.as_deref()).map(|()| config))
     }
+}
+
+/// Where the secrets of a configuration file are; none where there is no file.
+///
+/// # Errors
+/// [`ConfigError`] where the file cannot be read.
+pub fn secret_sources(path: Option<&Path>) -> Result<Vec<SecretSource>, ConfigError> {
+    let Some(path) = path else {
+        return Ok(Vec::new());
+    };
+    let typed = file::read(path)?;
+    Ok(typed
+        .issuer
+        .iter()
+        .enumerate()
+        .flat_map(|(at, issuer)| issuer.secret_sources(at))
+        .collect())
 }
 
 /// How many threads answer issuers: one for each core.

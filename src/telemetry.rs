@@ -43,6 +43,8 @@ pub struct Telemetry {
     snapshot_version: AtomicI64,
     snapshot_waiting: AtomicI64,
     journal_poisoned: AtomicI64,
+    clock_stepped: AtomicI64,
+    clock_offset_us: AtomicI64,
 }
 
 impl Telemetry {
@@ -64,6 +66,8 @@ impl Telemetry {
             snapshot_version: AtomicI64::new(0),
             snapshot_waiting: AtomicI64::new(0),
             journal_poisoned: AtomicI64::new(0),
+            clock_stepped: AtomicI64::new(0),
+            clock_offset_us: AtomicI64::new(0),
         })
     }
 
@@ -121,6 +125,13 @@ impl Telemetry {
         *lock(&self.reloads).entry(outcome).or_default() += 1;
     }
 
+    /// What the wall clock is ahead of our time, and whether it has made a step.
+    pub fn set_clock(&self, offset_us: i64, is_stepped: bool) {
+        self.clock_offset_us.store(offset_us, Ordering::Relaxed);
+        self.clock_stepped
+            .store(i64::from(is_stepped), Ordering::Relaxed);
+    }
+
     /// The journal will take nothing any more.
     pub fn set_journal_poisoned(&self) {
         self.journal_poisoned.store(1, Ordering::Relaxed);
@@ -170,6 +181,16 @@ impl Collector for Scrape {
             "journal_poisoned",
             "1 once a write or sync of the journal failed",
             &telemetry.journal_poisoned,
+        )?;
+        gauge(
+            "clock_stepped",
+            "1 while a step of the wall clock is not confirmed",
+            &telemetry.clock_stepped,
+        )?;
+        gauge(
+            "clock_offset_microseconds",
+            "What the wall clock is ahead of the time that decisions are made by",
+            &telemetry.clock_offset_us,
         )
     }
 }

@@ -6,6 +6,8 @@
 mod bodies;
 #[path = "binary/decisions.rs"]
 mod decisions;
+#[path = "binary/doctor.rs"]
+mod doctor;
 #[path = "binary/exits.rs"]
 mod exits;
 #[path = "binary/http.rs"]

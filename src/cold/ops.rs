@@ -3,6 +3,7 @@
 //! It stands on its own address, which is for operators alone: nothing here asks who is calling.
 
 mod cards;
+mod clock;
 mod decisions;
 pub mod policy;
 mod problem;
@@ -93,6 +94,7 @@ pub fn router(state: OpsState) -> Router {
         .route("/admin/cards/{id}", get(cards::one))
         .merge(standing::routes())
         .route("/admin/reload", post(reload::reload))
+        .route("/admin/clock/confirm", post(clock::confirm))
         .fallback(async || Problem::no_such_path())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(from_fn(refuse_pages))

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use crate::config::secret::SecretSource;
 use crate::config::{ConfigError, read_named};
 
 /// The whole file.
@@ -64,6 +65,31 @@ pub(super) struct IssuerFile {
     /// Marqeta's, by name.
     #[serde(default)]
     pub(super) headers: BTreeMap<String, SecretSources>,
+}
+
+impl IssuerFile {
+    /// All of the connection at this place, each with its key.
+    pub(super) fn secret_sources(&self, at: usize) -> Vec<SecretSource> {
+        let events = self.event_secrets.as_ref();
+        let named = self
+            .headers
+            .iter()
+            .map(|(name, sources)| (format!("headers.{name}"), sources));
+        let plain = [
+            Some(("secrets", &self.secrets)),
+            events.map(|it| ("event_secrets", it)),
+        ];
+        let plain = plain
+            .into_iter()
+            .flatten()
+            .map(|(key, sources)| (key.to_owned(), sources));
+        let sources = plain.chain(named).flat_map(|(key, sources)| {
+            let place = move |number| format!("issuer[{at}].{key}[{number}]");
+            let numbered = sources.0.iter().enumerate();
+            numbered.map(move |(number, source)| SecretSource::new(place(number), source))
+        });
+        sources.collect()
+    }
 }
 
 /// Where secrets are. What stands in their place may be a secret, so no error repeats it.

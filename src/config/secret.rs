@@ -1,6 +1,9 @@
 //! Secrets by reference: `file:/run/secrets/a` or `env:NAME`. Never in the file itself.
 
 use std::fmt::Display;
+use std::path::Path;
+
+use secrecy::SecretString;
 
 /// Reads the secret that `source` names. `parse` takes the text and wipes it.
 ///
@@ -10,16 +13,50 @@ pub(super) fn read<S, E: Display>(
     source: &str,
     parse: impl Fn(String) -> Result<S, E>,
 ) -> Result<S, String> {
-    let text = match source.split_once(':') {
+    let text = text_of(source)?;
+    parse(text).map_err(|error| format!("`{source}`: {error}"))
+}
+
+fn text_of(source: &str) -> Result<String, String> {
+    match source.split_once(':') {
         Some(("file", path)) => std::fs::read_to_string(path)
-            .map_err(|error| format!("the file of `{source}` cannot be read: {error}"))?,
+            .map_err(|error| format!("the file of `{source}` cannot be read: {error}")),
         Some(("env", name)) => {
-            environment(name).ok_or_else(|| format!("the variable of `{source}` is not set"))?
+            environment(name).ok_or_else(|| format!("the variable of `{source}` is not set"))
         }
         // What stands here may be the secret itself, so it is not repeated.
-        _ => return Err("must be `file:PATH` or `env:NAME`".to_owned()),
-    };
-    parse(text).map_err(|error| format!("`{source}`: {error}"))
+        _ => Err("must be `file:PATH` or `env:NAME`".to_owned()),
+    }
+}
+
+/// A place in the configuration, and the secret that it names.
+pub struct SecretSource {
+    /// Its key.
+    pub place: String,
+    source: String,
+}
+
+impl SecretSource {
+    pub(super) fn new(place: String, source: &str) -> Self {
+        Self {
+            place,
+            source: source.to_owned(),
+        }
+    }
+
+    /// The secret.
+    ///
+    /// # Errors
+    /// A message that names the source, never its content.
+    pub fn read(&self) -> Result<SecretString, String> {
+        text_of(&self.source).map(SecretString::from)
+    }
+
+    /// The file, where it is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.source.strip_prefix("file:").map(Path::new)
+    }
 }
 
 #[expect(

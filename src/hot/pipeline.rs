@@ -5,6 +5,7 @@
 //! server is one shell around the two, the simulator another.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::decide::evaluate::evaluate;
@@ -112,6 +113,7 @@ pub struct Core {
 #[derive(Default)]
 pub struct Pipeline {
     core: OnceLock<Core>,
+    clock_is_doubted: AtomicBool,
 }
 
 impl Pipeline {
@@ -125,6 +127,12 @@ impl Pipeline {
     pub fn arm(&self, core: Core) {
         // The first core stays in force; the second is dropped.
         let _second = self.core.set(core);
+    }
+
+    /// Whether the time is in doubt: a decision by the wrong day could spend a limit twice, so that
+    /// nothing is decided then.
+    pub fn doubt_clock(&self, is_doubted: bool) {
+        self.clock_is_doubted.store(is_doubted, Ordering::Release);
     }
 
     /// What decisions are made with; absent before recovery.
@@ -159,7 +167,7 @@ impl Pipeline {
         let Some(core) = self.core.get() else {
             return decline(connection, &question.form, DeclineReason::LedgerUnavailable);
         };
-        if core.ledger.is_poisoned() {
+        if core.ledger.is_poisoned() || self.clock_is_doubted.load(Ordering::Acquire) {
             return decline(connection, &question.form, DeclineReason::LedgerUnavailable);
         }
         core.decide(arrival, &body, question, now)

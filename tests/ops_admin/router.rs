@@ -561,3 +561,17 @@ fn a_card_that_was_never_used_and_a_status_of_the_ledger_are_shown() {
     assert_eq!(shown["statusSource"], "ledger");
     assert_eq!(shown["frozen"], true);
 }
+
+#[test]
+fn a_clock_that_made_no_step_is_not_confirmed() {
+    let ops = Ops::ready();
+    let refused = ops.request("POST", "/admin/clock/confirm");
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (409, &json!("clock_in_step"))
+    );
+    let parameter = ops.request("POST", "/admin/clock/confirm?force=true");
+    assert_eq!(parameter.status, 400);
+    let method = ops.request("GET", "/admin/clock/confirm");
+    assert_eq!(method.status, 405);
+}

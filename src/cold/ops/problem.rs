@@ -87,6 +87,26 @@ impl Problem {
         }
     }
 
+    pub(super) fn clock_in_step() -> Self {
+        let title = "The wall clock has made no step";
+        Self::new(StatusCode::CONFLICT, "clock_in_step", title)
+    }
+
+    pub(super) fn clock_too_far_behind() -> Self {
+        Self {
+            detail: Some(
+                "time does not run backwards in a running process; a new start takes the wall \
+                 clock as it is"
+                    .to_owned(),
+            ),
+            ..Self::new(
+                StatusCode::CONFLICT,
+                "clock_too_far_behind",
+                "The wall clock is more than 5 minutes behind",
+            )
+        }
+    }
+
     pub(super) fn card_canceled() -> Self {
         let title = "The card is canceled for ever";
         Self::new(StatusCode::CONFLICT, "card_canceled", title)

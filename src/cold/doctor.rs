@@ -1,0 +1,181 @@
+//! The doctor: looks at what a server stands on, and says what is wrong and what to do (behaviour
+//! 11.6). It changes nothing, and works beside a running server.
+
+mod clock;
+mod data_dir;
+mod disk;
+mod limits;
+mod secrets;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError, SecretSource, read_named};
+use crate::decide::document::{DocumentContext, read_snapshot};
+use crate::fingerprint::Fingerprinter;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// It works, and something should be done.
+    Warn,
+    /// It does not work, or will not hold.
+    Fail,
+}
+
+impl Verdict {
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// What one look came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at: a short stable word.
+    pub name: &'static str,
+    /// How bad it is.
+    pub verdict: Verdict,
+    /// What was seen.
+    pub seen: String,
+    /// What to do; absent where nothing needs to be done.
+    pub remedy: Option<String>,
+}
+
+impl Check {
+    fn ok(name: &'static str, seen: impl Into<String>) -> Self {
+        Self {
+            name,
+            verdict: Verdict::Ok,
+            seen: seen.into(),
+            remedy: None,
+        }
+    }
+
+    fn warn(name: &'static str, seen: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Warn,
+            remedy: Some(remedy.into()),
+            ..Self::ok(name, seen)
+        }
+    }
+
+    fn fail(name: &'static str, seen: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Fail,
+            remedy: Some(remedy.into()),
+            ..Self::ok(name, seen)
+        }
+    }
+}
+
+/// What the doctor is given: what `serve` would start with, or why it would not.
+pub struct Patient {
+    /// The configuration.
+    pub config: Result<Config, ConfigError>,
+    /// Where its secrets are, as far as the file can be read.
+    pub secrets: Vec<SecretSource>,
+    /// Looked at where there is no configuration that names one.
+    pub data_dir: PathBuf,
+}
+
+/// Everything that was looked at, in a fixed order, and whether configuration and snapshot are right.
+pub struct Findings {
+    /// The checks.
+    pub checks: Vec<Check>,
+    /// Whether `serve` would take the configuration and the snapshot.
+    pub is_usable: bool,
+}
+
+/// Looks at everything. Takes about two seconds.
+#[must_use]
+pub fn examine(patient: &Patient, clock: Clock) -> Findings {
+    let config = patient.config.as_ref();
+    let mut checks = vec![configuration(config)];
+    checks.extend(config.ok().and_then(snapshot));
+    let is_usable = checks.iter().all(|check| check.verdict != Verdict::Fail);
+    checks.extend(secrets::checks(&patient.secrets, clock.now()));
+    let data_dir = config.map_or(&*patient.data_dir, |config| &*config.data_dir);
+    let budget_ms = config
+        .ok()
+        .and_then(|config| config.issuers.iter().map(|issuer| issuer.deadline_ms).min());
+    checks.push(clock::check(clock, data_dir));
+    checks.extend(data_dir::checks(data_dir));
+    checks.push(disk::check(clock, data_dir, budget_ms));
+    checks.extend(limits::checks(
+        config.ok().map(|config| config.connections_max),
+    ));
+    Findings { checks, is_usable }
+}
+
+fn configuration(config: Result<&Config, &ConfigError>) -> Check {
+    const NAME: &str = "config";
+    match config {
+        Ok(config) => {
+            let warnings = config
+                .issuers
+                .iter()
+                .flat_map(|issuer| issuer.warnings.iter().map(|it| (&issuer.name, it)));
+            let warnings: Vec<String> = warnings
+                .map(|(name, warning)| format!("{name}: {warning}"))
+                .collect();
+            let seen = format!("{} issuer connections", config.issuers.len());
+            if warnings.is_empty() {
+                Check::ok(NAME, seen)
+            } else {
+                let remedy = "see the issuer's page in docs/issuers";
+                Check::warn(NAME, format!("{seen}; {}", warnings.join("; ")), remedy)
+            }
+        }
+        Err(error) => Check::fail(NAME, error.to_string(), "mend it; `serve` refuses it too"),
+    }
+}
+
+/// The snapshot, where the configuration names one; the sandbox makes its own.
+fn snapshot(config: &Config) -> Option<Check> {
+    const NAME: &str = "snapshot";
+    let path = config.snapshot.as_deref()?;
+    let mut names: Vec<&str> = config.issuers.iter().map(|issuer| &*issuer.name).collect();
+    if config.sandbox {
+        names.push(crate::config::SANDBOX_NAME);
+    }
+    Some(match read(path, &names) {
+        Ok(cards) => Check::ok(NAME, format!("{}: {cards} cards", path.display())),
+        Err(why) => Check::fail(NAME, why, "mend it; `serve` refuses it too"),
+    })
+}
+
+fn read(path: &Path, connections: &[&str]) -> Result<usize, String> {
+    let bytes = read_named(path).map_err(|error| error.to_string())?;
+    let file = path.display().to_string();
+    let context = DocumentContext {
+        file: &file,
+        connections,
+        version: 1,
+    };
+    let snapshot = read_snapshot(&bytes, context, &Fingerprinter::new(0));
+    match snapshot {
+        Ok(snapshot) => Ok(snapshot.card_count()),
+        Err(errors) => {
+            let first = errors.first().map(ToString::to_string).unwrap_or_default();
+            let more = errors.len().saturating_sub(1);
+            let more = if more == 0 {
+                String::new()
+            } else {
+                format!(", and {more} more")
+            };
+            Err(format!("{first}{more}"))
+        }
+    }
+}
