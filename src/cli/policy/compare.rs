@@ -286,8 +286,14 @@ fn value_changes(
             fields.push(it.field);
         }
     }
+    // What is shown of a value depends on these too.
+    let is_shown_alike =
+        owner_before.currency() == owner.currency() && owner_before.timezone() == owner.timezone();
     let mut changes = Vec::new();
     for field in fields {
+        if is_shown_alike && before.of(field).eq(after.of(field)) {
+            continue;
+        }
         let was = leveled(owner_before, before, field);
         let now = leveled(owner, after, field);
         if was == now {

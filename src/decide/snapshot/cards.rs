@@ -231,6 +231,10 @@ impl CardsDraft {
         let mut is_changed = false;
         let bases = self.base.shards.iter();
         let shards = bases.zip(self.shards).map(|(base, draft)| {
+            if draft.is_none() && rest == Rest::Stays {
+                // Not one card of a shard that nobody touched is looked at.
+                return Arc::clone(base);
+            }
             let draft = draft.unwrap_or_default();
             let next = draft.finish(base, rest, &mut gone, &mut fresh);
             is_changed |= next.is_some();

@@ -309,6 +309,10 @@ impl Marks {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn has(&self, at: usize) -> bool {
         self.0
             .get(at / 64)

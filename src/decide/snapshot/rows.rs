@@ -127,6 +127,10 @@ impl<T: Clone + PartialEq> RowsDraft<T> {
 
     pub(super) fn finish(mut self, rest: Rest) -> RowsDone<T> {
         let (mut gone, mut fresh) = (Vec::new(), Vec::new());
+        if self.changed.is_empty() && self.marks.is_empty() && rest == Rest::Stays {
+            let rows = self.base;
+            return RowsDone { rows, gone, fresh };
+        }
         self.changed.sort_by_key(|(at, _)| *at);
         let mut changed = self.changed.into_iter().peekable();
         let chunk_count = self.end.div_ceil(CHUNK);
