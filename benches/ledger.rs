@@ -5,10 +5,6 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
-#![expect(
-    clippy::cast_possible_truncation,
-    reason = "small numbers, counted here"
-)]
 
 use std::borrow::Cow;
 use std::hint::black_box;
