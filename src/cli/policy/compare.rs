@@ -32,7 +32,7 @@ pub(super) struct Rows {
     pub(super) added: Vec<String>,
     pub(super) removed: Vec<String>,
     /// Those that change alike, by what changes.
-    pub(super) changed: BTreeMap<Vec<Change>, Vec<String>>,
+    changed: BTreeMap<Vec<Change>, Vec<String>>,
 }
 
 /// All of it.
@@ -48,6 +48,14 @@ pub(super) struct Differences {
 impl Rows {
     pub(super) fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
+    }
+
+    /// Those that change alike, in the order of the first of each.
+    pub(super) fn groups(&self) -> Vec<(&[Change], &[String])> {
+        let groups = self.changed.iter();
+        let mut groups: Vec<_> = groups.map(|(changes, ids)| (&**changes, &**ids)).collect();
+        groups.sort_unstable_by_key(|(_, ids)| *ids);
+        groups
     }
 
     fn note(&mut self, id: &str, changes: Vec<Change>) {
@@ -254,15 +262,15 @@ fn policy_changes(
     }
     let of = |policy| of_level(level, policy);
     let mut changes = value_changes((owner_before, &of(before)), (owner, &of(after)));
-    // It says the same of all of them.
     for side in changes
         .iter_mut()
         .flat_map(|it| [&mut it.before, &mut it.after])
     {
-        if let Some(leveled) = side {
-            leveled.level = None;
-        }
+        // A default is what holds without this level's word, and no word of it.
+        *side = side.take().filter(|it| it.level != Some(level_name(None)));
+        side.iter_mut().for_each(|it| it.level = None);
     }
+    changes.retain(|change| change.before != change.after);
     changes
 }
 
@@ -273,7 +281,7 @@ fn value_changes(
     (owner, after): (&CustomerSlot, &EffectivePolicy<'_>),
 ) -> Vec<Change> {
     let mut fields: Vec<&'static str> = Vec::new();
-    for it in before.values().iter().chain(after.values()) {
+    for it in after.values().iter().chain(before.values()) {
         if !fields.contains(&it.field) {
             fields.push(it.field);
         }

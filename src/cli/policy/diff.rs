@@ -81,7 +81,7 @@ fn write_rows(out: &mut dyn Write, kind: &str, rows: &Rows) -> io::Result<()> {
             writeln!(out, "\n{word} {}", counted(kind, ids))?;
         }
     }
-    for (changes, ids) in &rows.changed {
+    for (changes, ids) in rows.groups() {
         writeln!(out, "\n{}", counted(kind, ids))?;
         for Change {
             field,
@@ -187,11 +187,11 @@ fn kind(rows: &Rows) -> Kind<'_> {
     Kind {
         added: &rows.added,
         removed: &rows.removed,
-        changed: rows.changed.iter().map(as_group).collect(),
+        changed: rows.groups().into_iter().map(as_group).collect(),
     }
 }
 
-fn as_group<'d>((changes, ids): (&'d Vec<Change>, &'d Vec<String>)) -> Group<'d> {
+fn as_group<'d>((changes, ids): (&'d [Change], &'d [String])) -> Group<'d> {
     let side = |it: &'d Option<Leveled>| {
         it.as_ref().map(|it| Side {
             value: RawValue::from_string(it.told.json.clone()).ok(),

@@ -149,9 +149,6 @@ fn write_text(
     if let Some(reason) = declines {
         writeln!(out, "declines whatever is asked: {}", reason.code())?;
     }
-    if values.is_empty() {
-        return writeln!(out, "no rule is in force");
-    }
     for it in values {
         let (field, text, level) = (it.field, &it.told.text, level_name(it.level));
         writeln!(out, "  {field:FIELD_WIDTH$}  {text:VALUE_WIDTH$}  {level}")?;
