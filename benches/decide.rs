@@ -24,7 +24,8 @@ use countersign::domain::identity::{KeySpace, Keys};
 use countersign::domain::mcc::Mcc;
 use countersign::domain::time::Timestamp;
 use countersign::fingerprint::Fingerprinter;
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use countersign::seam::snapshot::CurrentSnapshot;
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const SIZES: [usize; 2] = [1_000, 1_000_000];
 const CARDS_PER_AGENT: usize = 10;
@@ -172,7 +173,53 @@ fn bench(criterion: &mut Criterion) {
             bencher.iter(|| evaluate(black_box(&card), black_box(&request), black_box(NOW), &keys));
         });
         group.finish();
+        publish_one_card(criterion, size, snapshot, &keys);
     }
+}
+
+/// From a changed row to the moment from which it is in force. What was replaced is freed apart from
+/// that, as the server does it.
+fn publish_one_card(
+    criterion: &mut Criterion,
+    size: usize,
+    snapshot: Snapshot,
+    keys: &Fingerprinter,
+) {
+    let current = CurrentSnapshot::new(snapshot);
+    let of_card = policy(r#"{"limits": {"perDay": 80000}}"#);
+    let mut number = 0;
+    let mut group = criterion.benchmark_group("publish_one_card");
+    group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
+        let free = || current.free_retired();
+        let publish = |_freed| {
+            number += 7_919;
+            let (card, base) = (number % size, current.load());
+            let mut change = Builder::changing(&base, keys);
+            let row = CardRow {
+                id: &format!("card_{card:012}"),
+                connection: "acme",
+                issuer_token: &token(card),
+                customer_id: &format!("cus_{}", card / CARDS_PER_CUSTOMER),
+                agent_id: Some(&format!("agt_{}", card / CARDS_PER_AGENT)),
+                usage: Usage::Multi,
+                status: if number % 2 == 0 {
+                    CardStatus::Active
+                } else {
+                    CardStatus::Locked
+                },
+                frozen: false,
+                created_at: None,
+                merchant_lock: None,
+                policy: of_card.clone(),
+            };
+            change.add_card(row).unwrap();
+            let next = change.finish(base.version() + 1);
+            drop(base);
+            current.publish(next);
+        };
+        bencher.iter_batched(free, publish, BatchSize::PerIteration);
+    });
+    group.finish();
 }
 
 criterion_group!(benches, bench);

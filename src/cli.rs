@@ -4,6 +4,7 @@ pub mod decisions;
 pub mod demo;
 pub mod doctor;
 pub mod ledger;
+pub mod policy;
 pub mod sandbox;
 mod serve;
 
@@ -55,6 +56,8 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Look into a data directory.
     Ledger(ledger::LedgerArguments),
+    /// Look into snapshots without a server.
+    Policy(policy::PolicyArguments),
 }
 
 /// Runs what was typed.
@@ -77,6 +80,9 @@ pub fn run() -> Exit {
         }
         Command::Ledger(arguments) => {
             finish(ledger::run(&arguments, &mut std::io::stdout().lock()))
+        }
+        Command::Policy(arguments) => {
+            finish(policy::run(&arguments, &mut std::io::stdout().lock()))
         }
         Command::Demo => {
             let mut stdout = std::io::stdout().lock();

@@ -14,6 +14,7 @@ pub mod currency_numeric;
 pub mod decision;
 pub mod explanation;
 pub mod identity;
+pub mod lifecycle;
 pub mod mcc;
 pub mod time;
 pub mod window;

@@ -23,6 +23,7 @@ pub use self::reply::Reply;
 use self::standard_webhooks::SignatureHeaders;
 use crate::domain::amount::Minor;
 use crate::domain::decision::{Decision, DeclineReason};
+use crate::domain::lifecycle::Observation;
 use crate::domain::time::Timestamp;
 
 /// One issuer connection: how it speaks, and what is accepted as its issuer's. Cannot be printed: it
@@ -95,6 +96,24 @@ impl Issuer {
             }
             Self::Stripe(account) => stripe::decode::authorization(account, body),
             Self::Marqeta(_) => marqeta::decode::authorization(body),
+        }
+    }
+
+    /// What an event reports about authorizations (behaviour 2.16); nothing where it is about
+    /// something else.
+    ///
+    /// # Errors
+    /// [`NotUnderstood`] names the field: an event that ought to be understood and is not.
+    pub fn observe<'a>(
+        &self,
+        body: &VerifiedBody<'a>,
+    ) -> Result<Vec<Observation<'a>>, NotUnderstood> {
+        match self {
+            Self::Lithic(_) | Self::LithicLegacy(_) | Self::Sandbox(_) => {
+                lithic::events::observations(body)
+            }
+            Self::Stripe(account) => stripe::events::observations(account, body),
+            Self::Marqeta(_) => marqeta::events::observations(body),
         }
     }
 }

@@ -14,6 +14,8 @@ mod exits;
 mod http;
 #[path = "support/load.rs"]
 mod load;
+#[path = "binary/policy.rs"]
+mod policy;
 #[path = "binary/reload.rs"]
 mod reload;
 #[path = "binary/restarts.rs"]

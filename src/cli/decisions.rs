@@ -133,12 +133,13 @@ async fn show_newest(args: &DecisionsArguments, shown: &mut Shown<'_>) -> Result
 async fn follow(args: &DecisionsArguments, shown: &mut Shown<'_>) -> Result<(), Ended> {
     let wanted = wanted(args);
     let mut listing = Listing::at(args.ops_listen);
+    // First: whatever comes between the two questions is in the answer to the second.
+    let mut last = newest_of_all(&mut listing).await?;
     let newest = listing.newest(&wanted, usize::from(args.limit)).await?;
     shown.all(&newest)?;
-    let mut last = match newest.last() {
-        Some(last) => last.id.clone(),
-        None => newest_of_all(&mut listing).await?,
-    };
+    if let Some(newest) = newest.last().filter(|newest| newest.id > last) {
+        last.clone_from(&newest.id);
+    }
     let mut is_away = false;
     loop {
         let fresh = if is_away {
@@ -172,7 +173,7 @@ async fn follow(args: &DecisionsArguments, shown: &mut Shown<'_>) -> Result<(), 
     }
 }
 
-/// The id of the newest decision of any kind, so that nothing of before is shown.
+/// The id of the newest decision of any kind.
 async fn newest_of_all(listing: &mut Listing) -> Result<String, ListError> {
     let newest = listing.newest(&Wanted::default(), 1).await?;
     let id = newest.into_iter().next().map(|newest| newest.id);

@@ -5,7 +5,7 @@
 mod cards;
 mod clock;
 mod decisions;
-mod policy;
+pub mod policy;
 mod problem;
 mod query;
 mod reload;

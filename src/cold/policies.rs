@@ -22,6 +22,7 @@ use crate::decide::compile::OwnerOf;
 use crate::decide::document::DocumentError;
 use crate::decide::snapshot::{Impact, Snapshot};
 use crate::domain::card::Key;
+use crate::ledger::embedded::priority::stand_back;
 use crate::seam::commands::{LedgerPort, PortError};
 use crate::seam::snapshot::CurrentSnapshot;
 use crate::telemetry::Telemetry;
@@ -134,8 +135,11 @@ impl Policies {
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub fn start(source: Source, around: Surroundings, first: &First) -> io::Result<Self> {
+    pub fn start(source: Source, mut around: Surroundings, first: &First) -> io::Result<Self> {
         let (commands, received) = sync_channel(WAITING_MAX);
+        if source.is_no_file() {
+            around.watch_every = None;
+        }
         let mut keeper = Keeper {
             snapshots: Arc::clone(&first.snapshots),
             in_force: first.digest,
@@ -146,7 +150,10 @@ impl Policies {
         };
         thread::Builder::new()
             .name("policies".to_owned())
-            .spawn(move || keeper.run(&received))?;
+            .spawn(move || {
+                stand_back();
+                keeper.run(&received);
+            })?;
         Ok(Self { commands })
     }
 
@@ -239,7 +246,7 @@ impl Keeper {
 
     /// Reads the file and, where nothing is against it, puts it in force.
     fn reload(&mut self, trigger: Trigger, confirm: bool) -> Outcome {
-        let content = match self.source.read() {
+        let content = match self.source.read_again() {
             Ok(content) => content,
             Err(error) => return self.told(trigger, Outcome::Refused(vec![error]), None),
         };
@@ -248,7 +255,13 @@ impl Keeper {
             // The same that was refused when somebody asked for it; it was said then.
             return Outcome::Refused(Vec::new());
         }
-        let outcome = if digest == self.in_force {
+        let is_same = digest == self.in_force;
+        let is_well = self.around.readiness.has_no_warning();
+        if trigger == Trigger::Watch && is_same && is_well {
+            // The watch's first look, or a file that was touched only: no news.
+            return Outcome::Unchanged(self.version());
+        }
+        let outcome = if is_same {
             Outcome::Unchanged(self.version())
         } else {
             self.replace(&content, confirm)

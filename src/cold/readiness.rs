@@ -42,6 +42,10 @@ impl Readiness {
         self.with_warnings(|warnings| warnings.remove(warning));
     }
 
+    pub(super) fn has_no_warning(&self) -> bool {
+        self.with_warnings(|warnings| warnings.is_empty())
+    }
+
     pub(super) fn with_warnings<T>(&self, act: impl FnOnce(&mut BTreeSet<&'static str>) -> T) -> T {
         act(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,1 +1,60 @@
+use super::*;
 
+/// What a file of these keys comes to, without issuers and so with the sandbox.
+fn load(text: &str) -> Result<Config, ConfigError> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("countersign.toml");
+    std::fs::write(&path, text).unwrap();
+    Config::load(Overrides {
+        config: Some(path),
+        ..Overrides::default()
+    })
+}
+
+#[test]
+fn what_is_absent_has_its_default() {
+    let config = load("").unwrap();
+    assert_eq!(config.snapshot_poll, Some(Duration::from_secs(1)));
+    assert_eq!((config.retention_days, config.records_days), (45, 400));
+    assert_eq!(config.records_indexed_max, 10_000_000);
+}
+
+#[test]
+fn records_are_kept_at_least_as_long_as_authorizations() {
+    let days = |ledger: &str| load(&format!("[ledger]\n{ledger}")).map(|it| it.records_days);
+    assert_eq!(days("records_days = 45").unwrap(), 45);
+    assert_eq!(days("retention_days = 500").unwrap(), 500);
+    assert_eq!(days("retention_days = 90\nrecords_days = 90").unwrap(), 90);
+    for refused in [
+        "records_days = 44",
+        "records_days = 3651",
+        "retention_days = 90\nrecords_days = 89",
+    ] {
+        let error = days(refused).unwrap_err();
+        assert!(error.place.ends_with("ledger.records_days"), "{error}");
+        assert!(error.message.contains("retention_days"), "{error}");
+    }
+}
+
+#[test]
+fn numbers_outside_their_bounds_are_refused_by_their_key() {
+    let poll = |millis: &str| load(&format!("snapshot_poll_ms = {millis}"));
+    assert_eq!(poll("0").unwrap().snapshot_poll, None);
+    assert_eq!(
+        poll("50").unwrap().snapshot_poll,
+        Some(Duration::from_millis(50))
+    );
+    let indexed = |count: &str| load(&format!("[ledger]\nrecords_indexed_max = {count}"));
+    assert_eq!(indexed("100000").unwrap().records_indexed_max, 100_000);
+    for (refused, key) in [
+        (poll("49"), "snapshot_poll_ms"),
+        (poll("3600001"), "snapshot_poll_ms"),
+        (indexed("99999"), "ledger.records_indexed_max"),
+        (indexed("1000000001"), "ledger.records_indexed_max"),
+    ] {
+        let Err(error) = refused else {
+            panic!("{key} is not refused");
+        };
+        assert!(error.place.ends_with(key), "{error}");
+    }
+}

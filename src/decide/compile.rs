@@ -132,6 +132,13 @@ impl<'k, K: Keys> Builder<'k, K> {
         }
     }
 
+    /// Takes cards of any connection, for tools that know of none.
+    #[must_use]
+    pub fn taking_any_connection(mut self) -> Self {
+        self.draft.take_any_connection();
+        self
+    }
+
     /// Refuses cards that were used by another customer than the row's (behaviour 11.3).
     #[must_use]
     pub fn knowing_owners(mut self, owner_of: &'k OwnerOf<'k>) -> Self {

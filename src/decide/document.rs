@@ -14,10 +14,13 @@ use self::fields::{
     read_currency, read_id, read_instant, read_lock, read_policy_of, required_id,
 };
 use super::compile::{AgentRow, Builder, CardRow, CustomerRow, OwnerOf, RowRefused};
-use super::json::{Fields, Path, Problem, Reader, find_field};
+use super::json::{Fields, PROBLEMS_MAX, Path, Problem, Reader, find_field};
 use super::snapshot::Snapshot;
 use crate::domain::currency::Currency;
 use crate::domain::identity::Keys;
+
+/// Complaints about a document that is read for itself.
+const ALONE_PROBLEMS_MAX: usize = 10_000;
 
 /// One thing that is wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +98,36 @@ pub fn read_next_snapshot(
     keys: &impl Keys,
     before: Before<'_>,
 ) -> Result<Snapshot, Vec<DocumentError>> {
+    let builder = Builder::replacing(before.snapshot, keys, context.connections)
+        .knowing_owners(before.owner_of);
+    read(bytes, context, builder, PROBLEMS_MAX)
+}
+
+/// Reads a document for itself, with whatever connections its cards name, to say all that is wrong
+/// with it. Its version is 0.
+///
+/// # Errors
+/// The errors of a document that has any, in the order of lines; of ten thousand the first.
+pub fn read_alone(
+    bytes: &[u8],
+    file: &str,
+    keys: &impl Keys,
+) -> Result<Snapshot, Vec<DocumentError>> {
+    let context = DocumentContext {
+        file,
+        connections: &[],
+        version: 0,
+    };
+    let builder = Builder::new(keys, &[]).taking_any_connection();
+    read(bytes, context, builder, ALONE_PROBLEMS_MAX)
+}
+
+fn read<K: Keys>(
+    bytes: &[u8],
+    context: DocumentContext<'_>,
+    builder: Builder<'_, K>,
+    problems_max: usize,
+) -> Result<Snapshot, Vec<DocumentError>> {
     let text = match str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
@@ -108,9 +141,8 @@ pub fn read_next_snapshot(
         }
     };
     let mut load = Load {
-        reader: Reader::new(text),
-        builder: Builder::replacing(before.snapshot, keys, context.connections)
-            .knowing_owners(before.owner_of),
+        reader: Reader::new(text, problems_max),
+        builder,
     };
     if text.trim_ascii().is_empty() {
         load.reader
@@ -130,15 +162,18 @@ pub fn read_next_snapshot(
 /// Turns offsets into lines.
 fn located(file: &str, bytes: &[u8], mut problems: Vec<Problem>) -> Vec<DocumentError> {
     problems.sort_by_key(|problem| problem.offset);
-    let line_of = |offset: usize| {
-        let before = bytes.iter().take(offset);
-        before.filter(|byte| **byte == b'\n').count() + 1
-    };
-    let to_error = |problem: Problem| DocumentError {
-        file: file.to_owned(),
-        line: line_of(problem.offset),
-        field: problem.field,
-        message: problem.message,
+    let (mut line, mut rest) = (1, bytes.iter());
+    let mut seen = 0;
+    let to_error = |problem: Problem| {
+        let passed = rest.by_ref().take(problem.offset.saturating_sub(seen));
+        line += passed.filter(|byte| **byte == b'\n').count();
+        seen = problem.offset;
+        DocumentError {
+            file: file.to_owned(),
+            line,
+            field: problem.field,
+            message: problem.message,
+        }
     };
     problems.into_iter().map(to_error).collect()
 }

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::amount::Minor;
 
-/// Complaints that are collected before reading stops.
+/// Complaints that are collected before reading stops, for whoever waits for the answer.
 pub(super) const PROBLEMS_MAX: usize = 20;
 /// Fields of one object; more is refused, so that looking for duplicates stays cheap.
 const FIELDS_MAX: usize = 128;
@@ -89,12 +89,17 @@ pub(super) struct Problem {
 pub(super) struct Reader<'a> {
     text: &'a str,
     problems: Vec<Problem>,
+    problems_max: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(super) fn new(text: &'a str, problems_max: usize) -> Self {
         let problems = Vec::new();
-        Self { text, problems }
+        Self {
+            text,
+            problems,
+            problems_max,
+        }
     }
 
     pub(super) fn into_problems(self) -> Vec<Problem> {
@@ -107,7 +112,7 @@ impl<'a> Reader<'a> {
 
     /// Whether so much is wrong that reading on helps nobody.
     pub(super) fn is_full(&self) -> bool {
-        self.problems.len() >= PROBLEMS_MAX
+        self.problems.len() >= self.problems_max
     }
 
     /// Complains about `at`, a piece of the text.

@@ -2,6 +2,7 @@
 
 pub(super) mod decode;
 pub(super) mod encode;
+pub(super) mod events;
 pub mod legacy;
 mod reasons;
 mod wire;

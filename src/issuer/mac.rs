@@ -43,3 +43,24 @@ pub(super) fn is_any<'m>(
         any | (*expected == CtOutput::new((*candidate).into()))
     })
 }
+
+/// Exactly 64 hexadecimal digits in lower case: each MAC has one spelling.
+pub(super) fn from_hex(text: &[u8]) -> Option<[u8; MAC_SIZE]> {
+    let (pairs, rest) = text.as_chunks::<2>();
+    if pairs.len() != MAC_SIZE || !rest.is_empty() {
+        return None;
+    }
+    let mut mac = [0; MAC_SIZE];
+    for (byte, [high, low]) in mac.iter_mut().zip(pairs) {
+        *byte = nibble(*high)? << 4 | nibble(*low)?;
+    }
+    Some(mac)
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}

@@ -4,8 +4,10 @@ mod basic;
 mod decimal;
 pub(super) mod decode;
 pub(super) mod encode;
+pub(super) mod events;
 mod method;
 mod reasons;
+pub mod webhook;
 mod wire;
 
 pub use self::basic::{CredentialInvalid, Credentials, HeaderSecret, StaticHeader, Verifier};

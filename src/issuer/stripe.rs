@@ -2,12 +2,15 @@
 
 pub(super) mod decode;
 pub(super) mod encode;
+pub(super) mod events;
 mod money;
 mod reasons;
 mod signature;
 mod wire;
 
 use super::delivery::{Header, Presented, SignatureRefused, VerifiedBody};
+use super::wire::refuse;
+use super::{Fault, NotUnderstood};
 pub use signature::{HEADER, Secret, SecretInvalid, Verifier, sign};
 
 use crate::domain::time::Timestamp;
@@ -25,6 +28,17 @@ pub struct Account {
 }
 
 impl Account {
+    /// Another mode or another account than the connection's: authentic, and not ours.
+    fn check_addressee(&self, livemode: bool, account: Option<&str>) -> Result<(), NotUnderstood> {
+        if self.livemode.is_some_and(|live| live != livemode) {
+            return refuse("livemode", Fault::OtherAddressee);
+        }
+        if self.account.is_some() && self.account.as_deref() != account {
+            return refuse("account", Fault::OtherAddressee);
+        }
+        Ok(())
+    }
+
     /// Finds the one header by its name.
     pub(super) fn present<'a>(find: impl Fn(&str) -> Header<'a>) -> Presented<'a> {
         let absent = Header::Absent;

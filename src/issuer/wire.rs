@@ -71,7 +71,7 @@ fn diagnose<'a, T: Deserialize<'a>>(text: &'a str, paths: &[&'static str]) -> No
         Ok(_) | Err(_) => return NOT_JSON,
     };
     let message = error.inner().to_string();
-    let container = error.path().to_string();
+    let container = without_indices(&error.path().to_string());
     let (why, member) = if let Some(rest) = message.strip_prefix("missing field ") {
         (Fault::Missing, rest.split('`').nth(1))
     } else if let Some(rest) = message.strip_prefix("duplicate field ") {
@@ -91,6 +91,17 @@ fn diagnose<'a, T: Deserialize<'a>>(text: &'a str, paths: &[&'static str]) -> No
         field: known.copied().unwrap_or("body"),
         why,
     }
+}
+
+/// `events[3].token` as `events[].token`: which one is nobody's business.
+fn without_indices(path: &str) -> String {
+    let mut pieces = path.split('[');
+    let mut known = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        known.push('[');
+        known.push_str(piece.trim_start_matches(|c: char| c.is_ascii_digit()));
+    }
+    known
 }
 
 pub(super) fn refuse<T>(field: &'static str, why: Fault) -> Result<T, NotUnderstood> {

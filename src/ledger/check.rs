@@ -361,7 +361,7 @@ pub fn sweep(state: &State, part: u16, cut: Timestamp) -> Option<Events<'static>
         .authorizations
         .any_in_part(part, |it| it.last_at() < cut);
     let part = state.authorizations.part_name(part);
-    let stale = stale || intents::any_stale(state, part, cut);
+    let stale = stale || intents::any_over(state, part, cut);
     stale.then(|| {
         Events::only(Event::Swept {
             state: state.no,

@@ -489,14 +489,10 @@ fn put_intents(out: &mut Vec<u8>, state: &State) {
             Fate::Open => (0, None),
             Fate::Rejected => (1, None),
             Fate::Canceled => (2, None),
-            Fate::Taken {
-                by,
-                mismatched: false,
-            } => (3, Some(by)),
-            Fate::Taken {
-                by,
-                mismatched: true,
-            } => (4, Some(by)),
+            Fate::Taken { by, mismatched } => {
+                let fate = if by.is_some() { 3 } else { 5 };
+                (fate + u8::from(mismatched), by)
+            }
         };
         out.push(fate | u8::from(intent.approved) << 7);
         if let Some(by) = by {
@@ -512,13 +508,15 @@ fn intents(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Malformed> 
         let position = reader.u64()?;
         let terms = decode_terms(reader)?;
         let flags = reader.u8()?;
-        let taken = |by: Key, mismatched| Fate::Taken { by, mismatched };
+        let taken = |by: Option<Key>, mismatched| Fate::Taken { by, mismatched };
         let fate = match flags & 0x7F {
             0 => Fate::Open,
             1 => Fate::Rejected,
             2 => Fate::Canceled,
-            3 => taken(reader.key()?, false),
-            4 => taken(reader.key()?, true),
+            3 => taken(Some(reader.key()?), false),
+            4 => taken(Some(reader.key()?), true),
+            5 => taken(None, false),
+            6 => taken(None, true),
             _ => return Err(Malformed),
         };
         let intent = Intent {

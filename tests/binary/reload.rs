@@ -2,6 +2,7 @@
 //! 11.3, 11.5; F1, F2).
 
 use std::fs;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -165,6 +166,26 @@ fn a_file_that_changes_is_in_force_once_it_is_at_rest() {
     wait_until("the file is missed", || warnings(&server) == both);
     let said = log(&home).matches("waits for a confirmation").count();
     assert_eq!((version(&server), said), (3, 1));
+    assert!(server.terminate().success());
+}
+
+/// A pipe was read at the start; it has nothing more to say, and nobody waits for it.
+#[test]
+fn what_is_no_file_is_read_once() {
+    let home = home("strict", 50, &rules(1_000, unchanged));
+    let made = Command::new("mkfifo").arg(home.path("pipe")).status();
+    assert!(made.unwrap().success());
+    fs::rename(home.path("snapshot.json"), home.path("content.json")).unwrap();
+    fs::rename(home.path("pipe"), home.path("snapshot.json")).unwrap();
+    let (pipe, content) = (home.path("snapshot.json"), home.path("content.json"));
+    let server = thread::scope(|scope| {
+        scope.spawn(|| fs::write(pipe, fs::read(content).unwrap()).unwrap());
+        home.start()
+    });
+    let reply = server.post("/admin/reload");
+    assert_eq!(reply.status, 422, "{}", reply.text());
+    assert!(reply.text().contains("is no file"), "{}", reply.text());
+    assert_eq!(buy(&server, 100), "APPROVED");
     assert!(server.terminate().success());
 }
 

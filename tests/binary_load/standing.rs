@@ -70,8 +70,9 @@ fn around(server: &Server, card: &str, order: &str, count: usize) {
         approved(&after),
     );
     assert_eq!(approved(&after), 0, "{order}");
-    // Those that the order overtook are few; before it there was nothing against them.
-    assert!(approved(&before) + 4 * CLIENTS >= before.len(), "{order}");
+    // Before the order there was nothing against them. How many it overtakes is the disk's matter: it
+    // is in force at once, and returns once it is synced.
+    assert!(approved(&before) >= count / 3, "{order}");
     assert!(after.len() > count / 4, "{order}");
 }
 

@@ -44,9 +44,9 @@ Header = tuple[str, str]
 
 
 def request_names(issuer: str = "lithic") -> list[str]:
-    """The fixtures that are requests."""
-    names = (path.name for path in sorted((FIXTURES / issuer).glob("*.json")))
-    return [name.removesuffix(".json") for name in names if not name.endswith(".reply.json")]
+    """The fixtures that are requests; events are answered without words."""
+    names = [path.name for path in sorted((FIXTURES / issuer).glob("*.reply.json"))]
+    return [name.removesuffix(".reply.json") for name in names]
 
 
 def fixture_text(name: str, issuer: str = "lithic") -> str:

@@ -73,7 +73,7 @@ pub(crate) fn fixture_names() -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(directory())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| !name.ends_with(".reply.json"))
+        .filter(|name| !name.ends_with(".reply.json") && !name.starts_with("event."))
         .map(|name| name.strip_suffix(".json").unwrap().to_owned())
         .collect();
     names.sort();

@@ -65,9 +65,11 @@ struct Leveled {
     weak: Option<bool>,
 }
 
+/// A value as it is shown, in JSON's own types; amounts are in minor units.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Shown {
+#[expect(missing_docs, reason = "each is the value of the same name")]
+pub enum Shown {
     Flag(bool),
     Number(i64),
     Text(String),
@@ -79,7 +81,8 @@ enum Shown {
 /// An entry as its owner wrote it.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum MerchantShown {
+#[expect(missing_docs, reason = "each is what the owner wrote")]
+pub enum MerchantShown {
     Name(String),
     #[serde(rename_all = "camelCase")]
     Id {
@@ -87,12 +90,14 @@ enum MerchantShown {
     },
 }
 
+/// Hours of the day, with the zone that is in force.
 #[derive(Serialize)]
-struct HoursShown {
-    timezone: String,
-    days: Vec<&'static str>,
-    from: String,
-    to: String,
+#[expect(missing_docs, reason = "each is the field of the same name")]
+pub struct HoursShown {
+    pub timezone: String,
+    pub days: Vec<&'static str>,
+    pub from: String,
+    pub to: String,
 }
 
 impl PolicyView {
@@ -146,7 +151,9 @@ fn weak(it: &EffectiveValue<'_>, narrows_by_mcc: bool) -> Option<bool> {
     allows.then(|| !narrows_by_mcc && list.entries().iter().any(is_name))
 }
 
-fn shown(customer: &CustomerSlot, value: &Value<'_>) -> Shown {
+/// The value as it is shown of a card of this customer.
+#[must_use]
+pub fn shown(customer: &CustomerSlot, value: &Value<'_>) -> Shown {
     match value {
         Value::Flag(flag) => Shown::Flag(*flag),
         Value::Amount(amount) | Value::Windowed { amount, .. } => Shown::Number(amount.get()),

@@ -44,6 +44,17 @@ impl Source {
         self.path.display().to_string()
     }
 
+    /// Reads it once more. What is no file, such as a pipe, has nothing more to say, and could keep
+    /// its reader waiting for ever.
+    pub(super) fn read_again(&self) -> Result<Content, DocumentError> {
+        match std::fs::metadata(&self.path) {
+            Ok(metadata) if !metadata.is_file() => {
+                Err(self.as_a_whole("is no file that could be read again".to_owned()))
+            }
+            Ok(_) | Err(_) => self.read(),
+        }
+    }
+
     pub(super) fn read(&self) -> Result<Content, DocumentError> {
         let bytes = read_bounded(&self.path).map_err(|message| self.as_a_whole(message))?;
         let digest = self.keys.key(KeySpace::Content, &[&bytes]);
@@ -78,6 +89,11 @@ impl Source {
             field: String::new(),
             message,
         }
+    }
+
+    /// Whether something else than a file is there, which a watch could not read.
+    pub(super) fn is_no_file(&self) -> bool {
+        std::fs::metadata(&self.path).is_ok_and(|metadata| !metadata.is_file())
     }
 
     /// How the file looks from outside; absent where it cannot be looked at.

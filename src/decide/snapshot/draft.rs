@@ -76,7 +76,9 @@ impl AgentSeen {
 pub(in crate::decide) struct Draft {
     base: Snapshot,
     rest: Rest,
-    connections: Arc<[Box<str>]>,
+    connections: Vec<Box<str>>,
+    /// Whether rows may name any connection.
+    takes_any: bool,
     policies: Shared,
     customers: RowsDraft<CustomerSlot>,
     customers_seen: HashMap<Box<str>, CustomerSeen>,
@@ -89,19 +91,24 @@ pub(in crate::decide) struct Draft {
 impl Draft {
     /// A draft without a row yet. Nothing is shared with a base of other connections.
     pub(in crate::decide) fn new(connections: &[&str], base: &Snapshot, rest: Rest) -> Self {
-        let connections: Arc<[Box<str>]> = connections.iter().map(|it| Box::from(*it)).collect();
-        let base = if base.connections == connections || rest == Rest::Stays {
+        let is_known = base
+            .connections
+            .iter()
+            .map(|it| &**it)
+            .eq(connections.iter().copied());
+        let base = if is_known || rest == Rest::Stays {
             base.clone()
         } else {
             Snapshot::empty()
         };
         let connections = match rest {
-            Rest::Stays => Arc::clone(&base.connections),
-            Rest::Goes => connections,
+            Rest::Stays => base.connections.to_vec(),
+            Rest::Goes => connections.iter().map(|it| Box::from(*it)).collect(),
         };
         Self {
             rest,
             connections,
+            takes_any: false,
             policies: Shared::default(),
             customers: RowsDraft::new(base.customers.clone()),
             customers_seen: HashMap::new(),
@@ -113,9 +120,22 @@ impl Draft {
         }
     }
 
+    /// Has rows name any connection.
+    pub(in crate::decide) fn take_any_connection(&mut self) {
+        self.takes_any = true;
+    }
+
     /// A connection's place in the list.
-    pub(in crate::decide) fn connection(&self, name: &str) -> Option<u16> {
-        let at = self.connections.iter().position(|known| **known == *name)?;
+    pub(in crate::decide) fn connection(&mut self, name: &str) -> Option<u16> {
+        let mut known = self.connections.iter();
+        let at = match known.position(|known| **known == *name) {
+            Some(at) => at,
+            None if self.takes_any => {
+                self.connections.push(name.into());
+                self.connections.len() - 1
+            }
+            None => return None,
+        };
         u16::try_from(at).ok()
     }
 
@@ -256,9 +276,14 @@ impl Draft {
         let before = |key| base.cards.find(key).map_or("", CardSlot::id);
         let name = |key| cards.find(key).map_or("", CardSlot::id);
         let card_ids = base.card_ids.updated(&gone, before, &fresh, name);
+        let connections = if self.connections == *base.connections {
+            Arc::clone(&base.connections)
+        } else {
+            self.connections.into()
+        };
         Snapshot {
             version,
-            connections: self.connections,
+            connections,
             customers,
             agents,
             cards,

@@ -39,13 +39,19 @@ impl Snapshot {
             // Nobody is hit, and counting who could be would visit every card.
             0
         } else {
-            self.cards().filter(|view| is_usable(view, now)).count()
+            self.active_count(now)
         };
         Impact {
             active,
             declining,
             empties,
         }
+    }
+
+    /// How many cards may be used at `now`, as far as the snapshot knows.
+    #[must_use]
+    pub fn active_count(&self, now: Timestamp) -> usize {
+        self.cards().filter(|view| is_usable(view, now)).count()
     }
 
     /// The cards that may be used now and could not once `next` is in force.

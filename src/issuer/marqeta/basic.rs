@@ -153,7 +153,7 @@ impl StaticHeader {
     }
 }
 
-fn visible(text: &SecretString) -> Result<&str, CredentialInvalid> {
+pub(super) fn visible(text: &SecretString) -> Result<&str, CredentialInvalid> {
     let text = text.expose_secret();
     if text.is_empty() {
         return Err(CredentialInvalid::Empty);

@@ -66,14 +66,8 @@ fn check_addressee(account: &Account, event: &Event<'_>) -> Result<(), NotUnders
     {
         return refuse("data.object.livemode", Fault::OtherAddressee);
     }
-    if account.livemode.is_some_and(|live| live != event.livemode) {
-        return refuse("livemode", Fault::OtherAddressee);
-    }
     let named = event.account.as_ref().map(|text| text.0.as_ref());
-    if account.account.is_some() && account.account.as_deref() != named {
-        return refuse("account", Fault::OtherAddressee);
-    }
-    Ok(())
+    account.check_addressee(event.livemode, named)
 }
 
 /// What is asked on top of what was approved before, the cash in it, and the merchant's amount.

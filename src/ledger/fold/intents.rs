@@ -136,8 +136,8 @@ pub(super) fn sweep(state: &mut State, part: u16, cut: Timestamp) {
         return;
     };
     let authorizations = &state.authorizations;
-    let keeps = |by: Key| authorizations.get(by).is_some();
-    for (key, card) in intents.sweep(part, cut, keeps) {
+    let remembers = |by: Key| authorizations.get(by).is_some();
+    for (key, card) in intents.sweep(part, cut, remembers) {
         close(&mut state.cards, card, key);
     }
 }

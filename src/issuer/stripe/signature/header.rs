@@ -5,7 +5,7 @@
 
 use crate::issuer::age::unix_seconds;
 use crate::issuer::delivery::SignatureRefused;
-use crate::issuer::mac::MAC_SIZE;
+use crate::issuer::mac::{MAC_SIZE, from_hex};
 
 /// Candidate signatures that one delivery may bring.
 const SIGNATURES_MAX: usize = 8;
@@ -34,7 +34,7 @@ impl<'a> SignatureHeader<'a> {
                     let slot: &mut [u8; MAC_SIZE] = macs
                         .get_mut(count)
                         .ok_or(SignatureRefused::TooManySignatures)?;
-                    *slot = mac(value).ok_or(SignatureRefused::SignatureMalformed)?;
+                    *slot = from_hex(value).ok_or(SignatureRefused::SignatureMalformed)?;
                     count += 1;
                 }
                 _ => {}
@@ -71,25 +71,4 @@ fn parts(entry: &[u8]) -> Result<(&[u8], &[u8]), SignatureRefused> {
         return Err(SignatureRefused::SignatureMalformed);
     }
     Ok((name, value))
-}
-
-/// Exactly 64 hexadecimal digits in lower case.
-fn mac(text: &[u8]) -> Option<[u8; MAC_SIZE]> {
-    let (pairs, rest) = text.as_chunks::<2>();
-    if pairs.len() != MAC_SIZE || !rest.is_empty() {
-        return None;
-    }
-    let mut mac = [0; MAC_SIZE];
-    for (byte, [high, low]) in mac.iter_mut().zip(pairs) {
-        *byte = nibble(*high)? << 4 | nibble(*low)?;
-    }
-    Some(mac)
-}
-
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
 }

@@ -1,0 +1,120 @@
+//! What an issuer reports about an authorization after it has asked: what was held, posted, released
+//! and refunded, with us or without us (behaviour 2.16).
+//!
+//! Issuers report in two ways. Some send the whole authorization each time, others one movement of
+//! money. An observation holds both: every movement with an id of its own, so that each is booked once,
+//! and where the issuer tells it, where the authorization stands now.
+
+use std::borrow::Cow;
+
+use super::amount::Minor;
+use super::currency::Currency;
+
+/// One report about one authorization, or about money that moved without any. Borrowed from the body
+/// it came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation<'a> {
+    /// The delivery or event that brought the report, where the issuer names it: the same one is
+    /// delivered again until it is acknowledged.
+    pub delivery: Option<Cow<'a, str>>,
+    /// The issuer's id of the authorization, the same that its question carried; absent where the
+    /// report names none.
+    pub authorization: Option<Cow<'a, str>>,
+    /// The message that this one follows, by the delivery's id of the question; absent where the
+    /// report names none.
+    pub follows: Option<Cow<'a, str>>,
+    /// The issuer's token of the card.
+    pub card_token: Cow<'a, str>,
+    /// Of all amounts in the report.
+    pub currency: Currency,
+    /// What has happened, in the order in which the report tells it.
+    pub movements: Vec<Movement<'a>>,
+    /// Where the authorization stands; absent in a report of one movement.
+    pub standing: Option<Standing>,
+    /// Whether money was posted that the issuer itself links to no authorization: a force post, an
+    /// offline purchase.
+    pub is_forced: bool,
+}
+
+/// One thing that has happened to an authorization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Movement<'a> {
+    /// The issuer's id of it, unique within the authorization: it is booked once. Where the issuer
+    /// names a step in its question, the movement of that step has the same name.
+    pub id: Cow<'a, str>,
+    /// What has happened.
+    pub kind: MovementKind,
+    /// How much of it, without a sign.
+    pub amount: Minor,
+}
+
+/// What has happened to an authorization's money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MovementKind {
+    /// The issuer approved a step: so much more is held.
+    Authorized,
+    /// The issuer approved a step and posted it in one message.
+    AuthorizedAndPosted,
+    /// The issuer declined a step: nothing is held for it, whatever we had answered.
+    Declined,
+    /// So much is held now, whatever was held before [advice].
+    Replaced,
+    /// So much of the hold is given back [reversal].
+    Released,
+    /// What is left of the hold has lapsed [expiry].
+    Expired,
+    /// So much was posted, from the hold as far as that reaches [clearing].
+    Posted {
+        /// Whether the issuer says that nothing will follow, so that the rest of the hold is free.
+        is_last: bool,
+    },
+    /// So much came back after posting [refund].
+    Refunded,
+    /// A refund was taken back.
+    RefundReversed,
+    /// Nothing that moves money of the authorization.
+    Noted,
+}
+
+/// Where an authorization stands, as its issuer tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// What is held.
+    pub held: Minor,
+    /// What was posted in all, refunds not taken off; absent where the report does not tell.
+    pub posted: Option<Minor>,
+    /// What came back in all; absent where the report does not tell.
+    pub refunded: Option<Minor>,
+    /// The issuer's word for it.
+    pub status: StandingStatus,
+    /// How many steps and movements the report knows of: one that knows fewer is older.
+    pub revision: usize,
+}
+
+/// The issuer's word for where an authorization stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandingStatus {
+    /// Held, and nothing posted yet.
+    Pending,
+    /// Posted at least once; more may be posted while something is held.
+    Settled,
+    /// Reversed in full.
+    Voided,
+    /// Lapsed; it may be posted all the same.
+    Expired,
+    /// Never approved, or taken back by the issuer.
+    Declined,
+    /// Over; nothing is held any more.
+    Closed,
+}
+
+impl StandingStatus {
+    /// Whether the issuer holds nothing any more, and will not hold again.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Pending | Self::Settled => false,
+            Self::Voided | Self::Expired | Self::Declined | Self::Closed => true,
+        }
+    }
+}

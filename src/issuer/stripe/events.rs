@@ -1,0 +1,282 @@
+//! Stripe's events on the ordinary endpoint: an authorization as it stands, or one transaction.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+
+use super::{Account, money};
+use crate::domain::amount::Minor;
+use crate::domain::currency::Currency;
+use crate::domain::lifecycle::{Movement, MovementKind, Observation, Standing, StandingStatus};
+use crate::issuer::delivery::VerifiedBody;
+use crate::issuer::wire::{self, Object, Text, id, refuse};
+use crate::issuer::{Fault, NotUnderstood};
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    id: Text<'a>,
+    #[serde(rename = "type", borrow)]
+    event_type: Text<'a>,
+    livemode: bool,
+    #[serde(borrow)]
+    account: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Event<T> {
+    data: Object<Data<T>>,
+}
+
+#[derive(Deserialize)]
+struct Data<T> {
+    object: Object<T>,
+}
+
+#[derive(Deserialize)]
+struct Authorization<'a> {
+    #[serde(borrow)]
+    id: Text<'a>,
+    amount: i64,
+    #[serde(borrow)]
+    currency: Text<'a>,
+    approved: bool,
+    #[serde(borrow)]
+    status: Text<'a>,
+    #[serde(borrow)]
+    card: Reference<'a>,
+    request_history: Vec<Object<Step>>,
+    #[serde(borrow)]
+    transactions: Option<Vec<Object<Transaction<'a>>>>,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    amount: i64,
+    approved: bool,
+}
+
+#[derive(Deserialize)]
+struct Transaction<'a> {
+    #[serde(borrow)]
+    id: Text<'a>,
+    #[serde(rename = "type", borrow)]
+    transaction_type: Text<'a>,
+    amount: i64,
+    #[serde(borrow)]
+    currency: Text<'a>,
+    #[serde(borrow)]
+    authorization: Option<Reference<'a>>,
+    #[serde(borrow)]
+    card: Option<Reference<'a>>,
+}
+
+/// An object's id, or the object itself where the account's settings expand it.
+struct Reference<'a>(Text<'a>);
+
+#[derive(Deserialize)]
+struct Expanded<'a> {
+    #[serde(borrow)]
+    id: Text<'a>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Reference<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ReferenceVisitor)
+    }
+}
+
+struct ReferenceVisitor;
+
+impl<'de> Visitor<'de> for ReferenceVisitor {
+    type Value = Reference<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id or an object")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Reference(Text(Cow::Borrowed(text))))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Reference(Text(Cow::Owned(text.to_owned()))))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let expanded = Expanded::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Reference(expanded.id))
+    }
+}
+
+/// Every path that a fault can be found at.
+const PATHS: [&str; 28] = [
+    "account",
+    "data",
+    "data.object",
+    "data.object.amount",
+    "data.object.approved",
+    "data.object.authorization",
+    "data.object.authorization.id",
+    "data.object.card",
+    "data.object.card.id",
+    "data.object.currency",
+    "data.object.id",
+    "data.object.request_history",
+    "data.object.request_history[]",
+    "data.object.request_history[].amount",
+    "data.object.request_history[].approved",
+    "data.object.status",
+    "data.object.transactions",
+    "data.object.transactions[]",
+    "data.object.transactions[].amount",
+    "data.object.transactions[].authorization",
+    "data.object.transactions[].card",
+    "data.object.transactions[].currency",
+    "data.object.transactions[].id",
+    "data.object.transactions[].type",
+    "data.object.type",
+    "id",
+    "livemode",
+    "type",
+];
+
+/// What an event reports; nothing for an event of another type.
+pub(in crate::issuer) fn observations<'a>(
+    account: &Account,
+    body: &VerifiedBody<'a>,
+) -> Result<Vec<Observation<'a>>, NotUnderstood> {
+    let envelope: Envelope<'a> = wire::parse(body.bytes(), &PATHS)?;
+    let named = envelope.account.as_ref().map(|text| text.0.as_ref());
+    account.check_addressee(envelope.livemode, named)?;
+    let delivery = Some(id("id", envelope.id)?);
+    match envelope.event_type.0.as_ref() {
+        "issuing_authorization.created" | "issuing_authorization.updated" => {
+            let event: Event<Authorization<'a>> = wire::parse(body.bytes(), &PATHS)?;
+            authorization(event.data.0.object.0, delivery).map(|one| vec![one])
+        }
+        "issuing_transaction.created" | "issuing_transaction.updated" => {
+            let event: Event<Transaction<'a>> = wire::parse(body.bytes(), &PATHS)?;
+            transaction(event.data.0.object.0, delivery).map(|one| vec![one])
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The authorization as it stands. Its steps are named by their place, as the questions were.
+fn authorization<'a>(
+    wire: Authorization<'a>,
+    delivery: Option<Cow<'a, str>>,
+) -> Result<Observation<'a>, NotUnderstood> {
+    let currency = currency(&wire.currency)?;
+    let status = status(&wire)?;
+    let held = money::read("data.object.amount", wire.amount, currency)?.minor;
+    let mut movements = Vec::new();
+    for (at, Object(step)) in wire.request_history.iter().enumerate() {
+        let field = "data.object.request_history[].amount";
+        movements.push(Movement {
+            id: Cow::Owned(at.to_string()),
+            kind: if step.approved {
+                MovementKind::Authorized
+            } else {
+                MovementKind::Declined
+            },
+            amount: money::read(field, step.amount, currency)?.minor,
+        });
+    }
+    let (mut posted, mut refunded) = (Minor::ZERO, Minor::ZERO);
+    for Object(one) in wire.transactions.iter().flatten() {
+        let movement = moved(one, currency)?;
+        let sum = if movement.kind == MovementKind::Refunded {
+            &mut refunded
+        } else {
+            &mut posted
+        };
+        *sum = sum.saturating_plus(movement.amount);
+        movements.push(movement);
+    }
+    let told = wire.transactions.is_some();
+    let standing = Standing {
+        held: if status.is_final() { Minor::ZERO } else { held },
+        posted: told.then_some(posted),
+        refunded: told.then_some(refunded),
+        status,
+        revision: movements.len(),
+    };
+    Ok(Observation {
+        delivery,
+        authorization: Some(id("data.object.id", wire.id)?),
+        follows: None,
+        card_token: id("data.object.card", wire.card.0)?,
+        currency,
+        movements,
+        standing: Some(standing),
+        is_forced: false,
+    })
+}
+
+fn transaction<'a>(
+    wire: Transaction<'a>,
+    delivery: Option<Cow<'a, str>>,
+) -> Result<Observation<'a>, NotUnderstood> {
+    let currency = currency(&wire.currency)?;
+    let movement = moved(&wire, currency)?;
+    let authorization = wire
+        .authorization
+        .map(|Reference(text)| id("data.object.authorization", text))
+        .transpose()?;
+    let Some(Reference(card)) = wire.card else {
+        return refuse("data.object.card", Fault::Missing);
+    };
+    let has_posted = matches!(movement.kind, MovementKind::Posted { .. });
+    Ok(Observation {
+        delivery,
+        is_forced: authorization.is_none() && has_posted,
+        authorization,
+        follows: None,
+        card_token: id("data.object.card", card)?,
+        currency,
+        movements: vec![movement],
+        standing: None,
+    })
+}
+
+/// Captures are below zero, refunds above.
+fn moved<'a>(wire: &Transaction<'a>, currency: Currency) -> Result<Movement<'a>, NotUnderstood> {
+    let kind = match wire.transaction_type.0.as_ref() {
+        "capture" => MovementKind::Posted { is_last: false },
+        "refund" => MovementKind::Refunded,
+        _ => return refuse("data.object.type", Fault::Unknown),
+    };
+    let field = "data.object.amount";
+    let Some(magnitude) = wire.amount.checked_abs() else {
+        return refuse(field, Fault::OutOfRange);
+    };
+    Ok(Movement {
+        id: id("data.object.id", Text(wire.id.0.clone()))?,
+        kind,
+        amount: money::read(field, magnitude, currency)?.minor,
+    })
+}
+
+fn currency(text: &Text<'_>) -> Result<Currency, NotUnderstood> {
+    match Currency::parse(&text.0) {
+        Ok(currency) => Ok(currency),
+        Err(_unknown) => refuse("data.object.currency", Fault::Unknown),
+    }
+}
+
+/// Closed without an approval is a decline; expired may be captured all the same.
+fn status(wire: &Authorization<'_>) -> Result<StandingStatus, NotUnderstood> {
+    match wire.status.0.as_ref() {
+        "pending" => Ok(StandingStatus::Pending),
+        "closed" if wire.approved => Ok(StandingStatus::Closed),
+        "closed" => Ok(StandingStatus::Declined),
+        "reversed" => Ok(StandingStatus::Voided),
+        "expired" => Ok(StandingStatus::Expired),
+        _ => refuse("data.object.status", Fault::Unknown),
+    }
+}

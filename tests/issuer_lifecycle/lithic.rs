@@ -1,0 +1,81 @@
+//! Lithic's `card_transaction.updated`: whole transactions.
+
+use crate::support::{fixture, in_short, lithic, names, observe};
+
+type Row = (&'static str, &'static [&'static str], &'static str, bool);
+
+/// Name, movements, standing, whether it is forced.
+#[rustfmt::skip]
+const ROWS: &[Row] = &[
+    ("advice", &["authorized 100", "replaced 4200"], "pending 4200 0 0", false),
+    ("authorized", &["authorized 2599"], "pending 2599 0 0", false),
+    ("cleared", &["authorized 2599", "posted 2599"], "settled 0 2599 0", false),
+    ("cleared_above", &["authorized 2599", "posted 3000"], "settled 0 3000 0", false),
+    // The settlement is in another currency than the card's: it tells nothing.
+    ("cleared_abroad", &["authorized 2599", "posted 2600"], "settled 0 - -", false),
+    ("cleared_after_expiry", &["authorized 2599", "expired 2599", "posted 2599"], "settled 0 2599 0", false),
+    ("cleared_partly", &["authorized 2599", "posted 1000"], "settled 1599 1000 0", false),
+    // Credit that is yet to come gives no room.
+    ("credit_pending", &["noted 1999"], "pending 0 0 0", false),
+    ("declined", &["declined 2599"], "declined 0 0 0", false),
+    ("expired", &["authorized 2599", "expired 2599"], "expired 0 0 0", false),
+    ("financial", &["authorized and posted 3125"], "settled 0 3125 0", false),
+    ("forced", &["posted 1200"], "settled 0 1200 0", true),
+    ("increment_declined", &["authorized 2599", "declined 90000"], "pending 2599 0 0", false),
+    ("incremented", &["authorized 2599", "authorized 500"], "pending 3099 0 0", false),
+    ("inquiry", &["noted 0"], "declined 0 0 0", false),
+    ("offline", &["replaced 700"], "pending 700 0 0", false),
+    ("refund_alone", &["refunded 1999"], "settled 0 0 1999", false),
+    ("refund_reversed", &["authorized 2599", "posted 2599", "refunded 1000", "refund reversed 1000"], "settled 0 2599 0", false),
+    ("refunded", &["authorized 2599", "posted 2599", "refunded 1000"], "settled 0 2599 1000", false),
+    ("return_not_found", &["noted 1999"], "declined 0 0 0", false),
+    ("reversed", &["authorized 2599", "released 2599"], "voided 0 0 0", false),
+    ("reversed_partly", &["authorized 2599", "released 1000"], "pending 1599 0 0", false),
+    ("timed_out", &["authorized 2599", "declined 2599"], "declined 0 0 0", false),
+];
+
+#[test]
+fn every_event_is_observed_as_its_row_says() {
+    let named: Vec<_> = names("lithic");
+    let rows: Vec<_> = ROWS.iter().map(|(name, ..)| *name).collect();
+    let known: Vec<_> = named.iter().filter(|name| *name != "other").collect();
+    assert_eq!(known, rows, "a fixture without a row, or a row without one");
+    for (name, movements, standing, is_forced) in ROWS {
+        let body = fixture("lithic", name);
+        let observed = observe(&lithic(), &body).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let [one] = &observed[..] else {
+            panic!("{name}: {observed:?}");
+        };
+        let expected: Vec<_> = movements.iter().map(|it| (*it).to_owned()).collect();
+        let standing = Some((*standing).to_owned());
+        assert_eq!(in_short(one), (expected, standing), "{name}");
+        assert_eq!(one.is_forced, *is_forced, "{name}");
+        assert_eq!(one.card_token, "5a0f2c1e-9d34-4b7e-8f7c-2f6f1c9e4142");
+        assert!(one.authorization.is_some() && one.follows.is_none());
+        let revision = one.standing.map(|it| it.revision);
+        assert_eq!(revision, Some(one.movements.len()), "{name}");
+        // Each movement has an id of its own.
+        let mut ids: Vec<_> = one.movements.iter().map(|it| &it.id).collect();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), one.movements.len());
+    }
+}
+
+/// A later report of the same transaction knows the movements of the earlier one by the same ids.
+#[test]
+fn b7_the_same_movement_has_the_same_id_in_every_report() {
+    let (first, later) = (
+        fixture("lithic", "authorized"),
+        fixture("lithic", "refunded"),
+    );
+    let first = observe(&lithic(), &first).unwrap();
+    let later = observe(&lithic(), &later).unwrap();
+    assert_eq!(first[0].authorization, later[0].authorization);
+    assert_eq!(first[0].movements[0], later[0].movements[0]);
+}
+
+#[test]
+fn what_is_about_something_else_reports_nothing() {
+    assert_eq!(observe(&lithic(), &fixture("lithic", "other")), Ok(vec![]));
+}
