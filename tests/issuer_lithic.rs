@@ -10,6 +10,9 @@ mod fixtures;
 #[path = "issuer_lithic/hostile.rs"]
 mod hostile;
 #[cfg(test)]
+#[path = "issuer_lithic/oracle.rs"]
+mod oracle;
+#[cfg(test)]
 #[path = "issuer_lithic/replies.rs"]
 mod replies;
 #[cfg(test)]

@@ -24,12 +24,13 @@ fn ready(disk: &Disk, config: Config) -> Run<'_> {
 
 /// Appends until it is refused; the refusal.
 fn fill(run: &mut Run<'_>, class: Class) -> Refusal {
-    loop {
+    for _ in 0..10_000 {
         if let Err(refusal) = run.append(50, class) {
             return refusal;
         }
         run.settle();
     }
+    panic!("nothing is refused");
 }
 
 #[test]
