@@ -379,10 +379,7 @@ fn c6_a_spare_proves_what_was_durable_when_it_was_made() {
     let disk = Disk::new();
     let mut run = Run::new(&disk, several_segments(), Cursor::GENESIS, 19);
     run.settle();
-    while run.journal.tail().written.segment < 3 {
-        run.append(20, Class::Reserve).unwrap();
-        run.settle();
-    }
+    run.fill_until(3);
     let mut content = disk.content(Name::Segment(3));
     content[HEADER_SIZE..].fill(0);
     disk.set_content(Name::Segment(3), content);

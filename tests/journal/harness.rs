@@ -119,6 +119,18 @@ impl<'d> Run<'d> {
         panic!("the journal never comes to rest");
     }
 
+    /// Appends small records until one is written to this segment.
+    pub(crate) fn fill_until(&mut self, segment: u64) {
+        for _ in 0..SETTLE_STEPS_MAX {
+            if self.journal.tail().written.segment == segment {
+                return;
+            }
+            self.append(20, Class::Reserve).unwrap();
+            self.settle();
+        }
+        panic!("no record goes to segment {segment}");
+    }
+
     /// Writes the idle mark, if it has news.
     pub(crate) fn mark(&mut self) {
         self.settle();
