@@ -25,6 +25,10 @@ mod damage;
 mod edges;
 
 #[cfg(test)]
+#[path = "journal/forged.rs"]
+mod forged;
+
+#[cfg(test)]
 #[path = "journal/checkpoint.rs"]
 mod checkpoint;
 

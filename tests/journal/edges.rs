@@ -62,6 +62,28 @@ fn memory_for_pending_frames_is_used_to_the_last_byte() {
 }
 
 #[test]
+fn a_mark_that_is_being_written_counts_as_pending() {
+    let frame = FRAME_OVERHEAD_SIZE + 104;
+    let config = Config {
+        segment_size: 64 << 10,
+        pending_size_max: MARK_SIZE + MARK_SIZE + 2 * frame,
+        release_size: 0,
+        ..Config::new(Durability::Strict)
+    };
+    let disk = Disk::new();
+    let mut run = ready(&disk, config);
+    run.append(104, Class::Reserve).unwrap();
+    run.settle();
+    let mark = run.journal.idle_mark().unwrap();
+    for _ in 0..2 {
+        run.append(104, Class::Reserve).unwrap();
+    }
+    assert_eq!(run.append(0, Class::Reserve), Err(Refusal::Behind));
+    run.journal.complete(mark, Ok(()));
+    run.append(0, Class::Reserve).unwrap();
+}
+
+#[test]
 fn only_relaxed_journals_sync_beside_their_writes_and_none_that_closes() {
     for (durability, expected) in [(Durability::Strict, false), (Durability::Relaxed, true)] {
         for closing in [false, true] {
@@ -77,6 +99,30 @@ fn only_relaxed_journals_sync_beside_their_writes_and_none_that_closes() {
             let syncs = matches!(journal.next_io(Lane::Sync), Some(Io::Sync { .. }));
             assert_eq!(syncs, expected && !closing, "{durability:?}, {closing}");
         }
+    }
+}
+
+/// The first write to a segment waits for the sync of the one before, and must not wait for long.
+#[test]
+fn a_sync_is_wanted_at_once_exactly_while_a_write_waits_for_it() {
+    for durability in [Durability::Strict, Durability::Relaxed] {
+        let disk = Disk::new();
+        let mut run = ready(&disk, small(durability));
+        let mut waited = false;
+        for _ in 0..60 {
+            run.append(200, Class::Reserve).unwrap();
+            while run.advance(0) {}
+            let waits = run.journal.written() < run.journal.appended();
+            assert_eq!(run.journal.wants_sync_at_once(), waits);
+            waited |= waits;
+            if waits {
+                assert!(run.journal.wants_sync());
+                while run.advance(1) {}
+                assert!(!run.journal.wants_sync_at_once());
+            }
+            while run.advance(2) {}
+        }
+        assert_eq!(waited, durability == Durability::Relaxed);
     }
 }
 
