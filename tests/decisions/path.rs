@@ -13,8 +13,9 @@ use countersign::domain::explanation::{Explanation, RuleField as Field};
 use countersign::domain::identity::{KeySpace, Keys, StepIdentity};
 use countersign::domain::time::Timestamp;
 use countersign::fingerprint::Fingerprinter;
-use countersign::issuer::IssuerKind;
-use countersign::issuer::standard_webhooks::{SignatureHeaders, Unsigned, Verifier};
+use countersign::issuer::Issuer;
+use countersign::issuer::delivery::{Presented, Unsigned};
+use countersign::issuer::standard_webhooks::Verifier;
 use countersign::ledger::check::authorize;
 use countersign::ledger::command::{AgentRef, Answer, Authorize, CardRef};
 use countersign::ledger::event::{Owner, StateNo};
@@ -94,10 +95,10 @@ impl Engine {
     /// As the hot path does it, without the journal's waiting.
     fn ask(&mut self, body: &str, at: Timestamp) -> Answer {
         let open = Verifier::new(Vec::new(), 300, Unsigned::Accept).unwrap();
-        let headers = SignatureHeaders::default();
-        let verified = IssuerKind::Lithic.verify(&open, &headers, body.as_bytes(), at);
+        let issuer = Issuer::Lithic(open);
+        let verified = issuer.verify(&Presented::default(), body.as_bytes(), at);
         let verified = verified.unwrap();
-        let request = IssuerKind::Lithic.decode(&verified).unwrap();
+        let request = issuer.decode(&verified).unwrap().request;
         let parts = |name: &str| [b"acme".to_vec(), name.as_bytes().to_vec()];
         let key = |space, name: &str| {
             let [connection, name] = parts(name);
