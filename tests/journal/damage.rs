@@ -426,10 +426,10 @@ fn c6_a_segment_that_holds_nothing_between_two_that_do_is_refused() {
 fn chain_at_the_end(segment: &[u8]) -> u32 {
     let key = SegmentHeader::decode(segment).unwrap().key();
     let starts = starts(segment);
-    match frame::read(segment, starts[starts.len() - 2], key) {
-        Found::Frame(last) => last.crc,
-        other => panic!("no frame: {other:?}"),
-    }
+    let Found::Frame(last) = frame::read(segment, starts[starts.len() - 2], key) else {
+        panic!("no frame stands there");
+    };
+    last.crc
 }
 
 #[test]
