@@ -331,6 +331,28 @@ fn c2_a_journal_that_was_put_in_order_is_not_cut_again() {
     assert_eq!(counts, [6, 2, 2]);
 }
 
+/// Each operation of a start fails once; those on the directory concern no file.
+#[test]
+fn a_start_that_fails_names_the_file_that_it_was_about() {
+    let mut named = Vec::new();
+    for nth in 1..=6 {
+        let disk = Disk::new();
+        let mut run = ready(&disk, small(Durability::Strict));
+        run.append(9, Class::Reserve).unwrap();
+        run.close();
+        disk.fail_nth(nth, IoFault::EIO);
+        match reopen(&disk) {
+            Err(RecoverError::Io { name, fault }) => {
+                assert_eq!(fault, IoFault::EIO);
+                named.push(name);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let (used, spare) = (Some(Name::Segment(1)), Some(Name::Segment(2)));
+    assert_eq!(named, [used, used, used, None, spare, None]);
+}
+
 #[test]
 fn an_error_of_a_start_names_the_file_and_the_fault() {
     let name = Name::Segment(7);
