@@ -1,9 +1,12 @@
 //! The stateless part of one decision: finding the card, asking its rules.
 //!
-//! Cards are asked in random order, so that the large snapshot pays for its cache misses.
+//! Cards are asked in random order, so that the large snapshot pays for its cache misses. What the
+//! snapshots take in memory is printed beside; `SNAPSHOT_CARDS` sets the size of the large one.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
     reason = "a bench stops where its inputs are wrong"
 )]
 
@@ -27,7 +30,8 @@ use countersign::fingerprint::Fingerprinter;
 use countersign::seam::snapshot::CurrentSnapshot;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
-const SIZES: [usize; 2] = [1_000, 1_000_000];
+const SIZE: usize = 1_000;
+const LARGE_SIZE: usize = 1_000_000;
 const CARDS_PER_AGENT: usize = 10;
 const CARDS_PER_CUSTOMER: usize = 100;
 const NOW: Timestamp = Timestamp::from_secs(1_780_079_400);
@@ -52,6 +56,53 @@ fn policy(text: &str) -> Policy {
         .policy()
         .unwrap()
         .clone()
+}
+
+/// Fields of a policy that this version has and the first one had not.
+const FIELDS: &str = r#""cooldownMinutes": 5, "maxRiskScore": 70, "blockedCountries": ["KP"],
+    "activeHours": {"timezone": "Europe/Berlin", "from": "00:00", "to": "24:00"}"#;
+const MERCHANTS: &str = r#""allowedMerchants": ["SQ *Rockland Books", "Blue Bottle"],
+    "blockedMerchants": ["casino", "poker stars"]"#;
+
+/// Bytes of this process in memory.
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4_096
+}
+
+fn large_size() -> usize {
+    let size = std::env::var("SNAPSHOT_CARDS").ok();
+    size.map_or(LARGE_SIZE, |size| size.parse().unwrap())
+}
+
+/// One card with further fields in its policy.
+fn one_card(keys: &Fingerprinter, further: &str) -> Snapshot {
+    let text = format!(r#"{{"limits": {{"perDay": 90000}}, "allowedMccs": ["5942"], {further}}}"#);
+    let mut builder = Builder::new(keys, &["acme"]);
+    let customer = CustomerRow {
+        id: "c",
+        status: CustomerStatus::Active,
+        timezone: "UTC",
+        currency: Currency::USD,
+        cascade: Cascade::Tighten,
+        policy: policy(&text),
+    };
+    builder.add_customer(customer).unwrap();
+    let card = CardRow {
+        id: "k",
+        connection: "acme",
+        issuer_token: "t",
+        customer_id: "c",
+        agent_id: None,
+        usage: Usage::Multi,
+        status: CardStatus::Active,
+        frozen: false,
+        created_at: None,
+        merchant_lock: None,
+        policy: policy(&text),
+    };
+    builder.add_card(card).unwrap();
+    builder.finish(1)
 }
 
 fn snapshot(cards: usize, keys: &Fingerprinter) -> Snapshot {
@@ -146,8 +197,11 @@ fn purchase() -> AuthorizationRequest<'static> {
 fn bench(criterion: &mut Criterion) {
     let keys = Fingerprinter::new(42);
     let request = purchase();
-    for size in SIZES {
+    for size in [SIZE, large_size()] {
+        let before = resident();
         let snapshot = snapshot(size, &keys);
+        let bytes = resident().saturating_sub(before) / size;
+        println!("snapshot of {size} cards: {bytes} bytes a card");
         let order = shuffled_keys(size, &keys);
         let mut at = 0;
         let mut next_key = || {
@@ -222,5 +276,21 @@ fn publish_one_card(
     group.finish();
 }
 
-criterion_group!(benches, bench);
+fn bench_fields(criterion: &mut Criterion) {
+    let keys = Fingerprinter::new(42);
+    let request = purchase();
+    let mut group = criterion.benchmark_group("evaluate");
+    let both = format!("{FIELDS}, {MERCHANTS}");
+    for (name, further) in [("further fields", FIELDS), ("and merchants", &both)] {
+        let snapshot = one_card(&keys, further);
+        let card = snapshot.card_by_id("k").unwrap();
+        assert!(evaluate(&card, &request, NOW, &keys).rule.is_none());
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| evaluate(black_box(&card), black_box(&request), black_box(NOW), &keys));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, bench, bench_fields);
 criterion_main!(benches);

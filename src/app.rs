@@ -38,7 +38,6 @@ use crate::issuer::delivery::Unsigned;
 use crate::issuer::standard_webhooks::Verifier;
 use crate::ledger::embedded::files::{Files, OpenError};
 use crate::ledger::embedded::io::Storage;
-use crate::ledger::embedded::priority::stand_back;
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::embedded::writer::Writer;
 use crate::seam::commands::{LedgerInbox, LedgerPort, ledger_port};
@@ -359,7 +358,6 @@ fn cold_runtime() -> Result<Runtime, StartError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("cold")
-        .on_thread_start(stand_back)
         .enable_all()
         .build()
         .map_err(|error| StartError::Io("cannot start the cold runtime", error))

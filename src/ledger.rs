@@ -4,6 +4,7 @@
 //! Both are pure: the instant is an argument, and the same code runs in the server, in recovery and
 //! in the simulator. A store (`embedded`) adds durability and hands out one owner's state at a time.
 
+pub mod authorization;
 pub mod check;
 pub mod codec;
 pub mod command;

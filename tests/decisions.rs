@@ -4,6 +4,9 @@
 //! evaluating are tested together. A reason of 2 to 17 that no row shows fails the test.
 #![cfg(test)]
 
+#[path = "decisions/path.rs"]
+mod path;
+
 use std::borrow::Cow;
 
 use countersign::decide::document::{DocumentContext, read_snapshot};

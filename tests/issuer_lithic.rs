@@ -13,8 +13,14 @@ mod hostile;
 #[path = "issuer_lithic/legacy.rs"]
 mod legacy;
 #[cfg(test)]
+#[path = "support/mutation.rs"]
+mod mutation;
+#[cfg(test)]
 #[path = "support/oracle.rs"]
 mod oracle;
+#[cfg(test)]
+#[path = "issuer_lithic/reading.rs"]
+mod reading;
 #[cfg(test)]
 #[path = "issuer_lithic/replies.rs"]
 mod replies;

@@ -10,6 +10,8 @@ mod differential;
 mod fixtures;
 #[path = "issuer_marqeta/hostile.rs"]
 mod hostile;
+#[path = "support/mutation.rs"]
+mod mutation;
 #[path = "support/oracle.rs"]
 mod oracle;
 #[path = "issuer_marqeta/replies.rs"]

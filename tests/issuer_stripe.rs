@@ -8,6 +8,8 @@ mod differential;
 mod fixtures;
 #[path = "issuer_stripe/hostile.rs"]
 mod hostile;
+#[path = "support/mutation.rs"]
+mod mutation;
 #[path = "support/oracle.rs"]
 mod oracle;
 #[path = "issuer_stripe/replies.rs"]

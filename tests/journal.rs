@@ -21,6 +21,14 @@ mod faults;
 mod damage;
 
 #[cfg(test)]
+#[path = "journal/edges.rs"]
+mod edges;
+
+#[cfg(test)]
+#[path = "journal/forged.rs"]
+mod forged;
+
+#[cfg(test)]
 #[path = "journal/checkpoint.rs"]
 mod checkpoint;
 

@@ -22,7 +22,6 @@ use crate::domain::card::Key;
 use crate::ledger::embedded::follow::{FollowFault, Follower, read_one};
 use crate::ledger::embedded::frame::Cursor as Position;
 use crate::ledger::embedded::io::Storage;
-use crate::ledger::embedded::priority::stand_back;
 use crate::ledger::event::{AgentNo, CardNo, Decided, Event, events_of};
 use crate::ledger::state::State;
 use index::Spot;
@@ -179,10 +178,7 @@ impl Records {
         let followed = Arc::downgrade(&records);
         let spawned = thread::Builder::new()
             .name("records".to_owned())
-            .spawn(move || {
-                stand_back();
-                follow(&followed);
-            });
+            .spawn(move || follow(&followed));
         match spawned {
             Ok(handle) => *lock(&records.thread) = Some(handle),
             // Searches catch up by themselves, only later.

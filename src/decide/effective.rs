@@ -3,7 +3,9 @@
 mod listed;
 
 use super::policy::hours::ActiveHours;
-use super::policy::{Cascade, LimitField, Lists, OnIntentMismatch, Policy, ProbePolicy, Terms};
+use super::policy::{
+    Cascade, LimitField, ListField, ListFields, Lists, OnIntentMismatch, Policy, ProbePolicy, Terms,
+};
 use super::snapshot::CardView;
 use crate::domain::amount::Minor;
 use crate::domain::card::Level;
@@ -36,6 +38,14 @@ impl AllowKind {
             Self::Merchants => lists.allowed_merchants.is_some(),
         }
     }
+
+    pub(super) fn field(self) -> ListField {
+        match self {
+            Self::Countries => ListField::AllowedCountries,
+            Self::Mccs => ListField::AllowedMccs,
+            Self::Merchants => ListField::AllowedMerchants,
+        }
+    }
 }
 
 /// The policies over one card, and how their values become one.
@@ -44,17 +54,18 @@ pub(super) struct InForce<'s> {
     policies: [Option<&'s Policy>; 3],
     cascade: Cascade,
     has_terms: bool,
-    has_lists: bool,
+    list_fields: ListFields,
 }
 
 impl<'s> InForce<'s> {
     pub(super) fn new(policies: [Option<&'s Policy>; 3], cascade: Cascade) -> Self {
-        let any = |has: fn(&Policy) -> bool| policies.into_iter().flatten().any(has);
+        let set = || policies.into_iter().flatten();
+        let fields = |all: ListFields, policy: &Policy| all.or(policy.list_fields());
         Self {
             policies,
             cascade,
-            has_terms: any(|policy| policy.terms().is_some()),
-            has_lists: any(|policy| policy.lists().is_some()),
+            has_terms: set().any(|policy| policy.terms().is_some()),
+            list_fields: set().fold(ListFields::default(), fields),
         }
     }
 
@@ -67,15 +78,9 @@ impl<'s> InForce<'s> {
         self.has_terms
     }
 
-    /// Whether any level has a list.
-    pub(super) fn has_lists(&self) -> bool {
-        self.has_lists
-    }
-
-    /// Whether any list names merchants.
-    pub(super) fn names_merchants(&self) -> bool {
-        self.lists()
-            .any(|(_, at)| at.allowed_merchants.is_some() || at.blocked_merchants.is_some())
+    /// The kinds of lists that any level has.
+    pub(super) fn list_fields(&self) -> ListFields {
+        self.list_fields
     }
 
     fn leveled(&self) -> impl Iterator<Item = (Level, &'s Policy)> + use<'s> {
@@ -91,8 +96,7 @@ impl<'s> InForce<'s> {
 
     /// The lists of each level that has any, lowest first.
     fn lists(&self) -> impl Iterator<Item = (Level, &'s Lists)> + use<'s> {
-        let some = self.has_lists.then(|| self.leveled());
-        let levels = some.into_iter().flatten();
+        let levels = self.leveled();
         levels.filter_map(|(level, policy)| Some((level, policy.lists()?)))
     }
 

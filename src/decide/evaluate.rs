@@ -32,15 +32,18 @@ pub fn evaluate(
     let asked = Asked::new(card, request, now);
     let is_money_back = request.kind == AuthorizationKind::Credit;
     let spends = asked.spends();
+    let has_terms = asked.in_force.has_terms();
     // Money back is taken in any status; a question about the balance meets the status alone
     // (behaviour 2.14 b, i).
     Proposal {
         standing: (!is_money_back).then(|| standing(card)).flatten(),
-        expired: (!is_money_back)
+        expired: (has_terms && !is_money_back)
             .then(|| expired(card, &asked.in_force, now))
             .flatten(),
         rule: spends.then(|| rule(&asked)).flatten(),
-        hours: spends.then(|| outside_hours(&asked)).flatten(),
+        hours: (has_terms && spends)
+            .then(|| outside_hours(&asked))
+            .flatten(),
         claims: claims(&asked, keys),
     }
 }
@@ -61,6 +64,8 @@ struct Asked<'s, 'r> {
     now: Timestamp,
     /// What an approval reserves.
     amount: Minor,
+    /// The cap on one authorization.
+    per_auth: Option<(Minor, Level)>,
 }
 
 impl<'s, 'r> Asked<'s, 'r> {
@@ -81,6 +86,7 @@ impl<'s, 'r> Asked<'s, 'r> {
             request,
             now,
             amount,
+            per_auth: in_force.per_auth(),
         }
     }
 

@@ -113,6 +113,42 @@ impl OnIntentMismatch {
     }
 }
 
+/// The kinds of lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field of the same name")]
+pub enum ListField {
+    AllowedMccs = 0,
+    BlockedMccs = 1,
+    AllowedCountries = 2,
+    BlockedCountries = 3,
+    AllowedMerchants = 4,
+    BlockedMerchants = 5,
+}
+
+/// Some of the kinds of lists: one bit each, so that a request asks only for what is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ListFields(u8);
+
+impl ListFields {
+    /// Whether the kind is among them.
+    #[must_use]
+    pub fn has(self, field: ListField) -> bool {
+        self.0 >> (field as usize) & 1 == 1
+    }
+
+    /// Whether there is any.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The kinds of both.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
 /// The lists of one level. Absent means no constraint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each is the field of the same name")]
@@ -125,6 +161,34 @@ pub struct Lists {
     pub blocked_merchants: Option<Arc<MerchantList>>,
     /// `match`: whether one kind of allow list is enough.
     pub matches_any: Option<bool>,
+}
+
+impl Lists {
+    /// The kinds that are there.
+    fn fields(&self) -> ListFields {
+        let there = [
+            (ListField::AllowedMccs, self.allowed_mccs.is_some()),
+            (ListField::BlockedMccs, self.blocked_mccs.is_some()),
+            (
+                ListField::AllowedCountries,
+                self.allowed_countries.is_some(),
+            ),
+            (
+                ListField::BlockedCountries,
+                self.blocked_countries.is_some(),
+            ),
+            (
+                ListField::AllowedMerchants,
+                self.allowed_merchants.is_some(),
+            ),
+            (
+                ListField::BlockedMerchants,
+                self.blocked_merchants.is_some(),
+            ),
+        ];
+        let bit = |(field, is_there): (ListField, bool)| u8::from(is_there) << (field as usize);
+        ListFields(there.into_iter().map(bit).fold(0, |all, bit| all | bit))
+    }
 }
 
 /// The fields of one level that are neither amounts nor lists. Absent means unset, which is not
@@ -167,6 +231,7 @@ pub struct Policy {
     /// One bit for each cap whose window is a trailing one.
     rolling: u8,
     lock_to_first_merchant: Option<bool>,
+    list_fields: ListFields,
     lists: Option<Arc<Lists>>,
     terms: Option<Arc<Terms>>,
 }
@@ -224,6 +289,17 @@ impl Policy {
             count_per_day: terms.and_then(|terms| terms.count_per_day),
             count_total: terms.and_then(|terms| terms.count_total),
         }
+    }
+
+    fn set_lists(&mut self, lists: Lists) {
+        self.list_fields = lists.fields();
+        self.lists = (lists != Lists::default()).then(|| Arc::new(lists));
+    }
+
+    /// The kinds of lists that this level has.
+    #[must_use]
+    pub fn list_fields(&self) -> ListFields {
+        self.list_fields
     }
 
     /// The lists of this level, where it has any.

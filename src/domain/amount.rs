@@ -176,6 +176,55 @@ mod tests {
         assert_eq!(Minor::MAX.plus(Minor::ZERO), Ok(Minor::MAX));
     }
 
+    fn minor(count: i64) -> Minor {
+        Minor::new(count).unwrap()
+    }
+
+    #[test]
+    fn the_largest_amount_is_the_largest_that_every_store_holds_exactly() {
+        assert_eq!(Minor::MAX.get(), 9_007_199_254_740_991);
+    }
+
+    #[test]
+    fn only_no_money_is_zero() {
+        assert!(Minor::ZERO.is_zero() && Minor::default().is_zero());
+        assert!(!minor(1).is_zero() && !Minor::MAX.is_zero());
+    }
+
+    #[test]
+    fn sums_are_held_at_the_largest_amount_and_differences_at_nothing() {
+        let sums = [(2, 3, 5), (AMOUNT_MINOR_MAX, 0, AMOUNT_MINOR_MAX)];
+        let held = [(AMOUNT_MINOR_MAX, 1), (AMOUNT_MINOR_MAX, AMOUNT_MINOR_MAX)];
+        let held = held.map(|(one, other)| (one, other, AMOUNT_MINOR_MAX));
+        for (one, other, sum) in sums.into_iter().chain(held) {
+            assert_eq!(minor(one).saturating_plus(minor(other)), minor(sum));
+        }
+        let differences = [(5, 3, 2), (3, 3, 0), (3, 5, 0), (0, AMOUNT_MINOR_MAX, 0)];
+        for (one, other, left) in differences {
+            assert_eq!(minor(one).saturating_minus(minor(other)), minor(left));
+        }
+    }
+
+    #[test]
+    fn amounts_and_what_is_wrong_with_one_are_written_plainly() {
+        assert_eq!(minor(1_234).to_string(), "1234");
+        let texts = [
+            AmountOutOfRange.to_string(),
+            MajorTextInvalid::NotDecimal.to_string(),
+            MajorTextInvalid::TooManyDecimals.to_string(),
+            MajorTextInvalid::TooLarge.to_string(),
+        ];
+        let words = [
+            "between 0 and 9007199254740991",
+            "12.34",
+            "decimals",
+            "2^53 - 1",
+        ];
+        for (text, word) in texts.iter().zip(words) {
+            assert!(text.contains(word), "{text}");
+        }
+    }
+
     #[test]
     fn major_units_round_trip() {
         let cases = [

@@ -57,18 +57,18 @@ pub enum MovementKind {
     AuthorizedAndPosted,
     /// The issuer declined a step: nothing is held for it, whatever we had answered.
     Declined,
-    /// So much is held now, whatever was held before [advice].
+    /// So much is held now, whatever was held before (advice).
     Replaced,
-    /// So much of the hold is given back [reversal].
+    /// So much of the hold is given back (reversal).
     Released,
-    /// What is left of the hold has lapsed [expiry].
+    /// What is left of the hold has lapsed (expiry).
     Expired,
-    /// So much was posted, from the hold as far as that reaches [clearing].
+    /// So much was posted, from the hold as far as that reaches (clearing).
     Posted {
         /// Whether the issuer says that nothing will follow, so that the rest of the hold is free.
         is_last: bool,
     },
-    /// So much came back after posting [refund].
+    /// So much came back after posting (refund).
     Refunded,
     /// A refund was taken back.
     RefundReversed,

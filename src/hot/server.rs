@@ -343,13 +343,12 @@ impl Worker {
             let Ok(stream) = TcpStream::from_std(stream) else {
                 continue;
             };
-            let served = connection::serve(
-                stream,
-                accepted,
-                Arc::clone(&self.shared),
-                Rc::clone(&room),
-                Rc::clone(&watch),
-            );
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "no TCP_NODELAY");
+            }
+            // At once, so that it can be asked to make room for the next one of the same burst.
+            let watched = watch.over(stream, accepted);
+            let served = connection::serve(watched, Arc::clone(&self.shared), Rc::clone(&room));
             let guard = Rc::clone(&open);
             tokio::task::spawn_local(async move {
                 served.await;

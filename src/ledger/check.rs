@@ -7,10 +7,11 @@ use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
 use crate::domain::identity::Recognition;
 use crate::domain::time::Timestamp;
+use crate::ledger::authorization::{Authorization, Step};
 use crate::ledger::codec::ExternalId;
 use crate::ledger::command::{AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Refused};
 use crate::ledger::event::{AgentNo, AttestationClass, CardNo, Decided, Event, LockedMerchant};
-use crate::ledger::state::{AgentState, Authorization, CardState, State, Step};
+use crate::ledger::state::{AgentState, CardState, State};
 
 #[cfg(test)]
 pub(super) mod harness;
@@ -155,7 +156,7 @@ fn recognise<'a>(
     command: &Authorize<'a>,
 ) -> Option<Checked<'a>> {
     let name = command.step.name;
-    let of_its_name = |step: &&Step| name.is_some() && step.stored.name == name;
+    let of_its_name = |step: &Step| name.is_some() && step.stored.name == name;
     let of = |wanted| {
         let mut steps = known.steps();
         steps.find(|step| command.step.recognise(&step.stored) == wanted)
@@ -361,7 +362,7 @@ pub fn sweep(state: &State, part: u16, cut: Timestamp) -> Option<Events<'static>
         .authorizations
         .any_in_part(part, |it| it.last_at() < cut);
     let part = state.authorizations.part_name(part);
-    let stale = stale || intents::any_stale(state, part, cut);
+    let stale = stale || intents::any_over(state, part, cut);
     stale.then(|| {
         Events::only(Event::Swept {
             state: state.no,

@@ -5,10 +5,11 @@ use crate::domain::amount::Minor;
 use crate::domain::card::{AgentStatus, Key, Level};
 use crate::domain::identity::StoredStep;
 use crate::domain::time::Timestamp;
+use crate::ledger::authorization::{Authorization, Lag, Step};
 use crate::ledger::counters::Counters;
 use crate::ledger::event::{AgentNo, CardNo, Decided, Event, StandingChange};
 use crate::ledger::rolling::{Rolling, SeriesSet};
-use crate::ledger::state::{AgentState, Authorization, CardState, Lag, MerchantLock, State, Step};
+use crate::ledger::state::{AgentState, CardState, MerchantLock, State};
 use crate::ledger::trailing;
 
 mod give_back;
@@ -167,8 +168,8 @@ fn mark_card(state: &mut State, decided: &Decided<'_>, is_first: bool, position:
         return;
     };
     let authorization = state.authorizations.get_mut(decided.step.authorization);
-    if let Some(authorization) = authorization.filter(|it| !it.under_lock) {
-        authorization.under_lock = true;
+    if let Some(authorization) = authorization.filter(|it| !it.is_under_lock()) {
+        authorization.set_under_lock(true);
         lock.approvals = lock.approvals.saturating_add(1);
     }
 }
@@ -181,22 +182,18 @@ fn remember(state: &mut State, decided: &Decided<'_>, step: Step) -> bool {
         .authorizations
         .get_or_insert_with(decided.step.authorization, || {
             is_new = true;
-            Authorization {
-                card: decided.card,
-                first: Step {
-                    counted: reserves,
-                    ..step
-                },
-                more: Vec::new(),
-                under_lock: false,
-            }
+            let first = Step {
+                counted: reserves,
+                ..step
+            };
+            Authorization::new(decided.card, &first)
         });
     let Some(authorization) = entry.filter(|_| !is_new) else {
         return reserves;
     };
     let counted = reserves && !authorization.is_purchase();
     authorization.card = authorization.card.or(decided.card);
-    authorization.more.push(Step { counted, ..step });
+    authorization.push(&Step { counted, ..step });
     counted
 }
 

@@ -8,6 +8,7 @@ use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::identity::StoredStep;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour, WindowKind};
+use crate::ledger::authorization::{Authorization, Lag, Step};
 use crate::ledger::codec::{Malformed, Put, Reader};
 use crate::ledger::counters::{Counters, NUMBERS, NUMBERS_FIRST};
 use crate::ledger::event::{
@@ -17,9 +18,7 @@ use crate::ledger::event::{
 use crate::ledger::intent::{Fate, Intent};
 use crate::ledger::recent::Recent;
 use crate::ledger::rolling::{Rolling, Series};
-use crate::ledger::state::{
-    AgentState, Authorization, CardState, Extras, Lag, MerchantLock, State, Step,
-};
+use crate::ledger::state::{AgentState, CardState, Extras, MerchantLock, State};
 
 mod first;
 
@@ -370,10 +369,11 @@ fn agent(reader: &mut Reader<'_>, format: Format) -> Result<AgentState, Malforme
 
 fn put_authorization(out: &mut Vec<u8>, authorization: &Authorization, format: Format) {
     out.put_u64(authorization.card.map_or(0, |card| u64::from(card.0) + 1));
-    out.push(u8::from(authorization.under_lock));
-    out.put_u64(authorization.more.len() as u64);
+    out.push(u8::from(authorization.is_under_lock()));
+    let increments = authorization.steps().count().saturating_sub(1);
+    out.put_u64(increments as u64);
     for step in authorization.steps() {
-        put_step(out, step, format);
+        put_step(out, &step, format);
     }
 }
 
@@ -382,16 +382,12 @@ fn authorization(reader: &mut Reader<'_>, format: Format) -> Result<Authorizatio
     let card = card?.map(CardNo);
     let under_lock = reader.u8()? != 0;
     let increments = reader.u64()?;
-    let first = step(reader, format)?;
-    let more = (0..increments)
-        .map(|_| step(reader, format))
-        .collect::<Result<_, _>>()?;
-    Ok(Authorization {
-        card,
-        first,
-        more,
-        under_lock,
-    })
+    let mut authorization = Authorization::new(card, &step(reader, format)?);
+    for _ in 0..increments {
+        authorization.push(&step(reader, format)?);
+    }
+    authorization.set_under_lock(under_lock);
+    Ok(authorization)
 }
 
 /// Hour and lag are written where they are not what they are for nearly every step.
@@ -489,14 +485,10 @@ fn put_intents(out: &mut Vec<u8>, state: &State) {
             Fate::Open => (0, None),
             Fate::Rejected => (1, None),
             Fate::Canceled => (2, None),
-            Fate::Taken {
-                by,
-                mismatched: false,
-            } => (3, Some(by)),
-            Fate::Taken {
-                by,
-                mismatched: true,
-            } => (4, Some(by)),
+            Fate::Taken { by, mismatched } => {
+                let fate = if by.is_some() { 3 } else { 5 };
+                (fate + u8::from(mismatched), by)
+            }
         };
         out.push(fate | u8::from(intent.approved) << 7);
         if let Some(by) = by {
@@ -512,13 +504,15 @@ fn intents(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Malformed> 
         let position = reader.u64()?;
         let terms = decode_terms(reader)?;
         let flags = reader.u8()?;
-        let taken = |by: Key, mismatched| Fate::Taken { by, mismatched };
+        let taken = |by: Option<Key>, mismatched| Fate::Taken { by, mismatched };
         let fate = match flags & 0x7F {
             0 => Fate::Open,
             1 => Fate::Rejected,
             2 => Fate::Canceled,
-            3 => taken(reader.key()?, false),
-            4 => taken(reader.key()?, true),
+            3 => taken(Some(reader.key()?), false),
+            4 => taken(Some(reader.key()?), true),
+            5 => taken(None, false),
+            6 => taken(None, true),
             _ => return Err(Malformed),
         };
         let intent = Intent {

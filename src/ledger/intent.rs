@@ -77,7 +77,11 @@ pub enum IntentStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ledger) enum Fate {
     Open,
-    Taken { by: Key, mismatched: bool },
+    /// By an authorization, until that is forgotten.
+    Taken {
+        by: Option<Key>,
+        mismatched: bool,
+    },
     Rejected,
     Canceled,
 }
@@ -127,11 +131,11 @@ impl Intent {
         }
     }
 
-    /// The authorization that took it.
+    /// The authorization that took it, as long as that is remembered.
     #[must_use]
     pub fn taken_by(&self) -> Option<Key> {
         match self.fate {
-            Fate::Taken { by, .. } => Some(by),
+            Fate::Taken { by, .. } => by,
             Fate::Open | Fate::Rejected | Fate::Canceled => None,
         }
     }
@@ -201,7 +205,10 @@ impl Intents {
     /// An authorization takes an open intent.
     pub(in crate::ledger) fn take(&mut self, key: Key, by: Key, mismatched: bool) {
         if let Some(intent) = self.by_key.get_mut(key).filter(|it| it.fate == Fate::Open) {
-            intent.fate = Fate::Taken { by, mismatched };
+            intent.fate = Fate::Taken {
+                by: Some(by),
+                mismatched,
+            };
             self.of_authorization.get_or_insert_with(by, || key);
         }
     }
@@ -224,42 +231,43 @@ impl Intents {
         Some((key, intent.card))
     }
 
-    /// Forgets intents of the named part that are over since `cut`, unless an authorization that
-    /// `keeps` remembers has taken them.
+    /// Lets go of the authorizations of the named part that are forgotten, then forgets the intents
+    /// of that part that are over since `cut`, unless an authorization has taken them.
     pub(in crate::ledger) fn sweep(
         &mut self,
         part: u16,
         cut: Timestamp,
-        keeps: impl Fn(Key) -> bool,
+        remembers: impl Fn(Key) -> bool,
     ) -> Vec<(Key, CardNo)> {
+        let mut free = Vec::new();
+        self.of_authorization.retain_part(part, |by, key| {
+            let kept = remembers(by);
+            if !kept {
+                free.push(*key);
+            }
+            kept
+        });
+        for key in free {
+            if let Some(intent) = self.by_key.get_mut(key)
+                && let Fate::Taken { by, .. } = &mut intent.fate
+            {
+                *by = None;
+            }
+        }
         let mut forgotten = Vec::new();
-        let Self {
-            by_key,
-            of_authorization,
-        } = self;
-        by_key.retain_part(part, |key, intent| {
-            let kept = !is_stale(intent, cut) || intent.taken_by().is_some_and(&keeps);
+        self.by_key.retain_part(part, |key, intent| {
+            let kept = !is_over(intent, cut);
             if !kept {
                 forgotten.push((key, intent.card));
-                if let Some(by) = intent.taken_by() {
-                    of_authorization.remove(by);
-                }
             }
             kept
         });
         forgotten
     }
 
-    /// Whether a sweep of the named part would forget any.
-    pub(in crate::ledger) fn any_stale(
-        &self,
-        part: u16,
-        cut: Timestamp,
-        keeps: impl Fn(Key) -> bool,
-    ) -> bool {
-        self.by_key.any_named(part, |intent| {
-            is_stale(intent, cut) && !intent.taken_by().is_some_and(&keeps)
-        })
+    /// Whether a sweep of the named part would forget any that no authorization has taken.
+    pub(in crate::ledger) fn any_over(&self, part: u16, cut: Timestamp) -> bool {
+        self.by_key.any_named(part, |intent| is_over(intent, cut))
     }
 
     pub(in crate::ledger) fn sorted(&self) -> Vec<(Key, &Intent)> {
@@ -267,6 +275,6 @@ impl Intents {
     }
 }
 
-fn is_stale(intent: &Intent, cut: Timestamp) -> bool {
-    intent.at < cut && intent.terms.expires_at < cut
+fn is_over(intent: &Intent, cut: Timestamp) -> bool {
+    intent.at < cut && intent.terms.expires_at < cut && intent.taken_by().is_none()
 }

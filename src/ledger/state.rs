@@ -1,13 +1,11 @@
 //! One owner's state: cards, agents, sums and authorizations. `check` reads it, `fold` changes it.
 
-use crate::domain::amount::Minor;
 use crate::domain::card::{AgentStatus, CardStatus, Key};
 use crate::domain::claims::MerchantKeys;
-use crate::domain::decision::Decision;
-use crate::domain::identity::StoredStep;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
-use crate::ledger::counters::{Booking, Counters, WindowIds};
+use crate::ledger::authorization::Authorization;
+use crate::ledger::counters::Counters;
 use crate::ledger::event::{AgentNo, CardNo, LockedMerchant, Owner, StateNo};
 use crate::ledger::intent::{Intent, Intents};
 use crate::ledger::key_map::KeyMap;
@@ -183,141 +181,6 @@ pub struct AgentState {
     pub rolling: Option<Box<Rolling>>,
     /// What operators set.
     pub status: AgentStatus,
-}
-
-/// One decided step of an authorization.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// By what it is known again.
-    pub stored: StoredStep,
-    /// Our answer; a decline where the approval was overruled.
-    pub decision: Decision,
-    /// What it holds.
-    pub reserved: Minor,
-    /// The day whose windows it was charged to.
-    pub day: LocalDay,
-    /// The hour whose count it was charged to.
-    pub hour: LocalHour,
-    /// How far its booking is later than its receipt, because one with a later receipt had been
-    /// booked: see [`Lag`].
-    pub(in crate::ledger) lag: Lag,
-    /// Whether it is the step by which its authorization was counted as approved.
-    pub(in crate::ledger) counted: bool,
-    /// Whether it was approved although no intent matched.
-    pub flagged: bool,
-    /// The journal position of the decision.
-    pub position: u64,
-    /// Our clock at receipt.
-    pub at: Timestamp,
-    /// The agent that held the card then.
-    pub agent: Option<AgentNo>,
-}
-
-impl Step {
-    /// Where it was booked.
-    pub(in crate::ledger) fn booking(&self) -> Booking {
-        Booking {
-            windows: WindowIds::of(self.day),
-            hour: self.hour,
-            at: self.lag.after(self.at),
-        }
-    }
-
-    fn stands(&self) -> bool {
-        self.decision.is_approval() && !self.reserved.is_zero()
-    }
-}
-
-/// The time by which a booking is later than its receipt: exact up to half an hour, beyond that in
-/// whole seconds, rounded up. Bookings of one customer never go back in time, though receipts may.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::ledger) struct Lag(u32);
-
-impl Lag {
-    const SECONDS: u32 = 1 << 31;
-
-    /// From `at` to `latest`, where that is later.
-    pub(in crate::ledger) fn between(at: Timestamp, latest: Timestamp) -> Self {
-        let micros = latest.micros_since(at).max(0);
-        let exact = u32::try_from(micros)
-            .ok()
-            .filter(|micros| *micros < Self::SECONDS);
-        Self(exact.unwrap_or_else(|| {
-            let seconds = micros.saturating_add(999_999) / 1_000_000;
-            let bounded = u32::try_from(seconds).unwrap_or(u32::MAX);
-            Self::SECONDS | bounded.min(Self::SECONDS - 1)
-        }))
-    }
-
-    pub(in crate::ledger) fn after(self, at: Timestamp) -> Timestamp {
-        let micros = if self.0 < Self::SECONDS {
-            i64::from(self.0)
-        } else {
-            i64::from(self.0 & !Self::SECONDS).saturating_mul(1_000_000)
-        };
-        at.plus_micros(micros)
-    }
-
-    pub(in crate::ledger) fn bits(self) -> u32 {
-        self.0
-    }
-
-    pub(in crate::ledger) fn from_bits(bits: u32) -> Self {
-        Self(bits)
-    }
-}
-
-/// One authorization: its card and its steps in order of arrival.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authorization {
-    /// Absent where the card was unknown.
-    pub card: Option<CardNo>,
-    /// The first step, which nearly always is the only one.
-    pub first: Step,
-    /// Increments.
-    pub more: Vec<Step>,
-    /// Whether it was approved while its card was locked to a merchant.
-    pub(in crate::ledger) under_lock: bool,
-}
-
-impl Authorization {
-    /// The steps in order of arrival.
-    pub fn steps(&self) -> impl Iterator<Item = &Step> {
-        std::iter::once(&self.first).chain(&self.more)
-    }
-
-    pub(in crate::ledger) fn steps_mut(&mut self) -> impl Iterator<Item = &mut Step> {
-        std::iter::once(&mut self.first).chain(&mut self.more)
-    }
-
-    /// What all steps together hold.
-    #[must_use]
-    pub fn reserved(&self) -> Minor {
-        self.steps()
-            .fold(Minor::ZERO, |sum, step| sum.saturating_plus(step.reserved))
-    }
-
-    /// Whether any step stands approved with an amount: what later steps are increments of, and
-    /// what consumption and lock rest on. An approval of nothing (a verification, a balance
-    /// inquiry, a credit) is none of these.
-    #[must_use]
-    pub fn is_purchase(&self) -> bool {
-        self.steps().any(Step::stands)
-    }
-
-    /// Whether anything stands beside the step at the position `probe`: a probe alone consumes
-    /// neither the card nor an intent.
-    #[must_use]
-    pub(in crate::ledger) fn stands_beside(&self, probe: Option<u64>) -> bool {
-        self.steps()
-            .any(|step| step.stands() && Some(step.position) != probe)
-    }
-
-    /// When its latest step arrived.
-    #[must_use]
-    pub fn last_at(&self) -> Timestamp {
-        self.steps().map(|step| step.at).max().unwrap_or_default()
-    }
 }
 
 /// See the module.

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::post::{
-    CREDENTIALS, fixture, home, marqeta_headers, parsed, post, post_marqeta, post_stripe, refused,
-    stripe_header,
+    CREDENTIALS, fixture, home, home_with, marqeta_headers, parsed, post, post_marqeta,
+    post_stripe, refused, stripe_header,
 };
 use crate::server::{Response, Server, millis_since, now};
 
@@ -128,6 +128,53 @@ fn a_marqeta_request_is_funded_once_and_its_increments_count() {
     assert_eq!(inquiry.status, 200, "{}", inquiry.text());
     let balances = &parsed(&inquiry)["jit_funding"]["balances"];
     assert_eq!(balances["USD"]["available_balance"], json!(269.01));
+    assert!(server.terminate().success());
+}
+
+/// Where less is left than is asked, and the terminal can take a part, that part is approved in the
+/// issuer's own way; elsewhere nothing is.
+#[test]
+fn h8_a_part_is_approved_in_each_issuers_words() {
+    let home = home_with(
+        "strict",
+        NO_KEYS,
+        &json!({"allowPartial": true, "allowCash": true}),
+    );
+    let server = home.start();
+    // 250.00 of the 300.00 are held first.
+    let purchase = fixture("stripe/purchase");
+    let large = purchase.replace("2599", "25000");
+    assert_stripe(
+        "large",
+        &post_stripe(&server, &large),
+        &json!({"approved": true}),
+    );
+    let controllable = post_stripe(&server, &fixture("stripe/purchase.controllable"));
+    assert_stripe(
+        "a part",
+        &controllable,
+        &json!({"approved": true, "amount": 5000}),
+    );
+    // Nothing is left, and a part of nothing is a decline.
+    let again = fixture("stripe/purchase.fuel");
+    assert_stripe(
+        "nothing left",
+        &post_stripe(&server, &again),
+        &declined("card_limit_exceeded"),
+    );
+
+    let large = fixture("marqeta/purchase").replace("25.99", "250.00");
+    assert_eq!(post_marqeta(&server, &large).status, 200);
+    // Cash comes whole or not at all, whatever the terminal says.
+    let cashback = post_marqeta(&server, &fixture("marqeta/purchase.cashback"));
+    assert_eq!(cashback.status, 402, "{}", cashback.text());
+    let part = post_marqeta(&server, &fixture("marqeta/purchase.partial_capable"));
+    assert_eq!(part.status, 200, "{}", part.text());
+    assert!(
+        part.text().ends_with("\"amount\":50.00}}"),
+        "{}",
+        part.text()
+    );
     assert!(server.terminate().success());
 }
 

@@ -18,12 +18,17 @@ pub(crate) const HEADER_VALUE: &str = "a-fixed-value-of-one-header";
 pub(crate) const STRIPE_CARD: &str = "ic_1QwErTyUiOpAsDfGhJkLzXcV";
 pub(crate) const MARQETA_CARD: &str = "5a0f2c1e-9d34-4b7e-8f7c-2f6f1c9e4142";
 
-/// One customer in US dollars with a card at each issuer, which may spend 300.00 a day.
-fn snapshot() -> Value {
+/// One customer in US dollars with a card at each issuer, which may spend 250.00 at once and 300.00 a
+/// day; `more` are further rules of both cards.
+fn snapshot(more: &Value) -> Value {
     let card = |id: &str, connection: &str, token: &str| {
+        let mut policy = json!({"limits": {"perAuth": 25_000, "perDay": 30_000}});
+        for (name, value) in more.as_object().unwrap() {
+            policy[name] = value.clone();
+        }
         json!({
             "id": id, "connection": connection, "issuerToken": token, "customerId": "cus_1",
-            "policy": {"limits": {"perAuth": 25_000, "perDay": 30_000}},
+            "policy": policy,
         })
     };
     json!({
@@ -38,8 +43,17 @@ fn snapshot() -> Value {
 }
 
 /// A home with the connections `striped` and `mq`; `more` are further keys of theirs.
-pub(crate) fn home(durability: &'static str, [stripe, marqeta]: [&str; 2]) -> Home {
-    let home = Home::new(durability, &snapshot());
+pub(crate) fn home(durability: &'static str, keys: [&str; 2]) -> Home {
+    home_with(durability, keys, &json!({}))
+}
+
+/// The same, where both cards have further rules.
+pub(crate) fn home_with(
+    durability: &'static str,
+    [stripe, marqeta]: [&str; 2],
+    rules: &Value,
+) -> Home {
+    let home = Home::new(durability, &snapshot(rules));
     home.write("stripe.secret", STRIPE_SECRET);
     home.write("mq.secret", CREDENTIALS);
     home.write("mq.header", HEADER_VALUE);

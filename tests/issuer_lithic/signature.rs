@@ -237,6 +237,22 @@ fn w3_age_is_bounded_on_both_sides_and_the_edge_passes() {
     }
 }
 
+/// Longer ones than any that could be meant are none.
+#[test]
+fn w3_a_timestamp_has_at_most_fifteen_digits() {
+    let rows = [
+        ("9".repeat(15), SignatureRefused::TooNew),
+        ("9".repeat(16), SignatureRefused::TimestampMalformed),
+    ];
+    for (timestamp, expected) in rows {
+        let headers = SignedHeaders {
+            timestamp,
+            ..signed_at(NOW_S)
+        };
+        assert_eq!(verify(&headers.received()), Err(expected));
+    }
+}
+
 /// The form is looked at before the signature.
 #[test]
 fn w3_a_timestamp_is_a_plain_integer() {
@@ -520,4 +536,24 @@ fn w11_neither_refusals_nor_bodies_can_be_printed_whole() {
             .iter()
             .all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
     );
+}
+
+#[test]
+fn o2_what_is_wrong_with_a_secret_or_a_connection_is_said_in_words() {
+    use {SecretInvalid as S, VerifierInvalid as V};
+    let rows: [(String, &str); 7] = [
+        (S::Empty.to_string(), "empty"),
+        (S::Whitespace.to_string(), "white space"),
+        (S::NotBase64.to_string(), "not base64"),
+        (S::TooShort.to_string(), "shorter than 16 bytes"),
+        (V::NoSecret.to_string(), "no secret"),
+        (V::TooManySecrets.to_string(), "more than 4 secrets"),
+        (
+            V::ToleranceOutOfRange.to_string(),
+            "between 1 and 3600 seconds",
+        ),
+    ];
+    for (text, words) in rows {
+        assert!(text.contains(words), "{text}");
+    }
 }

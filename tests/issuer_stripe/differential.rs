@@ -8,9 +8,9 @@ use proptest::prelude::{ProptestConfig, any, proptest};
 use proptest::sample::{Index, select};
 use proptest::test_runner::TestCaseError;
 
+use crate::mutation::{BYTES, apply, mutation, spoil, values};
 use crate::oracle::{
-    BYTES, No, Plain, apply, currency, ensure, flag, id, integer, member, mutation, named, object,
-    plain, spoil, text, values,
+    No, Plain, currency, ensure, flag, id, integer, member, named, object, plain, text,
 };
 use crate::support::{decode, fixture, fixture_names};
 use crate::tree::Tree;

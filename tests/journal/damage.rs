@@ -1,7 +1,7 @@
 //! Damage of the medium: never a wrong record, never a durable record silently gone.
 
 use countersign::ledger::embedded::frame::{
-    self, Cursor, Found, HEADER_SIZE, JournalId, SegmentHeader,
+    self, Cursor, Found, HEADER_SIZE, JournalId, Mark, SegmentHeader,
 };
 use countersign::ledger::embedded::io::Name;
 use countersign::ledger::embedded::journal::{Class, Config, Durability, Position};
@@ -379,16 +379,57 @@ fn c6_a_spare_proves_what_was_durable_when_it_was_made() {
     let disk = Disk::new();
     let mut run = Run::new(&disk, several_segments(), Cursor::GENESIS, 19);
     run.settle();
-    while run.journal.tail().written.segment < 3 {
-        run.append(20, Class::Reserve).unwrap();
-        run.settle();
-    }
+    run.fill_until(3);
     let mut content = disk.content(Name::Segment(3));
     content[HEADER_SIZE..].fill(0);
     disk.set_content(Name::Segment(3), content);
     assert!(matches!(corrupt(&disk).reason, Reason::SyncedFrame(_)));
     disk.lose(Name::Segment(4));
     assert!(reopen(&disk).is_ok(), "without the spare nothing tells");
+}
+
+/// Found by fuzzing: recovery took the blank segment away, and the next start missed it.
+#[test]
+fn c6_a_segment_that_holds_nothing_between_two_that_do_is_refused() {
+    let ours = sample(one_segment(), 20, &[2, 3], 0);
+    let segment = &ours.segments[0];
+    let end = *starts(segment).last().unwrap();
+    let mut rotten = segment[..end].to_vec();
+    rotten.extend([0xff; 24]);
+    let header = |segment, seed| SegmentHeader {
+        journal: ID,
+        segment,
+        seed,
+        synced_through: 0,
+    };
+    let mut blank = header(2, 5).encode().to_vec();
+    blank.resize(HEADER_SIZE, 0);
+    let mut goes_on = header(3, 6).encode().to_vec();
+    goes_on.resize(HEADER_SIZE, 0);
+    let said = Mark {
+        chain: chain_at_the_end(segment),
+        synced_through: 0,
+    };
+    let next = starts(segment).len() as u64;
+    goes_on.extend(frame::mark(
+        header(3, 6).key(),
+        HEADER_SIZE as u64,
+        next,
+        said,
+    ));
+    let found = corrupt(&disk_of(&[rotten, blank, goes_on]));
+    assert_eq!(found.reason, Reason::SyncedFrame(next));
+    assert_eq!((found.name, found.offset), (Name::Segment(1), end as u64));
+}
+
+/// The CRC of the segment's last frame.
+fn chain_at_the_end(segment: &[u8]) -> u32 {
+    let key = SegmentHeader::decode(segment).unwrap().key();
+    let starts = starts(segment);
+    let Found::Frame(last) = frame::read(segment, starts[starts.len() - 2], key) else {
+        panic!("no frame stands there");
+    };
+    last.crc
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::disk::{Chance, Disk};
 
 pub(crate) const ID: JournalId = JournalId([9; 16]);
 const LANES: [Lane; 3] = [Lane::Write, Lane::Sync, Lane::Create];
+/// More than any test's journal has to do at once.
+const SETTLE_STEPS_MAX: u32 = 10_000;
 
 /// A record as appended and as recovered.
 pub(crate) type Record = (u64, Vec<u8>);
@@ -109,7 +111,24 @@ impl<'d> Run<'d> {
 
     /// Moves all lanes until none has anything to do.
     pub(crate) fn settle(&mut self) {
-        while (0..3).any(|lane| self.advance(lane)) {}
+        for _ in 0..SETTLE_STEPS_MAX {
+            if !(0..3).any(|lane| self.advance(lane)) {
+                return;
+            }
+        }
+        panic!("the journal never comes to rest");
+    }
+
+    /// Appends small records until one is written to this segment.
+    pub(crate) fn fill_until(&mut self, segment: u64) {
+        for _ in 0..SETTLE_STEPS_MAX {
+            if self.journal.tail().written.segment == segment {
+                return;
+            }
+            self.append(20, Class::Reserve).unwrap();
+            self.settle();
+        }
+        panic!("no record goes to segment {segment}");
     }
 
     /// Writes the idle mark, if it has news.

@@ -7,12 +7,36 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use crate::calendar::{DAY, FIRST, HOUR, LAST, MINUTE, ZONES};
+
 pub(crate) const CARDS: u8 = 4;
 pub(crate) const AGENTS: u8 = 3;
+pub(crate) const INTENTS: u8 = 14;
 const AUTHORIZATIONS: u8 = 9;
+/// What a probe may ask for at most.
+pub(crate) const PROBE_MAX: i64 = 9;
 
-/// Limits by day, week, month and for ever.
-pub(crate) type Limits = [Option<i64>; 4];
+/// The limits of one level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// By day, week, month and for ever.
+    pub(crate) sums: [Option<i64>; 4],
+    /// Over any 24 hours, 7 days, 30 days.
+    pub(crate) spans: [Option<i64>; 3],
+    /// Approvals by hour, day and for ever.
+    pub(crate) counts: [Option<u32>; 3],
+}
+
+impl Limits {
+    /// The same for every sum and count.
+    pub(crate) const fn all(limit: i64) -> Self {
+        Self {
+            sums: [Some(limit); 4],
+            spans: [Some(limit); 3],
+            counts: [Some(0); 3],
+        }
+    }
+}
 
 /// A merchant: strong identity, weak identity, sub-merchant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +53,26 @@ pub(crate) enum Preset {
     Weak(u64),
 }
 
+/// What a card asks of intents.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wants {
+    pub(crate) approval: bool,
+    pub(crate) below: Option<i64>,
+    pub(crate) flags: bool,
+}
+
+/// What compares with the card's past.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Past {
+    pub(crate) cooldown: Option<i64>,
+    pub(crate) after_count: Option<u32>,
+    pub(crate) after_spend: Option<i64>,
+    pub(crate) may_probe: bool,
+    pub(crate) may_part: bool,
+    pub(crate) attestation: Option<i64>,
+    pub(crate) intent: Option<Wants>,
+}
+
 /// What the snapshot says of a card.
 #[derive(Clone, Debug)]
 pub(crate) struct CardPolicy {
@@ -40,6 +84,7 @@ pub(crate) struct CardPolicy {
     pub(crate) preset: Option<Preset>,
     pub(crate) per_auth: Option<i64>,
     pub(crate) limits: Limits,
+    pub(crate) past: Past,
 }
 
 /// What the snapshot says.
@@ -48,6 +93,7 @@ pub(crate) struct Policy {
     pub(crate) cards: Vec<CardPolicy>,
     pub(crate) agents: Vec<Limits>,
     pub(crate) customer: Limits,
+    pub(crate) zone: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +107,22 @@ pub(crate) struct Ask {
     pub(crate) amount: i64,
     pub(crate) merchant: Merchant,
     pub(crate) rule: Option<DeclineReason>,
+    /// Whether the card's time is over, and whether it is outside its hours.
+    pub(crate) expired: bool,
+    pub(crate) closed: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Declare {
+    pub(crate) card: u8,
+    pub(crate) intent: u8,
+    pub(crate) expected: Option<i64>,
+    pub(crate) tolerance: i64,
+    pub(crate) euros: bool,
+    pub(crate) merchant: Option<u64>,
+    pub(crate) mcc: Option<u16>,
+    pub(crate) ttl: i64,
+    pub(crate) awaits: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -72,13 +134,26 @@ pub(crate) enum Command {
     Increment(Index, u64, i64),
     /// Takes back what an earlier question was answered with.
     Overrule(Index),
+    /// Takes back what the latest question was answered with.
+    OverruleLast,
     SetCard(u8, Option<u8>, Option<bool>),
+    /// A freeze or its end, by a risk rule or not.
+    Freeze(u8, bool, bool),
     SetAgent(u8, u8),
+    Declare(Declare),
+    /// Declares an intent and asks for so much on its card.
+    Intend(Declare, Ask),
+    /// Approve, reject, withdraw.
+    Settle(u8, u8),
+    Attest(u8),
     CardPolicy(u8, CardPolicy),
     AgentLimits(u8, Limits),
     CustomerLimits(Limits),
-    /// The day and the clock move, possibly back.
-    Clock(i32, i64),
+    /// A rolling limit at a level, over a span.
+    Span(u8, usize, i64),
+    Zone(usize),
+    /// The clock moves, possibly back.
+    Clock(i64),
     /// Forgets what is older than now by this much.
     Sweep(i64),
     /// The state is written down and read back.
@@ -87,17 +162,31 @@ pub(crate) enum Command {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
-    pub(crate) day: i32,
+    pub(crate) now: i64,
     pub(crate) policy: Policy,
     pub(crate) commands: Vec<Command>,
 }
 
 fn limit() -> impl Strategy<Value = Option<i64>> {
-    prop_oneof![30 => Just(None), 14 => (20..200i64).prop_map(Some), 1 => Just(Some(0))]
+    prop_oneof![36 => Just(None), 12 => (20..200i64).prop_map(Some), 1 => Just(Some(0))]
 }
 
-fn limits() -> impl Strategy<Value = Limits> {
-    [limit(), limit(), limit(), limit()]
+fn count() -> impl Strategy<Value = Option<u32>> {
+    option::weighted(0.08, 0..8u32)
+}
+
+pub(crate) fn limits() -> impl Strategy<Value = Limits> {
+    let span = || prop_oneof![12 => Just(None), 2 => (20..200i64).prop_map(Some)];
+    (
+        [limit(), limit(), limit(), limit()],
+        [span(), span(), span()],
+        [count(), count(), count()],
+    )
+        .prop_map(|(sums, spans, counts)| Limits {
+            sums,
+            spans,
+            counts,
+        })
 }
 
 fn merchant() -> impl Strategy<Value = Merchant> {
@@ -113,12 +202,44 @@ fn standing() -> impl Strategy<Value = Option<DeclineReason>> {
     let reasons = select(vec![
         DeclineReason::CardCanceled,
         DeclineReason::CardLocked,
-        DeclineReason::CardExpired,
         DeclineReason::AgentSuspended,
         DeclineReason::CustomerSuspended,
         DeclineReason::CardFrozenByRisk,
     ]);
-    option::weighted(0.06, reasons)
+    option::weighted(0.05, reasons)
+}
+
+fn past() -> impl Strategy<Value = Past> {
+    let wants = (
+        prop::bool::weighted(0.3),
+        option::of(5..40i64),
+        any::<bool>(),
+    );
+    let wants = wants.prop_map(|(approval, below, flags)| Wants {
+        approval,
+        below,
+        flags,
+    });
+    (
+        option::weighted(0.12, select(vec![1, MINUTE, 30 * MINUTE, 5 * HOUR])),
+        option::weighted(0.08, 1..6u32),
+        option::weighted(0.08, 20..150i64),
+        prop::bool::weighted(0.5),
+        prop::bool::weighted(0.3),
+        option::weighted(0.06, select(vec![MINUTE, DAY])),
+        option::weighted(0.3, wants),
+    )
+        .prop_map(
+            |(cooldown, after_count, after_spend, may_probe, may_part, attestation, intent)| Past {
+                cooldown,
+                after_count,
+                after_spend,
+                may_probe,
+                may_part,
+                attestation,
+                intent,
+            },
+        )
 }
 
 fn card_policy() -> impl Strategy<Value = CardPolicy> {
@@ -131,13 +252,14 @@ fn card_policy() -> impl Strategy<Value = CardPolicy> {
         option::weighted(0.8, 0..AGENTS),
         standing(),
         prop::bool::weighted(0.3),
-        prop::bool::weighted(0.35),
-        option::weighted(0.08, preset),
-        option::weighted(0.4, 10..90i64),
+        prop::bool::weighted(0.3),
+        option::weighted(0.06, preset),
+        option::weighted(0.3, 15..90i64),
         limits(),
+        past(),
     )
         .prop_map(
-            |(in_snapshot, agent, standing, single_use, lock, preset, per_auth, limits)| {
+            |(in_snapshot, agent, standing, single_use, lock, preset, per_auth, limits, past)| {
                 CardPolicy {
                     in_snapshot,
                     agent,
@@ -147,6 +269,7 @@ fn card_policy() -> impl Strategy<Value = CardPolicy> {
                     preset,
                     per_auth,
                     limits,
+                    past,
                 }
             },
         )
@@ -157,20 +280,22 @@ fn policy() -> impl Strategy<Value = Policy> {
         vec(card_policy(), usize::from(CARDS)),
         vec(limits(), usize::from(AGENTS)),
         limits(),
+        0..ZONES.len(),
     )
-        .prop_map(|(cards, agents, customer)| Policy {
+        .prop_map(|(cards, agents, customer, zone)| Policy {
             cards,
             agents,
             customer,
+            zone,
         })
 }
 
 fn amount() -> impl Strategy<Value = i64> {
     let largest = (1i64 << 53) - 1;
-    prop_oneof![24 => 1..45i64, 4 => Just(0i64), 1 => (largest - 9)..=largest]
+    prop_oneof![18 => 1..45i64, 6 => 1..=PROBE_MAX, 4 => Just(0i64), 1 => (largest - 9)..=largest]
 }
 
-fn ask() -> impl Strategy<Value = Ask> {
+pub(crate) fn ask() -> impl Strategy<Value = Ask> {
     let kind = prop_oneof![
         14 => Just(AuthorizationKind::Authorization),
         2 => Just(AuthorizationKind::SingleMessage),
@@ -180,12 +305,18 @@ fn ask() -> impl Strategy<Value = Ask> {
     let rule = select(vec![
         DeclineReason::CurrencyNotSupported,
         DeclineReason::MccBlocked,
+        DeclineReason::RiskScoreTooHigh,
         DeclineReason::AmountOverPerAuth,
     ]);
     let identity = (
         option::weighted(0.15, 0..2u64),
         option::weighted(0.5, 0..6u64),
         0..6u64,
+    );
+    let rules = (
+        option::weighted(0.05, rule),
+        prop::bool::weighted(0.03),
+        prop::bool::weighted(0.03),
     );
     (
         0..AUTHORIZATIONS,
@@ -194,10 +325,10 @@ fn ask() -> impl Strategy<Value = Ask> {
         kind,
         amount(),
         merchant(),
-        option::weighted(0.06, rule),
+        rules,
     )
         .prop_map(
-            |(authorization, card, (name, delivery, content), kind, amount, merchant, rule)| Ask {
+            |(authorization, card, (name, delivery, content), kind, amount, merchant, rules)| Ask {
                 authorization,
                 // One card has one authorization's questions, mostly.
                 card: card.unwrap_or(authorization % CARDS),
@@ -207,43 +338,93 @@ fn ask() -> impl Strategy<Value = Ask> {
                 kind,
                 amount,
                 merchant,
-                rule,
+                rule: rules.0,
+                expired: rules.1,
+                closed: rules.2,
             },
         )
 }
 
+fn declare() -> impl Strategy<Value = Declare> {
+    (
+        0..CARDS,
+        0..INTENTS,
+        option::weighted(0.85, 5..50i64),
+        0..20i64,
+        prop::bool::weighted(0.1),
+        option::weighted(0.2, 0..2u64),
+        option::weighted(0.2, 0..2u16),
+        select(vec![MINUTE, HOUR, DAY, DAY]),
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(
+            |(card, intent, expected, tolerance, euros, merchant, mcc, ttl, awaits)| Declare {
+                card,
+                intent,
+                expected,
+                tolerance,
+                euros,
+                merchant,
+                mcc,
+                ttl,
+                awaits,
+            },
+        )
+}
+
+/// Mostly a little forward; sometimes over windows and spans, sometimes back.
+fn clock() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        3 => -5_000..200_000i64,
+        3 => MINUTE..4 * HOUR,
+        2 => HOUR..30 * HOUR,
+        1 => DAY..9 * DAY,
+        1 => 25 * DAY..35 * DAY,
+        2 => -4 * HOUR..-MINUTE,
+        1 => -3 * DAY..-HOUR,
+    ]
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let index = any::<Index>;
+    let status = || prop_oneof![4 => Just(0u8), 2 => Just(1), 1 => Just(2)];
     prop_oneof![
         20 => ask().prop_map(Command::Ask),
         4 => index().prop_map(Command::Again),
         8 => (index(), 6..12u64, 1..30i64).prop_map(|(it, content, amount)| {
             Command::Increment(it, content, amount)
         }),
-        5 => index().prop_map(Command::Overrule),
-        1 => (0..CARDS, option::of(prop_oneof![4 => Just(0u8), 2 => Just(1), 1 => Just(2)]),
-            option::of(prop::bool::weighted(0.3)))
+        4 => index().prop_map(Command::Overrule),
+        5 => Just(Command::OverruleLast),
+        1 => (0..CARDS, option::of(status()), option::of(prop::bool::weighted(0.3)))
             .prop_map(|(card, status, frozen)| Command::SetCard(card, status, frozen)),
+        1 => (0..CARDS, prop::bool::weighted(0.4), any::<bool>())
+            .prop_map(|(card, frozen, risk)| Command::Freeze(card, frozen, risk)),
         1 => (0..AGENTS, prop_oneof![3 => Just(0u8), 1 => 1..3u8])
             .prop_map(|(agent, status)| Command::SetAgent(agent, status)),
+        3 => declare().prop_map(Command::Declare),
+        7 => (declare(), ask()).prop_map(|(declare, ask)| Command::Intend(declare, ask)),
+        2 => (0..INTENTS, prop_oneof![3 => Just(0u8), 1 => 1..3u8])
+            .prop_map(|(intent, verdict)| Command::Settle(intent, verdict)),
+        2 => (0..CARDS).prop_map(Command::Attest),
         2 => (0..CARDS, card_policy())
             .prop_map(|(card, policy)| Command::CardPolicy(card, policy)),
         1 => (0..AGENTS, limits()).prop_map(|(agent, it)| Command::AgentLimits(agent, it)),
         1 => limits().prop_map(Command::CustomerLimits),
-        3 => (select(vec![-2, -1, -1, 0, 1, 1, 1, 2, 6, 27, 31]), -5_000..20_000i64)
-            .prop_map(|(days, micros)| Command::Clock(days, micros)),
-        2 => (0..30_000i64).prop_map(Command::Sweep),
+        2 => (0..3u8, 0..3usize, 5..80i64)
+            .prop_map(|(level, span, limit)| Command::Span(level, span, limit)),
+        1 => (0..ZONES.len()).prop_map(Command::Zone),
+        5 => clock().prop_map(Command::Clock),
+        2 => prop_oneof![1 => 0..HOUR, 1 => 0..40 * DAY].prop_map(Command::Sweep),
         1 => Just(Command::Checkpoint),
     ]
 }
 
 /// A world and what happens in it.
 pub(crate) fn case() -> BoxedStrategy<Case> {
-    // Around a leap day, the end of a year, and the first of all days.
-    let day = prop_oneof![19_770..19_785i32, 20_448..20_455i32, -6..6i32];
-    (day, policy(), vec(command(), 30..70))
-        .prop_map(|(day, policy, commands)| Case {
-            day,
+    (FIRST..LAST, policy(), vec(command(), 30..70))
+        .prop_map(|(now, policy, commands)| Case {
+            now,
             policy,
             commands,
         })

@@ -8,39 +8,64 @@ use countersign::domain::amount::{Amount, Minor};
 use countersign::domain::authorization::AuthorizationKind;
 use countersign::domain::card::{AgentStatus, CardStatus, Key, Level};
 use countersign::domain::claims::{
-    CardRules, Claims, MerchantKeys, PresetLock, Proposal, ScopeLimits,
+    CardRules, Claims, IntentRule, MerchantKeys, PresetLock, Proposal, ScopeLimits,
 };
 use countersign::domain::currency::Currency;
-use countersign::domain::decision::Decision;
+use countersign::domain::decision::{Decision, DeclineReason};
 use countersign::domain::explanation::{Explanation, RuleField};
 use countersign::domain::identity::StepIdentity;
+use countersign::domain::mcc::Mcc;
 use countersign::domain::time::Timestamp;
-use countersign::domain::window::{LocalDay, LocalHour, WindowKind};
+use countersign::domain::window::{LocalDay, LocalHour, WindowKind, ZoneTable};
 use countersign::ledger::check::{self, Events};
 use countersign::ledger::command::{
-    AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, SetStanding,
+    AgentRef, Answer, Attest, Authority, Authorize, CardRef, DeclareIntent, Novelty, Overrule,
+    SetStanding, SettleIntent,
 };
 use countersign::ledger::counters::Counters;
-use countersign::ledger::event::{Owner, StateNo, events_of};
+use countersign::ledger::event::{AttestationClass, Event, Owner, StateNo, events_of};
 use countersign::ledger::fold::fold;
 use countersign::ledger::image;
-use countersign::ledger::state::State;
+use countersign::ledger::intent::{IntentStatus, IntentTerms, IntentVerdict};
+use countersign::ledger::rolling::Rolling;
+use countersign::ledger::state::{AgentState, CardState, State};
 
-use crate::commands::{AGENTS, Ask, CARDS, Case, Command, Limits, Merchant, Policy, Preset};
-use crate::model::{self, Model, Obstacle, Scope, Verdict};
+use crate::calendar::{FIRST, LAST, MINUTE, ZONES};
+use crate::commands::{
+    AGENTS, Ask, CARDS, Case, Command, Declare, INTENTS, Limits, Merchant, PROBE_MAX, Policy,
+    Preset,
+};
+use crate::intents::{Fate, mcc_of, prefix_of};
+use crate::model::{self, Field, Model, Moment, Obstacle, Scope, Verdict};
 
-const RESETS_AT: [Timestamp; 3] = [
-    Timestamp::from_secs(-3),
-    Timestamp::from_secs(-2),
-    Timestamp::from_secs(-1),
-];
-const FIELDS: [RuleField; 5] = [
+const SUMS: [RuleField; 4] = [
     RuleField::PerDay,
     RuleField::PerWeek,
     RuleField::PerMonth,
     RuleField::Total,
-    RuleField::PerAuth,
 ];
+const SPANS: [RuleField; 3] = [
+    RuleField::RollingDay,
+    RuleField::RollingWeek,
+    RuleField::RollingMonth,
+];
+const COUNTS: [RuleField; 3] = [
+    RuleField::CountPerHour,
+    RuleField::CountPerDay,
+    RuleField::CountTotal,
+];
+
+fn field_of(field: Field) -> RuleField {
+    match field {
+        Field::Sum(window) => SUMS[window],
+        Field::Span(span) => SPANS[span],
+        Field::Count(which) => COUNTS[which],
+        Field::PerAuth => RuleField::PerAuth,
+        Field::AfterCount => RuleField::ExpireAfterCount,
+        Field::AfterSpend => RuleField::ExpireAfterSpend,
+        Field::Cooldown => RuleField::CooldownMinutes,
+    }
+}
 
 fn minor(n: i64) -> Minor {
     Minor::new(n).unwrap()
@@ -51,13 +76,21 @@ fn key(space: u128, n: u8) -> Key {
         .wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
 }
 
-fn scope_limits([day, week, month, total]: Limits) -> ScopeLimits {
+fn scope_limits(limits: Limits) -> ScopeLimits {
+    let [per_day, per_week, per_month, total] = limits.sums.map(|it| it.map(minor));
+    let [rolling_day, rolling_week, rolling_month] = limits.spans.map(|it| it.map(minor));
+    let [count_per_hour, count_per_day, count_total] = limits.counts;
     ScopeLimits {
-        per_day: day.map(minor),
-        per_week: week.map(minor),
-        per_month: month.map(minor),
-        total: total.map(minor),
-        ..ScopeLimits::default()
+        per_day,
+        per_week,
+        per_month,
+        total,
+        rolling_day,
+        rolling_week,
+        rolling_month,
+        count_per_hour,
+        count_per_day,
+        count_total,
     }
 }
 
@@ -69,8 +102,36 @@ fn merchant_keys(merchant: &Merchant) -> MerchantKeys {
     }
 }
 
+fn card_rules(ask: &Ask, policy: &Policy) -> CardRules {
+    let past = policy.cards[usize::from(ask.card)].past;
+    CardRules {
+        cooldown_us: past.cooldown.map(|it| (it, Level::Agent)),
+        expire_after_count: past.after_count.map(|it| (it, Level::Agent)),
+        expire_after_spend: past.after_spend.map(|it| (minor(it), Level::Agent)),
+        may_probe: past.may_probe && ask.amount <= PROBE_MAX,
+        may_approve_part: past.may_part,
+        attestation_us: past.attestation.map(|it| (it, Level::Customer)),
+        intent: past.intent.map(|wants| IntentRule {
+            level: Level::Card,
+            requires_approval: wants.approval,
+            auto_approve_below: wants.below.map(minor),
+            flags_mismatch: wants.flags,
+        }),
+        merchant_prefixes: vec![7, prefix_of(ask.merchant.weak)],
+        mcc: Some(Mcc::from_number(mcc_of(ask.merchant.weak)).unwrap()),
+    }
+}
+
+fn zone_table(zone: usize) -> ZoneTable {
+    let zone = &ZONES[zone];
+    let seconds = |minutes: i64| i32::try_from(minutes * 60).unwrap();
+    let change = zone.change_at();
+    let changes = change.map(|(at, offset)| (at / 1_000_000, seconds(offset)));
+    ZoneTable::new(seconds(zone.first), changes)
+}
+
 /// Claims as `decide` makes them: a credit meets no limit, an inquiry reserves nothing.
-fn claims(ask: &Ask, policy: &Policy, today: i32) -> Claims {
+fn claims(ask: &Ask, policy: &Policy, at: i64) -> Claims {
     let card = &policy.cards[usize::from(ask.card)];
     let (spends, limited) = match ask.kind {
         AuthorizationKind::Authorization | AuthorizationKind::SingleMessage => (true, true),
@@ -80,29 +141,54 @@ fn claims(ask: &Ask, policy: &Policy, today: i32) -> Claims {
     // A card without an agent meets an agent's limits all the same, and must not mind them.
     let agent = card
         .agent
-        .map_or([Some(0); 4], |agent| policy.agents[usize::from(agent)]);
+        .map_or(Limits::all(0), |agent| policy.agents[usize::from(agent)]);
     let limits = [card.limits, agent, policy.customer].map(scope_limits);
     let preset = card.preset.filter(|_| spends).map(|lock| match lock {
         Preset::Strong(strong) => PresetLock::Strong(strong),
         Preset::Weak(weak) => PresetLock::Weak(weak),
     });
     let per_auth = card.per_auth.filter(|_| limited);
+    let second = at.div_euclid(1_000_000);
+    let zone = zone_table(policy.zone);
+    let (day, ends) = zone.windows_at(second);
+    let (hour, hour_ends) = zone.hour_at(second);
     Claims {
         amount: Amount {
             minor: minor(if spends { ask.amount } else { 0 }),
             currency: Currency::USD,
         },
-        day: LocalDay(today),
-        resets_at: RESETS_AT,
-        hour: LocalHour(today * 24),
-        hour_resets_at: Timestamp::from_secs(4),
+        day,
+        resets_at: ends.map(Timestamp::from_secs),
+        hour,
+        hour_resets_at: Timestamp::from_secs(hour_ends),
         limits: if limited { limits } else { Default::default() },
         per_auth: per_auth.map(|cap| (minor(cap), Level::Card)),
         single_use: spends && card.single_use,
         lock_to_first_merchant: (spends && card.lock).then_some(Level::Agent),
         preset_lock: preset,
         merchant: merchant_keys(&ask.merchant),
-        rules: CardRules::default(),
+        rules: card_rules(ask, policy),
+    }
+}
+
+fn proposal(ask: &Ask, policy: &Policy, at: i64) -> Proposal {
+    let card = &policy.cards[usize::from(ask.card)];
+    let applies = |applies: bool, reason| applies.then(|| Explanation::bare(reason));
+    Proposal {
+        standing: card.standing.map(Explanation::bare),
+        expired: applies(ask.expired, DeclineReason::CardExpired),
+        hours: applies(ask.closed, DeclineReason::OutsideActiveHours),
+        rule: ask.rule.map(Explanation::bare),
+        claims: claims(ask, policy, at),
+    }
+}
+
+fn card_ref(card: u8, id: &str) -> CardRef<'_> {
+    CardRef {
+        key: key(2, card),
+        id,
+        connection: "acme",
+        agent: None,
     }
 }
 
@@ -110,7 +196,7 @@ fn claims(ask: &Ask, policy: &Policy, today: i32) -> Claims {
 fn with_command<T>(
     ask: &Ask,
     policy: &Policy,
-    (today, at): (i32, i64),
+    at: i64,
     decide: impl FnOnce(&Authorize<'_>) -> T,
 ) -> T {
     let card = &policy.cards[usize::from(ask.card)];
@@ -127,13 +213,7 @@ fn with_command<T>(
         city: Cow::Borrowed(""),
         country: None,
     };
-    let proposal = Proposal {
-        standing: card.standing.map(Explanation::bare),
-        expired: None,
-        hours: None,
-        rule: ask.rule.map(Explanation::bare),
-        claims: claims(ask, policy, today),
-    };
+    let proposal = proposal(ask, policy, at);
     decide(&Authorize {
         at: Timestamp::from_micros(at),
         step: StepIdentity {
@@ -149,13 +229,11 @@ fn with_command<T>(
             currency: Currency::USD,
         },
         card: Some(CardRef {
-            key: key(2, ask.card),
-            id: &id,
-            connection: "acme",
             agent: agent.as_ref().map(|(n, id)| AgentRef {
                 key: key(3, *n),
                 id,
             }),
+            ..card_ref(ask.card, &id)
         }),
         card_token: "token",
         acceptor: &acceptor,
@@ -165,21 +243,37 @@ fn with_command<T>(
     })
 }
 
+fn terms(declare: &Declare, now: i64) -> IntentTerms {
+    let currency = if declare.euros { "EUR" } else { "USD" };
+    let mcc = |weak| Mcc::from_number(mcc_of(u64::from(weak))).unwrap();
+    IntentTerms {
+        expected: declare.expected.map(minor),
+        cap: declare
+            .expected
+            .map(|expected| minor(expected + declare.tolerance)),
+        currency: Some(Currency::parse(currency).unwrap()),
+        merchant: declare.merchant.map(prefix_of),
+        mccs: declare.mcc.map(mcc).into_iter().collect(),
+        expires_at: Timestamp::from_micros(now + declare.ttl),
+        awaits_approval: declare.awaits,
+    }
+}
+
 fn empty() -> State {
     State::new(StateNo(0), key(0, 0), Owner::Customer("cus"))
 }
 
 /// See the module.
 pub(crate) struct Lockstep {
-    state: State,
+    pub(crate) state: State,
     frames: Vec<(u64, Vec<u8>)>,
     position: u64,
     model: Model,
-    policy: Policy,
-    day: i32,
+    pub(crate) policy: Policy,
     now: i64,
     /// Earlier questions and where their decisions stand.
     asked: Vec<(Ask, u64)>,
+    last: Option<Answer>,
     /// What happened, and how often.
     pub(crate) seen: BTreeMap<String, u32>,
 }
@@ -187,15 +281,26 @@ pub(crate) struct Lockstep {
 impl Lockstep {
     pub(crate) const WORTH_SEEING: &[&str] = &[
         "Approve",
+        "ApprovePartial",
         "Decline(CardUnknown)",
         "Decline(CardCanceled)",
         "Decline(CardLocked)",
+        "Decline(CardExpired)",
         "Decline(AgentSuspended)",
         "Decline(CardFrozenByRisk)",
         "Decline(MccBlocked)",
+        "Decline(OutsideActiveHours)",
+        "Decline(RiskScoreTooHigh)",
         "Decline(AmountOverPerAuth)",
+        "Decline(AttestationRequired)",
+        "Decline(IntentRequired)",
+        "Decline(IntentPendingApproval)",
+        "Decline(IntentExpired)",
+        "Decline(IntentMismatch)",
         "Decline(SingleUseConsumed)",
         "Decline(MerchantLockMismatch)",
+        "Decline(CooldownActive)",
+        "Decline(CountLimitReached)",
         "Decline(CardLimitExceeded)",
         "Decline(AgentLimitExceeded)",
         "Decline(CustomerLimitExceeded)",
@@ -203,12 +308,28 @@ impl Lockstep {
         "Decline(ConflictingDuplicate)",
         "Known",
         "approved increment",
-        "approved on a later day than the clock's",
+        "approved on another day than the zone's",
+        "approved in another hour than the zone's",
+        "approved after a later booking",
         "approval of nothing",
+        "declined by a rolling limit",
+        "declined by what a rolling limit began from",
+        "expired by use",
+        "probed",
+        "added to a probe",
+        "intent taken",
+        "mismatch flagged",
+        "intent declared",
+        "intent settled",
+        "attested",
+        "frozen by a risk rule",
         "overruled",
         "consumption given back",
         "lock given back",
         "lock kept at an overrule",
+        "probe given back",
+        "intent given back",
+        "cooldown given back",
         "swept",
     ];
 
@@ -219,15 +340,22 @@ impl Lockstep {
             position: 0,
             model: Model::default(),
             policy: case.policy.clone(),
-            day: case.day,
-            now: 1_000_000,
+            now: case.now,
             asked: Vec::new(),
+            last: None,
             seen: BTreeMap::new(),
         }
     }
 
     fn saw(&mut self, what: &str) {
         *self.seen.entry(what.to_owned()).or_default() += 1;
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            at: self.now,
+            zone: self.policy.zone,
+        }
     }
 
     fn apply(&mut self, events: &Events<'_>) -> u64 {
@@ -270,8 +398,31 @@ impl Lockstep {
                     self.overrule(ask.authorization, position);
                 }
             }
+            Command::OverruleLast => {
+                if let Some((ask, position)) = self.asked.last().cloned() {
+                    self.overrule(ask.authorization, position);
+                }
+            }
             Command::SetCard(card, status, frozen) => self.set_card(*card, *status, *frozen),
+            Command::Freeze(card, frozen, risk) => self.freeze(*card, *frozen, *risk),
             Command::SetAgent(agent, status) => self.set_agent(*agent, *status),
+            Command::Declare(declare) => self.declare(declare),
+            Command::Intend(declare, ask) => {
+                self.declare(declare);
+                let card = declare.card;
+                self.ask(&Ask {
+                    card,
+                    ..ask.clone()
+                });
+            }
+            Command::Settle(intent, verdict) => self.settle(*intent, *verdict),
+            Command::Attest(card) => self.attest(*card),
+            Command::Span(level, span, limit) => {
+                for limits in self.limits_at(*level) {
+                    limits.spans[*span] = Some(*limit);
+                }
+            }
+            Command::Zone(zone) => self.policy.zone = *zone,
             Command::CardPolicy(card, policy) => {
                 self.policy.cards[usize::from(*card)] = policy.clone();
             }
@@ -279,10 +430,7 @@ impl Lockstep {
                 self.policy.agents[usize::from(*agent)] = *limits;
             }
             Command::CustomerLimits(limits) => self.policy.customer = *limits,
-            Command::Clock(days, micros) => {
-                self.day += days;
-                self.now += micros;
-            }
+            Command::Clock(micros) => self.now = (self.now + micros).clamp(FIRST, LAST),
             Command::Sweep(back) => self.sweep(self.now - back),
             Command::Checkpoint => {
                 let image = image::encode(&self.state);
@@ -293,12 +441,62 @@ impl Lockstep {
         self.compare();
     }
 
+    /// Asks both, and compares them; the engine's answer.
+    pub(crate) fn asked(&mut self, ask: &Ask) -> Answer {
+        self.ask(ask);
+        self.compare();
+        self.last.unwrap()
+    }
+
+    /// Takes back what was asked last, if it was approved.
+    pub(crate) fn taken_back_last(&mut self) {
+        self.step(&Command::OverruleLast);
+    }
+
+    /// What the engine would say under another policy.
+    pub(crate) fn dry(&self, ask: &Ask, policy: &Policy) -> Answer {
+        with_command(ask, policy, self.now, |command| {
+            check::authorize(&self.state, command).unwrap().answer
+        })
+    }
+
+    pub(crate) fn image(&self) -> Vec<u8> {
+        image::encode(&self.state)
+    }
+
+    pub(crate) fn card(&self, n: u8) -> Option<&CardState> {
+        self.state.card_by_key(key(2, n)).map(|(_, card)| card)
+    }
+
+    pub(crate) fn agent(&self, n: u8) -> Option<&AgentState> {
+        self.state.agent_by_key(key(3, n)).map(|(_, agent)| agent)
+    }
+
+    /// When an authorization would be booked now.
+    pub(crate) fn booked_at(&self) -> Timestamp {
+        let latest = self.model.latest().map_or(self.now, |it| it.max(self.now));
+        Timestamp::from_micros(latest)
+    }
+
+    /// Every set of limits of a level.
+    fn limits_at(&mut self, level: u8) -> Vec<&mut Limits> {
+        match level {
+            0 => self
+                .policy
+                .cards
+                .iter_mut()
+                .map(|it| &mut it.limits)
+                .collect(),
+            1 => self.policy.agents.iter_mut().collect(),
+            _ => vec![&mut self.policy.customer],
+        }
+    }
+
     fn ask(&mut self, ask: &Ask) {
-        let (policy, instant) = (self.policy.clone(), (self.day, self.now));
-        let expected = self.model.decide(ask, &policy, self.day);
-        let before = self.model.day();
+        let (policy, moment) = (self.policy.clone(), self.moment());
+        let expected = self.model.decide(ask, &policy, moment);
         let is_increment = self.model.held_by(ask.authorization) > 0;
-        let answer = with_command(ask, &policy, instant, |command| {
+        let answer = with_command(ask, &policy, self.now, |command| {
             let dry = check::authorize(&self.state, command).unwrap();
             let wet = check::authorize(&self.state, command).unwrap();
             assert_eq!(dry, wet);
@@ -306,25 +504,77 @@ impl Lockstep {
             wet.answer
         });
         self.agree(ask, &answer, &expected);
+        self.agree_on_record(ask, &answer, &expected);
+        self.note(ask, &answer, &expected, is_increment);
+        self.last = Some(answer);
         let position = expected.position.unwrap_or(self.position);
         self.asked.push((ask.clone(), position));
-        let card = &policy.cards[usize::from(ask.card)];
-        let entry = (self.position, self.now);
-        self.model.record(ask, &expected, card, self.day, entry);
-        self.saw(&format!("{:?}", answer.decision));
-        self.saw(&format!("{:?}", answer.novelty));
-        if answer.novelty == Novelty::New && answer.decision.is_approval() {
-            if claims(ask, &policy, self.day).amount.minor.is_zero() {
-                self.saw("approval of nothing");
-            }
-            if is_increment {
-                self.saw("approved increment");
-            }
-            if before.is_some_and(|day| day > self.day) {
-                self.saw("approved on a later day than the clock's");
-            }
+        self.model
+            .record(ask, &expected, &policy, moment, self.position);
+        let reserves = claims(ask, &policy, self.now).amount.minor > Minor::ZERO;
+        if answer.novelty == Novelty::New && answer.decision.is_approval() && reserves {
             self.limits_hold(ask, &policy);
         }
+    }
+
+    /// Counts what was interesting.
+    fn note(&mut self, ask: &Ask, answer: &Answer, expected: &Verdict, is_increment: bool) {
+        match answer.decision {
+            Decision::ApprovePartial(_) => self.saw("ApprovePartial"),
+            Decision::Approve | Decision::Decline(_) => self.saw(&format!("{:?}", answer.decision)),
+        }
+        self.saw(&format!("{:?}", answer.novelty));
+        if answer.novelty != Novelty::New {
+            return;
+        }
+        let (claims, moment) = (claims(ask, &self.policy, self.now), self.moment());
+        let approved = answer.decision.is_approval();
+        let spends = approved && !claims.amount.minor.is_zero();
+        let field = expected.obstacle.map(|it| it.field);
+        let expired = matches!(field, Some(Field::AfterCount | Field::AfterSpend));
+        let spans = matches!(field, Some(Field::Span(_)));
+        let began = spans && expected.obstacle.is_some_and(|it| self.begins(ask, &it));
+        let interesting = [
+            ("approval of nothing", approved && !spends),
+            ("approved increment", spends && is_increment),
+            (
+                "approved on another day than the zone's",
+                spends && self.model.day_of(moment).number() != claims.day.0,
+            ),
+            (
+                "approved in another hour than the zone's",
+                spends && self.state.hour != claims.hour,
+            ),
+            (
+                "approved after a later booking",
+                spends && self.model.latest().is_some_and(|latest| latest > self.now),
+            ),
+            ("declined by a rolling limit", spans),
+            ("declined by what a rolling limit began from", began),
+            ("expired by use", expired),
+            ("probed", expected.probes),
+            ("added to a probe", expected.consumes && is_increment),
+            ("intent taken", expected.intent.is_some()),
+            ("mismatch flagged", expected.flagged),
+        ];
+        for (what, _) in interesting.iter().filter(|(_, happened)| *happened) {
+            self.saw(what);
+        }
+    }
+
+    /// Whether a rolling limit refuses by what was spent before it stood.
+    fn begins(&self, ask: &Ask, obstacle: &Obstacle) -> bool {
+        let Field::Span(span) = obstacle.field else {
+            return false;
+        };
+        let agent = self.policy.cards[usize::from(ask.card)].agent;
+        let scope = match obstacle.level {
+            0 => Scope::Card(ask.card),
+            1 => Scope::Agent(agent.unwrap()),
+            _ => Scope::Customer,
+        };
+        let is_new = !self.model.is_kept(scope, span);
+        is_new && !self.model.span(scope, span, self.now).is_empty()
     }
 
     fn agree(&self, ask: &Ask, answer: &Answer, expected: &Verdict) {
@@ -347,32 +597,59 @@ impl Lockstep {
         }
         if let Some(Obstacle {
             level,
-            window,
+            field,
             limit,
             left,
+            until,
         }) = expected.obstacle
         {
             let explanation = answer.explanation.unwrap();
             assert_eq!(explanation.level, Some(Level::ALL[level]), "{}", context());
-            assert_eq!(explanation.field, FIELDS[window], "{}", context());
-            let numbers = [explanation.limit, explanation.remaining];
-            let numbers = numbers.map(|n| i128::from(n.unwrap()));
-            assert_eq!(numbers, [limit, left.max(0)], "{}", context());
-            let booked_today = self.model.day().is_none_or(|day| day <= self.day);
-            let resets_at = RESETS_AT.get(window).filter(|_| booked_today).copied();
-            assert_eq!(explanation.resets_at, resets_at, "{}", context());
+            assert_eq!(explanation.field, field_of(field), "{}", context());
+            let named = explanation.limit.map(i128::from);
+            assert_eq!(named, Some(limit), "{}", context());
+            let remaining = explanation.remaining.map(i128::from);
+            let tells = matches!(
+                field,
+                Field::Sum(_) | Field::Span(_) | Field::Count(_) | Field::PerAuth
+            );
+            assert_eq!(remaining, tells.then(|| left.max(0)), "{}", context());
+            let resets_at = explanation.resets_at.map(Timestamp::micros);
+            assert_eq!(resets_at, until, "{}", context());
         }
+    }
+
+    /// The record says of a new approval what the model expects of it.
+    fn agree_on_record(&self, ask: &Ask, answer: &Answer, expected: &Verdict) {
+        if answer.novelty != Novelty::New {
+            return;
+        }
+        let (_, frame) = self.frames.last().unwrap();
+        let Some(Ok(Event::Decided(decided))) = events_of(frame).last() else {
+            panic!("nothing was decided: {ask:?}");
+        };
+        let said = (decided.probes, decided.consumes, decided.flagged);
+        let due = (expected.probes, expected.consumes, expected.flagged);
+        assert_eq!(said, due, "{ask:?}: probes, consumes, flagged");
+        let intent = expected.intent.map(|it| key(4, it));
+        assert_eq!(decided.intent, intent, "{ask:?}");
+        if decided.reserved().is_zero() {
+            return;
+        }
+        let day = self.model.day_of(self.moment());
+        assert_eq!(decided.day.0, day.number(), "{ask:?}");
+        let card = &self.policy.cards[usize::from(ask.card)];
+        let window = card.past.attestation.unwrap_or(15 * MINUTE);
+        let class = match self.model.intents.attested_at(ask.card) {
+            None => AttestationClass::Unattested,
+            Some(at) if at <= self.now && self.now < at + window => AttestationClass::Attested,
+            Some(_) => AttestationClass::Stale,
+        };
+        assert_eq!(decided.attestation, class, "{ask:?}");
     }
 
     /// I1: when something was approved, no sum is above its limit.
     fn limits_hold(&self, ask: &Ask, policy: &Policy) {
-        let spends = matches!(
-            ask.kind,
-            AuthorizationKind::Authorization | AuthorizationKind::SingleMessage
-        );
-        if !spends || ask.amount == 0 {
-            return;
-        }
         let card = &policy.cards[usize::from(ask.card)];
         let day = self.model.day().unwrap();
         let mut scopes = vec![(Scope::Card(ask.card), card.limits)];
@@ -381,10 +658,15 @@ impl Lockstep {
             scopes.push((Scope::Agent(agent), policy.agents[usize::from(agent)]));
         }
         for (scope, limits) in scopes {
-            for (window, limit) in limits.into_iter().enumerate() {
+            for (window, limit) in limits.sums.into_iter().enumerate() {
                 let (spent, _) = self.model.sums(scope, window, day);
                 let within = limit.is_none_or(|limit| spent <= i128::from(limit));
                 assert!(within, "I1: {spent} over {limit:?} of {scope:?}");
+            }
+            for (span, limit) in limits.spans.into_iter().enumerate() {
+                let spent: i128 = self.model.span(scope, span, self.now).values().sum();
+                let within = limit.is_none_or(|limit| spent <= i128::from(limit));
+                assert!(within, "I1: {spent} over rolling {limit:?} of {scope:?}");
             }
         }
         let held = self.model.held_by(ask.authorization);
@@ -398,29 +680,42 @@ impl Lockstep {
             decided_at: position,
             at: Timestamp::from_micros(self.now),
         };
+        let cards = |it: &dyn Fn(u8) -> bool| (0..CARDS).filter(|card| it(*card)).count();
         let marks = |model: &Model| {
-            let consumed = (0..CARDS).filter(|card| model.is_consumed(*card)).count();
-            let locked = (0..CARDS)
-                .filter(|card| model.lock_of(*card).is_some())
-                .count();
-            (consumed, locked)
+            let taken = |it: u8| matches!(model.intents.fate(it), Some((Fate::Taken { .. }, _)));
+            [
+                cards(&|card| model.is_consumed(card)),
+                cards(&|card| model.lock_of(card).is_some()),
+                cards(&|card| model.probe_of(card).is_some()),
+                (0..INTENTS).filter(|it| taken(*it)).count(),
+            ]
         };
-        let before = marks(&self.model);
+        let last = |model: &Model| (0..CARDS).map(|card| model.last_approval(card)).max();
+        let (before, cooled) = (marks(&self.model), last(&self.model));
         let events = check::overrule(&self.state, &command);
         let taken_back = events.map(|events| self.apply(&events)).is_some();
         assert_eq!(taken_back, self.model.overrule(authorization, position));
-        if taken_back {
-            self.saw("overruled");
-            let after = marks(&self.model);
-            if after.0 < before.0 {
-                self.saw("consumption given back");
+        if !taken_back {
+            return;
+        }
+        self.saw("overruled");
+        let after = marks(&self.model);
+        let names = [
+            "consumption given back",
+            "lock given back",
+            "probe given back",
+            "intent given back",
+        ];
+        for (name, (after, before)) in names.into_iter().zip(after.into_iter().zip(before)) {
+            if after < before {
+                self.saw(name);
             }
-            if after.1 < before.1 {
-                self.saw("lock given back");
-            }
-            if after.1 > 0 && after.1 == before.1 {
-                self.saw("lock kept at an overrule");
-            }
+        }
+        if after[1] > 0 && after[1] == before[1] {
+            self.saw("lock kept at an overrule");
+        }
+        if last(&self.model) < cooled {
+            self.saw("cooldown given back");
         }
     }
 
@@ -438,12 +733,7 @@ impl Lockstep {
         let statuses = [CardStatus::Active, CardStatus::Locked, CardStatus::Canceled];
         let id = format!("card_{card}");
         let command = SetStanding::Card {
-            card: CardRef {
-                key: key(2, card),
-                id: &id,
-                connection: "acme",
-                agent: None,
-            },
+            card: card_ref(card, &id),
             status: status.map(|status| statuses[usize::from(status)]),
             frozen,
         };
@@ -451,6 +741,76 @@ impl Lockstep {
             check::standing::set_standing(&self.state, &command, Timestamp::from_micros(self.now));
         let changed = outcome.ok().map(|events| self.apply_any(&events));
         assert_eq!(changed, self.model.set_card(card, status, frozen));
+    }
+
+    fn freeze(&mut self, card: u8, frozen: bool, risk: bool) {
+        let id = format!("card_{card}");
+        let command = SetStanding::Freeze {
+            card: card_ref(card, &id),
+            frozen,
+            by: if risk {
+                Authority::Risk
+            } else {
+                Authority::Owner
+            },
+        };
+        let at = Timestamp::from_micros(self.now);
+        let outcome = check::standing::set_standing(&self.state, &command, at);
+        let changed = outcome.ok().map(|events| self.apply_any(&events));
+        let expected = if risk {
+            self.model.freeze_by_risk(card, frozen)
+        } else {
+            self.model.set_card(card, None, Some(frozen))
+        };
+        assert_eq!(changed, expected, "frozen {frozen}, by risk {risk}");
+        if risk && changed == Some(true) {
+            self.saw("frozen by a risk rule");
+        }
+    }
+
+    fn declare(&mut self, declare: &Declare) {
+        let id = format!("card_{}", declare.card);
+        let terms = terms(declare, self.now);
+        let command = DeclareIntent {
+            card: card_ref(declare.card, &id),
+            intent: key(4, declare.intent),
+            terms: &terms,
+            at: Timestamp::from_micros(self.now),
+        };
+        let outcome = check::intents::declare(&self.state, &command);
+        let declared = outcome.ok().map(|events| self.apply_any(&events));
+        let expected = self.model.intents.declare(declare, self.now);
+        assert_eq!(declared, expected, "{declare:?}");
+        if declared == Some(true) {
+            self.saw("intent declared");
+        }
+    }
+
+    fn settle(&mut self, intent: u8, verdict: u8) {
+        let command = SettleIntent {
+            intent: key(4, intent),
+            verdict: IntentVerdict::ALL[usize::from(verdict)],
+            at: Timestamp::from_micros(self.now),
+        };
+        let outcome = check::intents::settle(&self.state, &command);
+        let settled = outcome.ok().map(|events| self.apply_any(&events));
+        let expected = self.model.intents.settle(intent, verdict, self.now);
+        assert_eq!(settled, expected, "{command:?}");
+        if settled == Some(true) {
+            self.saw("intent settled");
+        }
+    }
+
+    fn attest(&mut self, card: u8) {
+        let id = format!("card_{card}");
+        let command = Attest {
+            card: card_ref(card, &id),
+            at: Timestamp::from_micros(self.now),
+        };
+        let events = check::intents::attest(&self.state, &command).unwrap();
+        self.apply(&events);
+        self.model.intents.attest(card, self.now);
+        self.saw("attested");
     }
 
     fn set_agent(&mut self, agent: u8, status: u8) {
@@ -490,40 +850,120 @@ impl Lockstep {
             "authorizations"
         );
         let charged = Some(self.state.day.0).filter(|day| *day != i32::MIN);
-        assert_eq!(charged, self.model.day(), "the day");
+        assert_eq!(charged, self.model.day().map(|it| it.number()), "the day");
+        let hour = Some(self.state.hour.0).filter(|hour| *hour != i32::MIN);
+        assert_eq!(hour, self.model.hour(), "the hour");
         self.compare_sums(&self.state.counters, Scope::Customer);
+        self.compare_spans(self.state.rolling.as_deref(), Scope::Customer);
         for n in 0..AGENTS {
             let agent = self.state.agent_by_key(key(3, n));
             let counters = agent.map(|(_, it)| it.counters).unwrap_or_default();
             self.compare_sums(&counters, Scope::Agent(n));
+            let rolling = agent.and_then(|(_, it)| it.rolling.as_deref());
+            self.compare_spans(rolling, Scope::Agent(n));
         }
         for n in 0..CARDS {
-            let card = self.state.card_by_key(key(2, n));
-            let counters = card.map(|(_, it)| it.counters).unwrap_or_default();
-            self.compare_sums(&counters, Scope::Card(n));
-            let consumed = card.is_some_and(|(_, it)| it.consumed.is_some());
-            assert_eq!(consumed, self.model.is_consumed(n), "consumed {n}");
-            let lock = card.and_then(|(_, it)| it.lock.as_ref().map(|lock| lock.keys));
-            let expected = self.model.lock_of(n).as_ref().map(merchant_keys);
-            assert_eq!(lock, expected, "lock {n}");
-            let holds = card
-                .map(|(no, _)| self.state.holds_of(no))
-                .unwrap_or_default();
-            let held: i64 = holds.iter().map(|hold| hold.reserved().get()).sum();
-            assert_eq!(held, counters.total().held.get(), "I10: card {n}");
+            self.compare_card(n);
+        }
+        for n in 0..INTENTS {
+            self.compare_intent(n);
         }
     }
 
+    fn compare_card(&self, n: u8) {
+        let card = self.state.card_by_key(key(2, n));
+        let counters = card.map(|(_, it)| it.counters).unwrap_or_default();
+        self.compare_sums(&counters, Scope::Card(n));
+        let rolling = card.and_then(|(_, it)| it.rolling.as_deref());
+        self.compare_spans(rolling, Scope::Card(n));
+        let consumed = card.is_some_and(|(_, it)| it.consumed.is_some());
+        assert_eq!(consumed, self.model.is_consumed(n), "consumed {n}");
+        let lock = card.and_then(|(_, it)| it.lock.as_ref().map(|lock| lock.keys));
+        let expected = self.model.lock_of(n).as_ref().map(merchant_keys);
+        assert_eq!(lock, expected, "lock {n}");
+        let probe = card.and_then(|(_, it)| it.probe());
+        assert_eq!(probe, self.model.probe_of(n), "probe {n}");
+        let last = card.and_then(|(_, it)| it.recent.last().map(Timestamp::micros));
+        assert_eq!(last, self.model.last_approval(n), "latest approval {n}");
+        let by_risk = card.is_some_and(|(_, it)| it.frozen_by_risk);
+        assert_eq!(
+            by_risk,
+            self.model.is_frozen_by_risk(n),
+            "frozen by risk {n}"
+        );
+        let open: Vec<Key> = self
+            .model
+            .intents
+            .open(n)
+            .into_iter()
+            .map(|it| key(4, it))
+            .collect();
+        let found = card.map_or(&[][..], |(_, it)| it.open_intents());
+        assert_eq!(found, open, "open intents {n}");
+        let holds = card
+            .map(|(no, _)| self.state.holds_of(no))
+            .unwrap_or_default();
+        let held: i64 = holds.iter().map(|hold| hold.reserved().get()).sum();
+        assert_eq!(held, counters.total().held.get(), "I10: card {n}");
+    }
+
+    fn compare_intent(&self, n: u8) {
+        let found = self.state.intent(key(4, n));
+        let expected = self.model.intents.fate(n);
+        assert_eq!(found.is_some(), expected.is_some(), "intent {n}");
+        let (Some(found), Some((fate, approved))) = (found, expected) else {
+            return;
+        };
+        assert_eq!(found.approved, approved, "intent {n}");
+        let status = found.status(Timestamp::from_micros(i64::MIN));
+        let expected = match fate {
+            Fate::Open if found.terms.awaits_approval && !approved => IntentStatus::PendingApproval,
+            Fate::Open => IntentStatus::Pending,
+            Fate::Taken { mismatched, .. } if mismatched => IntentStatus::Mismatched,
+            Fate::Taken { .. } => IntentStatus::Matched,
+            Fate::Rejected => IntentStatus::Rejected,
+            Fate::Canceled => IntentStatus::Canceled,
+        };
+        assert_eq!(status, expected, "intent {n}");
+    }
+
     fn compare_sums(&self, counters: &Counters, scope: Scope) {
-        let Some(day) = self.model.day() else {
+        let (Some(day), Some(hour)) = (self.model.day(), self.model.hour()) else {
             assert_eq!(*counters, Counters::default());
             return;
         };
-        let windows = WindowKind::ALL.map(|kind| counters.window(kind, LocalDay(day)));
+        let local = LocalDay(day.number());
+        let windows = WindowKind::ALL.map(|kind| counters.window(kind, local));
         for (window, sum) in windows.into_iter().chain([counters.total()]).enumerate() {
             let found = (i128::from(sum.spent.get()), i128::from(sum.held.get()));
             let expected = self.model.sums(scope, window, day);
             assert_eq!(found, expected, "{scope:?}, window {window}");
+        }
+        let found = [
+            counters.count_of_hour(LocalHour(hour)),
+            counters.count_of_day(local),
+            counters.approvals(),
+        ];
+        let found = found.map(|count| count as usize);
+        assert_eq!(
+            found,
+            self.model.counts(scope, hour, day),
+            "counts of {scope:?}"
+        );
+    }
+
+    fn compare_spans(&self, rolling: Option<&Rolling>, scope: Scope) {
+        for (span, kind) in WindowKind::ALL.into_iter().enumerate() {
+            let series = rolling.and_then(|it| it.series(kind));
+            let kept = self.model.is_kept(scope, span);
+            assert_eq!(series.is_some(), kept, "{scope:?}, span {span}");
+            let Some(series) = series else {
+                continue;
+            };
+            let now = self.model.latest().map_or(self.now, |it| it.max(self.now));
+            let spent = i128::from(series.spent(Timestamp::from_micros(now)).get());
+            let expected: i128 = self.model.span(scope, span, self.now).values().sum();
+            assert_eq!(spent, expected, "{scope:?}, span {span}");
         }
     }
 

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use countersign::domain::authorization::AuthorizationKind;
 use countersign::domain::decision::{Decision, DeclineReason};
 
-use crate::commands::{Ask, CardPolicy, Limits, Merchant, Policy, Preset};
+use crate::calendar::{DAY, Date, MINUTE, date_at, date_ends, hour_at, hour_ends};
+use crate::commands::{Ask, CardPolicy, Limits, Merchant, PROBE_MAX, Policy, Preset};
+use crate::intents::{Book, Finding};
 
 const LARGEST: i128 = (1 << 53) - 1;
 
@@ -25,10 +27,30 @@ struct Fact {
     decision: Decision,
     /// What it reserved when it was decided.
     amount: i128,
-    day: i32,
+    day: Date,
+    hour: i32,
     at: i64,
+    /// When it was booked: not before what was booked before it.
+    booked: i64,
     taken_back: bool,
     forgotten: bool,
+    /// Whether its authorization counts as approved by it.
+    counted: bool,
+    flagged: bool,
+}
+
+impl Fact {
+    fn stands(&self) -> bool {
+        !self.taken_back && self.amount > 0
+    }
+
+    fn is_of(&self, scope: Scope) -> bool {
+        match scope {
+            Scope::Card(card) => self.card == Some(card),
+            Scope::Agent(agent) => self.agent == Some(agent),
+            Scope::Customer => true,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -38,8 +60,15 @@ struct Lock {
     holders: BTreeSet<usize>,
 }
 
+/// The latest approvals of a card: three by time and position, and the time of those before.
+#[derive(Clone, Debug, Default)]
+struct Recent {
+    latest: BTreeSet<(i64, u64)>,
+    older: Option<i64>,
+}
+
 /// Whose sums.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Scope {
     Card(u8),
     Agent(u8),
@@ -53,13 +82,29 @@ pub(crate) enum Novelty {
     Conflict,
 }
 
-/// A limit that stands in the way: level, window (3 for the total), limit, what is left.
+/// What stands in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    /// A sum by day, week, month, for ever.
+    Sum(usize),
+    /// A sum over 24 hours, 7 days, 30 days.
+    Span(usize),
+    /// The number of approvals by hour, day, for ever.
+    Count(usize),
+    PerAuth,
+    AfterCount,
+    AfterSpend,
+    Cooldown,
+}
+
+/// A limit that stands in the way: level, limit, what is left, and when it has room again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Obstacle {
     pub(crate) level: usize,
-    pub(crate) window: usize,
+    pub(crate) field: Field,
     pub(crate) limit: i128,
     pub(crate) left: i128,
+    pub(crate) until: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +115,24 @@ pub(crate) struct Verdict {
     pub(crate) position: Option<u64>,
     pub(crate) obstacle: Option<Obstacle>,
     pub(crate) available: Option<i128>,
+    pub(crate) probes: bool,
+    pub(crate) consumes: bool,
+    pub(crate) intent: Option<u8>,
+    pub(crate) flagged: bool,
+}
+
+/// Now, by the clock and in the customer's zone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) at: i64,
+    pub(crate) zone: usize,
+}
+
+/// A day or an hour under way, and when it ends, as it stood when it was opened.
+#[derive(Clone, Copy, Debug)]
+struct Open<T> {
+    which: T,
+    ends: i64,
 }
 
 /// See the module.
@@ -80,44 +143,18 @@ pub(crate) struct Model {
     locks: BTreeMap<u8, Lock>,
     /// The authorization, by life, that consumed the card.
     consumed: BTreeMap<u8, usize>,
-    cards: BTreeMap<u8, (u8, bool)>,
+    /// The position of the approval that was the card's probe.
+    probes: BTreeMap<u8, u64>,
+    recent: BTreeMap<u8, Recent>,
+    /// Status, and whether it is frozen by somebody (1) or by a risk rule (2).
+    cards: BTreeMap<u8, (u8, u8)>,
     agents: BTreeMap<u8, u8>,
-}
-
-/// Year and month of a day, counted month by month from January 1960.
-fn month_of(day: i32) -> (i32, usize) {
-    let (mut year, mut month, mut first) = (1960, 0usize, -3_653);
-    loop {
-        let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-        let february = if leap { 29 } else { 28 };
-        let length = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month];
-        if day < first + length {
-            return (year, month + 1);
-        }
-        first += length;
-        month += 1;
-        if month == 12 {
-            (year, month) = (year + 1, 0);
-        }
-    }
-}
-
-/// The Monday of a day's week, found by walking back; 1970-01-05 was one.
-fn monday_of(mut day: i32) -> i32 {
-    while (day - 4) % 7 != 0 {
-        day -= 1;
-    }
-    day
-}
-
-/// Whether both days lie in one day (0), week (1), month (2), or at all (3).
-fn in_one_window(window: usize, a: i32, b: i32) -> bool {
-    match window {
-        0 => a == b,
-        1 => monday_of(a) == monday_of(b),
-        2 => month_of(a) == month_of(b),
-        _ => true,
-    }
+    day: Option<Open<Date>>,
+    hour: Option<Open<i32>>,
+    latest: Option<i64>,
+    /// The facts, by number, that each trailing sum is over, from when it was first asked for.
+    spans: BTreeMap<(Scope, usize), BTreeSet<usize>>,
+    pub(crate) intents: Book,
 }
 
 fn spends(kind: AuthorizationKind) -> bool {
@@ -134,11 +171,105 @@ fn is_same_merchant(a: &Merchant, b: &Merchant) -> bool {
     a.weak == b.weak
 }
 
+fn level_of(scope: Scope) -> usize {
+    match scope {
+        Scope::Card(_) => 0,
+        Scope::Agent(_) => 1,
+        Scope::Customer => 2,
+    }
+}
+
+/// Microseconds of a span's buckets; a span has 1440 of them.
+fn bucket(span: usize) -> i64 {
+    [1, 7, 30][span] * MINUTE
+}
+
+fn length(span: usize) -> i64 {
+    [1, 7, 30][span] * DAY
+}
+
+/// Where there is a limit, its scope and the limits of its level.
+fn levels(ask: &Ask, policy: &Policy) -> Vec<(Scope, Limits)> {
+    if ask.kind == AuthorizationKind::Credit {
+        return Vec::new();
+    }
+    let card = &policy.cards[usize::from(ask.card)];
+    let mut levels = vec![(Scope::Card(ask.card), card.limits)];
+    if let Some(agent) = card.agent {
+        levels.push((Scope::Agent(agent), policy.agents[usize::from(agent)]));
+    }
+    levels.push((Scope::Customer, policy.customer));
+    levels
+}
+
 impl Model {
     /// The latest day that anything was charged to.
-    pub(crate) fn day(&self) -> Option<i32> {
-        let charged = self.facts.iter().filter(|fact| fact.amount > 0);
-        charged.map(|fact| fact.day).max()
+    pub(crate) fn day(&self) -> Option<Date> {
+        self.day.map(|open| open.which)
+    }
+
+    /// The latest hour that anything was charged to.
+    pub(crate) fn hour(&self) -> Option<i32> {
+        self.hour.map(|open| open.which)
+    }
+
+    /// The latest instant of a booking.
+    pub(crate) fn latest(&self) -> Option<i64> {
+        self.latest
+    }
+
+    /// The day that an authorization is charged to: the zone's, unless a later one has begun or the
+    /// one under way has not ended.
+    pub(crate) fn day_of(&self, moment: Moment) -> Date {
+        let today = date_at(moment.zone, moment.at);
+        match self.day {
+            Some(open) if today <= open.which || moment.at < open.ends => open.which,
+            _ => today,
+        }
+    }
+
+    fn hour_of(&self, moment: Moment) -> i32 {
+        let now = hour_at(moment.zone, moment.at);
+        match self.hour {
+            Some(open) if now <= open.which || moment.at < open.ends => open.which,
+            _ => now,
+        }
+    }
+
+    /// When a window that holds the day under way ends; absent where the zone is behind that day.
+    fn day_until(&self, moment: Moment, window: usize) -> Option<i64> {
+        let day = self.day_of(moment);
+        if date_at(moment.zone, moment.at) < day {
+            return None;
+        }
+        let under_way = self.day.filter(|open| open.which == day);
+        let from = under_way.map_or(moment.at, |open| open.ends.max(moment.at));
+        Some(date_ends(moment.zone, day, window, from))
+    }
+
+    fn hour_until(&self, moment: Moment) -> Option<i64> {
+        let hour = self.hour_of(moment);
+        if hour_at(moment.zone, moment.at) < hour {
+            return None;
+        }
+        let under_way = self.hour.filter(|open| open.which == hour);
+        let from = under_way.map_or(moment.at, |open| open.ends.max(moment.at));
+        Some(hour_ends(moment.zone, hour, from))
+    }
+
+    /// A booking is not before any other. Up to half an hour it is exactly as late as the latest
+    /// one, beyond that by whole seconds.
+    fn booked_at(&self, at: i64) -> i64 {
+        let behind = self.latest.map_or(0, |latest| (latest - at).max(0));
+        if behind < 1 << 31 {
+            return at + behind;
+        }
+        let mut booked = at;
+        while booked < at + behind {
+            let seconds = ((at + behind - booked) / 1_000_000).max(1);
+            booked += seconds * 1_000_000;
+        }
+        booked
     }
 
     fn of(&self, authorization: u8) -> impl Iterator<Item = &Fact> {
@@ -147,23 +278,57 @@ impl Model {
     }
 
     /// Spent and held, added up.
-    pub(crate) fn sums(&self, scope: Scope, window: usize, day: i32) -> (i128, i128) {
+    pub(crate) fn sums(&self, scope: Scope, window: usize, day: Date) -> (i128, i128) {
         let (mut spent, mut held) = (0, 0);
-        for fact in &self.facts {
-            let in_scope = match scope {
-                Scope::Card(card) => fact.card == Some(card),
-                Scope::Agent(agent) => fact.agent == Some(agent),
-                Scope::Customer => true,
-            };
-            if !in_scope || fact.taken_back || fact.amount == 0 {
-                continue;
-            }
-            if in_one_window(window, fact.day, day) {
+        let standing = self.facts.iter().filter(|fact| fact.stands());
+        for fact in standing.filter(|fact| fact.is_of(scope)) {
+            if fact.day.is_with(day, window) {
                 spent += fact.amount;
                 held += if fact.forgotten { 0 } else { fact.amount };
             }
         }
         (spent, held)
+    }
+
+    /// Approvals in this hour, on this day, for ever.
+    pub(crate) fn counts(&self, scope: Scope, hour: i32, day: Date) -> [usize; 3] {
+        let counted = self.facts.iter().filter(|fact| fact.counted);
+        let counted: Vec<_> = counted.filter(|fact| fact.is_of(scope)).collect();
+        let of_hour = counted.iter().filter(|fact| fact.hour == hour).count();
+        let of_day = counted.iter().filter(|fact| fact.day == day).count();
+        [of_hour, of_day, counted.len()]
+    }
+
+    /// The facts that a trailing sum is over; those that one would be over that began now.
+    fn members(&self, scope: Scope, span: usize) -> BTreeSet<usize> {
+        if let Some(members) = self.spans.get(&(scope, span)) {
+            return members.clone();
+        }
+        let alive = |fact: &Fact| fact.stands() && !fact.forgotten && fact.is_of(scope);
+        let facts = self.facts.iter().enumerate();
+        facts
+            .filter(|(_, fact)| alive(fact))
+            .map(|(at, _)| at)
+            .collect()
+    }
+
+    /// What each bucket holds that has not left the span by `now`, by the bucket's beginning.
+    pub(crate) fn span(&self, scope: Scope, span: usize, now: i64) -> BTreeMap<i64, i128> {
+        let now = self.latest.map_or(now, |latest| latest.max(now));
+        let mut buckets = BTreeMap::new();
+        for at in self.members(scope, span) {
+            let fact = &self.facts[at];
+            let begins = fact.booked - fact.booked.rem_euclid(bucket(span));
+            if fact.stands() && begins + bucket(span) + length(span) > now {
+                *buckets.entry(begins).or_insert(0) += fact.amount;
+            }
+        }
+        buckets
+    }
+
+    /// Whether a trailing sum is kept.
+    pub(crate) fn is_kept(&self, scope: Scope, span: usize) -> bool {
+        self.spans.contains_key(&(scope, span))
     }
 
     /// How many authorizations are remembered.
@@ -180,19 +345,35 @@ impl Model {
         self.consumed.contains_key(&card)
     }
 
+    pub(crate) fn probe_of(&self, card: u8) -> Option<u64> {
+        self.probes.get(&card).copied()
+    }
+
+    pub(crate) fn last_approval(&self, card: u8) -> Option<i64> {
+        let recent = self.recent.get(&card)?;
+        recent.latest.last().map(|(at, _)| *at).or(recent.older)
+    }
+
     /// What an authorization holds.
     pub(crate) fn held_by(&self, authorization: u8) -> i128 {
-        let standing = self.of(authorization).filter(|fact| !fact.taken_back);
+        let standing = self.of(authorization).filter(|fact| fact.stands());
         standing.map(|fact| fact.amount).sum()
     }
 
-    /// What a life of an authorization has reserved and not had taken back, forgotten or not.
-    fn standing_of(&self, life: usize) -> i128 {
-        let of_it = self.facts.iter().filter(|fact| fact.life == life);
-        of_it
-            .filter(|fact| !fact.taken_back)
-            .map(|fact| fact.amount)
-            .sum()
+    /// Whether an authorization holds its card's probe and nothing else.
+    fn is_probe_alone(&self, authorization: u8, card: u8) -> bool {
+        let probe = self.probe_of(card);
+        let mut standing = self
+            .of(authorization)
+            .filter(|fact| fact.stands())
+            .peekable();
+        standing.peek().is_some() && standing.all(|fact| Some(fact.position) == probe)
+    }
+
+    /// Whether a life of an authorization has anything that stands beside a probe at this position.
+    fn stands_beside(&self, life: usize, probe: Option<u64>) -> bool {
+        let mut of_it = self.facts.iter().filter(|fact| fact.life == life);
+        of_it.any(|fact| fact.stands() && Some(fact.position) != probe)
     }
 
     /// Which known step a question is, and whether its content differs.
@@ -214,39 +395,38 @@ impl Model {
     }
 
     /// Decides, without writing anything down.
-    pub(crate) fn decide(&self, ask: &Ask, policy: &Policy, today: i32) -> Verdict {
+    pub(crate) fn decide(&self, ask: &Ask, policy: &Policy, moment: Moment) -> Verdict {
         let verdict = |decision, novelty| Verdict {
             decision,
             novelty,
             position: None,
             obstacle: None,
             available: None,
+            probes: false,
+            consumes: false,
+            intent: None,
+            flagged: false,
         };
         let conflict = verdict(
             Decision::Decline(DeclineReason::ConflictingDuplicate),
             Novelty::Conflict,
         );
+        let card = &policy.cards[usize::from(ask.card)];
+        let limits = self.limits(ask, policy, moment);
+        let smallest = limits.iter().map(|limit| limit.left.max(0)).min();
+        let inquiry = ask.kind == AuthorizationKind::BalanceInquiry;
         match self.recognise(ask) {
             Some((_, true)) => return conflict,
             Some((step, false)) => {
-                let told =
-                    step.decision.is_approval() && ask.kind == AuthorizationKind::BalanceInquiry;
-                let in_snapshot = policy.cards[usize::from(ask.card)].in_snapshot;
-                let day = self.day().map_or(today, |latest| latest.max(today));
-                let smallest = self
-                    .limits(ask, policy, day)
-                    .iter()
-                    .map(|it| it.left.max(0))
-                    .min();
+                let told = step.decision.is_approval() && inquiry && card.in_snapshot;
                 return Verdict {
                     position: Some(step.position),
-                    available: smallest.filter(|_| told && in_snapshot),
+                    available: smallest.filter(|_| told),
                     ..verdict(step.decision, Novelty::Known)
                 };
             }
             None => {}
         }
-        let card = &policy.cards[usize::from(ask.card)];
         if !card.in_snapshot {
             return verdict(Decision::Decline(DeclineReason::CardUnknown), Novelty::New);
         }
@@ -254,123 +434,314 @@ impl Model {
         if cards.into_iter().any(|card| card != ask.card) {
             return conflict;
         }
-        let day = self.day().map_or(today, |latest| latest.max(today));
-        let limits = self.limits(ask, policy, day);
-        let refused = self.refuse(ask, card, &limits);
-        let decision = refused.map_or(Decision::Approve, |(it, _)| Decision::Decline(it));
-        let inquiry = ask.kind == AuthorizationKind::BalanceInquiry;
-        let smallest = limits.iter().map(|limit| limit.left.max(0)).min();
-        Verdict {
-            obstacle: refused.and_then(|(_, obstacle)| obstacle),
-            available: smallest.filter(|_| inquiry),
+        let available = smallest.filter(|_| inquiry);
+        let (found, refused) = self.refuse(ask, policy, &limits, moment);
+        let by_room = refused.is_some_and(|(reason, _)| reason.number() >= 27);
+        let room = limits
+            .iter()
+            .map(|it| it.left)
+            .chain([self.countable().left])
+            .min();
+        let is_first = self.held_by(ask.authorization) == 0;
+        let part = room.filter(|room| *room > 0 && by_room && is_first && card.past.may_part);
+        let decision = match (part, refused) {
+            (Some(part), _) => Decision::ApprovePartial(
+                countersign::domain::amount::Minor::new(i64::try_from(part).unwrap()).unwrap(),
+            ),
+            (None, Some((reason, _))) => Decision::Decline(reason),
+            (None, None) => Decision::Approve,
+        };
+        let mut verdict = Verdict {
+            obstacle: refused.and_then(|(_, it)| it).filter(|_| part.is_none()),
+            available,
             ..verdict(decision, Novelty::New)
+        };
+        if decision.is_approval() && spends(ask.kind) && ask.amount > 0 {
+            let may = card.past.may_probe && ask.amount <= PROBE_MAX;
+            let unused = self.probe_of(ask.card).is_none();
+            let uses = is_first || self.is_probe_alone(ask.authorization, ask.card);
+            verdict.probes = card.single_use && may && unused && is_first;
+            verdict.consumes = card.single_use && uses && !verdict.probes;
+            verdict.intent = found.takes.filter(|_| !verdict.probes);
+            verdict.flagged = found.is_flagged;
         }
+        verdict
     }
 
-    /// The limits in force, card's first, with what is left under each.
-    fn limits(&self, ask: &Ask, policy: &Policy, day: i32) -> Vec<Obstacle> {
-        if ask.kind == AuthorizationKind::Credit {
-            return Vec::new();
-        }
-        let card = &policy.cards[usize::from(ask.card)];
-        let mut levels: Vec<(usize, Scope, Limits)> = Vec::new();
-        levels.push((0, Scope::Card(ask.card), card.limits));
-        if let Some(agent) = card.agent {
-            levels.push((1, Scope::Agent(agent), policy.agents[usize::from(agent)]));
-        }
-        levels.push((2, Scope::Customer, policy.customer));
+    /// The limits on amounts, card's first, with what is left under each.
+    fn limits(&self, ask: &Ask, policy: &Policy, moment: Moment) -> Vec<Obstacle> {
+        let day = self.day_of(moment);
         let mut found = Vec::new();
-        for (level, scope, limits) in levels {
-            for (window, limit) in limits.into_iter().enumerate() {
-                let Some(limit) = limit.map(i128::from) else {
-                    continue;
-                };
-                let (spent, _) = self.sums(scope, window, day);
+        for (scope, limits) in levels(ask, policy) {
+            let level = level_of(scope);
+            for window in 0..3 {
+                if let Some(limit) = limits.sums[window].map(i128::from) {
+                    let (spent, _) = self.sums(scope, window, day);
+                    found.push(Obstacle {
+                        level,
+                        field: Field::Sum(window),
+                        limit,
+                        left: limit - spent,
+                        until: self.day_until(moment, window),
+                    });
+                }
+                if let Some(limit) = limits.spans[window].map(i128::from) {
+                    let buckets = self.span(scope, window, moment.at);
+                    let spent: i128 = buckets.values().sum();
+                    found.push(Obstacle {
+                        level,
+                        field: Field::Span(window),
+                        limit,
+                        left: limit - spent,
+                        until: self.span_until(ask, limit, window, &buckets),
+                    });
+                }
+            }
+            if let Some(limit) = limits.sums[3].map(i128::from) {
+                let (spent, _) = self.sums(scope, 3, day);
                 found.push(Obstacle {
                     level,
-                    window,
+                    field: Field::Sum(3),
                     limit,
                     left: limit - spent,
+                    until: None,
                 });
             }
         }
         found
     }
 
-    /// The first reason to decline.
+    /// When so much has left the span that the amount fits.
+    fn span_until(
+        &self,
+        ask: &Ask,
+        limit: i128,
+        span: usize,
+        buckets: &BTreeMap<i64, i128>,
+    ) -> Option<i64> {
+        let mut spent: i128 = buckets.values().sum();
+        for (begins, amount) in buckets {
+            spent -= amount;
+            if spent + i128::from(ask.amount) <= limit {
+                return Some(begins + bucket(span) + length(span));
+            }
+        }
+        None
+    }
+
+    fn countable(&self) -> Obstacle {
+        let all = self.facts.iter().filter(|fact| fact.stands());
+        let spent: i128 = all.map(|fact| fact.amount).sum();
+        Obstacle {
+            level: 2,
+            field: Field::Sum(3),
+            limit: LARGEST,
+            left: LARGEST - spent,
+            until: None,
+        }
+    }
+
+    /// What the intents say, and the first reason to decline.
     fn refuse(
         &self,
         ask: &Ask,
-        card: &CardPolicy,
+        policy: &Policy,
         limits: &[Obstacle],
-    ) -> Option<(DeclineReason, Option<Obstacle>)> {
+        moment: Moment,
+    ) -> (Finding, Option<(DeclineReason, Option<Obstacle>)>) {
+        let card = &policy.cards[usize::from(ask.card)];
+        let mut found = Finding::default();
         if ask.kind == AuthorizationKind::Credit {
-            return None;
+            return (found, None);
         }
-        let amount = if spends(ask.kind) {
-            i128::from(ask.amount)
-        } else {
-            0
-        };
-        let standing = self.standing(ask.card, card);
-        if let Some(reason) = standing.or(ask.rule) {
-            return Some((reason, None));
-        }
+        let amount = if spends(ask.kind) { ask.amount } else { 0 };
+        let amount = i128::from(amount);
         let held = self.held_by(ask.authorization);
-        if let Some(cap) = card.per_auth.map(i128::from)
-            && held + amount > cap
-        {
-            let (level, window, left) = (0, 4, cap - held);
-            let obstacle = Obstacle {
-                level,
-                window,
-                limit: cap,
-                left,
-            };
-            return Some((DeclineReason::AmountOverPerAuth, Some(obstacle)));
+        let is_increment = held > 0;
+        let used_up = self.used_up(ask.card, card).filter(|_| !is_increment);
+        let early = self.early(ask, card, is_increment, used_up.is_some());
+        if let Some(reason) = early {
+            let why = used_up.filter(|_| reason == DeclineReason::CardExpired && !ask.expired);
+            return (found, Some((reason, why)));
         }
-        if spends(ask.kind) && card.single_use && held == 0 && self.is_consumed(ask.card) {
-            return Some((DeclineReason::SingleUseConsumed, None));
+        if let Some(cap) = card
+            .per_auth
+            .map(i128::from)
+            .filter(|cap| held + amount > *cap)
+        {
+            let obstacle = Obstacle {
+                level: 0,
+                field: Field::PerAuth,
+                limit: cap,
+                left: cap - held,
+                until: None,
+            };
+            return (
+                found,
+                Some((DeclineReason::AmountOverPerAuth, Some(obstacle))),
+            );
+        }
+        let alone = self.is_probe_alone(ask.authorization, ask.card);
+        if amount > 0 {
+            if !is_increment && self.lacks_attestation(ask.card, card, moment.at) {
+                return (found, Some((DeclineReason::AttestationRequired, None)));
+            }
+            let total = held + amount;
+            let life = (is_increment && !alone).then(|| self.life_of(ask.authorization));
+            found = self
+                .intents
+                .find(ask, card.past.intent, total, life.flatten(), moment.at);
+            if let Some(reason) = found.refusal {
+                return (found, Some((reason, None)));
+            }
+        }
+        let uses = !is_increment || alone;
+        if spends(ask.kind) && card.single_use && uses && self.is_consumed(ask.card) {
+            return (found, Some((DeclineReason::SingleUseConsumed, None)));
         }
         if spends(ask.kind) && self.is_elsewhere(ask, card) {
-            return Some((DeclineReason::MerchantLockMismatch, None));
+            return (found, Some((DeclineReason::MerchantLockMismatch, None)));
         }
         if amount == 0 {
-            return None;
+            return (found, None);
         }
-        let mut limits = limits.to_vec();
-        limits.push(Obstacle {
-            level: 2,
-            window: 3,
-            limit: LARGEST,
-            left: LARGEST - self.sums(Scope::Customer, 3, 0).0,
-        });
-        let broken = limits.into_iter().find(|limit| amount > limit.left)?;
+        let waits = self.too_soon(ask, policy, moment).filter(|_| !is_increment);
+        (found, waits.or_else(|| self.without_room(amount, limits)))
+    }
+
+    /// Reasons 25 and 26.
+    fn too_soon(
+        &self,
+        ask: &Ask,
+        policy: &Policy,
+        moment: Moment,
+    ) -> Option<(DeclineReason, Option<Obstacle>)> {
+        let card = &policy.cards[usize::from(ask.card)];
+        if let Some(obstacle) = self.cools(ask.card, card, moment.at) {
+            return Some((DeclineReason::CooldownActive, Some(obstacle)));
+        }
+        let obstacle = self.counted_out(ask, policy, moment)?;
+        Some((DeclineReason::CountLimitReached, Some(obstacle)))
+    }
+
+    /// Reasons 27 to 29.
+    fn without_room(
+        &self,
+        amount: i128,
+        limits: &[Obstacle],
+    ) -> Option<(DeclineReason, Option<Obstacle>)> {
+        let countable = self.countable();
+        let mut limits = limits.iter().chain([&countable]);
+        let broken = limits.find(|limit| amount > limit.left)?;
         let reason = match broken.level {
             0 => DeclineReason::CardLimitExceeded,
             1 => DeclineReason::AgentLimitExceeded,
             _ => DeclineReason::CustomerLimitExceeded,
         };
-        Some((reason, Some(broken)))
+        Some((reason, Some(*broken)))
     }
 
-    fn standing(&self, card: u8, policy: &CardPolicy) -> Option<DeclineReason> {
-        let mut reasons: Vec<DeclineReason> = policy.standing.into_iter().collect();
-        let (status, frozen) = self.cards.get(&card).copied().unwrap_or_default();
+    /// Reasons 2 to 17 but for the cap on all steps.
+    fn early(
+        &self,
+        ask: &Ask,
+        card: &CardPolicy,
+        is_increment: bool,
+        used_up: bool,
+    ) -> Option<DeclineReason> {
+        let mut reasons: Vec<DeclineReason> = card.standing.into_iter().collect();
+        let (status, frozen) = self.cards.get(&ask.card).copied().unwrap_or_default();
         if status == 2 {
             reasons.push(DeclineReason::CardCanceled);
         }
         if status == 1 {
             reasons.push(DeclineReason::CardLocked);
         }
-        if frozen {
+        if frozen > 0 {
             reasons.push(DeclineReason::CardFrozenByRisk);
         }
-        let agent = policy.agent.and_then(|agent| self.agents.get(&agent));
+        let agent = card.agent.and_then(|agent| self.agents.get(&agent));
         if agent.is_some_and(|status| *status != 0) {
             reasons.push(DeclineReason::AgentSuspended);
         }
+        if (ask.expired && !is_increment) || used_up {
+            reasons.push(DeclineReason::CardExpired);
+        }
+        reasons.extend(ask.rule);
+        if ask.closed && !is_increment {
+            reasons.push(DeclineReason::OutsideActiveHours);
+        }
         reasons.into_iter().min_by_key(|reason| reason.number())
+    }
+
+    /// Whether the card has approved or spent what it was made for.
+    fn used_up(&self, card: u8, policy: &CardPolicy) -> Option<Obstacle> {
+        let approvals = self.facts.iter().filter(|fact| fact.counted);
+        let approvals = approvals.filter(|fact| fact.card == Some(card)).count();
+        let standing = self.facts.iter().filter(|fact| fact.stands());
+        let spent: i128 = standing
+            .filter(|fact| fact.card == Some(card))
+            .map(|fact| fact.amount)
+            .sum();
+        let obstacle = |field, limit| Obstacle {
+            level: 1,
+            field,
+            limit,
+            left: 0,
+            until: None,
+        };
+        let count = policy.past.after_count.map(i128::from);
+        let spend = policy.past.after_spend.map(i128::from);
+        match (count, spend) {
+            (Some(limit), _) if i128::try_from(approvals).unwrap() >= limit => {
+                Some(obstacle(Field::AfterCount, limit))
+            }
+            (_, Some(limit)) if spent >= limit => Some(obstacle(Field::AfterSpend, limit)),
+            _ => None,
+        }
+    }
+
+    fn lacks_attestation(&self, card: u8, policy: &CardPolicy, now: i64) -> bool {
+        policy.past.attestation.is_some_and(|window| {
+            let at = self.intents.attested_at(card);
+            !at.is_some_and(|at| at <= now && now < at + window)
+        })
+    }
+
+    fn cools(&self, card: u8, policy: &CardPolicy, now: i64) -> Option<Obstacle> {
+        let cooldown = policy.past.cooldown?;
+        let last = self.last_approval(card)?;
+        (now < last + cooldown).then_some(Obstacle {
+            level: 1,
+            field: Field::Cooldown,
+            limit: i128::from(cooldown / MINUTE),
+            left: 0,
+            until: Some(last + cooldown),
+        })
+    }
+
+    fn counted_out(&self, ask: &Ask, policy: &Policy, moment: Moment) -> Option<Obstacle> {
+        let (day, hour) = (self.day_of(moment), self.hour_of(moment));
+        for (scope, limits) in levels(ask, policy) {
+            let counts = self.counts(scope, hour, day);
+            for (which, limit) in limits.counts.into_iter().enumerate() {
+                let Some(limit) = limit.filter(|limit| counts[which] >= *limit as usize) else {
+                    continue;
+                };
+                return Some(Obstacle {
+                    level: level_of(scope),
+                    field: Field::Count(which),
+                    limit: i128::from(limit),
+                    left: 0,
+                    until: match which {
+                        0 => self.hour_until(moment),
+                        1 => self.day_until(moment, 0),
+                        _ => None,
+                    },
+                });
+            }
+        }
+        None
     }
 
     fn is_elsewhere(&self, ask: &Ask, card: &CardPolicy) -> bool {
@@ -383,46 +754,115 @@ impl Model {
         preset || lock.is_some_and(|merchant| !is_same_merchant(&merchant, &ask.merchant))
     }
 
+    /// The life of a remembered authorization.
+    fn life_of(&self, authorization: u8) -> Option<usize> {
+        self.of(authorization).map(|fact| fact.life).next()
+    }
+
     /// Writes down what was decided.
     pub(crate) fn record(
         &mut self,
         ask: &Ask,
         verdict: &Verdict,
-        policy: &CardPolicy,
-        today: i32,
-        (position, at): (u64, i64),
+        policy: &Policy,
+        moment: Moment,
+        position: u64,
     ) {
         if verdict.novelty != Novelty::New {
             return;
         }
-        let alive = self.of(ask.authorization).map(|fact| fact.life).next();
-        let life = alive.unwrap_or_else(|| {
+        let card = &policy.cards[usize::from(ask.card)];
+        if card.in_snapshot {
+            for (scope, limits) in levels(ask, policy) {
+                for span in (0..3).filter(|span| limits.spans[*span].is_some()) {
+                    let members = self.members(scope, span);
+                    self.spans.entry((scope, span)).or_insert(members);
+                }
+            }
+        }
+        let life = self.life_of(ask.authorization).unwrap_or_else(|| {
             self.lives += 1;
             self.lives
         });
-        let reserves = verdict.decision.is_approval() && spends(ask.kind);
-        let is_first = self.held_by(ask.authorization) == 0;
-        self.facts.push(Fact {
+        let amount = match verdict.decision {
+            Decision::Approve if spends(ask.kind) => i128::from(ask.amount),
+            Decision::ApprovePartial(part) => i128::from(part.get()),
+            Decision::Approve | Decision::Decline(_) => 0,
+        };
+        let fact = Fact {
             position,
             authorization: ask.authorization,
             life,
             name: ask.name,
             delivery: ask.delivery,
             content: ask.content,
-            card: policy.in_snapshot.then_some(ask.card),
-            agent: policy.agent.filter(|_| policy.in_snapshot),
+            card: card.in_snapshot.then_some(ask.card),
+            agent: card.agent.filter(|_| card.in_snapshot),
             decision: verdict.decision,
-            amount: if reserves { i128::from(ask.amount) } else { 0 },
-            day: self.day().map_or(today, |latest| latest.max(today)),
-            at,
+            amount,
+            day: self.day_of(moment),
+            hour: self.hour_of(moment),
+            at: moment.at,
+            booked: self.booked_at(moment.at),
             taken_back: false,
             forgotten: false,
-        });
-        if !reserves || ask.amount == 0 {
-            return;
+            counted: amount > 0 && self.held_by(ask.authorization) == 0,
+            flagged: verdict.flagged,
+        };
+        let is_first = fact.counted;
+        if amount > 0 {
+            self.charge(&fact, moment);
         }
-        if policy.single_use && is_first {
+        self.facts.push(fact);
+        if amount > 0 {
+            self.mark(ask, verdict, card, life, is_first);
+        }
+    }
+
+    /// Opens what has to be opened for a charge, and adds it to the trailing sums.
+    fn charge(&mut self, fact: &Fact, moment: Moment) {
+        if self.day().is_none_or(|day| day < fact.day) {
+            let ends = date_ends(moment.zone, fact.day, 0, moment.at);
+            let which = fact.day;
+            self.day = Some(Open { which, ends });
+        }
+        if self.hour().is_none_or(|hour| hour < fact.hour) {
+            let ends = hour_ends(moment.zone, fact.hour, moment.at);
+            let which = fact.hour;
+            self.hour = Some(Open { which, ends });
+        }
+        self.latest = self.latest.max(Some(fact.booked));
+        let number = self.facts.len();
+        for ((scope, _), members) in &mut self.spans {
+            if fact.is_of(*scope) {
+                members.insert(number);
+            }
+        }
+    }
+
+    /// What an approval does to its card.
+    fn mark(
+        &mut self,
+        ask: &Ask,
+        verdict: &Verdict,
+        policy: &CardPolicy,
+        life: usize,
+        is_first: bool,
+    ) {
+        let fact = self.facts.last().unwrap().clone();
+        if verdict.consumes {
             self.consumed.insert(ask.card, life);
+        }
+        if verdict.probes {
+            self.probes.insert(ask.card, fact.position);
+        }
+        if (is_first && !verdict.probes) || (verdict.consumes && !is_first) {
+            let recent = self.recent.entry(ask.card).or_default();
+            recent.latest.insert((fact.at, fact.position));
+            if recent.latest.len() > 3 {
+                let gone = recent.latest.pop_first().unwrap();
+                recent.older = recent.older.max(Some(gone.0));
+            }
         }
         if policy.lock {
             self.locks.entry(ask.card).or_insert_with(|| Lock {
@@ -432,6 +872,11 @@ impl Model {
         }
         if let Some(lock) = self.locks.get_mut(&ask.card) {
             lock.holders.insert(life);
+        }
+        if let Some(intent) = verdict.intent {
+            self.intents.take(intent, life, verdict.flagged);
+        } else if verdict.flagged {
+            self.intents.mark(life, true);
         }
     }
 
@@ -445,31 +890,62 @@ impl Model {
         };
         fact.taken_back = true;
         fact.decision = Decision::Decline(DeclineReason::DeadlineExceeded);
-        let life = fact.life;
-        if self.standing_of(life) == 0 {
-            self.consumed.retain(|_, by| *by != life);
+        let (life, card) = (fact.life, fact.card);
+        if !self.stands_beside(life, None) {
+            for fact in self.facts.iter_mut().filter(|fact| fact.life == life) {
+                fact.counted = false;
+            }
             for lock in self.locks.values_mut() {
                 lock.holders.remove(&life);
             }
             self.locks.retain(|_, lock| !lock.holders.is_empty());
         }
+        let probe = card.and_then(|card| self.probe_of(card));
+        let of_it = |fact: &&Fact| fact.life == life;
+        if self.stands_beside(life, probe) {
+            let mut standing = self.facts.iter().filter(of_it).filter(|fact| fact.stands());
+            let flagged = standing.any(|fact| fact.flagged);
+            self.intents.mark(life, flagged);
+        } else {
+            self.consumed.retain(|_, by| *by != life);
+            let gone: BTreeSet<u64> = self
+                .facts
+                .iter()
+                .filter(of_it)
+                .map(|it| it.position)
+                .collect();
+            for recent in self.recent.values_mut() {
+                recent
+                    .latest
+                    .retain(|(_, position)| !gone.contains(position));
+            }
+            self.intents.give_back(life);
+        }
+        self.probes.retain(|_, at| *at != position);
         true
     }
 
-    /// Forgets the authorizations without a step since `cut`; whether there were any.
+    /// Forgets the authorizations and intents that are over since `cut`; whether there were any.
     pub(crate) fn sweep(&mut self, cut: i64) -> bool {
         let mut latest: BTreeMap<usize, i64> = BTreeMap::new();
         for fact in self.facts.iter().filter(|fact| !fact.forgotten) {
             let at = latest.entry(fact.life).or_insert(fact.at);
             *at = fact.at.max(*at);
         }
+        let any_intent = self
+            .intents
+            .any_over(cut, |life| latest.contains_key(&life));
         let stale = |life: usize| latest.get(&life).is_some_and(|at| *at < cut);
         let mut any = false;
         for fact in self.facts.iter_mut().filter(|fact| stale(fact.life)) {
+            any |= !fact.forgotten;
             fact.forgotten = true;
-            any = true;
         }
-        any
+        if any || any_intent {
+            let kept = |life| latest.contains_key(&life) && !stale(life);
+            self.intents.forget(cut, kept);
+        }
+        any || any_intent
     }
 
     /// Absent where the change is refused, else whether it changes anything.
@@ -480,12 +956,34 @@ impl Model {
         frozen: Option<bool>,
     ) -> Option<bool> {
         let old = self.cards.get(&card).copied().unwrap_or_default();
-        let new = (status.unwrap_or(old.0), frozen.unwrap_or(old.1));
+        let freeze = match frozen {
+            Some(false) => 0,
+            Some(true) => old.1.max(1),
+            None => old.1,
+        };
+        let new = (status.unwrap_or(old.0), freeze);
         if old.0 == 2 && new.0 != 2 {
             return None;
         }
         self.cards.insert(card, new);
         Some(old != new)
+    }
+
+    /// A risk rule freezes or unfreezes; likewise.
+    pub(crate) fn freeze_by_risk(&mut self, card: u8, frozen: bool) -> Option<bool> {
+        let entry = self.cards.entry(card).or_default();
+        match (entry.1, frozen) {
+            (0, true) => {
+                entry.1 = 2;
+                Some(true)
+            }
+            (0, false) | (_, true) => Some(false),
+            (_, false) => None,
+        }
+    }
+
+    pub(crate) fn is_frozen_by_risk(&self, card: u8) -> bool {
+        self.cards.get(&card).is_some_and(|it| it.1 == 2)
     }
 
     pub(crate) fn set_agent(&mut self, agent: u8, status: u8) -> bool {

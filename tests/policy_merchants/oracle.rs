@@ -24,7 +24,7 @@ const STARRED: [&str; 19] = [
     "SP",
 ];
 
-fn words(name: &str) -> Vec<String> {
+pub(crate) fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     for char in name.chars() {
         let hidden = "\u{ad}\u{61c}\u{180e}\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{202a}\u{202b}\
@@ -85,6 +85,33 @@ pub(crate) fn without_mark(name: &str) -> (Option<&'static str>, Vec<String>) {
         }
     }
     (None, words(name))
+}
+
+fn is_cut(name: &str) -> bool {
+    let length = name.trim_end().chars().count();
+    length == 22 || length == 25
+}
+
+/// The words of a name without its last one, and that one as it stands where it is plain.
+fn coarse_of_cut(all: &[String], leave_out: bool) -> Vec<String> {
+    let Some((last, before)) = all.split_last() else {
+        return Vec::new();
+    };
+    let mut result = coarse(before, leave_out);
+    if !before.is_empty() && is_branch(last) {
+        return result;
+    }
+    let (whole, last) = match last.rsplit_once('*') {
+        Some((whole, last)) => (format!("{whole}*"), last),
+        None => (String::new(), last.as_str()),
+    };
+    // Not the first word of a name, so that nothing else changes: a word that is none stands first.
+    let with_first: Vec<String> = ["-".to_owned(), whole].into_iter().collect();
+    result.extend(coarse(&with_first, leave_out).into_iter().skip(1));
+    if !last.is_empty() && last.chars().all(char::is_alphanumeric) {
+        result.push(last.to_owned());
+    }
+    result
 }
 
 /// The words of a name for allowing; branch numbers as `#`, or left out.
@@ -157,16 +184,16 @@ fn fine(all: &[String], leave_out: bool) -> Vec<String> {
 
 pub(crate) fn allows(entry: &str, name: &str) -> bool {
     let (entry_mark, entry) = without_mark(entry);
+    let words_of = if is_cut(name) { coarse_of_cut } else { coarse };
     let (mark, name) = without_mark(name);
     let entry = coarse(&entry, false);
     let begins = |words: Vec<String>| words.len() >= entry.len() && words[..entry.len()] == entry;
-    mark == entry_mark && (begins(coarse(&name, false)) || begins(coarse(&name, true)))
+    mark == entry_mark && (begins(words_of(&name, false)) || begins(words_of(&name, true)))
 }
 
 pub(crate) fn blocks(entry: &str, name: &str) -> bool {
     let entry = fine(&words(entry), false);
-    let length = name.trim_end().chars().count();
-    let is_cut = length == 22 || length == 25;
+    let is_cut = is_cut(name);
     [false, true].into_iter().any(|leave_out| {
         let all = fine(&words(name), leave_out);
         let stands_at = |at: usize| {

@@ -33,7 +33,7 @@ pub(super) fn claims(asked: &Asked<'_, '_>, keys: &impl Keys) -> Claims {
         } else {
             [ScopeLimits::default(); 3]
         },
-        per_auth: asked.in_force.per_auth().filter(|_| is_limited),
+        per_auth: asked.per_auth.filter(|_| is_limited),
         single_use: spends && card.card.usage() == Usage::Single,
         lock_to_first_merchant: asked.in_force.lock_to_first_merchant().filter(|_| spends),
         preset_lock: card.card.preset_lock().filter(|_| spends),

@@ -3,7 +3,7 @@
 use super::Asked;
 use crate::decide::effective::AllowKind;
 use crate::decide::merchant_text::list::Merchant;
-use crate::decide::policy::Lists;
+use crate::decide::policy::{ListField, Lists};
 use crate::domain::acceptor::{Country, CountrySet};
 use crate::domain::card::Level;
 use crate::domain::decision::DeclineReason;
@@ -58,14 +58,24 @@ fn cash(asked: &Asked<'_, '_>) -> Option<Explanation> {
 
 /// Reasons 10 to 14. A block beats an allow of its kind, and each kind is asked in its place.
 fn listed(asked: &Asked<'_, '_>) -> Option<Explanation> {
-    let lists = ListsAsked::new(asked)?;
-    lists
-        .country_blocked()
-        .or_else(|| lists.not_allowed(AllowKind::Countries))
-        .or_else(|| lists.mcc_blocked())
-        .or_else(|| lists.not_allowed(AllowKind::Mccs))
-        .or_else(|| lists.merchant_blocked())
-        .or_else(|| lists.not_allowed(AllowKind::Merchants))
+    let fields = asked.in_force.list_fields();
+    if fields.is_empty() {
+        return None;
+    }
+    let lists = ListsAsked::new(asked);
+    let blocked = |field, explain: fn(&ListsAsked<'_, '_, '_>) -> Option<Explanation>| {
+        fields.has(field).then(|| explain(&lists)).flatten()
+    };
+    let not_allowed = |kind: AllowKind| {
+        let is_asked = fields.has(kind.field());
+        is_asked.then(|| lists.not_allowed(kind)).flatten()
+    };
+    blocked(ListField::BlockedCountries, |it| it.country_blocked())
+        .or_else(|| not_allowed(AllowKind::Countries))
+        .or_else(|| blocked(ListField::BlockedMccs, |it| it.mcc_blocked()))
+        .or_else(|| not_allowed(AllowKind::Mccs))
+        .or_else(|| blocked(ListField::BlockedMerchants, |it| it.merchant_blocked()))
+        .or_else(|| not_allowed(AllowKind::Merchants))
 }
 
 /// The lists in force, and what the request brings against them.
@@ -78,19 +88,17 @@ struct ListsAsked<'a, 's, 'r> {
 }
 
 impl<'a, 's, 'r> ListsAsked<'a, 's, 'r> {
-    /// None where there is no list at all.
-    fn new(asked: &'a Asked<'s, 'r>) -> Option<Self> {
-        if !asked.in_force.has_lists() {
-            return None;
-        }
+    fn new(asked: &'a Asked<'s, 'r>) -> Self {
         let acceptor = &asked.request.acceptor;
-        let names_merchants = asked.in_force.names_merchants();
-        Some(Self {
+        let fields = asked.in_force.list_fields();
+        let names = [ListField::AllowedMerchants, ListField::BlockedMerchants];
+        let names_merchants = names.into_iter().any(|field| fields.has(field));
+        Self {
             asked,
             country: acceptor.country,
             mcc: acceptor.mcc,
             merchant: names_merchants.then(|| Merchant::of(acceptor)),
-        })
+        }
     }
 
     /// An absent country declines: a block list that cannot be compared must not pass (behaviour
@@ -198,7 +206,7 @@ fn risk_score_too_high(asked: &Asked<'_, '_>) -> Option<Explanation> {
 
 /// Equal to the cap passes (behaviour 2.13 a). The ledger asks again with the steps before this one.
 fn amount_over_per_auth(asked: &Asked<'_, '_>) -> Option<Explanation> {
-    let (cap, level) = asked.in_force.per_auth()?;
+    let (cap, level) = asked.per_auth?;
     let reason = DeclineReason::AmountOverPerAuth;
     (asked.amount > cap).then(|| Explanation {
         observed: Some(asked.amount.get()),

@@ -85,7 +85,7 @@ pub(super) struct Marked {
 
 /// An entry of a list that allows.
 pub(super) fn entry_for_allowing(text: &str) -> Marked {
-    marked(normalised(text, false).as_str(), Numbers::Marked)
+    marked(normalised(text, false).as_str(), Numbers::Marked, false)
 }
 
 /// An entry of a list that blocks.
@@ -94,28 +94,41 @@ pub(super) fn entry_for_blocking(text: &str) -> Words {
 }
 
 /// The words behind the mark. A star is a word, because what follows it is no longer the name.
-fn marked(text: &str, numbers: Numbers) -> Marked {
+fn marked(text: &str, numbers: Numbers, is_cut: bool) -> Marked {
     let (mark, rest) = match strip_mark(text) {
         Some((mark, rest)) => (Some(mark), rest),
         None => (None, text),
     };
     let mut words = Words::new();
-    for (at, word) in rest.split(' ').filter(|word| !word.is_empty()).enumerate() {
+    let mut all = rest.split(' ').filter(|word| !word.is_empty()).peekable();
+    let mut is_first = true;
+    while let Some(word) = all.next() {
+        let is_last = all.peek().is_none();
         // The first word is all there is of `1800 FLOWERS`.
-        if at > 0 && is_branch_number(word.as_bytes()) {
-            if numbers == Numbers::Marked {
-                words.push(NUMBER);
-            }
-            continue;
-        }
-        for (at, piece) in word.split('*').enumerate() {
-            if at > 0 {
-                words.push("*");
-            }
-            push_coarse(&mut words, piece);
+        let is_number = !is_first && is_branch_number(word.as_bytes());
+        is_first = false;
+        if !is_number {
+            push_pieces(&mut words, word, is_cut && is_last);
+        } else if numbers == Numbers::Marked && !(is_cut && is_last) {
+            words.push(NUMBER);
         }
     }
     Marked { mark, words }
+}
+
+/// The pieces of a word between stars. Where the name was cut behind the last one, that is compared
+/// as it stands or not at all: whether `NETFLIX.COM` went on as `NETFLIX.COM.EXAMPLE`, nobody knows.
+fn push_pieces(words: &mut Words, word: &str, is_cut: bool) {
+    let mut pieces = word.split('*').peekable();
+    while let Some(piece) = pieces.next() {
+        let is_whole = pieces.peek().is_some() || !is_cut;
+        if is_whole || piece.chars().all(char::is_alphanumeric) {
+            push_coarse(words, piece);
+        }
+        if pieces.peek().is_some() {
+            words.push("*");
+        }
+    }
 }
 
 /// A word without the punctuation around it. `NETFLIX.COM` is the name and its ending, because
@@ -204,7 +217,7 @@ impl Name {
     /// What an entry that allows has to be a head of.
     pub(super) fn for_allowing(&self) -> impl Iterator<Item = Marked> + '_ {
         self.forms()
-            .map(|numbers| marked(self.text.as_str(), numbers))
+            .map(|numbers| marked(self.text.as_str(), numbers, self.is_cut))
     }
 
     /// Whether the words of an entry occur: `is_entry` knows whole entries, `completes` whether an

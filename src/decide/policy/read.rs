@@ -74,7 +74,7 @@ pub(in crate::decide) fn read_policy<'a>(
     terms.active_hours = form.active_hours(zones);
     let Form { fields, .. } = form;
     fields.finish(reader, path, unsupported);
-    policy.lists = (lists != Lists::default()).then(|| Arc::new(lists));
+    policy.set_lists(lists);
     policy.terms = (terms != Terms::default()).then(|| Arc::new(terms));
     Some(policy)
 }

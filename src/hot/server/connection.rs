@@ -9,12 +9,10 @@ use std::task::Poll;
 use hyper::rt::Write;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use tokio::net::TcpStream;
 
-use crate::domain::time::Timestamp;
 use crate::hot::durability::WaitingRoom;
 use crate::hot::problem::Problem;
-use crate::hot::server::watch::{Order, Stream, Watch, Watched};
+use crate::hot::server::watch::{Order, Stream, Watched};
 use crate::hot::server::{Shared, exchange};
 
 /// Above what we accept of headers, so that a request somewhat over the limit is told so in full;
@@ -23,17 +21,7 @@ const READ_BUFFER_SIZE: usize = 64 * 1024;
 
 /// Serves the connection until it closes, or is too slow, or until shutdown after the request in
 /// flight.
-pub(super) async fn serve(
-    stream: TcpStream,
-    accepted: Timestamp,
-    shared: Arc<Shared>,
-    room: Rc<WaitingRoom>,
-    watch: Rc<Watch>,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
-    }
-    let watched = watch.over(stream, accepted);
+pub(super) async fn serve(watched: Rc<Watched>, shared: Arc<Shared>, room: Rc<WaitingRoom>) {
     let service = service_fn(|request| exchange::answer(request, &shared, &room, &watched));
     let connection = http1::Builder::new()
         .max_buf_size(READ_BUFFER_SIZE)

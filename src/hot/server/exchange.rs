@@ -1,5 +1,6 @@
 //! One request and its answer: what HTTP says, before and after the pipeline.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -173,7 +174,11 @@ async fn decide(
     watched: &Watched,
 ) -> Reply {
     let connection = delivery.connection;
-    let behind_us = watched.behind_us(shared.clock.now());
+    let present = shared.clock.now();
+    let behind_us = watched.behind_us(present);
+    // Reading the clock is not free, and the first reading is wanted right after this one.
+    let first = Cell::new(Some(present));
+    let now = || first.take().unwrap_or_else(|| shared.clock.now());
     let arrival = Arrival {
         connection,
         headers: connection
@@ -183,9 +188,7 @@ async fn decide(
         received,
         behind_us,
     };
-    let begun = catch_unwind(AssertUnwindSafe(|| {
-        shared.pipeline.begin(&arrival, || shared.clock.now())
-    }));
+    let begun = catch_unwind(AssertUnwindSafe(|| shared.pipeline.begin(&arrival, now)));
     watched.heard(!matches!(begun, Ok(Begun::Refused(_))));
     let Ok(begun) = begun else {
         return panicked(&delivery, shared);

@@ -248,8 +248,7 @@ pub fn attest<'a>(state: &State, command: &Attest<'a>) -> Result<Events<'a>, Ref
 }
 
 /// Whether a sweep of the named part would forget any intent.
-pub(super) fn any_stale(state: &State, part: u16, cut: Timestamp) -> bool {
-    let remembers = |by: Key| state.authorization(by).is_some();
+pub(super) fn any_over(state: &State, part: u16, cut: Timestamp) -> bool {
     let intents = state.intents.as_deref();
-    intents.is_some_and(|intents| intents.any_stale(part, cut, remembers))
+    intents.is_some_and(|intents| intents.any_over(part, cut))
 }

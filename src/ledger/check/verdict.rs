@@ -6,13 +6,14 @@ use crate::domain::card::{AgentStatus, CardStatus, Key, Level};
 use crate::domain::claims::{Claims, Proposal};
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
+use crate::ledger::authorization::Authorization;
 use crate::ledger::check::intents::Matching;
 use crate::ledger::check::limits::Begun;
 use crate::ledger::check::windows::Windows;
 use crate::ledger::check::{Parties, spends};
 use crate::ledger::command::Authorize;
 use crate::ledger::event::{Decided, Event};
-use crate::ledger::state::{Authorization, State};
+use crate::ledger::state::State;
 
 const MINUTE_US: i64 = 60_000_000;
 

@@ -1,8 +1,10 @@
 //! Whose turn it is where threads share a core.
 //!
 //! On a machine with a core for each hot thread and none to spare, the kernel gives a thread that
-//! wakes the core of one that runs. Threads that nobody waits for therefore ask for less: they run
-//! when the hot thread sleeps, and with a tenth of its share while it does not.
+//! wakes the core of one that runs. A thread that nobody waits for therefore asks for less: it runs
+//! when the hot thread sleeps, and with a tenth of its share while it does not. It must hold no lock
+//! that others want, or they wait with it; so this is not for the index of records, nor for the cold
+//! runtime, by which an operator freezes a card.
 
 /// Behind everything that an answer waits for; enough that nothing falls behind for ever.
 #[cfg(target_os = "linux")]

@@ -233,7 +233,8 @@ impl Scan {
             frame::read(bytes, HEADER_SIZE, key),
             Found::Frame(first) if first.sequence == suspect.sequence
         );
-        if continues && suspect.behind == 0 {
+        // Blank segments are taken away, so that nothing may go on behind one.
+        if continues && suspect.behind == 0 && self.blank.is_empty() {
             self.suspect = None;
             return Ok((key, false));
         }

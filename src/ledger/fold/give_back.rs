@@ -3,9 +3,10 @@
 use crate::domain::amount::Minor;
 use crate::domain::card::Key;
 use crate::domain::decision::{Decision, DeclineReason};
+use crate::ledger::authorization::Step;
 use crate::ledger::event::CardNo;
 use crate::ledger::fold::{each_scope, intents};
-use crate::ledger::state::{State, Step};
+use crate::ledger::state::State;
 
 /// Gives back amount, count, lock, consumption, probe, cooldown and intent.
 pub(super) fn overrule(state: &mut State, key: Key, decided_at: u64) {
@@ -13,25 +14,23 @@ pub(super) fn overrule(state: &mut State, key: Key, decided_at: u64) {
         return;
     };
     let card_no = authorization.card;
-    let Some(step) = authorization
-        .steps_mut()
-        .find(|step| step.position == decided_at && step.decision.is_approval())
-    else {
+    let is_it = |step: &Step| step.position == decided_at && step.decision.is_approval();
+    let Some(taken_back) = authorization.steps().find(is_it) else {
         return;
     };
-    let taken_back = *step;
-    step.decision = Decision::Decline(DeclineReason::DeadlineExceeded);
-    step.reserved = Minor::ZERO;
+    authorization.change(|step| {
+        if step.position == decided_at && step.decision.is_approval() {
+            step.decision = Decision::Decline(DeclineReason::DeadlineExceeded);
+            step.reserved = Minor::ZERO;
+        }
+    });
     let still_purchase = authorization.is_purchase();
-    let leaves_lock = authorization.under_lock && !still_purchase;
-    authorization.under_lock &= still_purchase;
+    let leaves_lock = authorization.is_under_lock() && !still_purchase;
     let mut counted = None;
     if !still_purchase {
-        let first = authorization.steps_mut().find(|step| step.counted);
-        counted = first.map(|step| {
-            step.counted = false;
-            *step
-        });
+        authorization.set_under_lock(false);
+        counted = authorization.steps().find(|step| step.counted);
+        authorization.change(|step| step.counted = false);
     }
     release(state, card_no, &taken_back, counted.as_ref());
     unmark_card(state, key, card_no, &taken_back, leaves_lock);

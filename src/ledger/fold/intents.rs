@@ -2,9 +2,10 @@
 
 use crate::domain::card::Key;
 use crate::domain::time::Timestamp;
+use crate::ledger::authorization::Step;
 use crate::ledger::event::{CardNo, Decided, Event};
 use crate::ledger::intent::{Fate, Intent, IntentVerdict, Intents, OPEN_INTENTS_MAX};
-use crate::ledger::state::{CardState, State, Step};
+use crate::ledger::state::{CardState, State};
 
 pub(super) fn fold(state: &mut State, event: &Event<'_>, position: u64) {
     match event {
@@ -114,7 +115,7 @@ pub(super) fn give_back(state: &mut State, key: Key, card: Option<CardNo>, taken
     };
     if authorization.stands_beside(probe) {
         if taken_back.flagged {
-            let flagged = |step: &Step| step.flagged && step.decision.is_approval();
+            let flagged = |step: Step| step.flagged && step.decision.is_approval();
             intents.mark(key, authorization.steps().any(flagged));
         }
         return;
@@ -136,8 +137,8 @@ pub(super) fn sweep(state: &mut State, part: u16, cut: Timestamp) {
         return;
     };
     let authorizations = &state.authorizations;
-    let keeps = |by: Key| authorizations.get(by).is_some();
-    for (key, card) in intents.sweep(part, cut, keeps) {
+    let remembers = |by: Key| authorizations.get(by).is_some();
+    for (key, card) in intents.sweep(part, cut, remembers) {
         close(&mut state.cards, card, key);
     }
 }

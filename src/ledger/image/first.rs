@@ -2,9 +2,10 @@
 //! from the authorizations that it remembers.
 
 use crate::domain::card::Key;
+use crate::ledger::authorization::Step;
 use crate::ledger::counters::Counters;
 use crate::ledger::event::CardNo;
-use crate::ledger::state::{State, Step};
+use crate::ledger::state::State;
 
 /// A step that was charged, and whether its authorization counts as approved by it.
 struct Charged {
@@ -28,16 +29,17 @@ pub(super) fn complete(state: &mut State) {
         };
         let card = authorization.card;
         let mut counted = true;
-        let steps = authorization.steps_mut();
-        for step in steps.filter(|step| step.decision.is_approval() && !step.reserved.is_zero()) {
-            step.counted = counted;
-            charged.push(Charged {
-                card,
-                step: *step,
-                counted,
-            });
-            counted = false;
-        }
+        authorization.change(|step| {
+            if step.decision.is_approval() && !step.reserved.is_zero() {
+                step.counted = counted;
+                charged.push(Charged {
+                    card,
+                    step: *step,
+                    counted,
+                });
+                counted = false;
+            }
+        });
     }
     // In the order of time, because an hour never goes back.
     charged.sort_by_key(|it| (it.step.hour, it.step.position));

@@ -404,6 +404,25 @@ fn b6_a_sweep_forgets_intents_that_are_over_unless_their_authorization_is_rememb
     );
 }
 
+/// The issuer uses an id again when its authorization is forgotten.
+#[test]
+fn a_forgotten_authorization_keeps_its_intent_and_another_of_its_id_returns_its_own() {
+    for restarts in [false, true] {
+        let mut ledger = declared(&[(1, open(60)), (2, intent(60, i64::MAX))]);
+        ledger.approve(&under(rule(), Ask::new(1, 60)));
+        assert!(ledger.sweep(0, now() + 1));
+        let again = ledger.approve(&under(rule(), Ask::new(1, 60)).later(MINUTE));
+        assert_eq!(ledger.last_decided().intent, Some(intent_key(2)));
+        if restarts {
+            ledger = ledger.recovered();
+        }
+        assert!(ledger.overrule(1, again));
+        assert_eq!(ledger.intent_status(1, now()), IntentStatus::Matched);
+        assert_eq!(ledger.intent_status(2, now()), IntentStatus::Pending);
+        assert_eq!(ledger.card(1).open_intents(), [intent_key(2)]);
+    }
+}
+
 // ---- attestations ----
 
 #[test]

@@ -87,6 +87,55 @@ fn mark_is_read_back_and_no_data_frame_is_one() {
     assert_eq!(read(&file, HEADER_SIZE, header().key()), Found::Damage);
 }
 
+/// A frame with this length word and payload, whose CRC is right whatever they say.
+fn forged(len: u32, payload: &[u8]) -> Vec<u8> {
+    let mut covered = 10_u64.to_le_bytes().to_vec();
+    covered.extend_from_slice(payload);
+    covered.resize(covered.len().next_multiple_of(ALIGNMENT), 0);
+    let crc = header().key().crc(FIRST_OFFSET, len, &covered);
+    let mut file = segment(&[]);
+    file.extend_from_slice(&len.to_le_bytes());
+    file.extend_from_slice(&crc.to_le_bytes());
+    file.extend_from_slice(&covered);
+    file
+}
+
+fn found(file: &[u8]) -> Found<'_> {
+    read(file, HEADER_SIZE, header().key())
+}
+
+#[test]
+fn a_frame_above_the_largest_payload_is_damage_though_its_crc_is_right() {
+    for (payload_size, stands) in [(PAYLOAD_SIZE_MAX, true), (PAYLOAD_SIZE_MAX + 1, false)] {
+        let len = u32::try_from(payload_size + 8).unwrap();
+        let file = forged(len, &vec![7; payload_size]);
+        assert_eq!(matches!(found(&file), Found::Frame(_)), stands);
+    }
+}
+
+#[test]
+fn a_frame_of_the_journals_own_is_a_mark_or_damage() {
+    let said = |kind: u32, size: usize| {
+        let mut payload = kind.to_le_bytes().to_vec();
+        payload.resize(size, 0);
+        forged(CONTROL | u32::try_from(size + 8).unwrap(), &payload)
+    };
+    let mark = MARK_SIZE - FRAME_OVERHEAD_SIZE;
+    assert!(matches!(found(&said(KIND_MARK, mark)), Found::Frame(_)));
+    for (kind, size) in [
+        (KIND_MARK + 1, mark),
+        (0, mark),
+        (KIND_MARK, mark + 8),
+        (KIND_MARK, 8),
+    ] {
+        assert_eq!(
+            found(&said(kind, size)),
+            Found::Damage,
+            "kind {kind}, {size} bytes"
+        );
+    }
+}
+
 #[test]
 fn c5_every_flipped_bit_of_a_frame_is_seen() {
     let bytes = segment(&[b"thirteen bytes", b"behind"]);

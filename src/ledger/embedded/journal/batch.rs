@@ -120,3 +120,20 @@ impl Batch {
         (Name::Segment(place.segment), place.offset, self.bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_come_back_empty_and_only_a_few_are_kept() {
+        let mut pool = Pool::default();
+        for _ in 0..POOL_COUNT_MAX + 3 {
+            pool.give(vec![7; 100]);
+        }
+        let taken: Vec<Vec<u8>> = (0..=POOL_COUNT_MAX).map(|_| pool.take()).collect();
+        assert!(taken.iter().all(Vec::is_empty));
+        let kept = taken.iter().filter(|buffer| buffer.capacity() >= 100);
+        assert_eq!(kept.count(), POOL_COUNT_MAX);
+    }
+}

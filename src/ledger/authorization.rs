@@ -1,0 +1,391 @@
+//! One authorization and its steps, in as little memory as they take: there are many millions.
+//!
+//! Nearly every authorization has one step, in the windows of its own hour, known by one fingerprint
+//! beside its content. That takes 64 bytes; what the others have besides stands in a box of its own.
+//! A step is unpacked to be looked at and packed again when it changes.
+
+use crate::domain::amount::Minor;
+use crate::domain::decision::{Decision, DeclineReason};
+use crate::domain::identity::StoredStep;
+use crate::domain::time::Timestamp;
+use crate::domain::window::{LocalDay, LocalHour};
+use crate::ledger::counters::{Booking, WindowIds};
+use crate::ledger::event::{AgentNo, CardNo, Decided};
+
+/// One decided step of an authorization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// By what it is known again.
+    pub stored: StoredStep,
+    /// Our answer; a decline where the approval was overruled.
+    pub decision: Decision,
+    /// What it holds.
+    pub reserved: Minor,
+    /// The day whose windows it was charged to.
+    pub day: LocalDay,
+    /// The hour whose count it was charged to.
+    pub hour: LocalHour,
+    /// How far its booking is later than its receipt, because one with a later receipt had been
+    /// booked: see [`Lag`].
+    pub(in crate::ledger) lag: Lag,
+    /// Whether it is the step by which its authorization was counted as approved.
+    pub(in crate::ledger) counted: bool,
+    /// Whether it was approved although no intent matched.
+    pub flagged: bool,
+    /// The journal position of the decision.
+    pub position: u64,
+    /// Our clock at receipt.
+    pub at: Timestamp,
+    /// The agent that held the card then.
+    pub agent: Option<AgentNo>,
+}
+
+impl Step {
+    /// Where it was booked.
+    pub(in crate::ledger) fn booking(&self) -> Booking {
+        Booking {
+            windows: WindowIds::of(self.day),
+            hour: self.hour,
+            at: self.lag.after(self.at),
+        }
+    }
+
+    fn stands(&self) -> bool {
+        self.decision.is_approval() && !self.reserved.is_zero()
+    }
+}
+
+/// The time by which a booking is later than its receipt: exact up to half an hour, beyond that in
+/// whole seconds, rounded up. Bookings of one customer never go back in time, though receipts may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::ledger) struct Lag(u32);
+
+impl Lag {
+    const SECONDS: u32 = 1 << 31;
+
+    /// From `at` to `latest`, where that is later.
+    pub(in crate::ledger) fn between(at: Timestamp, latest: Timestamp) -> Self {
+        let micros = latest.micros_since(at).max(0);
+        let exact = u32::try_from(micros)
+            .ok()
+            .filter(|micros| *micros < Self::SECONDS);
+        Self(exact.unwrap_or_else(|| {
+            let seconds = micros.saturating_add(999_999) / 1_000_000;
+            let bounded = u32::try_from(seconds).unwrap_or(u32::MAX);
+            Self::SECONDS | bounded.min(Self::SECONDS - 1)
+        }))
+    }
+
+    pub(in crate::ledger) fn after(self, at: Timestamp) -> Timestamp {
+        let micros = if self.0 < Self::SECONDS {
+            i64::from(self.0)
+        } else {
+            i64::from(self.0 & !Self::SECONDS).saturating_mul(1_000_000)
+        };
+        at.plus_micros(micros)
+    }
+
+    pub(in crate::ledger) fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub(in crate::ledger) fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+}
+
+/// A step as it is kept, without what few steps have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackedStep {
+    /// Our clock at receipt.
+    pub at: Timestamp,
+    content: u64,
+    /// The name; where there is none, the delivery.
+    fingerprint: u64,
+    /// What it holds, its decision, and flags.
+    word: u64,
+    position: u64,
+    day: LocalDay,
+    /// Of [`NOBODY`] where there is none.
+    agent: u32,
+}
+
+/// What few steps have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rare {
+    /// The delivery of a step that has a name too.
+    delivery: Option<u64>,
+    hour: LocalHour,
+    lag: Lag,
+}
+
+/// What few authorizations have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct More {
+    first: Option<Rare>,
+    steps: Vec<(PackedStep, Option<Rare>)>,
+}
+
+const NOBODY: u32 = u32::MAX;
+
+/// Of a step's word: 53 bits of money, 6 of the decision, then flags.
+const RESERVED_BITS: u32 = 53;
+const RESERVED: u64 = (1 << RESERVED_BITS) - 1;
+const DECISION: u64 = 0x3F;
+const COUNTED: u64 = 1 << 59;
+const FLAGGED: u64 = 1 << 60;
+const HAS_NAME: u64 = 1 << 61;
+const HAS_DELIVERY: u64 = 1 << 62;
+/// Of the first step's word: the authorization was approved while its card was locked.
+const UNDER_LOCK: u64 = 1 << 63;
+
+/// Decisions that are no reason to decline.
+const APPROVE: u8 = 0;
+const APPROVE_PARTIAL: u8 = 63;
+
+const _: () = assert!(
+    size_of::<Authorization>() == 64,
+    "there may be many millions"
+);
+
+impl PackedStep {
+    fn pack(step: &Step) -> (Self, Option<Rare>) {
+        let StoredStep {
+            name,
+            delivery,
+            content,
+        } = step.stored;
+        let decision = match step.decision {
+            Decision::Approve => APPROVE,
+            Decision::ApprovePartial(_) => APPROVE_PARTIAL,
+            Decision::Decline(reason) => reason.number(),
+        };
+        let flag = |set: bool, bit: u64| if set { bit } else { 0 };
+        let word = u64::try_from(step.reserved.get()).unwrap_or_default()
+            | u64::from(decision) << RESERVED_BITS
+            | flag(step.counted, COUNTED)
+            | flag(step.flagged, FLAGGED)
+            | flag(name.is_some(), HAS_NAME)
+            | flag(delivery.is_some(), HAS_DELIVERY);
+        let usual = Rare {
+            delivery: None,
+            hour: Decided::utc_hour(step.at),
+            lag: Lag::default(),
+        };
+        let rare = Rare {
+            delivery: delivery.filter(|_| name.is_some()),
+            hour: step.hour,
+            lag: step.lag,
+        };
+        let packed = Self {
+            at: step.at,
+            content,
+            fingerprint: name.or(delivery).unwrap_or_default(),
+            word,
+            position: step.position,
+            day: step.day,
+            agent: step.agent.map_or(NOBODY, |agent| agent.0),
+        };
+        (packed, (rare != usual).then_some(rare))
+    }
+
+    fn unpack(&self, rare: Option<&Rare>) -> Step {
+        let has = |bit: u64| self.word & bit != 0;
+        let reserved = i64::try_from(self.word & RESERVED).unwrap_or_default();
+        let reserved = Minor::new(reserved).unwrap_or(Minor::MAX);
+        let decision = u8::try_from(self.word >> RESERVED_BITS & DECISION).unwrap_or_default();
+        let decision = match decision {
+            APPROVE_PARTIAL => Decision::ApprovePartial(reserved),
+            number => {
+                DeclineReason::from_number(number).map_or(Decision::Approve, Decision::Decline)
+            }
+        };
+        let delivery = if has(HAS_NAME) {
+            rare.and_then(|rare| rare.delivery)
+        } else {
+            has(HAS_DELIVERY).then_some(self.fingerprint)
+        };
+        Step {
+            stored: StoredStep {
+                name: has(HAS_NAME).then_some(self.fingerprint),
+                delivery,
+                content: self.content,
+            },
+            decision,
+            reserved,
+            day: self.day,
+            hour: rare.map_or_else(|| Decided::utc_hour(self.at), |rare| rare.hour),
+            lag: rare.map_or_else(Lag::default, |rare| rare.lag),
+            counted: has(COUNTED),
+            flagged: has(FLAGGED),
+            position: self.position,
+            at: self.at,
+            agent: Some(self.agent)
+                .filter(|agent| *agent != NOBODY)
+                .map(AgentNo),
+        }
+    }
+}
+
+/// One authorization: its card and its steps in order of arrival.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorization {
+    /// Absent where the card was unknown.
+    pub card: Option<CardNo>,
+    /// The first step, which nearly always is the only one.
+    pub first: PackedStep,
+    /// Increments, and what else is rare.
+    more: Option<Box<More>>,
+}
+
+impl Authorization {
+    /// An authorization of one step.
+    pub(in crate::ledger) fn new(card: Option<CardNo>, first: &Step) -> Self {
+        let (first, rare) = PackedStep::pack(first);
+        let more = rare.map(|rare| {
+            Box::new(More {
+                first: Some(rare),
+                steps: Vec::new(),
+            })
+        });
+        Self { card, first, more }
+    }
+
+    /// Adds a step.
+    pub(in crate::ledger) fn push(&mut self, step: &Step) {
+        let more = self.more.get_or_insert_with(|| {
+            Box::new(More {
+                first: None,
+                steps: Vec::new(),
+            })
+        });
+        more.steps.push(PackedStep::pack(step));
+    }
+
+    /// The steps in order of arrival.
+    pub fn steps(&self) -> impl Iterator<Item = Step> + '_ {
+        let rare = self.more.as_ref().and_then(|more| more.first.as_ref());
+        let first = self.first.unpack(rare);
+        let more = self.more.iter().flat_map(|more| &more.steps);
+        std::iter::once(first).chain(more.map(|(step, rare)| step.unpack(rare.as_ref())))
+    }
+
+    /// Changes each step; what identifies it stays. Whether the authorization was approved under a
+    /// lock is no matter of a step.
+    pub(in crate::ledger) fn change(&mut self, mut act: impl FnMut(&mut Step)) {
+        let lock = self.first.word & UNDER_LOCK;
+        let mut steps: Vec<Step> = self.steps().collect();
+        steps.iter_mut().for_each(&mut act);
+        if let Some((first, more)) = steps.split_first() {
+            let card = self.card;
+            *self = Self::new(card, first);
+            more.iter().for_each(|step| self.push(step));
+            self.first.word |= lock;
+        }
+    }
+
+    /// Whether it was approved while its card was locked to a merchant.
+    pub(in crate::ledger) fn is_under_lock(&self) -> bool {
+        self.first.word & UNDER_LOCK != 0
+    }
+
+    pub(in crate::ledger) fn set_under_lock(&mut self, is: bool) {
+        self.first.word &= !UNDER_LOCK;
+        self.first.word |= if is { UNDER_LOCK } else { 0 };
+    }
+
+    /// What all steps together hold.
+    #[must_use]
+    pub fn reserved(&self) -> Minor {
+        self.steps()
+            .fold(Minor::ZERO, |sum, step| sum.saturating_plus(step.reserved))
+    }
+
+    /// Whether any step stands approved with an amount: what later steps are increments of, and
+    /// what consumption and lock rest on. An approval of nothing (a verification, a balance
+    /// inquiry, a credit) is none of these.
+    #[must_use]
+    pub fn is_purchase(&self) -> bool {
+        self.steps().any(|step| step.stands())
+    }
+
+    /// Whether anything stands beside the step at the position `probe`: a probe alone consumes
+    /// neither the card nor an intent.
+    #[must_use]
+    pub(in crate::ledger) fn stands_beside(&self, probe: Option<u64>) -> bool {
+        self.steps()
+            .any(|step| step.stands() && Some(step.position) != probe)
+    }
+
+    /// When its latest step arrived.
+    #[must_use]
+    pub fn last_at(&self) -> Timestamp {
+        self.steps().map(|step| step.at).max().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(n: u64) -> Step {
+        let odd = |bit: u64| n >> bit & 1 == 1;
+        let at = Timestamp::from_micros(1_780_000_000_123_456);
+        let reserved = [0, 1, 999, Minor::MAX.get()][usize::try_from(n >> 8 & 3).unwrap()];
+        let reserved = Minor::new(reserved).unwrap();
+        Step {
+            stored: StoredStep {
+                name: odd(0).then_some(u64::MAX - n),
+                delivery: odd(1).then_some(n),
+                content: n << 32,
+            },
+            decision: [
+                Decision::Approve,
+                Decision::ApprovePartial(reserved),
+                Decision::Decline(DeclineReason::CardUnknown),
+                Decision::Decline(DeclineReason::ConflictingDuplicate),
+            ][usize::try_from(n >> 10 & 3).unwrap()],
+            reserved,
+            day: LocalDay(if odd(2) { i32::MIN } else { 20_602 }),
+            hour: LocalHour(if odd(3) {
+                i32::MAX
+            } else {
+                Decided::utc_hour(at).0
+            }),
+            lag: Lag(if odd(4) { u32::MAX } else { 0 }),
+            counted: odd(5),
+            flagged: odd(6),
+            position: if odd(7) { u64::MAX } else { n },
+            at,
+            agent: odd(12).then_some(AgentNo(7)),
+        }
+    }
+
+    #[test]
+    fn steps_come_back_from_where_they_are_packed() {
+        for n in 0..1 << 13 {
+            let mut packed = Authorization::new(Some(CardNo(3)), &step(n));
+            packed.set_under_lock(n % 3 == 0);
+            assert_eq!(packed.steps().collect::<Vec<_>>(), [step(n)]);
+            packed.push(&step(n * 7 % (1 << 13)));
+            packed.push(&step(n ^ 0x155));
+            let steps = [step(n), step(n * 7 % (1 << 13)), step(n ^ 0x155)];
+            assert_eq!(packed.steps().collect::<Vec<_>>(), steps);
+            assert_eq!(packed.is_under_lock(), n % 3 == 0);
+            packed.change(|step| step.reserved = Minor::ZERO);
+            assert_eq!(packed.reserved(), Minor::ZERO);
+            assert_eq!(packed.steps().count(), 3);
+            assert_eq!(packed.is_under_lock(), n % 3 == 0);
+        }
+    }
+
+    #[test]
+    fn an_ordinary_authorization_has_no_box() {
+        // Known by its delivery, held by an agent, in the windows of its own hour.
+        let usual = Step {
+            lag: Lag::default(),
+            ..step(0b1_0000_0010_0010)
+        };
+        assert!(Authorization::new(Some(CardNo(1)), &usual).more.is_none());
+    }
+}
