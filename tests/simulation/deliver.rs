@@ -291,6 +291,13 @@ impl Run {
             }
             Begun::Decided(_) | Begun::Waiting(_) => {}
         }
+        // What comes too late is declined before anybody reads it (behaviour 3.3).
+        let overloaded = Decision::Decline(DeclineReason::Overloaded);
+        let unread = matches!(&begun, Begun::Decided(it) if it.decision == overloaded)
+            && self.clock > received + DEADLINE_US;
+        if garbled && in_tolerance && unread {
+            return Ok(());
+        }
         hold!(in_tolerance && !garbled, "I8", "decided and not authentic");
         let message = &self.sent[at].message;
         self.trace.note(format_args!(
