@@ -296,6 +296,21 @@ fn c9_a_journal_is_full_exactly_when_spending_would_be_refused() {
 }
 
 #[test]
+fn the_tail_is_where_the_last_frame_ends() {
+    let disk = Disk::new();
+    let mut run = ready(&disk, small(Durability::Strict));
+    let mut end = FIRST_OFFSET;
+    for payload_size in [8, 104, 0] {
+        run.append(payload_size, Class::Reserve).unwrap();
+        run.settle();
+        end += (MARK_SIZE + FRAME_OVERHEAD_SIZE + payload_size) as u64;
+        let tail = run.journal.tail();
+        assert_eq!((tail.written.offset, tail.durable.offset), (end, end));
+        assert_eq!(tail.written.segment, 1);
+    }
+}
+
+#[test]
 fn segments_below_the_one_in_use_are_sealed_and_all_of_them_after_a_start() {
     let disk = Disk::new();
     let mut run = ready(&disk, small(Durability::Strict));
