@@ -110,7 +110,8 @@ impl App {
         let first = load_first(&source, &recovered)?;
         let writer =
             journal::start_writer(&recovered, config.durability, &storage, &shared, &readiness)?;
-        let records = start_records(&storage, &recovered, &writer, config.records_indexed_max);
+        let indexed_max = config.records_indexed_max;
+        let records = start_records(&storage, &recovered, &writer, indexed_max, &readiness);
         let checkpointer =
             start_checkpointer(&storage, &recovered, &writer, &records, clock, &config)?;
         let ledger = Arc::new(EmbeddedLedger::new(
@@ -374,9 +375,11 @@ fn start_records(
     recovered: &recovery::Recovery,
     writer: &Arc<Writer>,
     indexed_max: usize,
+    readiness: &Arc<Readiness>,
 ) -> Arc<Records> {
     let written = Arc::clone(writer);
-    let begin = Begin::recovered(&recovered.states, recovered.next, indexed_max);
+    let begin = Begin::recovered(&recovered.states, recovered.next, indexed_max)
+        .warning(Arc::clone(readiness));
     Records::start(Arc::clone(storage), begin, move || {
         written.published().written.0
     })
