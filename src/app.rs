@@ -11,6 +11,7 @@ mod timekeeper;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -85,6 +86,9 @@ impl App {
     /// [`StartError`] tells how the process should end.
     pub fn start(mut config: Config) -> Result<Started, StartError> {
         let clock = Clock::start();
+        if config.durability == DurabilityLevel::Relaxed {
+            tracing::warn!("durability is relaxed: {RELAXED}");
+        }
         let storage: Arc<dyn Storage> = Arc::new(open_journal(&config.data_dir)?);
         if config.sandbox {
             add_sandbox(&mut config)?;
@@ -225,9 +229,19 @@ fn connection_names(config: &Config) -> Vec<String> {
     names.collect()
 }
 
+/// What every start with this level says (behaviour 3.5).
+const RELAXED: &str = "a power loss may take the approvals of the last 50 ms with it, and what they \
+                       had spent can then be spent again; a crash of the process alone takes nothing";
+
+/// What is in the directory is for nobody else: decisions, ids of cards, the sandbox's secret.
+const DATA_DIR_MODE: u32 = 0o700;
+
 fn open_journal(data_dir: &Path) -> Result<Files, StartError> {
     let path = data_dir.join("journal");
-    std::fs::create_dir_all(data_dir)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(DATA_DIR_MODE)
+        .create(data_dir)
         .map_err(|error| StartError::DataDir(data_dir.to_owned(), OpenError::Io(error)))?;
     Files::open(&path).map_err(|error| StartError::DataDir(path, error))
 }
