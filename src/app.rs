@@ -86,9 +86,7 @@ impl App {
     /// [`StartError`] tells how the process should end.
     pub fn start(mut config: Config) -> Result<Started, StartError> {
         let clock = Clock::start();
-        if config.durability == DurabilityLevel::Relaxed {
-            tracing::warn!("durability is relaxed: {RELAXED}");
-        }
+        warn_of_durability(config.durability);
         let storage: Arc<dyn Storage> = Arc::new(open_journal(&config.data_dir)?);
         if config.sandbox {
             add_sandbox(&mut config)?;
@@ -118,20 +116,14 @@ impl App {
         let records = start_records(&storage, &recovered, &writer, indexed_max, &readiness);
         let checkpointer =
             start_checkpointer(&storage, &recovered, &writer, &records, clock, &config)?;
-        let ledger = Arc::new(EmbeddedLedger::new(
-            recovered.states,
-            writer.share_journal(),
-        ));
+        let ledger = EmbeddedLedger::new(recovered.states, writer.share_journal()).into();
         let snapshots = Arc::clone(&first.snapshots);
-        arm(
-            &shared,
-            &writer,
-            Core {
-                keys,
-                ledger,
-                snapshots,
-            },
-        );
+        let core = Core {
+            keys,
+            ledger,
+            snapshots,
+        };
+        arm(&shared, &writer, core);
         let policies = operators.start_policies(source, &first, config.snapshot_poll)?;
         operators.arm(&writer, first.snapshots, Arc::clone(&records), policies);
         hang_ups.hear(&cold, operators.hang_up());
@@ -229,7 +221,13 @@ fn connection_names(config: &Config) -> Vec<String> {
     names.collect()
 }
 
-/// What every start with this level says (behaviour 3.5).
+/// Says what the level may cost (behaviour 3.5).
+fn warn_of_durability(level: DurabilityLevel) {
+    if level == DurabilityLevel::Relaxed {
+        tracing::warn!("durability is relaxed: {RELAXED}");
+    }
+}
+
 const RELAXED: &str = "a power loss may take the approvals of the last 50 ms with it, and what they \
                        had spent can then be spent again; a crash of the process alone takes nothing";
 

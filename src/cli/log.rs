@@ -1,10 +1,11 @@
 //! How much is logged, and where to.
 
-use std::env::{self, VarError};
 use std::fmt;
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+
+use crate::config::log_setting;
 
 const VARIABLE: &str = "COUNTERSIGN_LOG";
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
@@ -31,13 +32,10 @@ impl fmt::Display for NotALevel {
 /// [`NotALevel`]: a mistyped level would be read as the name of a module and silence all others,
 /// errors too.
 pub(super) fn log_to_stderr() -> Result<(), NotALevel> {
-    let text = match env::var(VARIABLE) {
-        Ok(text) => text,
-        Err(VarError::NotPresent) => String::new(),
-        Err(VarError::NotUnicode(text)) => {
-            return Err(NotALevel(text.to_string_lossy().into_owned()));
-        }
-    };
+    let text = log_setting(VARIABLE).unwrap_or_default();
+    let text = text
+        .into_string()
+        .map_err(|text| NotALevel(text.to_string_lossy().into_owned()))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter(&text)?)
         .with_writer(std::io::stderr)
@@ -51,8 +49,7 @@ fn filter(text: &str) -> Result<EnvFilter, NotALevel> {
     let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
     for part in &parts {
         let level = part.rsplit_once('=').map_or(*part, |(_, level)| level);
-        let known = |name: &&str| level.eq_ignore_ascii_case(name);
-        if !LEVELS.iter().any(|name| known(&name)) {
+        if !LEVELS.iter().any(|name| level.eq_ignore_ascii_case(name)) {
             return Err(NotALevel((*part).to_owned()));
         }
     }
