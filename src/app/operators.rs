@@ -13,6 +13,7 @@ use crate::cold::ops::{self, OpsState, Running};
 use crate::cold::policies::{First, Policies, Source, Surroundings};
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
+use crate::fingerprint::Fingerprinter;
 use crate::hot::server::Shared;
 use crate::ledger::embedded::writer::Writer;
 use crate::seam::commands::LedgerPort;
@@ -81,6 +82,7 @@ impl Operators {
         writer: &Arc<Writer>,
         snapshots: Arc<CurrentSnapshot>,
         records: Arc<Records>,
+        keys: Fingerprinter,
         policies: Policies,
     ) {
         let journal = Arc::clone(writer);
@@ -88,6 +90,7 @@ impl Operators {
         let _full = self.state.running.set(Running {
             snapshots,
             records,
+            keys,
             policies,
             journal: Box::new(move || journal.published()),
         });
