@@ -51,7 +51,7 @@ impl Step {
         }
     }
 
-    fn stands(&self) -> bool {
+    pub(in crate::ledger) fn stands(&self) -> bool {
         self.decision.is_approval() && !self.reserved.is_zero()
     }
 }
@@ -352,7 +352,9 @@ impl Authorization {
         let rare = self.more.as_ref().and_then(|more| more.first.as_ref());
         let first = (!self.is_parked()).then(|| self.first.unpack(rare));
         let more = self.more.iter().flat_map(|more| &more.steps);
-        first.into_iter().chain(more.map(|(step, rare)| step.unpack(rare.as_ref())))
+        first
+            .into_iter()
+            .chain(more.map(|(step, rare)| step.unpack(rare.as_ref())))
     }
 
     /// Changes each step; what identifies it stays. Whether the authorization was approved under a

@@ -261,9 +261,14 @@ fn sweep(state: &mut State, part: u16, cut: Timestamp) {
     for authorization in forgotten {
         for portion in authorization.portions() {
             let booking = portion.place.booking();
-            each_scope(state, authorization.card, portion.place.agent, |counters, _| {
-                counters.settle(&booking, portion.held);
-            });
+            each_scope(
+                state,
+                authorization.card,
+                portion.place.agent,
+                |counters, _| {
+                    counters.settle(&booking, portion.held);
+                },
+            );
         }
     }
     intents::sweep(state, part, cut);

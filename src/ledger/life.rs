@@ -332,7 +332,8 @@ impl Life {
         let forced = match &self.told {
             Some(told) => count(approvals(steps)) < told.approvals,
             None => self.facts.iter().any(|fact| {
-                is_approval(fact.kind) && !approvals(steps).any(|it| it.stored.name == Some(fact.id))
+                is_approval(fact.kind)
+                    && !approvals(steps).any(|it| it.stored.name == Some(fact.id))
             }),
         };
         let forced = forced || (moves && approvals(steps).next().is_none());
@@ -371,12 +372,16 @@ impl Life {
             }
             None => facts.refunded,
         };
-        let unlisted = told.posted.map_or(Minor::ZERO, |it| posted.saturating_minus(it));
+        let unlisted = told
+            .posted
+            .map_or(Minor::ZERO, |it| posted.saturating_minus(it));
         let mut held = told.held.saturating_minus(unlisted);
         let knows_all = told.asks >= count(steps.iter());
         if !knows_all {
             let restored = self.restorable.min(posted);
-            let newly = posted.saturating_minus(restored).saturating_minus(self.charged());
+            let newly = posted
+                .saturating_minus(restored)
+                .saturating_minus(self.charged());
             held = held.max(self.held().saturating_minus(newly));
         }
         let ended = matches!(

@@ -13,8 +13,8 @@ use crate::domain::identity::{KeySpace, Keys};
 use crate::domain::lifecycle::{BookStatus, Flags, Movement, MovementKind, Observation, Standing};
 use crate::domain::time::Timestamp;
 use crate::domain::window::ZoneTable;
-use crate::issuer::{Issuer, NotUnderstood};
 use crate::issuer::delivery::SignatureRefused;
+use crate::issuer::{Issuer, NotUnderstood};
 use crate::ledger::command::{AgentRef, Book, BookAnswer, BookTerms, CardRef, Route};
 use crate::ledger::embedded::store::Unavailable;
 use crate::ledger::event::Owner;
@@ -67,7 +67,11 @@ impl Pipeline {
                     whole.raised = whole.raised.and(one.raised);
                 }
                 Err(why) => {
-                    tracing::error!(connection = &*connection.name, ?why, "an event is not booked");
+                    tracing::error!(
+                        connection = &*connection.name,
+                        ?why,
+                        "an event is not booked"
+                    );
                     return Observed::Unavailable;
                 }
             }
@@ -91,7 +95,10 @@ impl Core {
         observation: &Observation<'_>,
         at: Timestamp,
     ) -> Result<BookAnswer, Unavailable> {
-        let (name, token) = (connection.name.as_bytes(), observation.card_token.as_bytes());
+        let (name, token) = (
+            connection.name.as_bytes(),
+            observation.card_token.as_bytes(),
+        );
         let card_key = self.keys.key(KeySpace::Card, &[name, token]);
         let facts = self.facts(observation);
         let snapshot = self.snapshots.load();
@@ -111,7 +118,9 @@ impl Core {
             calendar: ZoneTable::utc().calendar_at(at),
             currency: observation.currency,
             facts: &facts,
-            told: observation.standing.map(|it| told(&it, &observation.movements)),
+            told: observation
+                .standing
+                .map(|it| told(&it, &observation.movements)),
             terms: BookTerms::default(),
             merchant: None,
         };

@@ -55,7 +55,9 @@ pub(super) async fn book(
         Ok(Observed::Booked(answer)) => answer,
         Err(_panicked) => {
             // What the bug left behind is unknown, as with authorizations.
-            tracing::error!("an event panicked; nothing is approved until the process is restarted");
+            tracing::error!(
+                "an event panicked; nothing is approved until the process is restarted"
+            );
             if let Some(core) = shared.pipeline.core() {
                 core.ledger.poison();
             }
@@ -71,9 +73,15 @@ pub(super) async fn book(
         }
     }
     let BookAnswer { status, raised, .. } = answer;
-    shared.telemetry.count_event(connection.index, status, raised);
+    shared
+        .telemetry
+        .count_event(connection.index, status, raised);
     for word in raised.names() {
-        tracing::warn!(connection = &*connection.name, what = word, "an event needs a look");
+        tracing::warn!(
+            connection = &*connection.name,
+            what = word,
+            "an event needs a look"
+        );
     }
     acknowledged(status)
 }

@@ -68,14 +68,14 @@ pub fn book<'a>(state: &State, command: &Book<'a>) -> Result<CheckedBook<'a>, Re
         let windows = Windows::new(state, &command.calendar, command.at);
         (booked.day, booked.hour) = (windows.day, windows.hour);
         let opened = windows.opened(state, &command.calendar);
-        events
-            .opened
-            .extend(opened.map(|(day, day_ends, hour_offset_s)| Event::WindowsOpened {
+        events.opened.extend(
+            opened.map(|(day, day_ends, hour_offset_s)| Event::WindowsOpened {
                 state: state.no,
                 day,
                 day_ends,
                 hour_offset_s,
-            }));
+            }),
+        );
     }
     let before = known.and_then(Authorization::books).unwrap_or_default();
     events.done = Some(Event::Booked(booked));

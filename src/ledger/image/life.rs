@@ -1,13 +1,13 @@
 //! What became of an authorization, as bytes of an image.
 
 use super::{instant, minor};
+use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::codec::{Malformed, Put, Reader};
 use crate::ledger::event::{
     AgentNo, decode_fact, decode_locked, decode_told, encode_fact, encode_locked, encode_told,
 };
 use crate::ledger::life::{FACTS_MAX, Fact, Life, OnReversal, Place, Portion, Taken};
 use crate::ledger::state::MerchantLock;
-use crate::domain::window::{LocalDay, LocalHour};
 
 const HAS_TOLD: u8 = 1;
 const HAS_DRIFTED: u8 = 2;
@@ -91,7 +91,11 @@ fn portion(reader: &mut Reader<'_>) -> Result<Portion, Malformed> {
     let (held, posted) = (minor(reader)?, minor(reader)?);
     let (day, hour) = (LocalDay(reader.i32()?), LocalHour(reader.i32()?));
     let at = instant(reader)?;
-    let agent = reader.u64()?.checked_sub(1).map(u32::try_from).transpose()?;
+    let agent = reader
+        .u64()?
+        .checked_sub(1)
+        .map(u32::try_from)
+        .transpose()?;
     Ok(Portion {
         held,
         posted,

@@ -94,7 +94,13 @@ impl EmbeddedLedger {
         count: usize,
         look: impl Fn(&State) -> Option<T>,
     ) -> Result<T, Option<usize>> {
-        let owners: Vec<Opened> = self.opened().iter().skip(from).take(count).copied().collect();
+        let owners: Vec<Opened> = self
+            .opened()
+            .iter()
+            .skip(from)
+            .take(count)
+            .copied()
+            .collect();
         for owner in &owners {
             let (states, key) = match owner {
                 Opened::Customer(key) => (&self.customers, key),
