@@ -125,7 +125,8 @@ impl App {
         };
         arm(&shared, &writer, core);
         let policies = operators.start_policies(source, &first, config.snapshot_poll)?;
-        operators.arm(&writer, first.snapshots, Arc::clone(&records), policies);
+        let shown = (first.snapshots, Arc::clone(&records), policies);
+        operators.arm(&writer, Fingerprinter::new(recovered.seed), shown);
         hang_ups.hear(&cold, operators.hang_up());
         spawn_sweeper(&cold, port, clock, config.retention_days);
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
@@ -257,6 +258,7 @@ fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
     config.issuers.push(IssuerConfig {
         name: SANDBOX_NAME.to_owned(),
         issuer: Issuer::Sandbox(verifier),
+        events: None,
         deadline_ms: SANDBOX_DEADLINE_MS,
         warnings: Vec::new(),
     });
@@ -341,6 +343,7 @@ fn connections(issuers: Vec<IssuerConfig>) -> HashMap<Box<str>, Connection> {
         let connection = Connection {
             name: name.clone(),
             issuer: issuer.issuer,
+            events: issuer.events,
             deadline_us: on_its_way_us(issuer.deadline_ms),
             index,
         };

@@ -28,6 +28,7 @@ use crate::ledger::key_map::KeyHasher;
 use crate::ledger::state::State;
 use claims::Claims;
 
+pub mod books;
 mod claims;
 pub mod commands;
 
