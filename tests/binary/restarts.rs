@@ -272,6 +272,45 @@ fn b4_an_authorization_is_decided_once_for_all_customers() {
     assert!(server.terminate().success());
 }
 
+/// What is asked for a card that has left the snapshot is found by the card and by its connection.
+#[test]
+fn a_decline_of_a_card_that_left_the_snapshot_is_found_under_its_name() {
+    let home = home("strict");
+    let server = home.start();
+    assert!(
+        server
+            .client()
+            .ask(&authorization("before", CARD, 700))
+            .is_approval()
+    );
+    assert!(server.terminate().success());
+    let mut snapshot = SnapshotOf::default();
+    snapshot.customer("cus", &json!({}));
+    snapshot.card("another", "cus", None, &json!({}));
+    home.write("snapshot.json", &snapshot.build().to_string());
+    let server = home.start();
+    assert!(
+        !server
+            .client()
+            .ask(&authorization("after", CARD, 700))
+            .is_approval()
+    );
+    for filter in [
+        format!("card={CARD}"),
+        "connection=acme&authorization=after".to_owned(),
+    ] {
+        let found = server.admin(&format!("/admin/decisions?{filter}&limit=1"));
+        let newest = &found["decisions"][0];
+        assert_eq!(newest["authorization"], "after", "{filter}: {found}");
+        assert_eq!(newest["reason"], "card_unknown", "{newest}");
+        assert_eq!(
+            (&newest["card"], &newest["connection"]),
+            (&json!(CARD), &json!("acme"))
+        );
+    }
+    assert!(server.terminate().success());
+}
+
 /// With another customer a card's limits would begin anew (behaviour 11.3).
 #[test]
 fn a_card_that_was_used_cannot_change_its_customer() {
