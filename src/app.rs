@@ -1,6 +1,7 @@
 //! The only wiring: opens the store, starts the listeners, joins hot and cold.
 
 mod checkpoint;
+mod control;
 mod error;
 mod journal;
 mod operators;
@@ -20,11 +21,13 @@ use tokio::runtime::Runtime;
 
 use crate::cli::Exit;
 use crate::clock::Clock;
-use crate::cold::policies::{FIRST_VERSION, First, Source};
+use crate::cold::api::Served;
+use crate::cold::policies::FIRST_VERSION;
 use crate::cold::readiness::Readiness;
 use crate::cold::records::retention::Retention;
 use crate::cold::records::{Begin, Records};
 use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
+use crate::cold::store::sqlite::SqliteStore;
 use crate::config::{
     Config, ConfigError, DurabilityLevel, IssuerConfig, SANDBOX_DEADLINE_MS, SANDBOX_NAME,
     hot_threads,
@@ -44,10 +47,14 @@ use crate::seam::commands::{LedgerInbox, LedgerPort, ledger_port};
 use crate::telemetry::Telemetry;
 
 use checkpoint::Checkpointer;
+use control::{Around, Loaded, Plane, Rules};
 pub use error::StartError;
 use operators::Operators;
 use stop::HangUps;
 pub use stop::StopSignals;
+
+/// For the database to be closed at the end.
+const CLOSED_WITHIN: Duration = Duration::from_secs(2);
 
 /// A server that answers.
 pub struct App {
@@ -58,6 +65,7 @@ pub struct App {
     cold: Runtime,
     addresses: Addresses,
     snapshot: PathBuf,
+    store: Option<Arc<SqliteStore>>,
 }
 
 /// Where the listeners are, with real port numbers.
@@ -89,7 +97,7 @@ impl App {
         if config.sandbox {
             add_sandbox(&mut config)?;
         }
-        let snapshot_path = config.snapshot.clone().ok_or_else(no_snapshot)?;
+        let rules = Rules::of(&config).ok_or_else(no_snapshot)?;
         let names = connection_names(&config);
         let threads = hot_threads();
         let limits = limits(&config);
@@ -102,33 +110,31 @@ impl App {
         let hang_ups = HangUps::listen(&cold).map_err(no_signals)?;
         let operators =
             Operators::listen(&cold, config.ops_listen, &shared, port.clone(), &readiness)?;
-        let front = operators::listen_for_people(&cold, config.listen)?;
-
+        let served = Served::default();
+        let front = operators::listen_for_people(&cold, config.listen, &served)?;
+        let plane = Plane::open(&cold, &config)?;
+        let store = plane.as_ref().map(Plane::store);
         let recovered = recovery::recover(&*storage)?;
         let keys = Fingerprinter::new(recovered.seed);
-        let source = Source::new(&snapshot_path, names, &keys);
-        let first = load_first(&source, &recovered)?;
+        let with = (&*names, &keys, recovered.owners());
+        let loaded = Loaded::load(&rules, plane.as_ref(), &cold, with)?;
         let writer =
             journal::start_writer(&recovered, config.durability, &storage, &shared, &readiness)?;
         let records = start_records(&storage, &recovered, &writer, config.records_indexed_max);
         let checkpointer =
             start_checkpointer(&storage, &recovered, &writer, &records, clock, &config)?;
-        let ledger = Arc::new(EmbeddedLedger::new(
-            recovered.states,
-            writer.share_journal(),
-        ));
-        let snapshots = Arc::clone(&first.snapshots);
-        arm(
-            &shared,
-            &writer,
-            Core {
-                keys,
-                ledger,
-                snapshots,
-            },
-        );
-        let policies = operators.start_policies(source, &first, config.snapshot_poll)?;
-        operators.arm(&writer, first.snapshots, Arc::clone(&records), policies);
+        let ledger = EmbeddedLedger::new(recovered.states, writer.share_journal());
+        arm(&shared, &writer, loaded.core(&keys, ledger));
+        let around = Around {
+            rules: &rules,
+            names,
+            keys,
+            records: &records,
+            writer: &writer,
+            clock,
+            watch_every: config.snapshot_poll,
+        };
+        control::start(&served, plane, loaded, &operators, around)?;
         hang_ups.hear(&cold, operators.hang_up());
         spawn_sweeper(&cold, port, clock, config.retention_days);
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
@@ -145,7 +151,8 @@ impl App {
             records,
             cold,
             addresses,
-            snapshot: snapshot_path,
+            snapshot: rules.path().to_owned(),
+            store,
         };
         if config.sandbox {
             app.announce(&config.data_dir)?;
@@ -181,7 +188,7 @@ impl App {
         self.addresses
     }
 
-    /// The file that the policies came from.
+    /// The file that tells which cards the sandbox has.
     #[must_use]
     pub fn snapshot_path(&self) -> &Path {
         &self.snapshot
@@ -211,6 +218,11 @@ impl App {
         self.checkpointer.stop();
         self.writer.close();
         self.records.stop();
+        if let Some(store) = self.store {
+            // What was committed is durable; this spares the next start the log.
+            let closed = async { tokio::time::timeout(CLOSED_WITHIN, store.close()).await };
+            let _late = self.cold.block_on(closed);
+        }
         self.cold.shutdown_timeout(Duration::from_secs(2));
     }
 }
@@ -247,7 +259,9 @@ fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
         deadline_ms: SANDBOX_DEADLINE_MS,
         warnings: Vec::new(),
     });
-    config.snapshot.get_or_insert(snapshot_path);
+    if Rules::of(config).is_none() {
+        config.snapshot = Some(snapshot_path);
+    }
     Ok(())
 }
 
@@ -361,12 +375,6 @@ fn cold_runtime() -> Result<Runtime, StartError> {
         .enable_all()
         .build()
         .map_err(|error| StartError::Io("cannot start the cold runtime", error))
-}
-
-fn load_first(source: &Source, recovered: &recovery::Recovery) -> Result<First, StartError> {
-    let owners = recovered.owners();
-    let owner_of = |card| owners.get(&card).copied();
-    First::load(source, &owner_of).map_err(StartError::Snapshot)
 }
 
 fn start_records(

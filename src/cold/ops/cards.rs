@@ -4,7 +4,7 @@
 //! a customer's authorizations. Which authorizations could hold something, the records tell.
 
 mod ledger;
-mod view;
+pub(in crate::cold) mod view;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
