@@ -12,6 +12,7 @@ mod timekeeper;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -93,6 +94,7 @@ impl App {
     /// [`StartError`] tells how the process should end.
     pub fn start(mut config: Config) -> Result<Started, StartError> {
         let clock = Clock::start();
+        warn_of_durability(config.durability);
         let storage: Arc<dyn Storage> = Arc::new(open_journal(&config.data_dir)?);
         if config.sandbox {
             add_sandbox(&mut config)?;
@@ -120,7 +122,7 @@ impl App {
         let loaded = Loaded::load(&rules, plane.as_ref(), &cold, with)?;
         let writer =
             journal::start_writer(&recovered, config.durability, &storage, &shared, &readiness)?;
-        let records = start_records(&storage, &recovered, &writer, config.records_indexed_max);
+        let records = start_records(&storage, &recovered, &writer, &config, &readiness);
         let checkpointer =
             start_checkpointer(&storage, &recovered, &writer, &records, clock, &config)?;
         let ledger = EmbeddedLedger::new(recovered.states, writer.share_journal());
@@ -236,9 +238,25 @@ fn connection_names(config: &Config) -> Vec<String> {
     names.collect()
 }
 
+/// Says what the level may cost (behaviour 3.5).
+fn warn_of_durability(level: DurabilityLevel) {
+    if level == DurabilityLevel::Relaxed {
+        tracing::warn!("durability is relaxed: {RELAXED}");
+    }
+}
+
+const RELAXED: &str = "a power loss may take the approvals of the last 50 ms with it, and what they \
+                       had spent can then be spent again; a crash of the process alone takes nothing";
+
+/// What is in the directory is for nobody else: decisions, ids of cards, the sandbox's secret.
+const DATA_DIR_MODE: u32 = 0o700;
+
 fn open_journal(data_dir: &Path) -> Result<Files, StartError> {
     let path = data_dir.join("journal");
-    std::fs::create_dir_all(data_dir)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(DATA_DIR_MODE)
+        .create(data_dir)
         .map_err(|error| StartError::DataDir(data_dir.to_owned(), OpenError::Io(error)))?;
     Files::open(&path).map_err(|error| StartError::DataDir(path, error))
 }
@@ -256,6 +274,7 @@ fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
     config.issuers.push(IssuerConfig {
         name: SANDBOX_NAME.to_owned(),
         issuer: Issuer::Sandbox(verifier),
+        events: None,
         deadline_ms: SANDBOX_DEADLINE_MS,
         warnings: Vec::new(),
     });
@@ -342,6 +361,7 @@ fn connections(issuers: Vec<IssuerConfig>) -> HashMap<Box<str>, Connection> {
         let connection = Connection {
             name: name.clone(),
             issuer: issuer.issuer,
+            events: issuer.events,
             deadline_us: on_its_way_us(issuer.deadline_ms),
             index,
         };
@@ -381,10 +401,16 @@ fn start_records(
     storage: &Arc<dyn Storage>,
     recovered: &recovery::Recovery,
     writer: &Arc<Writer>,
-    indexed_max: usize,
+    config: &Config,
+    readiness: &Arc<Readiness>,
 ) -> Arc<Records> {
     let written = Arc::clone(writer);
-    let begin = Begin::recovered(&recovered.states, recovered.next, indexed_max);
+    let begin = Begin::recovered(
+        &recovered.states,
+        recovered.next,
+        config.records_indexed_max,
+    )
+    .warning(Arc::clone(readiness));
     Records::start(Arc::clone(storage), begin, move || {
         written.published().written.0
     })

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod doctor;
 pub mod init;
 pub mod ledger;
+mod log;
 pub mod policy;
 pub mod sandbox;
 mod serve;

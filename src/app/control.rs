@@ -191,7 +191,8 @@ pub(super) fn start(
     let snapshots = Arc::clone(&loaded.snapshots);
     let records = Arc::clone(around.records);
     let policies = loaded.start_policies(operators, around.watch_every)?;
-    operators.arm(around.writer, Arc::clone(&snapshots), records, policies);
+    let shown = (Arc::clone(&snapshots), records, policies);
+    operators.arm(around.writer, around.keys.clone(), shown);
     let api = plane.map(|plane| start_plane(plane, snapshots, operators, around));
     // The cell is new, so nothing is in it.
     let _full = served.set(api.transpose()?);

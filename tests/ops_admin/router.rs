@@ -116,6 +116,7 @@ impl Ops {
         let running = Running {
             snapshots: Arc::clone(&ops.snapshots),
             records: ops.store.records(),
+            keys: ops.store.keys.clone(),
             policies: Policies::start(source, around, &first).unwrap(),
             journal: Box::new(move || writer.published()),
         };
@@ -529,7 +530,7 @@ fn a_card_that_was_never_used_and_a_status_of_the_ledger_are_shown() {
         "holds": [],
         "holdsComplete": true,
         "merchantLock": {
-            "source": "preset", "acquirerId": null, "acceptorId": null,
+            "source": "preset", "acquirerId": "aq", "acceptorId": "ac",
             "descriptor": null, "mcc": null, "country": null,
         },
         "singleUseConsumedAt": null,
