@@ -71,6 +71,7 @@ fn o2_a_configuration_that_is_wrong_exits_with_2_and_names_the_line_and_the_key(
         ("name in upper case", good.replacen("\"acme\"", "\"ACME\"", 1), &["issuer[0].name"]),
         ("unknown kind", good.replacen("\"lithic\"", "\"lithium\"", 1), &["issuer[0].kind", "lithium"]),
         ("policy for unknown cards", good.replacen("name = \"acme\"", "name = \"acme\"\nunmanaged_cards = \"policy: x\"", 1), &["issuer[0].unmanaged_cards", "decline"]),
+        ("policy for unknown cards, by its other name", good.replacen("name = \"acme\"", "name = \"acme\"\nunmanagedCards = \"x\"", 1), &["issuer[0].unmanaged_cards", "decline"]),
         ("no secret", good.replacen(&format!("\"file:{secret}\""), "", 1), &["issuer[0].secrets"]),
         ("secret in the file", good.replacen("file:", "", 1), &["issuer[0].secrets[0]", "file:PATH"]),
         ("secret's file is gone", good.replacen("acme.secret", "other.secret", 1), &["issuer[0].secrets[0]", "other.secret"]),
