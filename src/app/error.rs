@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::cli::Exit;
 use crate::cold::sandbox::files::FileError;
 use crate::config::ConfigError;
-use crate::decide::document::DocumentError;
+use crate::decide::document::DocumentRefused;
 use crate::ledger::embedded::files::OpenError;
 use crate::ledger::embedded::rebuild::NotUnderstood;
 use crate::ledger::embedded::recover::RecoverError;
@@ -18,7 +18,7 @@ use crate::ledger::embedded::recover::RecoverError;
 #[expect(missing_docs, reason = "each is the error that it wraps")]
 pub enum StartError {
     Config(ConfigError),
-    Snapshot(Vec<DocumentError>),
+    Snapshot(DocumentRefused),
     Sandbox(FileError),
     DataDir(PathBuf, OpenError),
     Journal(RecoverError),
@@ -48,9 +48,15 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
-            Self::Snapshot(errors) => {
+            Self::Snapshot(DocumentRefused { errors, more_count }) => {
                 f.write_str("the snapshot is refused")?;
-                errors.iter().try_for_each(|error| write!(f, "\n  {error}"))
+                for error in errors {
+                    write!(f, "\n  {error}")?;
+                }
+                match more_count {
+                    0 => Ok(()),
+                    more => write!(f, "\n  and {more} more; see `countersign policy check`"),
+                }
             }
             Self::Sandbox(error) => error.fmt(f),
             Self::DataDir(path, error) => write!(f, "{}: {error}", path.display()),

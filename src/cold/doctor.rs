@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, SecretSource, read_named};
-use crate::decide::document::{DocumentContext, read_snapshot};
+use crate::cold::policies::read_whole;
+use crate::config::{Config, ConfigError, SecretSource};
+use crate::decide::document::{DocumentContext, DocumentRefused, read_snapshot};
 use crate::fingerprint::Fingerprinter;
 
 /// How bad it is.
@@ -157,8 +158,8 @@ fn snapshot(config: &Config) -> Option<Check> {
 }
 
 fn read(path: &Path, connections: &[&str]) -> Result<usize, String> {
-    let bytes = read_named(path).map_err(|error| error.to_string())?;
     let file = path.display().to_string();
+    let bytes = read_whole(path).map_err(|why| format!("{file}: {why}"))?;
     let context = DocumentContext {
         file: &file,
         connections,
@@ -167,9 +168,9 @@ fn read(path: &Path, connections: &[&str]) -> Result<usize, String> {
     let snapshot = read_snapshot(&bytes, context, &Fingerprinter::new(0));
     match snapshot {
         Ok(snapshot) => Ok(snapshot.card_count()),
-        Err(errors) => {
+        Err(DocumentRefused { errors, more_count }) => {
             let first = errors.first().map(ToString::to_string).unwrap_or_default();
-            let more = errors.len().saturating_sub(1);
+            let more = errors.len().saturating_sub(1).saturating_add(more_count);
             let more = if more == 0 {
                 String::new()
             } else {
