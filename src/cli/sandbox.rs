@@ -45,7 +45,7 @@ struct AuthorizeArguments {
     /// How much, in decimal major units: 12.34.
     #[arg(long)]
     amount: String,
-    /// The merchant's category, four digits (ISO 18245).
+    /// The merchant's MCC, four digits (ISO 18245).
     #[arg(long, value_parser = mcc)]
     mcc: Mcc,
     /// The merchant's name as it will stand on the statement.
@@ -86,7 +86,7 @@ struct ServerArguments {
 }
 
 fn mcc(text: &str) -> Result<Mcc, String> {
-    Mcc::parse(text).map_err(|_not_four_digits| "a category is four digits, like 5812".to_owned())
+    Mcc::parse(text).map_err(|_not_four_digits| "an MCC is four digits, like 5812".to_owned())
 }
 
 fn currency(text: &str) -> Result<Currency, String> {
