@@ -10,6 +10,7 @@ mod sweep;
 mod timekeeper;
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -20,7 +21,8 @@ use tokio::runtime::Runtime;
 
 use crate::cli::Exit;
 use crate::clock::Clock;
-use crate::cold::policies::{FIRST_VERSION, First, Source};
+use crate::cold::doctor::InUse;
+use crate::cold::policies::{FIRST_VERSION, First, Source, look_before};
 use crate::cold::readiness::Readiness;
 use crate::cold::records::retention::Retention;
 use crate::cold::records::{Begin, Records};
@@ -85,7 +87,11 @@ impl App {
     /// [`StartError`] tells how the process should end.
     pub fn start(mut config: Config) -> Result<Started, StartError> {
         let clock = Clock::start();
-        let storage: Arc<dyn Storage> = Arc::new(open_journal(&config.data_dir)?);
+        if let Some(path) = &config.snapshot {
+            look_before(path).map_err(|error| StartError::Snapshot(error.into()))?;
+        }
+        let journal_dir = config.data_dir.join("journal");
+        let storage: Arc<dyn Storage> = Arc::new(open_journal(&config.data_dir, &journal_dir)?);
         if config.sandbox {
             add_sandbox(&mut config)?;
         }
@@ -104,7 +110,8 @@ impl App {
             Operators::listen(&cold, config.ops_listen, &shared, port.clone(), &readiness)?;
         let front = operators::listen_for_people(&cold, config.listen)?;
 
-        let recovered = recovery::recover(&*storage)?;
+        let recovered = recovery::recover(&*storage);
+        let recovered = recovered.map_err(|error| error.within(&journal_dir))?;
         let keys = Fingerprinter::new(recovered.seed);
         let source = Source::new(&snapshot_path, names, &keys);
         let first = load_first(&source, &recovered)?;
@@ -224,11 +231,17 @@ fn connection_names(config: &Config) -> Vec<String> {
     names.collect()
 }
 
-fn open_journal(data_dir: &Path) -> Result<Files, StartError> {
-    let path = data_dir.join("journal");
-    std::fs::create_dir_all(data_dir)
-        .map_err(|error| StartError::DataDir(data_dir.to_owned(), OpenError::Io(error)))?;
-    Files::open(&path).map_err(|error| StartError::DataDir(path, error))
+fn open_journal(data_dir: &Path, journal_dir: &Path) -> Result<Files, StartError> {
+    let refuse = |path: &Path, error| StartError::DataDir(path.to_owned(), OpenError::Io(error));
+    if data_dir.exists() && !data_dir.is_dir() {
+        let error = std::io::Error::new(ErrorKind::NotADirectory, "is no directory");
+        return Err(refuse(data_dir, error));
+    }
+    std::fs::create_dir_all(data_dir).map_err(|error| refuse(data_dir, error))?;
+    Files::open(journal_dir).map_err(|error| match error {
+        OpenError::InUse => StartError::InUse(InUse::of(journal_dir)),
+        OpenError::Io(error) => refuse(journal_dir, error),
+    })
 }
 
 /// The built-in issuer is a connection like any other; its secret and cards are made at first start.
@@ -277,7 +290,9 @@ fn within_descriptors(connections_max: usize) -> usize {
         maximum,
     };
     let limit = setrlimit(Resource::Nofile, raised).map_or(current, |()| maximum);
-    tracing::info!(before = ?current, now = ?limit, "limit of open files (none: no limit)");
+    let shown = |limit: Option<u64>| limit.map_or("none".to_owned(), |limit| limit.to_string());
+    let (before, now) = (shown(current), shown(limit));
+    tracing::info!(%before, %now, "limit of open files");
     let fit = limit.map_or(u64::MAX, |limit| limit.saturating_sub(OTHERS).max(1));
     let fit = usize::try_from(fit).unwrap_or(usize::MAX);
     if fit < connections_max {
@@ -351,7 +366,7 @@ fn start_hot(
     inbox: LedgerInbox,
 ) -> Result<HotServer, StartError> {
     HotServer::start(address, threads, shared, inbox)
-        .map_err(|error| StartError::Listen(address, error))
+        .map_err(|error| StartError::Listen("issuer_listen", address, error))
 }
 
 fn cold_runtime() -> Result<Runtime, StartError> {

@@ -27,3 +27,5 @@ mod server;
 mod signatures;
 #[path = "binary/slow.rs"]
 mod slow;
+#[path = "binary/told.rs"]
+mod told;

@@ -33,7 +33,7 @@ impl Operators {
         ledger: LedgerPort,
         readiness: &Arc<Readiness>,
     ) -> Result<Self, StartError> {
-        let fault = |error| StartError::Listen(address, error);
+        let fault = |error| StartError::Listen("ops_listen", address, error);
         let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;
         let bound = listener.local_addr().map_err(fault)?;
         let state = OpsState {
@@ -98,10 +98,12 @@ impl Operators {
     pub(super) fn hang_up(&self) -> impl Fn() + Send + 'static {
         let running = Arc::clone(&self.state.running);
         move || {
-            let asked = running.get().map(|running| running.policies.hang_up());
-            if !matches!(asked, Some(Ok(()))) {
-                tracing::warn!(?asked, "a SIGHUP was passed over");
-            }
+            let why = match running.get().map(|running| running.policies.hang_up()) {
+                Some(Ok(())) => return,
+                Some(Err(why)) => why.to_string(),
+                None => "the start is not over".to_owned(),
+            };
+            tracing::warn!(why, "a SIGHUP was passed over");
         }
     }
 }
@@ -111,7 +113,7 @@ pub(super) fn listen_for_people(
     cold: &Runtime,
     address: SocketAddr,
 ) -> Result<SocketAddr, StartError> {
-    let fault = |error| StartError::Listen(address, error);
+    let fault = |error| StartError::Listen("listen", address, error);
     let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;
     let bound = listener.local_addr().map_err(fault)?;
     drop(cold.handle().spawn(async move {

@@ -75,12 +75,13 @@ struct DemoArguments {
 
 #[derive(Args, Clone, Debug)]
 struct ServerArguments {
-    /// The data directory of the running server.
+    /// The data directory of the running server [default: ./countersign-data]
     #[arg(
         long,
         value_name = "DIR",
         env = "COUNTERSIGN_DATA_DIR",
-        default_value = "./countersign-data"
+        default_value = "./countersign-data",
+        hide_default_value = true
     )]
     data_dir: PathBuf,
 }

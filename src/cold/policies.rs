@@ -8,6 +8,7 @@ mod source;
 mod watch;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -72,6 +73,17 @@ pub enum ReloadError {
     /// The thread has ended.
     Ended,
 }
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "too many reloads wait already",
+            Self::Ended => "the thread that reads policies has ended",
+        })
+    }
+}
+
+impl std::error::Error for ReloadError {}
 
 /// Whom the policies concern.
 pub struct Surroundings {

@@ -101,7 +101,10 @@ fn f1_a_check_says_everything_that_is_wrong_with_its_place() {
 
     // A file that is not there has no line, and a program is told in its own words too.
     let (code, text) = files.policy(&["check", "nowhere.json"]);
-    let expected = "nowhere.json: cannot be read: No such file or directory (os error 2)";
+    let full = std::fs::canonicalize(files.0.path()).unwrap();
+    let full = full.join("nowhere.json").display().to_string();
+    let expected =
+        format!("nowhere.json: cannot be read: No such file or directory (os error 2) ({full})");
     assert_eq!((code, text.as_str()), (Some(2), &*format!("{expected}\n")));
     let (code, text) = files.policy(&["check", "nowhere.json", "--json"]);
     let checked: Value = serde_json::from_str(&text).unwrap();

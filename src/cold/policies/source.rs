@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::config::in_full;
 use crate::decide::compile::OwnerOf;
 use crate::decide::document::{
     Before, DocumentContext, DocumentError, DocumentRefused, read_next_snapshot,
@@ -121,7 +122,7 @@ pub fn look_before(path: &Path) -> Result<(), DocumentError> {
         file: path.display().to_string(),
         line: None,
         field: String::new(),
-        message: unreadable(&error),
+        message: unreadable(path, &error),
     })
 }
 
@@ -130,8 +131,8 @@ pub fn look_before(path: &Path) -> Result<(), DocumentError> {
 /// # Errors
 /// What is wrong with it, for people.
 pub fn read_whole(path: &Path) -> Result<Vec<u8>, String> {
-    let file = File::open(path).map_err(|error| unreadable(&error))?;
-    read_bounded(file)
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    read_bounded(file).map_err(|error| unreadable(path, &error))?
 }
 
 /// Reads a whole snapshot from standard input.
@@ -139,22 +140,23 @@ pub fn read_whole(path: &Path) -> Result<Vec<u8>, String> {
 /// # Errors
 /// What is wrong with it, for people.
 pub fn read_stdin() -> Result<Vec<u8>, String> {
-    read_bounded(io::stdin().lock())
+    let read = read_bounded(io::stdin().lock());
+    read.map_err(|error| format!("cannot be read: {error}"))?
 }
 
-fn read_bounded(from: impl Read) -> Result<Vec<u8>, String> {
+/// All of it, or that it is too much.
+fn read_bounded(from: impl Read) -> io::Result<Result<Vec<u8>, String>> {
     let mut bytes = Vec::new();
     let mut bounded = from.take(FILE_SIZE_MAX + 1);
-    let read = bounded.read_to_end(&mut bytes);
-    read.map_err(|error| unreadable(&error))?;
+    bounded.read_to_end(&mut bytes)?;
     if bounded.limit() == 0 {
-        return Err(format!("is larger than {FILE_SIZE_MAX} bytes"));
+        return Ok(Err(format!("is larger than {FILE_SIZE_MAX} bytes")));
     }
-    Ok(bytes)
+    Ok(Ok(bytes))
 }
 
-fn unreadable(error: &io::Error) -> String {
-    format!("cannot be read: {error}")
+fn unreadable(path: &Path, error: &io::Error) -> String {
+    format!("cannot be read: {}", in_full(path, error))
 }
 
 /// What can be seen of a file without reading it.
