@@ -12,6 +12,7 @@ mod timekeeper;
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -87,6 +88,7 @@ impl App {
     /// [`StartError`] tells how the process should end.
     pub fn start(mut config: Config) -> Result<Started, StartError> {
         let clock = Clock::start();
+        warn_of_durability(config.durability);
         if let Some(path) = &config.snapshot {
             look_before(path).map_err(|error| StartError::Snapshot(error.into()))?;
         }
@@ -117,25 +119,21 @@ impl App {
         let first = load_first(&source, &recovered)?;
         let writer =
             journal::start_writer(&recovered, config.durability, &storage, &shared, &readiness)?;
-        let records = start_records(&storage, &recovered, &writer, config.records_indexed_max);
+        let indexed_max = config.records_indexed_max;
+        let records = start_records(&storage, &recovered, &writer, indexed_max, &readiness);
         let checkpointer =
             start_checkpointer(&storage, &recovered, &writer, &records, clock, &config)?;
-        let ledger = Arc::new(EmbeddedLedger::new(
-            recovered.states,
-            writer.share_journal(),
-        ));
+        let ledger = EmbeddedLedger::new(recovered.states, writer.share_journal()).into();
         let snapshots = Arc::clone(&first.snapshots);
-        arm(
-            &shared,
-            &writer,
-            Core {
-                keys,
-                ledger,
-                snapshots,
-            },
-        );
+        let core = Core {
+            keys,
+            ledger,
+            snapshots,
+        };
+        arm(&shared, &writer, core);
         let policies = operators.start_policies(source, &first, config.snapshot_poll)?;
-        operators.arm(&writer, first.snapshots, Arc::clone(&records), policies);
+        let shown = (first.snapshots, Arc::clone(&records), policies);
+        operators.arm(&writer, Fingerprinter::new(recovered.seed), shown);
         hang_ups.hear(&cold, operators.hang_up());
         spawn_sweeper(&cold, port, clock, config.retention_days);
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
@@ -231,13 +229,30 @@ fn connection_names(config: &Config) -> Vec<String> {
     names.collect()
 }
 
+/// Says what the level may cost (behaviour 3.5).
+fn warn_of_durability(level: DurabilityLevel) {
+    if level == DurabilityLevel::Relaxed {
+        tracing::warn!("durability is relaxed: {RELAXED}");
+    }
+}
+
+const RELAXED: &str = "a power loss may take the approvals of the last 50 ms with it, and what they \
+                       had spent can then be spent again; a crash of the process alone takes nothing";
+
+/// What is in the directory is for nobody else: decisions, ids of cards, the sandbox's secret.
+const DATA_DIR_MODE: u32 = 0o700;
+
 fn open_journal(data_dir: &Path, journal_dir: &Path) -> Result<Files, StartError> {
     let refuse = |path: &Path, error| StartError::DataDir(path.to_owned(), OpenError::Io(error));
     if data_dir.exists() && !data_dir.is_dir() {
         let error = std::io::Error::new(ErrorKind::NotADirectory, "is no directory");
         return Err(refuse(data_dir, error));
     }
-    std::fs::create_dir_all(data_dir).map_err(|error| refuse(data_dir, error))?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(DATA_DIR_MODE)
+        .create(data_dir)
+        .map_err(|error| refuse(data_dir, error))?;
     Files::open(journal_dir).map_err(|error| match error {
         OpenError::InUse => StartError::InUse(InUse::of(journal_dir)),
         OpenError::Io(error) => refuse(journal_dir, error),
@@ -257,6 +272,7 @@ fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
     config.issuers.push(IssuerConfig {
         name: SANDBOX_NAME.to_owned(),
         issuer: Issuer::Sandbox(verifier),
+        events: None,
         deadline_ms: SANDBOX_DEADLINE_MS,
         warnings: Vec::new(),
     });
@@ -343,6 +359,7 @@ fn connections(issuers: Vec<IssuerConfig>) -> HashMap<Box<str>, Connection> {
         let connection = Connection {
             name: name.clone(),
             issuer: issuer.issuer,
+            events: issuer.events,
             deadline_us: on_its_way_us(issuer.deadline_ms),
             index,
         };
@@ -389,9 +406,11 @@ fn start_records(
     recovered: &recovery::Recovery,
     writer: &Arc<Writer>,
     indexed_max: usize,
+    readiness: &Arc<Readiness>,
 ) -> Arc<Records> {
     let written = Arc::clone(writer);
-    let begin = Begin::recovered(&recovered.states, recovered.next, indexed_max);
+    let begin = Begin::recovered(&recovered.states, recovered.next, indexed_max)
+        .warning(Arc::clone(readiness));
     Records::start(Arc::clone(storage), begin, move || {
         written.published().written.0
     })

@@ -13,6 +13,7 @@ use crate::cold::ops::{self, OpsState, Running};
 use crate::cold::policies::{First, Policies, Source, Surroundings};
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
+use crate::fingerprint::Fingerprinter;
 use crate::hot::server::Shared;
 use crate::ledger::embedded::writer::Writer;
 use crate::seam::commands::LedgerPort;
@@ -79,15 +80,15 @@ impl Operators {
     pub(super) fn arm(
         &self,
         writer: &Arc<Writer>,
-        snapshots: Arc<CurrentSnapshot>,
-        records: Arc<Records>,
-        policies: Policies,
+        keys: Fingerprinter,
+        (snapshots, records, policies): (Arc<CurrentSnapshot>, Arc<Records>, Policies),
     ) {
         let journal = Arc::clone(writer);
         // The cell is new, so nothing is in it.
         let _full = self.state.running.set(Running {
             snapshots,
             records,
+            keys,
             policies,
             journal: Box::new(move || journal.published()),
         });

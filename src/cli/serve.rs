@@ -1,16 +1,16 @@
 //! `countersign serve`.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use tracing_subscriber::EnvFilter;
 
 use crate::app::{Addresses, App, Started};
 use crate::cli::Exit;
 use crate::cli::demo::Running;
+use crate::cli::log::log_to_stderr;
 use crate::cli::typed;
 use crate::config::{Config, DurabilityLevel, LedgerStore, Overrides};
 
@@ -64,7 +64,9 @@ impl ServeArguments {
 
 /// Serves until SIGTERM or SIGINT, then drains.
 pub(super) fn run(arguments: ServeArguments) -> Exit {
-    log_to_stderr();
+    if let Err(error) = log_to_stderr() {
+        return refuse(&error, Exit::Usage);
+    }
     let config = match Config::load(arguments.overrides()) {
         Ok(config) => config,
         Err(error) => return refuse(&error, Exit::Usage),
@@ -118,15 +120,4 @@ fn refuse(error: &dyn std::fmt::Display, exit: Exit) -> Exit {
     // Plain, without the logger's ornaments: it is the answer to what was typed.
     let _closed = writeln!(std::io::stderr(), "countersign: {error}");
     exit
-}
-
-fn log_to_stderr() {
-    let filter =
-        EnvFilter::try_from_env("COUNTERSIGN_LOG").unwrap_or_else(|_unset| EnvFilter::new("info"));
-    let terminal = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(terminal)
-        .init();
 }

@@ -436,7 +436,8 @@ impl Names {
             | Event::RiskFrozen { .. }
             | Event::IntentDeclared { .. }
             | Event::IntentSettled { .. }
-            | Event::Attested { .. } => {}
+            | Event::Attested { .. }
+            | Event::Booked(_) => {}
         }
         let only = !std::mem::replace(&mut self.done, true);
         only && self.owners.get(&state) == Some(&line.owner) && self.is_done(model, line, event)

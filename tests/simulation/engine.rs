@@ -50,6 +50,7 @@ pub(crate) fn connection() -> Connection {
         issuer: Issuer::Lithic(
             Verifier::new(vec![secret()], TOLERANCE_S, Unsigned::Refuse).unwrap(),
         ),
+        events: None,
         deadline_us: DEADLINE_US,
         index: 0,
     }

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
+use super::ledger::SpanSeen;
 use crate::cold::ops::policy::PolicyView;
+use crate::decide::snapshot::PresetName;
 use crate::domain::acceptor::Country;
 use crate::domain::amount::Minor;
 use crate::domain::card::Level;
@@ -34,6 +36,7 @@ pub(in crate::cold::ops) struct CardShown {
     pub(super) currency: Option<String>,
     pub(super) policy: Option<PolicyView>,
     pub(super) limits: Vec<LimitView>,
+    pub(super) counts: Vec<CountView>,
     pub(super) holds: Vec<HoldView>,
     /// Whether no hold is left out.
     pub(super) holds_complete: bool,
@@ -47,13 +50,32 @@ pub(in crate::cold::ops) struct CardShown {
 pub(super) struct LimitView {
     level: &'static str,
     field: Option<&'static str>,
+    /// `calendar` or `rolling`; null where the limit is for ever.
+    window: Option<&'static str>,
     /// Null on a card that has left the snapshot.
     limit: Option<i64>,
-    /// Everything charged in the window, what is held included.
-    spent: i64,
-    /// The part of it that is on hold.
-    held: i64,
+    /// Everything charged in the window, what is held included. Null for a trailing span in which
+    /// nothing has been added up yet: the next authorization does it.
+    spent: Option<i64>,
+    /// The part of it that is on hold; of a trailing span nobody keeps it.
+    held: Option<i64>,
     remaining: Option<i64>,
+    /// When the window ends; of a trailing one, when its oldest charge leaves it. Null where the
+    /// limit is for ever, and where nothing can leave.
+    resets_at: Option<String>,
+}
+
+/// One cap on a number of approvals and where it stands.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CountView {
+    level: &'static str,
+    field: Option<&'static str>,
+    /// Null on a card that has left the snapshot.
+    limit: Option<u32>,
+    /// Approved authorizations in the window.
+    used: u32,
+    remaining: Option<u32>,
     /// Null where the limit is for ever.
     resets_at: Option<String>,
 }
@@ -72,8 +94,7 @@ pub(super) struct HoldView {
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct MerchantLockView {
-    /// `first_use`, or `preset` where the card was made with it; of a preset lock only fingerprints
-    /// are kept, so its texts are null.
+    /// `first_use`, or `preset` where the card was made with it: then ids or texts alone are named.
     source: &'static str,
     acquirer_id: Option<String>,
     acceptor_id: Option<String>,
@@ -83,6 +104,7 @@ pub(super) struct MerchantLockView {
 }
 
 impl LimitView {
+    /// A calendar's window, which has an end, or a whole life.
     pub(super) fn new(
         level: Level,
         field: RuleField,
@@ -90,13 +112,54 @@ impl LimitView {
         sum: Sum,
         ends: Option<Timestamp>,
     ) -> Self {
+        let has_end = !matches!(field, RuleField::Total | RuleField::ExpireAfterSpend);
         Self {
             level: level.name(),
             field: field.path(),
+            window: has_end.then_some("calendar"),
             limit: cap.map(Minor::get),
-            spent: sum.spent.get(),
-            held: sum.held.get(),
+            spent: Some(sum.spent.get()),
+            held: Some(sum.held.get()),
             remaining: cap.map(|cap| cap.saturating_minus(sum.spent).get()),
+            resets_at: ends.map(|at| at.rfc3339_seconds().to_string()),
+        }
+    }
+
+    /// A trailing span, which was `seen` unless it is not kept yet.
+    pub(super) fn rolling(
+        level: Level,
+        field: RuleField,
+        cap: Minor,
+        seen: Option<SpanSeen>,
+    ) -> Self {
+        let frees_at = seen.and_then(|seen| seen.frees_at);
+        Self {
+            level: level.name(),
+            field: field.path(),
+            window: Some("rolling"),
+            limit: Some(cap.get()),
+            spent: seen.map(|seen| seen.spent.get()),
+            held: None,
+            remaining: seen.map(|seen| cap.saturating_minus(seen.spent).get()),
+            resets_at: frees_at.map(|at| at.rfc3339_seconds().to_string()),
+        }
+    }
+}
+
+impl CountView {
+    pub(super) fn new(
+        level: Level,
+        field: RuleField,
+        cap: Option<u32>,
+        used: u32,
+        ends: Option<Timestamp>,
+    ) -> Self {
+        Self {
+            level: level.name(),
+            field: field.path(),
+            limit: cap,
+            used,
+            remaining: cap.map(|cap| cap.saturating_sub(used)),
             resets_at: ends.map(|at| at.rfc3339_seconds().to_string()),
         }
     }
@@ -117,10 +180,29 @@ impl MerchantLockView {
         }
     }
 
-    pub(super) fn preset() -> Self {
-        Self {
-            source: "preset",
-            ..Self::default()
+    pub(super) fn preset(named: &PresetName) -> Self {
+        let source = "preset";
+        match named {
+            PresetName::Ids {
+                acquirer_id,
+                acceptor_id,
+            } => Self {
+                source,
+                acquirer_id: Some(acquirer_id.to_string()),
+                acceptor_id: Some(acceptor_id.to_string()),
+                ..Self::default()
+            },
+            PresetName::Text {
+                descriptor,
+                mcc,
+                country,
+            } => Self {
+                source,
+                descriptor: Some(descriptor.to_string()),
+                mcc: Some(mcc.to_string()),
+                country: Some(country.letters().iter().collect()),
+                ..Self::default()
+            },
         }
     }
 }
