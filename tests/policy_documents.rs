@@ -354,6 +354,16 @@ fn f1_texts_that_are_no_document_are_refused() {
     }
 }
 
+/// What operators copy from their page has to work.
+#[test]
+fn the_snapshot_in_the_operators_page_is_taken() {
+    let page = include_str!("../docs/operations.md");
+    let (_, rest) = page.split_once("```json\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let snapshot = read(example).unwrap();
+    assert_eq!((snapshot.customer_count(), snapshot.card_count()), (1, 1));
+}
+
 #[test]
 fn f1_a_truncated_document_is_refused_at_every_byte() {
     for end in 0..BASE.len() {

@@ -1,5 +1,7 @@
 //! `countersign ledger verify`: reads a journal to its end, checks it, prints what it holds.
 
+mod events;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
@@ -203,7 +205,8 @@ impl Tally {
         for event in events_of(record.payload).flatten() {
             *self.by_kind.entry(kind(&event)).or_default() += 1;
             if print && self.unwritten.is_none() {
-                self.unwritten = writeln!(out, "{:>12}  {event:?}", record.sequence).err();
+                self.unwritten =
+                    writeln!(out, "{:>12}  {}", record.sequence, events::line(&event)).err();
             }
         }
         self.frames += 1;

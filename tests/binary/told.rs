@@ -172,3 +172,61 @@ fn decisions_that_are_not_there_are_said_beside_the_list() {
     assert!(!output.stdout.is_empty() && output.stderr.is_empty());
     assert!(server.terminate().success());
 }
+
+/// Each event of the journal is a line of words, ids as the owner and the issuer write them.
+#[test]
+fn the_journals_events_are_told_in_words() {
+    let mut snapshot = SnapshotOf::default();
+    snapshot.customer("cus", &json!({}));
+    snapshot.card(CARD, "cus", None, &json!({"limits": {"perAuth": 500}}));
+    let home = Home::new("strict", &snapshot.build());
+    let server = home.start();
+    for (id, card, amount) in [("a b", CARD, 123), ("c", CARD, 501), ("d", "nobody's", 7)] {
+        let answer = server.client().ask(&authorization(id, card, amount));
+        assert_eq!(answer.status, 200);
+    }
+    assert_eq!(
+        server.post(&format!("/admin/cards/{CARD}/lock")).status,
+        200
+    );
+    assert!(server.terminate().success());
+    let mut command = binary();
+    command.args(["ledger", "verify", "--events", "--data-dir"]);
+    let (code, text) = said(command.arg(home.data_dir()).output());
+    assert_eq!(code, Some(0), "{text}");
+    let events: Vec<&str> = text
+        .lines()
+        .take_while(|line| line.starts_with(' '))
+        .collect();
+    for (wanted, what) in [
+        ("state_opened state=0 key=", " customer=\"cus\""),
+        (
+            "card_opened state=0 card=0 key=",
+            &*format!(" id=\"{CARD}\" connection=\"acme\""),
+        ),
+        ("decided state=0 at=", " amount=1.23 USD decision=approve "),
+        (
+            "decided state=0 at=",
+            " decision=decline reason=amount_over_per_auth ",
+        ),
+        (
+            "decided state=0 at=",
+            " level=card field=limits.perAuth observed=501 limit=500 ",
+        ),
+        ("state_opened state=1 key=", " unknown_cards_of=\"acme\""),
+        ("decided state=1 at=", " reason=card_unknown "),
+        (
+            "status_set state=0 at=",
+            " card=0 status=locked frozen=false",
+        ),
+    ] {
+        let found = |line: &&&str| line.contains(&format!("  {wanted}")) && line.contains(what);
+        assert!(
+            events.iter().any(|line| found(&line)),
+            "{wanted} {what}: {text}"
+        );
+    }
+    for debug in ["Key(", "Some(", "{"] {
+        assert!(!events.concat().contains(debug), "{debug}: {text}");
+    }
+}
