@@ -1,6 +1,7 @@
 //! The only wiring: opens the store, starts the listeners, joins hot and cold.
 
 mod checkpoint;
+mod control;
 mod error;
 mod journal;
 mod operators;
@@ -22,12 +23,14 @@ use tokio::runtime::Runtime;
 
 use crate::cli::Exit;
 use crate::clock::Clock;
+use crate::cold::api::Served;
 use crate::cold::doctor::InUse;
-use crate::cold::policies::{FIRST_VERSION, First, Source, look_before};
+use crate::cold::policies::{FIRST_VERSION, look_before};
 use crate::cold::readiness::Readiness;
 use crate::cold::records::retention::Retention;
 use crate::cold::records::{Begin, Records};
 use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
+use crate::cold::store::sqlite::SqliteStore;
 use crate::config::{
     Config, ConfigError, DurabilityLevel, IssuerConfig, SANDBOX_DEADLINE_MS, SANDBOX_NAME,
     hot_threads,
@@ -47,10 +50,14 @@ use crate::seam::commands::{LedgerInbox, LedgerPort, ledger_port};
 use crate::telemetry::Telemetry;
 
 use checkpoint::Checkpointer;
+use control::{Around, Loaded, Plane, Rules};
 pub use error::StartError;
 use operators::Operators;
 use stop::HangUps;
 pub use stop::StopSignals;
+
+/// For the database to be closed at the end.
+const CLOSED_WITHIN: Duration = Duration::from_secs(2);
 
 /// A server that answers.
 pub struct App {
@@ -61,6 +68,7 @@ pub struct App {
     cold: Runtime,
     addresses: Addresses,
     snapshot: PathBuf,
+    store: Option<Arc<SqliteStore>>,
 }
 
 /// Where the listeners are, with real port numbers.
@@ -89,15 +97,12 @@ impl App {
     pub fn start(mut config: Config) -> Result<Started, StartError> {
         let clock = Clock::start();
         warn_of_durability(config.durability);
-        if let Some(path) = &config.snapshot {
-            look_before(path).map_err(|error| StartError::Snapshot(error.into()))?;
-        }
         let journal_dir = config.data_dir.join("journal");
-        let storage: Arc<dyn Storage> = Arc::new(open_journal(&config.data_dir, &journal_dir)?);
+        let storage: Arc<dyn Storage> = Arc::new(open(&config, &journal_dir)?);
         if config.sandbox {
             add_sandbox(&mut config)?;
         }
-        let snapshot_path = config.snapshot.clone().ok_or_else(no_snapshot)?;
+        let rules = Rules::of(&config).ok_or_else(no_snapshot)?;
         let names = connection_names(&config);
         let threads = hot_threads();
         let limits = limits(&config);
@@ -110,30 +115,31 @@ impl App {
         let hang_ups = HangUps::listen(&cold).map_err(no_signals)?;
         let operators =
             Operators::listen(&cold, config.ops_listen, &shared, port.clone(), &readiness)?;
-        let front = operators::listen_for_people(&cold, config.listen)?;
-
-        let recovered = recovery::recover(&*storage);
-        let recovered = recovered.map_err(|error| error.within(&journal_dir))?;
+        let served = Served::default();
+        let front = operators::listen_for_people(&cold, config.listen, &served)?;
+        let plane = Plane::open(&cold, &config)?;
+        let store = plane.as_ref().map(Plane::store);
+        let recovered = recover(&*storage, &journal_dir)?;
         let keys = Fingerprinter::new(recovered.seed);
-        let source = Source::new(&snapshot_path, names, &keys);
-        let first = load_first(&source, &recovered)?;
+        let with = (&*names, &keys, recovered.owners());
+        let loaded = Loaded::load(&rules, plane.as_ref(), &cold, with)?;
         let writer =
             journal::start_writer(&recovered, config.durability, &storage, &shared, &readiness)?;
-        let indexed_max = config.records_indexed_max;
-        let records = start_records(&storage, &recovered, &writer, indexed_max, &readiness);
+        let records = start_records(&storage, &recovered, &writer, &config, &readiness);
         let checkpointer =
             start_checkpointer(&storage, &recovered, &writer, &records, clock, &config)?;
-        let ledger = EmbeddedLedger::new(recovered.states, writer.share_journal()).into();
-        let snapshots = Arc::clone(&first.snapshots);
-        let core = Core {
+        let ledger = EmbeddedLedger::new(recovered.states, writer.share_journal());
+        arm(&shared, &writer, loaded.core(&keys, ledger));
+        let around = Around {
+            rules: &rules,
+            names,
             keys,
-            ledger,
-            snapshots,
+            records: &records,
+            writer: &writer,
+            clock,
+            watch_every: config.snapshot_poll,
         };
-        arm(&shared, &writer, core);
-        let policies = operators.start_policies(source, &first, config.snapshot_poll)?;
-        let shown = (first.snapshots, Arc::clone(&records), policies);
-        operators.arm(&writer, Fingerprinter::new(recovered.seed), shown);
+        control::start(&served, plane, loaded, &operators, around)?;
         hang_ups.hear(&cold, operators.hang_up());
         spawn_sweeper(&cold, port, clock, config.retention_days);
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
@@ -150,7 +156,8 @@ impl App {
             records,
             cold,
             addresses,
-            snapshot: snapshot_path,
+            snapshot: rules.path().to_owned(),
+            store,
         };
         if config.sandbox {
             app.announce(&config.data_dir)?;
@@ -186,7 +193,7 @@ impl App {
         self.addresses
     }
 
-    /// The file that the policies came from.
+    /// The file that tells which cards the sandbox has.
     #[must_use]
     pub fn snapshot_path(&self) -> &Path {
         &self.snapshot
@@ -216,6 +223,11 @@ impl App {
         self.checkpointer.stop();
         self.writer.close();
         self.records.stop();
+        if let Some(store) = self.store {
+            // What was committed is durable; this spares the next start the log.
+            let closed = async { tokio::time::timeout(CLOSED_WITHIN, store.close()).await };
+            let _late = self.cold.block_on(closed);
+        }
         self.cold.shutdown_timeout(Duration::from_secs(2));
     }
 }
@@ -241,6 +253,18 @@ const RELAXED: &str = "a power loss may take the approvals of the last 50 ms wit
 
 /// What is in the directory is for nobody else: decisions, ids of cards, the sandbox's secret.
 const DATA_DIR_MODE: u32 = 0o700;
+
+/// Opens the journal, once it is known that there is something to decide by.
+fn open(config: &Config, journal_dir: &Path) -> Result<Files, StartError> {
+    if let Some(path) = &config.snapshot {
+        look_before(path).map_err(|error| StartError::Snapshot(error.into()))?;
+    }
+    open_journal(&config.data_dir, journal_dir)
+}
+
+fn recover(storage: &dyn Storage, journal_dir: &Path) -> Result<recovery::Recovery, StartError> {
+    recovery::recover(storage).map_err(|error| error.within(journal_dir))
+}
 
 fn open_journal(data_dir: &Path, journal_dir: &Path) -> Result<Files, StartError> {
     let refuse = |path: &Path, error| StartError::DataDir(path.to_owned(), OpenError::Io(error));
@@ -276,7 +300,9 @@ fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
         deadline_ms: SANDBOX_DEADLINE_MS,
         warnings: Vec::new(),
     });
-    config.snapshot.get_or_insert(snapshot_path);
+    if Rules::of(config).is_none() {
+        config.snapshot = Some(snapshot_path);
+    }
     Ok(())
 }
 
@@ -395,22 +421,20 @@ fn cold_runtime() -> Result<Runtime, StartError> {
         .map_err(|error| StartError::Io("cannot start the cold runtime", error))
 }
 
-fn load_first(source: &Source, recovered: &recovery::Recovery) -> Result<First, StartError> {
-    let owners = recovered.owners();
-    let owner_of = |card| owners.get(&card).copied();
-    First::load(source, &owner_of).map_err(StartError::Snapshot)
-}
-
 fn start_records(
     storage: &Arc<dyn Storage>,
     recovered: &recovery::Recovery,
     writer: &Arc<Writer>,
-    indexed_max: usize,
+    config: &Config,
     readiness: &Arc<Readiness>,
 ) -> Arc<Records> {
     let written = Arc::clone(writer);
-    let begin = Begin::recovered(&recovered.states, recovered.next, indexed_max)
-        .warning(Arc::clone(readiness));
+    let begin = Begin::recovered(
+        &recovered.states,
+        recovered.next,
+        config.records_indexed_max,
+    )
+    .warning(Arc::clone(readiness));
     Records::start(Arc::clone(storage), begin, move || {
         written.published().written.0
     })

@@ -25,6 +25,8 @@ pub enum StartError {
     InUse(InUse),
     Journal(RecoverError),
     NotUnderstood(NotUnderstood),
+    /// A file of the control plane, and what is wrong with it.
+    Control(String),
     Io(&'static str, io::Error),
     /// The listener's name in flags and file, and its address.
     Listen(&'static str, SocketAddr, io::Error),
@@ -49,6 +51,7 @@ impl StartError {
             Self::DataDir(_, OpenError::Io(_))
             | Self::Journal(RecoverError::Io { .. })
             | Self::Sandbox(_)
+            | Self::Control(_)
             | Self::Io(..)
             | Self::Listen(..) => Exit::Other,
         }
@@ -70,6 +73,7 @@ impl fmt::Display for StartError {
                 }
             }
             Self::Sandbox(error) => error.fmt(f),
+            Self::Control(error) => f.write_str(error),
             Self::DataDir(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Journal(error) => error.fmt(f),
             Self::NotUnderstood(error) => write!(f, "journal corrupt: {error}"),

@@ -73,6 +73,8 @@ pub enum ReloadError {
     Busy,
     /// The thread has ended.
     Ended,
+    /// No file rules.
+    NoFile,
 }
 
 impl fmt::Display for ReloadError {
@@ -80,6 +82,7 @@ impl fmt::Display for ReloadError {
         f.write_str(match self {
             Self::Busy => "too many reloads wait already",
             Self::Ended => "the thread that reads policies has ended",
+            Self::NoFile => "no snapshot's file is in force, but the database",
         })
     }
 }
@@ -111,7 +114,8 @@ pub struct First {
 
 /// The running thread. It ends when this is dropped.
 pub struct Policies {
-    commands: SyncSender<Command>,
+    /// Absent where no file rules.
+    commands: Option<SyncSender<Command>>,
 }
 
 enum Command {
@@ -177,7 +181,15 @@ impl Policies {
                 stand_back();
                 keeper.run(&received);
             })?;
-        Ok(Self { commands })
+        Ok(Self {
+            commands: Some(commands),
+        })
+    }
+
+    /// Where no file rules: nothing is read again.
+    #[must_use]
+    pub fn of_no_file() -> Self {
+        Self { commands: None }
     }
 
     /// Reads the file now, and puts it in force unless something is against it.
@@ -199,12 +211,11 @@ impl Policies {
     }
 
     fn send(&self, command: Command) -> Result<(), ReloadError> {
-        self.commands
-            .try_send(command)
-            .map_err(|error| match error {
-                TrySendError::Full(_) => ReloadError::Busy,
-                TrySendError::Disconnected(_) => ReloadError::Ended,
-            })
+        let commands = self.commands.as_ref().ok_or(ReloadError::NoFile)?;
+        commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => ReloadError::Busy,
+            TrySendError::Disconnected(_) => ReloadError::Ended,
+        })
     }
 }
 

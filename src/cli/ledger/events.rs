@@ -197,11 +197,12 @@ impl Line {
         if let Some(intent) = it.intent {
             self.key("intent", intent);
         }
-        match it.attestation {
-            AttestationClass::Unattested => self,
-            AttestationClass::Attested => self.put("attestation", "attested"),
-            AttestationClass::Stale => self.put("attestation", "stale"),
+        let attestation = match it.attestation {
+            AttestationClass::Unattested => None,
+            AttestationClass::Attested => Some("attested"),
+            AttestationClass::Stale => Some("stale"),
         };
+        self.maybe("attestation", attestation);
         if let Some(merchant) = &it.locks {
             self.text("locks_to", merchant.descriptor);
         }
