@@ -97,8 +97,7 @@ impl App {
     pub fn start(mut config: Config) -> Result<Started, StartError> {
         let clock = Clock::start();
         warn_of_durability(config.durability);
-        let journal_dir = config.data_dir.join("journal");
-        let storage: Arc<dyn Storage> = Arc::new(open(&config, &journal_dir)?);
+        let storage: Arc<dyn Storage> = Arc::new(open(&config)?);
         if config.sandbox {
             add_sandbox(&mut config)?;
         }
@@ -119,7 +118,7 @@ impl App {
         let front = operators::listen_for_people(&cold, config.listen, &served)?;
         let plane = Plane::open(&cold, &config)?;
         let store = plane.as_ref().map(Plane::store);
-        let recovered = recover(&*storage, &journal_dir)?;
+        let recovered = recover(&*storage, &config)?;
         let keys = Fingerprinter::new(recovered.seed);
         let with = (&*names, &keys, recovered.owners());
         let loaded = Loaded::load(&rules, plane.as_ref(), &cold, with)?;
@@ -255,15 +254,19 @@ const RELAXED: &str = "a power loss may take the approvals of the last 50 ms wit
 const DATA_DIR_MODE: u32 = 0o700;
 
 /// Opens the journal, once it is known that there is something to decide by.
-fn open(config: &Config, journal_dir: &Path) -> Result<Files, StartError> {
+fn open(config: &Config) -> Result<Files, StartError> {
     if let Some(path) = &config.snapshot {
         look_before(path).map_err(|error| StartError::Snapshot(error.into()))?;
     }
-    open_journal(&config.data_dir, journal_dir)
+    open_journal(&config.data_dir, &journal_dir(config))
 }
 
-fn recover(storage: &dyn Storage, journal_dir: &Path) -> Result<recovery::Recovery, StartError> {
-    recovery::recover(storage).map_err(|error| error.within(journal_dir))
+fn recover(storage: &dyn Storage, config: &Config) -> Result<recovery::Recovery, StartError> {
+    recovery::recover(storage).map_err(|error| error.within(&journal_dir(config)))
+}
+
+fn journal_dir(config: &Config) -> PathBuf {
+    config.data_dir.join("journal")
 }
 
 fn open_journal(data_dir: &Path, journal_dir: &Path) -> Result<Files, StartError> {

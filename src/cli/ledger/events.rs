@@ -25,27 +25,8 @@ use crate::ledger::rolling::SeriesSet;
 pub(super) fn line(event: &Event<'_>) -> String {
     let mut line = Line(String::new());
     match event {
-        Event::StateOpened { key, owner, .. } => {
-            line.begin("state_opened", event).key("key", *key);
-            match owner {
-                Owner::Customer(id) => line.text("customer", id),
-                Owner::Unattributed(connection) => line.text("unknown_cards_of", connection),
-            };
-        }
-        Event::CardOpened {
-            card,
-            key,
-            id,
-            connection,
-            ..
-        } => {
-            line.begin("card_opened", event).put("card", card.0);
-            line.key("key", *key).text("id", id);
-            line.text("connection", connection);
-        }
-        Event::AgentOpened { agent, key, id, .. } => {
-            line.begin("agent_opened", event).put("agent", agent.0);
-            line.key("key", *key).text("id", id);
+        Event::StateOpened { .. } | Event::CardOpened { .. } | Event::AgentOpened { .. } => {
+            line.opened(event);
         }
         Event::Decided(decided) => line.decided("decided", event, decided),
         Event::Conflicted(decided) => line.decided("conflicted", event, decided),
@@ -92,29 +73,8 @@ pub(super) fn line(event: &Event<'_>) -> String {
         Event::RiskFrozen { card, at, .. } => {
             line.begin("risk_frozen", event).at(*at).put("card", card.0);
         }
-        Event::IntentDeclared {
-            card,
-            intent,
-            terms,
-            at,
-            ..
-        } => {
-            line.begin("intent_declared", event).at(*at);
-            line.put("card", card.0).key("intent", *intent);
-            line.terms(terms);
-        }
-        Event::IntentSettled {
-            intent,
-            verdict,
-            at,
-            ..
-        } => {
-            line.begin("intent_settled", event).at(*at);
-            line.key("intent", *intent);
-            line.put("verdict", verdict_word(*verdict));
-        }
-        Event::Attested { card, at, .. } => {
-            line.begin("attested", event).at(*at).put("card", card.0);
+        Event::IntentDeclared { .. } | Event::IntentSettled { .. } | Event::Attested { .. } => {
+            line.said_by_agent(event);
         }
         Event::Booked(booked) => line.booked(event, booked),
     }
@@ -170,6 +130,59 @@ impl Line {
         }
     }
 
+    /// A state, a card or an agent.
+    fn opened(&mut self, event: &Event<'_>) {
+        if let Event::StateOpened { key, owner, .. } = event {
+            self.begin("state_opened", event).key("key", *key);
+            match owner {
+                Owner::Customer(id) => self.text("customer", id),
+                Owner::Unattributed(connection) => self.text("unknown_cards_of", connection),
+            };
+        } else if let Event::CardOpened {
+            card,
+            key,
+            id,
+            connection,
+            ..
+        } = event
+        {
+            self.begin("card_opened", event).put("card", card.0);
+            self.key("key", *key).text("id", id);
+            self.text("connection", connection);
+        } else if let Event::AgentOpened { agent, key, id, .. } = event {
+            self.begin("agent_opened", event).put("agent", agent.0);
+            self.key("key", *key).text("id", id);
+        }
+    }
+
+    /// An intent, what became of it, or an attestation.
+    fn said_by_agent(&mut self, event: &Event<'_>) {
+        if let Event::IntentDeclared {
+            card,
+            intent,
+            terms,
+            at,
+            ..
+        } = event
+        {
+            self.begin("intent_declared", event).at(*at);
+            self.put("card", card.0).key("intent", *intent);
+            self.terms(terms);
+        } else if let Event::IntentSettled {
+            intent,
+            verdict,
+            at,
+            ..
+        } = event
+        {
+            self.begin("intent_settled", event).at(*at);
+            self.key("intent", *intent);
+            self.put("verdict", verdict_word(*verdict));
+        } else if let Event::Attested { card, at, .. } = event {
+            self.begin("attested", event).at(*at).put("card", card.0);
+        }
+    }
+
     fn whose(&mut self, card: Option<CardNo>, agent: Option<AgentNo>) -> &mut Self {
         self.maybe("card", card.map(|card| card.0));
         self.maybe("agent", agent.map(|agent| agent.0))
@@ -191,7 +204,9 @@ impl Line {
                 self.put("decision", "decline").put("reason", reason.code())
             }
         };
-        self.put("day", it.day.0).put("hour", it.hour.0);
+        if it.card.is_some() {
+            self.put("day", it.day.0).put("hour", it.hour.0);
+        }
         self.flag("consumes", it.consumes).flag("probes", it.probes);
         self.flag("flagged", it.flagged);
         if let Some(intent) = it.intent {
