@@ -116,6 +116,7 @@ fn decide(
         kind: request.kind,
         amount: request.amount,
         card: Some(card),
+        card_key: card.key,
         card_token: &request.card_token,
         acceptor: &request.acceptor,
         proposal: Some(&proposal),
