@@ -118,6 +118,20 @@ fn write_explanation(out: &mut dyn Write, style: Style, record: Option<&Record>)
     note(out, style, text)
 }
 
+/// Writes what was sent, and what was answered.
+///
+/// # Errors
+/// Those of `out`.
+pub fn answered(out: &mut dyn Write, style: Style, what: &str, answer: &str) -> io::Result<()> {
+    let ink = match answer.split(' ').next() {
+        Some("APPROVE" | "applied") => Ink::Green,
+        Some("DECLINE") => Ink::Red,
+        _ => Ink::Yellow,
+    };
+    let answer = style.paint(ink, &printable(answer));
+    writeln!(out, "  {:TELLING_WIDTH$}{answer}", printable(what))
+}
+
 /// Writes a text that belongs to the line above it.
 ///
 /// # Errors

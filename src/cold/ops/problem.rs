@@ -87,6 +87,11 @@ impl Problem {
         }
     }
 
+    pub(super) fn clock_is_real() -> Self {
+        let title = "Time moves by itself here: the process was not started with --sandbox-clock";
+        Self::new(StatusCode::CONFLICT, "clock_is_real", title)
+    }
+
     pub(super) fn clock_in_step() -> Self {
         let title = "The wall clock has made no step";
         Self::new(StatusCode::CONFLICT, "clock_in_step", title)
