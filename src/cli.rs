@@ -5,6 +5,7 @@ pub mod demo;
 pub mod doctor;
 pub mod ledger;
 pub mod policy;
+pub mod reconcile;
 pub mod sandbox;
 mod serve;
 
@@ -56,6 +57,8 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Look into a data directory.
     Ledger(ledger::LedgerArguments),
+    /// Hold an issuer's list of transactions against our books.
+    Reconcile(reconcile::ReconcileArguments),
     /// Look into snapshots without a server.
     Policy(policy::PolicyArguments),
 }
@@ -80,6 +83,9 @@ pub fn run() -> Exit {
         }
         Command::Ledger(arguments) => {
             finish(ledger::run(&arguments, &mut std::io::stdout().lock()))
+        }
+        Command::Reconcile(arguments) => {
+            finish(reconcile::run(&arguments, &mut std::io::stdout().lock()))
         }
         Command::Policy(arguments) => {
             finish(policy::run(&arguments, &mut std::io::stdout().lock()))

@@ -8,5 +8,6 @@ pub mod listing;
 pub mod ops;
 pub mod policies;
 pub mod readiness;
+pub mod reconcile;
 pub mod records;
 pub mod sandbox;
