@@ -126,7 +126,13 @@ impl App {
             },
         );
         let policies = operators.start_policies(source, &first, config.snapshot_poll)?;
-        operators.arm(&writer, first.snapshots, Arc::clone(&records), policies);
+        operators.arm(
+            &writer,
+            first.snapshots,
+            Arc::clone(&records),
+            Fingerprinter::new(recovered.seed),
+            policies,
+        );
         hang_ups.hear(&cold, operators.hang_up());
         spawn_sweeper(&cold, port, clock, config.retention_days);
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
@@ -264,6 +270,7 @@ fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
     let connections = connections.into_iter().map(|(name, issuer)| IssuerConfig {
         name: name.to_owned(),
         issuer,
+        events: None,
         deadline_ms: SANDBOX_DEADLINE_MS,
         warnings: Vec::new(),
     });
@@ -349,6 +356,7 @@ fn connections(issuers: Vec<IssuerConfig>) -> HashMap<Box<str>, Connection> {
         let connection = Connection {
             name: name.clone(),
             issuer: issuer.issuer,
+            events: issuer.events,
             deadline_us: on_its_way_us(issuer.deadline_ms),
             index,
         };

@@ -15,6 +15,7 @@ pub mod fold;
 pub mod image;
 pub mod intent;
 mod key_map;
+pub mod life;
 pub mod recent;
 pub mod rolling;
 pub mod state;

@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::domain::decision::{Decision, DeclineReason};
+use crate::domain::lifecycle::{BookStatus, Flags};
 
 /// Upper bounds of the latency buckets, in microseconds; the last bucket is open.
 const BUCKETS_US: [u64; 14] = [
@@ -30,6 +31,8 @@ struct ConnectionCounters {
     outcomes: [AtomicU64; OUTCOMES],
     buckets: [AtomicU64; BUCKETS_US.len() + 1],
     sum_us: AtomicU64,
+    events: [AtomicU64; BookStatus::ALL.len()],
+    raised: [AtomicU64; Flags::NAMES.len()],
 }
 
 /// Counts what the process does.
@@ -56,6 +59,8 @@ impl Telemetry {
             outcomes: [const { AtomicU64::new(0) }; OUTCOMES],
             buckets: [const { AtomicU64::new(0) }; BUCKETS_US.len() + 1],
             sum_us: AtomicU64::new(0),
+            events: [const { AtomicU64::new(0) }; BookStatus::ALL.len()],
+            raised: [const { AtomicU64::new(0) }; Flags::NAMES.len()],
         };
         Arc::new(Self {
             connections: connections.into_iter().map(counters).collect(),
@@ -89,6 +94,19 @@ impl Telemetry {
         add(counters.outcomes.get(outcome), 1);
         add(counters.buckets.get(bucket), 1);
         add(Some(&counters.sum_us), took_us);
+    }
+
+    /// Counts one acknowledged event of the connection of this number, and what it brought to light.
+    pub fn count_event(&self, connection: usize, status: BookStatus, raised: Flags) {
+        let Some(counters) = self.connections.get(connection) else {
+            return;
+        };
+        if let Some(counter) = counters.events.get(status as usize) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        for ((flag, _), counter) in Flags::NAMES.into_iter().zip(&counters.raised) {
+            counter.fetch_add(u64::from(raised.has(flag)), Ordering::Relaxed);
+        }
     }
 
     /// Counts a delivery that was not the issuer's, by the code of why.
@@ -162,6 +180,7 @@ impl Collector for Scrape {
         self.decisions(&mut encoder)?;
         self.latencies(&mut encoder)?;
         self.refusals(&mut encoder)?;
+        self.events(&mut encoder)?;
         let mut gauge = |name, help, value: &AtomicI64| {
             let gauge = ConstGauge::new(value.load(Ordering::Relaxed));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
@@ -217,6 +236,29 @@ impl Scrape {
                 ];
                 let counter = ConstCounter::new(count);
                 counter.encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn events(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Acknowledged events by what became of them";
+        let mut family = encoder.encode_descriptor("events", help, None, MetricType::Counter)?;
+        for connection in &self.0.connections {
+            for (status, count) in BookStatus::ALL.into_iter().zip(&connection.events) {
+                let count = ConstCounter::new(count.load(Ordering::Relaxed));
+                let name = &*connection.name;
+                let labels = [("connection", name), ("status", status.name())];
+                count.encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let help = "Authorizations that an event gave reason to look at";
+        let mut family = encoder.encode_descriptor("alerts", help, None, MetricType::Counter)?;
+        for connection in &self.0.connections {
+            for ((_, what), count) in Flags::NAMES.into_iter().zip(&connection.raised) {
+                let count = ConstCounter::new(count.load(Ordering::Relaxed));
+                let labels = [("connection", &*connection.name), ("what", what)];
+                count.encode(family.encode_family(&labels)?)?;
             }
         }
         Ok(())

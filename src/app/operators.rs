@@ -14,6 +14,7 @@ use crate::cold::policies::{First, Policies, Source, Surroundings};
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
 use crate::cold::sandbox::time::TimeFile;
+use crate::fingerprint::Fingerprinter;
 use crate::hot::server::Shared;
 use crate::ledger::embedded::writer::Writer;
 use crate::seam::commands::LedgerPort;
@@ -84,6 +85,7 @@ impl Operators {
         writer: &Arc<Writer>,
         snapshots: Arc<CurrentSnapshot>,
         records: Arc<Records>,
+        keys: Fingerprinter,
         policies: Policies,
     ) {
         let journal = Arc::clone(writer);
@@ -91,6 +93,7 @@ impl Operators {
         let _full = self.state.running.set(Running {
             snapshots,
             records,
+            keys,
             policies,
             journal: Box::new(move || journal.published()),
         });

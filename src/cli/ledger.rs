@@ -218,6 +218,7 @@ fn kind(event: &Event<'_>) -> &'static str {
         Event::IntentDeclared { .. } => "intents declared",
         Event::IntentSettled { .. } => "intents settled",
         Event::Attested { .. } => "attestations",
+        Event::Booked(_) => "reports booked",
     }
 }
 

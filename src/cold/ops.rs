@@ -2,6 +2,7 @@
 //!
 //! It stands on its own address, which is for operators alone: nothing here asks who is calling.
 
+mod authorizations;
 mod cards;
 mod clock;
 mod decisions;
@@ -30,6 +31,7 @@ use crate::cold::policies::Policies;
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
 use crate::cold::sandbox::time::TimeFile;
+use crate::fingerprint::Fingerprinter;
 use crate::ledger::embedded::writer::Published;
 use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
@@ -46,6 +48,8 @@ pub struct Running {
     pub snapshots: Arc<CurrentSnapshot>,
     /// The records of decisions.
     pub records: Arc<Records>,
+    /// Finds an authorization by its issuer's id.
+    pub keys: Fingerprinter,
     /// Puts other policies in force.
     pub policies: Policies,
     /// How far the journal has come.
@@ -95,6 +99,10 @@ pub fn router(state: OpsState) -> Router {
         .route("/admin/decisions", get(decisions::list))
         .route("/admin/decisions/{id}", get(decisions::one))
         .route("/admin/cards/{id}", get(cards::one))
+        .route(
+            "/admin/authorizations/{connection}/{id}",
+            get(authorizations::one),
+        )
         .merge(standing::routes())
         .route("/admin/reload", post(reload::reload))
         .route("/admin/clock/confirm", post(clock::confirm))

@@ -18,8 +18,8 @@ use serde::Serialize;
 
 use self::list::{ListError, for_each};
 use self::ours::{Ours, OursError};
-use self::verdict::{Here, There};
 pub use self::verdict::{Books, Class, Difference};
+use self::verdict::{Here, There};
 use crate::domain::card::Key;
 use crate::domain::identity::{KeySpace, Keys as _};
 use crate::domain::time::Timestamp;
@@ -178,9 +178,7 @@ pub async fn reconcile(
     let lonely = ledgers
         .read_ours(&mut ours, since, until, &mut totals)
         .await?;
-    ledgers
-        .compare(task, &mut ours, &mut totals, tell)
-        .await?;
+    ledgers.compare(task, &mut ours, &mut totals, tell).await?;
     for (authorization, here) in lonely {
         if here.has_money() {
             let difference = Difference::missing_there(authorization, here);
@@ -293,7 +291,9 @@ impl Ledgers {
                 None => unknown.push((id, pair.there)),
             }
             if unknown.len() > MISSING_THERE_MAX {
-                return Err(format!("more than {MISSING_THERE_MAX} of them have no decision here"));
+                return Err(format!(
+                    "more than {MISSING_THERE_MAX} of them have no decision here"
+                ));
             }
             Ok(())
         })?;

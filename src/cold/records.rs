@@ -444,7 +444,8 @@ impl Core {
             | Event::RiskFrozen { .. }
             | Event::IntentDeclared { .. }
             | Event::IntentSettled { .. }
-            | Event::Attested { .. } => None,
+            | Event::Attested { .. }
+            | Event::Booked(_) => None,
         });
         Ok(decided.map(|decided| look(&decided)))
     }

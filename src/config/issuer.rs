@@ -15,6 +15,8 @@ pub struct IssuerConfig {
     pub name: String,
     /// How it speaks, and what is accepted as the issuer's.
     pub issuer: Issuer,
+    /// What is accepted as its events, where that is something else.
+    pub events: Option<Issuer>,
     /// From receipt to our answer, in milliseconds.
     pub deadline_ms: u32,
     /// What the operator should know at each start.
@@ -75,6 +77,7 @@ impl Fields<'_> {
             .ok_or_else(|| self.fault("unsigned", "must be `refuse` or `accept`"))?;
         let issuer = self.issuer(kind, unsigned)?;
         Ok(IssuerConfig {
+            events: self.events(kind, unsigned)?,
             name: self.typed.name.clone(),
             deadline_ms: self.deadline_ms(kind)?,
             warnings: Self::warnings(&issuer, unsigned),
@@ -159,8 +162,6 @@ impl Fields<'_> {
 
     fn legacy(&self, unsigned: Unsigned) -> Result<legacy::Verifier, ConfigError> {
         let keys = self.secrets(legacy::ApiKey::from_text)?;
-        // Events have been signed as Standard Webhooks all along.
-        self.check_event_secrets(standard_webhooks::Secret::from_text)?;
         legacy::Verifier::new(keys, unsigned).map_err(|error| self.unverifiable(error))
     }
 
@@ -169,14 +170,20 @@ impl Fields<'_> {
         unsigned: Unsigned,
     ) -> Result<standard_webhooks::Verifier, ConfigError> {
         let secrets = self.secrets(standard_webhooks::Secret::from_text)?;
-        self.check_event_secrets(standard_webhooks::Secret::from_text)?;
         standard_webhooks::Verifier::new(secrets, self.tolerance_s(), unsigned)
             .map_err(|error| self.unverifiable(error))
     }
 
     fn stripe(&self, unsigned: Unsigned) -> Result<stripe::Account, ConfigError> {
         let secrets = self.secrets(stripe::Secret::from_text)?;
-        self.check_event_secrets(stripe::Secret::from_text)?;
+        self.stripe_account(secrets, unsigned)
+    }
+
+    fn stripe_account(
+        &self,
+        secrets: Vec<stripe::Secret>,
+        unsigned: Unsigned,
+    ) -> Result<stripe::Account, ConfigError> {
         let account = self.typed.account.as_deref();
         if account.is_some_and(|id| !id.starts_with("acct_")) {
             return Err(self.fault("account", "must be the id of an account, like acct_…"));
@@ -191,7 +198,6 @@ impl Fields<'_> {
 
     fn marqeta(&self, unsigned: Unsigned) -> Result<marqeta::Verifier, ConfigError> {
         let credentials = self.secrets(marqeta::Credentials::from_text)?;
-        self.check_event_secrets(marqeta::Credentials::from_text)?;
         let mut headers = Vec::new();
         for (name, sources) in &self.typed.headers {
             let key = format!("headers.{name}");
@@ -223,14 +229,39 @@ impl Fields<'_> {
         self.read_each("secrets", &self.typed.secrets, parse)
     }
 
-    /// Events are not booked yet; a secret that is none stops the start all the same.
-    fn check_event_secrets<S, E: Display>(
+    /// What proves an event, where that is not what proves a question: `event_secrets` of its own,
+    /// or Marqeta's webhooks, which carry no headers of the funding source. Lithic's events have been
+    /// signed as Standard Webhooks all along.
+    fn events(&self, kind: IssuerKind, unsigned: Unsigned) -> Result<Option<Issuer>, ConfigError> {
+        let is_own = self.typed.event_secrets.is_some();
+        let unverifiable = |error| self.unverifiable(error);
+        Ok(match kind {
+            IssuerKind::Lithic | IssuerKind::Sandbox if is_own => {
+                let secrets = self.event_secrets(standard_webhooks::Secret::from_text)?;
+                let tolerance_s = self.tolerance_s();
+                let verifier = standard_webhooks::Verifier::new(secrets, tolerance_s, unsigned);
+                Some(Issuer::Lithic(verifier.map_err(unverifiable)?))
+            }
+            IssuerKind::Stripe if is_own => {
+                let secrets = self.event_secrets(stripe::Secret::from_text)?;
+                Some(Issuer::Stripe(self.stripe_account(secrets, unsigned)?))
+            }
+            IssuerKind::Marqeta => {
+                let credentials = self.event_secrets(marqeta::Credentials::from_text)?;
+                let verifier = marqeta::Verifier::new(credentials, Vec::new(), unsigned);
+                Some(Issuer::Marqeta(verifier.map_err(unverifiable)?))
+            }
+            IssuerKind::Lithic | IssuerKind::Sandbox | IssuerKind::Stripe => None,
+        })
+    }
+
+    fn event_secrets<S, E: Display>(
         &self,
         parse: impl Fn(String) -> Result<S, E>,
-    ) -> Result<(), ConfigError> {
+    ) -> Result<Vec<S>, ConfigError> {
         match &self.typed.event_secrets {
-            Some(sources) => self.read_each("event_secrets", sources, parse).map(drop),
-            None => Ok(()),
+            Some(sources) => self.read_each("event_secrets", sources, parse),
+            None => self.secrets(parse),
         }
     }
 

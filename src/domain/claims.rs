@@ -8,7 +8,7 @@ use super::card::Level;
 use super::explanation::Explanation;
 use super::mcc::Mcc;
 use super::time::Timestamp;
-use super::window::{LocalDay, LocalHour, WindowKind};
+use super::window::{Calendar, LocalDay, LocalHour, WindowKind};
 
 /// The limits of one level on the sums and counts that the ledger keeps (behaviour 2.13 b, c).
 /// Absent means no limit.
@@ -168,6 +168,19 @@ pub struct Claims {
     pub merchant: MerchantKeys,
     /// What depends on the card's past.
     pub rules: CardRules,
+}
+
+impl Claims {
+    /// The windows under way.
+    #[must_use]
+    pub fn calendar(&self) -> Calendar {
+        Calendar {
+            day: self.day,
+            resets_at: self.resets_at,
+            hour: self.hour,
+            hour_resets_at: self.hour_resets_at,
+        }
+    }
 }
 
 /// What the stateless rules say. A proposal until identity and current status have spoken, because

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use super::amount::Minor;
 use super::currency::Currency;
+use super::time::Timestamp;
 
 /// One report about one authorization, or about money that moved without any. Borrowed from the body
 /// it came in.
@@ -25,6 +26,8 @@ pub struct Observation<'a> {
     pub follows: Option<Cow<'a, str>>,
     /// The issuer's token of the card.
     pub card_token: Cow<'a, str>,
+    /// When it happened, by the issuer's clock, where what it comes to depends on the order.
+    pub at: Option<Timestamp>,
     /// Of all amounts in the report.
     pub currency: Currency,
     /// What has happened, in the order in which the report tells it.
@@ -116,5 +119,91 @@ impl StandingStatus {
             Self::Pending | Self::Settled => false,
             Self::Voided | Self::Expired | Self::Declined | Self::Closed => true,
         }
+    }
+}
+
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BookStatus {
+    /// It says nothing that the books keep.
+    Ignored,
+    /// A newer account is in the books.
+    Stale,
+    /// The books have all of it.
+    Duplicate,
+    /// The books have moved, or know more.
+    Applied,
+}
+
+impl BookStatus {
+    /// Every status.
+    pub const ALL: [Self; 4] = [Self::Ignored, Self::Stale, Self::Duplicate, Self::Applied];
+
+    /// The word in answers and metrics (behaviour 11.4).
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ignored => "ignored",
+            Self::Stale => "stale",
+            Self::Duplicate => "duplicate",
+            Self::Applied => "applied",
+        }
+    }
+}
+
+/// What is worth an operator's look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags(u8);
+
+impl Flags {
+    /// The issuer approved something without us.
+    pub const FORCED: Self = Self(1);
+    /// More was posted than we had approved.
+    pub const EXCESS: Self = Self(2);
+    /// The issuer declined what we had approved, or what we were not asked.
+    pub const DECLINED_BY_ISSUER: Self = Self(4);
+    /// Another merchant posted than the one that the card is locked to.
+    pub const DRIFT: Self = Self(8);
+
+    /// A report in another currency than the customer's, which the books cannot hold.
+    pub const OTHER_CURRENCY: Self = Self(16);
+
+    /// Each flag and its word in metrics and answers.
+    pub const NAMES: [(Self, &'static str); 5] = [
+        (Self::FORCED, "forced"),
+        (Self::EXCESS, "excess"),
+        (Self::DECLINED_BY_ISSUER, "declined_by_issuer"),
+        (Self::DRIFT, "drift"),
+        (Self::OTHER_CURRENCY, "other_currency"),
+    ];
+
+    /// The words of those that are set.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let set = move |(flag, _): &(Self, &str)| self.has(*flag);
+        Self::NAMES.into_iter().filter(set).map(|(_, name)| name)
+    }
+
+    /// Those of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether the flag is set.
+    #[must_use]
+    pub fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
+    }
+
+    /// With this flag too, if it is set.
+    #[must_use]
+    pub fn with(self, flag: Self, is_set: bool) -> Self {
+        Self(self.0 | if is_set { flag.0 } else { 0 })
+    }
+
+    /// Those that are set here and not in `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self(self.0 & !before.0)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::window::month_and_day;
+use super::window::{first_of_month, month_and_day};
 
 /// Microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +45,40 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// Reads RFC 3339, with any offset and any count of decimals; what is finer than a microsecond is
+    /// cut off. Absent where the text is no instant of the years 0000 to 9999.
+    #[must_use]
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let text = text.as_bytes();
+        let is = |at: usize, wanted: &[u8]| text.get(at).is_some_and(|it| wanted.contains(it));
+        let marked = is(4, b"-") && is(7, b"-") && is(10, b"Tt ") && is(13, b":") && is(16, b":");
+        let number = |from, to| number(text, from, to);
+        let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+        let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+        let lawful = marked && hour < 24 && minute < 60 && second < 61;
+        let days = day_number(year, month, day).filter(|_| lawful)?;
+        let (mut at, mut fraction) = (19, 0);
+        if is(at, b".") {
+            let decimals = text.iter().skip(20).take_while(|it| it.is_ascii_digit());
+            let count = decimals.count();
+            for place in 0..6 {
+                let digit = number(20 + place, 21 + place).filter(|_| place < count);
+                fraction = fraction * 10 + digit.unwrap_or(0);
+            }
+            at = 20 + Some(count).filter(|count| *count > 0)?;
+        }
+        let (ahead, end) = if is(at, b"Zz") {
+            (0, at + 1)
+        } else {
+            let minutes = number(at + 1, at + 3)? * 60 + number(at + 4, at + 6)?;
+            let lawful = is(at, b"+-") && is(at + 3, b":");
+            let minutes = Some(minutes).filter(|_| lawful)?;
+            (if is(at, b"-") { -minutes } else { minutes }, at + 6)
+        };
+        let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second - ahead * 60;
+        (text.len() == end).then(|| Self::from_secs(seconds).plus_micros(fraction))
+    }
+
     /// As RFC 3339 in UTC with microseconds: `2026-05-30T00:00:00.000000Z`. Instants outside the
     /// years 0000 to 9999, which the format cannot say, become the nearest that it can.
     #[must_use]
@@ -63,6 +97,24 @@ impl Timestamp {
             has_fraction: false,
         }
     }
+}
+
+/// The number that these decimal digits say.
+fn number(text: &[u8], from: usize, to: usize) -> Option<i64> {
+    let digits = text.get(from..to)?;
+    digits.iter().try_fold(0i64, |sum, digit| {
+        let value = digit.is_ascii_digit().then(|| digit - b'0')?;
+        Some(sum * 10 + i64::from(value))
+    })
+}
+
+/// Days since 1970-01-01 of a date; absent where there is no such date.
+fn day_number(year: i64, month: i64, day: i64) -> Option<i64> {
+    let months = year * 12 + month - 1;
+    let first = first_of_month(i32::try_from(months).ok()?);
+    let days = i64::from(first.0) + day - 1;
+    let lawful = (1..=12).contains(&month) && month_and_day(days) == (months, day);
+    lawful.then_some(days)
 }
 
 /// An instant to be written.
@@ -99,6 +151,31 @@ impl fmt::Display for Rfc3339 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn instants_are_read_from_rfc_3339_with_any_offset() {
+        for (text, micros) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2026-05-30T00:00:00.000000Z", Some(1_780_099_200_000_000)),
+            ("2026-05-30t02:00:00.5+02:00", Some(1_780_099_200_500_000)),
+            (
+                "2026-05-29T17:00:00.123456789-07:00",
+                Some(1_780_099_200_123_456),
+            ),
+            ("2000-02-29T23:59:59.999999Z", Some(951_868_799_999_999)),
+            ("2001-02-29T00:00:00Z", None),
+            ("2026-13-01T00:00:00Z", None),
+            ("2026-05-30T24:00:00Z", None),
+            ("2026-05-30T00:00:00", None),
+            ("2026-05-30T00:00:00.Z", None),
+            ("2026-05-30T00:00:00+0200", None),
+            ("2026-05-30T00:00:00Zulu", None),
+            ("", None),
+        ] {
+            let read = Timestamp::parse_rfc3339(text);
+            assert_eq!(read.map(Timestamp::micros), micros, "{text}");
+        }
+    }
 
     #[test]
     fn instants_are_written_as_rfc_3339() {

@@ -4,6 +4,8 @@
 //! arithmetic on integers. Windows never reopen: where a zone sets its clock back over midnight,
 //! the later day has begun already and goes on (behaviour 2.13 e).
 
+use super::time::Timestamp;
+
 /// Days since 1970-01-01 in the customer's zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LocalDay(pub i32);
@@ -74,7 +76,7 @@ pub(super) fn month_and_day(day: i64) -> (i64, i64) {
     (months, day_of_year - (153 * month_from_march + 2) / 5 + 1)
 }
 
-fn first_of_month(month: i32) -> LocalDay {
+pub(super) fn first_of_month(month: i32) -> LocalDay {
     let from_march = i64::from(month) - 2;
     let year = from_march.div_euclid(12);
     let month_from_march = from_march.rem_euclid(12);
@@ -83,6 +85,19 @@ fn first_of_month(month: i32) -> LocalDay {
     let year_of_era = year.rem_euclid(400);
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     LocalDay(i32::try_from(era * 146_097 + day_of_era - 719_468).unwrap_or(i32::MAX))
+}
+
+/// The windows that are open at one instant, by the clock of one zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Calendar {
+    /// The day under way; weeks and months follow from it.
+    pub day: LocalDay,
+    /// When the day, the week and the month under way end.
+    pub resets_at: [Timestamp; 3],
+    /// The hour under way.
+    pub hour: LocalHour,
+    /// When that hour ends.
+    pub hour_resets_at: Timestamp,
 }
 
 /// One stretch of a zone in which the offset from UTC stays the same.
@@ -209,6 +224,19 @@ impl ZoneTable {
             .saturating_sub(offset_s);
         let bounded = hour.clamp(i64::from(i32::MIN), i64::from(i32::MAX));
         (LocalHour(i32::try_from(bounded).unwrap_or(i32::MAX)), ends)
+    }
+
+    /// The windows that are open at an instant.
+    #[must_use]
+    pub fn calendar_at(&self, at: Timestamp) -> Calendar {
+        let (day, ends) = self.windows_at(at.secs());
+        let (hour, hour_ends) = self.hour_at(at.secs());
+        Calendar {
+            day,
+            resets_at: ends.map(Timestamp::from_secs),
+            hour,
+            hour_resets_at: Timestamp::from_secs(hour_ends),
+        }
     }
 
     /// The stretches of constant offset from `second` on, the first cut to begin there.

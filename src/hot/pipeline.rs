@@ -4,6 +4,8 @@
 //! returns. `finish` is called once that is durable (or will never be) and makes the answer. The
 //! server is one shell around the two, the simulator another.
 
+pub mod events;
+
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -32,6 +34,8 @@ pub struct Connection {
     pub name: Box<str>,
     /// How it speaks, and what it accepts as the issuer's.
     pub issuer: Issuer,
+    /// What it accepts as the issuer's events; absent where that is the same.
+    pub events: Option<Issuer>,
     /// From the first byte of a request until its answer has to be on its way, in microseconds.
     pub deadline_us: i64,
     /// Its place in the configuration, by which metrics count it.

@@ -1,6 +1,6 @@
 //! Refusals that are no decision: problem details (RFC 9457) with a stable code.
 
-use crate::issuer::Reply;
+use crate::issuer::{NotUnderstood, Reply};
 
 macro_rules! problem {
     ($status:literal, $code:literal, $title:literal) => {
@@ -29,7 +29,7 @@ pub enum Problem {
     ContentEncoding,
     HeadersTooLarge,
     BodyIncomplete,
-    EventsNotSupported,
+    EventNotBooked,
     Internal,
 }
 
@@ -86,18 +86,29 @@ impl Problem {
                     "The body did not arrive as announced"
                 ),
             ),
-            Self::EventsNotSupported => (
+            Self::EventNotBooked => (
                 503,
                 problem!(
                     503,
-                    "events_not_supported",
-                    "This version does not book events yet"
+                    "event_not_booked",
+                    "The event could not be booked; send it again"
                 ),
             ),
             Self::Internal => (500, problem!(500, "internal", "Something went wrong here")),
         };
         Reply::problem(status, body)
     }
+}
+
+/// An authentic event that ought to be understood and is not. The detail's words are ours and need
+/// no escapes.
+#[must_use]
+pub fn event_not_understood(cause: &NotUnderstood) -> Reply {
+    let head = concat!(
+        r#"{"type":"about:blank","title":"The event was not understood","#,
+        r#""status":400,"code":"not_understood","detail":""#
+    );
+    Reply::problem(400, format!("{head}{cause}\"}}"))
 }
 
 #[cfg(test)]
@@ -116,7 +127,7 @@ mod tests {
             Problem::ContentEncoding,
             Problem::HeadersTooLarge,
             Problem::BodyIncomplete,
-            Problem::EventsNotSupported,
+            Problem::EventNotBooked,
             Problem::Internal,
         ] {
             let reply = problem.reply();

@@ -7,6 +7,7 @@
 mod connection;
 mod crowd;
 mod doorbell;
+mod events;
 mod exchange;
 mod pulse;
 mod watch;

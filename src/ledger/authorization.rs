@@ -11,6 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::counters::{Booking, WindowIds};
 use crate::ledger::event::{AgentNo, CardNo, Decided};
+use crate::ledger::life::{Books, Life, Place, Portion};
 
 /// One decided step of an authorization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct Step {
     pub stored: StoredStep,
     /// Our answer; a decline where the approval was overruled.
     pub decision: Decision,
-    /// What it holds.
+    /// What its approval has put on hold; what has become of that says [`Life`].
     pub reserved: Minor,
     /// The day whose windows it was charged to.
     pub day: LocalDay,
@@ -124,6 +125,16 @@ struct Rare {
 struct More {
     first: Option<Rare>,
     steps: Vec<(PackedStep, Option<Rare>)>,
+    /// Present from the first message on that came after a decision, or without one.
+    life: Option<Box<Life>>,
+}
+
+impl More {
+    const NOTHING: Self = Self {
+        first: None,
+        steps: Vec::new(),
+        life: None,
+    };
 }
 
 const NOBODY: u32 = u32::MAX;
@@ -142,6 +153,8 @@ const UNDER_LOCK: u64 = 1 << 63;
 /// Decisions that are no reason to decline.
 const APPROVE: u8 = 0;
 const APPROVE_PARTIAL: u8 = 63;
+/// Of a first step that has not come: a message about the authorization came before it.
+const NOT_COME: u64 = 62;
 
 const _: () = assert!(
     size_of::<Authorization>() == 64,
@@ -245,29 +258,103 @@ impl Authorization {
         let more = rare.map(|rare| {
             Box::new(More {
                 first: Some(rare),
-                steps: Vec::new(),
+                ..More::NOTHING
             })
         });
         Self { card, first, more }
     }
 
+    /// An authorization of which something is known before any step of it has come.
+    pub(in crate::ledger) fn parked(card: Option<CardNo>, at: Timestamp) -> Self {
+        let first = PackedStep {
+            at,
+            content: 0,
+            fingerprint: 0,
+            word: NOT_COME << RESERVED_BITS,
+            position: 0,
+            day: LocalDay(i32::MIN),
+            agent: NOBODY,
+        };
+        let more = None;
+        Self { card, first, more }
+    }
+
+    /// Whether no step of it has come.
+    #[must_use]
+    pub fn is_parked(&self) -> bool {
+        self.first.word >> RESERVED_BITS & DECISION == NOT_COME
+    }
+
+    /// What has become of it after it was decided; absent where nothing was reported.
+    #[must_use]
+    pub fn life(&self) -> Option<&Life> {
+        self.more.as_ref()?.life.as_deref()
+    }
+
+    pub(in crate::ledger) fn life_mut(&mut self) -> Option<&mut Life> {
+        self.more.as_mut()?.life.as_deref_mut()
+    }
+
+    /// Begins the life, with the portions that the steps hold.
+    pub(in crate::ledger) fn begin_life(&mut self) {
+        if self.life().is_some() {
+            return;
+        }
+        let mut life = Life::default();
+        for step in self.steps().filter(Step::stands) {
+            life.add(Place::of(&step), step.reserved, Minor::ZERO);
+        }
+        self.set_life(life);
+    }
+
+    pub(in crate::ledger) fn set_life(&mut self, life: Life) {
+        let more = self.more.get_or_insert_with(|| Box::new(More::NOTHING));
+        more.life = Some(Box::new(life));
+    }
+
+    /// Where it ought to stand by what was reported; absent where nothing was.
+    #[must_use]
+    pub fn books(&self) -> Option<Books> {
+        let steps: Vec<Step> = self.steps().collect();
+        self.life().map(|life| life.books(&steps))
+    }
+
+    /// What it is charged with, and where.
+    pub(in crate::ledger) fn portions(&self) -> Vec<Portion> {
+        let of_step = |step: Step| Portion {
+            held: step.reserved,
+            posted: Minor::ZERO,
+            place: Place::of(&step),
+        };
+        match self.life() {
+            Some(life) => life.portions.clone(),
+            None => self.steps().filter(Step::stands).map(of_step).collect(),
+        }
+    }
+
     /// Adds a step.
     pub(in crate::ledger) fn push(&mut self, step: &Step) {
-        let more = self.more.get_or_insert_with(|| {
-            Box::new(More {
-                first: None,
-                steps: Vec::new(),
-            })
-        });
-        more.steps.push(PackedStep::pack(step));
+        let (packed, rare) = PackedStep::pack(step);
+        if self.is_parked() {
+            self.first = packed;
+            if rare.is_some() || self.more.is_some() {
+                let more = self.more.get_or_insert_with(|| Box::new(More::NOTHING));
+                more.first = rare;
+            }
+            return;
+        }
+        let more = self.more.get_or_insert_with(|| Box::new(More::NOTHING));
+        more.steps.push((packed, rare));
     }
 
     /// The steps in order of arrival.
     pub fn steps(&self) -> impl Iterator<Item = Step> + '_ {
         let rare = self.more.as_ref().and_then(|more| more.first.as_ref());
-        let first = self.first.unpack(rare);
+        let first = (!self.is_parked()).then(|| self.first.unpack(rare));
         let more = self.more.iter().flat_map(|more| &more.steps);
-        std::iter::once(first).chain(more.map(|(step, rare)| step.unpack(rare.as_ref())))
+        first
+            .into_iter()
+            .chain(more.map(|(step, rare)| step.unpack(rare.as_ref())))
     }
 
     /// Changes each step; what identifies it stays. Whether the authorization was approved under a
@@ -278,9 +365,13 @@ impl Authorization {
         steps.iter_mut().for_each(&mut act);
         if let Some((first, more)) = steps.split_first() {
             let card = self.card;
+            let life = self.more.as_mut().and_then(|more| more.life.take());
             *self = Self::new(card, first);
             more.iter().for_each(|step| self.push(step));
             self.first.word |= lock;
+            if let Some(life) = life {
+                self.set_life(*life);
+            }
         }
     }
 
@@ -294,33 +385,48 @@ impl Authorization {
         self.first.word |= if is { UNDER_LOCK } else { 0 };
     }
 
-    /// What all steps together hold.
+    /// What it holds.
     #[must_use]
     pub fn reserved(&self) -> Minor {
-        self.steps()
-            .fold(Minor::ZERO, |sum, step| sum.saturating_plus(step.reserved))
+        match self.life() {
+            Some(life) => life.held(),
+            None => self
+                .steps()
+                .fold(Minor::ZERO, |sum, step| sum.saturating_plus(step.reserved)),
+        }
     }
 
-    /// Whether any step stands approved with an amount: what later steps are increments of, and
-    /// what consumption and lock rest on. An approval of nothing (a verification, a balance
-    /// inquiry, a credit) is none of these.
+    /// What it comes to: held and posted together.
+    #[must_use]
+    pub fn total(&self) -> Minor {
+        let posted = self.life().map_or(Minor::ZERO, Life::charged);
+        self.reserved().saturating_plus(posted)
+    }
+
+    /// Whether any step stands approved with an amount, and its issuer has not taken that back:
+    /// what later steps are increments of, and what consumption and lock rest on. An approval of
+    /// nothing (a verification, a balance inquiry, a credit) is none of these.
     #[must_use]
     pub fn is_purchase(&self) -> bool {
-        self.steps().any(|step| step.stands())
+        self.stands_beside(None)
     }
 
     /// Whether anything stands beside the step at the position `probe`: a probe alone consumes
     /// neither the card nor an intent.
     #[must_use]
     pub(in crate::ledger) fn stands_beside(&self, probe: Option<u64>) -> bool {
-        self.steps()
-            .any(|step| step.stands() && Some(step.position) != probe)
+        !self.life().is_some_and(Life::is_undone)
+            && self
+                .steps()
+                .any(|step| step.stands() && Some(step.position) != probe)
     }
 
-    /// When its latest step arrived.
+    /// When anything about it arrived last.
     #[must_use]
     pub fn last_at(&self) -> Timestamp {
-        self.steps().map(|step| step.at).max().unwrap_or_default()
+        let steps = self.steps().map(|step| step.at);
+        let life = self.life().map(|life| life.at);
+        steps.chain(life).max().unwrap_or(self.first.at)
     }
 }
 

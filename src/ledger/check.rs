@@ -13,6 +13,7 @@ use crate::ledger::command::{AgentRef, Answer, Authorize, CardRef, Novelty, Over
 use crate::ledger::event::{AgentNo, AttestationClass, CardNo, Decided, Event, LockedMerchant};
 use crate::ledger::state::{AgentState, CardState, State};
 
+pub mod book;
 #[cfg(test)]
 pub(super) mod harness;
 pub mod intents;

@@ -4,13 +4,17 @@ use crate::domain::acceptor::CardAcceptor;
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::authorization::AuthorizationKind;
 use crate::domain::card::{AgentStatus, CardStatus, Key};
-use crate::domain::claims::Proposal;
+use crate::domain::claims::{MerchantKeys, Proposal};
+use crate::domain::currency::Currency;
 use crate::domain::decision::Decision;
 use crate::domain::explanation::Explanation;
 use crate::domain::identity::StepIdentity;
+use crate::domain::lifecycle::{BookStatus, Flags};
 use crate::domain::time::Timestamp;
+use crate::domain::window::Calendar;
 use crate::ledger::event::Owner;
 use crate::ledger::intent::{IntentTerms, IntentVerdict};
+use crate::ledger::life::{Fact, OnReversal, Told};
 
 /// Which state a command belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +83,54 @@ pub struct Overrule {
     pub decided_at: u64,
     /// Our clock.
     pub at: Timestamp,
+}
+
+/// Book what an issuer reports about one authorization (behaviour 2.16).
+#[derive(Clone, Debug)]
+pub struct Book<'a> {
+    /// Our clock at receipt.
+    pub at: Timestamp,
+    /// The authorization.
+    pub authorization: Key,
+    /// The issuer's id of it.
+    pub external: &'a str,
+    /// The card by connection and issuer's token, hashed.
+    pub card_key: Key,
+    /// The card as the snapshot knows it; absent where it does not.
+    pub card: Option<CardRef<'a>>,
+    /// The windows under way, by the customer's zone.
+    pub calendar: Calendar,
+    /// Of all amounts.
+    pub currency: Currency,
+    /// What has happened.
+    pub facts: &'a [Fact],
+    /// Where the authorization stands, where the issuer tells.
+    pub told: Option<Told>,
+    /// What the policies in force say about it.
+    pub terms: BookTerms,
+    /// Whether another merchant posted than the one that the card is locked to; asked of the lock
+    /// with this merchant's keys.
+    pub merchant: Option<MerchantKeys>,
+}
+
+/// What policies say about what comes after an authorization.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BookTerms {
+    /// Whether a linked refund restores the budget (behaviour 2.13 g).
+    pub refunds_restore: bool,
+    /// What a full reversal gives back of a single-use card (behaviour 2.14 a).
+    pub on_reversal: OnReversal,
+}
+
+/// The ledger's word on one report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BookAnswer {
+    /// What became of it.
+    pub status: BookStatus,
+    /// It is in the books once the journal is durable up to here; absent where it rests on nothing.
+    pub position: Option<u64>,
+    /// What an operator should look at now and had no reason to before.
+    pub raised: Flags,
 }
 
 /// In whose name a command comes.

@@ -31,6 +31,10 @@ impl Sum {
     fn settle(&mut self, amount: Minor) {
         self.held = self.held.saturating_minus(amount);
     }
+
+    fn restore(&mut self, amount: Minor) {
+        self.spent = self.spent.saturating_minus(amount);
+    }
 }
 
 /// The windows that hold one day, by kind: found once for all scopes, because finding the month
@@ -160,6 +164,12 @@ impl Counters {
     pub(in crate::ledger) fn settle(&mut self, booking: &Booking, amount: Minor) {
         self.each_open(booking, |window| window.sum.settle(amount));
         self.total.settle(amount);
+    }
+
+    /// Gives back what was posted.
+    pub(in crate::ledger) fn restore(&mut self, booking: &Booking, amount: Minor) {
+        self.each_open(booking, |window| window.sum.restore(amount));
+        self.total.restore(amount);
     }
 
     fn each_open(&mut self, booking: &Booking, act: impl Fn(&mut WindowSum)) {

@@ -18,11 +18,15 @@ use crate::ledger::rolling::SeriesSet;
 
 #[cfg(test)]
 pub(super) mod arbitrary;
+mod booked;
 mod decided;
 #[cfg(test)]
 mod golden;
 mod later;
 
+pub use booked::Booked;
+use booked::{decode_booked, encode_booked};
+pub(in crate::ledger) use booked::{decode_fact, decode_told, encode_fact, encode_told};
 use decided::{decode_decided, encode_conflicted, encode_decided};
 pub(in crate::ledger) use decided::{decode_locked, encode_locked};
 use later::{decode_later, encode_later};
@@ -251,6 +255,8 @@ pub enum Event<'a> {
         card: CardNo,
         at: Timestamp,
     },
+    /// An issuer reported what became of an authorization.
+    Booked(Booked<'a>),
 }
 
 const STATE_OPENED: u8 = 1;
@@ -270,6 +276,7 @@ const RISK_FROZEN: u8 = 13;
 const INTENT_DECLARED: u8 = 14;
 const INTENT_SETTLED: u8 = 15;
 const ATTESTED: u8 = 16;
+const BOOKED: u8 = 17;
 
 impl<'a> Event<'a> {
     /// The state that the event concerns.
@@ -290,6 +297,7 @@ impl<'a> Event<'a> {
             | Self::IntentSettled { state, .. }
             | Self::Attested { state, .. } => *state,
             Self::Decided(decided) | Self::Conflicted(decided) => decided.state,
+            Self::Booked(booked) => booked.state,
         }
     }
 
@@ -332,6 +340,7 @@ impl<'a> Event<'a> {
             }
             Self::Decided(decided) => encode_decided(out, decided),
             Self::Conflicted(decided) => encode_conflicted(out, decided),
+            Self::Booked(booked) => encode_booked(out, booked),
             Self::Redelivered { .. }
             | Self::Overruled { .. }
             | Self::StandingSet { .. }
@@ -381,6 +390,7 @@ impl<'a> Event<'a> {
             DECIDED => Self::Decided(decode_decided(reader, state, false)?),
             DECIDED_MORE => Self::Decided(decode_decided(reader, state, true)?),
             CONFLICTED => Self::Conflicted(decode_decided(reader, state, false)?),
+            BOOKED => Self::Booked(decode_booked(reader, state)?),
             _ => decode_later(reader, tag, state)?,
         }))
     }

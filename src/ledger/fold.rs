@@ -8,12 +8,14 @@ use crate::domain::time::Timestamp;
 use crate::ledger::authorization::{Authorization, Lag, Step};
 use crate::ledger::counters::Counters;
 use crate::ledger::event::{AgentNo, CardNo, Decided, Event, StandingChange};
+use crate::ledger::life::Place;
 use crate::ledger::rolling::{Rolling, SeriesSet};
 use crate::ledger::state::{AgentState, CardState, MerchantLock, State};
 use crate::ledger::trailing;
 
 mod give_back;
 mod intents;
+mod settle;
 
 /// Applies one event that stands at `position` of the journal.
 pub fn fold(state: &mut State, event: &Event<'_>, position: u64) {
@@ -40,6 +42,7 @@ pub fn fold(state: &mut State, event: &Event<'_>, position: u64) {
             decided_at,
             ..
         } => give_back::overrule(state, *authorization, *decided_at),
+        Event::Booked(booked) => settle::book(state, booked, position),
         Event::StandingSet { change, .. } => set_standing(state, *change),
         Event::RiskFrozen { card, .. } => {
             if let Some(card) = state.card_mut(*card) {
@@ -122,11 +125,21 @@ fn book(state: &mut State, decided: &Decided<'_>, position: u64) {
     if !reserved.is_zero() {
         step.lag = Lag::between(decided.at, state.latest);
     }
-    let counted = remember(state, decided, step);
-    if reserved.is_zero() {
-        return;
+    let (counted, has_life) = remember(state, decided, step);
+    if !reserved.is_zero() {
+        charge(state, decided, &step, counted);
     }
-    let booking = step.booking();
+    if has_life {
+        let open = Place {
+            at: state.latest.max(step.at),
+            ..Place::of(&step)
+        };
+        settle::settle(state, decided.step.authorization, open);
+    }
+}
+
+fn charge(state: &mut State, decided: &Decided<'_>, step: &Step, counted: bool) {
+    let (booking, reserved) = (step.booking(), step.reserved);
     state.day = state.day.max(step.day);
     state.hour = state.hour.max(booking.hour);
     state.latest = state.latest.max(booking.at);
@@ -139,7 +152,7 @@ fn book(state: &mut State, decided: &Decided<'_>, position: u64) {
             rolling.charge(booking.at, reserved);
         }
     });
-    mark_card(state, decided, counted, position);
+    mark_card(state, decided, counted, step.position);
     if let Some(intents) = state.intents.as_deref_mut() {
         intents::book(intents, &mut state.cards, decided);
     }
@@ -174,8 +187,9 @@ fn mark_card(state: &mut State, decided: &Decided<'_>, is_first: bool, position:
     }
 }
 
-/// Keeps the step; whether it is the one by which its authorization counts as approved.
-fn remember(state: &mut State, decided: &Decided<'_>, step: Step) -> bool {
+/// Keeps the step; whether it is the one by which its authorization counts as approved, and whether
+/// something was reported about it before.
+fn remember(state: &mut State, decided: &Decided<'_>, step: Step) -> (bool, bool) {
     let reserves = !step.reserved.is_zero();
     let mut is_new = false;
     let entry = state
@@ -189,12 +203,17 @@ fn remember(state: &mut State, decided: &Decided<'_>, step: Step) -> bool {
             Authorization::new(decided.card, &first)
         });
     let Some(authorization) = entry.filter(|_| !is_new) else {
-        return reserves;
+        return (reserves, false);
     };
     let counted = reserves && !authorization.is_purchase();
     authorization.card = authorization.card.or(decided.card);
     authorization.push(&Step { counted, ..step });
-    counted
+    let life = authorization.life_mut();
+    let has_life = life.is_some();
+    if let Some(life) = life.filter(|_| reserves) {
+        life.add(Place::of(&step), step.reserved, Minor::ZERO);
+    }
+    (counted, has_life)
 }
 
 /// Card, agent and customer, as far as the booking has them.
@@ -240,11 +259,16 @@ fn sweep(state: &mut State, part: u16, cut: Timestamp) {
         !stale
     });
     for authorization in forgotten {
-        for step in authorization.steps() {
-            let (held, booking): (Minor, _) = (step.reserved, step.booking());
-            each_scope(state, authorization.card, step.agent, |counters, _| {
-                counters.settle(&booking, held);
-            });
+        for portion in authorization.portions() {
+            let booking = portion.place.booking();
+            each_scope(
+                state,
+                authorization.card,
+                portion.place.agent,
+                |counters, _| {
+                    counters.settle(&booking, portion.held);
+                },
+            );
         }
     }
     intents::sweep(state, part, cut);

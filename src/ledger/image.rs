@@ -21,6 +21,7 @@ use crate::ledger::rolling::{Rolling, Series};
 use crate::ledger::state::{AgentState, CardState, Extras, MerchantLock, State};
 
 mod first;
+mod life;
 
 /// What an image says. Numbers are never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -369,24 +370,47 @@ fn agent(reader: &mut Reader<'_>, format: Format) -> Result<AgentState, Malforme
 
 fn put_authorization(out: &mut Vec<u8>, authorization: &Authorization, format: Format) {
     out.put_u64(authorization.card.map_or(0, |card| u64::from(card.0) + 1));
-    out.push(u8::from(authorization.is_under_lock()));
+    let life = authorization.life().filter(|_| format >= Format::Second);
+    out.push(
+        u8::from(authorization.is_under_lock())
+            | u8::from(life.is_some()) << 1
+            | u8::from(authorization.is_parked()) << 2,
+    );
     let increments = authorization.steps().count().saturating_sub(1);
     out.put_u64(increments as u64);
     for step in authorization.steps() {
         put_step(out, &step, format);
+    }
+    if authorization.is_parked() {
+        out.put_i64(authorization.first.at.micros());
+    }
+    if let Some(life) = life {
+        life::put(out, life);
     }
 }
 
 fn authorization(reader: &mut Reader<'_>, format: Format) -> Result<Authorization, Malformed> {
     let card = reader.u64()?.checked_sub(1).map(u32::try_from).transpose();
     let card = card?.map(CardNo);
-    let under_lock = reader.u8()? != 0;
+    let flags = reader.u8()?;
+    if flags > 7 {
+        return Err(Malformed);
+    }
     let increments = reader.u64()?;
-    let mut authorization = Authorization::new(card, &step(reader, format)?);
+    let mut authorization = if flags & 4 == 0 {
+        Authorization::new(card, &step(reader, format)?)
+    } else if increments == 0 {
+        Authorization::parked(card, instant(reader)?)
+    } else {
+        return Err(Malformed);
+    };
     for _ in 0..increments {
         authorization.push(&step(reader, format)?);
     }
-    authorization.set_under_lock(under_lock);
+    if flags & 2 != 0 {
+        authorization.set_life(life::read(reader)?);
+    }
+    authorization.set_under_lock(flags & 1 != 0);
     Ok(authorization)
 }
 

@@ -262,6 +262,13 @@ impl<T> KeyMap<T> {
         entries.map(|(_, value)| value)
     }
 
+    /// The least key whose value fits.
+    pub(in crate::ledger) fn key_where(&self, fits: impl Fn(&T) -> bool) -> Option<Key> {
+        let entries = self.chunks.iter().flatten().flatten();
+        let fitting = entries.filter(|(_, value)| fits(value));
+        fitting.map(|(key, _)| *key).min()
+    }
+
     /// Takes an entry out.
     pub(in crate::ledger) fn remove(&mut self, key: Key) -> Option<T> {
         let index = self.find(key)?;

@@ -32,6 +32,17 @@ impl OwnerId {
     }
 }
 
+impl OwnerId {
+    /// The customer's id; absent where nobody knows the cards.
+    #[must_use]
+    pub fn customer(&self) -> Option<&str> {
+        match self {
+            Self::Customer(id) => Some(id),
+            Self::Unattributed(_) => None,
+        }
+    }
+}
+
 impl From<Owner<'_>> for OwnerId {
     fn from(owner: Owner<'_>) -> Self {
         match owner {
@@ -285,6 +296,20 @@ impl State {
     #[must_use]
     pub fn authorization(&self, key: Key) -> Option<&Authorization> {
         self.authorizations.get(key)
+    }
+
+    /// The card's authorization of which a step came by this delivery.
+    pub(in crate::ledger) fn authorization_of_delivery(
+        &self,
+        card: CardNo,
+        delivery: u64,
+    ) -> Option<Key> {
+        let came_by = |it: &Authorization| {
+            it.steps()
+                .any(|step| step.stored.delivery == Some(delivery))
+        };
+        let of_card = |it: &Authorization| it.card == Some(card) && came_by(it);
+        self.authorizations.key_where(of_card)
     }
 
     /// An intent by key.

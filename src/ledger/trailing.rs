@@ -32,19 +32,17 @@ pub(in crate::ledger) fn begin(
         }
     }
     for authorization in state.authorizations.values() {
-        for step in authorization
-            .steps()
-            .filter(|step| !step.reserved.is_zero())
-        {
-            let at = step.booking().at;
+        for portion in authorization.portions() {
+            let (at, agent_of_it) = (portion.place.at, portion.place.agent);
+            let amount = portion.held.saturating_plus(portion.posted);
             for LeveledSeries { level, series } in &mut begun {
                 let is_of = match level {
                     Level::Card => card.is_some() && authorization.card == card,
-                    Level::Agent => agent.is_some() && step.agent == agent,
+                    Level::Agent => agent.is_some() && agent_of_it == agent,
                     Level::Customer => true,
                 };
                 if is_of {
-                    series.charge(at, step.reserved);
+                    series.charge(at, amount);
                 }
             }
         }

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use serde::Serialize;
 
 use super::OpsState;
+use super::authorizations::{Outcome, outcomes};
 use super::problem::Problem;
 use super::query::Parameters;
 use crate::cold::records::{
@@ -18,8 +19,26 @@ const PAGE_LEN_DEFAULT: usize = 50;
 
 #[derive(Serialize)]
 pub(super) struct List {
-    decisions: Vec<DecisionRecord>,
+    decisions: Vec<Shown>,
     next: Option<String>,
+}
+
+/// A decision, and what has become of its authorization since.
+#[derive(Serialize)]
+pub(super) struct Shown {
+    #[serde(flatten)]
+    decision: DecisionRecord,
+    /// Null as long as the issuer has reported nothing, and once the authorization is forgotten.
+    outcome: Option<Outcome>,
+}
+
+/// Puts beside each decision what has become of it.
+async fn shown(state: &OpsState, decisions: Vec<DecisionRecord>) -> Result<Vec<Shown>, Problem> {
+    let outcomes = outcomes(state, &decisions).await?;
+    let both = decisions.into_iter().zip(outcomes);
+    Ok(both
+        .map(|(decision, outcome)| Shown { decision, outcome })
+        .collect())
 }
 
 pub(super) async fn list(
@@ -62,6 +81,7 @@ pub(super) async fn list(
     })
     .await?;
     let next = next.map(Cursor::text);
+    let decisions = shown(&state, decisions).await?;
     Ok(Json(List { decisions, next }))
 }
 
@@ -69,12 +89,14 @@ pub(super) async fn one(
     State(state): State<OpsState>,
     Path(id): Path<String>,
     parameters: Parameters,
-) -> Result<Json<DecisionRecord>, Problem> {
+) -> Result<Json<Shown>, Problem> {
     parameters.finish()?;
     let unknown = || Problem::not_found("There is no such decision");
     let id = DecisionId::parse(&id).ok_or_else(unknown)?;
     let found = ask(&state, move |records| records.find(id)).await?;
-    found.map(Json).ok_or_else(unknown)
+    let found = found.into_iter().collect();
+    let shown = shown(&state, found).await?.into_iter().next();
+    shown.map(Json).ok_or_else(unknown)
 }
 
 fn parse_after(text: &str, has_cursor: bool) -> Result<DecisionId, Problem> {

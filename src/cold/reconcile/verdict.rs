@@ -357,7 +357,11 @@ mod tests {
                 Some(here(*approved, *outcome)),
                 there(*status, *theirs),
             );
-            assert_eq!(found.map(|it| it.class), *class, "{status:?} {theirs:?} {outcome:?}");
+            assert_eq!(
+                found.map(|it| it.class),
+                *class,
+                "{status:?} {theirs:?} {outcome:?}"
+            );
         }
         let found = Difference::between("a", None, there(Settled, [0, 5, 0])).unwrap();
         assert_eq!((found.class, found.here), (Class::MissingHere, None));

@@ -72,7 +72,8 @@ impl Known {
                     | Event::RiskFrozen { .. }
                     | Event::IntentDeclared { .. }
                     | Event::IntentSettled { .. }
-                    | Event::Attested { .. },
+                    | Event::Attested { .. }
+                    | Event::Booked(_),
                 ) => {}
                 Err(malformed) => {
                     tracing::error!(sequence = record.sequence, %malformed, "record");

@@ -118,6 +118,7 @@ fn at(event: &Event<'_>) -> Option<Timestamp> {
         | Event::WindowsOpened { .. }
         | Event::RollingOpened { .. } => None,
         Event::Decided(decided) | Event::Conflicted(decided) => Some(decided.at),
+        Event::Booked(booked) => Some(booked.at),
         Event::Redelivered { at, .. }
         | Event::Overruled { at, .. }
         | Event::StandingSet { at, .. }

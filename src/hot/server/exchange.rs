@@ -20,7 +20,7 @@ use crate::hot::durability::WaitingRoom;
 use crate::hot::pipeline::{Arrival, Begun, Connection, Finished};
 use crate::hot::problem::Problem;
 use crate::hot::server::watch::{Phase, Watched};
-use crate::hot::server::{Limits, Shared};
+use crate::hot::server::{Limits, Shared, events};
 use crate::issuer::Reply;
 use crate::issuer::delivery::Header;
 
@@ -53,10 +53,13 @@ async fn reply(
     watched: &Watched,
 ) -> Response<Full<Bytes>> {
     match read {
-        Ok(delivery) => response(
-            decide(delivery, received, shared, room, watched).await,
-            false,
-        ),
+        Ok(delivery) => {
+            let reply = match delivery.asks {
+                Asks::Decision => decide(delivery, received, shared, room, watched).await,
+                Asks::Booking => events::book(delivery, received, shared, room, watched).await,
+            };
+            response(reply, false)
+        }
         Err(problem) => {
             let reply = problem.reply();
             shared.telemetry.count_problem(reply.status);
@@ -65,43 +68,44 @@ async fn reply(
     }
 }
 
-struct Delivery<'s> {
-    connection: &'s Connection,
-    headers: HeaderMap,
-    body: Bytes,
+pub(super) struct Delivery<'s> {
+    pub(super) connection: &'s Connection,
+    asks: Asks,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// What is wanted of a connection's path.
+#[derive(Clone, Copy)]
+enum Asks {
+    Decision,
+    Booking,
 }
 
 /// Everything that can be said of a request without knowing who sent it.
 async fn read(request: Request<Incoming>, shared: &Shared) -> Result<Delivery<'_>, Problem> {
     let (head, body) = request.into_parts();
-    let target = route(head.uri.path(), shared)?;
+    let (connection, asks) = route(head.uri.path(), shared)?;
     if head.method != Method::POST {
         return Err(Problem::MethodNotAllowed);
     }
     check_headers(&head.headers, &shared.limits)?;
     let body = collect(body, &shared.limits).await?;
-    match target {
-        Target::Authorizations(connection) => Ok(Delivery {
-            connection,
-            headers: head.headers,
-            body,
-        }),
-        Target::Events => Err(Problem::EventsNotSupported),
-    }
+    Ok(Delivery {
+        connection,
+        asks,
+        headers: head.headers,
+        body,
+    })
 }
 
-enum Target<'s> {
-    Authorizations(&'s Connection),
-    Events,
-}
-
-fn route<'s>(path: &str, shared: &'s Shared) -> Result<Target<'s>, Problem> {
+fn route<'s>(path: &str, shared: &'s Shared) -> Result<(&'s Connection, Asks), Problem> {
     let rest = path.strip_prefix("/issuers/").ok_or(Problem::NotFound)?;
     let (name, what) = rest.split_once('/').ok_or(Problem::NotFound)?;
     let connection = shared.connections.get(name).ok_or(Problem::NotFound)?;
     match what {
-        "authorizations" => Ok(Target::Authorizations(connection)),
-        "events" => Ok(Target::Events),
+        "authorizations" => Ok((connection, Asks::Decision)),
+        "events" => Ok((connection, Asks::Booking)),
         _ => Err(Problem::NotFound),
     }
 }
@@ -266,7 +270,7 @@ fn panicked(delivery: &Delivery<'_>, shared: &Shared) -> Reply {
         .decline_lost(&delivery.body, reason)
 }
 
-fn header<'h>(headers: &'h HeaderMap, name: &str) -> Header<'h> {
+pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Header<'h> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Header::Absent,

@@ -154,6 +154,7 @@ fn observation<'a>(
         authorization: Some(id("token", transaction.token)?),
         follows: None,
         card_token: id("card_token", transaction.card_token)?,
+        at: None,
         currency,
         is_forced: !asked && movements.iter().any(has_posted),
         movements,

@@ -6,6 +6,7 @@ use super::decimal::Decimal;
 use crate::domain::amount::Minor;
 use crate::domain::currency::Currency;
 use crate::domain::lifecycle::{Movement, MovementKind, Observation};
+use crate::domain::time::Timestamp;
 use crate::issuer::delivery::VerifiedBody;
 use crate::issuer::wire::{self, Object, Text, id, refuse};
 use crate::issuer::{Fault, NotUnderstood};
@@ -34,6 +35,8 @@ struct Transaction<'a> {
     preceding_related_transaction_token: Option<Text<'a>>,
     is_final_clearing: Option<bool>,
     #[serde(borrow)]
+    created_time: Option<Text<'a>>,
+    #[serde(borrow)]
     gpa_order: Option<Object<Order<'a>>>,
     #[serde(borrow)]
     gpa_order_unload: Option<Object<Order<'a>>>,
@@ -54,11 +57,12 @@ struct Funding<'a> {
 }
 
 /// Every path that a fault can be found at.
-const PATHS: [&str; 18] = [
+const PATHS: [&str; 19] = [
     "transactions",
     "transactions[]",
     "transactions[].amount",
     "transactions[].card_token",
+    "transactions[].created_time",
     "transactions[].currency_code",
     "transactions[].gpa_order",
     "transactions[].gpa_order.jit_funding",
@@ -100,6 +104,7 @@ fn observation<'a>(wire: Transaction<'a>) -> Result<Option<Observation<'a>>, Not
         return refuse("transactions[].currency_code", Fault::Unknown);
     };
     let amount = amount(wire.amount.as_ref(), currency)?;
+    let at = wire.created_time.as_ref().map(instant).transpose()?;
     let funding = [wire.gpa_order, wire.gpa_order_unload]
         .into_iter()
         .flatten();
@@ -136,6 +141,7 @@ fn observation<'a>(wire: Transaction<'a>) -> Result<Option<Observation<'a>>, Not
         authorization,
         follows,
         card_token: id("transactions[].card_token", card)?,
+        at,
         currency,
         movements: vec![Movement {
             id: step.unwrap_or(token),
@@ -144,6 +150,14 @@ fn observation<'a>(wire: Transaction<'a>) -> Result<Option<Observation<'a>>, Not
         }],
         standing: None,
     }))
+}
+
+/// The order of advices, increments and reversals is that of the issuer's clock.
+fn instant(text: &Text<'_>) -> Result<Timestamp, NotUnderstood> {
+    match Timestamp::parse_rfc3339(&text.0) {
+        Some(at) => Ok(at),
+        None => refuse("transactions[].created_time", Fault::WrongType),
+    }
 }
 
 fn amount(stated: Option<&Decimal<'_>>, currency: Currency) -> Result<Minor, NotUnderstood> {

@@ -160,7 +160,7 @@ impl Verdict<'_> {
 
     /// All steps together are compared with the intent.
     fn candidate(&self) -> Candidate<'_> {
-        let held = self.known.map(|known| known.reserved());
+        let held = self.known.map(|known| known.total());
         Candidate {
             amount: held.unwrap_or_default().saturating_plus(self.amount()),
             currency: self.claims.amount.currency,

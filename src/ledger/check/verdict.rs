@@ -53,7 +53,7 @@ impl<'s> Verdict<'s> {
             known,
             parties,
             claims,
-            windows: Windows::new(state, claims, command.at),
+            windows: Windows::new(state, &claims.calendar(), command.at),
             begun: Begun::default(),
             is_increment: known.is_some_and(Authorization::is_purchase),
         };
@@ -157,7 +157,7 @@ impl Verdict<'_> {
 
     /// The event that opens a day or changes how hours lie.
     pub(super) fn windows_opened(&self) -> Option<Event<'static>> {
-        let opened = self.windows.opened(self.state, self.claims);
+        let opened = self.windows.opened(self.state, &self.claims.calendar());
         opened.map(|(day, day_ends, hour_offset_s)| Event::WindowsOpened {
             state: self.state.no,
             day,
@@ -250,7 +250,7 @@ impl Verdict<'_> {
     /// Reason 17 for an increment: the cap covers all steps together (behaviour 2.13 a).
     fn over_per_auth(&self) -> Option<Explanation> {
         let (cap, level) = self.claims.per_auth?;
-        let held = self.known.map_or(Minor::ZERO, Authorization::reserved);
+        let held = self.known.map_or(Minor::ZERO, Authorization::total);
         let room = cap.saturating_minus(held);
         let passes = held <= cap && self.amount() <= room;
         (!passes).then(|| Explanation {

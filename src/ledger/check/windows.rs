@@ -6,7 +6,7 @@
 
 use crate::domain::claims::Claims;
 use crate::domain::time::Timestamp;
-use crate::domain::window::{LocalDay, LocalHour, WindowKind};
+use crate::domain::window::{Calendar, LocalDay, LocalHour, WindowKind};
 use crate::ledger::counters::WindowIds;
 use crate::ledger::state::State;
 
@@ -28,16 +28,16 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    pub(super) fn new(state: &State, claims: &Claims, at: Timestamp) -> Self {
+    pub(super) fn new(state: &State, now: &Calendar, at: Timestamp) -> Self {
         let begins = |is_later: bool, ends: Timestamp| is_later && at >= ends;
-        let day = if begins(claims.day > state.day, state.day_ends) {
-            claims.day
+        let day = if begins(now.day > state.day, state.day_ends) {
+            now.day
         } else {
             state.day
         };
-        let hour_is_new = begins(claims.hour > state.hour, hour_ends(state));
+        let hour_is_new = begins(now.hour > state.hour, hour_ends(state));
         let (hour, hour_offset_s) = if hour_is_new {
-            (claims.hour, offset_of(claims))
+            (now.hour, offset_of(now))
         } else {
             (state.hour, state.hour_offset_s)
         };
@@ -55,9 +55,9 @@ impl Windows {
     pub(super) fn opened(
         &self,
         state: &State,
-        claims: &Claims,
+        now: &Calendar,
     ) -> Option<(LocalDay, Timestamp, u16)> {
-        let [day_ends, ..] = claims.resets_at;
+        let [day_ends, ..] = now.resets_at;
         let tells = self.day > state.day || self.hour_offset_s != state.hour_offset_s;
         tells.then_some((self.day, day_ends, self.hour_offset_s))
     }
@@ -107,9 +107,9 @@ fn hour_ends(state: &State) -> Timestamp {
     Timestamp::from_secs(next.saturating_mul(HOUR_S).saturating_sub(offset))
 }
 
-fn offset_of(claims: &Claims) -> u16 {
-    let next = i64::from(claims.hour.0).saturating_add(1);
+fn offset_of(now: &Calendar) -> u16 {
+    let next = i64::from(now.hour.0).saturating_add(1);
     let full = next.saturating_mul(HOUR_S);
-    let offset = full.saturating_sub(claims.hour_resets_at.secs());
+    let offset = full.saturating_sub(now.hour_resets_at.secs());
     u16::try_from(offset.rem_euclid(HOUR_S)).unwrap_or_default()
 }

@@ -27,6 +27,7 @@ use crate::ledger::fold::fold;
 use crate::ledger::key_map::KeyHasher;
 use crate::ledger::state::State;
 
+pub mod books;
 pub mod commands;
 
 type States = DashMap<Key, State, BuildHasherDefault<KeyHasher>>;

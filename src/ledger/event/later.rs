@@ -64,7 +64,8 @@ pub(super) fn encode_later(out: &mut Vec<u8>, event: &Event<'_>) {
         | Event::CardOpened { .. }
         | Event::AgentOpened { .. }
         | Event::Decided(_)
-        | Event::Conflicted(_) => {}
+        | Event::Conflicted(_)
+        | Event::Booked(_) => {}
     }
 }
 
@@ -122,6 +123,7 @@ fn encode_second(out: &mut Vec<u8>, event: &Event<'_>) {
         | Event::AgentOpened { .. }
         | Event::Decided(_)
         | Event::Conflicted(_)
+        | Event::Booked(_)
         | Event::Redelivered { .. }
         | Event::Overruled { .. }
         | Event::StandingSet { .. }

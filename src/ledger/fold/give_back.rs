@@ -3,9 +3,11 @@
 use crate::domain::amount::Minor;
 use crate::domain::card::Key;
 use crate::domain::decision::{Decision, DeclineReason};
-use crate::ledger::authorization::Step;
+use crate::domain::time::Timestamp;
+use crate::ledger::authorization::{Authorization, Step};
 use crate::ledger::event::CardNo;
-use crate::ledger::fold::{each_scope, intents};
+use crate::ledger::fold::{each_scope, intents, settle};
+use crate::ledger::life::{OnReversal, Place, Taken};
 use crate::ledger::state::State;
 
 /// Gives back amount, count, lock, consumption, probe, cooldown and intent.
@@ -24,6 +26,14 @@ pub(super) fn overrule(state: &mut State, key: Key, decided_at: u64) {
             step.reserved = Minor::ZERO;
         }
     });
+    let has_life = authorization.life_mut().map(|life| {
+        let place = Place::of(&taken_back);
+        (place, life.drop_hold(place, taken_back.reserved))
+    });
+    let mut released = taken_back;
+    if let Some((_, held)) = has_life {
+        released.reserved = held;
+    }
     let still_purchase = authorization.is_purchase();
     let leaves_lock = authorization.is_under_lock() && !still_purchase;
     let mut counted = None;
@@ -32,9 +42,130 @@ pub(super) fn overrule(state: &mut State, key: Key, decided_at: u64) {
         counted = authorization.steps().find(|step| step.counted);
         authorization.change(|step| step.counted = false);
     }
-    release(state, card_no, &taken_back, counted.as_ref());
-    unmark_card(state, key, card_no, &taken_back, leaves_lock);
+    release(state, card_no, &released, counted.as_ref());
+    let is_gone = |position| position == decided_at;
+    unmark_card(state, key, card_no, &is_gone, leaves_lock);
     intents::give_back(state, key, card_no, &taken_back);
+    if let Some((place, _)) = has_life {
+        let open = Place {
+            day: state.day,
+            hour: state.hour,
+            at: state.latest,
+            ..place
+        };
+        settle::settle(state, key, open);
+    }
+}
+
+/// The issuer did not approve it after all (behaviour 2.13 h). What the steps decided stays on
+/// record; the amounts have gone back already.
+pub(super) fn undo(state: &mut State, key: Key, is_reversed: bool) {
+    let Some(authorization) = state.authorizations.get_mut(key) else {
+        return;
+    };
+    let (card_no, is_under_lock) = (authorization.card, authorization.is_under_lock());
+    let steps: Vec<Step> = authorization.steps().collect();
+    let mut keeps = OnReversal::GiveBack;
+    if let Some(life) = authorization.life_mut() {
+        life.taken = Some(Box::default());
+        keeps = life.on_reversal;
+    }
+    if !is_reversed {
+        keeps = OnReversal::GiveBack;
+    }
+    let leaves_lock = is_under_lock && keeps == OnReversal::GiveBack;
+    authorization.change(|step| step.counted = false);
+    let mut taken = Taken::default();
+    if let Some(counted) = steps.iter().find(|step| step.counted) {
+        uncount(state, card_no, counted);
+    }
+    if let Some(card) = card_no.and_then(|card| state.card_mut(card)) {
+        let is_own = |it: &(Timestamp, Key)| it.1 == key;
+        taken.consumed_at = card.consumed.filter(is_own).map(|(at, _)| at);
+        let probe = card.probe();
+        taken.probe = probe.filter(|probe| steps.iter().any(|step| step.position == *probe));
+        let lock = card.lock.clone();
+        taken.lock = lock.filter(|lock| leaves_lock && lock.approvals <= 1);
+    }
+    taken.was_under_lock = leaves_lock;
+    if let Some(authorization) = state.authorizations.get_mut(key) {
+        authorization.set_under_lock(is_under_lock && !leaves_lock);
+    }
+    let is_gone = |position| steps.iter().any(|step| step.position == position);
+    unmark_card(state, key, card_no, &is_gone, leaves_lock);
+    if let Some(card) = card_no.and_then(|card| state.card_mut(card)) {
+        // The owner wants a card that was reversed to stay used.
+        if let Some(at) = taken.consumed_at.filter(|_| keeps == OnReversal::KeepUse) {
+            card.consumed = Some((at, key));
+        }
+    }
+    if let Some(first) = steps.first() {
+        intents::give_back(state, key, card_no, first);
+    }
+    let authorization = state.authorizations.get_mut(key);
+    if let Some(life) = authorization.and_then(Authorization::life_mut) {
+        life.taken = Some(Box::new(taken));
+    }
+}
+
+/// The issuer has posted it all the same: it counts as approved again, where that was counted.
+pub(super) fn redo(state: &mut State, key: Key) {
+    let Some(authorization) = state.authorizations.get_mut(key) else {
+        return;
+    };
+    let card_no = authorization.card;
+    let Some(taken) = authorization.life_mut().and_then(|life| life.taken.take()) else {
+        return;
+    };
+    let stands = |step: &Step| step.decision.is_approval() && !step.reserved.is_zero();
+    let first = authorization.steps().find(stands);
+    let is_counted = authorization.steps().any(|step| step.counted);
+    let Some(first) = first.filter(|_| !is_counted) else {
+        return;
+    };
+    authorization.change(|step| step.counted |= step.position == first.position);
+    count(state, card_no, &first);
+    let Some(card) = card_no.and_then(|card| state.card_mut(card)) else {
+        return;
+    };
+    if card.consumed.is_none() {
+        card.consumed = taken.consumed_at.map(|at| (at, key));
+    }
+    if taken.probe.is_some() && card.probe().is_none() {
+        card.extras_mut().probe = taken.probe;
+    } else if taken.probe.is_none() {
+        card.recent.note(first.at, first.position);
+    }
+    if !taken.was_under_lock {
+        return;
+    }
+    if card.lock.is_none() {
+        card.lock = taken.lock.map(|mut lock| {
+            lock.approvals = 0;
+            lock
+        });
+    }
+    let Some(lock) = card.lock.as_mut() else {
+        return;
+    };
+    lock.approvals = lock.approvals.saturating_add(1);
+    if let Some(authorization) = state.authorizations.get_mut(key) {
+        authorization.set_under_lock(true);
+    }
+}
+
+fn count(state: &mut State, card: Option<CardNo>, counted: &Step) {
+    let booking = counted.booking();
+    each_scope(state, card, counted.agent, |counters, _| {
+        counters.count(&booking);
+    });
+}
+
+fn uncount(state: &mut State, card: Option<CardNo>, counted: &Step) {
+    let booking = counted.booking();
+    each_scope(state, card, counted.agent, |counters, _| {
+        counters.uncount(&booking);
+    });
 }
 
 /// The amount goes back to where it was charged, the count to where it was counted.
@@ -48,10 +179,7 @@ fn release(state: &mut State, card: Option<CardNo>, taken_back: &Step, counted: 
         }
     });
     if let Some(counted) = counted {
-        let booking = counted.booking();
-        each_scope(state, card, counted.agent, |counters, _| {
-            counters.uncount(&booking);
-        });
+        uncount(state, card, counted);
     }
 }
 
@@ -59,7 +187,7 @@ fn unmark_card(
     state: &mut State,
     key: Key,
     card_no: Option<CardNo>,
-    taken_back: &Step,
+    is_gone: &dyn Fn(u64) -> bool,
     leaves_lock: bool,
 ) {
     let card_no = card_no.and_then(|card| usize::try_from(card.0).ok());
@@ -81,7 +209,7 @@ fn unmark_card(
         card.recent
             .take_back(|position| authorization.steps().any(|it| it.position == position));
     }
-    if probe == Some(taken_back.position) {
+    if probe.is_some_and(is_gone) {
         card.extras_mut().probe = None;
     }
     if let Some(lock) = card.lock.as_mut().filter(|_| leaves_lock) {

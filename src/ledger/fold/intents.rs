@@ -40,6 +40,7 @@ pub(super) fn fold(state: &mut State, event: &Event<'_>, position: u64) {
         | Event::AgentOpened { .. }
         | Event::Decided(_)
         | Event::Conflicted(_)
+        | Event::Booked(_)
         | Event::Redelivered { .. }
         | Event::Overruled { .. }
         | Event::StandingSet { .. }

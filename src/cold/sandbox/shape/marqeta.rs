@@ -297,5 +297,5 @@ pub(super) fn read_answer(life: &Life, status: u16, body: &[u8]) -> Option<Said>
 }
 
 fn rfc3339(us: i64) -> String {
-    Timestamp::from_micros(us).rfc3339_seconds().to_string()
+    Timestamp::from_micros(us).rfc3339().to_string()
 }

@@ -1,0 +1,252 @@
+//! The life of one event: verified, understood, compared with the books, booked (behaviour 2.16).
+//!
+//! One body may report several authorizations. They are booked one by one; where one cannot be, the
+//! issuer is told so and sends the body again, and what was booked of it is then known.
+
+use std::sync::atomic::Ordering;
+
+use super::{Arrival, Connection, Core, Pipeline};
+use crate::decide::snapshot::CardView;
+use crate::domain::amount::Minor;
+use crate::domain::card::Key;
+use crate::domain::identity::{KeySpace, Keys};
+use crate::domain::lifecycle::{BookStatus, Flags, Movement, MovementKind, Observation, Standing};
+use crate::domain::time::Timestamp;
+use crate::domain::window::ZoneTable;
+use crate::issuer::delivery::SignatureRefused;
+use crate::issuer::{Issuer, NotUnderstood};
+use crate::ledger::command::{AgentRef, Book, BookAnswer, BookTerms, CardRef, Route};
+use crate::ledger::embedded::store::Unavailable;
+use crate::ledger::event::Owner;
+use crate::ledger::life::{Fact, Told, is_approval, is_ask, is_posting};
+
+/// How far an event came.
+#[derive(Debug)]
+pub enum Observed {
+    /// Not the issuer's: 401, and nothing was done.
+    Refused(SignatureRefused),
+    /// The issuer's, but it cannot be read: 400.
+    NotUnderstood(NotUnderstood),
+    /// It could not be booked, or not wholly: 503, so that it comes again.
+    Unavailable,
+    /// What became of it. It may be acknowledged once its position is durable.
+    Booked(BookAnswer),
+}
+
+impl Pipeline {
+    /// Verifies, decodes and books one event. What it books is on its way to the disk when it
+    /// returns.
+    pub fn observe(&self, arrival: &Arrival<'_>) -> Observed {
+        let connection = arrival.connection;
+        let issuer = connection.events();
+        let body = match issuer.verify(&arrival.headers, arrival.body, arrival.received) {
+            Ok(body) => body,
+            Err(why) => return Observed::Refused(why),
+        };
+        let observations = match issuer.observe(&body) {
+            Ok(observations) => observations,
+            Err(cause) => return Observed::NotUnderstood(cause),
+        };
+        let Some(core) = self.core() else {
+            return Observed::Unavailable;
+        };
+        // By the wrong day a window could be charged that is not open.
+        if core.ledger.is_poisoned() || self.clock_is_doubted.load(Ordering::Acquire) {
+            return Observed::Unavailable;
+        }
+        let mut whole = BookAnswer {
+            status: BookStatus::Ignored,
+            position: None,
+            raised: Flags::default(),
+        };
+        for observation in &observations {
+            match core.book(connection, observation, arrival.received) {
+                Ok(one) => {
+                    whole.status = whole.status.max(one.status);
+                    whole.position = whole.position.max(one.position);
+                    whole.raised = whole.raised.and(one.raised);
+                }
+                Err(why) => {
+                    tracing::error!(
+                        connection = &*connection.name,
+                        ?why,
+                        "an event is not booked"
+                    );
+                    return Observed::Unavailable;
+                }
+            }
+        }
+        Observed::Booked(whole)
+    }
+}
+
+impl Connection {
+    /// What its events are verified and read with.
+    #[must_use]
+    pub fn events(&self) -> &Issuer {
+        self.events.as_ref().unwrap_or(&self.issuer)
+    }
+}
+
+impl Core {
+    fn book(
+        &self,
+        connection: &Connection,
+        observation: &Observation<'_>,
+        at: Timestamp,
+    ) -> Result<BookAnswer, Unavailable> {
+        let (name, token) = (
+            connection.name.as_bytes(),
+            observation.card_token.as_bytes(),
+        );
+        let card_key = self.keys.key(KeySpace::Card, &[name, token]);
+        let facts = self.facts(observation);
+        let snapshot = self.snapshots.load();
+        let view = snapshot.card(card_key);
+        let used_by = self.ledger.owner_of_card(card_key);
+        let owner = view.as_ref().map(|view| view.customer.key()).or(used_by);
+        let external = name_of(observation);
+        let known = self.followed(owner, card_key, observation);
+        let parts = [name, external.as_bytes()];
+        let authorization = known.unwrap_or_else(|| self.keys.key(KeySpace::Authorization, &parts));
+        let mut command = Book {
+            at,
+            authorization,
+            external,
+            card_key,
+            card: None,
+            calendar: ZoneTable::utc().calendar_at(at),
+            currency: observation.currency,
+            facts: &facts,
+            told: observation
+                .standing
+                .map(|it| told(&it, &observation.movements)),
+            terms: BookTerms::default(),
+            merchant: None,
+        };
+        if let Some(view) = &view {
+            if view.customer.currency() != observation.currency {
+                return Ok(unbookable(connection, observation, external));
+            }
+            command.calendar = view.customer.zone().calendar_at(at);
+            command.card = Some(card_ref(view, connection));
+            let route = Route {
+                key: view.customer.key(),
+                owner: Owner::Customer(view.customer.id()),
+            };
+            return self.ledger.book(&route, &command);
+        }
+        if let Some(key) = used_by {
+            // The state exists, so its owner's name is not needed.
+            let owner = Owner::Customer("");
+            return self.ledger.book(&Route { key, owner }, &command);
+        }
+        let route = Route {
+            key: self.unattributed(connection),
+            owner: Owner::Unattributed(&connection.name),
+        };
+        self.ledger.book_unattributed(&route, &command)
+    }
+
+    /// The authorization that a report follows without naming it.
+    fn followed(
+        &self,
+        owner: Option<Key>,
+        card: Key,
+        observation: &Observation<'_>,
+    ) -> Option<Key> {
+        if observation.authorization.is_some() {
+            return None;
+        }
+        let follows = observation.follows.as_ref()?;
+        let delivery = self.keys.short(KeySpace::Delivery, &[follows.as_bytes()]);
+        self.ledger.begun_by(owner?, card, delivery)
+    }
+
+    /// What the books keep of the movements. Where the issuer sends whole accounts, steps and holds
+    /// are told by those, and only what moved money is kept one by one.
+    fn facts(&self, observation: &Observation<'_>) -> Vec<Fact> {
+        let is_told = observation.standing.is_some();
+        let kept = observation.movements.iter().filter(|it| match it.kind {
+            MovementKind::AuthorizedAndPosted
+            | MovementKind::Posted { .. }
+            | MovementKind::Refunded
+            | MovementKind::RefundReversed => true,
+            MovementKind::Authorized
+            | MovementKind::Declined
+            | MovementKind::Replaced
+            | MovementKind::Released
+            | MovementKind::Expired => !is_told,
+            MovementKind::Noted => false,
+        });
+        kept.map(|movement| Fact {
+            id: self.keys.short(KeySpace::Step, &[movement.id.as_bytes()]),
+            kind: movement.kind,
+            amount: movement.amount,
+            at: observation.at.unwrap_or(Timestamp::from_micros(i64::MAX)),
+        })
+        .collect()
+    }
+}
+
+/// Until there are rates, nobody knows what it would come to (behaviour 1.4).
+fn unbookable(
+    connection: &Connection,
+    observation: &Observation<'_>,
+    authorization: &str,
+) -> BookAnswer {
+    tracing::warn!(
+        connection = &*connection.name,
+        authorization,
+        currency = %observation.currency,
+        "an event in another currency than the customer's is not booked"
+    );
+    BookAnswer {
+        status: BookStatus::Ignored,
+        position: None,
+        raised: Flags::OTHER_CURRENCY,
+    }
+}
+
+/// The issuer's id of the authorization; of money that moved without one, the movement's own.
+fn name_of<'o>(observation: &'o Observation<'_>) -> &'o str {
+    let own = || observation.movements.first().map(|movement| &movement.id);
+    let named = observation.authorization.as_ref();
+    named.or_else(own).map_or("", |id| id)
+}
+
+fn told(standing: &Standing, movements: &[Movement<'_>]) -> Told {
+    let sum = |wanted: &dyn Fn(MovementKind) -> bool| {
+        let of_kind = movements.iter().filter(|it| wanted(it.kind));
+        of_kind.fold(Minor::ZERO, |sum, it| sum.saturating_plus(it.amount))
+    };
+    let count = |wanted: fn(MovementKind) -> bool| {
+        let count = movements.iter().filter(|it| wanted(it.kind)).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    };
+    let refunded = sum(&|kind| kind == MovementKind::Refunded);
+    let taken_back = sum(&|kind| kind == MovementKind::RefundReversed);
+    Told {
+        held: standing.held,
+        posted: standing.posted,
+        refunded: standing.refunded,
+        status: standing.status,
+        revision: u32::try_from(standing.revision).unwrap_or(u32::MAX),
+        asks: count(is_ask),
+        approvals: count(is_approval),
+        listed_posted: sum(&is_posting),
+        listed_refunded: refunded.saturating_minus(taken_back),
+    }
+}
+
+fn card_ref<'a>(view: &CardView<'a>, connection: &'a Connection) -> CardRef<'a> {
+    CardRef {
+        key: view.card.key(),
+        id: view.card.id(),
+        connection: &connection.name,
+        agent: view.agent.map(|agent| AgentRef {
+            key: agent.key(),
+            id: agent.id(),
+        }),
+    }
+}

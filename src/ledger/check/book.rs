@@ -1,0 +1,197 @@
+//! Books what an issuer reports after it has asked, or without asking (behaviour 2.16).
+
+use crate::domain::lifecycle::{BookStatus, Flags, MovementKind, StandingStatus};
+use crate::ledger::authorization::{Authorization, Step};
+use crate::ledger::check::windows::Windows;
+use crate::ledger::check::{Events, Parties, open, parties};
+use crate::ledger::codec::ExternalId;
+use crate::ledger::command::{Book, BookAnswer, Refused};
+use crate::ledger::event::{AgentNo, Booked, CardNo, Event};
+use crate::ledger::life::{FACTS_MAX, Fact, Life, Told, is_posting};
+use crate::ledger::state::State;
+
+/// What the ledger says to a report, before its events have a position in the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedBook<'a> {
+    /// The answer. Of what was applied, the position is absent until the journal has given one.
+    pub answer: BookAnswer,
+    /// What has to be recorded.
+    pub events: Events<'a>,
+}
+
+/// What is new in a report.
+struct News {
+    facts: Vec<Fact>,
+    told: Option<Told>,
+}
+
+/// Compares a report with the books.
+///
+/// # Errors
+/// [`Refused`] where the state has no number left, or the report brings more than is kept of one
+/// authorization.
+pub fn book<'a>(state: &State, command: &Book<'a>) -> Result<CheckedBook<'a>, Refused> {
+    let known = state.authorization(command.authorization);
+    let life = known.and_then(Authorization::life);
+    let news = news(known, life, command);
+    let has_drifted = drifts(state, known, command) && !life.is_some_and(|it| it.has_drifted);
+    if news.facts.is_empty() && news.told.is_none() && !has_drifted {
+        return Ok(nothing_new(life, command));
+    }
+    let count = life.map_or(0, |life| life.facts.len());
+    if count.saturating_add(news.facts.len()) > FACTS_MAX {
+        return Err(Refused);
+    }
+    let parties = command.card.map(|card| parties(state, &card)).transpose()?;
+    let mut events = match (&parties, command.card) {
+        (Some(parties), Some(card)) => open(state, &card, parties),
+        _ => Events::default(),
+    };
+    let mut booked = Booked {
+        state: state.no,
+        at: command.at,
+        authorization: command.authorization,
+        external: ExternalId::new(command.external),
+        card: card_of(state, known, parties.as_ref(), command),
+        agent: agent_of(known, parties.as_ref()),
+        day: state.day,
+        hour: state.hour,
+        currency: command.currency,
+        facts: news.facts,
+        told: news.told,
+        refunds_restore: command.terms.refunds_restore,
+        on_reversal: command.terms.on_reversal,
+        has_drifted,
+    };
+    let (after, charges) = foresee(known, &booked);
+    if charges && booked.card.is_some() {
+        let windows = Windows::new(state, &command.calendar, command.at);
+        (booked.day, booked.hour) = (windows.day, windows.hour);
+        let opened = windows.opened(state, &command.calendar);
+        events.opened.extend(
+            opened.map(|(day, day_ends, hour_offset_s)| Event::WindowsOpened {
+                state: state.no,
+                day,
+                day_ends,
+                hour_offset_s,
+            }),
+        );
+    }
+    let before = known.and_then(Authorization::books).unwrap_or_default();
+    events.done = Some(Event::Booked(booked));
+    let answer = BookAnswer {
+        status: BookStatus::Applied,
+        position: None,
+        raised: after.since(before.flags),
+    };
+    Ok(CheckedBook { answer, events })
+}
+
+fn nothing_new<'a>(life: Option<&Life>, command: &Book<'_>) -> CheckedBook<'a> {
+    let is_older = |told: &Told| life.and_then(|it| it.told).is_some_and(|it| it != *told);
+    let says_something = command.told.is_some() || command.facts.iter().any(keeps);
+    let status = match life {
+        Some(_) if command.told.as_ref().is_some_and(is_older) => BookStatus::Stale,
+        Some(_) if says_something => BookStatus::Duplicate,
+        _ => BookStatus::Ignored,
+    };
+    let rests = life.filter(|_| status != BookStatus::Ignored);
+    CheckedBook {
+        answer: BookAnswer {
+            status,
+            position: rests.map(|life| life.position),
+            raised: Flags::default(),
+        },
+        events: Events::default(),
+    }
+}
+
+fn keeps(fact: &Fact) -> bool {
+    fact.kind != MovementKind::Noted
+}
+
+fn news(known: Option<&Authorization>, life: Option<&Life>, command: &Book<'_>) -> News {
+    let steps = known.map_or(0, |known| known.steps().count());
+    let told = command.told.filter(|told| {
+        // The end of something that nobody knows of: a reversal whose original was not found.
+        let is_nothing = told.asks == 0
+            && told.status == StandingStatus::Declined
+            && told.posted.is_none_or(|it| it.is_zero())
+            && told.refunded.is_none_or(|it| it.is_zero());
+        !(is_nothing && known.is_none())
+    });
+    let told = told.map(|told| {
+        // An end that comes after our decisions is one of all of them (behaviour 2.16).
+        let covered = if told.status.is_final() { steps } else { 0 };
+        let covered = u32::try_from(covered).unwrap_or(u32::MAX);
+        Told {
+            asks: told.asks.max(covered),
+            ..told
+        }
+    });
+    let told = told.filter(|told| life.is_none_or(|life| life.is_news(told)));
+    let mut seen = Life::default();
+    for fact in command.facts.iter().filter(|fact| keeps(fact)) {
+        seen.learn(*fact);
+    }
+    let news = |fact: Fact| match life {
+        Some(life) => life.news(fact),
+        None => Some(fact),
+    };
+    News {
+        facts: seen.facts.into_iter().filter_map(news).collect(),
+        told,
+    }
+}
+
+/// Whether somebody posts whom the card's lock does not admit.
+fn drifts(state: &State, known: Option<&Authorization>, command: &Book<'_>) -> bool {
+    let posts = |fact: &Fact| is_posting(fact.kind);
+    let Some(merchant) = command.merchant.filter(|_| command.facts.iter().any(posts)) else {
+        return false;
+    };
+    let of_card = known.and_then(|known| state.card(known.card?));
+    let card = of_card.or_else(|| state.card_by_key(command.card_key).map(|(_, card)| card));
+    card.and_then(|card| card.lock.as_ref())
+        .is_some_and(|lock| !lock.keys.is_same_merchant(&merchant))
+}
+
+/// The card that the authorization was decided for, else the one that the report names.
+fn card_of(
+    state: &State,
+    known: Option<&Authorization>,
+    parties: Option<&Parties<'_>>,
+    command: &Book<'_>,
+) -> Option<CardNo> {
+    let named = parties.map(|parties| parties.card_no);
+    let used = || state.card_by_key(command.card_key).map(|(no, _)| no);
+    known.and_then(|known| known.card).or(named).or_else(used)
+}
+
+/// The agent that asked first, else the one that holds the card now.
+fn agent_of(known: Option<&Authorization>, parties: Option<&Parties<'_>>) -> Option<AgentNo> {
+    match known.and_then(|known| known.steps().next()) {
+        Some(first) => first.agent,
+        None => parties.and_then(|parties| parties.agent_no),
+    }
+}
+
+/// The flags after the event, and whether something has to be charged now.
+fn foresee(known: Option<&Authorization>, booked: &Booked<'_>) -> (Flags, bool) {
+    let mut after = match known {
+        Some(known) => known.clone(),
+        None => Authorization::parked(booked.card, booked.at),
+    };
+    after.begin_life();
+    let steps: Vec<Step> = after.steps().collect();
+    let Some(life) = after.life_mut() else {
+        return (Flags::default(), false);
+    };
+    life.take(booked, &steps);
+    let books = life.books(&steps);
+    let posts = books.posted.saturating_minus(life.restored(&books));
+    let more = posts.saturating_minus(life.charged());
+    let from_hold = more.min(life.held());
+    let held = life.held().saturating_minus(from_hold);
+    (books.flags, more > from_hold || books.held > held)
+}

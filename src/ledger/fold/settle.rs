@@ -1,0 +1,135 @@
+//! What an issuer reported moves the sums of card, agent and customer (behaviour 2.13 e to h).
+
+use crate::domain::card::Key;
+use crate::ledger::authorization::{Authorization, Step};
+use crate::ledger::event::{Booked, CardNo};
+use crate::ledger::fold::{each_scope, give_back};
+use crate::ledger::life::{Life, Move, Moved, Place};
+use crate::ledger::state::State;
+
+pub(super) fn book(state: &mut State, booked: &Booked<'_>, position: u64) {
+    let key = booked.authorization;
+    let parked = || Authorization::parked(booked.card, booked.at);
+    state.authorizations.get_or_insert_with(key, parked);
+    let Some(authorization) = state.authorizations.get_mut(key) else {
+        return;
+    };
+    authorization.card = authorization.card.or(booked.card);
+    authorization.begin_life();
+    let steps: Vec<Step> = authorization.steps().collect();
+    if let Some(life) = authorization.life_mut() {
+        life.take(booked, &steps);
+        life.at = life.at.max(booked.at);
+        life.position = position;
+    }
+    let open = Place {
+        day: booked.day,
+        hour: booked.hour,
+        at: booked.at.max(state.latest),
+        agent: booked.agent,
+    };
+    settle(state, key, open);
+}
+
+/// Brings an authorization to where it ought to stand: after a report, or after a step that came
+/// later than one.
+pub(super) fn settle(state: &mut State, key: Key, open: Place) {
+    let Some(authorization) = state.authorizations.get_mut(key) else {
+        return;
+    };
+    let steps: Vec<Step> = authorization.steps().collect();
+    let card = authorization.card;
+    let Some(life) = authorization.life_mut() else {
+        return;
+    };
+    let books = life.books(&steps);
+    let was_undone = life.is_undone();
+    // Of a card that nobody knows nothing counts anywhere.
+    if card.is_some() {
+        let charged = books.posted.saturating_minus(life.restored(&books));
+        let moved = life.settle_to(books.held, charged, open);
+        for moved in &moved {
+            apply(state, card, moved);
+        }
+    }
+    match (was_undone, books.is_undone) {
+        (false, true) => give_back::undo(state, key, books.is_reversed),
+        (true, false) => give_back::redo(state, key),
+        (false, false) | (true, true) => {}
+    }
+    if !books.posted.is_zero() {
+        consume_probe(state, key, card, open);
+    }
+}
+
+fn apply(state: &mut State, card: Option<CardNo>, moved: &Moved) {
+    let Moved {
+        what,
+        amount,
+        place,
+    } = *moved;
+    let booking = place.booking();
+    if matches!(what, Move::Hold | Move::Charge) {
+        state.day = state.day.max(place.day);
+        state.hour = state.hour.max(place.hour);
+        state.latest = state.latest.max(place.at);
+    }
+    each_scope(state, card, place.agent, |counters, rolling| {
+        match what {
+            Move::Hold => counters.charge(&booking, amount),
+            Move::Charge => {
+                counters.charge(&booking, amount);
+                counters.settle(&booking, amount);
+            }
+            Move::Post => counters.settle(&booking, amount),
+            Move::Release => counters.release(&booking, amount),
+            Move::Restore => counters.restore(&booking, amount),
+        }
+        let Some(rolling) = rolling else {
+            return;
+        };
+        match what {
+            Move::Hold | Move::Charge => rolling.charge(place.at, amount),
+            Move::Release | Move::Restore => rolling.release(place.at, amount),
+            Move::Post => {}
+        }
+    });
+}
+
+/// A probe that is captured was the purchase (behaviour 2.14 a).
+fn consume_probe(state: &mut State, key: Key, card: Option<CardNo>, open: Place) {
+    let Some(authorization) = state.authorizations.get(key) else {
+        return;
+    };
+    let card = card.and_then(|card| usize::try_from(card.0).ok());
+    let Some(card) = card.and_then(|card| state.cards.get_mut(card)) else {
+        return;
+    };
+    let probe = card.probe();
+    let is_probe = authorization
+        .steps()
+        .any(|step| Some(step.position) == probe);
+    if is_probe && card.consumed.is_none() {
+        card.consumed = Some((open.at, key));
+    }
+}
+
+impl Life {
+    /// Learns what a report says; what it comes to is a matter of [`Life::books`].
+    pub(in crate::ledger) fn take(&mut self, booked: &Booked<'_>, steps: &[Step]) {
+        let before = self.books(steps).refunded;
+        booked.facts.iter().for_each(|fact| self.learn(*fact));
+        if let Some(told) = booked.told.filter(|told| self.is_news(told)) {
+            self.told = Some(told);
+        }
+        self.has_drifted |= booked.has_drifted;
+        self.on_reversal = booked.on_reversal;
+        let after = self.books(steps).refunded;
+        if booked.refunds_restore {
+            let more = after.saturating_minus(before);
+            self.restorable = self.restorable.saturating_plus(more);
+        }
+        let less = before.saturating_minus(after);
+        self.restorable = self.restorable.saturating_minus(less);
+    }
+}
