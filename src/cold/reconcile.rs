@@ -171,7 +171,9 @@ pub async fn reconcile(
     };
     ledgers.read_theirs(task)?;
     let since = task.since.or(ledgers.first).ok_or(ReconcileError::Empty)?;
-    let until = task.until.or(ledgers.last);
+    // An issuer may tell whole seconds.
+    let last = ledgers.last.map(|last| last.plus_micros(999_999));
+    let until = task.until.or(last);
     let until = until.unwrap_or(Timestamp::from_micros(i64::MAX));
     let mut ours = Ours::at(task.ops, &task.connection);
     let mut totals = Totals::default();

@@ -25,7 +25,7 @@ use crate::domain::amount::{Amount, Minor};
 use crate::domain::currency::Currency;
 
 /// What the scenarios' parts are parts of, in minor units.
-const AMOUNT_DEFAULT: i64 = 2_599;
+const AMOUNT_DEFAULT: i64 = 2_500;
 /// What `--override` can set.
 const FIELDS: [&str; 6] = ["amount", "card", "country", "currency", "mcc", "merchant"];
 /// What `--override` can be given.
@@ -141,6 +141,7 @@ pub(super) fn happen(
     let card = cards.id_of(&life.card_token).map(str::to_owned);
     let setting = Setting {
         shape: life.shape,
+        card: card.clone(),
         card_token: life.card_token.clone(),
         amount: Amount {
             minor: Minor::new(minor).unwrap_or(Minor::ZERO),
@@ -311,6 +312,7 @@ impl Scene {
         Ok(Self {
             setting: Setting {
                 shape,
+                card: Some(card.clone()),
                 card_token: token,
                 amount,
                 merchant: overrides
@@ -397,9 +399,18 @@ impl Told {
         }
     }
 
+    /// Whether a limit shows what the card spends.
+    fn is_told(&self) -> bool {
+        self.before.field.is_some() && self.after.field.is_some()
+    }
+
     /// What ours have changed by: held, and posted.
     fn ours(&self) -> (i64, i64) {
-        let (before, after) = (&self.before, &self.after);
+        self.ours_at(&self.after)
+    }
+
+    fn ours_at(&self, after: &WindowBooks) -> (i64, i64) {
+        let before = &self.before;
         let held = after.held.saturating_sub(before.held);
         let spent = after.spent.saturating_sub(before.spent);
         (held, spent.saturating_sub(held))
@@ -407,7 +418,7 @@ impl Told {
 
     fn agrees(&self) -> bool {
         let booked = self.booked();
-        self.card.is_empty() || self.ours() == (booked.held, booked.posted)
+        !self.is_told() || self.ours() == (booked.held, booked.posted)
     }
 }
 
@@ -441,8 +452,18 @@ fn answer(answered: &Answered) -> String {
 
 fn write_text(out: &mut dyn Write, style: Style, head: &str, told: &Told) -> std::io::Result<()> {
     writeln!(out, "{head}")?;
+    let major = |minor: i64| {
+        let life = told.played.lives.last();
+        life.map_or_else(String::new, |life| signed(life, minor))
+    };
     for step in &told.played.steps {
-        page::answered(out, style, &step.what, &answer(&step.answered))?;
+        let (held, posted) = told.ours_at(&step.after);
+        let books = if told.is_told() {
+            format!("held {}, posted {}", major(held), major(posted))
+        } else {
+            String::new()
+        };
+        page::answered(out, style, &step.what, &answer(&step.answered), &books)?;
     }
     for life in &told.played.lives {
         page::note(out, style, &format!("authorization {}", life.id))?;
@@ -451,23 +472,20 @@ fn write_text(out: &mut dyn Write, style: Style, head: &str, told: &Told) -> std
         return Ok(());
     };
     let (held, posted) = told.ours();
-    let signed = |minor: i64| {
-        let sign = if minor < 0 { "-" } else { "" };
-        format!("{sign}{}", life.major(minor.saturating_abs()))
-    };
+    let signed = |minor| signed(life, minor);
     let booked = told.booked();
-    if told.card.is_empty() {
-        let unknown = "the snapshot has no such card, so that no books show it";
+    if !told.is_told() {
+        let unknown = "no limit stands that would show what the card spends";
         return page::note(out, style, unknown);
     }
-    let window = told.after.field.as_deref().unwrap_or("of all time");
+    let level = told.after.level.as_deref().unwrap_or_default();
+    let field = told.after.field.as_deref().unwrap_or_default();
     let ours = format!(
-        "{}: held {}, posted {} (now {} spent of it {} held, {window})",
+        "{}: held {}, posted {} by this; now {} spent ({level} {field})",
         told.card,
         signed(held),
         signed(posted),
         signed(told.after.spent),
-        signed(told.after.held),
     );
     page::note(out, style, &ours)?;
     let verdict = if told.agrees() {
@@ -482,6 +500,11 @@ fn write_text(out: &mut dyn Write, style: Style, head: &str, told: &Told) -> std
         signed(booked.refunded),
     );
     page::note(out, style, &theirs)
+}
+
+fn signed(life: &Life, minor: i64) -> String {
+    let sign = if minor < 0 { "-" } else { "" };
+    format!("{sign}{}", life.major(minor.saturating_abs()))
 }
 
 #[derive(Serialize)]
@@ -502,6 +525,7 @@ struct JsonTold<'a> {
 struct JsonStep<'a> {
     what: &'a str,
     answer: String,
+    after: &'a WindowBooks,
     sent: Option<Box<RawValue>>,
 }
 
@@ -510,6 +534,7 @@ fn write_json(out: &mut dyn Write, told: &Told) -> std::io::Result<()> {
     let steps = told.played.steps.iter().map(|step| JsonStep {
         what: &step.what,
         answer: answer(&step.answered),
+        after: &step.after,
         sent: RawValue::from_string(step.body.clone()).ok(),
     });
     let json = JsonTold {

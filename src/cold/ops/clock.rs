@@ -13,8 +13,9 @@ use super::problem::Problem;
 use super::query::Parameters;
 use crate::clock::{NotConfirmed, Standing};
 
-/// From the moving to when time has moved, and a little more.
-const MOVED_AFTER: Duration = Duration::from_millis(600);
+/// From the moving to when time has moved and every thread has got over it: to a hot thread it looks
+/// as if it had been away, and what it reads within a tenth of a second then counts as older.
+const MOVED_AFTER: Duration = Duration::from_millis(1_000);
 const ADVANCE_S_MAX: u32 = 400 * 86_400;
 
 #[derive(Serialize)]

@@ -192,11 +192,11 @@ impl Life {
         }
     }
 
-    /// Whether the issuer approved a step of it.
+    /// Whether the issuer approved a step of it. A question about what is left approves nothing.
     #[must_use]
     pub fn is_approved(&self) -> bool {
         let mut steps = self.steps();
-        steps.any(|step| step.verdict.counts())
+        steps.any(|step| step.verdict.counts() && step.kind != EntryKind::Inquiry)
     }
 
     /// What was asked, in order.
@@ -300,6 +300,7 @@ mod tests {
             (&[(Advice, 3_000, StoodIn)], [3_000, 0, 0], Status::Pending),
             (&[(Authorization, 1, DeclinedThere)], [0, 0, 0], Status::Declined),
             (&[(Cash, 500, Approved)], [0, 500, 0], Status::Settled),
+            (&[(EntryKind::Inquiry, 0, Approved)], [0, 0, 0], Status::Declined),
             (&[FIRST, (Clearing, 2_599, Approved), (Refund, 599, Approved)], [0, 2_599, 599], Status::Settled),
         ];
         for (entries, [held, posted, refunded], status) in rows {

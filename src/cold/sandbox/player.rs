@@ -54,17 +54,19 @@ struct WireTook {
     status: String,
 }
 
-/// Sums of one window of a card, in minor units.
+/// Sums of one window, in minor units.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct WindowBooks {
-    /// The limit's name; absent for sums that no limit covers.
+    /// Whose limit it is: the card's, else its agent's or customer's.
+    pub level: Option<String>,
+    /// The limit's name; absent where no level has one, and so nothing is told.
     pub field: Option<String>,
     /// What was charged, holds included.
     pub spent: i64,
     /// The part of it that is on hold.
     pub held: i64,
-    /// What is left; absent without a limit.
+    /// What is left.
     pub remaining: Option<i64>,
 }
 
@@ -82,6 +84,7 @@ struct WireLimit {
     remaining: Option<i64>,
 }
 
+const LEVELS: [&str; 3] = ["card", "agent", "customer"];
 /// The widest window first: a later one may end between two looks.
 const WINDOWS: [&str; 4] = [
     "limits.total",
@@ -229,7 +232,7 @@ impl Player {
         }
     }
 
-    /// What the card has spent and holds, by its widest limit.
+    /// What the card has spent and holds, by the widest limit of the nearest level that has one.
     ///
     /// # Errors
     /// [`SandboxError`] where the operators' listener does not tell.
@@ -245,20 +248,22 @@ impl Player {
         }
         let card: WireCard =
             serde_json::from_slice(&answered.body).map_err(|_shape| SandboxError::Garbage(at))?;
-        let of_card = card.limits.into_iter().filter(|it| it.level == "card");
         let window = |limit: WireLimit| WindowBooks {
+            level: Some(limit.level),
             field: limit.field,
             spent: limit.spent,
             held: limit.held,
             remaining: limit.remaining,
         };
-        let mut windows: Vec<_> = of_card.map(window).collect();
-        let rank = |window: &WindowBooks| {
-            let known = WINDOWS.iter();
-            let rank = known.take_while(|name| window.field.as_deref() != Some(**name));
-            rank.count()
+        let mut windows: Vec<_> = card.limits.into_iter().map(window).collect();
+        let place = |known: &[&str], name: Option<&str>| {
+            let before = known.iter().take_while(|known| name != Some(**known));
+            before.count()
         };
-        windows.sort_by_key(rank);
+        windows.sort_by_key(|window| {
+            let level = place(&LEVELS, window.level.as_deref());
+            (level, place(&WINDOWS, window.field.as_deref()))
+        });
         Ok(windows.into_iter().next().unwrap_or_default())
     }
 }

@@ -8,7 +8,7 @@ use crate::cold::sandbox::files::FileError;
 use crate::cold::sandbox::keep::Keep;
 use crate::cold::sandbox::life::{Entry, EntryKind, Life, Verdict};
 use crate::cold::sandbox::new_id;
-use crate::cold::sandbox::player::{Answered, Message, Player};
+use crate::cold::sandbox::player::{Answered, Message, Player, WindowBooks};
 use crate::cold::sandbox::shape::{Said, Shape};
 use crate::domain::amount::{AMOUNT_MINOR_MAX, Amount};
 use crate::domain::time::Timestamp;
@@ -21,6 +21,8 @@ const TOO_MUCH: i64 = 1_000_000_000;
 pub struct Setting {
     /// In whose words.
     pub shape: Shape,
+    /// The card's id in the snapshot; absent where that has no such card, and so no books of it.
+    pub card: Option<String>,
     /// The issuer's token of the card.
     pub card_token: String,
     /// What the scenario's parts are parts of.
@@ -42,6 +44,8 @@ pub struct Step {
     pub body: String,
     /// What came back.
     pub answered: Answered,
+    /// The card's books after it.
+    pub after: WindowBooks,
 }
 
 /// What was played.
@@ -357,7 +361,12 @@ impl<'p> Stage<'p> {
 
     async fn deliver(&mut self, message: &Message) -> Result<Answered, PlayError> {
         let answered = self.player.deliver(message).await?;
+        let after = match &self.setting.card {
+            Some(card) => self.player.books(card).await?,
+            None => WindowBooks::default(),
+        };
         self.steps.push(Step {
+            after,
             what: message.what.clone(),
             body: message.body.clone(),
             answered: answered.clone(),

@@ -52,24 +52,23 @@ pub(super) fn events(life: &Life) -> Vec<Value> {
     let Some(newest) = life.entries.last() else {
         return Vec::new();
     };
-    let mut events = Vec::new();
-    if let Some(transaction) = transaction(life, newest) {
+    let is_first = life.entries.len() == 1;
+    let transaction = transaction(life, newest).map(|transaction| {
         let id = format!("evt_{}t", newest.id);
-        events.push(envelope(
-            life,
-            &id,
-            "issuing_transaction.created",
-            &transaction,
-        ));
-    }
-    if is_linked(life) {
-        let kind = if life.entries.len() == 1 {
+        envelope(life, &id, "issuing_transaction.created", &transaction)
+    });
+    let standing = is_linked(life).then(|| {
+        let kind = if is_first {
             "issuing_authorization.created"
         } else {
             "issuing_authorization.updated"
         };
         let id = format!("evt_{}a", newest.id);
-        events.push(envelope(life, &id, kind, &authorization(life)));
+        envelope(life, &id, kind, &authorization(life))
+    });
+    let mut events: Vec<_> = transaction.into_iter().chain(standing).collect();
+    if is_first {
+        events.reverse();
     }
     events
 }
