@@ -116,23 +116,15 @@ impl App {
             writer.share_journal(),
         ));
         let snapshots = Arc::clone(&first.snapshots);
-        arm(
-            &shared,
-            &writer,
-            Core {
-                keys,
-                ledger,
-                snapshots,
-            },
-        );
+        let core = Core {
+            keys,
+            ledger,
+            snapshots,
+        };
+        arm(&shared, &writer, core);
         let policies = operators.start_policies(source, &first, config.snapshot_poll)?;
-        operators.arm(
-            &writer,
-            first.snapshots,
-            Arc::clone(&records),
-            Fingerprinter::new(recovered.seed),
-            policies,
-        );
+        let shown = (first.snapshots, Arc::clone(&records), policies);
+        operators.arm(&writer, Fingerprinter::new(recovered.seed), shown);
         hang_ups.hear(&cold, operators.hang_up());
         spawn_sweeper(&cold, port, clock, config.retention_days);
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));

@@ -8,6 +8,8 @@ mod bodies;
 mod decisions;
 #[path = "binary/doctor.rs"]
 mod doctor;
+#[path = "binary/events.rs"]
+mod events;
 #[path = "binary/exits.rs"]
 mod exits;
 #[path = "binary/http.rs"]

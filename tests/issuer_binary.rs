@@ -6,6 +6,8 @@
 mod config;
 #[path = "issuer_binary/decisions.rs"]
 mod decisions;
+#[path = "issuer_binary/events.rs"]
+mod events;
 #[path = "issuer_binary/post.rs"]
 mod post;
 #[expect(dead_code, reason = "shared; each target uses a part")]

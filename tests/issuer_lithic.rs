@@ -4,6 +4,9 @@
 #[path = "issuer_lithic/differential.rs"]
 mod differential;
 #[cfg(test)]
+#[path = "support/fixture_files.rs"]
+mod fixture_files;
+#[cfg(test)]
 #[path = "issuer_lithic/fixtures.rs"]
 mod fixtures;
 #[cfg(test)]
@@ -33,3 +36,6 @@ mod support;
 #[cfg(test)]
 #[path = "support/tree.rs"]
 mod tree;
+#[cfg(test)]
+#[path = "support/two_readers.rs"]
+mod two_readers;

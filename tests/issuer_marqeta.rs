@@ -6,6 +6,8 @@
 mod credentials;
 #[path = "issuer_marqeta/differential.rs"]
 mod differential;
+#[path = "support/fixture_files.rs"]
+mod fixture_files;
 #[path = "issuer_marqeta/fixtures.rs"]
 mod fixtures;
 #[path = "issuer_marqeta/hostile.rs"]
@@ -20,3 +22,5 @@ mod replies;
 mod support;
 #[path = "support/tree.rs"]
 mod tree;
+#[path = "support/two_readers.rs"]
+mod two_readers;

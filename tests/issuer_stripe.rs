@@ -4,6 +4,8 @@
 
 #[path = "issuer_stripe/differential.rs"]
 mod differential;
+#[path = "support/fixture_files.rs"]
+mod fixture_files;
 #[path = "issuer_stripe/fixtures.rs"]
 mod fixtures;
 #[path = "issuer_stripe/hostile.rs"]
@@ -20,3 +22,5 @@ mod signature;
 mod support;
 #[path = "support/tree.rs"]
 mod tree;
+#[path = "support/two_readers.rs"]
+mod two_readers;

@@ -6,8 +6,12 @@
 
 #![cfg(test)]
 
+#[path = "simulation/agents.rs"]
+mod agents;
 #[path = "simulation/checks.rs"]
 mod checks;
+#[path = "simulation/commands.rs"]
+mod commands;
 #[path = "simulation/covered.rs"]
 mod covered;
 #[path = "simulation/deliver.rs"]
@@ -23,6 +27,8 @@ mod issuer;
 mod lives;
 #[path = "simulation/model.rs"]
 mod model;
+#[path = "simulation/past_rules.rs"]
+mod past_rules;
 #[path = "simulation/planted.rs"]
 mod planted;
 #[path = "simulation/run.rs"]

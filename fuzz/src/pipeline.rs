@@ -80,6 +80,7 @@ impl World {
         let connection = |secrets, unsigned| Connection {
             name: "acme".into(),
             issuer: Issuer::Lithic(Verifier::new(secrets, 300, unsigned).unwrap()),
+            events: None,
             deadline_us: DEADLINE_US,
             index: 0,
         };

@@ -83,10 +83,8 @@ impl Operators {
     pub(super) fn arm(
         &self,
         writer: &Arc<Writer>,
-        snapshots: Arc<CurrentSnapshot>,
-        records: Arc<Records>,
         keys: Fingerprinter,
-        policies: Policies,
+        (snapshots, records, policies): (Arc<CurrentSnapshot>, Arc<Records>, Policies),
     ) {
         let journal = Arc::clone(writer);
         // The cell is new, so nothing is in it.

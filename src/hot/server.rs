@@ -95,9 +95,11 @@ pub type Alarm = Box<dyn Fn(&'static str) + Send + Sync>;
 /// A place for the writer's kick, empty until recovery is done.
 pub type KickCell = std::sync::OnceLock<Kick>;
 
-/// Connections that the kernel may hold for us to accept at shutdown, and how long it is given to
-/// tell of one.
-const BACKLOG_MAX: usize = 4_096;
+/// Connections that the kernel may hold until they are accepted; it takes less where
+/// `net.core.somaxconn` says so. A short queue loses connections in a burst: the kernel drops what does
+/// not fit, its peer believes to be connected, and is reset when it sends.
+const BACKLOG_MAX: u16 = 4_096;
+/// How long the kernel is given at shutdown to tell of one of them.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
 
 /// The running listener.
@@ -120,6 +122,8 @@ impl HotServer {
         inbox: LedgerInbox,
     ) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(address)?;
+        // The standard library has asked for 128.
+        rustix::net::listen(&listener, i32::from(BACKLOG_MAX))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (stop, stopped) = flag::channel(false);

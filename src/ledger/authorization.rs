@@ -51,7 +51,7 @@ impl Step {
         }
     }
 
-    fn stands(&self) -> bool {
+    pub(in crate::ledger) fn stands(&self) -> bool {
         self.decision.is_approval() && !self.reserved.is_zero()
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::alone;
@@ -172,6 +173,31 @@ fn g3_who_is_refused_again_and_again_waits_longer_and_longer() {
     let first: i64 = (0..2).map(|_| refuse(&mut client)).sum();
     let sixth: i64 = (2..6).map(|_| refuse(&mut client)).sum();
     assert!(sixth > first, "{first} ms, {sixth} ms");
+    assert!(server.terminate().success());
+}
+
+/// Connections come while nobody accepts any, more than a listener of the standard library holds: they
+/// are there at once, and each is answered.
+#[test]
+fn g7_a_burst_of_connections_waits_in_the_kernel_and_none_is_lost() {
+    const BURST: usize = 600;
+    const AT_ONCE_MS: i64 = 900;
+    let _alone = alone();
+    let home = home(PATIENT, BUDGET_MS);
+    let server = home.start();
+    server.signal(Signal::STOP);
+    let since = now();
+    let mut clients: Vec<Client> = (0..BURST).map(|_| server.client()).collect();
+    // What the kernel has no place for, it tries again after a second.
+    let took_ms = millis_since(since);
+    server.signal(Signal::CONT);
+    assert!(took_ms < AT_ONCE_MS, "{took_ms} ms");
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.send(&authorization(&format!("burst-{number}"), "card-1", 100));
+    }
+    for client in &mut clients {
+        assert!(client.response().is_approval());
+    }
     assert!(server.terminate().success());
 }
 

@@ -93,8 +93,22 @@ pub(crate) fn marqeta_headers(credentials: &str) -> String {
 
 /// One request on a connection of its own.
 pub(crate) fn post(server: &Server, connection: &str, headers: &str, body: &str) -> Response {
+    post_to(
+        server,
+        &format!("{connection}/authorizations"),
+        headers,
+        body,
+    )
+}
+
+/// One event on a connection of its own.
+pub(crate) fn post_event(server: &Server, connection: &str, headers: &str, body: &str) -> Response {
+    post_to(server, &format!("{connection}/events"), headers, body)
+}
+
+fn post_to(server: &Server, path: &str, headers: &str, body: &str) -> Response {
     let request = format!(
-        "POST /issuers/{connection}/authorizations HTTP/1.1\r\nhost: countersign\r\n\
+        "POST /issuers/{path} HTTP/1.1\r\nhost: countersign\r\n\
          content-type: application/json; charset=utf-8\r\ncontent-length: {}\r\n{headers}\r\n{body}",
         body.len()
     );

@@ -1,15 +1,13 @@
 //! What the tests share.
 
-use std::fs;
-use std::path::PathBuf;
-
-use countersign::domain::amount::{Amount, Minor};
 use countersign::domain::authorization::AuthorizationRequest;
-use countersign::domain::currency::Currency;
 use countersign::domain::time::Timestamp;
 use countersign::issuer::delivery::{Header, Unsigned};
 use countersign::issuer::standard_webhooks::{Secret, Verifier};
 use countersign::issuer::{Issuer, NotUnderstood, Question};
+
+use crate::fixture_files::Fixtures;
+pub(crate) use crate::fixture_files::{amount, minor};
 
 /// 2026-11-20T17:00:00Z.
 pub(crate) const NOW_S: i64 = 1_795_194_000;
@@ -20,17 +18,6 @@ pub(crate) fn now() -> Timestamp {
 
 pub(crate) fn secret(text: &str) -> Secret {
     Secret::from_text(text.to_owned()).unwrap()
-}
-
-pub(crate) fn minor(minor: i64) -> Minor {
-    Minor::new(minor).unwrap()
-}
-
-pub(crate) fn amount(count: i64, currency: &str) -> Amount {
-    Amount {
-        minor: minor(count),
-        currency: Currency::parse(currency).unwrap(),
-    }
 }
 
 /// Decodes bytes that nobody signed, over a connection that takes those.
@@ -45,23 +32,12 @@ pub(crate) fn decode(body: &[u8]) -> Result<AuthorizationRequest<'_>, NotUnderst
     question(body).map(|question| question.request)
 }
 
-fn directory() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/lithic")
-}
+pub(crate) const FIXTURES: Fixtures = Fixtures("lithic");
 
 pub(crate) fn fixture(name: &str) -> String {
-    let path = directory().join(format!("{name}.json"));
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    FIXTURES.get(name)
 }
 
-/// The fixtures that are requests, by name, in order.
 pub(crate) fn fixture_names() -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(directory())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| !name.ends_with(".reply.json") && !name.starts_with("event."))
-        .map(|name| name.strip_suffix(".json").unwrap().to_owned())
-        .collect();
-    names.sort();
-    names
+    FIXTURES.names()
 }

@@ -4,16 +4,11 @@ use countersign::domain::acceptor::Country;
 use countersign::domain::amount::AMOUNT_MINOR_MAX;
 use countersign::domain::authorization::AuthorizationKind;
 use countersign::domain::mcc::Mcc;
-use proptest::prelude::{ProptestConfig, any, proptest};
-use proptest::sample::{Index, select};
-use proptest::test_runner::TestCaseError;
 
-use crate::mutation::{BYTES, apply, mutation, spoil, values};
-use crate::oracle::{
-    No, Plain, currency, ensure, flag, id, integer, member, named, object, plain, text,
-};
-use crate::support::{decode, fixture, fixture_names};
+use crate::oracle::{No, Plain, currency, ensure, flag, id, integer, member, named, object, text};
+use crate::support::{FIXTURES, decode};
 use crate::tree::Tree;
+use crate::two_readers::{Readers, differential_tests};
 
 /// Stripe's unit in minor units: hundredths too many of two currencies, too few of one.
 fn money(stated: i64, currency: &str) -> Result<i64, No> {
@@ -107,22 +102,8 @@ fn oracle(event: &Tree) -> Result<Plain, No> {
     })
 }
 
-/// Both readings of one body. Where the oracle's parser gives up (depth, strange numbers in fields
-/// that nobody reads) there is nothing to compare.
-fn compare(body: &str) -> Result<bool, TestCaseError> {
-    let Some(tree) = Tree::parse(body) else {
-        return Ok(false);
-    };
-    let expected = oracle(&tree).ok();
-    let decoded = decode(body.as_bytes());
-    let found = decoded.as_ref().ok().map(plain);
-    if found == expected {
-        Ok(found.is_some())
-    } else {
-        Err(TestCaseError::fail(format!(
-            "{body}\ndecoded {decoded:?}\noracle {expected:?}"
-        )))
-    }
+fn reading(body: &str) -> Option<Option<Plain>> {
+    Tree::parse(body).map(|tree| oracle(&tree).ok())
 }
 
 /// Names that mean something somewhere.
@@ -174,65 +155,18 @@ const TEXTS: [&str; 20] = [
     "2599",
 ];
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
+const READERS: Readers = Readers {
+    fixtures: FIXTURES,
+    decode,
+    reading,
+    texts: &TEXTS,
+};
 
-    #[test]
-    fn h2_changed_trees_are_read_as_the_oracle_reads_them(
-        name in select(fixture_names()),
-        changes in proptest::collection::vec((any::<Index>(), any::<Index>(), mutation(&NAMES, &TEXTS)), 1..4),
-    ) {
-        let mut tree = Tree::parse(&fixture(&name)).unwrap();
-        for (at, member_at, mutation) in changes {
-            apply(&mut tree, at, member_at, mutation);
-        }
-        compare(&tree.to_string())?;
-    }
+differential_tests!(READERS, NAMES);
 
-    #[test]
-    fn h1_changed_bytes_are_read_as_the_oracle_reads_them(
-        name in select(fixture_names()),
-        changes in proptest::collection::vec((any::<Index>(), select(BYTES), 0..3u8), 1..4),
-    ) {
-        let bytes = spoil(fixture(&name), &changes);
-        match str::from_utf8(&bytes) {
-            Ok(text) => drop(compare(text)?),
-            Err(_) => assert!(decode(&bytes).is_err()),
-        }
-    }
-
-    #[test]
-    fn h1_any_bytes_are_no_request(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        assert!(decode(&bytes).is_err());
-    }
-}
-
-#[test]
-fn the_oracle_understands_every_fixture() {
-    for name in fixture_names() {
-        assert!(compare(&fixture(&name)).unwrap(), "{name}");
-    }
-}
-
-/// Every value of some fixtures, replaced by every kind of value: without chance.
 #[test]
 fn h3_each_value_replaced_is_read_as_the_oracle_reads_it() {
-    let values = values(&TEXTS);
-    let (mut understood, mut refused) = (0, 0);
-    for name in ["purchase.everything", "atm"] {
-        let whole = Tree::parse(&fixture(name)).unwrap();
-        for index in 0..whole.size() {
-            for value in &values {
-                let mut tree = whole.clone();
-                *tree.at(index).unwrap() = value.clone();
-                if compare(&tree.to_string()).unwrap() {
-                    understood += 1;
-                } else {
-                    refused += 1;
-                }
-            }
-        }
-    }
+    let (understood, refused) = READERS.replace_each_value(&["purchase.everything", "atm"]);
     assert!(
         understood > 1500 && refused > 1000,
         "{understood} {refused}"

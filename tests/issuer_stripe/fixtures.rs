@@ -6,33 +6,12 @@ use countersign::domain::acceptor::{CardAcceptor, Country};
 use countersign::domain::amount::Minor;
 use countersign::domain::authorization::{AuthorizationKind, AuthorizationRequest};
 use countersign::domain::decision::Decision;
-use countersign::domain::mcc::Mcc;
 use countersign::issuer::{IssuerKind, SameBy};
 
-use crate::support::{amount, decode, fixture, fixture_names, minor, question};
+use crate::fixture_files::{acceptor, amount, minor, text};
+use crate::support::{FIXTURES, decode, fixture, fixture_names, question};
 
 type Request = AuthorizationRequest<'static>;
-
-fn text(text: &'static str) -> Cow<'static, str> {
-    Cow::Borrowed(text)
-}
-
-fn acceptor(
-    descriptor: &'static str,
-    mcc: &str,
-    acceptor_id: &'static str,
-    acquirer_id: &'static str,
-    [city, country]: [&'static str; 2],
-) -> CardAcceptor<'static> {
-    CardAcceptor {
-        acquirer_id: Some(text(acquirer_id)),
-        acceptor_id: Some(text(acceptor_id)),
-        descriptor: text(descriptor),
-        mcc: Some(Mcc::parse(mcc).unwrap()),
-        city: text(city),
-        country: Some(Country::parse_alpha2(country).unwrap()),
-    }
-}
 
 fn in_portland(descriptor: &'static str, mcc: &str) -> CardAcceptor<'static> {
     let place = ["Portland", "US"];
@@ -221,14 +200,8 @@ fn at_the_till() -> Vec<(&'static str, Request)> {
 
 #[test]
 fn every_fixture_decodes_to_its_row() {
-    let mut rows = expected();
-    rows.sort_by_key(|(name, _)| *name);
-    let named: Vec<_> = rows.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(
-        fixture_names(),
-        named,
-        "a fixture without a row, or a row without one"
-    );
+    let rows = expected();
+    FIXTURES.assert_rows(&rows);
     for (name, expected) in rows {
         let body = fixture(name);
         let question = question(body.as_bytes()).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -258,14 +231,7 @@ fn every_fixture_decodes_to_its_row() {
 
 #[test]
 fn every_fixture_is_another_authorization() {
-    let bodies: Vec<_> = fixture_names().iter().map(|name| fixture(name)).collect();
-    let mut ids: Vec<_> = bodies
-        .iter()
-        .map(|body| decode(body.as_bytes()).unwrap().authorization)
-        .collect();
-    ids.sort_unstable();
-    ids.dedup();
-    assert_eq!(ids.len(), bodies.len());
+    FIXTURES.assert_apart(|body| decode(body.as_bytes()).unwrap().authorization.into_owned());
 }
 
 #[test]

@@ -117,6 +117,7 @@ impl Ops {
         let running = Running {
             snapshots: Arc::clone(&ops.snapshots),
             records: ops.store.records(),
+            keys: ops.store.keys.clone(),
             policies: Policies::start(source, around, &first).unwrap(),
             journal: Box::new(move || writer.published()),
         };

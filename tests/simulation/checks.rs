@@ -5,16 +5,22 @@ use std::collections::BTreeMap;
 use countersign::domain::card::Key;
 use countersign::domain::decision::Decision;
 use countersign::domain::identity::{KeySpace, Keys};
-use countersign::domain::window::{LocalDay, WindowKind};
+use countersign::domain::time::Timestamp;
+use countersign::domain::window::{LocalDay, LocalHour, WindowKind};
 use countersign::ledger::counters::Counters;
 use countersign::ledger::embedded::journal::Durability;
 use countersign::ledger::embedded::rebuild::Rebuild;
-use countersign::ledger::event::{self, Event, StandingChange, events_of};
-use countersign::ledger::state::State;
+use countersign::ledger::event::{self, AttestationClass, Event, StandingChange, events_of};
+use countersign::ledger::intent::IntentStatus;
+use countersign::ledger::rolling::Rolling;
+use countersign::ledger::state::{CardState, State};
 
+use crate::commands::{intent_of, terms_of, verdict_of};
 use crate::disk::{Chance, Crash};
 use crate::engine::{image, records};
+use crate::model::past::Attested;
 use crate::model::{Line, Model, Owner, Scope, What};
+use crate::planted::Planted;
 use crate::run::{Checked, Held, Run};
 use crate::trace::{Violation, hold};
 use crate::world::{CONNECTION, agent_id, card_id, card_token, customer_id};
@@ -69,19 +75,26 @@ impl Run {
         let What::Decided(decided) = what else {
             return false;
         };
-        let token = decided.message.token();
+        let says = self.engine_says(*owner, &decided.message.token(), *position);
+        says.is_some_and(Decision::is_approval)
+    }
+
+    /// What the engine's state says of the step that was decided at this position.
+    pub(crate) fn engine_says(
+        &self,
+        owner: Owner,
+        token: &str,
+        position: Option<u64>,
+    ) -> Option<Decision> {
         let parts = [CONNECTION.as_bytes(), token.as_bytes()];
         let key = self.keys.key(KeySpace::Authorization, &parts);
-        let stands = |state: &State| {
-            let known = state.authorization(key);
-            known.is_some_and(|known| {
-                known
-                    .steps()
-                    .any(|step| Some(step.position) == *position && step.decision.is_approval())
-            })
+        let says = |state: &State| {
+            let mut steps = state.authorization(key)?.steps();
+            let step = steps.find(|step| Some(step.position) == position)?;
+            Some(step.decision)
         };
-        let owner = owner_key(&self.keys, *owner);
-        self.engine.ledger.with_state(owner, stands) == Some(true)
+        let owner = owner_key(&self.keys, owner);
+        self.engine.ledger.with_state(owner, says).flatten()
     }
 
     /// I3: a start has found what was promised; the model forgets the rest.
@@ -145,7 +158,7 @@ impl Run {
             "{} records of {count} decisions",
             records.len()
         );
-        let mut names = Names::default();
+        let mut names = Names::new(self.planted);
         for (at, (sequence, payload)) in records.iter().enumerate() {
             let line = &self.model.lines[at];
             let stands_there = line.position.is_none_or(|position| position == *sequence);
@@ -246,6 +259,7 @@ impl Run {
             let agent = state.agent_by_key(self.keys.key(KeySpace::Agent, &[id.as_bytes()]));
             scopes.push((Scope::Agent(at), agent.map(|(_, agent)| agent.counters)));
         }
+        self.compare_past(owner, &scopes, state)?;
         for (scope, counters) in scopes {
             let counters = counters.unwrap_or_default();
             for kind in 0..4 {
@@ -262,6 +276,107 @@ impl Run {
     }
 }
 
+impl Run {
+    /// Counts, trailing sums, intents, attestations and freezes.
+    fn compare_past(
+        &self,
+        owner: Owner,
+        scopes: &[(Scope, Option<Counters>)],
+        state: &State,
+    ) -> Checked {
+        self.model.of_book(owner, |book| {
+            let (hour, day) = (book.hour(), self.model.day(owner));
+            for (scope, counters) in scopes {
+                let expected = book.counted(*scope, hour, day);
+                let found = counts_of(&counters.unwrap_or_default(), hour, day);
+                hold!(
+                    found == expected,
+                    "I7",
+                    "{owner:?} {scope:?}: counted {found:?}, there are {expected:?}"
+                );
+            }
+            for (scope, rolling) in self.rolling(state) {
+                for (kind, window) in WindowKind::ALL.into_iter().enumerate() {
+                    let series = rolling.and_then(|rolling| rolling.series(window));
+                    let now = book.now(self.clock);
+                    let found = series.map(|it| it.spent(Timestamp::from_micros(now)).get());
+                    let expected = book.trailing(scope, kind, now);
+                    hold!(
+                        found.is_none_or(|found| found == expected),
+                        "I7",
+                        "{owner:?} {scope:?} span {kind}: {found:?}, adds up to {expected}"
+                    );
+                }
+            }
+            let now = Timestamp::from_micros(self.clock);
+            for (card, number, word) in book.intents(self.clock) {
+                let intent = state.intent(intent_of(card, number));
+                let found = intent.map(|intent| word_of(intent.status(now)));
+                hold!(
+                    found == Some(word),
+                    "I7",
+                    "intent {number} is {found:?}, not {word}"
+                );
+            }
+            for at in 0..self.world().cards.len() {
+                let card = self.card_state(state, at);
+                let found = card.map(|card| (card.frozen_by_risk, card.attested_at()));
+                let attested = book.attested_at(at).map(Timestamp::from_micros);
+                let expected = (self.model.is_frozen_by_risk(owner, at), attested);
+                hold!(
+                    found.unwrap_or_default() == expected,
+                    "I7",
+                    "card {at}: {found:?}, not {expected:?}"
+                );
+            }
+            Ok(())
+        })
+    }
+
+    fn card_state<'s>(&self, state: &'s State, at: usize) -> Option<&'s CardState> {
+        let token = card_token(at);
+        let parts = [CONNECTION.as_bytes(), token.as_bytes()];
+        let card = state.card_by_key(self.keys.key(KeySpace::Card, &parts))?;
+        Some(card.1)
+    }
+
+    fn rolling<'s>(&self, state: &'s State) -> Vec<(Scope, Option<&'s Rolling>)> {
+        let mut all = vec![(Scope::Customer, state.rolling.as_deref())];
+        for at in 0..self.world().cards.len() {
+            let card = self.card_state(state, at);
+            all.push((Scope::Card(at), card.and_then(|it| it.rolling.as_deref())));
+        }
+        for at in 0..self.world().agents.len() {
+            let id = agent_id(at);
+            let agent = state.agent_by_key(self.keys.key(KeySpace::Agent, &[id.as_bytes()]));
+            let rolling = agent.and_then(|(_, it)| it.rolling.as_deref());
+            all.push((Scope::Agent(at), rolling));
+        }
+        all
+    }
+}
+
+fn word_of(status: IntentStatus) -> &'static str {
+    match status {
+        IntentStatus::PendingApproval => "pending approval",
+        IntentStatus::Pending => "pending",
+        IntentStatus::Matched => "matched",
+        IntentStatus::Mismatched => "mismatched",
+        IntentStatus::Expired => "expired",
+        IntentStatus::Rejected => "rejected",
+        IntentStatus::Canceled => "canceled",
+    }
+}
+
+fn counts_of(counters: &Counters, hour: i64, day: i64) -> [u32; 3] {
+    let [hour, day] = [hour, day].map(|at| i32::try_from(at).unwrap());
+    [
+        counters.count_of_hour(LocalHour(hour)),
+        counters.count_of_day(LocalDay(day)),
+        counters.approvals(),
+    ]
+}
+
 fn sum_of(counters: &Counters, kind: usize, day: i64) -> (i64, i64) {
     let day = LocalDay(i32::try_from(day).unwrap());
     let sum = match WindowKind::ALL.get(kind) {
@@ -272,8 +387,8 @@ fn sum_of(counters: &Counters, kind: usize, day: i64) -> (i64, i64) {
 }
 
 /// What the journal's numbers stand for.
-#[derive(Default)]
 struct Names {
+    planted: Planted,
     owners: BTreeMap<u32, Owner>,
     cards: BTreeMap<(u32, u32), String>,
     agents: BTreeMap<(u32, u32), String>,
@@ -282,6 +397,16 @@ struct Names {
 }
 
 impl Names {
+    fn new(planted: Planted) -> Self {
+        Self {
+            planted,
+            owners: BTreeMap::new(),
+            cards: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            done: false,
+        }
+    }
+
     fn fits(&mut self, model: &Model, line: &Line, event: &Event<'_>) -> bool {
         let state = event.state().0;
         match event {
@@ -311,7 +436,8 @@ impl Names {
             | Event::RiskFrozen { .. }
             | Event::IntentDeclared { .. }
             | Event::IntentSettled { .. }
-            | Event::Attested { .. } => {}
+            | Event::Attested { .. }
+            | Event::Booked(_) => {}
         }
         let only = !std::mem::replace(&mut self.done, true);
         only && self.owners.get(&state) == Some(&line.owner) && self.is_done(model, line, event)
@@ -341,6 +467,34 @@ impl Names {
                     if self.agents.get(&(state, agent.0)) == Some(&agent_id(*at)) && to == status)
             }
             (Event::Swept { cut, .. }, What::Swept(at)) => cut.micros() == *at,
+            (Event::RiskFrozen { card, .. }, What::RiskFrozen(at)) => {
+                self.cards.get(&(state, card.0)) == Some(&card_id(*at))
+            }
+            (
+                Event::IntentDeclared {
+                    card,
+                    intent,
+                    terms,
+                    at,
+                    ..
+                },
+                What::Declared(of, number, said, said_at),
+            ) => {
+                self.cards.get(&(state, card.0)) == Some(&card_id(*of))
+                    && *intent == intent_of(*of, *number)
+                    && *terms == terms_of(&self.planted.terms(said))
+                    && at.micros() == *said_at
+            }
+            (
+                Event::IntentSettled {
+                    intent, verdict, ..
+                },
+                What::Settled(of, number, verb),
+            ) => *intent == intent_of(*of, *number) && *verdict == verdict_of(*verb),
+            (Event::Attested { card, at, .. }, What::Attested(of, attested_at)) => {
+                self.cards.get(&(state, card.0)) == Some(&card_id(*of))
+                    && at.micros() == *attested_at
+            }
             _ => false,
         }
     }
@@ -353,7 +507,16 @@ impl Names {
         let agent = event
             .agent
             .and_then(|agent| self.agents.get(&(state, agent.0)).cloned());
-        let reserves = matches!(event.decision, Decision::Approve);
+        let reserves = line.reserved > 0;
+        let takes = line
+            .takes
+            .zip(line.card)
+            .map(|(number, card)| intent_of(card, number));
+        let attested = match event.attestation {
+            AttestationClass::Attested => Attested::Fresh,
+            AttestationClass::Stale => Attested::Stale,
+            AttestationClass::Unattested => Attested::Never,
+        };
         event.authorization.to_string() == line.message.token()
             && event.at.micros() == line.received
             && event.decision == line.decision
@@ -363,6 +526,10 @@ impl Names {
             && card == line.card.map(card_id)
             && agent == line.agent.map(agent_id)
             && (!reserves || i64::from(event.day.0) == line.day)
+            && (!reserves || i64::from(event.hour.0) == line.hour)
+            && event.intent == takes
+            && event.flagged == line.flagged
+            && attested == line.attested
             && event.reserved().get() == line.reserved
             && event.consumes == line.consumes
             && event.locks.is_some() == line.locks

@@ -70,7 +70,8 @@ impl Run {
                 self.any_amount(card)
             }
         };
-        Message {
+        let merchant = self.chance.index(5);
+        let message = Message {
             authorization: self.number(),
             step: self.chance.one_in(2).then_some(self.next_number),
             delivery: self.number(),
@@ -79,9 +80,11 @@ impl Run {
             amount,
             euros: self.chance.one_in(40),
             cash: kind == AuthorizationKind::Authorization && self.chance.one_in(40),
-            merchant: self.chance.index(5),
+            merchant,
+            takes_part: self.chance.one_in(3),
             garbled: self.chance.one_in(60),
-        }
+        };
+        self.as_intended(message)
     }
 
     /// Remembers a message, so that it can come again.
@@ -243,7 +246,11 @@ impl Run {
                 self.cover.hit("race: the same delivery");
                 self.deliver_raced(at, false)
             }
-            3 | 4 => {
+            3 => {
+                self.cover.hit("race: an agent's word");
+                self.agent_speaks()
+            }
+            4 => {
                 self.cover.hit("race: a reload");
                 self.reload();
                 Ok(())
@@ -367,7 +374,12 @@ impl Run {
         );
         let prediction = self.predicted(at, received, version);
         let position = Some(waiting.position);
-        let line = self.take(at, &prediction, Decision::Approve, position)?;
+        let token = self.sent[at].message.token();
+        let Some(decision) = self.engine_says(prediction.owner, &token, position) else {
+            let text = format!("nothing stands at {position:?}");
+            return Err(Violation { law: "I8", text });
+        };
+        let line = self.take(at, &prediction, decision, position)?;
         let is_new = matches!(prediction.verdict, Verdict::New(_));
         self.waiting.push(Held {
             waiting,
@@ -477,6 +489,18 @@ impl Run {
         );
         if decided.reserved > 0 {
             self.cover.hit("approved");
+            let world = &self.worlds[decided.version];
+            let above = self.model.span_above(world, decided);
+            hold!(above.is_none(), "I1", "a span would hold {above:?}");
+        }
+        if decision != Decision::Approve && decision.is_approval() {
+            self.cover.hit("approved in part");
+        }
+        if decided.takes.is_some() {
+            self.cover.hit("approved: takes an intent");
+        }
+        if decided.flagged {
+            self.cover.hit("approved: flagged");
         }
         if decided.consumes {
             self.cover.hit("approved: consumes");
@@ -503,12 +527,18 @@ fn law_of(expected: Decision, got: Decision) -> &'static str {
         expected,
         Decision::Decline(
             DeclineReason::AmountOverPerAuth
+                | DeclineReason::CountLimitReached
                 | DeclineReason::CardLimitExceeded
                 | DeclineReason::AgentLimitExceeded
                 | DeclineReason::CustomerLimitExceeded
         )
     );
-    if over_limit && got.is_approval() {
+    let too_much = match (expected, got) {
+        (Decision::ApprovePartial(_), Decision::Approve) => true,
+        (Decision::ApprovePartial(room), Decision::ApprovePartial(part)) => part > room,
+        _ => false,
+    };
+    if (over_limit && got.is_approval()) || too_much {
         "I1"
     } else {
         "rules"

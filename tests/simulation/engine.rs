@@ -6,15 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use countersign::decide::document::{DocumentContext, read_snapshot};
 use countersign::decide::snapshot::Snapshot;
-use countersign::domain::card::{AgentStatus, CardStatus};
-use countersign::domain::identity::{KeySpace, Keys};
 use countersign::domain::time::Timestamp;
 use countersign::fingerprint::Fingerprinter;
 use countersign::hot::pipeline::{Arrival, Begun, Connection, Core, Pipeline, Waited};
 use countersign::issuer::Issuer;
 use countersign::issuer::delivery::Unsigned;
 use countersign::issuer::standard_webhooks::Verifier;
-use countersign::ledger::command::{AgentRef, CardRef, Route, SetStanding};
 use countersign::ledger::embedded::checkpoint;
 use countersign::ledger::embedded::checkpoint::merge::{Sealed, merge};
 use countersign::ledger::embedded::frame::{Cursor, JournalId};
@@ -22,7 +19,7 @@ use countersign::ledger::embedded::io::{Io, IoFault, Storage};
 use countersign::ledger::embedded::journal::{Config, Durability, Journal, Lane};
 use countersign::ledger::embedded::rebuild::{Rebuild, advance, state_of};
 use countersign::ledger::embedded::recover::{RecoverError, examine, recover};
-use countersign::ledger::embedded::store::{EmbeddedLedger, SweepCursor, Unavailable};
+use countersign::ledger::embedded::store::{EmbeddedLedger, SweepCursor};
 use countersign::ledger::event::Owner;
 use countersign::ledger::state::State;
 use countersign::seam::snapshot::CurrentSnapshot;
@@ -31,7 +28,7 @@ use crate::disk::{Chance, Disk};
 use crate::issuer::secret;
 use crate::model;
 use crate::planted::Planted;
-use crate::world::{CONNECTION, Card, Twist, World, agent_id, card_id, card_token, customer_id};
+use crate::world::{CONNECTION, Twist, World};
 
 pub(crate) const ID: JournalId = JournalId(*b"simulated journl");
 /// From receipt to our answer.
@@ -53,6 +50,7 @@ pub(crate) fn connection() -> Connection {
         issuer: Issuer::Lithic(
             Verifier::new(vec![secret()], TOLERANCE_S, Unsigned::Refuse).unwrap(),
         ),
+        events: None,
         deadline_us: DEADLINE_US,
         index: 0,
     }
@@ -175,7 +173,7 @@ pub(crate) struct Engine {
     pub(crate) ledger: Arc<EmbeddedLedger>,
     pub(crate) snapshots: Arc<CurrentSnapshot>,
     durability: Durability,
-    planted: Planted,
+    pub(crate) planted: Planted,
     flights: [Option<Flight>; 3],
     /// Whether the writer thread runs or was kicked.
     awake: bool,
@@ -361,63 +359,6 @@ impl Engine {
         Arc::new(pipeline)
     }
 
-    /// An operator's command on a card; the position at which it is durable.
-    pub(crate) fn set_card(
-        &self,
-        card: &Card,
-        at: usize,
-        (status, frozen): (Option<CardStatus>, Option<bool>),
-        now: Timestamp,
-    ) -> Result<Option<u64>, Unavailable> {
-        let (keys, token, id) = (keys(), card_token(at), card_id(at));
-        let agent = card.agent.map(agent_id);
-        let command = SetStanding::Card {
-            card: CardRef {
-                key: keys.key(KeySpace::Card, &[CONNECTION.as_bytes(), token.as_bytes()]),
-                id: &id,
-                connection: CONNECTION,
-                agent: agent.as_ref().map(|id| AgentRef {
-                    key: keys.key(KeySpace::Agent, &[id.as_bytes()]),
-                    id,
-                }),
-            },
-            status,
-            frozen,
-        };
-        self.set(card.customer, &command, now)
-    }
-
-    /// An operator's command on an agent.
-    pub(crate) fn set_agent(
-        &self,
-        customer: usize,
-        agent: usize,
-        status: AgentStatus,
-        now: Timestamp,
-    ) -> Result<Option<u64>, Unavailable> {
-        let id = agent_id(agent);
-        let agent = AgentRef {
-            key: keys().key(KeySpace::Agent, &[id.as_bytes()]),
-            id: &id,
-        };
-        self.set(customer, &SetStanding::Agent { agent, status }, now)
-    }
-
-    fn set(
-        &self,
-        customer: usize,
-        command: &SetStanding<'_>,
-        now: Timestamp,
-    ) -> Result<Option<u64>, Unavailable> {
-        let id = customer_id(customer);
-        let route = Route {
-            key: keys().key(KeySpace::Customer, &[id.as_bytes()]),
-            owner: Owner::Customer(&id),
-        };
-        let position = self.ledger.set_standing(&route, command, now)?;
-        Ok(position.map(|position| position.0))
-    }
-
     /// Sweeps everything; whether it came to its end.
     pub(crate) fn sweep(&self, cut: Timestamp) -> bool {
         let mut cursor = Some(SweepCursor::default());
@@ -430,9 +371,9 @@ impl Engine {
         true
     }
 
-    /// How many authorizations each owner's state remembers.
-    pub(crate) fn authorization_counts(&self) -> BTreeMap<model::Owner, usize> {
-        let mut counts = BTreeMap::new();
+    /// Every owner's image.
+    pub(crate) fn image_of_each(&self) -> BTreeMap<model::Owner, Vec<u8>> {
+        let mut images = BTreeMap::new();
         self.ledger.each_state(|state| {
             let owner = match state.owner.as_owner() {
                 Owner::Customer(id) => {
@@ -441,9 +382,9 @@ impl Engine {
                 }
                 Owner::Unattributed(_) => model::Owner::Nobody,
             };
-            counts.insert(owner, state.authorization_count());
+            images.insert(owner, image(state).1);
         });
-        counts
+        images
     }
 
     /// Every state's image, by number.

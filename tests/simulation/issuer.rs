@@ -31,6 +31,8 @@ pub(crate) struct Message {
     pub(crate) euros: bool,
     pub(crate) cash: bool,
     pub(crate) merchant: usize,
+    /// Whether the terminal can take a part of the amount.
+    pub(crate) takes_part: bool,
     /// Not understood.
     pub(crate) garbled: bool,
 }
@@ -67,13 +69,14 @@ impl Message {
             .unwrap_or_default();
         let (amount, cash) = (self.amount, i64::from(self.cash));
         let body = format!(
-            r#"{{"event_type":"card_authorization.approval_request",{step}"token":"{}","status":"{status}","cash_amount":{cash},"amounts":{{"cardholder":{{"amount":{amount},"currency":"{currency}","conversion_rate":"1.000000"}},"merchant":{{"amount":{amount},"currency":"{currency}"}},"hold":null,"settlement":null}},"card":{{"token":"{}","last_four":"4242","state":"OPEN","type":"VIRTUAL"}},"merchant":{{"acceptor_id":"{}","acquiring_institution_id":"{}","descriptor":"{}","mcc":"{}","city":"ONLINE","state":"","country":"USA"}},"network":"VISA","network_risk_score":100}}"#,
+            r#"{{"event_type":"card_authorization.approval_request",{step}"token":"{}","status":"{status}","cash_amount":{cash},"amounts":{{"cardholder":{{"amount":{amount},"currency":"{currency}","conversion_rate":"1.000000"}},"merchant":{{"amount":{amount},"currency":"{currency}"}},"hold":null,"settlement":null}},"card":{{"token":"{}","last_four":"4242","state":"OPEN","type":"VIRTUAL"}},"merchant":{{"acceptor_id":"{}","acquiring_institution_id":"{}","descriptor":"{}","mcc":"{}","city":"ONLINE","state":"","country":"USA"}},"pos":{{"terminal":{{"partial_approval_capable":{}}}}},"network":"VISA","network_risk_score":100}}"#,
             self.token(),
             card_token(self.card),
             merchant.acceptor,
             merchant.acquirer,
             merchant.descriptor,
             merchant.mcc,
+            self.takes_part,
         );
         Rc::from(body.into_bytes())
     }

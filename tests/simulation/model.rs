@@ -6,12 +6,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use countersign::domain::amount::Minor;
 use countersign::domain::authorization::AuthorizationKind;
 use countersign::domain::card::{AgentStatus, CardStatus};
 use countersign::domain::decision::{Decision, DeclineReason};
 
 use crate::issuer::Message;
 use crate::world::{MERCHANTS, Rules, World, ZONES, has_same_ids, is_same_merchant};
+
+#[path = "model/limits.rs"]
+mod limits;
+#[path = "model/past.rs"]
+pub(crate) mod past;
+
+use limits::Over;
+use past::{Attested, Past, Terms, Verb};
 
 /// Whose book a line stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,10 +42,44 @@ pub(crate) struct Decided {
     pub(crate) day: i64,
     /// When that day ends in the zone of the customer, in microseconds.
     pub(crate) day_ends: i64,
+    /// Likewise of hours, which are counted since the epoch.
+    pub(crate) hour: i64,
+    pub(crate) hour_ends: i64,
+    /// When it is booked; bookings never go back.
+    pub(crate) booked_at: i64,
     pub(crate) decision: Decision,
     pub(crate) reserved: i64,
     pub(crate) consumes: bool,
     pub(crate) locks: bool,
+    /// The number of the intent that it takes.
+    pub(crate) takes: Option<u32>,
+    pub(crate) flagged: bool,
+    pub(crate) attested: Attested,
+}
+
+impl Decided {
+    fn of(message: &Rc<Message>, body: &Rc<[u8]>, version: usize, received: i64) -> Self {
+        Self {
+            message: Rc::clone(message),
+            body: Rc::clone(body),
+            version,
+            received,
+            card: None,
+            agent: None,
+            day: 0,
+            day_ends: 0,
+            hour: 0,
+            hour_ends: 0,
+            booked_at: received,
+            decision: Decision::Decline(DeclineReason::CardUnknown),
+            reserved: 0,
+            consumes: false,
+            locks: false,
+            takes: None,
+            flagged: false,
+            attested: Attested::Never,
+        }
+    }
 }
 
 /// What one frame records.
@@ -50,6 +93,12 @@ pub(crate) enum What {
     Overruled(usize),
     CardSet(usize, CardStatus, bool),
     AgentSet(usize, AgentStatus),
+    /// A risk rule froze the card.
+    RiskFrozen(usize),
+    /// The card, the intent's number, what it says, and when.
+    Declared(usize, u32, Terms, i64),
+    Settled(usize, u32, Verb),
+    Attested(usize, i64),
     Swept(i64),
 }
 
@@ -84,6 +133,7 @@ struct Step {
     received: i64,
     decision: Decision,
     reserved: i64,
+    flagged: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -131,6 +181,7 @@ struct Charge {
     agent: Option<usize>,
     /// Day, week, month, and the one life.
     windows: [i64; 4],
+    booked_at: i64,
     amount: i64,
     is_held: bool,
 }
@@ -143,7 +194,7 @@ struct Lock {
 
 /// One customer's book.
 #[derive(Clone, Debug)]
-struct Book {
+pub(crate) struct Book {
     day: i64,
     /// When the day under way ends, as it stood when it was opened.
     day_ends: i64,
@@ -151,8 +202,10 @@ struct Book {
     charges: Vec<Charge>,
     cards: BTreeMap<usize, (CardStatus, bool)>,
     agents: BTreeMap<usize, AgentStatus>,
+    risk_frozen: BTreeSet<usize>,
     consumed: BTreeMap<usize, u32>,
     locks: BTreeMap<usize, Lock>,
+    past: Past,
 }
 
 fn new_book() -> Book {
@@ -163,8 +216,10 @@ fn new_book() -> Book {
         charges: Vec::new(),
         cards: BTreeMap::new(),
         agents: BTreeMap::new(),
+        risk_frozen: BTreeSet::new(),
         consumed: BTreeMap::new(),
         locks: BTreeMap::new(),
+        past: Past::new(),
     }
 }
 
@@ -246,6 +301,23 @@ impl Model {
             What::CardSet(card, status, frozen) => {
                 self.owner_of_card.insert(card, line.owner);
                 book.cards.insert(card, (status, frozen));
+                if !frozen {
+                    book.risk_frozen.remove(&card);
+                }
+            }
+            What::RiskFrozen(card) => {
+                self.owner_of_card.insert(card, line.owner);
+                book.cards.entry(card).or_default().1 = true;
+                book.risk_frozen.insert(card);
+            }
+            What::Declared(card, number, terms, declared_at) => {
+                self.owner_of_card.insert(card, line.owner);
+                book.past.declared(card, number, &terms, declared_at);
+            }
+            What::Settled(_, number, verb) => book.past.settled(number, verb),
+            What::Attested(card, attested_at) => {
+                self.owner_of_card.insert(card, line.owner);
+                book.past.attested(card, attested_at);
             }
             What::AgentSet(agent, status) => {
                 book.agents.insert(agent, status);
@@ -287,20 +359,7 @@ impl Model {
                 };
             }
         }
-        let mut decided = Decided {
-            message: Rc::clone(message),
-            body: Rc::clone(body),
-            version,
-            received,
-            card: None,
-            agent: None,
-            day: 0,
-            day_ends: 0,
-            decision: Decision::Decline(DeclineReason::CardUnknown),
-            reserved: 0,
-            consumes: false,
-            locks: false,
-        };
+        let mut decided = Decided::of(message, body, version, received);
         if !is_present {
             let verdict = Verdict::New(decided);
             return Prediction { owner, verdict };
@@ -345,8 +404,9 @@ impl Model {
     /// Owners with something older than `cut`, in the order in which a sweep visits them.
     pub(crate) fn stale(&self, cut: i64) -> Vec<Owner> {
         let stale = |owner: &&Owner| {
-            let mut authorizations = self.books[owner].authorizations.values();
-            authorizations.any(|it| it.last_at() < cut)
+            let book = &self.books[owner];
+            let mut authorizations = book.authorizations.values();
+            authorizations.any(|it| it.last_at() < cut) || book.past.any_over(cut)
         };
         self.opened.iter().filter(stale).copied().collect()
     }
@@ -363,15 +423,26 @@ impl Model {
         set.unwrap_or(AgentStatus::Active)
     }
 
+    pub(crate) fn is_frozen_by_risk(&self, owner: Owner, card: usize) -> bool {
+        let book = self.books.get(&owner);
+        book.is_some_and(|book| book.risk_frozen.contains(&card))
+    }
+
     /// Posted and held, and held alone, of one scope in the window of `day`; every scope's, where
     /// a kind of 3 is its whole life.
     pub(crate) fn sums(&self, owner: Owner, scope: Scope, kind: usize, day: i64) -> (i64, i64) {
-        let unused = new_book();
-        let book = self.books.get(&owner).unwrap_or(&unused);
-        (
-            book.sum(scope, kind, day, false),
-            book.sum(scope, kind, day, true),
-        )
+        let over = Over::Window(kind, day);
+        self.of_book(owner, |book| {
+            (book.sum(scope, over, false), book.sum(scope, over, true))
+        })
+    }
+
+    /// Does with the book of an owner, or with one that says nothing.
+    pub(crate) fn of_book<T>(&self, owner: Owner, act: impl FnOnce(&Book) -> T) -> T {
+        match self.books.get(&owner) {
+            Some(book) => act(book),
+            None => act(&new_book()),
+        }
     }
 
     pub(crate) fn day(&self, owner: Owner) -> i64 {
@@ -381,34 +452,18 @@ impl Model {
     /// What is left for a card under every limit; absent without limits.
     pub(crate) fn room(&self, world: &World, card: usize, received: i64) -> Option<i64> {
         let owner = Owner::Customer(world.cards.get(card)?.customer);
-        let unused = new_book();
-        let book = self.books.get(&owner).unwrap_or(&unused);
-        let day = book.day_of(world, card, received);
-        let limits = limits(world, card).into_iter();
-        limits
-            .map(|(scope, kind, limit, _)| (limit - book.sum(scope, kind, day, false)).max(0))
-            .min()
+        self.of_book(owner, |book| {
+            let day = book.day_of(world, card, received);
+            book.room(world, card, day, book.past.now(received))
+        })
     }
-}
 
-/// Every limit on a card's sums, in the order in which they are checked.
-fn limits(world: &World, card: usize) -> Vec<(Scope, usize, i64, DeclineReason)> {
-    let levels = [
-        (Scope::Card(card), DeclineReason::CardLimitExceeded),
-        (
-            Scope::Agent(world.cards[card].agent.unwrap_or_default()),
-            DeclineReason::AgentLimitExceeded,
-        ),
-        (Scope::Customer, DeclineReason::CustomerLimitExceeded),
-    ];
-    let mut found = Vec::new();
-    for (rules, (scope, reason)) in rules(world, card).into_iter().zip(levels) {
-        let sums = rules.map_or([None; 4], |rules| rules.sums);
-        for (kind, limit) in sums.into_iter().enumerate() {
-            found.extend(limit.map(|limit| (scope, kind, limit, reason)));
-        }
+    /// I1: what the true span that ends now would hold with the amount, where that is above a
+    /// rolling limit.
+    pub(crate) fn span_above(&self, world: &World, decided: &Decided) -> Option<i64> {
+        let owner = Owner::Customer(world.cards.get(decided.message.card)?.customer);
+        self.of_book(owner, |book| book.span_above(world, decided))
     }
-    found
 }
 
 /// The rules over a card: its own, its agent's, its customer's.
@@ -433,31 +488,82 @@ impl Book {
         decided.day = self.day_of(world, message.card, decided.received);
         let (_, offset) = ZONES[world.customers[card.customer].zone];
         decided.day_ends = ((decided.day + 1) * 86_400 - offset) * 1_000_000;
+        self.past.place(offset, decided);
+        let mut reason = None;
+        if message.kind != AuthorizationKind::Credit {
+            reason = self.first_reason(world, decided, known, is_increment);
+        }
+        if let Some(reason) = reason {
+            let part = self.part(world, decided, reason).filter(|_| !is_increment);
+            let Some(part) = part else {
+                decided.decision = Decision::Decline(reason);
+                (decided.takes, decided.flagged) = (None, false);
+                return;
+            };
+            decided.decision = Decision::ApprovePartial(Minor::new(part).unwrap());
+            decided.reserved = part;
+        } else {
+            decided.decision = Decision::Approve;
+            decided.reserved = if message.spends() { message.amount } else { 0 };
+        }
         let locks_first = message.spends() && locks_to_first(world, message.card);
         let single_use = message.spends() && card.single_use;
-        let reason = if message.kind == AuthorizationKind::Credit {
-            None
-        } else {
-            self.standing(world, message.card)
-                .or_else(|| stateless(world, &message))
-                .or_else(|| self.over_per_auth(world, &message, known))
-                .or_else(|| {
-                    let consumed = single_use && !is_increment;
-                    (consumed && self.consumed.contains_key(&message.card))
-                        .then_some(DeclineReason::SingleUseConsumed)
-                })
-                .or_else(|| self.locked_elsewhere(card.preset, &message, locks_first))
-                .or_else(|| self.over_limit(world, &message, decided.day))
-        };
-        if let Some(reason) = reason {
-            decided.decision = Decision::Decline(reason);
-            return;
+        let reserves = decided.reserved > 0;
+        decided.consumes = reserves && single_use && !is_increment;
+        decided.locks = reserves && locks_first && !self.locks.contains_key(&message.card);
+        if reserves {
+            decided.attested = self.past.class(world, message.card, decided.received);
         }
-        decided.decision = Decision::Approve;
-        decided.reserved = if message.spends() { message.amount } else { 0 };
-        decided.consumes = decided.reserved > 0 && single_use && !is_increment;
-        decided.locks =
-            decided.reserved > 0 && locks_first && !self.locks.contains_key(&message.card);
+    }
+
+    fn first_reason(
+        &self,
+        world: &World,
+        decided: &mut Decided,
+        known: Option<&Authorization>,
+        is_increment: bool,
+    ) -> Option<DeclineReason> {
+        let message = Rc::clone(&decided.message);
+        let at = message.card;
+        let card = &world.cards[at];
+        // A question without an amount meets neither intents nor limits.
+        let asks = message.spends() && message.amount != 0;
+        self.standing(world, at, is_increment)
+            .or_else(|| stateless(world, &message))
+            .or_else(|| self.over_per_auth(world, &message, known))
+            .or_else(|| {
+                asks.then(|| self.agents_word(world, decided, known, is_increment))
+                    .flatten()
+            })
+            .or_else(|| {
+                let consumed = message.spends() && card.single_use && !is_increment;
+                (consumed && self.consumed.contains_key(&at))
+                    .then_some(DeclineReason::SingleUseConsumed)
+            })
+            .or_else(|| {
+                let locks_first = message.spends() && locks_to_first(world, at);
+                self.locked_elsewhere(card.preset, &message, locks_first)
+            })
+            .or_else(|| {
+                let new = asks && !is_increment;
+                new.then(|| self.too_soon_or_often(world, decided))
+                    .flatten()
+            })
+            .or_else(|| asks.then(|| self.over_limit(world, decided)).flatten())
+    }
+
+    /// Where only room is missing, all of it (behaviour 2.14 g).
+    fn part(&self, world: &World, decided: &Decided, reason: DeclineReason) -> Option<i64> {
+        let message = &decided.message;
+        let only_room = matches!(
+            reason,
+            DeclineReason::CardLimitExceeded
+                | DeclineReason::AgentLimitExceeded
+                | DeclineReason::CustomerLimitExceeded
+        );
+        let lets = message.takes_part && past::allows_part(world, message.card);
+        let room = self.room(world, message.card, decided.day, decided.now(&self.past))?;
+        (only_room && lets && room > 0).then_some(room)
     }
 
     /// The calendar never goes back, and a day ends no sooner than it did when it was opened.
@@ -472,7 +578,7 @@ impl Book {
         }
     }
 
-    fn standing(&self, world: &World, at: usize) -> Option<DeclineReason> {
+    fn standing(&self, world: &World, at: usize, is_increment: bool) -> Option<DeclineReason> {
         let card = &world.cards[at];
         let (status, frozen) = self.cards.get(&at).copied().unwrap_or_default();
         let agent = card.agent.map(|agent| {
@@ -489,6 +595,10 @@ impl Book {
             (
                 statuses.contains(&CardStatus::Locked),
                 DeclineReason::CardLocked,
+            ),
+            (
+                !is_increment && self.used_up(world, at),
+                DeclineReason::CardExpired,
             ),
             (suspended, DeclineReason::AgentSuspended),
             (
@@ -528,40 +638,11 @@ impl Book {
             .then_some(DeclineReason::MerchantLockMismatch)
     }
 
-    fn over_limit(&self, world: &World, message: &Message, day: i64) -> Option<DeclineReason> {
-        if !message.spends() || message.amount == 0 {
-            return None;
-        }
-        limits(world, message.card)
-            .into_iter()
-            .find(|(scope, kind, limit, _)| {
-                self.sum(*scope, *kind, day, false) + message.amount > *limit
-            })
-            .map(|(.., reason)| reason)
-    }
-
-    fn sum(&self, scope: Scope, kind: usize, day: i64, held_only: bool) -> i64 {
-        let counts = |charge: &&Charge| {
-            let inside = match scope {
-                Scope::Card(card) => charge.card == Some(card),
-                Scope::Agent(agent) => charge.agent == Some(agent),
-                Scope::Customer => true,
-            };
-            inside && (charge.is_held || !held_only)
-        };
-        let wanted = windows(day)[kind];
-        self.charges
-            .iter()
-            .filter(counts)
-            .filter(|charge| charge.windows[kind] == wanted)
-            .map(|charge| charge.amount)
-            .sum()
-    }
-
     fn decided(&mut self, line: usize, decided: &Decided) {
         let number = decided.message.authorization;
         let known = self.authorizations.entry(number).or_default();
         known.card = known.card.or(decided.card);
+        let counts = !known.is_purchase();
         known.steps.push(Step {
             line,
             message: Rc::clone(&decided.message),
@@ -569,10 +650,12 @@ impl Book {
             received: decided.received,
             decision: decided.decision,
             reserved: decided.reserved,
+            flagged: decided.flagged,
         });
         if decided.reserved == 0 {
             return;
         }
+        self.past.booked(line, decided, counts);
         if decided.day > self.day {
             (self.day, self.day_ends) = (decided.day, decided.day_ends);
         }
@@ -581,6 +664,7 @@ impl Book {
             card: decided.card,
             agent: decided.agent,
             windows: windows(decided.day),
+            booked_at: decided.booked_at,
             amount: decided.reserved,
             is_held: true,
         });
@@ -611,13 +695,23 @@ impl Book {
         let Some((number, known)) = found else {
             return;
         };
+        let mut was_flagged = false;
         for step in known.steps.iter_mut().filter(|step| step.line == line) {
+            was_flagged = step.flagged;
             step.decision = Decision::Decline(DeclineReason::DeadlineExceeded);
             step.reserved = 0;
         }
         self.charges.retain(|charge| charge.line != line);
         let (number, card) = (*number, known.card);
-        let Some(card) = card.filter(|_| !known.is_purchase()) else {
+        if known.is_purchase() {
+            let flagged = |step: &Step| step.flagged && step.decision.is_approval();
+            if was_flagged {
+                self.past.marked(number, known.steps.iter().any(flagged));
+            }
+            return;
+        }
+        self.past.given_back(number);
+        let Some(card) = card else {
             return;
         };
         if self.consumed.get(&card) == Some(&number) {
@@ -639,6 +733,7 @@ impl Book {
             .filter(|(_, it)| it.last_at() < cut)
             .map(|(number, _)| *number)
             .collect();
+        self.past.swept(cut, &gone);
         for number in gone {
             let steps = self.authorizations.remove(&number).unwrap().steps;
             for charge in &mut self.charges {

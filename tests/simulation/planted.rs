@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 
 use countersign::domain::card::Key;
+use countersign::domain::decision::Decision;
 use countersign::hot::pipeline::Waited;
+use countersign::ledger::command::Authority;
 use countersign::ledger::embedded::io::{Io, IoFault, Storage};
-use countersign::ledger::event::{Event, events_of};
+use countersign::ledger::event::{Decided, Event, events_of};
 
 use crate::disk::Disk;
+use crate::model::past::{MINUTE_US, Terms};
 use crate::world::Twist;
 
 /// Which bug is in the engine's surroundings.
@@ -38,11 +41,33 @@ pub(crate) enum Planted {
     NotOverruled,
     /// A poisoned journal counts as durable.
     PoisonIgnored,
+    /// A call returns before its change is durable.
+    CommandBeforeDurable,
+    /// Every count lets one more approval pass.
+    CountOneAbove,
+    /// A rolling limit begins anew with every calendar window.
+    RollingByCalendar,
+    /// The cooldown ends a minute early.
+    CooldownShort,
+    /// An intent covers one minor unit more than it says.
+    IntentLoose,
+    /// An intent lives a minute too long.
+    IntentOverdue,
+    /// What awaits a human's word passes without it.
+    NobodyAsked,
+    /// An attestation is fresh for a minute more.
+    AttestationLong,
+    /// A risk rule unfreezes in the owner's name.
+    RiskRuleAsOwner,
+    /// Parts are approved where no policy allows it.
+    PartUnasked,
+    /// Recovery takes an approved part for the whole.
+    PartWholeAtRestart,
 }
 
 impl Planted {
     /// All of them.
-    pub(crate) const BUGS: [Self; 12] = [
+    pub(crate) const BUGS: [Self; 23] = [
         Self::ReplyBeforeDurable,
         Self::RetriedFsync,
         Self::NoFsync,
@@ -55,6 +80,17 @@ impl Planted {
         Self::LateApproval,
         Self::NotOverruled,
         Self::PoisonIgnored,
+        Self::CommandBeforeDurable,
+        Self::CountOneAbove,
+        Self::RollingByCalendar,
+        Self::CooldownShort,
+        Self::IntentLoose,
+        Self::IntentOverdue,
+        Self::NobodyAsked,
+        Self::AttestationLong,
+        Self::RiskRuleAsOwner,
+        Self::PartUnasked,
+        Self::PartWholeAtRestart,
     ];
 
     /// The laws by which it may show.
@@ -63,22 +99,70 @@ impl Planted {
             Self::Nothing => &[],
             Self::ReplyBeforeDurable | Self::PoisonIgnored => &["I4"],
             Self::RetriedFsync | Self::NoFsync | Self::NoDirectorySync => &["I3", "I4"],
-            Self::CheckThenReserve | Self::LimitOneAbove => &["I1"],
+            Self::CommandBeforeDurable => &["I3"],
+            Self::CheckThenReserve
+            | Self::LimitOneAbove
+            | Self::RollingByCalendar
+            | Self::PartUnasked => &["I1"],
+            // A sum may decline what the count no longer does.
+            Self::CountOneAbove => &["I1", "rules"],
             Self::DedupeLostAtRestart => &["I2", "I7", "I8"],
-            Self::RecordLostAtRestart => &["I2", "I3", "I7"],
-            Self::LimitOneBelow | Self::NotOverruled => &["rules"],
+            Self::RecordLostAtRestart => &["I2", "I3", "I7", "rules"],
+            Self::PartWholeAtRestart => &["I2", "I7"],
+            Self::IntentOverdue => &["I7", "rules"],
+            Self::LimitOneBelow
+            | Self::NotOverruled
+            | Self::CooldownShort
+            | Self::IntentLoose
+            | Self::NobodyAsked
+            | Self::AttestationLong
+            | Self::RiskRuleAsOwner => &["rules"],
             Self::LateApproval => &["I5"],
         }
     }
 
     /// What the engine's documents say.
     pub(crate) fn twist(self) -> Twist {
-        if self == Self::LimitOneAbove {
-            Twist::Raised
-        } else if self == Self::LimitOneBelow {
-            Twist::Lowered
+        let twists = [
+            (Self::LimitOneAbove, Twist::Raised),
+            (Self::LimitOneBelow, Twist::Lowered),
+            (Self::CountOneAbove, Twist::CountsRaised),
+            (Self::RollingByCalendar, Twist::ByCalendar),
+            (Self::CooldownShort, Twist::CooldownShort),
+            (Self::AttestationLong, Twist::AttestationLong),
+            (Self::NobodyAsked, Twist::NobodyAsked),
+            (Self::PartUnasked, Twist::PartUnasked),
+        ];
+        let found = twists.into_iter().find(|(bug, _)| *bug == self);
+        found.map_or(Twist::Plain, |(_, twist)| twist)
+    }
+
+    /// What the engine is told of an intent.
+    pub(crate) fn terms(self, terms: &Terms) -> Terms {
+        let mut terms = terms.clone();
+        if self == Self::IntentLoose {
+            terms.cap = terms.cap.map(|cap| cap + 1);
+        } else if self == Self::IntentOverdue {
+            terms.expires_at += MINUTE_US;
+        }
+        terms
+    }
+
+    /// In whose name a risk rule's command reaches the engine.
+    pub(crate) fn risk_speaks_as(self, freezes: bool) -> Authority {
+        if self == Self::RiskRuleAsOwner && !freezes {
+            Authority::Owner
         } else {
-            Twist::Plain
+            Authority::Risk
+        }
+    }
+
+    /// Through which position a caller takes its command for durable.
+    pub(crate) fn reached(self, reached: u64) -> u64 {
+        if self == Self::CommandBeforeDurable {
+            u64::MAX
+        } else {
+            reached
         }
     }
 
@@ -108,21 +192,29 @@ impl Planted {
         if self == Self::RecordLostAtRestart && number % 7 == 6 {
             None
         } else if self == Self::DedupeLostAtRestart {
-            Some(Cow::Owned(under_other_names(payload)))
+            Some(Cow::Owned(changed(payload, |decided| {
+                let Key(key) = decided.step.authorization;
+                decided.step.authorization = Key(!key);
+            })))
+        } else if self == Self::PartWholeAtRestart {
+            Some(Cow::Owned(changed(payload, |decided| {
+                if matches!(decided.decision, Decision::ApprovePartial(_)) {
+                    decided.decision = Decision::Approve;
+                }
+            })))
         } else {
             Some(Cow::Borrowed(payload))
         }
     }
 }
 
-/// The same amounts on the same cards, under authorizations that nobody will ask for.
-fn under_other_names(payload: &[u8]) -> Vec<u8> {
+/// The record with its decision changed.
+fn changed(payload: &[u8], change: impl Fn(&mut Decided<'_>)) -> Vec<u8> {
     let mut out = Vec::new();
     for event in events_of(payload) {
         let mut event = event.unwrap();
         if let Event::Decided(decided) = &mut event {
-            let Key(key) = decided.step.authorization;
-            decided.step.authorization = Key(!key);
+            change(decided);
         }
         event.encode(&mut out);
     }

@@ -150,7 +150,13 @@ impl Run {
             return self.crash();
         }
         match self.chance.below(1000) {
-            0..180 => self.deliver_new(),
+            0..180 => {
+                let habits = self.world().habits;
+                if (habits.intents || habits.attestations) && self.chance.one_in(3) {
+                    self.agent_speaks()?;
+                }
+                self.deliver_new()
+            }
             180..230 => self.deliver_increment(),
             230..330 => self.redeliver(),
             330..350 => self.deliver_conflict(),
@@ -197,7 +203,8 @@ impl Run {
                 self.reload();
                 Ok(())
             }
-            910..925 => self.command(),
+            910..925 if self.chance.one_in(2) => self.command(),
+            910..925 => self.agent_speaks(),
             925..930 => self.sweep(),
             930..940 => {
                 self.idle_mark();

@@ -9,7 +9,7 @@ use crate::engine::{DEADLINE_US, Moved, WRITE, compile};
 use crate::model::{Owner, What};
 use crate::planted::Planted;
 use crate::run::{Checked, DAY_US, Held, Run, Seen};
-use crate::trace::{Violation, hold};
+use crate::trace::hold;
 
 /// Authorizations are forgotten after this.
 const RETENTION_US: i64 = 45 * DAY_US;
@@ -41,7 +41,7 @@ impl Run {
 
     /// Callers of commands learn that these are durable.
     pub(crate) fn commands_return(&mut self) {
-        let reached = self.engine.reached();
+        let reached = self.planted.reached(self.engine.reached());
         let model = &self.model;
         let done = |line: &usize| {
             let position = model.lines[*line].position;
@@ -100,16 +100,14 @@ impl Run {
             self.engine.kick();
         }
         match finished.decision {
-            Decision::Approve => self.approval_leaves(&held),
-            Decision::ApprovePartial(_) => Err(Violation {
-                law: "rules",
-                text: "a partial approval, which nobody allowed".to_owned(),
-            }),
+            approval @ (Decision::Approve | Decision::ApprovePartial(_)) => {
+                self.approval_leaves(&held, approval)
+            }
             Decision::Decline(reason) => self.decline_leaves(&held, waited, reason),
         }
     }
 
-    pub(crate) fn approval_leaves(&mut self, held: &Held) -> Checked {
+    pub(crate) fn approval_leaves(&mut self, held: &Held, approval: Decision) -> Checked {
         let deadline = held.received + DEADLINE_US;
         hold!(
             self.clock <= deadline,
@@ -119,9 +117,9 @@ impl Run {
         );
         self.assert_durable(held)?;
         hold!(
-            self.model.decision_of(held.line) == Some(Decision::Approve),
+            self.model.decision_of(held.line) == Some(approval),
             "I2",
-            "an approval left that stands no longer: {:?}",
+            "{approval:?} left, and what stands is {:?}",
             self.model.decision_of(held.line)
         );
         self.cover.hit(if held.is_new {
@@ -130,7 +128,7 @@ impl Run {
             "an approval left again"
         });
         self.relied_on.insert(held.line);
-        self.reply(held.sent, Some(held.line), Decision::Approve)
+        self.reply(held.sent, Some(held.line), approval)
     }
 
     pub(crate) fn decline_leaves(
@@ -177,7 +175,8 @@ impl Run {
     /// its state: it must have, unless a redelivery's approval has left or the journal is full.
     pub(crate) fn overruled(&mut self, held: &Held) -> Checked {
         let line = held.line;
-        if self.model.decision_of(line) != Some(Decision::Approve) {
+        let stands = self.model.decision_of(line);
+        if !stands.is_some_and(Decision::is_approval) {
             return Ok(());
         }
         let has_left = self.relied_on.contains(&line);
@@ -240,25 +239,28 @@ impl Run {
     pub(crate) fn pass_time(&mut self) -> Checked {
         let chance = &mut self.chance;
         let (what, step) = match chance.below(40) {
-            0..22 => ("time: some", chance.below(200_000)),
-            22..32 => ("time: past the deadline", 250_000 + chance.below(100_000)),
-            32..35 => {
+            0..18 => ("time: some", chance.below(200_000)),
+            18..20 => ("time: minutes", chance.below(3 * 60_000_000)),
+            20..30 => ("time: past the deadline", 250_000 + chance.below(100_000)),
+            30..33 => {
                 let into_day = self.clock.rem_euclid(DAY_US);
                 let near = i64::try_from(chance.below(4)).unwrap() - 2;
                 let step = DAY_US - into_day + near;
                 ("time: to midnight", u64::try_from(step.max(0)).unwrap())
             }
-            35..38 => ("time: to the deadline", 0),
+            33..35 => ("time: to the deadline", 0),
+            35..38 => ("time: to an edge", 0),
             38 => ("time: days", chance.below(3 * 86_400_000_000)),
             _ => ("time: months", chance.below(60 * 86_400_000_000)),
         };
         self.clock += i64::try_from(step).unwrap();
         self.cover.hit(what);
         self.trace.note(format_args!("{} {what}", self.clock));
-        if what == "time: to the deadline" {
-            return self.at_the_deadline();
+        match what {
+            "time: to the deadline" => self.at_the_deadline(),
+            "time: to an edge" => self.at_an_edge(),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The very instant of a deadline: a covered approval still leaves, any other is too late.
@@ -364,9 +366,9 @@ impl Run {
     pub(crate) fn sweep(&mut self) -> Checked {
         let cut = self.clock - RETENTION_US;
         let stale = self.model.stale(cut);
-        let before = self.engine.authorization_counts();
+        let before = self.engine.image_of_each();
         let complete = self.engine.sweep(Timestamp::from_micros(cut));
-        let after = self.engine.authorization_counts();
+        let after = self.engine.image_of_each();
         self.engine.kick();
         for owner in &stale {
             if before.get(owner) != after.get(owner) {

@@ -4,6 +4,7 @@
 use countersign::domain::card::{AgentStatus, CardStatus};
 
 use crate::disk::Chance;
+use crate::past_rules::{Habits, PastRules};
 
 /// The connection's name.
 pub(crate) const CONNECTION: &str = "acme";
@@ -64,9 +65,12 @@ pub(crate) struct Rules {
     pub(crate) per_auth: Option<i64>,
     /// By day, week, month, and for ever.
     pub(crate) sums: [Option<i64>; 4],
+    /// Whether day, week and month are trailing spans.
+    pub(crate) rolling: [bool; 3],
     pub(crate) lock_to_first: Option<bool>,
     pub(crate) allowed: Vec<u16>,
     pub(crate) blocked: Vec<u16>,
+    pub(crate) past: PastRules,
 }
 
 #[derive(Clone, Debug)]
@@ -103,6 +107,7 @@ pub(crate) struct World {
     pub(crate) customers: Vec<Customer>,
     pub(crate) agents: Vec<Agent>,
     pub(crate) cards: Vec<Card>,
+    pub(crate) habits: Habits,
 }
 
 /// How a document differs from what the owner wrote; all but `Plain` are planted bugs.
@@ -115,16 +120,29 @@ pub(crate) enum Twist {
     Lowered,
     /// No limit at all.
     Unlimited,
+    /// Trailing spans are calendar windows.
+    ByCalendar,
+    /// One approval more under every count.
+    CountsRaised,
+    /// Cooldowns end a minute early.
+    CooldownShort,
+    /// Attestations stay fresh a minute longer.
+    AttestationLong,
+    /// No human is asked about intents.
+    NobodyAsked,
+    /// Parts are approved wherever nobody has forbidden it.
+    PartUnasked,
 }
 
 impl Twist {
     fn of(self, limit: i64) -> Option<i64> {
-        match self {
-            Self::Plain => Some(limit),
-            Self::Raised => Some(limit + 1),
-            Self::Lowered => Some((limit - 1).max(0)),
-            Self::Unlimited => None,
-        }
+        let by = i64::from(self == Self::Raised) - i64::from(self == Self::Lowered);
+        (self != Self::Unlimited).then(|| (limit + by).max(0))
+    }
+
+    pub(crate) fn of_count(self, count: u32) -> Option<u32> {
+        let more = u32::from(self == Self::CountsRaised);
+        (self != Self::Unlimited).then_some(count + more)
     }
 }
 
@@ -145,7 +163,7 @@ pub(crate) fn card_token(at: usize) -> String {
 }
 
 impl Rules {
-    fn random(chance: &mut Chance, scale: i64) -> Self {
+    fn random(chance: &mut Chance, scale: i64, habits: Habits) -> Self {
         let mut rules = Self::default();
         if chance.one_in(4) {
             rules.per_auth = Some(40 + amount(chance, scale));
@@ -156,6 +174,7 @@ impl Rules {
                 *sum = Some(amount(chance, scale * share));
             }
         }
+        rules.rolling = [chance.one_in(3), chance.one_in(3), chance.one_in(3)];
         rules.lock_to_first = [None, None, None, None, Some(true), Some(false)][chance.index(6)];
         if chance.one_in(8) {
             rules.allowed = vec![5734, 5942];
@@ -163,18 +182,27 @@ impl Rules {
         if chance.one_in(8) {
             rules.blocked = vec![5812];
         }
+        rules.past = PastRules::random(chance, scale, habits);
         rules
     }
 
     fn render(&self, twist: Twist) -> String {
-        let names = ["perDay", "perWeek", "perMonth", "total"];
-        let mut limits: Vec<String> = names
-            .iter()
-            .zip(self.sums)
-            .chain([(&"perAuth", self.per_auth)])
-            .filter_map(|(name, limit)| Some(format!(r#""{name}":{}"#, twist.of(limit?)?)))
-            .collect();
-        limits.sort_unstable();
+        let windows = ["perDay", "perWeek", "perMonth", "total"];
+        let mut limits = Vec::new();
+        for (at, (name, limit)) in windows.iter().zip(self.sums).enumerate() {
+            let Some(limit) = limit.and_then(|limit| twist.of(limit)) else {
+                continue;
+            };
+            let rolls = self.rolling.get(at) == Some(&true) && twist != Twist::ByCalendar;
+            limits.push(if rolls {
+                format!(r#""{name}":{{"amount":{limit},"window":"rolling"}}"#)
+            } else {
+                format!(r#""{name}":{limit}"#)
+            });
+        }
+        let per_auth = self.per_auth.and_then(|limit| twist.of(limit));
+        limits.extend(per_auth.map(|limit| format!(r#""perAuth":{limit}"#)));
+        limits.extend(self.past.counts(twist));
         let list = |codes: &[u16]| {
             let codes: Vec<String> = codes.iter().map(|code| format!(r#""{code}""#)).collect();
             codes.join(",")
@@ -184,15 +212,16 @@ impl Rules {
             .map(|word| format!(r#","lockToFirstMerchant":{word}"#))
             .unwrap_or_default();
         format!(
-            r#"{{"limits":{{{}}},"allowedMccs":[{}],"blockedMccs":[{}]{lock}}}"#,
+            r#"{{"limits":{{{}}},"allowedMccs":[{}],"blockedMccs":[{}]{lock}{}}}"#,
             limits.join(","),
             list(&self.allowed),
-            list(&self.blocked)
+            list(&self.blocked),
+            self.past.render(twist)
         )
     }
 
-    fn change(&mut self, chance: &mut Chance, scale: i64) {
-        match chance.below(8) {
+    fn change(&mut self, chance: &mut Chance, scale: i64, habits: Habits) {
+        match chance.below(12) {
             0..4 => {
                 let at = chance.index(4);
                 self.sums[at] = match self.sums[at] {
@@ -204,31 +233,37 @@ impl Rules {
             4 => self.per_auth = chance.one_in(3).then(|| 20 + amount(chance, scale)),
             5 => self.lock_to_first = [None, Some(true), Some(false)][chance.index(3)],
             6 => self.allowed = if chance.one_in(2) { vec![5734] } else { vec![] },
-            _ => self.blocked = if chance.one_in(3) { vec![5942] } else { vec![] },
+            7 => self.blocked = if chance.one_in(3) { vec![5942] } else { vec![] },
+            8 => {
+                let at = chance.index(3);
+                self.rolling[at] = !self.rolling[at];
+            }
+            _ => self.past.change(chance, scale, habits),
         }
     }
 }
 
-fn amount(chance: &mut Chance, up_to: i64) -> i64 {
+pub(crate) fn amount(chance: &mut Chance, up_to: i64) -> i64 {
     let bound = u64::try_from(up_to).unwrap();
     i64::try_from(10 + chance.below(bound)).unwrap()
 }
 
 impl World {
     pub(crate) fn random(chance: &mut Chance) -> Self {
+        let habits = Habits::random(chance);
         let customers: Vec<Customer> = (0..1 + chance.index(2))
             .map(|_| Customer {
                 suspended: false,
                 zone: chance.index(ZONES.len()),
                 overrides: chance.one_in(5),
-                rules: Rules::random(chance, 400),
+                rules: Rules::random(chance, 400, habits),
             })
             .collect();
         let agents: Vec<Agent> = (0..1 + chance.index(3))
             .map(|_| Agent {
                 customer: chance.index(customers.len()),
                 status: AgentStatus::Active,
-                rules: Rules::random(chance, 200),
+                rules: Rules::random(chance, 200, habits),
             })
             .collect();
         let cards = (0..2 + chance.index(4))
@@ -245,7 +280,7 @@ impl World {
                     frozen: false,
                     preset: chance.one_in(8).then(|| chance.index(MERCHANTS.len())),
                     present: !chance.one_in(12),
-                    rules: Rules::random(chance, 150),
+                    rules: Rules::random(chance, 150, habits),
                 }
             })
             .collect();
@@ -253,6 +288,7 @@ impl World {
             customers,
             agents,
             cards,
+            habits,
         }
     }
 
@@ -261,6 +297,7 @@ impl World {
         let customer = chance.index(self.customers.len());
         let agent = chance.index(self.agents.len());
         let card = chance.index(self.cards.len());
+        let habits = self.habits;
         let (customer, agent, card) = (
             &mut self.customers[customer],
             &mut self.agents[agent],
@@ -268,15 +305,15 @@ impl World {
         );
         match chance.below(12) {
             0 | 1 => {
-                customer.rules.change(chance, 400);
+                customer.rules.change(chance, 400, habits);
                 "reload: customer's rules"
             }
             2 | 3 => {
-                agent.rules.change(chance, 200);
+                agent.rules.change(chance, 200, habits);
                 "reload: agent's rules"
             }
             4 | 5 => {
-                card.rules.change(chance, 150);
+                card.rules.change(chance, 150, habits);
                 "reload: card's rules"
             }
             6 | 7 => {

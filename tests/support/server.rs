@@ -289,6 +289,15 @@ impl Server {
 }
 
 impl Server {
+    /// The same as text.
+    pub(crate) fn admin_text(&self, path: &str) -> String {
+        let mut client = Client::connect(self.ops);
+        client.send(format!("GET {path} HTTP/1.1\r\nhost: ops\r\n\r\n").as_bytes());
+        let response = client.response();
+        assert_eq!(response.status, 200, "{path}: {}", response.text());
+        response.text()
+    }
+
     /// The process's number.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()

@@ -100,8 +100,13 @@ const CONFINED: [(&str, &[&str], &str); 16] = [
     ),
     (
         "rustix",
-        &["src/ledger/embedded", "src/app.rs", "src/cold/doctor"],
-        "system calls are made by the journal, the wiring and the doctor",
+        &[
+            "src/ledger/embedded",
+            "src/hot/server.rs",
+            "src/app.rs",
+            "src/cold/doctor",
+        ],
+        "system calls are made by the journal, the listener, the wiring and the doctor",
     ),
     (
         "sha2",

@@ -15,6 +15,7 @@ use crate::cold::records::DecisionRecord;
 use crate::domain::card::Key;
 use crate::domain::decision::Decision;
 use crate::domain::identity::{KeySpace, Keys};
+use crate::domain::lifecycle::Flags;
 use crate::ledger::authorization::Authorization;
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::life::{Books, Life};
@@ -142,9 +143,10 @@ fn outcome(authorization: &Authorization) -> Option<Outcome> {
 }
 
 fn word(life: &Life, books: &Books) -> &'static str {
-    if life.is_undone() && books.is_reversed {
+    let is_declined = books.flags.has(Flags::DECLINED_BY_ISSUER);
+    if books.is_undone && books.is_reversed {
         "reversed"
-    } else if life.is_undone() {
+    } else if books.is_undone && (is_declined || life.is_undone()) {
         "declined"
     } else if books.is_expired {
         "expired"

@@ -25,6 +25,8 @@ use crate::ledger::image;
 use crate::ledger::intent::{IntentStatus, IntentTerms, IntentVerdict};
 use crate::ledger::state::{AgentState, CardState, State};
 
+pub(in crate::ledger) mod report;
+
 /// 2026-05-27, a Wednesday in the middle of its month.
 pub(in crate::ledger) const TODAY: i32 = 20_600;
 

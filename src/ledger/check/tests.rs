@@ -12,9 +12,11 @@ use crate::ledger::check::harness::{
 };
 use crate::ledger::command::{Answer, Novelty, Refused};
 
+mod books;
 mod cards;
 mod counts;
 mod intents;
+mod orders;
 mod spans;
 mod windows;
 

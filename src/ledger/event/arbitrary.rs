@@ -12,15 +12,17 @@ use crate::domain::currency::Currency;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
 use crate::domain::identity::StepIdentity;
+use crate::domain::lifecycle::StandingStatus;
 use crate::domain::mcc::Mcc;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour, WindowKind};
 use crate::ledger::codec::ExternalId;
 use crate::ledger::event::{
-    AgentNo, AttestationClass, CardNo, Decided, Event, LockedMerchant, Owner, StandingChange,
-    StateNo,
+    AgentNo, AttestationClass, Booked, CardNo, Decided, Event, LockedMerchant, Owner,
+    StandingChange, StateNo,
 };
 use crate::ledger::intent::{IntentTerms, IntentVerdict};
+use crate::ledger::life::{Fact, OnReversal, Told};
 use crate::ledger::rolling::SeriesSet;
 
 const TEXTS: [&str; 7] = [
@@ -231,8 +233,78 @@ fn later() -> BoxedStrategy<Event<'static>> {
             }
         ),
         (state(), card(), at()).prop_map(|(state, card, at)| Event::Attested { state, card, at }),
+        booked().prop_map(Event::Booked),
     ]
     .boxed()
+}
+
+fn fact() -> impl Strategy<Value = Fact> {
+    let kind = (0..11u8).prop_map(|number| Fact::kind_of(number).unwrap());
+    let id = prop_oneof![3 => 0..5u64, 1 => u64s()];
+    (id, kind, minor(), at()).prop_map(|(id, kind, amount, at)| Fact {
+        id,
+        kind,
+        amount,
+        at,
+    })
+}
+
+fn told() -> impl Strategy<Value = Told> {
+    let status = select(vec![
+        StandingStatus::Pending,
+        StandingStatus::Settled,
+        StandingStatus::Voided,
+        StandingStatus::Expired,
+        StandingStatus::Declined,
+        StandingStatus::Closed,
+    ]);
+    let counts = (0..4u32, 0..4u32, prop_oneof![0..4u32, any::<u32>()]);
+    let told = (option::of(minor()), option::of(minor()));
+    let sums = (minor(), minor(), minor());
+    (status, counts, told, sums).prop_map(|(status, counts, told, sums)| Told {
+        held: sums.0,
+        posted: told.0,
+        refunded: told.1,
+        status,
+        revision: counts.2,
+        asks: counts.0,
+        approvals: counts.1,
+        listed_posted: sums.1,
+        listed_refunded: sums.2,
+    })
+}
+
+fn booked() -> BoxedStrategy<Booked<'static>> {
+    let of = (state(), at(), key(), external_id(), currency());
+    let card = option::of(u32s().prop_map(CardNo));
+    let agent = option::of(u32s().prop_map(AgentNo));
+    let place = (card, agent, day(), any::<i32>().prop_map(LocalHour));
+    let facts = proptest::collection::vec(fact(), 0..4);
+    let said = (facts, option::of(told()));
+    let on_reversal = select(vec![
+        OnReversal::GiveBack,
+        OnReversal::KeepLock,
+        OnReversal::KeepUse,
+    ]);
+    let notes = (any::<bool>(), any::<bool>(), on_reversal);
+    (of, place, said, notes)
+        .prop_map(|(of, place, said, notes)| Booked {
+            state: of.0,
+            at: of.1,
+            authorization: of.2,
+            external: of.3,
+            currency: of.4,
+            card: place.0,
+            agent: place.1,
+            day: place.2,
+            hour: place.3,
+            facts: said.0,
+            told: said.1,
+            refunds_restore: notes.0,
+            has_drifted: notes.1,
+            on_reversal: notes.2,
+        })
+        .boxed()
 }
 
 /// A record of a conflict says nothing that the first layout cannot say.

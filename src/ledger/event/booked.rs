@@ -145,9 +145,8 @@ pub(in crate::ledger) fn decode_fact(reader: &mut Reader<'_>) -> Result<Fact, Ma
 }
 
 pub(in crate::ledger) fn encode_told(out: &mut Vec<u8>, told: &Told) {
-    let bits = u8::from(told.posted.is_some()) * HAS_POSTED
-        | u8::from(told.refunded.is_some()) * HAS_REFUNDED;
-    out.push(bits);
+    let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+    out.push(flag(told.posted.is_some(), HAS_POSTED) | flag(told.refunded.is_some(), HAS_REFUNDED));
     out.push(told.status as u8);
     out.put_u64(u64::from(told.revision));
     out.put_u64(u64::from(told.asks));

@@ -66,7 +66,10 @@ pub(super) fn undo(state: &mut State, key: Key, is_reversed: bool) {
     let (card_no, is_under_lock) = (authorization.card, authorization.is_under_lock());
     let steps: Vec<Step> = authorization.steps().collect();
     let mut keeps = OnReversal::GiveBack;
+    let mut taken = Taken::default();
     if let Some(life) = authorization.life_mut() {
+        // Undone before, and decided again since: what was taken then stays taken.
+        taken = life.taken.take().map(|taken| *taken).unwrap_or_default();
         life.taken = Some(Box::default());
         keeps = life.on_reversal;
     }
@@ -75,19 +78,21 @@ pub(super) fn undo(state: &mut State, key: Key, is_reversed: bool) {
     }
     let leaves_lock = is_under_lock && keeps == OnReversal::GiveBack;
     authorization.change(|step| step.counted = false);
-    let mut taken = Taken::default();
     if let Some(counted) = steps.iter().find(|step| step.counted) {
         uncount(state, card_no, counted);
     }
     if let Some(card) = card_no.and_then(|card| state.card_mut(card)) {
         let is_own = |it: &(Timestamp, Key)| it.1 == key;
-        taken.consumed_at = card.consumed.filter(is_own).map(|(at, _)| at);
-        let probe = card.probe();
-        taken.probe = probe.filter(|probe| steps.iter().any(|step| step.position == *probe));
+        let consumed = card.consumed.filter(is_own).map(|(at, _)| at);
+        taken.consumed_at = taken.consumed_at.or(consumed);
+        let is_of_it = |probe: &u64| steps.iter().any(|step| step.position == *probe);
+        let probe = card.probe().filter(is_of_it);
+        taken.probe = taken.probe.or(probe);
         let lock = card.lock.clone();
-        taken.lock = lock.filter(|lock| leaves_lock && lock.approvals <= 1);
+        let lock = lock.filter(|lock| leaves_lock && lock.approvals <= 1);
+        taken.lock = taken.lock.or(lock);
     }
-    taken.was_under_lock = leaves_lock;
+    taken.was_under_lock |= leaves_lock;
     if let Some(authorization) = state.authorizations.get_mut(key) {
         authorization.set_under_lock(is_under_lock && !leaves_lock);
     }

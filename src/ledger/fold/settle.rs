@@ -52,10 +52,11 @@ pub(super) fn settle(state: &mut State, key: Key, open: Place) {
             apply(state, card, moved);
         }
     }
-    match (was_undone, books.is_undone) {
-        (false, true) => give_back::undo(state, key, books.is_reversed),
-        (true, false) => give_back::redo(state, key),
-        (false, false) | (true, true) => {}
+    let is_undone = books.is_undone && steps.iter().any(Step::stands);
+    if is_undone && (!was_undone || steps.iter().any(|step| step.counted)) {
+        give_back::undo(state, key, books.is_reversed);
+    } else if was_undone && !is_undone {
+        give_back::redo(state, key);
     }
     if !books.posted.is_zero() {
         consume_probe(state, key, card, open);

@@ -1,0 +1,434 @@
+//! What comes after an authorization: what is held, posted and given back, in every order.
+
+use crate::domain::lifecycle::MovementKind::{
+    self, Authorized, AuthorizedAndPosted, Declined, Expired, Posted, RefundReversed, Refunded,
+    Released, Replaced,
+};
+use crate::domain::lifecycle::StandingStatus::{self, Pending, Settled, Voided};
+use crate::domain::lifecycle::{BookStatus, Flags};
+use crate::domain::window::{LocalDay, WindowKind};
+use crate::ledger::check::harness::report::Report;
+use crate::ledger::check::harness::{Ask, Ledger, TODAY, limits, minor};
+use crate::ledger::life::OnReversal;
+
+use crate::domain::card::Level;
+use crate::domain::decision::DeclineReason::{CardLimitExceeded, SingleUseConsumed};
+
+const LAST: MovementKind = Posted { is_last: true };
+
+fn day_of(ledger: &Ledger, day: i32) -> (i64, i64) {
+    let sum = ledger.state.counters.window(WindowKind::Day, LocalDay(day));
+    (sum.spent.get(), sum.held.get())
+}
+
+// ---- single movements (Marqeta's way) ----
+
+#[test]
+fn i1_a_clearing_moves_from_held_to_posted_and_the_last_one_frees_the_rest() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100));
+    assert_eq!(
+        ledger.report(&Report::of(1).posted(7, 30)),
+        BookStatus::Applied
+    );
+    assert_eq!(ledger.books(1).0, [70, 30, 0]);
+    assert_eq!(ledger.totals(), [(100, 70); 3]);
+    ledger.report(&Report::of(1).posted(8, 20));
+    assert_eq!(ledger.totals(), [(100, 50); 3]);
+    ledger.report(&Report::of(1).fact(9, LAST, 40, 60));
+    assert_eq!(ledger.totals(), [(90, 0); 3]);
+    assert_eq!(day_of(&ledger, TODAY), (90, 0));
+    assert!(ledger.books(1).1.is_closed);
+    // It stays one approved authorization.
+    assert_eq!(ledger.card(1).counters.approvals(), 1);
+    assert_eq!(
+        ledger.report(&Report::of(1).fact(9, LAST, 40, 60)),
+        BookStatus::Duplicate
+    );
+    assert_eq!(ledger.totals(), [(90, 0); 3]);
+}
+
+#[test]
+fn i2_a_clearing_above_the_hold_is_booked_past_the_limit_in_the_windows_open_then() {
+    let mut ledger = Ledger::new();
+    let limited = |n, amount| Ask::new(n, amount).limited(Level::Card, limits(None, Some(100)));
+    ledger.approve(&limited(1, 100));
+    let tip = Report::of(1).posted(7, 120).later(1);
+    let raised = ledger.try_report(&tip).unwrap().raised;
+    assert!(raised.has(Flags::EXCESS) && !raised.has(Flags::FORCED));
+    assert_eq!(ledger.totals(), [(120, 0); 3]);
+    assert_eq!(day_of(&ledger, TODAY + 1), (20, 0));
+    let next = limited(2, 1).on_day(TODAY + 1).later(86_400_000_000);
+    assert_eq!(ledger.reason(&next), Some(CardLimitExceeded));
+    // It is told once.
+    let more = ledger
+        .try_report(&Report::of(1).posted(8, 5).later(1))
+        .unwrap();
+    assert_eq!(
+        (more.status, more.raised),
+        (BookStatus::Applied, Flags::default())
+    );
+}
+
+#[test]
+fn i3_a_clearing_without_an_approval_of_ours_is_forced_and_counts() {
+    let mut ledger = Ledger::new();
+    let raised = ledger
+        .try_report(&Report::of(1).posted(7, 50))
+        .unwrap()
+        .raised;
+    assert!(raised.has(Flags::FORCED));
+    assert_eq!(ledger.totals(), [(50, 0); 3]);
+    let full = Ask::new(2, 51).limited(Level::Card, limits(Some(100), None));
+    assert_eq!(ledger.reason(&full), Some(CardLimitExceeded));
+    assert_eq!(ledger.card(1).counters.approvals(), 0);
+    assert_eq!(ledger.state.authorization_count(), 1);
+    ledger = ledger.recovered();
+    assert_eq!(ledger.totals(), [(50, 0); 3]);
+}
+
+#[test]
+fn i4_a_reversal_that_comes_first_waits_for_its_authorization() {
+    let mut ledger = Ledger::new();
+    ledger.report(&Report::of(1).fact(7, Released, 100, 40));
+    assert_eq!(ledger.totals(), [(0, 0); 3]);
+    let mut ledger = ledger.recovered();
+    ledger.approve(&Ask::new(1, 100).single_use().locking());
+    assert_eq!(ledger.totals(), [(0, 0); 3]);
+    assert_eq!(ledger.card(1).counters.approvals(), 0);
+    assert_eq!(ledger.card(1).consumed, None);
+    assert!(ledger.card(1).lock.is_none());
+    // The decision stays on record for a redelivery.
+    let again = ledger.ask(&Ask::new(1, 100).single_use().locking());
+    assert!(again.decision.is_approval());
+}
+
+#[test]
+fn i5_reversals_end_at_zero() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100));
+    ledger.report(&Report::of(1).fact(7, Released, 60, 40));
+    assert_eq!(ledger.totals(), [(40, 40); 3]);
+    assert_eq!(
+        ledger.report(&Report::of(1).fact(7, Released, 60, 40)),
+        BookStatus::Duplicate
+    );
+    ledger.report(&Report::of(1).fact(8, Released, 60, 41));
+    assert_eq!(ledger.totals(), [(0, 0); 3]);
+    assert!(ledger.books(1).1.is_undone);
+    // After a clearing, only what is left goes back.
+    ledger.approve(&Ask::new(2, 100));
+    ledger.report(&Report::of(2).posted(1, 70));
+    ledger.report(&Report::of(2).fact(2, Released, 100, 60));
+    assert_eq!(ledger.totals(), [(70, 0); 3]);
+    assert!(!ledger.books(2).1.is_undone);
+    assert_eq!(ledger.card(1).counters.approvals(), 1);
+}
+
+#[test]
+fn i7_a_refund_restores_where_the_policy_says_so_at_most_what_was_posted_and_in_its_window() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100));
+    ledger.report(&Report::of(1).fact(7, LAST, 100, 40));
+    let refund = Report::of(1).fact(8, Refunded, 30, 50).later(1);
+    ledger.report(&refund);
+    assert_eq!(ledger.totals(), [(100, 0); 3]);
+    assert_eq!(ledger.books(1).1.refunded, minor(30));
+    // The next one under another policy, and more than there is.
+    ledger.report(
+        &Report::of(1)
+            .fact(9, Refunded, 500, 51)
+            .later(1)
+            .restoring(),
+    );
+    assert_eq!(ledger.books(1).0, [0, 100, 100]);
+    assert_eq!(ledger.totals(), [(0, 0); 3]);
+    assert_eq!(day_of(&ledger, TODAY), (0, 0));
+    // Taken back, it counts again.
+    ledger.report(&Report::of(1).fact(10, RefundReversed, 450, 52).later(1));
+    assert_eq!(ledger.books(1).0, [0, 100, 50]);
+    assert_eq!(ledger.totals()[0], (50, 0));
+    // One without a purchase restores nothing.
+    ledger.report(&Report::of(3).fact(1, Refunded, 70, 9).restoring());
+    assert_eq!(ledger.totals()[0], (50, 0));
+}
+
+#[test]
+fn i7_a_refund_after_its_window_closed_gives_no_allowance_today() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100));
+    ledger.report(&Report::of(1).fact(7, LAST, 100, 40));
+    ledger.approve(&Ask::new(2, 5).on_day(TODAY + 1).later(86_400_000_000));
+    ledger.report(
+        &Report::of(1)
+            .fact(8, Refunded, 100, 50)
+            .later(1)
+            .restoring(),
+    );
+    assert_eq!(day_of(&ledger, TODAY + 1), (5, 5));
+    assert_eq!(ledger.totals()[0], (5, 5));
+}
+
+#[test]
+fn i9_an_expiry_gives_back_the_amount_only_and_a_late_clearing_is_booked() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100).single_use());
+    ledger.report(&Report::of(1).fact(7, Expired, 100, 40));
+    assert_eq!(ledger.totals(), [(0, 0); 3]);
+    assert_eq!(ledger.card(1).counters.approvals(), 1);
+    assert!(ledger.card(1).consumed.is_some());
+    let late = Report::of(1).posted(8, 100).later(9);
+    assert_eq!(ledger.report(&late), BookStatus::Applied);
+    assert_eq!(ledger.totals(), [(100, 0); 3]);
+    assert_eq!(day_of(&ledger, TODAY + 9), (100, 0));
+    assert_eq!(ledger.flags(1), Flags::default());
+}
+
+#[test]
+fn i10_what_the_issuer_did_not_approve_gives_everything_back() {
+    for kind in [Declined, Released] {
+        let mut ledger = Ledger::new();
+        let ask = Ask::new(1, 100)
+            .single_use()
+            .locking()
+            .with(|it| it.name = Some(5));
+        let cooled = |n| {
+            Ask::new(n, 1)
+                .single_use()
+                .ruled(|it| it.cooldown_us = Some((60_000_000, Level::Card)))
+        };
+        ledger.approve(&ask);
+        assert_eq!(ledger.reason(&cooled(2)), Some(SingleUseConsumed));
+        let id = if kind == Declined { 5 } else { 6 };
+        ledger.report(&Report::of(1).fact(id, kind, 100, 40));
+        assert_eq!(ledger.totals(), [(0, 0); 3]);
+        let card = ledger.card(1);
+        assert_eq!((card.consumed, card.lock.is_none()), (None, true));
+        assert_eq!(card.counters.approvals(), 0);
+        assert_eq!(card.recent.last(), None);
+        assert_eq!(ledger.reason(&cooled(2)), None);
+        let mut ledger = ledger.recovered();
+        // It is posted all the same: it was an authorization after all.
+        ledger.report(&Report::of(1).posted(9, 100));
+        assert_eq!(ledger.totals(), [(100, 0); 3]);
+        let card = ledger.card(1);
+        assert!(card.consumed.is_some() && card.lock.is_some());
+        assert_eq!(card.counters.approvals(), 1);
+        assert_eq!(ledger.reason(&cooled(2)), Some(SingleUseConsumed));
+    }
+}
+
+#[test]
+fn i10_what_the_issuer_approved_without_us_holds_and_is_marked() {
+    let mut ledger = Ledger::new();
+    let declined = Ask::new(1, 100)
+        .with(|it| it.name = Some(5))
+        .limited(Level::Card, limits(Some(50), None));
+    ledger.decline(&declined);
+    let raised = ledger
+        .try_report(&Report::of(1).fact(5, Authorized, 100, 40))
+        .unwrap()
+        .raised;
+    assert!(raised.has(Flags::FORCED));
+    assert_eq!(ledger.totals(), [(100, 100); 3]);
+    ledger.report(&Report::of(1).fact(6, LAST, 100, 50));
+    assert_eq!(ledger.totals(), [(100, 0); 3]);
+    // Cash at a machine: asked and posted at once.
+    ledger.report(&Report::of(2).fact(7, AuthorizedAndPosted, 80, 40));
+    assert_eq!(ledger.totals(), [(180, 0); 3]);
+    assert!(ledger.flags(2).has(Flags::FORCED));
+}
+
+#[test]
+fn an_advice_carries_the_new_total_whatever_came_before_it() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 10));
+    // The later advice comes first.
+    ledger.report(&Report::of(1).fact(8, Replaced, 25, 60));
+    ledger.report(&Report::of(1).fact(7, Replaced, 90, 50));
+    assert_eq!(ledger.totals(), [(25, 25); 3]);
+    ledger.report(&Report::of(1).posted(9, 5));
+    assert_eq!(ledger.books(1).0, [20, 5, 0]);
+}
+
+#[test]
+fn a_captured_probe_consumes_its_card() {
+    let mut ledger = Ledger::new();
+    let probe = |n| {
+        Ask::new(n, 100)
+            .single_use()
+            .ruled(|it| it.may_probe = true)
+    };
+    ledger.approve(&probe(1));
+    assert_eq!(ledger.card(1).consumed, None);
+    assert_eq!(ledger.reason(&Ask::new(2, 900).single_use()), None);
+    ledger.report(&Report::of(1).posted(7, 100));
+    assert!(ledger.card(1).consumed.is_some());
+    assert_eq!(
+        ledger.reason(&Ask::new(2, 900).single_use()),
+        Some(SingleUseConsumed)
+    );
+}
+
+#[test]
+fn a_reversed_single_use_card_goes_back_as_far_as_its_owner_wants() {
+    let at = |n: u64| Ask::new(9, 5).single_use().locking().at_merchant(n);
+    let after = |on_reversal| {
+        let mut ledger = Ledger::new();
+        ledger.approve(&Ask::new(1, 100).single_use().locking());
+        let reversal = Report::of(1).fact(7, Released, 100, 40);
+        ledger.report(&reversal.with(|it| it.terms.on_reversal = on_reversal));
+        assert_eq!(ledger.totals(), [(0, 0); 3]);
+        assert_eq!(ledger.card(1).counters.approvals(), 0);
+        [
+            ledger.reason(&at(1)).is_none(),
+            ledger.reason(&at(2)).is_none(),
+        ]
+    };
+    assert_eq!(after(OnReversal::GiveBack), [true, true]);
+    assert_eq!(after(OnReversal::KeepLock), [true, false]);
+    assert_eq!(after(OnReversal::KeepUse), [false, false]);
+}
+
+#[test]
+fn another_merchant_that_posts_is_booked_and_told() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100).locking());
+    let posted = |n, id| {
+        Report::of(1)
+            .posted(id, 10)
+            .with(|it| it.merchant = Some(n))
+    };
+    let raised = |ledger: &mut Ledger, n, id| ledger.try_report(&posted(n, id)).unwrap().raised;
+    assert_eq!(raised(&mut ledger, 1, 7), Flags::default());
+    assert!(raised(&mut ledger, 2, 8).has(Flags::DRIFT));
+    assert_eq!(raised(&mut ledger, 2, 9), Flags::default());
+    assert_eq!(ledger.books(1).0, [70, 30, 0]);
+}
+
+// ---- whole accounts (Lithic's and Stripe's way) ----
+
+#[test]
+fn a_newer_account_sets_where_it_stands_and_an_older_one_nothing() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100));
+    let first = Report::of(1).told(Pending, (1, 1, 0), 100);
+    let cleared = Report::of(1).posted(7, 40).told(Settled, (1, 1, 1), 60);
+    let expired = Report::of(1)
+        .posted(7, 40)
+        .told(StandingStatus::Expired, (1, 1, 2), 0);
+    assert_eq!(ledger.report(&first), BookStatus::Applied);
+    assert_eq!(ledger.report(&cleared), BookStatus::Applied);
+    assert_eq!(ledger.books(1).0, [60, 40, 0]);
+    assert_eq!(ledger.report(&first), BookStatus::Stale);
+    assert_eq!(ledger.report(&cleared), BookStatus::Duplicate);
+    assert_eq!(ledger.report(&expired), BookStatus::Applied);
+    assert_eq!(ledger.report(&cleared), BookStatus::Stale);
+    assert_eq!(ledger.books(1).0, [0, 40, 0]);
+    assert_eq!(ledger.totals(), [(40, 0); 3]);
+    assert_eq!(ledger.flags(1), Flags::default());
+}
+
+#[test]
+fn an_account_that_knows_fewer_steps_raises_the_hold_and_never_lowers_it() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100));
+    ledger.approve(&Ask::new(1, 50).step(2));
+    ledger.report(&Report::of(1).told(Pending, (1, 1, 0), 100));
+    assert_eq!(ledger.books(1).0, [150, 0, 0]);
+    ledger.report(&Report::of(1).told(Pending, (1, 1, 1), 170));
+    assert_eq!(ledger.books(1).0, [170, 0, 0]);
+    // What it has posted it takes from the hold.
+    ledger.report(&Report::of(1).posted(7, 20).told(Settled, (1, 1, 2), 0));
+    assert_eq!(ledger.books(1).0, [150, 20, 0]);
+    // One that knows both sets the hold, and so does an end.
+    let mut ended = ledger.recovered();
+    ledger.report(&Report::of(1).posted(7, 20).told(Settled, (2, 2, 2), 90));
+    assert_eq!(ledger.books(1).0, [90, 20, 0]);
+    let end = Report::of(1)
+        .posted(7, 20)
+        .told(StandingStatus::Expired, (1, 1, 3), 0);
+    ended.report(&end);
+    assert_eq!(ended.books(1).0, [0, 20, 0]);
+    // A step after the end is held until the next account.
+    ended.approve(&Ask::new(1, 30).step(3));
+    assert_eq!(ended.books(1).0, [30, 20, 0]);
+}
+
+#[test]
+fn a_capture_that_comes_before_the_account_that_lists_it_is_taken_from_the_hold_once() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100));
+    ledger.report(&Report::of(1).told(Pending, (1, 1, 0), 100));
+    ledger.report(&Report::of(1).posted(7, 40));
+    assert_eq!(ledger.books(1).0, [60, 40, 0]);
+    ledger.report(&Report::of(1).posted(7, 40).told(Pending, (1, 1, 1), 60));
+    assert_eq!(ledger.books(1).0, [60, 40, 0]);
+    assert_eq!(ledger.totals(), [(100, 60); 3]);
+}
+
+#[test]
+fn a_void_before_any_posting_gives_the_use_back_and_one_after_it_does_not() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100).single_use());
+    ledger.report(&Report::of(1).told(Voided, (1, 1, 1), 0));
+    assert_eq!(
+        (ledger.card(1).consumed, ledger.totals()),
+        (None, [(0, 0); 3])
+    );
+    ledger.approve(&Ask::new(2, 100).single_use());
+    ledger.report(&Report::of(2).posted(7, 100).told(Voided, (1, 1, 2), 0));
+    assert!(ledger.card(1).consumed.is_some());
+    assert_eq!(ledger.totals(), [(100, 0); 3]);
+}
+
+#[test]
+fn what_nobody_knows_is_kept_and_counts_nowhere() {
+    let mut ledger = Ledger::new();
+    let stranger = |it: Report| it.with(|it| it.is_known = false);
+    assert_eq!(
+        ledger.report(&stranger(Report::of(1).posted(7, 50))),
+        BookStatus::Applied
+    );
+    assert_eq!(
+        ledger.report(&stranger(Report::of(1).posted(7, 50))),
+        BookStatus::Duplicate
+    );
+    assert_eq!(ledger.state.counters.total().spent, minor(0));
+    assert_eq!(ledger.books(1).1.posted, minor(50));
+    // A reversal whose original was not found is nothing.
+    let nothing = Report::of(2).told(StandingStatus::Declined, (0, 0, 1), 0);
+    assert_eq!(ledger.report(&nothing), BookStatus::Ignored);
+    assert_eq!(ledger.state.authorization_count(), 1);
+    // A decline without us is kept as one.
+    let declined = Report::of(3).told(StandingStatus::Declined, (1, 0, 0), 0);
+    assert_eq!(ledger.report(&declined), BookStatus::Applied);
+    assert!(ledger.flags(3).has(Flags::DECLINED_BY_ISSUER));
+}
+
+#[test]
+fn a_step_that_did_not_leave_is_no_approval_of_ours_even_with_reports() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100));
+    let second = ledger.approve(&Ask::new(1, 50).step(2));
+    ledger.report(&Report::of(1).posted(7, 20));
+    assert_eq!(ledger.books(1).0, [130, 20, 0]);
+    assert!(ledger.overrule(1, second));
+    assert_eq!(ledger.books(1).0, [80, 20, 0]);
+    assert_eq!(ledger.totals(), [(100, 80); 3]);
+    assert_eq!(ledger.card(1).counters.approvals(), 1);
+}
+
+#[test]
+fn a_sweep_settles_what_is_left_of_an_authorization_with_reports() {
+    let mut ledger = Ledger::new();
+    let ask = Ask::new(1, 100);
+    ledger.approve(&ask);
+    ledger.report(&Report::of(1).posted(7, 130));
+    ledger.report(&Report::of(1).fact(8, Authorized, 25, 60).later(1));
+    assert!(!ledger.sweep(0, ask.at + 1), "a report keeps it");
+    assert_eq!(ledger.totals(), [(155, 25); 3]);
+    assert!(ledger.sweep(0, i64::MAX));
+    assert_eq!(ledger.totals(), [(155, 0); 3]);
+    assert_eq!(ledger.state.authorization_count(), 0);
+}

@@ -1,0 +1,173 @@
+//! Lithic's `card_transaction.updated` at `/issuers/acme/events`: who is heard, what is answered, and
+//! where the books stand then (behaviour 2.13 f to h, 2.16).
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::server::{Home, Response, Server, SnapshotOf, authorization, now, signature};
+
+const AUTHORIZATION: &str = "0b1f7c52-6b7a-4c5d-9f51-3b0c5a6f0a01";
+const CARD: &str = "5a0f2c1e-9d34-4b7e-8f7c-2f6f1c9e4142";
+
+fn home() -> Home {
+    let mut snapshot = SnapshotOf::default();
+    snapshot.customer("cus", &json!({}));
+    snapshot.card(CARD, "cus", None, &json!({"limits": {"perDay": 10_000}}));
+    Home::new("strict", &snapshot.build())
+}
+
+fn fixture(name: &str) -> String {
+    let path = format!(
+        "{}/fixtures/lithic/event.{name}.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn post(server: &Server, signed: &str, body: &str) -> Response {
+    let request = format!(
+        "POST /issuers/acme/events HTTP/1.1\r\nhost: countersign\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n{signed}\r\n{body}",
+        body.len()
+    );
+    server.client().ask(request.as_bytes())
+}
+
+fn event(server: &Server, body: &str) -> Response {
+    post(
+        server,
+        &signature("acme", "msg_1", now(), body.as_bytes()),
+        body,
+    )
+}
+
+/// What becomes of the event of this name.
+fn status(server: &Server, name: &str) -> String {
+    let response = event(server, &fixture(name));
+    assert_eq!(response.status, 200, "{name}: {}", response.text());
+    let body: Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!(body.as_object().unwrap().len(), 1, "{body}");
+    body["status"].as_str().unwrap().to_owned()
+}
+
+fn outcome(server: &Server) -> Value {
+    server.admin(&format!("/admin/authorizations/acme/{AUTHORIZATION}"))["outcome"].clone()
+}
+
+/// Spent and held on the card today.
+fn today(server: &Server) -> [i64; 2] {
+    let card = server.admin(&format!("/admin/cards/{CARD}"));
+    let limit = &card["limits"][0];
+    [
+        limit["spent"].as_i64().unwrap(),
+        limit["held"].as_i64().unwrap(),
+    ]
+}
+
+#[test]
+fn i1_i9_a_lithic_authorization_is_held_posted_and_let_go_over_a_restart() {
+    let home = home();
+    let server = home.start();
+    let asked = server
+        .client()
+        .ask(&authorization(AUTHORIZATION, CARD, 2_599));
+    assert!(asked.is_approval(), "{}", asked.text());
+    assert_eq!(outcome(&server), json!(null));
+    assert_eq!(status(&server, "authorized"), "applied");
+    assert_eq!(today(&server), [2_599, 2_599]);
+    assert_eq!(status(&server, "cleared_partly"), "applied");
+    let partly = outcome(&server);
+    assert_eq!([&partly["held"], &partly["posted"]], [1_599, 1_000]);
+    assert_eq!(today(&server), [2_599, 1_599]);
+    assert_eq!(status(&server, "authorized"), "stale");
+    assert_eq!(status(&server, "cleared_partly"), "duplicate");
+    server.kill();
+
+    let server = home.start();
+    assert_eq!(today(&server), [2_599, 1_599]);
+    assert_eq!(status(&server, "cleared_partly"), "duplicate");
+    assert_eq!(outcome(&server), partly);
+    let decisions = server.admin(&format!("/admin/decisions?authorization={AUTHORIZATION}"));
+    let decision = &decisions["decisions"][0];
+    assert_eq!(decision["outcome"], partly, "{decision}");
+    assert_eq!(decision["approvedAmount"], 2_599);
+    let metrics = server.admin_text("/metrics");
+    let line = "countersign_events_total{connection=\"acme\",status=\"duplicate\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
+    assert!(server.terminate().success());
+}
+
+#[test]
+fn i10_a_decline_there_gives_back_what_was_approved_here() {
+    let server = home().start();
+    server
+        .client()
+        .ask(&authorization(AUTHORIZATION, CARD, 2_599));
+    assert_eq!(status(&server, "timed_out"), "applied");
+    assert_eq!(today(&server), [0, 0]);
+    let outcome = outcome(&server);
+    assert_eq!(outcome["state"], "declined", "{outcome}");
+    assert!(server.terminate().success());
+}
+
+#[test]
+fn i3_what_is_posted_without_us_counts_and_is_marked() {
+    let server = home().start();
+    assert_eq!(status(&server, "forced"), "applied");
+    let forced = fixture("forced");
+    let body: Value = serde_json::from_str(&forced).unwrap();
+    let token = body["token"].as_str().unwrap();
+    let shown = server.admin(&format!("/admin/authorizations/acme/{token}"));
+    assert_eq!(shown["outcome"]["flags"], json!(["forced"]), "{shown}");
+    assert_eq!(shown["steps"], json!([]));
+    let posted = shown["outcome"]["posted"].as_i64().unwrap();
+    assert!(posted > 0);
+    assert_eq!(today(&server), [posted, 0]);
+    let metrics = server.admin_text("/metrics");
+    let line = "countersign_alerts_total{connection=\"acme\",what=\"forced\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
+    assert!(server.terminate().success());
+}
+
+#[test]
+fn w1_w6_w11_only_the_issuer_is_heard_and_only_what_is_understood_is_booked() {
+    let server = home().start();
+    let body = fixture("authorized");
+    let good = signature("acme", "msg_1", now(), body.as_bytes());
+    assert_eq!(post(&server, "", &body).status, 401);
+    let others = signature("beta", "msg_1", now(), body.as_bytes());
+    assert_eq!(post(&server, &others, &body).status, 401);
+    assert_eq!(
+        post(&server, &good, &body.replace("2599", "2600")).status,
+        401
+    );
+    let refused = event(&server, &body.replace("\"PENDING\"", "\"PENDULOUS\""));
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    assert_eq!(refused.code().as_deref(), Some("not_understood"));
+    assert!(
+        refused.text().contains("field status"),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(status(&server, "other"), "ignored");
+    assert_eq!(today(&server), [0, 0]);
+    assert_eq!(post(&server, &good, &body).status, 200);
+    assert!(server.terminate().success());
+}
+
+/// A card that is in no snapshot: kept with its connection, counted nowhere.
+#[test]
+fn what_is_reported_of_an_unknown_card_is_kept_and_counts_nowhere() {
+    let server = home().start();
+    let stranger = fixture("cleared").replace(CARD, "somebody-elses");
+    for expected in ["applied", "duplicate"] {
+        let answer = event(&server, &stranger);
+        assert_eq!(answer.text(), format!("{{\"status\":\"{expected}\"}}"));
+    }
+    let shown = server.admin(&format!("/admin/authorizations/acme/{AUTHORIZATION}"));
+    assert_eq!(shown["customerId"], json!(null));
+    assert_eq!(shown["outcome"]["posted"], 2_599, "{shown}");
+    assert_eq!(today(&server), [0, 0]);
+    assert!(server.terminate().success());
+}

@@ -1,0 +1,190 @@
+//! Stripe's and Marqeta's events, after their questions: where the books stand then.
+
+use serde_json::{Value, json};
+
+use crate::post::{
+    CREDENTIALS, fixture, home, home_with, marqeta_headers, post_event, post_marqeta, post_stripe,
+    stripe_header,
+};
+use crate::server::{Server, now};
+
+const NO_KEYS: [&str; 2] = ["", ""];
+const STRIPE: &str = "iauth_1AuThOrIzAtIoNoFtHeTeSt";
+const MARQETA: &str = "607d9e40-3164-5fec-b5fd-69951f0b7bfc";
+
+fn stripe(server: &Server, name: &str) -> String {
+    let body = fixture(&format!("stripe/event.{name}"));
+    let answer = post_event(server, "striped", &stripe_header(now(), &body), &body);
+    assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+    answer.text()
+}
+
+fn marqeta(server: &Server, name: &str) -> String {
+    let body = fixture(&format!("marqeta/event.{name}"));
+    let answer = post_event(server, "mq", &marqeta_headers(CREDENTIALS), &body);
+    assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+    answer.text()
+}
+
+fn said(status: &str) -> String {
+    format!("{{\"status\":\"{status}\"}}")
+}
+
+/// State, held, posted, refunded.
+fn books(server: &Server, connection: &str, id: &str) -> Value {
+    let shown = server.admin(&format!("/admin/authorizations/{connection}/{id}"));
+    let of = &shown["outcome"];
+    assert_eq!(shown["held"], of["held"], "{shown}");
+    json!([of["state"], of["held"], of["posted"], of["refunded"]])
+}
+
+fn ask_stripe(server: &Server) {
+    let question = fixture("stripe/purchase");
+    let id = question.split("\"iauth_").nth(1).unwrap();
+    let id = format!("iauth_{}", id.split('"').next().unwrap());
+    let answer = post_stripe(server, &question.replace(&id, STRIPE));
+    assert_eq!(answer.text(), r#"{"approved":true}"#);
+}
+
+#[test]
+fn b7_i1_a_stripe_authorization_is_captured_in_any_order() {
+    let home = home("strict", NO_KEYS);
+    let server = home.start();
+    ask_stripe(&server);
+    // The capture comes before the news that it was authorized.
+    assert_eq!(stripe(&server, "capture"), said("applied"));
+    assert_eq!(
+        books(&server, "striped", STRIPE),
+        json!(["closed", 0, 2_599, 0])
+    );
+    assert_eq!(stripe(&server, "created"), said("applied"));
+    assert_eq!(
+        books(&server, "striped", STRIPE),
+        json!(["closed", 0, 2_599, 0])
+    );
+    assert_eq!(stripe(&server, "closed"), said("applied"));
+    assert_eq!(stripe(&server, "created"), said("stale"));
+    assert_eq!(stripe(&server, "capture"), said("duplicate"));
+    assert_eq!(stripe(&server, "refund"), said("applied"));
+    assert_eq!(
+        books(&server, "striped", STRIPE),
+        json!(["closed", 0, 2_599, 500])
+    );
+    let card = server.admin("/admin/cards/card_stripe");
+    assert_eq!(card["limits"][0]["spent"], 2_599, "{card}");
+    assert_eq!(card["limits"][0]["held"], 0);
+    assert!(server.terminate().success());
+}
+
+#[test]
+fn i10_a_stripe_reversal_gives_the_single_use_back() {
+    let home = home("relaxed", NO_KEYS);
+    let server = home.start();
+    ask_stripe(&server);
+    assert_eq!(stripe(&server, "reversed_partly"), said("applied"));
+    assert_eq!(
+        books(&server, "striped", STRIPE),
+        json!(["open", 1_599, 0, 0])
+    );
+    assert_eq!(stripe(&server, "reversed"), said("applied"));
+    assert_eq!(
+        books(&server, "striped", STRIPE),
+        json!(["reversed", 0, 0, 0])
+    );
+    assert_eq!(stripe(&server, "reversed_partly"), said("stale"));
+    let card = server.admin("/admin/cards/card_stripe");
+    assert_eq!(card["limits"][0]["spent"], 0, "{card}");
+    assert!(server.terminate().success());
+}
+
+#[test]
+fn b7_i1_a_marqeta_authorization_is_cleared_reversed_and_advised() {
+    let home = home("strict", NO_KEYS);
+    let server = home.start();
+    assert_eq!(
+        post_marqeta(&server, &fixture("marqeta/purchase")).status,
+        200
+    );
+    assert_eq!(marqeta(&server, "authorization"), said("applied"));
+    assert_eq!(marqeta(&server, "clearing"), said("applied"));
+    assert_eq!(
+        books(&server, "mq", MARQETA),
+        json!(["open", 1_599, 1_000, 0])
+    );
+    assert_eq!(marqeta(&server, "reversal"), said("applied"));
+    assert_eq!(
+        books(&server, "mq", MARQETA),
+        json!(["open", 599, 1_000, 0])
+    );
+    assert_eq!(marqeta(&server, "clearing"), said("duplicate"));
+    assert_eq!(marqeta(&server, "clearing_final"), said("applied"));
+    assert_eq!(
+        books(&server, "mq", MARQETA),
+        json!(["closed", 0, 2_000, 0])
+    );
+    for name in ["ping", "other"] {
+        assert_eq!(marqeta(&server, name), said("ignored"));
+    }
+    // A clearing that names only what it follows finds its authorization.
+    assert_eq!(
+        marqeta(&server, "clearing_without_funding"),
+        said("applied")
+    );
+    assert_eq!(
+        books(&server, "mq", MARQETA),
+        json!(["closed", 0, 4_599, 0])
+    );
+    assert!(server.terminate().success());
+}
+
+/// Marqeta did not wait for our answer: what was reserved comes back (behaviour 2.13 h).
+#[test]
+fn i10_a_marqeta_decline_after_our_approval_gives_everything_back() {
+    let home = home_with("strict", NO_KEYS, &json!({"cooldownMinutes": 60}));
+    let server = home.start();
+    assert_eq!(
+        post_marqeta(&server, &fixture("marqeta/purchase")).status,
+        200
+    );
+    let next = fixture("marqeta/purchase.whole");
+    assert_eq!(
+        post_marqeta(&server, &next).status,
+        402,
+        "the cooldown runs"
+    );
+    assert_eq!(marqeta(&server, "declined"), said("applied"));
+    assert_eq!(books(&server, "mq", MARQETA), json!(["declined", 0, 0, 0]));
+    let other = next.replace("\"token\": \"", "\"token\": \"e");
+    let answer = post_marqeta(
+        &server,
+        &other.replace("\"card_token\": \"e", "\"card_token\": \""),
+    );
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(server.terminate().success());
+}
+
+/// Events may have secrets of their own; then the others are not theirs (behaviour 2.2).
+#[test]
+fn w5_w8_events_are_signed_with_their_own_secrets() {
+    let of_events = "whsec_0f0e0d0c0b0a09080706050403020100";
+    let key = "event_secrets = [\"env:COUNTERSIGN_TEST_EVENTS\"]";
+    let home = home("relaxed", [key, ""]);
+    let mut command = home.serve();
+    command.env("COUNTERSIGN_TEST_EVENTS", of_events);
+    let server = home.spawn(command);
+    let body = fixture("stripe/event.created");
+    let with_others = post_event(&server, "striped", &stripe_header(now(), &body), &body);
+    assert_eq!(with_others.status, 401);
+    let secret = countersign::issuer::stripe::Secret::from_text(of_events.to_owned()).unwrap();
+    let signed = countersign::issuer::stripe::sign(&secret, now(), body.as_bytes());
+    let header = format!("Stripe-Signature: {signed}\r\n");
+    let own = post_event(&server, "striped", &header, &body);
+    assert_eq!(own.text(), said("applied"));
+    ask_stripe(&server);
+    // Marqeta's webhooks carry no headers of the funding source.
+    let body = fixture("marqeta/event.authorization");
+    let plain = marqeta_headers(CREDENTIALS);
+    let plain = plain.split_inclusive("\r\n").next().unwrap();
+    assert_eq!(post_event(&server, "mq", plain, &body).status, 200);
+    assert!(server.terminate().success());
+}
