@@ -236,6 +236,35 @@ impl Server {
     }
 }
 
+/// Exit code and stderr of a server that does not start; one that does is ended.
+pub(crate) fn refused(data_dir: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let anywhere = "127.0.0.1:0";
+    let mut server = Command::new(env!("CARGO_BIN_EXE_countersign"))
+        .args([
+            "serve",
+            "--issuer-listen",
+            anywhere,
+            "--ops-listen",
+            anywhere,
+        ])
+        .args(["--listen", anywhere, "--data-dir"])
+        .arg(data_dir)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    let stdout = server.stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut ready).unwrap();
+    if !ready.is_empty() {
+        server.kill().unwrap();
+    }
+    let output = server.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), told)
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.0.kill().unwrap();

@@ -6,7 +6,7 @@ use countersign::cold::sandbox::scenarios::SCENARIOS;
 use countersign::cold::sandbox::shape::Shape;
 use serde_json::Value;
 
-use crate::commands::{LUNCH, Server, countersign};
+use crate::commands::{LUNCH, Server, countersign, refused};
 
 /// What every scenario sends in every shape, what is answered, and the books after each delivery.
 const PLAYED: &str = include_str!("scenarios.txt");
@@ -293,8 +293,8 @@ fn d3_time_moves_forward_for_a_sandbox_alone_and_stays_moved() {
         let _server = Server::start_with(dir.path(), &["--sandbox-clock"]);
         assert_eq!(remaining(&trigger("amount=1.00")), 11_800);
     }
-    let (code, _, error) = told(dir.path(), &["serve"]);
-    assert_eq!(code, 2);
+    let (code, error) = refused(dir.path(), &[]);
+    assert_eq!(code, Some(2), "{error}");
     assert!(
         error.contains("time was moved forward by 129600 s"),
         "{error}"
@@ -322,8 +322,8 @@ fn time_cannot_be_moved_beside_a_real_connection() {
     );
     std::fs::write(&path, config).unwrap();
     let path = path.to_str().unwrap();
-    let arguments = ["serve", "--sandbox", "--sandbox-clock", "--config", path];
-    let (code, _, error) = told(dir.path(), &arguments);
-    assert_eq!(code, 2, "{error}");
+    let arguments = ["--sandbox", "--sandbox-clock", "--config", path];
+    let (code, error) = refused(dir.path(), &arguments);
+    assert_eq!(code, Some(2), "{error}");
     assert!(error.contains("`acme` is of kind lithic"), "{error}");
 }
