@@ -4,6 +4,9 @@
 //! evaluating are tested together. A reason of 2 to 17 that no row shows fails the test.
 #![cfg(test)]
 
+#[path = "support/disk.rs"]
+#[expect(dead_code, reason = "the journal's tests use the rest")]
+mod disk;
 #[path = "decisions/path.rs"]
 mod path;
 

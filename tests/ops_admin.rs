@@ -1,6 +1,9 @@
 //! What operators see: records of decisions, cards, health.
 
 #[cfg(test)]
+#[path = "ops_admin/limits.rs"]
+mod limits;
+#[cfg(test)]
 #[path = "ops_admin/records.rs"]
 mod records;
 #[cfg(test)]

@@ -103,7 +103,11 @@ fn f1_a_check_says_everything_that_is_wrong_with_its_place() {
 #[test]
 fn what_is_in_force_on_a_card_is_explained_with_its_level() {
     let files = Files::new();
-    let snapshot = files.write("rules.json", &rules(unchanged));
+    let counted = rules(|rules| {
+        rules["agents"][0]["policy"]["limits"]["countPerDay"] = json!(20);
+        rules["customers"][0]["policy"]["limits"]["countPerHour"] = json!(9);
+    });
+    let snapshot = files.write("rules.json", &counted);
     let (code, text) = files.policy(&["explain", "--card", "crd_1", "--snapshot", &snapshot]);
     let expected = "\
 crd_1: active, multi use, through acme, of agent agt_1 (active) of customer cus_1 (active)
@@ -112,6 +116,8 @@ in USD, with the days of Europe/Rome, cascade tighten
   limits.perDay               200.00 USD rolling                        card
   limits.perDay               500.00 USD                                customer
   limits.perMonth             7000.00 USD                               agent
+  limits.countPerHour         9                                         customer
+  limits.countPerDay          20                                        agent
   allowedMccs                 3000-3350 5812                            card
   blockedMccs                 7995                                      customer
   lockToFirstMerchant         true                                      card
@@ -145,11 +151,19 @@ in USD, with the days of Europe/Rome, cascade tighten
     let mccs = json!({"field": "allowedMccs", "level": "card", "value": ["3000-3350", "5812"]});
     let cap = json!({"field": "limits.perAuth", "level": "card", "value": 5_000});
     let values = explained["values"].as_array().unwrap();
-    assert!(
-        values.contains(&mccs) && values.contains(&cap),
-        "{explained}"
-    );
+    let trailing = json!({"amount": 20_000, "window": "rolling"});
+    let trailing = json!({"field": "limits.perDay", "level": "card", "value": trailing});
+    let calendar = json!({"field": "limits.perDay", "level": "customer", "value": 50_000});
+    let count = json!({"field": "limits.countPerDay", "level": "agent", "value": 20});
+    for expected in [&mccs, &cap, &trailing, &calendar, &count] {
+        assert!(values.contains(expected), "{expected} in {explained}");
+    }
+}
 
+#[test]
+fn what_declines_everything_is_said_and_what_cannot_be_found_too() {
+    let files = Files::new();
+    let snapshot = files.write("rules.json", &rules(unchanged));
     let locked = rules(|rules| rules["agents"][0]["status"] = json!("paused"));
     let locked = files.write("locked.json", &locked);
     let (_, text) = files.policy(&["explain", "--card", "crd_1", "--snapshot", &locked]);

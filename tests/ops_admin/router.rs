@@ -462,7 +462,8 @@ fn a_card_shows_its_policy_its_limits_and_its_holds() {
     };
     let limit = |level, field, limit: i64, resets_at: Option<WindowKind>| {
         json!({
-            "level": level, "field": field, "limit": limit, "spent": 3_500, "held": 3_500,
+            "level": level, "field": field, "window": resets_at.map(|_| "calendar"),
+            "limit": limit, "spent": 3_500, "held": 3_500,
             "remaining": limit - 3_500, "resetsAt": resets_at.map(ends),
         })
     };
@@ -492,6 +493,7 @@ fn a_card_shows_its_policy_its_limits_and_its_holds() {
             limit("agent", "limits.perWeek", 800_000, Some(WindowKind::Week)),
             limit("customer", "limits.perMonth", 900_000, Some(WindowKind::Month)),
         ],
+        "counts": [],
         "holds": [
             {"authorization": "auth_2", "amount": 2_000, "at": instant, "steps": 1},
             {"authorization": "auth_1", "amount": 1_500, "at": instant, "steps": 2},
@@ -525,6 +527,7 @@ fn a_card_that_was_never_used_and_a_status_of_the_ledger_are_shown() {
         "currency": "USD",
         "policy": policy(&json!({})),
         "limits": [],
+        "counts": [],
         "holds": [],
         "holdsComplete": true,
         "merchantLock": {

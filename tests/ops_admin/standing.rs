@@ -267,6 +267,7 @@ fn a_card_that_left_the_snapshot_is_shown_and_changed_by_what_the_ledger_knows()
 
     let mut shown = ops.get("/admin/cards/crd_1").json();
     let limits = shown["limits"].take();
+    let counts = shown["counts"].take();
     let expected = json!({
         "id": "crd_1",
         "connection": "acme",
@@ -282,6 +283,7 @@ fn a_card_that_left_the_snapshot_is_shown_and_changed_by_what_the_ledger_knows()
         "currency": "USD",
         "policy": null,
         "limits": null,
+        "counts": null,
         "holds": [{"authorization": "auth_1", "amount": 1_500, "at": at.rfc3339().to_string(), "steps": 1}],
         "holdsComplete": true,
         "merchantLock": {
@@ -291,6 +293,17 @@ fn a_card_that_left_the_snapshot_is_shown_and_changed_by_what_the_ledger_knows()
         "singleUseConsumedAt": null,
     });
     assert_eq!(shown, expected);
+    let used = |it: &Value| {
+        let field = it["field"].as_str().unwrap().to_owned();
+        (field, it["limit"].is_null(), it["used"].as_u64().unwrap())
+    };
+    let used: Vec<_> = counts.as_array().unwrap().iter().map(used).collect();
+    assert_eq!(
+        used[2],
+        ("limits.countTotal".to_owned(), true, 1),
+        "{used:?}"
+    );
+    assert_eq!(used.len(), 3);
     let limits = limits.as_array().unwrap();
     let fields: Vec<_> = limits
         .iter()

@@ -15,6 +15,13 @@ pub(super) struct Told {
     pub(super) json: String,
 }
 
+/// A trailing span's limit, as owners write it.
+#[derive(serde::Serialize)]
+struct Rolling {
+    amount: i64,
+    window: &'static str,
+}
+
 impl Told {
     /// A word is its own text.
     pub(super) fn word(word: &str) -> Self {
@@ -26,9 +33,28 @@ impl Told {
 
     pub(super) fn of(customer: &CustomerSlot, it: &EffectiveValue<'_>) -> Self {
         let shown = shown(customer, &it.value);
+        let json = match &it.value {
+            Value::Windowed {
+                amount,
+                rolling: true,
+            } => json(&Rolling {
+                amount: amount.get(),
+                window: "rolling",
+            }),
+            Value::Windowed { rolling: false, .. }
+            | Value::Amount(_)
+            | Value::Flag(_)
+            | Value::Number(_)
+            | Value::Instant(_)
+            | Value::Word(_)
+            | Value::Mccs(_)
+            | Value::Countries(_)
+            | Value::Merchants(_)
+            | Value::Hours(_) => json(&shown),
+        };
         Self {
             text: text(customer, &it.value, &shown),
-            json: json(&shown),
+            json,
         }
     }
 }

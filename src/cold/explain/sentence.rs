@@ -84,7 +84,10 @@ fn card_expired(it: &Explanation, context: Context) -> String {
         let at = instant(" at ", at);
         format!("{rules} gave the card a time to live, which ended{at}.")
     } else if it.field == RuleField::ExpireAfterCount {
-        format!("{rules} let the card expire after {limit} authorizations.")
+        format!(
+            "{rules} let the card expire after {}.",
+            authorizations(limit)
+        )
     } else if it.field == RuleField::ExpireAfterSpend {
         let spend = money(limit, context);
         format!("{rules} let the card expire once {spend} are spent.")
@@ -269,8 +272,18 @@ fn count_limit_reached(it: &Explanation) -> String {
     let span = spans.iter().find(|(field, _)| *field == it.field);
     let span = span.map_or("", |(_, span)| *span);
     match it.limit {
-        Some(count) => format!("{whose} limit of {count} authorizations{span} is reached{until}."),
+        Some(count) => {
+            let count = authorizations(count);
+            format!("{whose} limit of {count}{span} is reached{until}.")
+        }
         None => format!("{whose} limit on the number of authorizations is reached{until}."),
+    }
+}
+
+fn authorizations(count: i64) -> String {
+    match count {
+        1 => "1 authorization".to_owned(),
+        count => format!("{count} authorizations"),
     }
 }
 

@@ -4,6 +4,7 @@
 //! a customer's authorizations. Which authorizations could hold something, the records tell.
 
 mod ledger;
+mod limits;
 mod view;
 
 use std::collections::BTreeSet;
@@ -20,15 +21,16 @@ use super::problem::Problem;
 use super::query::Parameters;
 use super::standing::strictest;
 use crate::cold::records::{Approvals, Named};
-use crate::decide::effective::{EffectivePolicy, effective};
+use crate::decide::effective::effective;
 use crate::decide::snapshot::{CardView, CustomerSlot, Snapshot};
-use crate::domain::card::{Key, Level, Usage};
-use crate::domain::explanation::RuleField;
+use crate::domain::card::{Key, Usage};
 use crate::domain::time::Timestamp;
-use crate::domain::window::{WindowKind, ZoneTable};
+use crate::domain::window::ZoneTable;
 use crate::seam::commands::PortError;
-use ledger::{CardInLedger, Owned, UsedCard, look_at_card, look_at_holds, look_at_used_card};
-use view::{CardShown, HoldView, LimitView, MerchantLockView};
+use ledger::{
+    CardInLedger, Moment, Owned, UsedCard, look_at_card, look_at_holds, look_at_used_card,
+};
+use view::{CardShown, HoldView, MerchantLockView};
 
 /// Records looked at in one step, and so authorizations asked for in one command.
 const STEP_LEN: usize = 64;
@@ -54,11 +56,16 @@ pub(super) async fn one(
         card: card.card.key(),
         agent: card.agent.map(|agent| agent.key()),
     };
-    let now = state.clock.now();
-    let today = card.customer.zone().day_at(now.secs());
-    let in_ledger = in_time(state.ledger.ask(move |it| look_at_card(it, owned, today))).await?;
+    let moment = moment(state.clock.now(), Some(card.customer.zone()));
+    let in_ledger = in_time(state.ledger.ask(move |it| look_at_card(it, owned, moment))).await?;
     let (holds, holds_complete) = holds(&state, card.card.id(), owned, &in_ledger).await?;
-    Ok(Json(shown(&card, &in_ledger, holds, holds_complete)))
+    Ok(Json(shown(
+        &card,
+        moment,
+        &in_ledger,
+        holds,
+        holds_complete,
+    )))
 }
 
 /// A card that the snapshot in force does not have: what the ledger keeps of it.
@@ -72,11 +79,11 @@ async fn left_card(
     let named = ask(state, move |records| Ok(records.card_named(&name))).await?;
     let Named { key, customer, no } = named.ok_or_else(unknown)?;
     let owner = snapshot.customer_by_id(&customer);
-    let now = state.clock.now();
-    let today = owner.map(|owner| owner.zone().day_at(now.secs()));
+    let zone = owner.map(CustomerSlot::zone);
+    let moment = moment(state.clock.now(), zone);
     let looked = state
         .ledger
-        .ask(move |it| look_at_used_card(it, key, no, today));
+        .ask(move |it| look_at_used_card(it, key, no, moment));
     let UsedCard {
         key: card,
         connection,
@@ -102,7 +109,8 @@ async fn left_card(
         frozen: in_ledger.is_frozen,
         currency: owner.map(|owner| owner.currency().to_string()),
         policy: None,
-        limits: sums(&in_ledger, owner.map(CustomerSlot::zone)),
+        limits: limits::sums(&in_ledger, zone),
+        counts: limits::used(&in_ledger, zone, moment),
         holds,
         holds_complete,
         merchant_lock: in_ledger.lock.as_deref().map(MerchantLockView::first_use),
@@ -163,8 +171,17 @@ pub(super) async fn in_time<T>(
     }
 }
 
+fn moment(now: Timestamp, zone: Option<&ZoneTable>) -> Moment {
+    Moment {
+        now,
+        day: zone.map(|zone| zone.day_at(now.secs())),
+        hour: zone.map(|zone| zone.hour_at(now.secs()).0),
+    }
+}
+
 fn shown(
     card: &CardView<'_>,
+    moment: Moment,
     in_ledger: &CardInLedger,
     holds: Vec<HoldView>,
     holds_complete: bool,
@@ -201,67 +218,11 @@ fn shown(
         frozen: card.card.is_frozen() || in_ledger.is_frozen,
         currency: Some(card.customer.currency().to_string()),
         policy: Some(PolicyView::new(card.customer, &policy)),
-        limits: limits(card, &policy, in_ledger),
+        limits: limits::of_sums(card, &policy, in_ledger),
+        counts: limits::of_counts(card, &policy, in_ledger, moment),
         holds,
         holds_complete,
         merchant_lock,
         single_use_consumed_at: in_ledger.consumed_at.map(|at| at.rfc3339().to_string()),
-    }
-}
-
-/// Every cap on a sum, at every level, in the order in which they are checked.
-fn limits(
-    card: &CardView<'_>,
-    policy: &EffectivePolicy<'_>,
-    in_ledger: &CardInLedger,
-) -> Vec<LimitView> {
-    let zone = card.customer.zone();
-    let mut shown = Vec::new();
-    let levels = Level::ALL.into_iter().zip(*policy.limits());
-    for ((level, caps), counters) in levels.zip(in_ledger.counters) {
-        for kind in WindowKind::ALL {
-            let Some(cap) = caps.of_window(kind) else {
-                continue;
-            };
-            let sum = counters.window(kind, in_ledger.day);
-            let ends = Some(end_of(kind, in_ledger, zone));
-            shown.push(LimitView::new(level, field_of(kind), Some(cap), sum, ends));
-        }
-        if let Some(cap) = caps.total {
-            let sum = counters.total();
-            shown.push(LimitView::new(
-                level,
-                RuleField::Total,
-                Some(cap),
-                sum,
-                None,
-            ));
-        }
-    }
-    shown
-}
-
-/// What a card without limits has spent and holds. Without its customer nobody knows when windows
-/// end.
-fn sums(in_ledger: &CardInLedger, zone: Option<&ZoneTable>) -> Vec<LimitView> {
-    let [card, ..] = &in_ledger.counters;
-    let windows = WindowKind::ALL.into_iter().map(|kind| {
-        let sum = card.window(kind, in_ledger.day);
-        let ends = zone.map(|zone| end_of(kind, in_ledger, zone));
-        LimitView::new(Level::Card, field_of(kind), None, sum, ends)
-    });
-    let total = LimitView::new(Level::Card, RuleField::Total, None, card.total(), None);
-    windows.chain([total]).collect()
-}
-
-fn end_of(kind: WindowKind, in_ledger: &CardInLedger, zone: &ZoneTable) -> Timestamp {
-    Timestamp::from_secs(zone.start_of(kind.next_start(in_ledger.day)))
-}
-
-fn field_of(kind: WindowKind) -> RuleField {
-    match kind {
-        WindowKind::Day => RuleField::PerDay,
-        WindowKind::Week => RuleField::PerWeek,
-        WindowKind::Month => RuleField::PerMonth,
     }
 }

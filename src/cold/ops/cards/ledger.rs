@@ -2,12 +2,14 @@
 
 use super::view::HoldView;
 use crate::cold::records::Approval;
+use crate::domain::amount::Minor;
 use crate::domain::card::{AgentStatus, CardStatus, Key};
 use crate::domain::time::Timestamp;
-use crate::domain::window::LocalDay;
+use crate::domain::window::{LocalDay, LocalHour, WindowKind};
 use crate::ledger::counters::Counters;
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::event::CardNo;
+use crate::ledger::rolling::Series;
 use crate::ledger::state::{AgentState, CardState, MerchantLock, State};
 
 /// A card by the keys of its state.
@@ -18,12 +20,35 @@ pub(super) struct Owned {
     pub(super) agent: Option<Key>,
 }
 
+/// When a card is looked at. Day and hour are those of its customer's zone; absent where nobody
+/// knows the customer.
+#[derive(Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) now: Timestamp,
+    pub(super) day: Option<LocalDay>,
+    pub(super) hour: Option<LocalHour>,
+}
+
+/// One trailing span as it stands.
+#[derive(Clone, Copy)]
+pub(super) struct SpanSeen {
+    pub(super) spent: Minor,
+    /// When the oldest charge leaves it; absent where it holds none.
+    pub(super) frees_at: Option<Timestamp>,
+}
+
 /// A card as the ledger has it; one that was never used has nothing.
 pub(super) struct CardInLedger {
-    /// The day whose windows are open: today, or a later day that was charged already.
+    /// The day whose windows are open: today, or the day that was charged and is not over.
     pub(super) day: LocalDay,
+    /// When that day ends at the earliest, where it was charged.
+    pub(super) day_ends: Option<Timestamp>,
+    /// The hour that is counted, likewise.
+    pub(super) hour: LocalHour,
     /// By level.
     pub(super) counters: [Counters; 3],
+    /// By level and kind of span; absent where none is kept yet.
+    pub(super) spans: [[Option<SpanSeen>; 3]; 3],
     pub(super) status: CardStatus,
     pub(super) is_frozen: bool,
     pub(super) agent_status: AgentStatus,
@@ -38,6 +63,22 @@ pub(super) struct UsedCard {
     pub(super) in_ledger: CardInLedger,
 }
 
+impl SpanSeen {
+    pub(super) const EMPTY: Self = Self {
+        spent: Minor::ZERO,
+        frees_at: None,
+    };
+
+    fn of(series: &Series, now: Timestamp) -> Self {
+        // The least amount leaves with the oldest charge.
+        let least = Minor::new(1).unwrap_or_default();
+        Self {
+            spent: series.spent(now),
+            frees_at: series.frees(now, least),
+        }
+    }
+}
+
 impl CardInLedger {
     /// What the card's authorizations hold, in minor units.
     pub(super) fn held(&self) -> i64 {
@@ -45,10 +86,13 @@ impl CardInLedger {
         card.total().held.get()
     }
 
-    fn unused(today: LocalDay) -> Self {
+    fn unused(moment: Moment) -> Self {
         Self {
-            day: today,
+            day: moment.day.unwrap_or(LocalDay(i32::MIN)),
+            day_ends: None,
+            hour: moment.hour.unwrap_or(LocalHour(i32::MIN)),
             counters: [Counters::default(); 3],
+            spans: [[None; 3]; 3],
             status: CardStatus::Active,
             is_frozen: false,
             agent_status: AgentStatus::Active,
@@ -58,13 +102,13 @@ impl CardInLedger {
     }
 }
 
-pub(super) fn look_at_card(ledger: &EmbeddedLedger, owned: Owned, today: LocalDay) -> CardInLedger {
+pub(super) fn look_at_card(ledger: &EmbeddedLedger, owned: Owned, moment: Moment) -> CardInLedger {
     let looked = ledger.with_state(owned.customer, |state| {
         let card = state.card_by_key(owned.card).map(|(_, card)| card);
         let agent = owned.agent.and_then(|key| state.agent_by_key(key));
-        seen(state, card, agent.map(|(_, agent)| agent), today)
+        seen(state, card, agent.map(|(_, agent)| agent), moment)
     });
-    looked.unwrap_or_else(|| CardInLedger::unused(today))
+    looked.unwrap_or_else(|| CardInLedger::unused(moment))
 }
 
 /// The same for a card that no snapshot knows; absent where the ledger does not either.
@@ -72,15 +116,14 @@ pub(super) fn look_at_used_card(
     ledger: &EmbeddedLedger,
     customer: Key,
     no: CardNo,
-    today: Option<LocalDay>,
+    moment: Moment,
 ) -> Option<UsedCard> {
     let looked = ledger.with_state(customer, |state| {
         let card = state.card(no)?;
-        let today = today.unwrap_or(state.day);
         Some(UsedCard {
             key: card.key,
             connection: card.connection.to_string(),
-            in_ledger: seen(state, Some(card), None, today),
+            in_ledger: seen(state, Some(card), None, moment),
         })
     });
     looked.flatten()
@@ -90,12 +133,29 @@ fn seen(
     state: &State,
     card: Option<&CardState>,
     agent: Option<&AgentState>,
-    today: LocalDay,
+    moment: Moment,
 ) -> CardInLedger {
     let of_card = |card: &CardState| card.counters;
     let of_agent = |agent: &AgentState| agent.counters;
+    // As authorizations are booked (behaviour 2.13 e): no window reopens, and none ends sooner than
+    // it did when it was opened.
+    let is_over = moment.now >= state.day_ends;
+    let today = moment.day.filter(|today| is_over && *today > state.day);
+    let series = [
+        card.and_then(|card| card.rolling.as_deref()),
+        agent.and_then(|agent| agent.rolling.as_deref()),
+        state.rolling.as_deref(),
+    ];
     CardInLedger {
-        day: today.max(state.day),
+        day: today.unwrap_or(state.day),
+        day_ends: today.is_none().then_some(state.day_ends),
+        hour: moment.hour.map_or(state.hour, |hour| hour.max(state.hour)),
+        spans: series.map(|kept| {
+            WindowKind::ALL.map(|kind| {
+                let series = kept?.series(kind)?;
+                Some(SpanSeen::of(series, moment.now))
+            })
+        }),
         counters: [
             card.map(of_card).unwrap_or_default(),
             agent.map(of_agent).unwrap_or_default(),

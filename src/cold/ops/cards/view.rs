@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::ledger::SpanSeen;
 use crate::cold::ops::policy::PolicyView;
 use crate::domain::acceptor::Country;
 use crate::domain::amount::Minor;
@@ -34,6 +35,7 @@ pub(in crate::cold::ops) struct CardShown {
     pub(super) currency: Option<String>,
     pub(super) policy: Option<PolicyView>,
     pub(super) limits: Vec<LimitView>,
+    pub(super) counts: Vec<CountView>,
     pub(super) holds: Vec<HoldView>,
     /// Whether no hold is left out.
     pub(super) holds_complete: bool,
@@ -47,13 +49,32 @@ pub(in crate::cold::ops) struct CardShown {
 pub(super) struct LimitView {
     level: &'static str,
     field: Option<&'static str>,
+    /// `calendar` or `rolling`; null where the limit is for ever.
+    window: Option<&'static str>,
     /// Null on a card that has left the snapshot.
     limit: Option<i64>,
-    /// Everything charged in the window, what is held included.
-    spent: i64,
-    /// The part of it that is on hold.
-    held: i64,
+    /// Everything charged in the window, what is held included. Null for a trailing span in which
+    /// nothing has been added up yet: the next authorization does it.
+    spent: Option<i64>,
+    /// The part of it that is on hold; of a trailing span nobody keeps it.
+    held: Option<i64>,
     remaining: Option<i64>,
+    /// When the window ends; of a trailing one, when its oldest charge leaves it. Null where the
+    /// limit is for ever, and where nothing can leave.
+    resets_at: Option<String>,
+}
+
+/// One cap on a number of approvals and where it stands.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CountView {
+    level: &'static str,
+    field: Option<&'static str>,
+    /// Null on a card that has left the snapshot.
+    limit: Option<u32>,
+    /// Approved authorizations in the window.
+    used: u32,
+    remaining: Option<u32>,
     /// Null where the limit is for ever.
     resets_at: Option<String>,
 }
@@ -83,6 +104,7 @@ pub(super) struct MerchantLockView {
 }
 
 impl LimitView {
+    /// A calendar's window, which has an end, or a whole life.
     pub(super) fn new(
         level: Level,
         field: RuleField,
@@ -90,13 +112,54 @@ impl LimitView {
         sum: Sum,
         ends: Option<Timestamp>,
     ) -> Self {
+        let has_end = !matches!(field, RuleField::Total | RuleField::ExpireAfterSpend);
         Self {
             level: level.name(),
             field: field.path(),
+            window: has_end.then_some("calendar"),
             limit: cap.map(Minor::get),
-            spent: sum.spent.get(),
-            held: sum.held.get(),
+            spent: Some(sum.spent.get()),
+            held: Some(sum.held.get()),
             remaining: cap.map(|cap| cap.saturating_minus(sum.spent).get()),
+            resets_at: ends.map(|at| at.rfc3339_seconds().to_string()),
+        }
+    }
+
+    /// A trailing span, which was `seen` unless it is not kept yet.
+    pub(super) fn rolling(
+        level: Level,
+        field: RuleField,
+        cap: Minor,
+        seen: Option<SpanSeen>,
+    ) -> Self {
+        let frees_at = seen.and_then(|seen| seen.frees_at);
+        Self {
+            level: level.name(),
+            field: field.path(),
+            window: Some("rolling"),
+            limit: Some(cap.get()),
+            spent: seen.map(|seen| seen.spent.get()),
+            held: None,
+            remaining: seen.map(|seen| cap.saturating_minus(seen.spent).get()),
+            resets_at: frees_at.map(|at| at.rfc3339_seconds().to_string()),
+        }
+    }
+}
+
+impl CountView {
+    pub(super) fn new(
+        level: Level,
+        field: RuleField,
+        cap: Option<u32>,
+        used: u32,
+        ends: Option<Timestamp>,
+    ) -> Self {
+        Self {
+            level: level.name(),
+            field: field.path(),
+            limit: cap,
+            used,
+            remaining: cap.map(|cap| cap.saturating_sub(used)),
             resets_at: ends.map(|at| at.rfc3339_seconds().to_string()),
         }
     }

@@ -306,6 +306,35 @@ fn another_merchant_that_posts_is_booked_and_told() {
     assert_eq!(ledger.books(1).0, [70, 30, 0]);
 }
 
+#[test]
+fn what_is_given_back_comes_from_the_latest_portion_and_what_is_posted_from_the_oldest() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100));
+    let increment = Ask::new(1, 50).step(2).on_day(TODAY + 1);
+    ledger.approve(&increment.later(86_400_000_000));
+    let card = |ledger: &Ledger| {
+        let counters = ledger.card(1).counters;
+        let sum = counters.window(WindowKind::Day, LocalDay(TODAY + 1));
+        (sum.spent.get(), sum.held.get())
+    };
+    assert_eq!(card(&ledger), (50, 50));
+    let later = |s: i64| 1_780_086_400 + s;
+    let posted = Posted { is_last: false };
+    ledger.report(&Report::of(1).fact(7, posted, 110, later(10)).later(1));
+    assert_eq!(card(&ledger), (50, 40));
+    ledger.report(&Report::of(1).fact(8, Released, 15, later(20)).later(1));
+    assert_eq!(card(&ledger), (35, 25));
+    ledger.report(
+        &Report::of(1)
+            .fact(9, Refunded, 12, later(30))
+            .later(1)
+            .restoring(),
+    );
+    // Two of the twelve are of the day before.
+    assert_eq!(card(&ledger), (25, 25));
+    assert_eq!(ledger.totals(), [(123, 25); 3]);
+}
+
 // ---- whole accounts (Lithic's and Stripe's way) ----
 
 #[test]
@@ -327,6 +356,22 @@ fn a_newer_account_sets_where_it_stands_and_an_older_one_nothing() {
     assert_eq!(ledger.books(1).0, [0, 40, 0]);
     assert_eq!(ledger.totals(), [(40, 0); 3]);
     assert_eq!(ledger.flags(1), Flags::default());
+}
+
+/// Stripe's partial reversal adds no step and no movement to the account.
+#[test]
+fn of_two_accounts_that_know_as_much_the_one_with_the_smaller_hold_is_newer() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100));
+    for (held, expected) in [
+        (60, BookStatus::Applied),
+        (100, BookStatus::Stale),
+        (45, BookStatus::Applied),
+    ] {
+        let status = ledger.report(&Report::of(1).told(Pending, (1, 1, 0), held));
+        assert_eq!(status, expected, "{held}");
+    }
+    assert_eq!(ledger.totals(), [(45, 45); 3]);
 }
 
 #[test]

@@ -194,6 +194,8 @@ fn b7_accounts_and_single_postings_end_alike_in_every_order() {
         ("captured twice, above, refunded", vec![first(), alone(7, PART, 40), alone(8, PART, 70), account(posted(&[40, 70]), Closed, (1, 1, 2), 0), alone(9, Refunded, 30)]),
         ("reversed in part, then in full", vec![first(), pending(100), pending(60), account(Report::of(1), Voided, (1, 1, 0), 0)]),
         ("expired and captured late", vec![first(), pending(100), account(Report::of(1), StandingStatus::Expired, (1, 1, 0), 0), alone(7, PART, 100)]),
+        ("reversed in part, twice", vec![first(), pending(100), pending(60), pending(45)]),
+        ("captured in part", vec![first(), pending(100), alone(7, PART, 30), account(posted(&[30]), Pending, (1, 1, 1), 70)]),
     ];
     sequences.iter().for_each(assert_same_in_every_order);
 }
