@@ -11,6 +11,7 @@ mod timekeeper;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -82,6 +83,7 @@ impl App {
     /// # Errors
     /// [`StartError`] tells how the process should end.
     pub fn start(mut config: Config) -> Result<Started, StartError> {
+        warn_of_durability(config.durability);
         let storage: Arc<dyn Storage> = Arc::new(open_journal(&config.data_dir)?);
         let (clock, time_file) = start_clock(&config)?;
         if config.sandbox {
@@ -108,13 +110,11 @@ impl App {
         let first = load_first(&source, &recovered)?;
         let writer =
             journal::start_writer(&recovered, config.durability, &storage, &shared, &readiness)?;
-        let records = start_records(&storage, &recovered, &writer, config.records_indexed_max);
+        let indexed_max = config.records_indexed_max;
+        let records = start_records(&storage, &recovered, &writer, indexed_max, &readiness);
         let checkpointer =
             start_checkpointer(&storage, &recovered, &writer, &records, clock, &config)?;
-        let ledger = Arc::new(EmbeddedLedger::new(
-            recovered.states,
-            writer.share_journal(),
-        ));
+        let ledger = EmbeddedLedger::new(recovered.states, writer.share_journal()).into();
         let snapshots = Arc::clone(&first.snapshots);
         let core = Core {
             keys,
@@ -224,9 +224,25 @@ fn connection_names(config: &Config) -> Vec<String> {
     names.collect()
 }
 
+/// Says what the level may cost (behaviour 3.5).
+fn warn_of_durability(level: DurabilityLevel) {
+    if level == DurabilityLevel::Relaxed {
+        tracing::warn!("durability is relaxed: {RELAXED}");
+    }
+}
+
+const RELAXED: &str = "a power loss may take the approvals of the last 50 ms with it, and what they \
+                       had spent can then be spent again; a crash of the process alone takes nothing";
+
+/// What is in the directory is for nobody else: decisions, ids of cards, the sandbox's secret.
+const DATA_DIR_MODE: u32 = 0o700;
+
 fn open_journal(data_dir: &Path) -> Result<Files, StartError> {
     let path = data_dir.join("journal");
-    std::fs::create_dir_all(data_dir)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(DATA_DIR_MODE)
+        .create(data_dir)
         .map_err(|error| StartError::DataDir(data_dir.to_owned(), OpenError::Io(error)))?;
     Files::open(&path).map_err(|error| StartError::DataDir(path, error))
 }
@@ -395,9 +411,11 @@ fn start_records(
     recovered: &recovery::Recovery,
     writer: &Arc<Writer>,
     indexed_max: usize,
+    readiness: &Arc<Readiness>,
 ) -> Arc<Records> {
     let written = Arc::clone(writer);
-    let begin = Begin::recovered(&recovered.states, recovered.next, indexed_max);
+    let begin = Begin::recovered(&recovered.states, recovered.next, indexed_max)
+        .warning(Arc::clone(readiness));
     Records::start(Arc::clone(storage), begin, move || {
         written.published().written.0
     })

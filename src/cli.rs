@@ -4,6 +4,7 @@ pub mod decisions;
 pub mod demo;
 pub mod doctor;
 pub mod ledger;
+mod log;
 pub mod policy;
 pub mod reconcile;
 pub mod sandbox;

@@ -6,6 +6,7 @@
 mod connections;
 mod file;
 mod issuer;
+mod log;
 mod secret;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::issuer::IssuerConfig;
+pub use self::log::log_setting;
 pub use self::secret::SecretSource;
 use crate::issuer::IssuerKind;
 

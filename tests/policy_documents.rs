@@ -59,7 +59,7 @@ const ROWS: &[Row] = &[
     (r#""schema": 1,"#, r#""schema": "1","#, 1, "schema", "must be 1"),
     (r#""schema": 1,"#, r#""schema": 1, "schema": 1,"#, 1, "schema", "twice"),
     (r#""schema": 1,"#, r#""extra": 1,"#, 1, "extra", "unknown field"),
-    (r#""agents": ["#, r#""agent": ["#, 1, "agents", "is missing"),
+    (r#""agents": ["#, r#""agent": ["#, 7, "agent", "unknown field"),
     ("  ]\n}", "  ]\n} {}", 15, "", "not JSON"),
     ("  ]\n}", "  ]\n", 15, "", "not JSON"),
     ("  ]\n}", "  ],\n}", 15, "", "not JSON"),
@@ -582,4 +582,14 @@ fn f6_the_files_of_examples_are_taken() {
         count += 1;
     }
     assert_eq!(count, 5);
+}
+
+/// Cards need not belong to agents.
+#[test]
+fn a_document_without_agents_is_one() {
+    let document = r#"{"customers": [{"id": "c"}], "cards": [
+        {"id": "k", "connection": "acme", "issuerToken": "t", "customerId": "c", "usage": "multi",
+         "status": "active", "createdAt": "2026-01-01T00:00:00Z"}]}"#;
+    let loaded = read(document).unwrap();
+    assert_eq!((loaded.card_count(), loaded.agent_count()), (1, 0));
 }

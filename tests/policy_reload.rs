@@ -65,7 +65,7 @@ fn told(view: &CardView<'_>) -> String {
         card.status(),
         card.usage(),
         card.is_frozen(),
-        card.preset_lock(),
+        card.preset_merchant(),
         digest(card.policy()),
         customer.id(),
         customer.key(),

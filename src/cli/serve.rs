@@ -1,15 +1,15 @@
 //! `countersign serve`.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use tracing_subscriber::EnvFilter;
 
 use crate::app::{Addresses, App, Started};
 use crate::cli::Exit;
 use crate::cli::demo::Running;
+use crate::cli::log::log_to_stderr;
 use crate::config::{Config, Overrides};
 
 /// Flags of `serve`; each also has a variable, COUNTERSIGN_ and its name.
@@ -66,7 +66,9 @@ impl ServeArguments {
 
 /// Serves until SIGTERM or SIGINT, then drains.
 pub(super) fn run(arguments: ServeArguments) -> Exit {
-    log_to_stderr();
+    if let Err(error) = log_to_stderr() {
+        return refuse(&error, Exit::Usage);
+    }
     let config = match Config::load(arguments.overrides()) {
         Ok(config) => config,
         Err(error) => return refuse(&error, Exit::Usage),
@@ -120,15 +122,4 @@ fn refuse(error: &dyn std::fmt::Display, exit: Exit) -> Exit {
     // Plain, without the logger's ornaments: it is the answer to what was typed.
     let _closed = writeln!(std::io::stderr(), "countersign: {error}");
     exit
-}
-
-fn log_to_stderr() {
-    let filter =
-        EnvFilter::try_from_env("COUNTERSIGN_LOG").unwrap_or_else(|_unset| EnvFilter::new("info"));
-    let terminal = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(terminal)
-        .init();
 }

@@ -50,6 +50,7 @@ const ATTEMPT_EVERY: Duration = Duration::from_millis(1);
 const REFUSED: &str = "snapshot_refused";
 const UNCONFIRMED: &str = "snapshot_unconfirmed";
 const UNREADABLE: &str = "snapshot_unreadable";
+const WARNINGS: [&str; 3] = [REFUSED, UNCONFIRMED, UNREADABLE];
 
 /// What a reload came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -256,7 +257,7 @@ impl Keeper {
             return Outcome::Refused(Vec::new());
         }
         let is_same = digest == self.in_force;
-        let is_well = self.around.readiness.has_no_warning();
+        let is_well = !self.around.readiness.has_any_warning(&WARNINGS);
         if trigger == Trigger::Watch && is_same && is_well {
             // The watch's first look, or a file that was touched only: no news.
             return Outcome::Unchanged(self.version());
@@ -391,7 +392,7 @@ impl Keeper {
         };
         telemetry.count_reload(word);
         telemetry.set_snapshot_waiting(warning.is_some());
-        for known in [REFUSED, UNCONFIRMED, UNREADABLE] {
+        for known in WARNINGS {
             if warning == Some(known) {
                 self.around.readiness.set_warning(known);
             } else {

@@ -42,8 +42,8 @@ impl Readiness {
         self.with_warnings(|warnings| warnings.remove(warning));
     }
 
-    pub(super) fn has_no_warning(&self) -> bool {
-        self.with_warnings(|warnings| warnings.is_empty())
+    pub(super) fn has_any_warning(&self, of: &[&'static str]) -> bool {
+        self.with_warnings(|warnings| of.iter().any(|warning| warnings.contains(warning)))
     }
 
     pub(super) fn with_warnings<T>(&self, act: impl FnOnce(&mut BTreeSet<&'static str>) -> T) -> T {

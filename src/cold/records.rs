@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::cold::readiness::Readiness;
 use crate::domain::card::Key;
 use crate::ledger::embedded::follow::{FollowFault, Follower, read_one};
 use crate::ledger::embedded::frame::Cursor as Position;
@@ -37,6 +38,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const STAND_BACK: Duration = Duration::from_millis(1);
 /// What a search reads at most before it answers with what is indexed.
 const SEARCH_CHUNKS_MAX: u32 = 64;
+/// Word of `/readyz` for records that cannot be read.
+const RECORDS_DAMAGED: &str = "records_damaged";
 /// The most records in one answer.
 pub const PAGE_LEN_MAX: usize = 500;
 
@@ -111,6 +114,7 @@ pub struct Begin {
     names: Names,
     next: Position,
     indexed_max: usize,
+    readiness: Option<Arc<Readiness>>,
 }
 
 impl Default for Begin {
@@ -120,6 +124,7 @@ impl Default for Begin {
             names: Names::default(),
             next: Position::GENESIS,
             indexed_max: usize::MAX,
+            readiness: None,
         }
     }
 }
@@ -132,6 +137,16 @@ impl Begin {
             names: Names::of_states(states),
             next,
             indexed_max,
+            readiness: None,
+        }
+    }
+
+    /// Where operators are warned of records that cannot be read.
+    #[must_use]
+    pub fn warning(self, readiness: Arc<Readiness>) -> Self {
+        Self {
+            readiness: Some(readiness),
+            ..self
         }
     }
 }
@@ -146,6 +161,7 @@ struct Core {
     known: Known,
     /// The last one that was logged.
     fault: Option<FollowFault>,
+    readiness: Option<Arc<Readiness>>,
 }
 
 impl Records {
@@ -159,6 +175,7 @@ impl Records {
             names,
             next,
             indexed_max,
+            readiness,
         } = begin;
         let core = Core {
             storage,
@@ -168,6 +185,7 @@ impl Records {
             past_through: next.sequence.saturating_sub(1),
             known: Known::new(names, indexed_max),
             fault: None,
+            readiness,
         };
         let records = Arc::new(Self {
             core: Mutex::new(core),
@@ -394,6 +412,16 @@ impl Core {
         let polled = past.poll(&*self.storage, self.past_through, |record| {
             known.take_in(&record, true);
         });
+        if let Some(gap) = past.take_gap() {
+            tracing::error!(
+                %gap,
+                "decisions are damaged in the journal and will not be shown; what holds and limits \
+                 rest on was read from a checkpoint; `countersign ledger verify` tells more"
+            );
+            if let Some(readiness) = &self.readiness {
+                readiness.set_warning(RECORDS_DAMAGED);
+            }
+        }
         if polled == Ok(false) {
             self.past = None;
             self.known.join();

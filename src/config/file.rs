@@ -58,6 +58,8 @@ pub(super) struct IssuerFile {
     pub(super) unsigned: Option<String>,
     /// Lithic's scheme.
     pub(super) signature: Option<String>,
+    /// What happens to a card that no snapshot has.
+    pub(super) unmanaged_cards: Option<String>,
     /// Stripe's.
     pub(super) livemode: Option<bool>,
     /// Stripe's.

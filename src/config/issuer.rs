@@ -75,6 +75,7 @@ impl Fields<'_> {
         self.check_keys(kind)?;
         let unsigned = Unsigned::parse(self.typed.unsigned.as_deref().unwrap_or("refuse"))
             .ok_or_else(|| self.fault("unsigned", "must be `refuse` or `accept`"))?;
+        self.check_unmanaged_cards()?;
         let issuer = self.issuer(kind, unsigned)?;
         Ok(IssuerConfig {
             events: self.events(kind, unsigned)?,
@@ -96,6 +97,17 @@ impl Fields<'_> {
             return Err(self.fault("name", message));
         }
         Ok(())
+    }
+
+    /// Behaviour 3.7; a policy for cards that nobody knows is not in this version.
+    fn check_unmanaged_cards(&self) -> Result<(), ConfigError> {
+        match self.typed.unmanaged_cards.as_deref() {
+            None | Some("decline") => Ok(()),
+            Some(_) => Err(self.fault(
+                "unmanaged_cards",
+                "must be `decline`, which is the default; others are not in this version",
+            )),
+        }
     }
 
     /// A key that would change nothing here is a mistake somewhere.

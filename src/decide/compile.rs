@@ -9,8 +9,8 @@ use super::effective::needs_created_at;
 use super::merchant_text::{strong_key, weak_key};
 use super::policy::{Cascade, Policy};
 use super::snapshot::{
-    AgentSeen, AgentSlot, CardSlot, CustomerSeen, CustomerSlot, Draft, MaybeTimestamp, Rest,
-    RowTaken, Snapshot,
+    AgentSeen, AgentSlot, CardSlot, CustomerSeen, CustomerSlot, Draft, MaybeTimestamp,
+    PresetMerchant, PresetName, Rest, RowTaken, Snapshot,
 };
 use crate::domain::acceptor::Country;
 use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key, Usage};
@@ -207,7 +207,9 @@ impl<'k, K: Keys> Builder<'k, K> {
             key,
             id: row.id.into(),
             policy: None,
-            preset_lock: row.merchant_lock.map(|lock| preset_lock(self.keys, &lock)),
+            preset: row
+                .merchant_lock
+                .map(|lock| Box::new(preset(self.keys, &lock))),
             created_at: MaybeTimestamp::new(row.created_at),
             customer: customer.index,
             agent: agent.map(|agent| agent.index),
@@ -294,16 +296,29 @@ fn row_taken(taken: RowTaken, same_id: &'static str) -> RowRefused {
     }
 }
 
-fn preset_lock(keys: &impl Keys, lock: &LockRow<'_>) -> PresetLock {
-    match lock {
+fn preset(keys: &impl Keys, lock: &LockRow<'_>) -> PresetMerchant {
+    match *lock {
         LockRow::Strong {
             acquirer_id,
             acceptor_id,
-        } => PresetLock::Strong(strong_key(keys, acquirer_id, acceptor_id)),
+        } => PresetMerchant {
+            lock: PresetLock::Strong(strong_key(keys, acquirer_id, acceptor_id)),
+            named: PresetName::Ids {
+                acquirer_id: acquirer_id.into(),
+                acceptor_id: acceptor_id.into(),
+            },
+        },
         LockRow::Weak {
             descriptor,
             mcc,
             country,
-        } => PresetLock::Weak(weak_key(keys, descriptor, Some(*mcc), Some(*country))),
+        } => PresetMerchant {
+            lock: PresetLock::Weak(weak_key(keys, descriptor, Some(mcc), Some(country))),
+            named: PresetName::Text {
+                descriptor: descriptor.into(),
+                mcc,
+                country,
+            },
+        },
     }
 }

@@ -211,19 +211,22 @@ impl<'a, K: Keys> Load<'a, '_, K> {
             return;
         };
         self.schema(&mut fields, &root);
-        self.rows(&mut fields, "customers", Self::customer);
-        self.rows(&mut fields, "agents", Self::agent);
-        self.rows(&mut fields, "cards", Self::card);
+        let customers = fields.require(&mut self.reader, &root, "customers");
+        self.rows(customers, "customers", Self::customer);
+        // Cards need not belong to agents.
+        let agents = fields.take("agents");
+        self.rows(agents, "agents", Self::agent);
+        let cards = fields.require(&mut self.reader, &root, "cards");
+        self.rows(cards, "cards", Self::card);
         fields.finish(&mut self.reader, &root, |_| None);
     }
 
     fn rows(
         &mut self,
-        fields: &mut Fields<'a>,
+        list: Option<&'a RawValue>,
         name: &str,
         read: impl Fn(&mut Self, &'a RawValue, &Path<'_>),
     ) {
-        let list = fields.require(&mut self.reader, &Path::ROOT, name);
         let place = Path::ROOT.field(name);
         let rows = list.and_then(|list| self.reader.array(list, &place));
         for (at, row) in rows.unwrap_or_default().into_iter().enumerate() {

@@ -10,6 +10,7 @@ mod cards;
 mod draft;
 mod ids;
 mod impact;
+mod lock;
 mod pool;
 mod rows;
 
@@ -31,6 +32,7 @@ use crate::domain::window::ZoneTable;
 
 pub(super) use draft::{AgentSeen, CustomerSeen, Draft, Rest, RowTaken};
 pub use impact::Impact;
+pub use lock::{PresetMerchant, PresetName};
 
 /// Position of a customer in its snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +173,8 @@ pub struct CardSlot {
     pub(super) key: Key,
     pub(super) id: Box<str>,
     pub(super) policy: Option<Arc<Policy>>,
-    pub(super) preset_lock: Option<PresetLock>,
+    /// Few cards have one.
+    pub(super) preset: Option<Box<PresetMerchant>>,
     pub(super) created_at: MaybeTimestamp,
     pub(super) customer: CustomerIndex,
     pub(super) agent: Option<AgentIndex>,
@@ -221,7 +224,13 @@ impl CardSlot {
     /// A merchant lock that was set when the card was made.
     #[must_use]
     pub fn preset_lock(&self) -> Option<PresetLock> {
-        self.preset_lock
+        self.preset.as_deref().map(|preset| preset.lock)
+    }
+
+    /// The merchant of that lock, as the document names it.
+    #[must_use]
+    pub fn preset_merchant(&self) -> Option<&PresetName> {
+        self.preset.as_deref().map(|preset| &preset.named)
     }
 
     /// When the card was made, where the document says so.

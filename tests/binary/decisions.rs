@@ -1,5 +1,6 @@
 //! `countersign decisions` beside a running server.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -7,12 +8,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::http::CARD;
-use crate::server::{Home, Server, SnapshotOf, authorization, binary, said};
+use crate::reload::wait_until;
+use crate::server::{Home, Server, SnapshotOf, authorization, binary, find, said, segments};
 
 fn home() -> Home {
     let mut snapshot = SnapshotOf::default();
     snapshot.customer("cus", &json!({}));
-    snapshot.card(CARD, "cus", None, &json!({"limits": {"perAuth": 10_000}}));
+    let limits = json!({"limits": {"perAuth": 10_000, "total": 1_000_000}});
+    snapshot.card(CARD, "cus", None, &limits);
     snapshot.card("other", "cus", None, &json!({}));
     Home::new("strict", &snapshot.build())
 }
@@ -125,6 +128,56 @@ fn the_newest_are_shown_oldest_first_one_line_each() {
         code == Some(2) && text.contains("--limit"),
         "{code:?} {text}"
     );
+}
+
+/// Waits until everything of earlier processes is in a checkpoint.
+fn wait_for_checkpoint(home: &Home) {
+    let journal = home.data_dir().join("journal");
+    let is_checkpoint = |entry: std::io::Result<fs::DirEntry>| {
+        let path = entry.unwrap().path();
+        path.extension().is_some_and(|end| end == "ckp")
+    };
+    wait_until("a checkpoint is made", || {
+        fs::read_dir(&journal).unwrap().any(is_checkpoint)
+    });
+}
+
+#[test]
+fn c5_a_damaged_record_is_told_and_hides_no_other() {
+    let home = home();
+    let server = home.start();
+    for number in 0..5 {
+        ask(&server, &format!("a{number}"), CARD, 1_000 + number);
+    }
+    assert!(server.terminate().success());
+    // The next process makes a checkpoint of what this one has written.
+    let server = home.start();
+    ask(&server, "later", CARD, 2_000);
+    wait_for_checkpoint(&home);
+    assert!(server.terminate().success());
+    let path = segments(&home.data_dir()).remove(0);
+    let mut bytes = fs::read(&path).unwrap();
+    let at = find(&bytes, b"a2").expect("the record holds the issuer's id");
+    bytes[at] ^= 0x20;
+    fs::write(&path, bytes).unwrap();
+
+    let server = home.start();
+    wait_until("it is warned", || {
+        server.admin("/readyz")["warnings"] == json!(["records_damaged"])
+    });
+    let shown = || {
+        let answer = server.admin("/admin/decisions?limit=10");
+        let decisions = answer["decisions"].as_array().unwrap().clone();
+        let id = |decision: Value| decision["authorization"].as_str().unwrap().to_owned();
+        decisions.into_iter().map(id).collect::<Vec<_>>()
+    };
+    wait_until("the others are shown", || {
+        shown() == ["later", "a4", "a3", "a1", "a0"]
+    });
+    // What limits rest on is whole: it came from the checkpoint.
+    let card = server.admin(&format!("/admin/cards/{CARD}"));
+    assert_eq!(card["limits"][0]["spent"], json!(7_010), "{card}");
+    assert!(server.terminate().success());
 }
 
 #[test]

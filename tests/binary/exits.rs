@@ -40,6 +40,19 @@ fn flags_that_are_wrong_exit_with_2() {
     }
 }
 
+/// It would otherwise be read as a module's name and silence everything.
+#[test]
+fn a_level_of_logging_that_is_mistyped_exits_with_2() {
+    let mut command = home().serve();
+    command.env("COUNTERSIGN_LOG", "infoo");
+    let (code, text) = said(command.output());
+    assert_eq!(code, Some(2), "{text}");
+    assert!(
+        text.contains("COUNTERSIGN_LOG: `infoo` must be one of error, warn"),
+        "{text}"
+    );
+}
+
 #[test]
 fn o2_a_configuration_that_is_wrong_exits_with_2_and_names_the_line_and_the_key() {
     let home = home();
@@ -57,6 +70,7 @@ fn o2_a_configuration_that_is_wrong_exits_with_2_and_names_the_line_and_the_key(
         ("name twice", good.replacen("\"beta\"", "\"acme\"", 1), &["issuer[1].name"]),
         ("name in upper case", good.replacen("\"acme\"", "\"ACME\"", 1), &["issuer[0].name"]),
         ("unknown kind", good.replacen("\"lithic\"", "\"lithium\"", 1), &["issuer[0].kind", "lithium"]),
+        ("policy for unknown cards", good.replacen("name = \"acme\"", "name = \"acme\"\nunmanaged_cards = \"policy: x\"", 1), &["issuer[0].unmanaged_cards", "decline"]),
         ("no secret", good.replacen(&format!("\"file:{secret}\""), "", 1), &["issuer[0].secrets"]),
         ("secret in the file", good.replacen("file:", "", 1), &["issuer[0].secrets[0]", "file:PATH"]),
         ("secret's file is gone", good.replacen("acme.secret", "other.secret", 1), &["issuer[0].secrets[0]", "other.secret"]),

@@ -58,7 +58,7 @@ fn log(home: &Home) -> String {
     fs::read_to_string(home.path("stderr.log")).unwrap()
 }
 
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let since = now();
     while !is_so() {
         assert!(millis_since(since) < 30_000, "waited in vain until {what}");

@@ -1,5 +1,7 @@
 //! SIGTERM and what a later start knows (behaviour 2.4, 11.1; B1, G7).
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::thread;
 use std::time::Duration;
 
@@ -209,6 +211,27 @@ fn the_ready_line_says_where_and_how() {
         assert_eq!(server.admin("/readyz")["recovered"], true);
         assert!(server.terminate().success());
     }
+}
+
+#[test]
+fn a_start_that_is_relaxed_says_what_a_power_loss_takes() {
+    for (durability, says) in [("strict", false), ("relaxed", true)] {
+        let home = home(durability);
+        // It ends before it is ready, and has said by then what it says.
+        home.write("snapshot.json", "{");
+        let (code, text) = home.refused();
+        assert_eq!(code, Some(2), "{text}");
+        assert_eq!(text.contains("a power loss may take"), says, "{text}");
+    }
+}
+
+#[test]
+fn what_is_made_in_the_data_directory_is_for_nobody_else() {
+    let home = home("strict");
+    let server = home.start();
+    let mode = fs::metadata(home.data_dir()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "{mode:o}");
+    assert!(server.terminate().success());
 }
 
 /// With another customer a card's limits would begin anew (behaviour 11.3).

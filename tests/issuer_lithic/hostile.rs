@@ -342,7 +342,9 @@ const STRANGE: &[(&str, &str, &str, Change)] = &[
     ("h4 lowest risk", SCORE, r#""network_risk_score": 0"#, |r| {
         r.risk_score = Some(0)
     }),
-    ("h4 risk rounds down", SCORE, r#""network_risk_score": 109"#, |r| r.risk_score = Some(10)),
+    ("h4 a whole risk", SCORE, r#""network_risk_score": 500"#, |r| r.risk_score = Some(50)),
+    ("h4 risk rounds up", SCORE, r#""network_risk_score": 501"#, |r| r.risk_score = Some(51)),
+    ("h4 risk rounds up to the largest", SCORE, r#""network_risk_score": 991"#, |r| r.risk_score = Some(99)),
     ("h4 highest risk", SCORE, r#""network_risk_score": 999"#, |r| r.risk_score = Some(99)),
     ("h8 can take a part", PARTIAL, r#""partial_approval_capable": true"#, |r| r.partial_approval_capable = true),
     ("h8 does not say", PARTIAL, r#""partial_approval_capable": null"#, |_| {}),

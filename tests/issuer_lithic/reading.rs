@@ -112,7 +112,7 @@ fn oracle(tree: &Tree) -> Result<Plain, No> {
         country: country.map(Country::letters),
         partial: partial && exact && purchase,
         present,
-        risk: risk.map(|risk| risk / 10),
+        risk: risk.map(|risk| (risk / 10 + i64::from(risk % 10 > 0)).min(99)),
     })
 }
 

@@ -531,7 +531,7 @@ fn a_card_that_was_never_used_and_a_status_of_the_ledger_are_shown() {
         "holds": [],
         "holdsComplete": true,
         "merchantLock": {
-            "source": "preset", "acquirerId": null, "acceptorId": null,
+            "source": "preset", "acquirerId": "aq", "acceptorId": "ac",
             "descriptor": null, "mcc": null, "country": null,
         },
         "singleUseConsumedAt": null,

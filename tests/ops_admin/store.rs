@@ -25,10 +25,10 @@ use countersign::ledger::embedded::checkpoint::merge::{Sealed, merge};
 use countersign::ledger::embedded::files::Files;
 use countersign::ledger::embedded::frame::{Cursor, JournalId};
 use countersign::ledger::embedded::io::Storage;
-use countersign::ledger::embedded::journal::{Class, Config, Durability, Journal};
+use countersign::ledger::embedded::journal::{Class, Config, Durability, Journal, Refusal};
 use countersign::ledger::embedded::rebuild::{Rebuild, advance, state_of};
 use countersign::ledger::embedded::recover::recover;
-use countersign::ledger::embedded::store::EmbeddedLedger;
+use countersign::ledger::embedded::store::{EmbeddedLedger, Unavailable};
 use countersign::ledger::embedded::writer::{Timing, Writer};
 use countersign::ledger::event::Owner;
 use tempfile::TempDir;
@@ -247,7 +247,13 @@ impl Store {
             latency_us: 37,
         };
         let nobody = self.keys.key(KeySpace::Connection, &[b"nobody"]);
-        self.ledger.authorize(&route, nobody, &command).unwrap()
+        loop {
+            match self.ledger.authorize(&route, nobody, &command) {
+                // The next segment is not made yet; it comes.
+                Err(Unavailable::Journal(Refusal::Full | Refusal::Behind)) => thread::yield_now(),
+                answer => return answer.unwrap(),
+            }
+        }
     }
 
     /// A step on a card that nobody knows.

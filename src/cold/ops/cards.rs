@@ -188,9 +188,9 @@ fn shown(
 ) -> CardShown {
     let policy = effective(card);
     let (status, status_source) = strictest(card.card.status(), in_ledger.status);
-    let merchant_lock = match (&in_ledger.lock, card.card.preset_lock()) {
+    let merchant_lock = match (&in_ledger.lock, card.card.preset_merchant()) {
         (Some(lock), _) => Some(MerchantLockView::first_use(lock)),
-        (None, Some(_)) => Some(MerchantLockView::preset()),
+        (None, Some(named)) => Some(MerchantLockView::preset(named)),
         (None, None) => None,
     };
     CardShown {

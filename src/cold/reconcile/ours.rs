@@ -115,7 +115,7 @@ impl Ours {
             return Ok(None);
         }
         let WireAuthorization { held, outcome } = self.read(&answered)?;
-        let outcome = outcome.map(read_outcome);
+        let outcome = outcome.as_ref().map(read_outcome);
         if outcome == Some(None) {
             return Err(self.strange());
         }
@@ -157,7 +157,7 @@ impl Ours {
 
 fn decision(wire: WireDecision) -> Option<OurDecision> {
     let outcome = match wire.outcome {
-        Some(outcome) => Some(read_outcome(outcome)?),
+        Some(outcome) => Some(read_outcome(&outcome)?),
         None => None,
     };
     Some(OurDecision {
@@ -169,7 +169,7 @@ fn decision(wire: WireDecision) -> Option<OurDecision> {
     })
 }
 
-fn read_outcome(wire: WireOutcome) -> Option<Outcome> {
+fn read_outcome(wire: &WireOutcome) -> Option<Outcome> {
     Some(Outcome {
         state: State::parse(&wire.state)?,
         held: wire.held,

@@ -18,6 +18,8 @@ use crate::issuer::{Fault, NotUnderstood};
 const EVENT_TYPE: &str = "card_authorization.approval_request";
 /// Visa's scores times ten.
 const RISK_SCORE_MAX: i64 = 999;
+/// The largest one of the policies.
+const RISK_SCORE_TENTH_MAX: i64 = 99;
 
 /// Decodes a verified body (behaviour 2.3).
 pub(in crate::issuer) fn authorization<'a>(
@@ -96,12 +98,14 @@ fn card_present(pos: Option<&Object<Pos<'_>>>) -> Option<bool> {
     }
 }
 
-/// Lithic sends 0 to 999; a tenth of it is the scale of the policies (behaviour 2.14 g).
+/// Lithic sends 0 to 999; a tenth of it is the scale of the policies (behaviour 2.14 g). A part of a
+/// point counts as a whole one, so that a score above a cap is never taken for one at it.
 fn risk_score(score: i64) -> Result<u8, NotUnderstood> {
     if !(0..=RISK_SCORE_MAX).contains(&score) {
         return refuse("network_risk_score", Fault::OutOfRange);
     }
-    u8::try_from(score / 10).map_err(|_bounded_above| NotUnderstood {
+    let tenth = (score + 9) / 10;
+    u8::try_from(tenth.min(RISK_SCORE_TENTH_MAX)).map_err(|_bounded_above| NotUnderstood {
         field: "network_risk_score",
         why: Fault::OutOfRange,
     })

@@ -2,14 +2,16 @@
 //!
 //! A follower never waits for the writer and never makes it wait: it reads the files, and takes
 //! only frames whose sequence number the writer has already called written. Such a frame is whole in
-//! its file, so what does not verify where it should stand ends the segment. What this does not
-//! promise: a frame that was written and not yet synced can vanish at a power loss, and whoever
+//! its file, so what does not verify where it should stand ends the segment. In segments that nobody
+//! writes to any more, damage is looked past: the follower goes on with the next whole frame and tells
+//! what is missing. What this does not promise: a frame that was written and not yet synced can vanish at a power loss, and whoever
 //! followed has then seen something that never happened.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use super::frame::{
-    self, Body, Cursor, FIRST_OFFSET, FRAME_OVERHEAD_SIZE, Found, HEADER_USED_SIZE,
+    self, ALIGNMENT, Body, Cursor, FIRST_OFFSET, FRAME_OVERHEAD_SIZE, Found, HEADER_USED_SIZE,
     PAYLOAD_SIZE_MAX, SegmentHeader, SegmentKey,
 };
 use super::io::{IoFault, Name, Storage};
@@ -68,6 +70,30 @@ impl fmt::Display for FollowFault {
 
 impl std::error::Error for FollowFault {}
 
+/// Frames that should stand in the journal and cannot be read: damaged, or gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Where the first of them should stand.
+    pub segment: u64,
+    /// Offset in bytes of that place.
+    pub offset: u64,
+    /// The first sequence number that is missing.
+    pub first: u64,
+    /// The next one that is there again, if any is.
+    pub next: Option<u64>,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, offset) = (Name::Segment(self.segment), self.offset);
+        write!(f, "{name} at byte {offset}: records from {} ", self.first)?;
+        match self.next {
+            Some(next) => write!(f, "to before {next} cannot be read"),
+            None => write!(f, "on cannot be read"),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Place {
     segment: u64,
@@ -86,6 +112,7 @@ pub struct Follower {
     segment_min: u64,
     /// Segments from this one on are not its own.
     segment_end: u64,
+    gap: Option<Gap>,
     buffer: Vec<u8>,
 }
 
@@ -104,6 +131,7 @@ impl Follower {
             next: None,
             segment_min: 0,
             segment_end: segment,
+            gap: None,
             buffer: Vec::new(),
         }
     }
@@ -125,6 +153,11 @@ impl Follower {
             segment_min: next.segment,
             ..Self::default()
         }
+    }
+
+    /// What the last poll has looked past; only where nobody writes any more.
+    pub fn take_gap(&mut self) -> Option<Gap> {
+        self.gap.take()
     }
 
     /// Hands over the records of the next chunk, at most those through `through`, the highest
@@ -188,7 +221,57 @@ impl Follower {
             }
             size = CHUNK_SIZE_MAX;
         }
-        self.advance(storage, place)
+        if self.segment_end < u64::MAX {
+            self.advance_in_past(storage, place, through)
+        } else {
+            self.advance(storage, place)
+        }
+    }
+
+    /// Goes on behind `place`, at which no frame stands that must come: in the next segment if that
+    /// one does go on with it, otherwise behind what is damaged.
+    fn advance_in_past(
+        &mut self,
+        storage: &dyn Storage,
+        place: Place,
+        through: u64,
+    ) -> Result<bool, FollowFault> {
+        let first = self.next.unwrap_or(1);
+        let following = open_oldest(storage, place.segment + 1, self.segment_end)?;
+        let goes_on = match following {
+            Some(next) if next.segment == place.segment + 1 => {
+                frame_at(storage, next)?.is_some_and(|frame| frame.0 == first)
+            }
+            // Segments between were removed.
+            Some(_) => true,
+            None => through < first,
+        };
+        if !goes_on {
+            let again = next_frame(storage, place, first..=through)?;
+            let next = again.map(|(sequence, _)| sequence);
+            // Without an end to expect, that nothing more stands is the end.
+            if again.is_some() || following.is_some() || through < u64::MAX {
+                let Place {
+                    segment, offset, ..
+                } = place;
+                self.gap = Some(Gap {
+                    segment,
+                    offset,
+                    first,
+                    next,
+                });
+            }
+            if let Some((sequence, offset)) = again {
+                self.next = Some(sequence);
+                self.place = Some(Place { offset, ..place });
+                return Ok(true);
+            }
+        }
+        if following.is_some_and(|next| !goes_on || next.segment > place.segment + 1) {
+            self.next = None;
+        }
+        self.place = following.or(Some(place));
+        Ok(following.is_some())
     }
 
     /// Goes on in the oldest segment behind `place`, in which nothing more stands.
@@ -197,11 +280,7 @@ impl Follower {
         if place.offset == FIRST_OFFSET {
             return Err(lost);
         }
-        let Some(next) = open_oldest(storage, place.segment + 1, self.segment_end)? else {
-            // What comes after its last segment is for another to find.
-            let is_bounded = self.segment_end < u64::MAX;
-            return if is_bounded { Ok(false) } else { Err(lost) };
-        };
+        let next = open_oldest(storage, place.segment + 1, self.segment_end)?.ok_or(lost)?;
         if next.segment > place.segment + 1 {
             self.next = None;
         }
@@ -263,6 +342,54 @@ fn segment_key(storage: &dyn Storage, segment: u64) -> Result<SegmentKey, Follow
         .filter(|header| header.segment == segment)
         .map(|header| header.key())
         .ok_or(FollowFault::Header(name))
+}
+
+/// Sequence number and size of the frame at this place, if one stands there.
+fn frame_at(storage: &dyn Storage, place: Place) -> Result<Option<(u64, usize)>, FollowFault> {
+    let mut bytes = Vec::new();
+    for size in [FRAME_READ_SIZE, FRAME_OVERHEAD_SIZE + PAYLOAD_SIZE_MAX] {
+        bytes.resize(size, 0);
+        let read = storage.read(Name::Segment(place.segment), place.offset, &mut bytes)?;
+        bytes.truncate(read);
+        if let Found::Frame(found) = frame::read_at(&bytes, 0, place.offset, place.key) {
+            return Ok(Some((found.sequence, found.size)));
+        }
+        if read < size {
+            break;
+        }
+    }
+    Ok(None)
+}
+
+/// Sequence number and offset of the first frame of one of these numbers behind `place` in its
+/// segment.
+fn next_frame(
+    storage: &dyn Storage,
+    place: Place,
+    sequences: RangeInclusive<u64>,
+) -> Result<Option<(u64, u64)>, FollowFault> {
+    let mut bytes = vec![0; CHUNK_SIZE_MAX];
+    let mut start = place.offset;
+    loop {
+        bytes.resize(CHUNK_SIZE_MAX, 0);
+        let read = storage.read(Name::Segment(place.segment), start, &mut bytes)?;
+        bytes.truncate(read);
+        let mut at = 0;
+        while at + FRAME_OVERHEAD_SIZE <= bytes.len() {
+            // Checked first, the sequence number spares nearly all reads.
+            if frame::sequence_at(&bytes, at).is_some_and(|it| sequences.contains(&it)) {
+                let offset = start + at as u64;
+                if let Some((sequence, _)) = frame_at(storage, Place { offset, ..place })? {
+                    return Ok(Some((sequence, offset)));
+                }
+            }
+            at += ALIGNMENT;
+        }
+        if read < CHUNK_SIZE_MAX {
+            return Ok(None);
+        }
+        start += at as u64;
+    }
 }
 
 /// Reads the one record whose frame stands at `offset` of the segment; its payload.

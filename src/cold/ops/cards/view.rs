@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::ledger::SpanSeen;
 use crate::cold::ops::policy::PolicyView;
+use crate::decide::snapshot::PresetName;
 use crate::domain::acceptor::Country;
 use crate::domain::amount::Minor;
 use crate::domain::card::Level;
@@ -93,8 +94,7 @@ pub(super) struct HoldView {
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct MerchantLockView {
-    /// `first_use`, or `preset` where the card was made with it; of a preset lock only fingerprints
-    /// are kept, so its texts are null.
+    /// `first_use`, or `preset` where the card was made with it: then ids or texts alone are named.
     source: &'static str,
     acquirer_id: Option<String>,
     acceptor_id: Option<String>,
@@ -180,10 +180,29 @@ impl MerchantLockView {
         }
     }
 
-    pub(super) fn preset() -> Self {
-        Self {
-            source: "preset",
-            ..Self::default()
+    pub(super) fn preset(named: &PresetName) -> Self {
+        let source = "preset";
+        match named {
+            PresetName::Ids {
+                acquirer_id,
+                acceptor_id,
+            } => Self {
+                source,
+                acquirer_id: Some(acquirer_id.to_string()),
+                acceptor_id: Some(acceptor_id.to_string()),
+                ..Self::default()
+            },
+            PresetName::Text {
+                descriptor,
+                mcc,
+                country,
+            } => Self {
+                source,
+                descriptor: Some(descriptor.to_string()),
+                mcc: Some(mcc.to_string()),
+                country: Some(country.letters().iter().collect()),
+                ..Self::default()
+            },
         }
     }
 }

@@ -146,3 +146,97 @@ fn a_record_that_is_called_written_and_stands_nowhere_is_a_fault() {
     let damaged = read_one(&files, 1, FIRST_OFFSET + 8);
     assert_eq!(damaged, Err(FollowFault::NoFrame(1, FIRST_OFFSET + 8)));
 }
+
+/// Three segments of forty records; where each record stands.
+fn three_segments(dir: &Path) -> Vec<(u64, u64, Vec<u8>)> {
+    let mut through = 0;
+    for round in 0..3 {
+        let (_, writer) = start(dir, 64 << 10);
+        (0..40).for_each(|n| append(&writer, &[round, n]));
+        through = writer.close().written.0;
+    }
+    let files = Files::open(dir).unwrap();
+    drain(&mut Follower::default(), &files, through)
+}
+
+fn damage(dir: &Path, segment: u64, offset: u64, bytes: &[u8]) {
+    let path = dir.join(Name::Segment(segment).to_string());
+    let mut content = std::fs::read(&path).unwrap();
+    let at = usize::try_from(offset).unwrap();
+    content[at..at + bytes.len()].copy_from_slice(bytes);
+    std::fs::write(path, content).unwrap();
+}
+
+/// What a follower of the past sees, and what it looks past.
+fn past(dir: &Path, segment_end: u64, through: u64) -> (Vec<Vec<u8>>, Vec<Gap>) {
+    let files = Files::open(dir).unwrap();
+    let mut follower = Follower::before(segment_end);
+    let (mut seen, mut gaps) = (Vec::new(), Vec::new());
+    loop {
+        let more = follower
+            .poll(&files, through, |record| seen.push(record.payload.to_vec()))
+            .unwrap();
+        gaps.extend(follower.take_gap());
+        if !more {
+            return (seen, gaps);
+        }
+    }
+}
+
+#[test]
+fn c5_past_a_damaged_record_the_others_are_still_found_and_the_gap_is_told() {
+    let whole = tempfile::tempdir().unwrap();
+    let records = three_segments(whole.path());
+    assert_eq!(records.len(), 120);
+    let through = |segment: u64| {
+        let files = Files::open(whole.path()).unwrap();
+        let mut follower = Follower::of_segment(segment);
+        while follower.poll(&files, u64::MAX, |_| {}).unwrap() {}
+        assert_eq!(follower.take_gap(), None, "nothing is damaged");
+        follower.next.unwrap() - 1
+    };
+    let last = through(3);
+    assert_eq!(past(whole.path(), 4, last).1, []);
+    // The first, one within, and the last of a segment that others follow, and of the last one.
+    for lost in [0, 17, 39, 40, 60, 79, 80, 100, 119] {
+        let dir = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(whole.path()).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
+        }
+        let (segment, offset, _) = records[lost];
+        damage(dir.path(), segment, offset + 4, &[0xA5; 4]);
+        let (seen, gaps) = past(dir.path(), 4, last);
+        let others = records.iter().enumerate().filter(|(at, _)| *at != lost);
+        let others: Vec<_> = others.map(|(_, (_, _, payload))| payload.clone()).collect();
+        assert_eq!(seen, others, "{lost}");
+        let [gap] = gaps[..] else {
+            panic!("{lost}: {gaps:?}")
+        };
+        assert_eq!((gap.segment, gap.offset), (segment, offset), "{lost}");
+        assert_eq!(gap.next, Some(gap.first + 1), "{lost}");
+        assert!(gap.to_string().contains("cannot be read"));
+    }
+}
+
+#[test]
+fn c5_records_that_are_cut_off_are_told_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let records = three_segments(dir.path());
+    let (_, last) = past(dir.path(), 4, 1_000)
+        .1
+        .first()
+        .map(|gap| (gap.next, gap.first - 1))
+        .unwrap();
+    // All that stands from the eleventh record of the second segment on.
+    let (segment, offset, _) = records[50];
+    let path = dir.path().join(Name::Segment(segment).to_string());
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.set_len(offset).unwrap();
+    let (seen, gaps) = past(dir.path(), 4, last);
+    assert_eq!(seen.len(), 50 + 40);
+    let [gap] = gaps[..] else { panic!("{gaps:?}") };
+    assert_eq!((gap.segment, gap.offset, gap.next), (segment, offset, None));
+    let (seen, gaps) = past(dir.path(), 3, last);
+    assert_eq!((seen.len(), gaps.len()), (50, 1));
+}
