@@ -146,6 +146,7 @@ impl Engine {
         let connection = Connection {
             name: "acme".into(),
             issuer: Issuer::Lithic(open),
+            events: None,
             deadline_us: DEADLINE_US,
             index: 0,
         };
