@@ -83,14 +83,20 @@ fn i13_what_agrees_is_explained_in_pages_arrays_and_lines() {
 }
 
 /// The element of a list that this wants.
-fn find<'l>(elements: &'l mut [Value], wanted: impl Fn(&Value) -> bool) -> &'l mut Value {
+fn find(elements: &mut [Value], wanted: impl Fn(&Value) -> bool) -> &mut Value {
     elements.iter_mut().find(|it| wanted(it)).unwrap()
 }
 
-#[test]
-fn i13_planted_differences_are_found_and_classified_at_lithic() {
-    let (dir, _server) = played("lithic");
-    let mut page = list(dir.path(), "lithic");
+/// A list of Lithic's with one difference of each class, and the ids of their authorizations.
+struct Planted {
+    page: String,
+    amount: Value,
+    state: Value,
+    missing_here: Value,
+    missing_there: Value,
+}
+
+fn planted(mut page: Value) -> Planted {
     let elements = page["data"].as_array_mut().unwrap();
     // Newest first; both ends stay, so that the list covers the same time.
     let gone = elements.remove(2);
@@ -108,31 +114,40 @@ fn i13_planted_differences_are_found_and_classified_at_lithic() {
             "settlement": {"amount": 0, "currency": "USD"},
         },
     });
-    elements.push(alien);
-    elements.push(unasked);
+    let missing_here = alien["token"].clone();
+    elements.extend([alien, unasked]);
     let cleared = find(elements, |it| it["events"].as_array().unwrap().len() == 4);
     cleared["amounts"]["settlement"]["amount"] = json!(-2_600);
-    let cleared = cleared["token"].clone();
+    let amount = cleared["token"].clone();
     let voided = find(elements, |it| it["status"] == "VOIDED");
     voided["status"] = json!("PENDING");
     voided["amounts"]["hold"]["amount"] = json!(-2_500);
-    let voided = voided["token"].clone();
-    let (code, text, error) = reconcile(dir.path(), "lithic", &page.to_string(), &["--json"]);
+    let state = voided["token"].clone();
+    Planted {
+        amount,
+        state,
+        missing_here,
+        missing_there: gone["token"].clone(),
+        page: page.to_string(),
+    }
+}
+
+#[test]
+fn i13_planted_differences_are_found_and_classified_at_lithic() {
+    let (dir, _server) = played("lithic");
+    let planted = planted(list(dir.path(), "lithic"));
+    let (code, text, error) = reconcile(dir.path(), "lithic", &planted.page, &["--json"]);
     assert_eq!((code, error.as_str()), (1, ""), "{text}");
     let told = lines(&text);
-    let found: Vec<_> = told
+    let found = told
         .iter()
-        .map(|it| (&it["class"], &it["authorization"]))
-        .collect();
-    let class = |name: &str| json!(name);
-    let (amount, state) = (class("amount"), class("state"));
-    let (here, there) = (class("missing_here"), class("missing_there"));
-    let alien = json!("0b1f7c52-6b7a-4c5d-9f51-3b0c5a6f0a99");
+        .map(|it| (it["class"].as_str(), &it["authorization"]));
+    let found: Vec<_> = found.collect();
     for wanted in [
-        (&amount, &cleared),
-        (&state, &voided),
-        (&here, &alien),
-        (&there, &gone["token"]),
+        (Some("amount"), &planted.amount),
+        (Some("state"), &planted.state),
+        (Some("missing_here"), &planted.missing_here),
+        (Some("missing_there"), &planted.missing_there),
     ] {
         assert!(found.contains(&wanted), "{wanted:?} in {text}");
     }
@@ -141,36 +156,40 @@ fn i13_planted_differences_are_found_and_classified_at_lithic() {
     assert_eq!(totals["agree"], 10);
     assert_eq!(totals["declinedThere"], 1);
     assert_eq!(totals["listed"], 14);
-    let (_, text, _) = reconcile(dir.path(), "lithic", &page.to_string(), &[]);
-    let line = |id: &Value| {
-        let id = id.as_str().unwrap();
-        text.lines()
-            .find(|line| line.contains(id))
-            .unwrap()
-            .to_owned()
-    };
-    assert!(line(&alien).starts_with("missing here   "), "{text}");
-    assert!(
-        line(&alien)
-            .ends_with("here nothing; there settled: held 0.00, posted 7.77, refunded 0.00 (USD)"),
-        "{text}"
-    );
-    assert!(line(&cleared).contains("here closed: held 0.00, posted 25.00, refunded 0.00; there settled: held 0.00, posted 26.00"), "{text}");
-    assert!(
-        line(&voided).contains(
-            "here reversed: held 0.00, posted 0.00, refunded 0.00; there pending: held 25.00"
+    let (_, text, _) = reconcile(dir.path(), "lithic", &planted.page, &[]);
+    let nothing = "held 0.00, posted 0.00, refunded 0.00";
+    for (class, id, here, there) in [
+        (
+            "missing here ",
+            &planted.missing_here,
+            "nothing",
+            "settled: held 0.00, posted 7.77, refunded 0.00",
         ),
-        "{text}"
-    );
-    assert!(
-        line(&gone["token"])
-            .ends_with("here closed: held 0.00, posted 40.00, refunded 0.00; there nothing (USD)"),
-        "{text}"
-    );
-    assert!(
-        text.contains("4 differences: 1 missing here, 1 missing there, 1 amount, 1 state"),
-        "{text}"
-    );
+        (
+            "amount       ",
+            &planted.amount,
+            "closed: held 0.00, posted 25.00, refunded 0.00",
+            "settled: held 0.00, posted 26.00, refunded 0.00",
+        ),
+        (
+            "state        ",
+            &planted.state,
+            &format!("reversed: {nothing}"),
+            "pending: held 25.00, posted 0.00, refunded 0.00",
+        ),
+        (
+            "missing there",
+            &planted.missing_there,
+            "closed: held 0.00, posted 40.00, refunded 0.00",
+            "nothing",
+        ),
+    ] {
+        let id = id.as_str().unwrap();
+        let line = format!("{class}  {id}  here {here}; there {there} (USD)\n");
+        assert!(text.contains(&line), "{line} in {text}");
+    }
+    let totals = "4 differences: 1 missing here, 1 missing there, 1 amount, 1 state\n";
+    assert!(text.contains(totals), "{text}");
 }
 
 #[test]
