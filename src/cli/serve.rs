@@ -44,6 +44,9 @@ pub(super) struct ServeArguments {
     /// Run the built-in issuer beside the configured ones
     #[arg(long, env = "COUNTERSIGN_SANDBOX", value_parser = BoolishValueParser::new())]
     sandbox: bool,
+    /// Let `sandbox clock` move time forward; every connection must be a sandbox
+    #[arg(long, env = "COUNTERSIGN_SANDBOX_CLOCK", value_parser = BoolishValueParser::new())]
+    sandbox_clock: bool,
 }
 
 impl ServeArguments {
@@ -58,6 +61,7 @@ impl ServeArguments {
             durability: self.durability,
             ledger: self.ledger,
             sandbox: self.sandbox,
+            sandbox_clock: self.sandbox_clock,
         }
     }
 }
