@@ -356,7 +356,8 @@ fn within_descriptors(connections_max: usize) -> usize {
         maximum,
     };
     let limit = setrlimit(Resource::Nofile, raised).map_or(current, |()| maximum);
-    let shown = |limit: Option<u64>| limit.map_or("none".to_owned(), |limit| limit.to_string());
+    let shown =
+        |limit: Option<u64>| limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
     let (before, now) = (shown(current), shown(limit));
     tracing::info!(%before, %now, "limit of open files");
     let fit = limit.map_or(u64::MAX, |limit| limit.saturating_sub(OTHERS).max(1));

@@ -194,17 +194,17 @@ impl Config {
     /// [`ConfigError`] names file and key, flag or variable.
     pub fn load(overrides: Overrides) -> Result<Self, ConfigError> {
         let Some(path) = overrides.config.clone() else {
-            return Self::above(file::ConfigFile::default(), String::new(), overrides);
+            return Self::above(file::ConfigFile::default(), "", overrides);
         };
         let (typed, text) = file::read(&path)?;
         let place = path.display().to_string();
-        Self::above(typed, place.clone(), overrides).map_err(|error| error.with_line(&place, &text))
+        Self::above(typed, &place, overrides).map_err(|error| error.with_line(&place, &text))
     }
 
     /// Puts the overrides above what the file of this name says.
     fn above(
         typed: file::ConfigFile,
-        place: String,
+        place: &str,
         overrides: Overrides,
     ) -> Result<Self, ConfigError> {
         // There is one store so far.
@@ -217,7 +217,7 @@ impl Config {
         let issuer_listen = server.issuer_listen.as_deref();
         let timeout =
             |typed: Option<u64>, key: &str| read_timeout(typed, &format!("{place}: {key}"));
-        let issuers = issuer::issuers(&typed.issuer, &place)?;
+        let issuers = issuer::issuers(&typed.issuer, place)?;
         let data_dir = overrides.data_dir.or(typed.data_dir);
         let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT));
         let budgets_ms = issuers.iter().map(|issuer| issuer.deadline_ms);
@@ -251,18 +251,18 @@ impl Config {
                 "server.ops_listen",
                 8702,
             )?,
-            durability: durability(overrides.durability, &typed.ledger, &place)?,
-            retention_days: retention(&typed.ledger, &place)?,
-            records_days: records_days(&typed.ledger, &place)?,
-            records_indexed_max: records_indexed_max(&typed.ledger, &place)?,
-            snapshot_poll: snapshot_poll(typed.snapshot_poll_ms, &place)?,
+            durability: durability(overrides.durability, &typed.ledger, place)?,
+            retention_days: retention(&typed.ledger, place)?,
+            records_days: records_days(&typed.ledger, place)?,
+            records_indexed_max: records_indexed_max(&typed.ledger, place)?,
+            snapshot_poll: snapshot_poll(typed.snapshot_poll_ms, place)?,
             issuers,
             snapshot: snapshot(overrides.snapshot, typed.snapshot, sandbox, &data_dir)?,
             data_dir,
             sandbox,
             sandbox_clock: overrides.sandbox_clock,
         })
-        .and_then(|config: Self| check_listeners(&config, &place).map(|()| config))
+        .and_then(|config: Self| check_listeners(&config, place).map(|()| config))
         .and_then(|config| check_sandbox_clock(&config).map(|()| config))
     }
 }

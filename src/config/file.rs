@@ -157,18 +157,20 @@ pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
             start = Some(item.span().start);
             value = item;
         }
-        table = match value.get_ref() {
-            DeValue::Table(inner) => Some(inner),
-            _ => None,
+        table = if let DeValue::Table(inner) = value.get_ref() {
+            Some(inner)
+        } else {
+            None
         };
     }
     start.map(|start| line_at(text, start))
 }
 
 fn item<'v, 'i>(value: &'v DeValue<'i>, index: usize) -> Option<&'v Spanned<DeValue<'i>>> {
-    match value {
-        DeValue::Array(items) => items.get(index),
-        _ => None,
+    if let DeValue::Array(items) = value {
+        items.get(index)
+    } else {
+        None
     }
 }
 

@@ -78,7 +78,7 @@ impl Snapshot {
             return Some(DeclineReason::CardUnknown);
         };
         let is_other = view.customer.currency() != before.customer.currency();
-        declines_all(&view, now).or(is_other.then_some(DeclineReason::CurrencyNotSupported))
+        declines_all(&view, now).or_else(|| is_other.then_some(DeclineReason::CurrencyNotSupported))
     }
 
     /// The keys of cards that this snapshot has and `before` has not, each with its customer's.
