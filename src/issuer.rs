@@ -6,7 +6,6 @@
 
 mod age;
 pub mod delivery;
-pub mod listed;
 pub mod lithic;
 mod mac;
 pub mod marqeta;

@@ -5,7 +5,6 @@
 
 mod ledger;
 mod limits;
-pub(in crate::cold) mod policy;
 pub(in crate::cold) mod view;
 
 use std::collections::BTreeSet;

@@ -105,17 +105,11 @@ pub(in crate::issuer) fn observations<'a>(
         Some(_) => {}
     }
     let transaction: Transaction<'a> = wire::parse(body.bytes(), &PATHS)?;
-    let delivery = body.delivery().map(Cow::Borrowed);
-    observation(delivery, transaction).map(|one| vec![one])
-}
-
-/// A transaction of Lithic's list, which is what its events carry.
-pub(in crate::issuer) fn listed(element: &[u8]) -> Result<Observation<'_>, NotUnderstood> {
-    observation(None, wire::parse(element, &PATHS)?)
+    observation(body, transaction).map(|one| vec![one])
 }
 
 fn observation<'a>(
-    delivery: Option<Cow<'a, str>>,
+    body: &VerifiedBody<'a>,
     transaction: Transaction<'a>,
 ) -> Result<Observation<'a>, NotUnderstood> {
     let Object(amounts) = transaction.amounts;
@@ -150,7 +144,7 @@ fn observation<'a>(
         revision: movements.len(),
     };
     Ok(Observation {
-        delivery,
+        delivery: body.delivery().map(Cow::Borrowed),
         authorization: Some(id("token", transaction.token)?),
         follows: None,
         card_token: id("card_token", transaction.card_token)?,

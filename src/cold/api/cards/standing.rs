@@ -31,8 +31,7 @@ pub(in crate::cold::api) struct CardHeld {
 }
 
 impl Api {
-    /// Looks at the ledger, on a hot thread.
-    pub(in crate::cold::api) async fn ask_ledger<T: Send + 'static>(
+    async fn ask_ledger<T: Send + 'static>(
         &self,
         look: impl FnOnce(&EmbeddedLedger) -> T + Send + 'static,
     ) -> Result<T, Problem> {
