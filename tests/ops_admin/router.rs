@@ -58,7 +58,6 @@ impl Ops {
         let clock = Clock::start();
         let telemetry = Telemetry::new(["acme"]);
         let state = OpsState {
-            time_file: None,
             readiness: Arc::clone(&readiness),
             running: Arc::clone(&running),
             ledger: port.clone(),
