@@ -11,6 +11,7 @@ mod sweep;
 mod timekeeper;
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -23,11 +24,13 @@ use tokio::runtime::Runtime;
 use crate::cli::Exit;
 use crate::clock::Clock;
 use crate::cold::api::Served;
-use crate::cold::policies::FIRST_VERSION;
+use crate::cold::doctor::InUse;
+use crate::cold::policies::{FIRST_VERSION, look_before};
 use crate::cold::readiness::Readiness;
 use crate::cold::records::retention::Retention;
 use crate::cold::records::{Begin, Records};
 use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
+use crate::cold::sandbox::time::TimeFile;
 use crate::cold::store::sqlite::SqliteStore;
 use crate::config::{
     Config, ConfigError, DurabilityLevel, IssuerConfig, SANDBOX_DEADLINE_MS, SANDBOX_NAME,
@@ -37,9 +40,6 @@ use crate::fingerprint::Fingerprinter;
 use crate::hot::durability::Progress;
 use crate::hot::pipeline::{Connection, Core, Pipeline};
 use crate::hot::server::{HotServer, Limits, Shared};
-use crate::issuer::Issuer;
-use crate::issuer::delivery::Unsigned;
-use crate::issuer::standard_webhooks::Verifier;
 use crate::ledger::embedded::files::{Files, OpenError};
 use crate::ledger::embedded::io::Storage;
 use crate::ledger::embedded::store::EmbeddedLedger;
@@ -93,9 +93,9 @@ impl App {
     /// # Errors
     /// [`StartError`] tells how the process should end.
     pub fn start(mut config: Config) -> Result<Started, StartError> {
-        let clock = Clock::start();
         warn_of_durability(config.durability);
-        let storage: Arc<dyn Storage> = Arc::new(open_journal(&config.data_dir)?);
+        let storage: Arc<dyn Storage> = Arc::new(open(&config)?);
+        let (clock, time_file) = start_clock(&config)?;
         if config.sandbox {
             add_sandbox(&mut config)?;
         }
@@ -110,13 +110,13 @@ impl App {
         let hot = start_hot(config.issuer_listen, threads, &shared, inbox)?;
         let cold = cold_runtime()?;
         let hang_ups = HangUps::listen(&cold).map_err(no_signals)?;
-        let operators =
-            Operators::listen(&cold, config.ops_listen, &shared, port.clone(), &readiness)?;
+        let (address, asked) = (config.ops_listen, port.clone());
+        let operators = Operators::listen(&cold, address, &shared, asked, &readiness, time_file)?;
         let served = Served::default();
         let front = operators::listen_for_people(&cold, config.listen, &served)?;
         let plane = Plane::open(&cold, &config)?;
         let store = plane.as_ref().map(Plane::store);
-        let recovered = recovery::recover(&*storage)?;
+        let recovered = recover(&*storage, &config)?;
         let keys = Fingerprinter::new(recovered.seed);
         let with = (&*names, &keys, recovered.owners());
         let loaded = Loaded::load(&rules, plane.as_ref(), &cold, with)?;
@@ -156,11 +156,15 @@ impl App {
             snapshot: rules.path().to_owned(),
             store,
         };
+        app.announced(&config)
+    }
+
+    fn announced(self, config: &Config) -> Result<Started, StartError> {
         if config.sandbox {
-            app.announce(&config.data_dir)?;
+            self.announce(&config.data_dir)?;
         }
-        let ready = app.ready_line(config.durability);
-        Ok(Started { app, ready })
+        let ready = self.ready_line(config.durability);
+        Ok(Started { app: self, ready })
     }
 
     fn announce(&self, data_dir: &Path) -> Result<(), StartError> {
@@ -251,33 +255,75 @@ const RELAXED: &str = "a power loss may take the approvals of the last 50 ms wit
 /// What is in the directory is for nobody else: decisions, ids of cards, the sandbox's secret.
 const DATA_DIR_MODE: u32 = 0o700;
 
-fn open_journal(data_dir: &Path) -> Result<Files, StartError> {
-    let path = data_dir.join("journal");
+/// Opens the journal, once it is known that there is something to decide by.
+fn open(config: &Config) -> Result<Files, StartError> {
+    if let Some(path) = &config.snapshot {
+        look_before(path).map_err(|error| StartError::Snapshot(error.into()))?;
+    }
+    open_journal(&config.data_dir, &journal_dir(config))
+}
+
+fn recover(storage: &dyn Storage, config: &Config) -> Result<recovery::Recovery, StartError> {
+    recovery::recover(storage).map_err(|error| error.within(&journal_dir(config)))
+}
+
+fn journal_dir(config: &Config) -> PathBuf {
+    config.data_dir.join("journal")
+}
+
+fn open_journal(data_dir: &Path, journal_dir: &Path) -> Result<Files, StartError> {
+    let refuse = |path: &Path, error| StartError::DataDir(path.to_owned(), OpenError::Io(error));
+    if data_dir.exists() && !data_dir.is_dir() {
+        let error = std::io::Error::new(ErrorKind::NotADirectory, "is no directory");
+        return Err(refuse(data_dir, error));
+    }
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(DATA_DIR_MODE)
         .create(data_dir)
-        .map_err(|error| StartError::DataDir(data_dir.to_owned(), OpenError::Io(error)))?;
-    Files::open(&path).map_err(|error| StartError::DataDir(path, error))
+        .map_err(|error| refuse(data_dir, error))?;
+    Files::open(journal_dir).map_err(|error| match error {
+        OpenError::InUse => StartError::InUse(InUse::of(journal_dir)),
+        OpenError::Io(error) => refuse(journal_dir, error),
+    })
 }
 
-/// The built-in issuer is a connection like any other; its secret and cards are made at first start.
+/// The clock, and the file that tells how far it is ahead where it may be moved. Time that was moved
+/// on a data directory stays so, because what its journal holds happened then.
+fn start_clock(config: &Config) -> Result<(Clock, Option<TimeFile>), StartError> {
+    let file = sandbox_files::time_file(&config.data_dir);
+    let ahead_s = file.ahead_s().map_err(StartError::Sandbox)?;
+    if ahead_s > 0 && !config.sandbox_clock {
+        let place = config.data_dir.display().to_string();
+        let message = format!(
+            "time was moved forward by {ahead_s} s on this data directory: start with \
+             --sandbox-clock, or take another directory"
+        );
+        return Err(StartError::Config(ConfigError { place, message }));
+    }
+    let clock = Clock::start_ahead(ahead_s.saturating_mul(1_000_000));
+    Ok((clock, config.sandbox_clock.then_some(file)))
+}
+
+/// The built-in issuer is connections like any other, one for each of its shapes; its secrets and
+/// cards are made at first start.
 fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
     let SandboxSetup {
-        secret,
+        keys,
         snapshot_path,
     } = sandbox_files::prepare(&config.data_dir).map_err(StartError::Sandbox)?;
-    let verifier = Verifier::new(vec![secret], 300, Unsigned::Refuse).map_err(|error| {
+    let connections = keys.connections().map_err(|error| {
         let (place, message) = (SANDBOX_NAME.to_owned(), error.to_string());
         StartError::Config(ConfigError { place, message })
     })?;
-    config.issuers.push(IssuerConfig {
-        name: SANDBOX_NAME.to_owned(),
-        issuer: Issuer::Sandbox(verifier),
+    let connections = connections.into_iter().map(|(name, issuer)| IssuerConfig {
+        name: name.to_owned(),
+        issuer,
         events: None,
         deadline_ms: SANDBOX_DEADLINE_MS,
         warnings: Vec::new(),
     });
+    config.issuers.extend(connections);
     if Rules::of(config).is_none() {
         config.snapshot = Some(snapshot_path);
     }
@@ -310,7 +356,10 @@ fn within_descriptors(connections_max: usize) -> usize {
         maximum,
     };
     let limit = setrlimit(Resource::Nofile, raised).map_or(current, |()| maximum);
-    tracing::info!(before = ?current, now = ?limit, "limit of open files (none: no limit)");
+    let shown =
+        |limit: Option<u64>| limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
+    let (before, now) = (shown(current), shown(limit));
+    tracing::info!(%before, %now, "limit of open files");
     let fit = limit.map_or(u64::MAX, |limit| limit.saturating_sub(OTHERS).max(1));
     let fit = usize::try_from(fit).unwrap_or(usize::MAX);
     if fit < connections_max {
@@ -385,7 +434,7 @@ fn start_hot(
     inbox: LedgerInbox,
 ) -> Result<HotServer, StartError> {
     HotServer::start(address, threads, shared, inbox)
-        .map_err(|error| StartError::Listen(address, error))
+        .map_err(|error| StartError::Listen("issuer_listen", address, error))
 }
 
 fn cold_runtime() -> Result<Runtime, StartError> {

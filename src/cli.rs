@@ -7,13 +7,15 @@ pub mod init;
 pub mod ledger;
 mod log;
 pub mod policy;
+pub mod reconcile;
 pub mod sandbox;
 mod serve;
+mod typed;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// How the process ends (behaviour 11.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,8 @@ enum Command {
     Init(init::InitArguments),
     /// Look into a data directory.
     Ledger(ledger::LedgerArguments),
+    /// Hold an issuer's list of transactions against our books.
+    Reconcile(reconcile::ReconcileArguments),
     /// Look into snapshots without a server.
     Policy(policy::PolicyArguments),
 }
@@ -67,7 +71,10 @@ enum Command {
 /// Runs what was typed.
 #[must_use]
 pub fn run() -> Exit {
-    match Arguments::parse().command {
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| {
+        typed::by_variable(error, &Arguments::command(), std::env::args()).exit()
+    });
+    match arguments.command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Decisions(arguments) => {
             let mut stdout = std::io::stdout().lock();
@@ -85,6 +92,9 @@ pub fn run() -> Exit {
         Command::Init(arguments) => finish(init::run(arguments, &mut std::io::stdout().lock())),
         Command::Ledger(arguments) => {
             finish(ledger::run(&arguments, &mut std::io::stdout().lock()))
+        }
+        Command::Reconcile(arguments) => {
+            finish(reconcile::run(&arguments, &mut std::io::stdout().lock()))
         }
         Command::Policy(arguments) => {
             finish(policy::run(&arguments, &mut std::io::stdout().lock()))
