@@ -8,7 +8,7 @@
 use std::cmp::Reverse;
 
 use crate::domain::amount::Minor;
-use crate::domain::lifecycle::{Flags, MovementKind, StandingStatus};
+use crate::domain::lifecycle::{Flags, MovementKind, OnReversal, StandingStatus};
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::authorization::Step;
@@ -238,26 +238,6 @@ pub struct Life {
     pub(in crate::ledger) at: Timestamp,
     /// The journal position of the latest booking.
     pub(in crate::ledger) position: u64,
-}
-
-/// What a full reversal gives back of a single-use card (behaviour 2.14 a).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum OnReversal {
-    /// Everything: any merchant may ask again.
-    #[default]
-    GiveBack = 0,
-    /// The use, but not the lock: the same merchant may ask again.
-    KeepLock = 1,
-    /// Neither: nobody may ask again.
-    KeepUse = 2,
-}
-
-impl OnReversal {
-    pub(in crate::ledger) fn from_number(number: u8) -> Option<Self> {
-        let mut known = [Self::GiveBack, Self::KeepLock, Self::KeepUse].into_iter();
-        known.find(|it| *it as u8 == number)
-    }
 }
 
 impl Life {

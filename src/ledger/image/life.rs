@@ -1,12 +1,13 @@
 //! What became of an authorization, as bytes of an image.
 
 use super::{instant, minor};
+use crate::domain::lifecycle::OnReversal;
 use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::codec::{Malformed, Put, Reader};
 use crate::ledger::event::{
     AgentNo, decode_fact, decode_locked, decode_told, encode_fact, encode_locked, encode_told,
 };
-use crate::ledger::life::{FACTS_MAX, Fact, Life, OnReversal, Place, Portion, Taken};
+use crate::ledger::life::{FACTS_MAX, Fact, Life, Place, Portion, Taken};
 use crate::ledger::state::MerchantLock;
 
 const HAS_TOLD: u8 = 1;

@@ -2,14 +2,14 @@
 
 use crate::domain::amount::Minor;
 use crate::domain::currency::Currency;
-use crate::domain::lifecycle::{BookStatus, Flags, MovementKind, StandingStatus};
+use crate::domain::lifecycle::{BookStatus, BookTerms, Flags, MovementKind, StandingStatus};
 use crate::domain::time::Timestamp;
 use crate::domain::window::{Calendar, LocalDay, LocalHour};
 use crate::ledger::check::book::{self, CheckedBook};
 use crate::ledger::check::harness::{
     Ledger, TODAY, agent_key, authorization_key, card_key, merchant, minor,
 };
-use crate::ledger::command::{AgentRef, Book, BookAnswer, BookTerms, CardRef, Refused};
+use crate::ledger::command::{AgentRef, Book, BookAnswer, CardRef, Refused};
 use crate::ledger::life::{Books, Fact, Told, is_posting};
 
 /// One report about an authorization on card 1 of agent 1.

@@ -5,11 +5,10 @@ use crate::domain::lifecycle::MovementKind::{
     Released, Replaced,
 };
 use crate::domain::lifecycle::StandingStatus::{self, Pending, Settled, Voided};
-use crate::domain::lifecycle::{BookStatus, Flags};
+use crate::domain::lifecycle::{BookStatus, Flags, OnReversal};
 use crate::domain::window::{LocalDay, WindowKind};
 use crate::ledger::check::harness::report::Report;
 use crate::ledger::check::harness::{Ask, Ledger, TODAY, limits, minor};
-use crate::ledger::life::OnReversal;
 
 use crate::domain::card::Level;
 use crate::domain::decision::DeclineReason::{CardLimitExceeded, SingleUseConsumed};
