@@ -27,8 +27,8 @@ use crate::cold::records::retention::Retention;
 use crate::cold::records::{Begin, Records};
 use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
 use crate::config::{
-    Config, ConfigError, DurabilityLevel, IssuerConfig, SANDBOX_DEADLINE_MS, SANDBOX_NAME,
-    hot_threads,
+    Config, ConfigError, DurabilityLevel, HOLD_DAYS_DEFAULT, IssuerConfig, SANDBOX_DEADLINE_MS,
+    SANDBOX_NAME, hot_threads,
 };
 use crate::fingerprint::Fingerprinter;
 use crate::hot::durability::Progress;
@@ -96,6 +96,7 @@ impl App {
         let threads = hot_threads();
         let limits = limits(&config);
         let issuers = std::mem::take(&mut config.issuers);
+        let hold_days = issuers.iter().map(hold_life).collect();
         let readiness = Arc::<Readiness>::default();
         let shared = share(issuers, limits, &names, threads, clock, &readiness);
         let (port, inbox) = ledger_port();
@@ -128,7 +129,7 @@ impl App {
         let shown = (first.snapshots, Arc::clone(&records), policies);
         operators.arm(&writer, Fingerprinter::new(recovered.seed), shown);
         hang_ups.hear(&cold, operators.hang_up());
-        spawn_sweeper(&cold, port, clock, config.retention_days);
+        spawn_sweeper(&cold, port, clock, (config.retention_days, hold_days));
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
 
         let addresses = Addresses {
@@ -259,6 +260,7 @@ fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
         name: SANDBOX_NAME.to_owned(),
         issuer: Issuer::Sandbox(verifier),
         events: None,
+        hold_days: HOLD_DAYS_DEFAULT,
         deadline_ms: SANDBOX_DEADLINE_MS,
         warnings: Vec::new(),
     });
@@ -422,10 +424,23 @@ fn arm(shared: &Arc<Shared>, writer: &Arc<Writer>, core: Core) {
     shared.pipeline.arm(core);
 }
 
-fn spawn_sweeper(cold: &Runtime, port: LedgerPort, clock: Clock, retention_days: u32) {
-    let retention_us = i64::from(retention_days) * 86_400 * 1_000_000;
-    drop(
-        cold.handle()
-            .spawn(sweep::sweep_for_ever(port, clock, retention_us)),
-    );
+/// How long a connection's holds live without a word of the issuer: two days longer than it lets
+/// them live itself.
+fn hold_life(issuer: &IssuerConfig) -> (Box<str>, i64) {
+    const PATIENCE_DAYS: i64 = 2;
+    let days = i64::from(issuer.hold_days).saturating_add(PATIENCE_DAYS);
+    (issuer.name.as_str().into(), days.saturating_mul(DAY_US))
 }
+
+fn spawn_sweeper(
+    cold: &Runtime,
+    port: LedgerPort,
+    clock: Clock,
+    (retention_days, holds_us): (u32, Vec<(Box<str>, i64)>),
+) {
+    let retention_us = i64::from(retention_days).saturating_mul(DAY_US);
+    let sweep = sweep::sweep_for_ever(port, clock, retention_us, holds_us);
+    drop(cold.handle().spawn(sweep));
+}
+
+const DAY_US: i64 = 86_400 * 1_000_000;

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use super::acceptor::CardAcceptor;
 use super::amount::Minor;
 use super::currency::Currency;
 use super::time::Timestamp;
@@ -26,6 +27,8 @@ pub struct Observation<'a> {
     pub follows: Option<Cow<'a, str>>,
     /// The issuer's token of the card.
     pub card_token: Cow<'a, str>,
+    /// The merchant, where the report names one.
+    pub acceptor: Option<CardAcceptor<'a>>,
     /// When it happened, by the issuer's clock, where what it comes to depends on the order.
     pub at: Option<Timestamp>,
     /// Of all amounts in the report.

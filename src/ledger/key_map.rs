@@ -250,6 +250,15 @@ impl<T> KeyMap<T> {
         })
     }
 
+    /// The keys of the named part whose values fit, in order.
+    pub(in crate::ledger) fn keys_of_part(&self, part: u16, fits: impl Fn(&T) -> bool) -> Vec<Key> {
+        let entries = self.chunks.iter().flatten().flatten();
+        let of_part = entries.filter(|(key, value)| is_in_part(*key, part) && fits(value));
+        let mut keys: Vec<Key> = of_part.map(|(key, _)| *key).collect();
+        keys.sort_unstable();
+        keys
+    }
+
     /// Whether any entry of the named part fits.
     pub(in crate::ledger) fn any_named(&self, part: u16, fits: impl Fn(&T) -> bool) -> bool {
         let mut entries = self.chunks.iter().flatten().flatten();

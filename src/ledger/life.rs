@@ -230,6 +230,8 @@ pub struct Life {
     /// What has come back while the policy let it restore the budget.
     pub(in crate::ledger) restorable: Minor,
     pub(in crate::ledger) has_drifted: bool,
+    /// Whether what was held has been given back, because the issuer said nothing for too long.
+    pub(in crate::ledger) has_lapsed: bool,
     /// What the policy in force at the latest booking leaves used after a reversal.
     pub(in crate::ledger) on_reversal: OnReversal,
     /// Present while the authorization is undone.
@@ -307,6 +309,10 @@ impl Life {
             Some(told) => self.by_account(told, steps),
             None => self.by_facts(steps),
         };
+        if self.has_lapsed {
+            books.held = Minor::ZERO;
+            (books.is_undone, books.is_expired, books.is_closed) = (false, true, true);
+        }
         let approved = sum(approvals(steps).map(|step| step.reserved));
         let moves = !(books.held.is_zero() && books.posted.is_zero());
         let forced = match &self.told {
@@ -368,6 +374,7 @@ impl Life {
             told.status,
             StandingStatus::Voided | StandingStatus::Declined
         );
+        let moved = !(posted.is_zero() && refunded.is_zero());
         Books {
             held,
             posted,
@@ -375,7 +382,7 @@ impl Life {
             is_undone: ended && knows_all && posted.is_zero(),
             is_reversed: told.status == StandingStatus::Voided,
             is_expired: told.status == StandingStatus::Expired,
-            is_closed: told.status.is_final() || (held.is_zero() && !posted.is_zero()),
+            is_closed: told.status.is_final() || (held.is_zero() && moved),
             flags: Flags::default(),
         }
     }

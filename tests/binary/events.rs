@@ -205,3 +205,30 @@ fn today_total(server: &Server) -> i64 {
     let holds = card["holds"].as_array().unwrap();
     holds.iter().map(|it| it["amount"].as_i64().unwrap()).sum()
 }
+
+/// The lock is for authorizations; money that has moved is booked, and the operator is told.
+#[test]
+fn m_a_clearing_of_another_merchant_is_booked_and_told() {
+    let mut snapshot = SnapshotOf::default();
+    snapshot.customer("cus", &json!({}));
+    snapshot.card(CARD, "cus", None, &json!({"lockToFirstMerchant": true}));
+    let home = Home::new("strict", &snapshot.build());
+    let server = home.start();
+    let asked = server
+        .client()
+        .ask(&authorization(AUTHORIZATION, CARD, 2_599));
+    assert!(asked.is_approval());
+    assert_eq!(status(&server, "cleared_partly"), "applied");
+    assert_eq!(outcome(&server)["flags"], json!([]));
+    let other = fixture("cleared").replace("API HOST GMBH", "SOMEBODY ELSE");
+    let other = other.replace("ACC000000000001", "ACC000000000002");
+    // A later account, as it has more events than the one before.
+    let event_of_it = "\"events\": [";
+    let noted = r#""events": [{"token": "e-9", "type": "BALANCE_INQUIRY", "result": "APPROVED", "amount": 0},"#;
+    let other = other.replacen(event_of_it, noted, 1);
+    assert_eq!(event(&server, &other).text(), r#"{"status":"applied"}"#);
+    let outcome = outcome(&server);
+    assert_eq!([&outcome["held"], &outcome["posted"]], [0, 2_599]);
+    assert_eq!(outcome["flags"], json!(["drift"]), "{outcome}");
+    assert!(server.terminate().success());
+}

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Arrival, Connection, Core, Pipeline};
 use crate::decide::effective::book_terms;
+use crate::decide::merchant_text::merchant_keys;
 use crate::decide::snapshot::CardView;
 use crate::domain::amount::Minor;
 use crate::domain::card::Key;
@@ -125,7 +126,10 @@ impl Core {
                 .standing
                 .map(|it| told(&it, &observation.movements)),
             terms: BookTerms::default(),
-            merchant: None,
+            merchant: observation
+                .acceptor
+                .as_ref()
+                .map(|acceptor| merchant_keys(&self.keys, acceptor)),
         };
         if let Some(view) = &view {
             if view.customer.currency() != observation.currency {

@@ -78,6 +78,20 @@ pub struct SweepCursor {
     part: u16,
 }
 
+impl SweepCursor {
+    /// The next part of an owner that has so many, else the next owner.
+    fn next(self, parts: u16) -> Self {
+        let part = self.part.saturating_add(1);
+        if part < parts {
+            return Self { part, ..self };
+        }
+        Self {
+            owner: self.owner.saturating_add(1),
+            part: 0,
+        }
+    }
+}
+
 /// Parts of states that one step of a sweep visits: a fraction of a millisecond.
 pub const SWEEP_PARTS: usize = 64;
 
@@ -452,13 +466,7 @@ impl EmbeddedLedger {
                 }
                 None => 0,
             };
-            from.part += 1;
-            if from.part >= parts {
-                from = SweepCursor {
-                    owner: from.owner + 1,
-                    part: 0,
-                };
-            }
+            from = from.next(parts);
         }
         Ok(Some(from))
     }

@@ -234,6 +234,14 @@ fn later() -> BoxedStrategy<Event<'static>> {
         ),
         (state(), card(), at()).prop_map(|(state, card, at)| Event::Attested { state, card, at }),
         booked().prop_map(Event::Booked),
+        (state(), 0..=256u16, text(), at()).prop_map(|(state, part, connection, cut)| {
+            Event::Lapsed {
+                state,
+                part,
+                connection,
+                cut,
+            }
+        }),
     ]
     .boxed()
 }

@@ -184,6 +184,35 @@ fn i9_an_expiry_gives_back_the_amount_only_and_a_late_clearing_is_booked() {
 }
 
 #[test]
+fn i9_a_hold_that_its_issuer_has_forgotten_is_given_back_once_and_posted_all_the_same() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100).single_use());
+    ledger.approve(&Ask::new(2, 60).on_card(2, Some(2)));
+    ledger.report(&Report::of(1).posted(7, 30).later(3));
+    // Of the other connection, and not yet over here.
+    assert!(!ledger.lapse("beta", 99));
+    assert!(ledger.lapse("acme", 2));
+    assert_eq!(ledger.totals()[0], (100, 70), "heard of since");
+    assert_eq!(ledger.totals()[2], (100, 70));
+    assert!(ledger.lapse("acme", 3));
+    assert!(!ledger.lapse("acme", 3));
+    assert_eq!(ledger.totals()[2], (30, 0));
+    let (numbers, books) = ledger.books(1);
+    assert_eq!(
+        (numbers, books.is_expired, books.is_undone),
+        ([0, 30, 0], true, false)
+    );
+    assert!(ledger.card(1).consumed.is_some());
+    assert_eq!(ledger.card(1).counters.approvals(), 1);
+    let mut ledger = ledger.recovered();
+    ledger.report(&Report::of(1).posted(8, 70).later(40));
+    assert_eq!(ledger.totals()[2], (100, 0));
+    // The issuer holds it after all.
+    ledger.report(&Report::of(2).told(Pending, (1, 1, 0), 60).later(41));
+    assert_eq!(ledger.totals()[2], (160, 60));
+}
+
+#[test]
 fn i10_what_the_issuer_did_not_approve_gives_everything_back() {
     for kind in [Declined, Released] {
         let mut ledger = Ledger::new();

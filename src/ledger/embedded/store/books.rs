@@ -4,9 +4,11 @@ use std::sync::atomic::Ordering;
 
 use dashmap::mapref::entry::Entry;
 
-use super::{EmbeddedLedger, Opened, States, Unavailable};
+use super::{EmbeddedLedger, Opened, SWEEP_PARTS, States, SweepCursor, Unavailable};
 use crate::domain::card::Key;
 use crate::domain::lifecycle::BookStatus;
+use crate::domain::time::Timestamp;
+use crate::ledger::check;
 use crate::ledger::check::book::{self, CheckedBook};
 use crate::ledger::command::{Book, BookAnswer, Route};
 use crate::ledger::embedded::journal::Class;
@@ -74,6 +76,36 @@ impl EmbeddedLedger {
             answer.position = Some(position.0);
         }
         Ok(answer)
+    }
+
+    /// Goes on giving back what customers' authorizations hold about which nothing was heard since
+    /// the cut of their connection, in the order of [`EmbeddedLedger::sweep`]. Absent at the end.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the journal takes nothing.
+    pub fn lapse(
+        &self,
+        mut from: SweepCursor,
+        cuts: &[(Box<str>, Timestamp)],
+    ) -> Result<Option<SweepCursor>, Unavailable> {
+        for _ in 0..SWEEP_PARTS {
+            let Some(owner) = self.opened().get(from.owner).copied() else {
+                return Ok(None);
+            };
+            let mut parts = 0;
+            if let Opened::Customer(key) = owner
+                && let Some(mut state) = self.customers.get_mut(&key)
+            {
+                for (connection, cut) in cuts {
+                    if let Some(events) = check::lapse(&state, from.part, connection, *cut) {
+                        self.record(&mut state, None, &events, Class::Release)?;
+                    }
+                }
+                parts = state.part_count();
+            }
+            from = from.next(parts);
+        }
+        Ok(Some(from))
     }
 
     /// Looks at the state of an owner, a customer or a connection.
