@@ -420,9 +420,12 @@ impl Life {
         books
     }
 
+    /// The sums alone, which must not depend on how the ids lie.
     fn sums(&self) -> Books {
         let mut books = Books::default();
-        self.facts.iter().for_each(|fact| books.follow(fact));
+        let mut facts = self.facts.clone();
+        facts.sort_unstable_by_key(Fact::order);
+        facts.iter().for_each(|fact| books.follow(fact));
         books
     }
 

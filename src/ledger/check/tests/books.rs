@@ -386,6 +386,25 @@ fn a_newer_account_sets_where_it_stands_and_an_older_one_nothing() {
     assert_eq!(ledger.flags(1), Flags::default());
 }
 
+#[test]
+fn a_refund_that_was_taken_back_is_none_whatever_the_ids_are() {
+    for (refund, back) in [(9, 3), (3, 9)] {
+        let mut ledger = Ledger::new();
+        ledger.approve(&Ask::new(1, 100));
+        let account = Report::of(1).posted(7, 100);
+        let account = account
+            .fact(refund, Refunded, 60, 50)
+            .fact(back, RefundReversed, 60, 50);
+        let told = account.told(Settled, (1, 1, 3), 0);
+        ledger.report(&told.with(|it| {
+            if let Some(told) = &mut it.told {
+                (told.refunded, told.listed_refunded) = (Some(minor(0)), minor(0));
+            }
+        }));
+        assert_eq!(ledger.books(1).1.refunded, minor(0), "{refund} {back}");
+    }
+}
+
 /// Stripe's partial reversal adds no step and no movement to the account.
 #[test]
 fn of_two_accounts_that_know_as_much_the_one_with_the_smaller_hold_is_newer() {
