@@ -130,6 +130,7 @@ fn main() {
                         id: "agt_research",
                     }),
                 }),
+                card_key: key(2, card),
                 card_token: "tok_1",
                 acceptor: &acceptor,
                 proposal: Some(&proposal),

@@ -1,6 +1,7 @@
 //! The only wiring: opens the store, starts the listeners, joins hot and cold.
 
 mod checkpoint;
+mod control;
 mod error;
 mod journal;
 mod operators;
@@ -21,11 +22,13 @@ use tokio::runtime::Runtime;
 
 use crate::cli::Exit;
 use crate::clock::Clock;
-use crate::cold::policies::{FIRST_VERSION, First, Source};
+use crate::cold::api::Served;
+use crate::cold::policies::FIRST_VERSION;
 use crate::cold::readiness::Readiness;
 use crate::cold::records::retention::Retention;
 use crate::cold::records::{Begin, Records};
 use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
+use crate::cold::store::sqlite::SqliteStore;
 use crate::config::{
     Config, ConfigError, DurabilityLevel, HOLD_DAYS_DEFAULT, IssuerConfig, SANDBOX_DEADLINE_MS,
     SANDBOX_NAME, hot_threads,
@@ -45,10 +48,14 @@ use crate::seam::commands::{LedgerInbox, LedgerPort, ledger_port};
 use crate::telemetry::Telemetry;
 
 use checkpoint::Checkpointer;
+use control::{Around, Loaded, Plane, Rules};
 pub use error::StartError;
 use operators::Operators;
 use stop::HangUps;
 pub use stop::StopSignals;
+
+/// For the database to be closed at the end.
+const CLOSED_WITHIN: Duration = Duration::from_secs(2);
 
 /// A server that answers.
 pub struct App {
@@ -59,6 +66,7 @@ pub struct App {
     cold: Runtime,
     addresses: Addresses,
     snapshot: PathBuf,
+    store: Option<Arc<SqliteStore>>,
 }
 
 /// Where the listeners are, with real port numbers.
@@ -91,7 +99,7 @@ impl App {
         if config.sandbox {
             add_sandbox(&mut config)?;
         }
-        let snapshot_path = config.snapshot.clone().ok_or_else(no_snapshot)?;
+        let rules = Rules::of(&config).ok_or_else(no_snapshot)?;
         let names = connection_names(&config);
         let threads = hot_threads();
         let limits = limits(&config);
@@ -105,29 +113,31 @@ impl App {
         let hang_ups = HangUps::listen(&cold).map_err(no_signals)?;
         let operators =
             Operators::listen(&cold, config.ops_listen, &shared, port.clone(), &readiness)?;
-        let front = operators::listen_for_people(&cold, config.listen)?;
-
+        let served = Served::default();
+        let front = operators::listen_for_people(&cold, config.listen, &served)?;
+        let plane = Plane::open(&cold, &config)?;
+        let store = plane.as_ref().map(Plane::store);
         let recovered = recovery::recover(&*storage)?;
         let keys = Fingerprinter::new(recovered.seed);
-        let source = Source::new(&snapshot_path, names, &keys);
-        let first = load_first(&source, &recovered)?;
+        let with = (&*names, &keys, recovered.owners());
+        let loaded = Loaded::load(&rules, plane.as_ref(), &cold, with)?;
         let writer =
             journal::start_writer(&recovered, config.durability, &storage, &shared, &readiness)?;
-        let indexed_max = config.records_indexed_max;
-        let records = start_records(&storage, &recovered, &writer, indexed_max, &readiness);
+        let records = start_records(&storage, &recovered, &writer, &config, &readiness);
         let checkpointer =
             start_checkpointer(&storage, &recovered, &writer, &records, clock, &config)?;
-        let ledger = EmbeddedLedger::new(recovered.states, writer.share_journal()).into();
-        let snapshots = Arc::clone(&first.snapshots);
-        let core = Core {
+        let ledger = EmbeddedLedger::new(recovered.states, writer.share_journal());
+        arm(&shared, &writer, loaded.core(&keys, ledger));
+        let around = Around {
+            rules: &rules,
+            names,
             keys,
-            ledger,
-            snapshots,
+            records: &records,
+            writer: &writer,
+            clock,
+            watch_every: config.snapshot_poll,
         };
-        arm(&shared, &writer, core);
-        let policies = operators.start_policies(source, &first, config.snapshot_poll)?;
-        let shown = (first.snapshots, Arc::clone(&records), policies);
-        operators.arm(&writer, Fingerprinter::new(recovered.seed), shown);
+        control::start(&served, plane, loaded, &operators, around)?;
         hang_ups.hear(&cold, operators.hang_up());
         spawn_sweeper(&cold, port, clock, (config.retention_days, hold_days));
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
@@ -144,7 +154,8 @@ impl App {
             records,
             cold,
             addresses,
-            snapshot: snapshot_path,
+            snapshot: rules.path().to_owned(),
+            store,
         };
         if config.sandbox {
             app.announce(&config.data_dir)?;
@@ -180,7 +191,7 @@ impl App {
         self.addresses
     }
 
-    /// The file that the policies came from.
+    /// The file that tells which cards the sandbox has.
     #[must_use]
     pub fn snapshot_path(&self) -> &Path {
         &self.snapshot
@@ -210,6 +221,11 @@ impl App {
         self.checkpointer.stop();
         self.writer.close();
         self.records.stop();
+        if let Some(store) = self.store {
+            // What was committed is durable; this spares the next start the log.
+            let closed = async { tokio::time::timeout(CLOSED_WITHIN, store.close()).await };
+            let _late = self.cold.block_on(closed);
+        }
         self.cold.shutdown_timeout(Duration::from_secs(2));
     }
 }
@@ -264,7 +280,9 @@ fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
         deadline_ms: SANDBOX_DEADLINE_MS,
         warnings: Vec::new(),
     });
-    config.snapshot.get_or_insert(snapshot_path);
+    if Rules::of(config).is_none() {
+        config.snapshot = Some(snapshot_path);
+    }
     Ok(())
 }
 
@@ -381,22 +399,20 @@ fn cold_runtime() -> Result<Runtime, StartError> {
         .map_err(|error| StartError::Io("cannot start the cold runtime", error))
 }
 
-fn load_first(source: &Source, recovered: &recovery::Recovery) -> Result<First, StartError> {
-    let owners = recovered.owners();
-    let owner_of = |card| owners.get(&card).copied();
-    First::load(source, &owner_of).map_err(StartError::Snapshot)
-}
-
 fn start_records(
     storage: &Arc<dyn Storage>,
     recovered: &recovery::Recovery,
     writer: &Arc<Writer>,
-    indexed_max: usize,
+    config: &Config,
     readiness: &Arc<Readiness>,
 ) -> Arc<Records> {
     let written = Arc::clone(writer);
-    let begin = Begin::recovered(&recovered.states, recovered.next, indexed_max)
-        .warning(Arc::clone(readiness));
+    let begin = Begin::recovered(
+        &recovered.states,
+        recovered.next,
+        config.records_indexed_max,
+    )
+    .warning(Arc::clone(readiness));
     Records::start(Arc::clone(storage), begin, move || {
         written.published().written.0
     })

@@ -3,6 +3,7 @@
 pub mod decisions;
 pub mod demo;
 pub mod doctor;
+pub mod init;
 pub mod ledger;
 mod log;
 pub mod policy;
@@ -55,6 +56,8 @@ enum Command {
     Demo,
     /// Say what is wrong with clock, disk, limits, configuration and secrets, and what to do.
     Doctor(doctor::DoctorArguments),
+    /// Make a customer and an owner's API key, and say what comes next.
+    Init(init::InitArguments),
     /// Look into a data directory.
     Ledger(ledger::LedgerArguments),
     /// Look into snapshots without a server.
@@ -79,6 +82,7 @@ pub fn run() -> Exit {
         Command::Doctor(arguments) => {
             finish(doctor::run(&arguments, &mut std::io::stdout().lock()))
         }
+        Command::Init(arguments) => finish(init::run(arguments, &mut std::io::stdout().lock())),
         Command::Ledger(arguments) => {
             finish(ledger::run(&arguments, &mut std::io::stdout().lock()))
         }

@@ -1,12 +1,19 @@
 //! The cold path: everything that nobody waits for at a card terminal.
 
+pub mod api;
+pub mod control;
 pub mod doctor;
 pub mod explain;
 pub mod front;
 mod http;
+mod ids;
+pub mod init;
+pub mod issuers;
 pub mod listing;
 pub mod ops;
 pub mod policies;
 pub mod readiness;
 pub mod records;
 pub mod sandbox;
+pub mod store;
+pub mod tokens;

@@ -64,7 +64,7 @@ pub struct Overrides {
 pub struct Config {
     /// Journal, checkpoints, sandbox state.
     pub data_dir: PathBuf,
-    /// Policies; absent only where the sandbox writes its own.
+    /// Policies; absent where the database has them, or the sandbox writes its own.
     pub snapshot: Option<PathBuf>,
     /// Between two looks at the snapshot's file; absent where nobody looks.
     pub snapshot_poll: Option<Duration>,
@@ -156,6 +156,8 @@ impl Config {
         let timeout =
             |typed: Option<u64>, key: &str| read_timeout(typed, &format!("{place}: {key}"));
         let issuers = issuer::issuers(&typed.issuer, &place)?;
+        let data_dir = overrides.data_dir.or(typed.data_dir);
+        let data_dir = data_dir.unwrap_or_else(|| PathBuf::from("countersign-data"));
         let budgets_ms = issuers.iter().map(|issuer| issuer.deadline_ms);
         let budget_ms = budgets_ms
             .chain(sandbox.then_some(SANDBOX_DEADLINE_MS))
@@ -188,11 +190,8 @@ impl Config {
             records_indexed_max: records_indexed_max(&typed.ledger, &place)?,
             snapshot_poll: snapshot_poll(typed.snapshot_poll_ms, &place)?,
             issuers,
-            snapshot: snapshot(overrides.snapshot, typed.snapshot, sandbox)?,
-            data_dir: overrides
-                .data_dir
-                .or(typed.data_dir)
-                .unwrap_or_else(|| PathBuf::from("countersign-data")),
+            snapshot: snapshot(overrides.snapshot, typed.snapshot, sandbox, &data_dir)?,
+            data_dir,
             sandbox,
         })
         .and_then(|config: Self| check_ledger(overrides.ledger.as_deref()).map(|()| config))
@@ -335,14 +334,19 @@ fn snapshot(
     flag: Option<PathBuf>,
     typed: Option<PathBuf>,
     sandbox: bool,
+    data_dir: &Path,
 ) -> Result<Option<PathBuf>, ConfigError> {
     let path = flag.or(typed);
-    if path.is_none() && !sandbox {
-        let message = "issuers are configured, so a snapshot of cards and policies is needed";
+    if path.is_none() && !sandbox && !data_dir.join(CONTROL_DATABASE).exists() {
+        let message = "issuers are configured, so a snapshot of cards and policies is needed, or a \
+                       database, which `countersign init` makes";
         return Err(ConfigError::new("--snapshot", message));
     }
     Ok(path)
 }
+
+/// The control plane's database, in the data directory.
+pub const CONTROL_DATABASE: &str = "control/control.db";
 
 /// The name of the built-in issuer's connection.
 pub const SANDBOX_NAME: &str = "sandbox";

@@ -15,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::lifecycle::{BookStatus, Flags};
+use crate::domain::time::Timestamp;
 
 /// Upper bounds of the latency buckets, in microseconds; the last bucket is open.
 const BUCKETS_US: [u64; 14] = [
@@ -33,13 +34,24 @@ struct ConnectionCounters {
     sum_us: AtomicU64,
     events: [AtomicU64; BookStatus::ALL.len()],
     raised: [AtomicU64; Flags::NAMES.len()],
+    refused: Mutex<BTreeMap<&'static str, u64>>,
+    complaint: Mutex<Complaint>,
 }
+
+/// What an operator was last told about requests that come to nothing.
+#[derive(Debug, Default)]
+struct Complaint {
+    told_at: Option<Timestamp>,
+    untold: u64,
+}
+
+/// Between two words about requests of one connection that come to nothing, in microseconds.
+const COMPLAINT_EVERY_US: i64 = 10_000_000;
 
 /// Counts what the process does.
 #[derive(Debug)]
 pub struct Telemetry {
     connections: Vec<ConnectionCounters>,
-    refused: Mutex<BTreeMap<&'static str, u64>>,
     problems: Mutex<BTreeMap<u16, u64>>,
     turned_away: AtomicU64,
     reloads: Mutex<BTreeMap<&'static str, u64>>,
@@ -61,10 +73,11 @@ impl Telemetry {
             sum_us: AtomicU64::new(0),
             events: [const { AtomicU64::new(0) }; BookStatus::ALL.len()],
             raised: [const { AtomicU64::new(0) }; Flags::NAMES.len()],
+            refused: Mutex::default(),
+            complaint: Mutex::default(),
         };
         Arc::new(Self {
             connections: connections.into_iter().map(counters).collect(),
-            refused: Mutex::default(),
             problems: Mutex::default(),
             turned_away: AtomicU64::new(0),
             reloads: Mutex::default(),
@@ -109,9 +122,25 @@ impl Telemetry {
         }
     }
 
-    /// Counts a delivery that was not the issuer's, by the code of why.
-    pub fn count_refused(&self, code: &'static str) {
-        *lock(&self.refused).entry(code).or_default() += 1;
+    /// Counts a delivery to the connection of this number whose sender was not proven, by why.
+    pub fn count_refused(&self, connection: usize, code: &'static str) {
+        if let Some(counters) = self.connections.get(connection) {
+            *lock(&counters.refused).entry(code).or_default() += 1;
+        }
+    }
+
+    /// Whether operators are to be told now that a request to the connection of this number came to
+    /// nothing: at once, and then every ten seconds at most. How many they were not told of since.
+    #[must_use]
+    pub fn complain(&self, connection: usize, now: Timestamp) -> Option<u64> {
+        let mut complaint = lock(&self.connections.get(connection)?.complaint);
+        let waits = |told_at: Timestamp| now.micros_since(told_at) < COMPLAINT_EVERY_US;
+        if complaint.told_at.is_some_and(waits) {
+            complaint.untold += 1;
+            return None;
+        }
+        complaint.told_at = Some(now);
+        Some(std::mem::take(&mut complaint.untold))
     }
 
     /// Counts a request that got no decision, by the status of its answer.
@@ -302,8 +331,11 @@ impl Scrape {
         let help = "Deliveries that were not the issuer's";
         let mut family =
             encoder.encode_descriptor("deliveries_refused", help, None, MetricType::Counter)?;
-        for (code, count) in lock(&self.0.refused).iter() {
-            ConstCounter::new(*count).encode(family.encode_family(&[("why", *code)])?)?;
+        for connection in &self.0.connections {
+            for (why, count) in lock(&connection.refused).iter() {
+                let labels = [("connection", &*connection.name), ("why", *why)];
+                ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+            }
         }
         let help = "Requests that got no decision";
         let mut family = encoder.encode_descriptor("problems", help, None, MetricType::Counter)?;
@@ -347,7 +379,7 @@ mod tests {
         let telemetry = Telemetry::new(["acme"]);
         telemetry.count_decision(0, Decision::Approve, 180);
         telemetry.count_decision(0, Decision::Decline(DeclineReason::MccBlocked), 2_000_000);
-        telemetry.count_refused("mismatch");
+        telemetry.count_refused(0, "mismatch");
         telemetry.count_reload("refused");
         telemetry.set_snapshot_waiting(true);
         let text = telemetry.render().unwrap();
@@ -357,11 +389,25 @@ mod tests {
             "countersign_decision_seconds_bucket{le=\"0.00025\",connection=\"acme\"} 1",
             "countersign_decision_seconds_bucket{le=\"+Inf\",connection=\"acme\"} 2",
             "countersign_decision_seconds_count{connection=\"acme\"} 2",
-            "countersign_deliveries_refused_total{why=\"mismatch\"} 1",
+            "countersign_deliveries_refused_total{connection=\"acme\",why=\"mismatch\"} 1",
             "countersign_snapshot_reloads_total{outcome=\"refused\"} 1",
             "countersign_snapshot_waiting 1",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
+    }
+    #[test]
+    fn operators_are_told_at_once_and_then_every_ten_seconds_how_many_came() {
+        let telemetry = Telemetry::new(["acme", "beta"]);
+        let complain =
+            |connection, seconds| telemetry.complain(connection, Timestamp::from_secs(seconds));
+        assert_eq!(complain(0, 100), Some(0));
+        for second in [100, 103, 109] {
+            assert_eq!(complain(0, second), None);
+        }
+        assert_eq!(complain(1, 109), Some(0), "another connection has its own");
+        assert_eq!(complain(0, 110), Some(3));
+        assert_eq!(complain(0, 111), None);
+        assert_eq!(complain(2, 111), None, "there is none");
     }
 }

@@ -23,6 +23,8 @@ pub enum StartError {
     DataDir(PathBuf, OpenError),
     Journal(RecoverError),
     NotUnderstood(NotUnderstood),
+    /// A file of the control plane, and what is wrong with it.
+    Control(String),
     Io(&'static str, io::Error),
     Listen(SocketAddr, io::Error),
 }
@@ -38,6 +40,7 @@ impl StartError {
             Self::DataDir(_, OpenError::Io(_))
             | Self::Journal(RecoverError::Io { .. })
             | Self::Sandbox(_)
+            | Self::Control(_)
             | Self::Io(..)
             | Self::Listen(..) => Exit::Other,
         }
@@ -53,6 +56,7 @@ impl fmt::Display for StartError {
                 errors.iter().try_for_each(|error| write!(f, "\n  {error}"))
             }
             Self::Sandbox(error) => error.fmt(f),
+            Self::Control(error) => f.write_str(error),
             Self::DataDir(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Journal(error) => error.fmt(f),
             Self::NotUnderstood(error) => write!(f, "journal corrupt: {error}"),

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use crate::app::StartError;
+use crate::cold::api::Served;
 use crate::cold::front;
 use crate::cold::ops::{self, OpsState, Running};
 use crate::cold::policies::{First, Policies, Source, Surroundings};
@@ -54,6 +55,11 @@ impl Operators {
             address: bound,
             state,
         })
+    }
+
+    /// What is shown.
+    pub(super) fn shown(&self) -> &OpsState {
+        &self.state
     }
 
     /// Starts the thread that puts other policies in force.
@@ -111,12 +117,14 @@ impl Operators {
 pub(super) fn listen_for_people(
     cold: &Runtime,
     address: SocketAddr,
+    served: &Served,
 ) -> Result<SocketAddr, StartError> {
     let fault = |error| StartError::Listen(address, error);
     let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;
     let bound = listener.local_addr().map_err(fault)?;
+    let served = Served::clone(served);
     drop(cold.handle().spawn(async move {
-        if let Err(error) = front::serve(listener).await {
+        if let Err(error) = front::serve(listener, served).await {
             tracing::error!(%error, "the listener for people and agents has ended");
         }
     }));

@@ -3,7 +3,7 @@
 //! It stands on its own address, which is for operators alone: nothing here asks who is calling.
 
 mod authorizations;
-mod cards;
+pub(in crate::cold) mod cards;
 mod clock;
 mod decisions;
 pub mod policy;

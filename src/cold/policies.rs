@@ -72,6 +72,8 @@ pub enum ReloadError {
     Busy,
     /// The thread has ended.
     Ended,
+    /// No file rules.
+    NoFile,
 }
 
 /// Whom the policies concern.
@@ -99,7 +101,8 @@ pub struct First {
 
 /// The running thread. It ends when this is dropped.
 pub struct Policies {
-    commands: SyncSender<Command>,
+    /// Absent where no file rules.
+    commands: Option<SyncSender<Command>>,
 }
 
 enum Command {
@@ -155,7 +158,15 @@ impl Policies {
                 stand_back();
                 keeper.run(&received);
             })?;
-        Ok(Self { commands })
+        Ok(Self {
+            commands: Some(commands),
+        })
+    }
+
+    /// Where no file rules: nothing is read again.
+    #[must_use]
+    pub fn of_no_file() -> Self {
+        Self { commands: None }
     }
 
     /// Reads the file now, and puts it in force unless something is against it.
@@ -177,12 +188,11 @@ impl Policies {
     }
 
     fn send(&self, command: Command) -> Result<(), ReloadError> {
-        self.commands
-            .try_send(command)
-            .map_err(|error| match error {
-                TrySendError::Full(_) => ReloadError::Busy,
-                TrySendError::Disconnected(_) => ReloadError::Ended,
-            })
+        let commands = self.commands.as_ref().ok_or(ReloadError::NoFile)?;
+        commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => ReloadError::Busy,
+            TrySendError::Disconnected(_) => ReloadError::Ended,
+        })
     }
 }
 

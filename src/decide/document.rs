@@ -13,8 +13,9 @@ use self::fields::{
     AGENT_STATUSES, CARD_STATUSES, CASCADES, CUSTOMER_STATUSES, Lock, USAGES, optional_word,
     read_currency, read_id, read_instant, read_lock, read_policy_of, required_id,
 };
-use super::compile::{AgentRow, Builder, CardRow, CustomerRow, OwnerOf, RowRefused};
+use super::compile::{AgentRow, Builder, CardRow, CustomerRow, OwnerOf, RowRefused, Zones};
 use super::json::{Fields, PROBLEMS_MAX, Path, Problem, Reader, find_field};
+use super::policy::{Policy, read_policy};
 use super::snapshot::Snapshot;
 use crate::domain::currency::Currency;
 use crate::domain::identity::Keys;
@@ -120,6 +121,23 @@ pub fn read_alone(
     };
     let builder = Builder::new(keys, &[]).taking_any_connection();
     read(bytes, context, builder, ALONE_PROBLEMS_MAX)
+}
+
+/// Reads one policy that stands outside a snapshot, with the same reader and the same complaints;
+/// fields are named from the policy on.
+///
+/// # Errors
+/// The first errors of a policy that has any, in the order of lines.
+pub fn read_policy_alone(text: &str, file: &str) -> Result<Policy, Vec<DocumentError>> {
+    let mut reader = Reader::new(text, PROBLEMS_MAX);
+    let raw = reader.value(text, &Path::ROOT);
+    let policy =
+        raw.and_then(|raw| read_policy(&mut reader, raw, &Path::ROOT, &mut Zones::default()));
+    if reader.is_clean() {
+        Ok(policy.unwrap_or_default())
+    } else {
+        Err(located(file, text.as_bytes(), reader.into_problems()))
+    }
 }
 
 fn read<K: Keys>(

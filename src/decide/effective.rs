@@ -369,6 +369,19 @@ pub fn of_level<'s>(level: Level, policy: Option<&'s Policy>) -> EffectivePolicy
     EffectivePolicy::new(&InForce::new(policies, Cascade::Tighten))
 }
 
+/// When the life of a card under these policies, in the order of [`Level::ALL`], ends at the latest
+/// (behaviour 2.14 g).
+#[must_use]
+pub fn ends_at(
+    policies: [Option<&Policy>; 3],
+    cascade: Cascade,
+    created_at: Timestamp,
+) -> Option<Timestamp> {
+    let in_force = InForce::new(policies, cascade);
+    let ends = in_force.ends(Some(created_at));
+    ends.map(|(at, _, _)| at).min()
+}
+
 /// What is enforced on the card, for operators and owners.
 #[must_use]
 pub fn effective<'s>(card: &CardView<'s>) -> EffectivePolicy<'s> {

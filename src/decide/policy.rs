@@ -265,6 +265,19 @@ impl Policy {
         }
     }
 
+    /// Sets a cap beside the one that may stand there: the smaller of the two holds, as both would
+    /// (behaviour 4.1). False, and nothing is set, where a trailing window stands there: no one cap
+    /// says what the two of them say.
+    #[must_use]
+    pub fn also_cap(&mut self, field: LimitField, cap: Minor) -> bool {
+        if self.is_rolling(field) {
+            return false;
+        }
+        let cap = self.limit(field).map_or(cap, |known| known.min(cap));
+        self.set_limit(field, cap, false);
+        true
+    }
+
     /// The caps on the sums and counts that the ledger keeps at this level (behaviour 2.13 d).
     #[must_use]
     pub fn scope_limits(&self) -> ScopeLimits {

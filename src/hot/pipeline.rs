@@ -272,6 +272,7 @@ impl Core {
             kind: request.kind,
             amount: request.amount,
             card: None,
+            card_key,
             card_token: &request.card_token,
             acceptor: &request.acceptor,
             proposal: None,

@@ -83,7 +83,7 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
     // An authorization that was declined while nobody knew its card has none to contradict.
     let known_card = known.and_then(|known| known.card);
     if known_card.is_some_and(|card| card != parties.card_no) {
-        return Ok(conflict(state, known, command));
+        return Ok(conflict(state, known, command, None));
     }
     let verdict = Verdict::new(state, command, known, &parties, &proposal.claims);
     let finding = verdict.finding(proposal);
@@ -171,7 +171,14 @@ fn recognise<'a>(
         .or_else(|| of(Recognition::Same))
         .or_else(|| of(Recognition::Conflict))?;
     if command.step.recognise(&step.stored) == Recognition::Conflict {
-        return Some(conflict(state, Some(known), command));
+        let mut steps = known.steps().zip(1..);
+        let ordinal = steps.find(|(it, _)| it.position == step.position);
+        return Some(conflict(
+            state,
+            Some(known),
+            command,
+            ordinal.map(|it| it.1),
+        ));
     }
     let answer = Answer {
         decision: step.decision,
@@ -195,11 +202,14 @@ fn conflict<'a>(
     state: &State,
     known: Option<&Authorization>,
     command: &Authorize<'a>,
+    contradicted: Option<u32>,
 ) -> Checked<'a> {
     let explanation = Explanation::bare(DeclineReason::ConflictingDuplicate);
     let decision = Decision::Decline(explanation.reason);
     let mut record = decided(state, known, command, decision);
-    record.card = known.and_then(|known| known.card);
+    let first_card = || known.and_then(|known| known.card);
+    record.card = used_card(state, command).or_else(first_card);
+    record.ordinal = contradicted.unwrap_or(record.ordinal);
     record.explanation = Some(explanation);
     let answer = Answer {
         decision,
@@ -214,6 +224,10 @@ fn conflict<'a>(
     }
 }
 
+fn used_card(state: &State, command: &Authorize<'_>) -> Option<CardNo> {
+    state.card_by_key(command.card_key).map(|(no, _)| no)
+}
+
 fn unknown_card<'a>(
     state: &State,
     known: Option<&Authorization>,
@@ -223,6 +237,8 @@ fn unknown_card<'a>(
     explanation.field = RuleField::IssuerToken;
     let decision = Decision::Decline(explanation.reason);
     let mut record = decided(state, known, command, decision);
+    // One that has left the snapshot is still known by what it did.
+    record.card = used_card(state, command);
     record.explanation = Some(explanation);
     record.card_token = Some(ExternalId::new(command.card_token));
     let answer = Answer {

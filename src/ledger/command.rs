@@ -62,6 +62,8 @@ pub struct Authorize<'a> {
     pub amount: Amount,
     /// The card; absent where nobody knows it.
     pub card: Option<CardRef<'a>>,
+    /// The card's key, known or not: it may have been used before it left the snapshot.
+    pub card_key: Key,
     /// The issuer's token of the card.
     pub card_token: &'a str,
     /// The merchant.

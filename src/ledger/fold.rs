@@ -199,6 +199,8 @@ fn mark_card(state: &mut State, decided: &Decided<'_>, is_first: bool, position:
 /// something was reported about it before.
 fn remember(state: &mut State, decided: &Decided<'_>, step: Step) -> (bool, bool) {
     let reserves = !step.reserved.is_zero();
+    // One that was declined because nobody knew its card is not bound to that card.
+    let card = decided.card.filter(|_| decided.card_token.is_none());
     let mut is_new = false;
     let entry = state
         .authorizations
@@ -208,13 +210,13 @@ fn remember(state: &mut State, decided: &Decided<'_>, step: Step) -> (bool, bool
                 counted: reserves,
                 ..step
             };
-            Authorization::new(decided.card, &first)
+            Authorization::new(card, &first)
         });
     let Some(authorization) = entry.filter(|_| !is_new) else {
         return (reserves, false);
     };
     let counted = reserves && !authorization.is_purchase();
-    authorization.card = authorization.card.or(decided.card);
+    authorization.card = authorization.card.or(card);
     authorization.push(&Step { counted, ..step });
     let life = authorization.life_mut();
     let has_life = life.is_some();

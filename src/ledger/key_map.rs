@@ -259,6 +259,19 @@ impl<T> KeyMap<T> {
         keys
     }
 
+    /// The keys of the `index`th of the parts in which the map is kept.
+    pub(in crate::ledger) fn keys_in_part(&self, index: u16) -> Vec<Key> {
+        let slots = self.tables.get(usize::from(index)).into_iter().flatten();
+        let entries = slots.filter_map(|slot| place(&self.chunks, slot.index));
+        entries.map(|(key, _)| *key).collect()
+    }
+
+    /// All keys, in no order that may show.
+    pub(in crate::ledger) fn keys(&self) -> impl Iterator<Item = Key> {
+        let entries = self.chunks.iter().flatten().flatten();
+        entries.map(|(key, _)| *key)
+    }
+
     /// Whether any entry of the named part fits.
     pub(in crate::ledger) fn any_named(&self, part: u16, fits: impl Fn(&T) -> bool) -> bool {
         let mut entries = self.chunks.iter().flatten().flatten();

@@ -234,6 +234,83 @@ fn what_is_made_in_the_data_directory_is_for_nobody_else() {
     assert!(server.terminate().success());
 }
 
+/// The same id for the card of another customer, or for one that nobody knows: that contradicts the
+/// decision, which stays as it is (behaviour 2.4).
+#[test]
+fn b4_an_authorization_is_decided_once_for_all_customers() {
+    let mut snapshot = SnapshotOf::default();
+    for customer in ["one", "other"] {
+        snapshot.customer(customer, &json!({}));
+        snapshot.card(&format!("card-{customer}"), customer, None, &json!({}));
+    }
+    let home = Home::new("strict", &snapshot.build());
+    let ask = |server: &Server, card| server.client().ask(&authorization("shared", card, 700));
+    let conflicts = |server: &Server, card| {
+        assert_ne!(ask(server, card).result(), "APPROVED", "{card}");
+        let newest = &server.admin("/admin/decisions?limit=1")["decisions"][0];
+        assert_eq!(newest["reason"], "conflicting_duplicate", "{newest}");
+    };
+    let server = home.start();
+    assert_eq!(ask(&server, "card-one").result(), "APPROVED");
+    for card in ["card-other", "card-nobody"] {
+        conflicts(&server, card);
+    }
+    server.kill();
+    let server = home.start();
+    for card in ["card-nobody", "card-other"] {
+        conflicts(&server, card);
+    }
+    assert_eq!(ask(&server, "card-one").result(), "APPROVED");
+    let holds = &server.admin("/admin/cards/card-one")["holds"];
+    assert_eq!(holds.as_array().unwrap().len(), 1, "{holds}");
+    assert_eq!(server.admin("/admin/cards/card-other")["holds"], json!([]));
+    // Another id is nobody's yet.
+    let fresh = server
+        .client()
+        .ask(&authorization("own", "card-other", 700));
+    assert_eq!(fresh.result(), "APPROVED");
+    assert!(server.terminate().success());
+}
+
+/// What is asked for a card that has left the snapshot is found by the card and by its connection.
+#[test]
+fn a_decline_of_a_card_that_left_the_snapshot_is_found_under_its_name() {
+    let home = home("strict");
+    let server = home.start();
+    assert!(
+        server
+            .client()
+            .ask(&authorization("before", CARD, 700))
+            .is_approval()
+    );
+    assert!(server.terminate().success());
+    let mut snapshot = SnapshotOf::default();
+    snapshot.customer("cus", &json!({}));
+    snapshot.card("another", "cus", None, &json!({}));
+    home.write("snapshot.json", &snapshot.build().to_string());
+    let server = home.start();
+    assert!(
+        !server
+            .client()
+            .ask(&authorization("after", CARD, 700))
+            .is_approval()
+    );
+    for filter in [
+        format!("card={CARD}"),
+        "connection=acme&authorization=after".to_owned(),
+    ] {
+        let found = server.admin(&format!("/admin/decisions?{filter}&limit=1"));
+        let newest = &found["decisions"][0];
+        assert_eq!(newest["authorization"], "after", "{filter}: {found}");
+        assert_eq!(newest["reason"], "card_unknown", "{newest}");
+        assert_eq!(
+            (&newest["card"], &newest["connection"]),
+            (&json!(CARD), &json!("acme"))
+        );
+    }
+    assert!(server.terminate().success());
+}
+
 /// With another customer a card's limits would begin anew (behaviour 11.3).
 #[test]
 fn a_card_that_was_used_cannot_change_its_customer() {

@@ -1,10 +1,12 @@
 //! Who is let in (behaviour 2.2; W1 to W3, W6, W8, W11): a 401 that looks like no decision, and
 //! nothing is counted.
 
+use std::fs;
+
 use serde_json::json;
 
 use crate::http::{CARD, Parts, assert_answers, assert_refused, home};
-use crate::server::{authorization, now, purchase, signature};
+use crate::server::{authorization, delivery, now, purchase, signature};
 
 const TOKEN: &str = "unsigned";
 
@@ -116,4 +118,38 @@ fn w3_clocks_may_differ_by_less_than_the_tolerance() {
             .is_approval()
     );
     assert!(server.terminate().success());
+}
+
+/// An operator whose secret is wrong learns it from the log, and a flood of strangers does not fill it.
+#[test]
+fn what_comes_to_nothing_is_told_once_in_a_while() {
+    let home = home();
+    let server = home.start();
+    let body = purchase("told", CARD, 100);
+    for _ in 0..3 {
+        let mut client = server.client();
+        let unsigned = format!(
+            "POST /issuers/acme/authorizations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        assert_eq!(client.ask(unsigned.as_bytes()).status, 401);
+    }
+    let nonsense = server
+        .client()
+        .ask(&delivery("nonsense", b"{\"token\": 1}"));
+    assert_eq!(nonsense.status, 400);
+    let cards = format!("/admin/cards/{CARD}/lock");
+    assert_eq!(server.post(&cards).status, 200);
+    let metrics = server.admin_text("/metrics");
+    let refused = "countersign_deliveries_refused_total{connection=\"acme\",why=\"missing\"} 3";
+    assert!(metrics.contains(refused), "{metrics}");
+    assert!(server.terminate().success());
+    let log = fs::read_to_string(home.path("stderr.log")).unwrap();
+    let told = |what: &str| log.matches(what).count();
+    assert_eq!(told("a request is refused"), 1, "{log}");
+    assert!(log.contains("connection=\"acme\" why=\"missing\""), "{log}");
+    // Of the same ten seconds.
+    assert_eq!(told("an authorization is not understood"), 0, "{log}");
+    assert_eq!(told("an operator has changed a card"), 1, "{log}");
 }

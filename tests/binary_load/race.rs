@@ -259,3 +259,33 @@ fn a4_one_authorization_on_several_connections_at_once_is_reserved_once() {
         assert!(server.terminate().success());
     }
 }
+
+/// One authorization belongs to one card: of two customers who are asked for it at once one is the
+/// first, and the other's question contradicts it.
+#[test]
+fn b4_one_authorization_for_the_cards_of_two_customers_is_approved_once() {
+    const SIDES: usize = 2;
+    let _alone = alone();
+    let mut snapshot = SnapshotOf::default();
+    for side in 0..SIDES {
+        snapshot.customer(&format!("cus-{side}"), &json!({}));
+        for round in 0..ROUNDS {
+            let card = format!("side-{side}-{round}");
+            snapshot.card(&card, &format!("cus-{side}"), None, &json!({}));
+        }
+    }
+    let home = Home::new("relaxed", &snapshot.build());
+    let server = home.start();
+    let rounds = race(&server, SIDES, ROUNDS, |round, side| {
+        let body = purchase(
+            &format!("both-{round}"),
+            &format!("side-{side}-{round}"),
+            AMOUNT,
+        );
+        delivery(&format!("both-{round}-{side}"), body.as_bytes())
+    });
+    for (round, results) in rounds.iter().enumerate() {
+        assert_eq!(count(results, "APPROVED"), 1, "{round}: {results:?}");
+    }
+    assert!(server.terminate().success());
+}

@@ -59,13 +59,16 @@ impl Life<'_> {
     /// The issuer's ids in a body, changed for this row alone.
     fn own(&self, body: &str) -> String {
         let n = self.number;
-        let id = |old: &str, keep: usize| format!("{}{n:03}", &old[..old.len() - keep]);
-        body.replace(LITHIC_ID, &id(LITHIC_ID, 3))
-            .replace(STRIPE_ID, &id(STRIPE_ID, 3))
-            .replace("iauth_120FE6gGECGgjRQhQ95Zf26Km", &id(STRIPE_ID, 3))
-            .replace("iauth_1FDyzZWs1NuBZrZf4CfTkK5BW", &id(STRIPE_ID, 3))
+        let id = |old: &str| {
+            let kept: String = old.chars().take(old.len() - 3).collect();
+            format!("{kept}{n:03}")
+        };
+        body.replace(LITHIC_ID, &id(LITHIC_ID))
+            .replace(STRIPE_ID, &id(STRIPE_ID))
+            .replace("iauth_120FE6gGECGgjRQhQ95Zf26Km", &id(STRIPE_ID))
+            .replace("iauth_1FDyzZWs1NuBZrZf4CfTkK5BW", &id(STRIPE_ID))
             .replace("487e27ac-8672-5a30-bf5f-fe0de4a4b35c", "j2")
-            .replace(MARQETA_ID, &id(MARQETA_ID, 3))
+            .replace(MARQETA_ID, &id(MARQETA_ID))
             .replace("\"ipi_1", &format!("\"ipi_{n}x"))
             .replace("\"token\": \"j", &format!("\"token\": \"j{n}x"))
             .replace("\"token\": \"t", &format!("\"token\": \"t{n}x"))
@@ -138,13 +141,15 @@ impl Life<'_> {
         let named = match self.issuer {
             "lithic" => body["token"].as_str(),
             "stripe" if object["object"] == "issuing.authorization" => object["id"].as_str(),
-            "stripe" => object["authorization"].as_str().or(object["id"].as_str()),
+            "stripe" => object["authorization"]
+                .as_str()
+                .or_else(|| object["id"].as_str()),
             _ => funding[0]["original_jit_funding_token"]
                 .as_str()
-                .or(funding[1]["original_jit_funding_token"].as_str())
-                .or(funding[0]["token"].as_str())
+                .or_else(|| funding[1]["original_jit_funding_token"].as_str())
+                .or_else(|| funding[0]["token"].as_str())
                 .filter(|_| !["force_post", "refund"].contains(&last.as_str()))
-                .or(transaction["token"].as_str()),
+                .or_else(|| transaction["token"].as_str()),
         };
         let own = match self.issuer {
             "lithic" => LITHIC_ID,

@@ -235,6 +235,7 @@ fn with_command<T>(
             }),
             ..card_ref(ask.card, &id)
         }),
+        card_key: card_ref(ask.card, &id).key,
         card_token: "token",
         acceptor: &acceptor,
         proposal: card.in_snapshot.then_some(&proposal),

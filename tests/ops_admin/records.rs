@@ -138,7 +138,7 @@ fn deliveries_conflicts_and_overruled_approvals_show_on_their_records() {
         ("auth_3", 1, "decline", reason(DeclineReason::CardUnknown), 1),
         ("auth_2", 1, "decline", reason(DeclineReason::DeadlineExceeded), 1),
         ("auth_1", 2, "approve", None, 1),
-        ("auth_1", 2, "decline", reason(DeclineReason::ConflictingDuplicate), 1),
+        ("auth_1", 1, "decline", reason(DeclineReason::ConflictingDuplicate), 1),
         ("auth_1", 1, "approve", None, 4),
     ];
     assert_eq!(brief, expected);

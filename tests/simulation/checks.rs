@@ -502,6 +502,13 @@ impl Names {
 
     fn is_decided(&self, event: &event::Decided<'_>, line: &crate::model::Decided) -> bool {
         let state = event.state.0;
+        // One that nobody knows any more may have been used here.
+        let named = card_id(line.message.card);
+        let used = self
+            .cards
+            .iter()
+            .any(|(at, id)| at.0 == state && *id == named);
+        let left = used.then_some(named);
         let card = event
             .card
             .and_then(|card| self.cards.get(&(state, card.0)).cloned());
@@ -524,7 +531,7 @@ impl Names {
             && event.kind == line.message.kind
             && event.amount.minor.get() == line.message.amount.abs()
             && event.snapshot_version == line.version as u64
-            && card == line.card.map(card_id)
+            && card == line.card.map(card_id).or(left)
             && agent == line.agent.map(agent_id)
             && (!reserves || i64::from(event.day.0) == line.day)
             && (!reserves || i64::from(event.hour.0) == line.hour)

@@ -349,6 +349,11 @@ impl Model {
         } else {
             self.owner_of(card).unwrap_or(Owner::Nobody)
         };
+        if owner == Owner::Nobody
+            && let Some(contradicted) = self.contradicted(owner, is_present, message, body)
+        {
+            return contradicted;
+        }
         // A step that was declined while nobody knew its card keeps that decision, unless the
         // customer's own book knows better.
         for place in [owner, Owner::Nobody] {
@@ -358,6 +363,9 @@ impl Model {
                     verdict,
                 };
             }
+        }
+        if let Some(contradicted) = self.contradicted(owner, is_present, message, body) {
+            return contradicted;
         }
         let mut decided = Decided::of(message, body, version, received);
         if !is_present {
@@ -377,6 +385,32 @@ impl Model {
         book.decide(world, &mut decided);
         let verdict = Verdict::New(decided);
         Prediction { owner, verdict }
+    }
+
+    /// The word of another customer's book on an authorization that it knows, unless `owner`'s own
+    /// knows it too.
+    fn contradicted(
+        &self,
+        owner: Owner,
+        is_present: bool,
+        message: &Message,
+        body: &[u8],
+    ) -> Option<Prediction> {
+        let is_known = |place: &Owner| {
+            let book = &self.books[place];
+            book.authorizations.contains_key(&message.authorization)
+        };
+        let is_other = |place: &&Owner| **place != owner && **place != Owner::Nobody;
+        if owner != Owner::Nobody && self.books.contains_key(&owner) && is_known(&owner) {
+            return None;
+        }
+        let mut others = self.opened.iter().filter(is_other);
+        let owner = *others.find(|place| is_known(place))?;
+        let known = &self.books[&owner].authorizations[&message.authorization];
+        let of_another_card = || (is_present && known.card.is_some()).then_some(Verdict::Conflict);
+        let verdict = self.recognise(owner, message, body);
+        let verdict = verdict.or_else(of_another_card)?;
+        Some(Prediction { owner, verdict })
     }
 
     fn recognise(&self, owner: Owner, message: &Message, body: &[u8]) -> Option<Verdict> {

@@ -5,7 +5,7 @@
 
 mod ledger;
 mod limits;
-mod view;
+pub(in crate::cold) mod view;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

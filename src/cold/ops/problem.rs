@@ -87,6 +87,11 @@ impl Problem {
         }
     }
 
+    pub(super) fn no_snapshot_file() -> Self {
+        let title = "The database rules, so that there is no file to read again";
+        Self::new(StatusCode::CONFLICT, "no_snapshot_file", title)
+    }
+
     pub(super) fn clock_in_step() -> Self {
         let title = "The wall clock has made no step";
         Self::new(StatusCode::CONFLICT, "clock_in_step", title)

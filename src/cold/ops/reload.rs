@@ -67,6 +67,7 @@ pub(super) async fn reload(
             Ok((StatusCode::UNPROCESSABLE_ENTITY, refusal).into_response())
         }
         Ok(Outcome::Unconfirmed(impact)) => Err(Problem::confirmation_required(impact)),
+        Err(ReloadError::NoFile) => Err(Problem::no_snapshot_file()),
         Err(ReloadError::Busy) => Err(Problem::busy()),
         Err(ReloadError::Ended) => Err(Problem::not_ready()),
     }

@@ -120,6 +120,8 @@ async fn change_card(
         .ask(move |ledger| target.change(ledger, action, at));
     let changed = in_time(asked).await??;
     wait_until_durable(&state, changed.position).await?;
+    let is_new = changed.is_new;
+    tracing::info!(card = id, ?action, is_new, "an operator has changed a card");
     let (status, status_source) = strictest(declared, changed.status);
     Ok(Json(CardStanding {
         id,
@@ -159,6 +161,13 @@ async fn change_agent(
         .ask(move |ledger| target.change(ledger, action, at));
     let changed = in_time(asked).await??;
     wait_until_durable(&state, changed.position).await?;
+    let is_new = changed.is_new;
+    tracing::info!(
+        agent = id,
+        ?action,
+        is_new,
+        "an operator has changed an agent"
+    );
     let (status, status_source) = if changed.status as u8 > declared as u8 {
         (changed.status, "ledger")
     } else {

@@ -11,7 +11,7 @@ use crate::hot::pipeline::events::Observed;
 use crate::hot::pipeline::{Arrival, Waited};
 use crate::hot::problem::{Problem, event_not_understood};
 use crate::hot::server::Shared;
-use crate::hot::server::exchange::{Delivery, header};
+use crate::hot::server::exchange::{Delivery, header, refused};
 use crate::hot::server::watch::Watched;
 use crate::issuer::Reply;
 use crate::ledger::command::BookAnswer;
@@ -40,13 +40,17 @@ pub(super) async fn book(
     watched.heard(!matches!(observed, Ok(Observed::Refused(_))));
     let answer = match observed {
         Ok(Observed::Refused(why)) => {
-            shared.telemetry.count_refused(why.code());
+            refused(shared, connection, why);
             drop(delivery);
             watched.pause().await;
             return Problem::SignatureRefused.reply();
         }
         Ok(Observed::NotUnderstood(cause)) => {
-            tracing::warn!(connection = &*connection.name, %cause, "an event is not understood");
+            let now = shared.clock.now();
+            if let Some(untold) = shared.telemetry.complain(connection.index, now) {
+                let connection = &*connection.name;
+                tracing::warn!(connection, %cause, untold, "an event is not understood");
+            }
             let reply = event_not_understood(&cause);
             shared.telemetry.count_problem(reply.status);
             return reply;

@@ -22,7 +22,7 @@ use crate::hot::problem::Problem;
 use crate::hot::server::watch::{Phase, Watched};
 use crate::hot::server::{Limits, Shared, events};
 use crate::issuer::Reply;
-use crate::issuer::delivery::Header;
+use crate::issuer::delivery::{Header, SignatureRefused};
 
 /// Answers one request. Never fails: whatever goes wrong has an answer.
 pub(super) async fn answer(
@@ -199,13 +199,16 @@ async fn decide(
     };
     let finished = match begun {
         Begun::Refused(why) => {
-            shared.telemetry.count_refused(why.code());
+            refused(shared, connection, why);
             drop(delivery);
             watched.pause().await;
             return Problem::SignatureRefused.reply();
         }
         Begun::NotUnderstood(cause, reply) => {
-            tracing::debug!(connection = &*connection.name, %cause, "not understood");
+            if let Some(untold) = shared.telemetry.complain(connection.index, present) {
+                let connection = &*connection.name;
+                tracing::warn!(connection, %cause, untold, "an authorization is not understood");
+            }
             shared.telemetry.count_problem(reply.status);
             return reply;
         }
@@ -233,6 +236,25 @@ async fn decide(
     };
     let took = shared.clock.now().micros_since(received);
     finish(connection, finished, took, shared, room)
+}
+
+/// Counts a delivery whose sender is not proven, and now and then tells operators.
+pub(super) fn refused(shared: &Shared, connection: &Connection, why: SignatureRefused) {
+    let code = why.code();
+    shared.telemetry.count_refused(connection.index, code);
+    if let Some(untold) = shared
+        .telemetry
+        .complain(connection.index, shared.clock.now())
+    {
+        let connection = &*connection.name;
+        tracing::warn!(
+            connection,
+            why = code,
+            untold,
+            "a request is refused: nothing proves that the issuer sent it; if it did, its secret here \
+             is another one"
+        );
+    }
 }
 
 fn finish(

@@ -267,6 +267,7 @@ fn with_command<T>(ask: &Ask, decide: impl FnOnce(&Authorize<'_>) -> T) -> T {
             currency: Currency::USD,
         },
         card: ask.known.0.then_some(card),
+        card_key: card.key,
         card_token: "tok",
         acceptor: &acceptor,
         proposal: ask.known.1.then_some(&proposal),

@@ -26,8 +26,10 @@ use crate::ledger::event::{Event, Owner, StateNo};
 use crate::ledger::fold::fold;
 use crate::ledger::key_map::KeyHasher;
 use crate::ledger::state::State;
+use claims::Claims;
 
 pub mod books;
+mod claims;
 pub mod commands;
 
 type States = DashMap<Key, State, BuildHasherDefault<KeyHasher>>;
@@ -56,6 +58,8 @@ pub struct EmbeddedLedger {
     /// The owner of every card that was ever used, so that a card that left the snapshot still
     /// finds its state.
     owners: DashMap<Key, Key, BuildHasherDefault<KeyHasher>>,
+    /// Which customer an authorization was decided for.
+    claims: Claims,
     next_state: AtomicU32,
     journal: Arc<Mutex<Journal>>,
     /// Redelivered approvals that were let go, with the instant; these are not overruled.
@@ -133,6 +137,7 @@ impl EmbeddedLedger {
             unattributed: States::with_hasher_and_shard_amount(hasher(), SHARDS),
             unattributed_count: AtomicU64::new(0),
             owners: DashMap::with_hasher_and_shard_amount(hasher(), SHARDS),
+            claims: Claims::new(),
             next_state: AtomicU32::new(next_state),
             journal,
             confirmed: Mutex::default(),
@@ -147,6 +152,10 @@ impl EmbeddedLedger {
             if unattributed {
                 let count = state.authorization_count() as u64;
                 ledger.unattributed_count.fetch_add(count, Ordering::SeqCst);
+            } else {
+                for authorization in state.authorizations.keys() {
+                    ledger.claims.claim(authorization, state.no);
+                }
             }
             ledger.note_opened(&state);
             let states = if unattributed {
@@ -194,7 +203,65 @@ impl EmbeddedLedger {
         if let Some(answer) = self.declined_before(own, unattributed, command)? {
             return Ok(answer);
         }
-        self.authorize_in(entry, route, command)
+        let authorization = command.step.authorization;
+        if own.is_some_and(|own| own.authorization(authorization).is_some()) {
+            return self.authorize_in(entry, route, command, None);
+        }
+        let (number, opened) = match &entry {
+            Entry::Occupied(occupied) => (occupied.get().no, None),
+            Entry::Vacant(_) => {
+                let state = self.open(route)?;
+                (state.no, Some(state))
+            }
+        };
+        // Claimed under the entry's lock: of two customers one comes second, sees the other's claim,
+        // and waits for its entry.
+        let others = self.claims.claim(authorization, number);
+        if others.is_empty() {
+            return self.authorize_in(entry, route, command, opened);
+        }
+        drop(entry);
+        if let Some(answer) = self.contradicts(&others, command)? {
+            self.claims.release(authorization, number);
+            return Ok(answer);
+        }
+        let entry = self.customers.entry(route.key);
+        if let Entry::Occupied(occupied) = &entry
+            && occupied.get().no != number
+        {
+            // Somebody opened the state meanwhile.
+            self.claims.release(authorization, number);
+            self.claims.claim(authorization, occupied.get().no);
+        }
+        self.authorize_in(entry, route, command, opened)
+    }
+
+    /// The word of another customer's state on an authorization that it knows: whatever is asked
+    /// under the same id for a card of somebody else contradicts that (behaviour 2.4).
+    fn contradicts(
+        &self,
+        holders: &[StateNo],
+        command: &Authorize<'_>,
+    ) -> Result<Option<Answer>, Unavailable> {
+        for holder in holders {
+            let Some(owner) = self.claims.owner(*holder) else {
+                continue;
+            };
+            let Some(mut state) = self.customers.get_mut(&owner) else {
+                continue;
+            };
+            let known = state.authorization(command.step.authorization);
+            if known.is_none() {
+                continue;
+            }
+            let Checked { mut answer, events } = check::authorize(&state, command)?;
+            if answer.novelty == Novelty::New {
+                continue;
+            }
+            self.note(&mut state, &mut answer, &events)?;
+            return Ok(Some(answer));
+        }
+        Ok(None)
     }
 
     /// Decides one step on a card that the caller's snapshot does not know. Absent where
@@ -209,6 +276,10 @@ impl EmbeddedLedger {
         command: &Authorize<'_>,
         still_unknown: impl Fn() -> bool,
     ) -> Result<Option<Answer>, Unavailable> {
+        let holders = self.claims.holders(command.step.authorization);
+        if let Some(answer) = self.contradicts(&holders, command)? {
+            return Ok(Some(answer));
+        }
         // Counted before the question: whoever publishes the card after the answer and then
         // decides sees the count, and waits for this entry.
         self.unattributed_count.fetch_add(1, Ordering::SeqCst);
@@ -217,7 +288,7 @@ impl EmbeddedLedger {
             self.unattributed_count.fetch_sub(1, Ordering::SeqCst);
             return Ok(None);
         }
-        let answer = self.authorize_in(entry, route, command);
+        let answer = self.authorize_in(entry, route, command, None);
         if !matches!(
             answer,
             Ok(Answer {
@@ -269,6 +340,7 @@ impl EmbeddedLedger {
         entry: Entry<'_, Key, State>,
         route: &Route<'_>,
         command: &Authorize<'_>,
+        opened: Option<State>,
     ) -> Result<Answer, Unavailable> {
         match entry {
             Entry::Occupied(mut occupied) => {
@@ -278,7 +350,10 @@ impl EmbeddedLedger {
                 Ok(answer)
             }
             Entry::Vacant(vacant) => {
-                let mut state = self.open(route)?;
+                let mut state = match opened {
+                    Some(state) => state,
+                    None => self.open(route)?,
+                };
                 let Checked { mut answer, events } = check::authorize(&state, command)?;
                 let position = self.record(&mut state, Some(route), &events, Class::Reserve)?;
                 settle(&mut answer, position);
@@ -311,8 +386,9 @@ impl EmbeddedLedger {
         let taken = self
             .next_state
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-        let no = taken.map_err(|_used_up| Unavailable::Refused)?;
-        Ok(State::new(StateNo(no), route.key, route.owner))
+        let no = StateNo(taken.map_err(|_used_up| Unavailable::Refused)?);
+        self.claims.open(no, route.key);
+        Ok(State::new(no, route.key, route.owner))
     }
 
     /// Appends the events as one frame and applies them. All or nothing.
@@ -476,8 +552,14 @@ impl EmbeddedLedger {
             return Ok(());
         };
         let before = state.authorization_count();
+        let keys = state.authorizations.keys_in_part(part);
         self.record(state, None, &events, Class::Release)?;
-        if matches!(state.owner.as_owner(), Owner::Unattributed(_)) {
+        if matches!(state.owner.as_owner(), Owner::Customer(_)) {
+            let gone = keys
+                .iter()
+                .filter(|key| state.authorization(**key).is_none());
+            gone.for_each(|key| self.claims.release(*key, state.no));
+        } else {
             let gone = before.saturating_sub(state.authorization_count()) as u64;
             self.unattributed_count.fetch_sub(gone, Ordering::SeqCst);
         }
@@ -489,6 +571,7 @@ impl EmbeddedLedger {
     }
 
     fn note_opened(&self, state: &State) {
+        self.claims.open(state.no, state.key);
         self.opened().push(match state.owner.as_owner() {
             Owner::Customer(_) => Opened::Customer(state.key),
             Owner::Unattributed(_) => Opened::Unattributed(state.key),

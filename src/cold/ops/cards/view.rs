@@ -93,7 +93,7 @@ pub(super) struct HoldView {
 /// The merchant that a card is locked to.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct MerchantLockView {
+pub(in crate::cold) struct MerchantLockView {
     /// `first_use`, or `preset` where the card was made with it: then ids or texts alone are named.
     source: &'static str,
     acquirer_id: Option<String>,
@@ -166,7 +166,7 @@ impl CountView {
 }
 
 impl MerchantLockView {
-    pub(super) fn first_use(lock: &MerchantLock) -> Self {
+    pub(in crate::cold) fn first_use(lock: &MerchantLock) -> Self {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let mcc = lock.mcc.and_then(|number| Mcc::from_number(number).ok());
         let country = lock.country.and_then(Country::from_packed);

@@ -1,0 +1,237 @@
+//! The control plane's wiring: its files, the rules that it starts with, the API over both.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use crate::app::StartError;
+use crate::app::operators::Operators;
+use crate::clock::Clock;
+use crate::cold::api::{Api, Parts, Served};
+use crate::cold::control::{self, Control, LoadError, Surroundings};
+use crate::cold::init::{Opened, Place};
+use crate::cold::issuers::IssuerClient;
+use crate::cold::issuers::sandbox::SandboxClient;
+use crate::cold::policies::{FIRST_VERSION, First, Policies, Source};
+use crate::cold::records::Records;
+use crate::cold::store::Store;
+use crate::cold::store::sqlite::SqliteStore;
+use crate::cold::tokens::TokenSecret;
+use crate::config::{Config, SANDBOX_NAME};
+use crate::decide::snapshot::Snapshot;
+use crate::domain::card::Key;
+use crate::fingerprint::Fingerprinter;
+use crate::hot::pipeline::Core;
+use crate::ledger::embedded::store::EmbeddedLedger;
+use crate::ledger::embedded::writer::Writer;
+use crate::seam::snapshot::CurrentSnapshot;
+
+/// What is in force: a file where one is named, else the database where there is one, else the
+/// sandbox's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Rules {
+    File(PathBuf),
+    /// With the sandbox's list of cards, which other processes read.
+    Database(PathBuf),
+}
+
+impl Rules {
+    pub(super) fn of(config: &Config) -> Option<Self> {
+        if let Some(path) = &config.snapshot {
+            return Some(Self::File(path.clone()));
+        }
+        let is_there = Place::in_dir(&config.data_dir).is_there();
+        is_there.then(|| Self::Database(sandbox_cards(&config.data_dir)))
+    }
+
+    /// The file in which the cards of the sandbox are found.
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::File(path) | Self::Database(path) => path,
+        }
+    }
+}
+
+fn sandbox_cards(data_dir: &Path) -> PathBuf {
+    data_dir.join("sandbox").join("cards.jsonl")
+}
+
+/// The control plane's files; nothing where the data directory has none.
+pub(super) struct Plane {
+    store: Arc<SqliteStore>,
+    secret: TokenSecret,
+    issuers: Vec<Box<dyn IssuerClient>>,
+}
+
+/// What the rules of a start are made with: the connections' names, the keys, whose every used card is.
+type With<'a> = (&'a [String], &'a Fingerprinter, HashMap<Key, Key>);
+
+/// The rules that a start has found.
+pub(super) struct Loaded {
+    pub(super) snapshots: Arc<CurrentSnapshot>,
+    file: Option<(Source, First)>,
+}
+
+impl Plane {
+    pub(super) fn open(cold: &Runtime, config: &Config) -> Result<Option<Self>, StartError> {
+        let place = Place::in_dir(&config.data_dir);
+        if !place.is_there() {
+            return Ok(None);
+        }
+        let fault = |error: &dyn std::fmt::Display| StartError::Control(error.to_string());
+        let Opened { store, secret } =
+            cold.block_on(place.open()).map_err(|error| fault(&error))?;
+        let mut issuers: Vec<Box<dyn IssuerClient>> = Vec::new();
+        if config.sandbox {
+            let path = sandbox_cards(&config.data_dir);
+            let client = SandboxClient::open(&path, SANDBOX_NAME);
+            let named = |error| fault(&format!("{}: {error}", path.display()));
+            issuers.push(Box::new(client.map_err(named)?));
+        }
+        Ok(Some(Self {
+            store: Arc::new(store),
+            secret,
+            issuers,
+        }))
+    }
+
+    pub(super) fn store(&self) -> Arc<SqliteStore> {
+        Arc::clone(&self.store)
+    }
+
+    fn load(
+        &self,
+        cold: &Runtime,
+        (names, keys, owners): &With<'_>,
+    ) -> Result<Snapshot, StartError> {
+        let owner_of = |card| owners.get(&card).copied();
+        let before = (&Snapshot::empty(), FIRST_VERSION);
+        let loaded = control::load(&*self.store, names, keys, before, &owner_of);
+        cold.block_on(loaded).map_err(|error| match error {
+            LoadError::Rows(errors) => StartError::Snapshot(errors),
+            LoadError::Store(error) => StartError::Control(error.to_string()),
+        })
+    }
+}
+
+impl Loaded {
+    /// Reads and compiles the rules.
+    pub(super) fn load(
+        rules: &Rules,
+        plane: Option<&Plane>,
+        cold: &Runtime,
+        with: With<'_>,
+    ) -> Result<Self, StartError> {
+        match (rules, plane) {
+            (Rules::Database(_), Some(plane)) => {
+                let snapshot = plane.load(cold, &with)?;
+                Ok(Self {
+                    snapshots: Arc::new(CurrentSnapshot::new(snapshot)),
+                    file: None,
+                })
+            }
+            (Rules::File(path) | Rules::Database(path), _) => {
+                let (names, keys, owners) = with;
+                let source = Source::new(path, names.to_vec(), keys);
+                let owner_of = |card| owners.get(&card).copied();
+                let first = First::load(&source, &owner_of).map_err(StartError::Snapshot)?;
+                Ok(Self {
+                    snapshots: Arc::clone(&first.snapshots),
+                    file: Some((source, first)),
+                })
+            }
+        }
+    }
+
+    /// What hot threads decide with.
+    pub(super) fn core(&self, keys: &Fingerprinter, ledger: EmbeddedLedger) -> Core {
+        Core {
+            keys: keys.clone(),
+            ledger: Arc::new(ledger),
+            snapshots: Arc::clone(&self.snapshots),
+        }
+    }
+
+    /// Starts what reads a file again; nothing does where the database rules.
+    fn start_policies(
+        self,
+        operators: &Operators,
+        watch_every: Option<Duration>,
+    ) -> Result<Policies, StartError> {
+        match self.file {
+            Some((source, first)) => operators.start_policies(source, &first, watch_every),
+            None => Ok(Policies::of_no_file()),
+        }
+    }
+}
+
+/// What the API is started with.
+pub(super) struct Around<'a> {
+    pub(super) rules: &'a Rules,
+    pub(super) names: Vec<String>,
+    pub(super) keys: Fingerprinter,
+    pub(super) records: &'a Arc<Records>,
+    pub(super) writer: &'a Arc<Writer>,
+    pub(super) clock: Clock,
+    /// Between two looks at the file that rules.
+    pub(super) watch_every: Option<Duration>,
+}
+
+/// Lets the rules be changed from now on: the file by operators, the database by the API.
+pub(super) fn start(
+    served: &Served,
+    plane: Option<Plane>,
+    loaded: Loaded,
+    operators: &Operators,
+    around: Around<'_>,
+) -> Result<(), StartError> {
+    let snapshots = Arc::clone(&loaded.snapshots);
+    let records = Arc::clone(around.records);
+    let policies = loaded.start_policies(operators, around.watch_every)?;
+    let shown = (Arc::clone(&snapshots), records, policies);
+    operators.arm(around.writer, around.keys.clone(), shown);
+    let api = plane.map(|plane| start_plane(plane, snapshots, operators, around));
+    // The cell is new, so nothing is in it.
+    let _full = served.set(api.transpose()?);
+    Ok(())
+}
+
+fn start_plane(
+    plane: Plane,
+    snapshots: Arc<CurrentSnapshot>,
+    operators: &Operators,
+    around: Around<'_>,
+) -> Result<Arc<Api>, StartError> {
+    let rows_rule = matches!(around.rules, Rules::Database(_));
+    let store: Arc<dyn Store> = plane.store;
+    let writer = Arc::clone(around.writer);
+    let shown = operators.shown();
+    let control = Control::start(Surroundings {
+        store: Arc::clone(&store),
+        snapshots: Arc::clone(&snapshots),
+        rows_rule,
+        connections: around.names,
+        keys: around.keys,
+        ledger: shown.ledger.clone(),
+        journal: Box::new(move || writer.published()),
+        clock: around.clock,
+        telemetry: Arc::clone(&shown.telemetry),
+        readiness: Arc::clone(&shown.readiness),
+    });
+    let control = control
+        .map_err(|error| StartError::Io("cannot start the thread of the control plane", error))?;
+    Ok(Arc::new(Api::new(Parts {
+        store,
+        secret: plane.secret,
+        control,
+        issuers: plane.issuers,
+        snapshots,
+        ledger: shown.ledger.clone(),
+        records: Arc::clone(around.records),
+        clock: around.clock,
+        rows_rule,
+    })))
+}

@@ -1,0 +1,93 @@
+//! The cards API on the listener for people and agents (behaviour 4): customers, agents, cards, keys.
+//!
+//! Every route stands in one table with the scopes that it takes (`routes`), every request goes one
+//! way from its bytes to its answer (`exchange`), and a change is in force before it is answered
+//! (`cold::control`).
+
+mod agents;
+mod body;
+mod caller;
+mod cards;
+mod customers;
+mod exchange;
+mod fields;
+mod keys;
+mod problem;
+mod query;
+pub mod routes;
+mod text;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::clock::Clock;
+use crate::cold::control::Control;
+use crate::cold::issuers::IssuerClient;
+use crate::cold::records::Records;
+use crate::cold::store::Store;
+use crate::cold::tokens::TokenSecret;
+use crate::seam::commands::LedgerPort;
+use crate::seam::snapshot::CurrentSnapshot;
+use exchange::InFlight;
+
+pub use routes::router;
+
+/// What the API works with.
+pub struct Api {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) secret: TokenSecret,
+    pub(super) control: Control,
+    pub(super) issuers: Vec<Box<dyn IssuerClient>>,
+    pub(super) snapshots: Arc<CurrentSnapshot>,
+    pub(super) ledger: LedgerPort,
+    pub(super) records: Arc<Records>,
+    pub(super) clock: Clock,
+    /// Whether what is kept here is in force.
+    pub(super) rows_rule: bool,
+    in_flight: InFlight,
+    /// When cards were first used: it never changes.
+    first_spends: Mutex<HashMap<String, String>>,
+}
+
+/// What an [`Api`] is made of.
+#[expect(missing_docs, reason = "each is the field of the same name")]
+pub struct Parts {
+    pub store: Arc<dyn Store>,
+    pub secret: TokenSecret,
+    pub control: Control,
+    pub issuers: Vec<Box<dyn IssuerClient>>,
+    pub snapshots: Arc<CurrentSnapshot>,
+    pub ledger: LedgerPort,
+    pub records: Arc<Records>,
+    pub clock: Clock,
+    pub rows_rule: bool,
+}
+
+/// The API once the server has started; nothing inside where the data directory has no database.
+pub type Served = Arc<OnceLock<Option<Arc<Api>>>>;
+
+impl Api {
+    /// An API that has answered nothing yet.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            store: parts.store,
+            secret: parts.secret,
+            control: parts.control,
+            issuers: parts.issuers,
+            snapshots: parts.snapshots,
+            ledger: parts.ledger,
+            records: parts.records,
+            clock: parts.clock,
+            rows_rule: parts.rows_rule,
+            in_flight: InFlight::default(),
+            first_spends: Mutex::default(),
+        }
+    }
+
+    fn first_spends(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.first_spends
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

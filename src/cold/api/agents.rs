@@ -1,0 +1,176 @@
+//! `/v1/agents`: who uses the cards, each with the rules over all of his.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::body::{present, read};
+use super::customers::{self, ATTEMPTS};
+use super::exchange::{Ask, Reply};
+use super::fields::{AgentStatus, document, shown_document};
+use super::problem::Problem;
+use super::query::{Page, narrow};
+use super::text;
+use crate::cold::control::{Order, Work, policy};
+use crate::cold::ids::draw;
+use crate::cold::store::{Agent, Change};
+use crate::domain::card;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct NewAgent {
+    customer_id: String,
+    external_id: Option<String>,
+    name: Option<String>,
+    status: Option<AgentStatus>,
+    policy: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AgentChange {
+    #[serde(default, deserialize_with = "present")]
+    name: Option<Option<String>>,
+    status: Option<AgentStatus>,
+    #[serde(default, deserialize_with = "present")]
+    policy: Option<Option<Box<RawValue>>>,
+}
+
+/// An agent as it is shown. Absent values are null.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AgentShown {
+    id: String,
+    customer_id: String,
+    external_id: Option<String>,
+    name: Option<String>,
+    status: AgentStatus,
+    policy: Option<Box<RawValue>>,
+    created_at: String,
+}
+
+/// What is in force: the stricter of what is kept here and what the ledger holds, where an operator
+/// may have paused the agent.
+async fn shown(ask: &Ask, row: Agent) -> Result<AgentShown, Problem> {
+    let held = ask.api.standing_of_agent(&row).await?;
+    shown_with(row, held)
+}
+
+fn shown_with(row: Agent, held: card::AgentStatus) -> Result<AgentShown, Problem> {
+    let status = if held as u8 > row.status as u8 {
+        held
+    } else {
+        row.status
+    };
+    Ok(AgentShown {
+        id: row.id,
+        customer_id: row.customer_id,
+        external_id: row.external_id,
+        name: row.name,
+        status: status.into(),
+        policy: shown_document(row.policy)?,
+        created_at: row.created_at.rfc3339().to_string(),
+    })
+}
+
+pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
+    ask.query.finish()?;
+    let new: NewAgent = read(&ask.body)?;
+    let customer = customers::find(&ask, &new.customer_id).await?;
+    let external_id = text::external_id(new.external_id)?;
+    if let Some(external_id) = &external_id {
+        let (customer_id, external_id) = (customer.id.clone(), external_id.clone());
+        if let Some(known) = ask.api.store.agent_called(customer_id, external_id).await? {
+            return Reply::ok(&shown(&ask, known).await?);
+        }
+    }
+    let row = Agent {
+        id: draw("agt", ask.now),
+        mode: customer.mode,
+        customer_id: customer.id,
+        external_id,
+        name: text::name(new.name, "name")?,
+        status: new.status.map(Into::into).unwrap_or_default(),
+        policy: document(new.policy),
+        created_at: ask.now,
+        revision: 0,
+    };
+    policy(row.policy.as_deref())?;
+    let path = format!("/v1/agents/{}", row.id);
+    let reply = Reply::created(path, &shown_with(row.clone(), card::AgentStatus::Active)?)?;
+    let work = Work {
+        batch: vec![Change::Agent(row)],
+        ..Work::default()
+    };
+    ask.make(work, reply).await
+}
+
+pub(super) async fn list(mut ask: Ask) -> Result<Reply, Problem> {
+    let mut listed = ask.query.listed(&ask.caller)?;
+    let wanted = ask.query.take("customerId")?;
+    ask.query.finish()?;
+    if !narrow(&mut listed.customer_id, wanted) {
+        return Reply::ok(&<Page<AgentShown>>::empty());
+    }
+    let limit = listed.limit;
+    let rows = ask.api.store.agents(listed).await?;
+    let (rows, page) = Page::of(rows, limit, |row| &row.id);
+    let mut data = Vec::with_capacity(rows.len());
+    for row in rows {
+        data.push(shown(&ask, row).await?);
+    }
+    Reply::ok(&page.with(data))
+}
+
+pub(super) async fn one(ask: Ask) -> Result<Reply, Problem> {
+    ask.query.finish()?;
+    let row = find(&ask, &ask.id).await?;
+    Reply::ok(&shown(&ask, row).await?)
+}
+
+/// The agent of this id, where the caller may know of it.
+pub(super) async fn find(ask: &Ask, id: &str) -> Result<Agent, Problem> {
+    let found = ask.api.store.agent(id.to_owned()).await?;
+    ask.caller.agent(found)
+}
+
+pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
+    ask.query.finish()?;
+    let change: AgentChange = read(&ask.body)?;
+    let name = change
+        .name
+        .map(|name| text::name(name, "name"))
+        .transpose()?;
+    let document = change.policy.map(document);
+    if let Some(text) = &document {
+        policy(text.as_deref())?;
+    }
+    let status: Option<card::AgentStatus> = change.status.map(Into::into);
+    let mut attempts = 1;
+    loop {
+        let mut row = find(&ask, &ask.id).await?;
+        let held = ask.api.standing_of_agent(&row).await?;
+        if let Some(status) = status {
+            let is_disabled = row.status == card::AgentStatus::Disabled;
+            if is_disabled && status != card::AgentStatus::Disabled {
+                return Err(Problem::agent_disabled());
+            }
+            row.status = status;
+        }
+        row.name = name.clone().unwrap_or(row.name);
+        row.policy = document.clone().unwrap_or(row.policy);
+        let order = status.map(|status| Order::Agent {
+            customer_id: row.customer_id.clone(),
+            agent_id: row.id.clone(),
+            status,
+        });
+        let reply = Reply::ok(&shown_with(row.clone(), status.unwrap_or(held))?)?;
+        let work = Work {
+            batch: vec![Change::Agent(row)],
+            orders: order.into_iter().collect(),
+        };
+        match ask.make(work, reply).await {
+            Err(refused) if refused.is_conflict() && attempts < ATTEMPTS => attempts += 1,
+            outcome => return outcome,
+        }
+    }
+}

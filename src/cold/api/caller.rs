@@ -1,0 +1,93 @@
+//! Who asks: the key of a request, and what it reaches.
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+
+use super::Api;
+use super::problem::Problem;
+use crate::cold::store::{Agent, ApiKey, Card, Customer, Mode, Scope};
+
+/// A key that is in force.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    pub(super) key: ApiKey,
+}
+
+impl Caller {
+    /// The caller of a request with these headers.
+    pub(super) async fn of(api: &Api, headers: &HeaderMap) -> Result<Self, Problem> {
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let missing = "send `Authorization: Bearer cs_…`, once";
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return Err(Problem::unauthorized(missing));
+        };
+        let text = value.to_str().ok().and_then(bearer);
+        let text = text.ok_or_else(|| Problem::unauthorized(missing))?;
+        let unknown = || Problem::unauthorized("the key is unknown or revoked");
+        let hash = api.secret.hash_of_key(text).ok_or_else(unknown)?;
+        let found = api.store.api_key_by_hash(hash).await?;
+        let key = found.filter(|key| key.revoked_at.is_none());
+        key.map(|key| Self { key }).ok_or_else(unknown)
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        self.key.mode
+    }
+
+    fn reaches(&self, mode: Mode, customer: &str, agent: Option<&str>) -> bool {
+        let of_customer = self.key.customer_id.as_deref();
+        let of_agent = self.key.agent_id.as_deref();
+        mode == self.key.mode
+            && of_customer.is_none_or(|own| own == customer)
+            && of_agent.is_none_or(|own| agent == Some(own))
+    }
+
+    /// Whether the key reaches all customers of its mode.
+    pub(super) fn reaches_all(&self) -> bool {
+        self.key.customer_id.is_none() && self.key.agent_id.is_none()
+    }
+
+    /// The row where it is there and in reach. Else the answer is the same, whichever it is
+    /// (behaviour 4.7).
+    pub(super) fn customer(&self, found: Option<Customer>) -> Result<Customer, Problem> {
+        let found = found.filter(|row| self.reaches(row.mode, &row.id, None));
+        found.ok_or_else(Problem::not_found)
+    }
+
+    /// The same for an agent.
+    pub(super) fn agent(&self, found: Option<Agent>) -> Result<Agent, Problem> {
+        let found = found.filter(|row| self.reaches(row.mode, &row.customer_id, Some(&row.id)));
+        found.ok_or_else(Problem::not_found)
+    }
+
+    /// The same for a card.
+    pub(super) fn card(&self, found: Option<Card>) -> Result<Card, Problem> {
+        let in_reach =
+            |row: &Card| self.reaches(row.mode, &row.customer_id, row.agent_id.as_deref());
+        found.filter(in_reach).ok_or_else(Problem::not_found)
+    }
+
+    /// The same for a key.
+    pub(super) fn api_key(&self, found: Option<ApiKey>) -> Result<ApiKey, Problem> {
+        let in_reach = |row: &ApiKey| {
+            row.mode == self.key.mode
+                && (self.key.customer_id.is_none() || row.customer_id == self.key.customer_id)
+                && (self.key.agent_id.is_none() || row.agent_id == self.key.agent_id)
+        };
+        found.filter(in_reach).ok_or_else(Problem::not_found)
+    }
+
+    /// Refuses a scope that a route does not take.
+    pub(super) fn check_scope(&self, allowed: &[Scope]) -> Result<(), Problem> {
+        if allowed.contains(&self.key.scope) {
+            return Ok(());
+        }
+        Err(Problem::scope_not_allowed(self.key.scope.name()))
+    }
+}
+
+/// The text behind `Bearer`, in any case.
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, text) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
+}

@@ -1,0 +1,46 @@
+//! `/v1/cards` (behaviour 4.1, 4.3): made at an issuer, kept, in force, and only then answered.
+
+mod change;
+mod new;
+mod standing;
+mod view;
+
+use super::exchange::{Ask, Reply};
+use super::problem::Problem;
+use super::query::{Page, narrow};
+use crate::cold::store::Card;
+use view::CardShown;
+
+pub(super) use change::{cancel, change, freeze, unfreeze};
+pub(super) use new::create;
+
+pub(super) async fn list(mut ask: Ask) -> Result<Reply, Problem> {
+    let mut listed = ask.query.listed(&ask.caller)?;
+    let customer = ask.query.take("customerId")?;
+    let agent = ask.query.take("agentId")?;
+    ask.query.finish()?;
+    let in_reach = narrow(&mut listed.customer_id, customer) && narrow(&mut listed.agent_id, agent);
+    if !in_reach {
+        return Reply::ok(&<Page<CardShown>>::empty());
+    }
+    let limit = listed.limit;
+    let rows = ask.api.store.cards(listed).await?;
+    let (rows, page) = Page::of(rows, limit, |row| &row.id);
+    let mut data = Vec::with_capacity(rows.len());
+    for row in rows {
+        data.push(ask.api.card_shown(row).await?);
+    }
+    Reply::ok(&page.with(data))
+}
+
+pub(super) async fn one(ask: Ask) -> Result<Reply, Problem> {
+    ask.query.finish()?;
+    let row = find(&ask, &ask.id).await?;
+    Reply::ok(&ask.api.card_shown(row).await?)
+}
+
+/// The card of this id, where the caller may know of it.
+pub(super) async fn find(ask: &Ask, id: &str) -> Result<Card, Problem> {
+    let found = ask.api.store.card(id.to_owned()).await?;
+    ask.caller.card(found)
+}

@@ -1,0 +1,152 @@
+//! Changing a card. What stops it is in the ledger, durably, before the answer leaves: nothing that
+//! is asked after it is approved (behaviour 2.14 j).
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::find;
+use super::new::{Limit, Status};
+use super::view::strictest;
+use crate::cold::api::body::{present, read};
+use crate::cold::api::customers::{self, ATTEMPTS};
+use crate::cold::api::exchange::{Ask, Reply};
+use crate::cold::api::fields::document;
+use crate::cold::api::problem::Problem;
+use crate::cold::control::{Order, Work, card_policy};
+use crate::cold::store::{Card, Change};
+use crate::domain::card::CardStatus;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CardChange {
+    status: Option<Status>,
+    #[serde(default, deserialize_with = "present")]
+    limits: Option<Option<Limit>>,
+    #[serde(default, deserialize_with = "present")]
+    policy: Option<Option<Box<RawValue>>>,
+}
+
+/// What becomes of a card; absent leaves what is there.
+#[derive(Default)]
+struct Wanted {
+    status: Option<CardStatus>,
+    frozen: Option<bool>,
+    limit: Option<Option<Limit>>,
+    policy: Option<Option<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+pub(in crate::cold::api) async fn change(ask: Ask) -> Result<Reply, Problem> {
+    ask.query.finish()?;
+    let change: CardChange = read(&ask.body)?;
+    let wanted = Wanted {
+        status: change.status.map(Into::into),
+        frozen: None,
+        limit: change.limits,
+        policy: change.policy.map(document),
+    };
+    make(ask, wanted).await
+}
+
+pub(in crate::cold::api) async fn cancel(ask: Ask) -> Result<Reply, Problem> {
+    let status = Some(CardStatus::Canceled);
+    without_body(
+        ask,
+        Wanted {
+            status,
+            ..Wanted::default()
+        },
+    )
+    .await
+}
+
+pub(in crate::cold::api) async fn freeze(ask: Ask) -> Result<Reply, Problem> {
+    let frozen = Some(true);
+    without_body(
+        ask,
+        Wanted {
+            frozen,
+            ..Wanted::default()
+        },
+    )
+    .await
+}
+
+pub(in crate::cold::api) async fn unfreeze(ask: Ask) -> Result<Reply, Problem> {
+    let frozen = Some(false);
+    without_body(
+        ask,
+        Wanted {
+            frozen,
+            ..Wanted::default()
+        },
+    )
+    .await
+}
+
+async fn without_body(ask: Ask, wanted: Wanted) -> Result<Reply, Problem> {
+    ask.query.finish()?;
+    let Nothing {} = read(&ask.body)?;
+    make(ask, wanted).await
+}
+
+async fn make(ask: Ask, wanted: Wanted) -> Result<Reply, Problem> {
+    let mut attempts = 1;
+    loop {
+        let (work, reply) = attempt(&ask, &wanted).await?;
+        match ask.make(work, reply).await {
+            Err(refused) if refused.is_conflict() && attempts < ATTEMPTS => attempts += 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn attempt(ask: &Ask, wanted: &Wanted) -> Result<(Work, Reply), Problem> {
+    let mut row = find(ask, &ask.id).await?;
+    let mut held = ask.api.held(&row).await?;
+    let is_canceled = strictest(row.status, held.status) == CardStatus::Canceled;
+    let stays_canceled = wanted.status == Some(CardStatus::Canceled)
+        && wanted.frozen.is_none()
+        && wanted.limit.is_none()
+        && wanted.policy.is_none();
+    if is_canceled && !stays_canceled {
+        return Err(Problem::card_canceled());
+    }
+    if let Some(limit) = &wanted.limit {
+        let customer = customers::of_card(ask, &row).await?;
+        row.limit = limit.as_ref().map(|it| it.read(&customer)).transpose()?;
+    }
+    if let Some(policy) = &wanted.policy {
+        row.policy.clone_from(policy);
+    }
+    card_policy(row.policy.as_deref(), row.limit.as_ref())?;
+    row.status = wanted.status.unwrap_or(row.status);
+    row.is_frozen = wanted.frozen.unwrap_or(row.is_frozen);
+    held.status = wanted.status.unwrap_or(held.status);
+    held.is_frozen = wanted.frozen.unwrap_or(held.is_frozen);
+    let shown = ask.api.card_shown_with(row.clone(), held).await?;
+    let reply = Reply::ok(&shown)?;
+    let order = order(&row, wanted);
+    let work = Work {
+        batch: vec![Change::Card(row)],
+        orders: order.into_iter().collect(),
+    };
+    Ok((work, reply))
+}
+
+/// What the ledger is to hold, where the change is one of standing.
+fn order(row: &Card, wanted: &Wanted) -> Option<Order> {
+    let (status, frozen) = (wanted.status, wanted.frozen);
+    (status.is_some() || frozen.is_some()).then(|| Order::Card {
+        customer_id: row.customer_id.clone(),
+        agent_id: row.agent_id.clone(),
+        card_id: row.id.clone(),
+        connection: row.connection.clone(),
+        issuer_token: row.issuer_token.clone(),
+        status,
+        frozen,
+    })
+}

@@ -1,0 +1,253 @@
+//! Making a card: checked first, then ordered at the issuer under a key that an attempt after this one
+//! would use again, then kept and in force.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::standing::CardHeld;
+use crate::cold::api::body::read;
+use crate::cold::api::exchange::{Ask, Reply};
+use crate::cold::api::fields::{Interval, Usage, document};
+use crate::cold::api::problem::Problem;
+use crate::cold::api::{agents, customers};
+use crate::cold::control::{Work, card_policy};
+use crate::cold::ids::draw;
+use crate::cold::issuers::{CardOrder, IssuedCard, IssuerClient};
+use crate::cold::store::{Agent, Card, CardLimit, Change, Customer};
+use crate::domain::amount::{Amount, Minor};
+use crate::domain::card::{AgentStatus, CardStatus};
+use crate::domain::currency::Currency;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct NewCard {
+    customer_id: String,
+    agent_id: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<Kind>,
+    usage: Option<Usage>,
+    status: Option<Status>,
+    limits: Option<Limit>,
+    policy: Option<Box<RawValue>>,
+    configuration: Option<Configuration>,
+    shipping: Option<Box<RawValue>>,
+    billing: Option<Box<RawValue>>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Virtual,
+    Physical,
+}
+
+/// What a card can be from the start, or be set to.
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Status {
+    Active,
+    Locked,
+    Canceled,
+}
+
+impl From<Status> for CardStatus {
+    fn from(word: Status) -> Self {
+        match word {
+            Status::Active => Self::Active,
+            Status::Locked => Self::Locked,
+            Status::Canceled => Self::Canceled,
+        }
+    }
+}
+
+/// The one limit beside the policy's.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Limit {
+    amount: i64,
+    currency: String,
+    interval: Interval,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Configuration {
+    connection: Option<String>,
+}
+
+impl Limit {
+    /// The limit, in the customer's currency.
+    pub(super) fn read(&self, customer: &Customer) -> Result<CardLimit, Problem> {
+        let minor = Minor::new(self.amount).map_err(|_out_of_range| {
+            Problem::invalid_field("limits.amount", "must be from 0 to 2^53 - 1 minor units")
+        })?;
+        let currency = Currency::parse(&self.currency).ok();
+        let currency = currency
+            .filter(|it| *it == customer.currency)
+            .ok_or_else(|| {
+                let message = format!("must be the customer's currency, {}", customer.currency);
+                Problem::invalid_field("limits.currency", message)
+            })?;
+        Ok(CardLimit {
+            amount: Amount { minor, currency },
+            interval: self.interval.field(),
+        })
+    }
+}
+
+pub(in crate::cold::api) async fn create(ask: Ask) -> Result<Reply, Problem> {
+    ask.query.finish()?;
+    let new: NewCard = read(&ask.body)?;
+    refuse_what_nobody_makes(&new)?;
+    let customer = customers::find(&ask, &new.customer_id).await?;
+    let agent = agent(&ask, new.agent_id.as_deref(), &customer).await?;
+    let limit = new
+        .limits
+        .as_ref()
+        .map(|it| it.read(&customer))
+        .transpose()?;
+    let policy = document(new.policy);
+    card_policy(policy.as_deref(), limit.as_ref())?;
+    let wanted = new.configuration.and_then(|it| it.connection);
+    let issuer = issuer(&ask, wanted.as_deref())?;
+    // A file that rules leaves the issuer alone, too.
+    if !ask.api.rows_rule {
+        return Err(Problem::file_rules());
+    }
+    let card_id = draw("card", ask.now);
+    let order = CardOrder {
+        key: order_key(&ask, &card_id),
+        card_id,
+        at: ask.now,
+    };
+    let issued = order_card(&ask, issuer, order).await?;
+    let row = Card {
+        id: issued.card_id,
+        mode: customer.mode,
+        customer_id: customer.id,
+        agent_id: agent.map(|agent| agent.id),
+        connection: issuer.connection().to_owned(),
+        issuer_token: issued.token,
+        is_physical: false,
+        usage: new.usage.map(Into::into).unwrap_or_default(),
+        status: new.status.map(Into::into).unwrap_or_default(),
+        is_frozen: false,
+        last4: Some(issued.last4),
+        exp_month: Some(issued.exp_month),
+        exp_year: Some(issued.exp_year),
+        limit,
+        policy,
+        created_at: ask.now,
+        revision: 0,
+    };
+    let path = format!("/v1/cards/{}", row.id);
+    let new_card = CardHeld::default();
+    let shown = ask.api.card_shown_with(row.clone(), new_card).await?;
+    let reply = Reply::created(path, &shown)?;
+    let work = Work {
+        batch: vec![Change::Card(row)],
+        ..Work::default()
+    };
+    ask.make(work, reply).await
+}
+
+/// What the API knows of and no issuer of this version makes; refused, so that nobody waits for it.
+fn refuse_what_nobody_makes(new: &NewCard) -> Result<(), Problem> {
+    if new.status == Some(Status::Canceled) {
+        return Err(Problem::invalid_field(
+            "status",
+            "a new card is active or locked",
+        ));
+    }
+    if new.kind == Some(Kind::Physical) {
+        if new.shipping.is_none() {
+            return Err(Problem::invalid_field(
+                "shipping",
+                "is missing; a physical card needs it",
+            ));
+        }
+        return Err(Problem::not_supported(
+            "type",
+            "no connection makes physical cards yet",
+        ));
+    }
+    if new.shipping.is_some() {
+        return Err(Problem::invalid_field(
+            "shipping",
+            "only a physical card is shipped",
+        ));
+    }
+    if new.billing.is_some() {
+        return Err(Problem::not_supported(
+            "billing",
+            "no connection takes an address yet",
+        ));
+    }
+    Ok(())
+}
+
+async fn agent(ask: &Ask, id: Option<&str>, customer: &Customer) -> Result<Option<Agent>, Problem> {
+    let Some(id) = id else {
+        return Ok(None);
+    };
+    let agent = agents::find(ask, id).await?;
+    if agent.customer_id != customer.id {
+        let message = "the agent is another customer's";
+        return Err(Problem::invalid_field("agentId", message));
+    }
+    if agent.status == AgentStatus::Disabled {
+        return Err(Problem::agent_disabled());
+    }
+    Ok(Some(agent))
+}
+
+/// The issuer of the named connection; where none is named, the only one there is.
+fn issuer<'a>(ask: &'a Ask, wanted: Option<&str>) -> Result<&'a dyn IssuerClient, Problem> {
+    let field = "configuration.connection";
+    let all = ask.api.issuers.iter().map(|issuer| &**issuer);
+    let mut issuers = all.filter(|it| it.mode() == ask.caller.mode());
+    let found = match wanted {
+        Some(name) => issuers.find(|it| it.connection() == name),
+        None => issuers.next(),
+    };
+    found.ok_or_else(|| {
+        let message = match wanted {
+            Some(name) => format!("`{name}` makes no cards for keys of this kind"),
+            None => "there is no connection that makes cards for keys of this kind".to_owned(),
+        };
+        Problem::not_supported(field, message)
+    })
+}
+
+/// An idempotency key that was used for a card long ago, and is forgotten by now, is a new one: what
+/// the issuer gives for it is that card, which is kept already.
+async fn order_card(
+    ask: &Ask,
+    issuer: &dyn IssuerClient,
+    order: CardOrder,
+) -> Result<IssuedCard, Problem> {
+    let issued = issuer.create(order.clone()).await?;
+    if ask.api.store.card(issued.card_id.clone()).await?.is_none() {
+        return Ok(issued);
+    }
+    let key = order.card_id.clone();
+    Ok(issuer.create(CardOrder { key, ..order }).await?)
+}
+
+/// The same for each attempt under one idempotency key.
+fn order_key(ask: &Ask, card_id: &str) -> String {
+    let Some(keep) = &ask.keep else {
+        return card_id.to_owned();
+    };
+    let parts = [
+        keep.key.api_key_id.as_bytes(),
+        keep.key.idempotency_key.as_bytes(),
+    ];
+    let digest = ask.api.secret.digest("order of a card", &parts);
+    let mut text = String::with_capacity(64);
+    for byte in digest {
+        let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
+        text.extend([digit(byte >> 4), digit(byte & 15)]);
+    }
+    text
+}

@@ -1,0 +1,355 @@
+//! One request from its bytes to its answer, the same for every route: who asks, whether the scope
+//! allows it, what the body is, and whether the same was asked before (behaviour 4.5, 4.7).
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::RawPathParams;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::body::canonical;
+use super::caller::Caller;
+use super::problem::Problem;
+use super::query::Parameters;
+use super::routes::Route;
+use super::{Api, Served};
+use crate::cold::control::Work;
+use crate::cold::store::{Change, ReplyKey, StoredReply};
+use crate::domain::time::Timestamp;
+
+/// The largest body.
+const BODY_SIZE_MAX: usize = 1 << 20;
+/// For a body to arrive.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+/// The longest idempotency key.
+const KEY_LEN_MAX: usize = 255;
+const KEY_HEADER: &str = "idempotency-key";
+const REPLAYED_HEADER: &str = "idempotent-replayed";
+
+/// One request, as a route's handler takes it.
+pub(super) struct Ask {
+    pub(super) api: Arc<Api>,
+    pub(super) caller: Caller,
+    /// What the path names.
+    pub(super) id: String,
+    pub(super) query: Parameters,
+    pub(super) body: Bytes,
+    /// When it arrived.
+    pub(super) now: Timestamp,
+    /// Under what its answer is kept.
+    pub(super) keep: Option<Keep>,
+}
+
+/// By what an answer is known again, before there is one.
+#[derive(Clone)]
+pub(super) struct Keep {
+    pub(super) key: ReplyKey,
+    fingerprint: [u8; 32],
+}
+
+/// A good answer.
+pub(super) struct Reply {
+    status: StatusCode,
+    body: Vec<u8>,
+    location: Option<String>,
+    /// Whether it is kept already, together with what it tells of.
+    is_kept: bool,
+}
+
+impl Reply {
+    pub(super) fn ok(value: &impl serde::Serialize) -> Result<Self, Problem> {
+        Self::of(StatusCode::OK, value)
+    }
+
+    /// Of something new, at this path.
+    pub(super) fn created(path: String, value: &impl serde::Serialize) -> Result<Self, Problem> {
+        let reply = Self::of(StatusCode::CREATED, value)?;
+        Ok(Self {
+            location: Some(path),
+            ..reply
+        })
+    }
+
+    fn of(status: StatusCode, value: &impl serde::Serialize) -> Result<Self, Problem> {
+        let body = serde_json::to_vec(value).map_err(|error| {
+            tracing::error!(%error, "an answer has no JSON form");
+            Problem::internal()
+        })?;
+        Ok(Self {
+            status,
+            body,
+            location: None,
+            is_kept: false,
+        })
+    }
+
+    /// The same with another body; for what is shown once and kept without its secret.
+    pub(super) fn showing(self, value: &impl serde::Serialize) -> Result<Self, Problem> {
+        let Self { body, .. } = Self::of(self.status, value)?;
+        Ok(Self { body, ..self })
+    }
+}
+
+impl Ask {
+    /// Makes a change together with the answer that tells of it: where the caller asks again, the
+    /// one is there exactly where the other is.
+    pub(super) async fn make(&self, mut work: Work, reply: Reply) -> Result<Reply, Problem> {
+        if let Some(keep) = &self.keep {
+            let kept = keep.reply(reply.status.as_u16(), reply.body.clone(), false, self.now);
+            work.batch.push(Change::Reply(kept));
+        }
+        self.api.control.make(work).await?;
+        Ok(Reply {
+            is_kept: true,
+            ..reply
+        })
+    }
+}
+
+impl Keep {
+    fn reply(&self, status: u16, body: Vec<u8>, is_problem: bool, at: Timestamp) -> StoredReply {
+        StoredReply {
+            key: self.key.clone(),
+            fingerprint: self.fingerprint,
+            status,
+            body,
+            is_problem,
+            at,
+        }
+    }
+}
+
+/// Requests with an idempotency key that are being carried out.
+#[derive(Default)]
+pub(super) struct InFlight(Arc<Mutex<HashSet<ReplyKey>>>);
+
+/// One of them, until it is dropped.
+struct Flying {
+    flights: Arc<Mutex<HashSet<ReplyKey>>>,
+    key: ReplyKey,
+}
+
+impl InFlight {
+    fn begin(&self, key: &ReplyKey) -> Result<Flying, Problem> {
+        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !flights.insert(key.clone()) {
+            return Err(Problem::idempotency_in_progress());
+        }
+        Ok(Flying {
+            flights: Arc::clone(&self.0),
+            key: key.clone(),
+        })
+    }
+}
+
+impl Drop for Flying {
+    fn drop(&mut self) {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        flights.remove(&self.key);
+    }
+}
+
+/// Answers a request to a route.
+pub(super) async fn answer(
+    route: &'static Route,
+    served: Served,
+    params: RawPathParams,
+    request: Request<Body>,
+) -> Response<Body> {
+    let id = params.iter().next().map(|(_, value)| value.to_owned());
+    let id = id.unwrap_or_default();
+    match begin(route, served, id, request).await {
+        Ok(Begun::Answered(response)) => response,
+        Ok(Begun::Ready(ask, flying)) => {
+            // Whoever hangs up does not leave half of a change: the task goes on without him.
+            let running = Handle::current().spawn(async move {
+                let response = carry_out(route, *ask).await;
+                drop(flying);
+                response
+            });
+            running.await.unwrap_or_else(|error| {
+                tracing::error!(%error, "a request broke off");
+                problem(&Problem::internal())
+            })
+        }
+        Err(refused) => problem(&refused),
+    }
+}
+
+enum Begun {
+    Answered(Response<Body>),
+    Ready(Box<Ask>, Option<Flying>),
+}
+
+async fn begin(
+    route: &'static Route,
+    served: Served,
+    id: String,
+    request: Request<Body>,
+) -> Result<Begun, Problem> {
+    let api = match served.get() {
+        None => return Err(Problem::not_ready()),
+        Some(None) => {
+            let detail = "there is no key yet: stop the server and run `countersign init`";
+            return Err(Problem::unauthorized(detail));
+        }
+        Some(Some(api)) => Arc::clone(api),
+    };
+    let (head, body) = request.into_parts();
+    let caller = Caller::of(&api, &head.headers).await?;
+    caller.check_scope(route.scopes)?;
+    let query = Parameters::read(head.uri.query())?;
+    let body = read_body(&head.headers, body).await?;
+    let mut ask = Ask {
+        now: api.clock.now(),
+        api,
+        caller,
+        id,
+        query,
+        body,
+        keep: None,
+    };
+    if head.method != Method::POST {
+        return Ok(Begun::Ready(Box::new(ask), None));
+    }
+    let Some(key) = idempotency_key(&head.headers)? else {
+        return Ok(Begun::Ready(Box::new(ask), None));
+    };
+    let keep = keep(&ask, key, head.uri.path());
+    let flying = ask.api.in_flight.begin(&keep.key)?;
+    match ask.api.store.reply(keep.key.clone()).await? {
+        Some(known) if known.fingerprint == keep.fingerprint => {
+            Ok(Begun::Answered(replayed(known)))
+        }
+        Some(_) => Err(Problem::idempotency_conflict()),
+        None => {
+            ask.keep = Some(keep);
+            Ok(Begun::Ready(Box::new(ask), Some(flying)))
+        }
+    }
+}
+
+async fn carry_out(route: &'static Route, ask: Ask) -> Response<Body> {
+    let (api, keep, now) = (Arc::clone(&ask.api), ask.keep.clone(), ask.now);
+    let outcome = (route.handler)(ask).await;
+    let to_keep = match &outcome {
+        Ok(reply) if reply.is_kept => None,
+        Ok(reply) => Some((reply.status.as_u16(), reply.body.clone(), false)),
+        Err(refused) => Some((refused.status(), refused.body(), true)),
+    };
+    // What failed here may succeed when it is asked again (behaviour 4.5); so may what others held up.
+    let is_final = |status: u16| status < 500 && status != 409;
+    if let (Some(keep), Some((status, body, is_problem))) = (keep, to_keep)
+        && is_final(status)
+    {
+        let kept = Change::Reply(keep.reply(status, body, is_problem, now));
+        let work = Work {
+            batch: vec![kept],
+            ..Work::default()
+        };
+        if let Err(failed) = api.control.make(work).await {
+            return problem(&failed.into());
+        }
+    }
+    match outcome {
+        Ok(reply) => good(reply),
+        Err(refused) => problem(&refused),
+    }
+}
+
+async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let read = timeout(BODY_WITHIN, to_bytes(body, BODY_SIZE_MAX)).await;
+    let read = read.map_err(|_elapsed| Problem::too_slow())?;
+    let body = read.map_err(|_too_large| Problem::too_large(BODY_SIZE_MAX))?;
+    let is_json = headers.get(CONTENT_TYPE).is_some_and(|value| {
+        let kind = value.to_str().unwrap_or_default().split(';').next();
+        kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    });
+    if !body.is_empty() && (!is_json || headers.contains_key(CONTENT_ENCODING)) {
+        return Err(Problem::not_json());
+    }
+    Ok(body)
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all(KEY_HEADER).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default();
+    if text.is_empty() || text.len() > KEY_LEN_MAX || values.next().is_some() {
+        let message = format!("must be 1 to {KEY_LEN_MAX} printable ASCII characters, given once");
+        return Err(Problem::invalid_field("Idempotency-Key", message));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// The fingerprint is of everything that the answer depends on.
+fn keep(ask: &Ask, idempotency_key: String, path: &str) -> Keep {
+    let body = canonical(&ask.body);
+    let parts: [&[u8]; 2] = [path.as_bytes(), &body];
+    Keep {
+        key: ReplyKey {
+            api_key_id: ask.caller.key.id.clone(),
+            idempotency_key,
+        },
+        fingerprint: ask.api.secret.digest("idempotent request", &parts),
+    }
+}
+
+fn replayed(known: StoredReply) -> Response<Body> {
+    let status = StatusCode::from_u16(known.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = response(status, known.body, known.is_problem);
+    let yes = HeaderValue::from_static("true");
+    response.headers_mut().insert(REPLAYED_HEADER, yes);
+    response
+}
+
+fn good(reply: Reply) -> Response<Body> {
+    let mut response = response(reply.status, reply.body, false);
+    let location = reply.location.and_then(|path| path.try_into().ok());
+    if let Some(location) = location {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// The one place where a problem becomes bytes.
+pub(super) fn problem(refused: &Problem) -> Response<Body> {
+    let status =
+        StatusCode::from_u16(refused.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = response(status, refused.body(), true);
+    let headers = response.headers_mut();
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(seconds) = refused.retry_after_s() {
+        headers.insert(RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// What is shown here is nobody's to keep, and nothing else than it says it is.
+fn response(status: StatusCode, body: Vec<u8>, is_problem: bool) -> Response<Body> {
+    let kind = if is_problem {
+        "application/problem+json"
+    } else {
+        "application/json"
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

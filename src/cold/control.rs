@@ -1,0 +1,283 @@
+//! Changes of customers, agents and cards, one after the other: kept, then in force, then answered.
+//!
+//! One thread makes every change: it compiles the next snapshot beside the one in force, commits the
+//! rows, publishes, and only then answers, so that whoever has the answer can use what he changed.
+//! What stops a card is set in the ledger before that, and what lets it go again after it: whatever
+//! a crash leaves undone in between, the stricter of the two is in force.
+
+mod compile;
+mod orders;
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use crate::clock::Clock;
+use crate::cold::readiness::Readiness;
+use crate::cold::store::{Batch, Change, Store, StoreError};
+use crate::decide::compile::Builder;
+use crate::decide::snapshot::Snapshot;
+use crate::domain::time::Timestamp;
+use crate::fingerprint::Fingerprinter;
+use crate::ledger::embedded::priority::stand_back;
+use crate::ledger::embedded::writer::Published;
+use crate::seam::commands::LedgerPort;
+use crate::seam::snapshot::CurrentSnapshot;
+use crate::telemetry::Telemetry;
+
+pub use compile::{LoadError, Refused, card_policy, load, policy};
+pub use orders::{NotOrdered, Order};
+
+/// Changes that may wait at a time; more are refused.
+const WAITING_MAX: usize = 1_024;
+/// Between two attempts to free what somebody still reads.
+const FREE_EVERY: Duration = Duration::from_millis(5);
+/// Without work, the thread looks up this often.
+const IDLE: Duration = Duration::from_secs(600);
+/// Answers to idempotent requests are kept for this long, and looked through once an hour.
+const REPLIES_KEPT_US: i64 = 48 * HOUR_US;
+const HOUR_US: i64 = 3_600_000_000;
+/// The word of `/readyz` while what is in force may lag behind the database.
+const BEHIND: &str = "database_fault";
+
+/// What one request changes.
+#[derive(Clone, Debug, Default)]
+pub struct Work {
+    /// Rows, kept together.
+    pub batch: Batch,
+    /// What the ledger is to hold beside them.
+    pub orders: Vec<Order>,
+}
+
+/// Why a change was not made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// A snapshot's file rules, so that rows of the database would not be in force.
+    FileRules,
+    /// The rows do not fit together.
+    Refused(Refused),
+    /// A row was changed in between; it may be read and tried again.
+    Conflict,
+    /// The database does not answer. What was kept is in force after the next change, or start.
+    Store,
+    /// The ledger did not take an order.
+    Ledger(NotOrdered),
+    /// Too many changes wait; it may be asked again.
+    Busy,
+    /// The thread has ended.
+    Ended,
+}
+
+/// Tells what of the journal is written and durable.
+pub type JournalProgress = Box<dyn Fn() -> Published + Send + Sync>;
+
+/// Whom changes concern.
+pub struct Surroundings {
+    /// Where rows are kept.
+    pub store: Arc<dyn Store>,
+    /// Where they are in force.
+    pub snapshots: Arc<CurrentSnapshot>,
+    /// Whether the rows are what is in force; not where a snapshot's file rules.
+    pub rows_rule: bool,
+    /// The issuer connections that there are.
+    pub connections: Vec<String>,
+    /// Hashes as the ledger does.
+    pub keys: Fingerprinter,
+    /// Takes orders.
+    pub ledger: LedgerPort,
+    /// Tells when orders are durable.
+    pub journal: JournalProgress,
+    /// For the times of orders.
+    pub clock: Clock,
+    /// Shows the version in force.
+    pub telemetry: Arc<Telemetry>,
+    /// Says where the rows are not in force.
+    pub readiness: Arc<Readiness>,
+}
+
+/// The running thread. It ends when every clone of this is dropped.
+#[derive(Clone)]
+pub struct Control {
+    commands: mpsc::Sender<Command>,
+}
+
+struct Command {
+    work: Work,
+    answer: oneshot::Sender<Result<(), Failed>>,
+}
+
+impl Control {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn start(around: Surroundings) -> io::Result<Self> {
+        let (commands, received) = mpsc::channel(WAITING_MAX);
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let keeper = Keeper {
+            forgotten_at: around.clock.now().plus_micros(-HOUR_US),
+            around,
+            is_behind: false,
+        };
+        thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || {
+                stand_back();
+                runtime.block_on(keeper.run(received));
+            })?;
+        Ok(Self { commands })
+    }
+
+    /// Makes the change. Once this returns well, it is durable and in force.
+    ///
+    /// # Errors
+    /// [`Failed`] where it is not, as far as is known.
+    pub async fn make(&self, work: Work) -> Result<(), Failed> {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.commands.try_send(Command { work, answer });
+        sent.map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Failed::Busy,
+            mpsc::error::TrySendError::Closed(_) => Failed::Ended,
+        })?;
+        answered.await.unwrap_or(Err(Failed::Ended))
+    }
+}
+
+/// The thread's own.
+struct Keeper {
+    around: Surroundings,
+    /// Whether the database may hold what is not in force.
+    is_behind: bool,
+    forgotten_at: Timestamp,
+}
+
+impl Keeper {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut read_count = 0;
+        loop {
+            let wait = if read_count > 0 { FREE_EVERY } else { IDLE };
+            match timeout(wait, commands.recv()).await {
+                Ok(Some(Command { work, answer })) => {
+                    let outcome = self.change(work).await;
+                    // Nobody listens any more where the caller has gone away.
+                    let _gone = answer.send(outcome);
+                }
+                Ok(None) => return,
+                Err(_elapsed) => {}
+            }
+            if self.around.rows_rule {
+                read_count = self.around.snapshots.free_retired();
+            }
+            self.forget_replies().await;
+        }
+    }
+
+    async fn change(&mut self, work: Work) -> Result<(), Failed> {
+        let touches_rules = work.batch.iter().any(is_rule) || !work.orders.is_empty();
+        if touches_rules && !self.around.rows_rule {
+            return Err(Failed::FileRules);
+        }
+        if self.is_behind {
+            self.catch_up().await?;
+        }
+        let next = touches_rules
+            .then(|| self.compile(&work.batch))
+            .transpose()?;
+        let (first, last): (Vec<Order>, Vec<Order>) =
+            work.orders.into_iter().partition(Order::stops);
+        self.order(first).await?;
+        match self.around.store.apply(work.batch).await {
+            Ok(()) => {}
+            Err(StoreError::Conflict) => return Err(Failed::Conflict),
+            Err(StoreError::Fault(why)) => {
+                tracing::error!(%why, "a change may be kept in the database and not in force");
+                self.is_behind = self.around.rows_rule;
+                self.around.readiness.set_warning(BEHIND);
+                return Err(Failed::Store);
+            }
+        }
+        if let Some(next) = next {
+            self.publish(next);
+        }
+        self.order(last).await
+    }
+
+    fn compile(&self, batch: &Batch) -> Result<Snapshot, Failed> {
+        let before = self.around.snapshots.load();
+        let mut builder = Builder::changing(&before, &self.around.keys);
+        for change in batch {
+            compile::put(&mut builder, change).map_err(Failed::Refused)?;
+        }
+        let next = builder.finish(before.version() + 1);
+        Ok(next)
+    }
+
+    fn publish(&self, next: Snapshot) {
+        let version = next.version();
+        self.around.snapshots.publish(next);
+        self.around.telemetry.set_snapshot_version(version);
+    }
+
+    /// Puts in force whatever the database holds.
+    async fn catch_up(&mut self) -> Result<(), Failed> {
+        let before = Arc::clone(&self.around.snapshots.load());
+        let loaded = load(
+            &*self.around.store,
+            &self.around.connections,
+            &self.around.keys,
+            (&before, before.version() + 1),
+            &|_unknown| None,
+        );
+        match loaded.await {
+            Ok(next) => self.publish(next),
+            Err(error) => {
+                tracing::error!(%error, "the database cannot be put in force");
+                return Err(Failed::Store);
+            }
+        }
+        self.is_behind = false;
+        self.around.readiness.clear_warning(BEHIND);
+        Ok(())
+    }
+
+    async fn order(&self, orders: Vec<Order>) -> Result<(), Failed> {
+        for order in orders {
+            let at = self.around.clock.now();
+            let given = order.give(
+                &self.around.ledger,
+                &self.around.journal,
+                &self.around.keys,
+                at,
+            );
+            given.await.map_err(Failed::Ledger)?;
+        }
+        Ok(())
+    }
+
+    async fn forget_replies(&mut self) {
+        let now = self.around.clock.now();
+        if now.micros_since(self.forgotten_at) < HOUR_US {
+            return;
+        }
+        self.forgotten_at = now;
+        let before = now.plus_micros(-REPLIES_KEPT_US);
+        if let Err(error) = self.around.store.forget_replies(before).await {
+            tracing::warn!(%error, "old answers to idempotent requests could not be removed");
+        }
+    }
+}
+
+/// Whether the change is one of what decides authorizations.
+fn is_rule(change: &Change) -> bool {
+    match change {
+        Change::Customer(_) | Change::Agent(_) | Change::Card(_) => true,
+        Change::ApiKey(..) | Change::ApiKeyChanged(_) | Change::Reply(_) => false,
+    }
+}

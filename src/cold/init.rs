@@ -1,0 +1,237 @@
+//! What `countersign init` makes: the database, the secret of its hashes, a customer, an owner's key.
+
+use std::fmt;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::cold::ids::draw;
+use crate::cold::store::sqlite::SqliteStore;
+use crate::cold::store::{ApiKey, Change, Customer, Listed, Mode, Scope, Store as _, StoreError};
+use crate::cold::tokens::{self, SecretFileError, TokenSecret};
+use crate::config::CONTROL_DATABASE;
+use crate::decide::compile::compile_zone;
+use crate::decide::policy::Cascade;
+use crate::domain::card::CustomerStatus;
+use crate::domain::currency::Currency;
+use crate::domain::time::Timestamp;
+
+/// Beside the database, in a file of its own.
+const SECRET_FILE: &str = "token.secret";
+
+/// Where the control plane keeps its files.
+#[derive(Clone, Debug)]
+pub struct Place {
+    folder: PathBuf,
+    database: PathBuf,
+}
+
+/// The control plane's files, open.
+pub struct Opened {
+    /// The rows.
+    pub store: SqliteStore,
+    /// The key of the hashes.
+    pub secret: TokenSecret,
+}
+
+/// What is wanted.
+pub struct Wanted {
+    /// Whether the first customer is for trying things out.
+    pub mode: Mode,
+    /// What the customer is called.
+    pub name: Option<String>,
+    /// In which zone his days begin.
+    pub timezone: String,
+    /// What his limits are in.
+    pub currency: Currency,
+    /// Only another owner's key, where there is a customer already.
+    pub only_key: bool,
+}
+
+/// What was made.
+pub struct Made {
+    /// Absent where only a key was made.
+    pub customer_id: Option<String>,
+    /// The text of the key, to be shown once.
+    pub key: SecretString,
+}
+
+/// Why nothing was made.
+#[derive(Debug)]
+pub enum InitError {
+    /// There is a customer already, and another one was not asked for.
+    Done,
+    /// There is no database yet, and only a key was asked for.
+    NotDone,
+    /// No zone of the IANA database has this name.
+    Timezone(String),
+    /// The system gives no file or no randomness.
+    Io(PathBuf, io::Error),
+    /// The secret's file cannot be used.
+    Secret(SecretFileError),
+    /// The database cannot be used.
+    Store(PathBuf, StoreError),
+}
+
+impl fmt::Display for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str(
+                "the data directory has a customer already; `countersign init --new-key` makes \
+                 another owner's key",
+            ),
+            Self::NotDone => f.write_str(
+                "the data directory has no customer yet; `countersign init` makes one, and a key",
+            ),
+            Self::Timezone(name) => {
+                write!(f, "--timezone: `{name}` is no zone of the IANA database")
+            }
+            Self::Io(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Secret(error) => error.fmt(f),
+            Self::Store(path, error) => write!(f, "{}: {error}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for InitError {}
+
+impl Place {
+    /// In this data directory.
+    #[must_use]
+    pub fn in_dir(data_dir: &Path) -> Self {
+        let database = data_dir.join(CONTROL_DATABASE);
+        let folder = database.parent().unwrap_or(data_dir).to_owned();
+        Self { folder, database }
+    }
+
+    /// Whether there is a database.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.database.exists()
+    }
+
+    /// Opens what is there. The caller holds the data directory's lock.
+    ///
+    /// # Errors
+    /// [`InitError`] names the file.
+    pub async fn open(&self) -> Result<Opened, InitError> {
+        let secret =
+            TokenSecret::read(&self.folder.join(SECRET_FILE)).map_err(InitError::Secret)?;
+        let store = self.open_store().await?;
+        Ok(Opened { store, secret })
+    }
+
+    async fn open_store(&self) -> Result<SqliteStore, InitError> {
+        let opened = SqliteStore::open(&self.database).await;
+        opened.map_err(|error| InitError::Store(self.database.clone(), error))
+    }
+
+    /// The secret first: a database is never there without it.
+    async fn create(&self) -> Result<Opened, InitError> {
+        let folder = &self.folder;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| InitError::Io(folder.clone(), error))?;
+        let path = folder.join(SECRET_FILE);
+        let secret = if path.exists() {
+            TokenSecret::read(&path)
+        } else {
+            TokenSecret::create(&path)
+        };
+        let secret = secret.map_err(InitError::Secret)?;
+        let store = self.open_store().await?;
+        Ok(Opened { store, secret })
+    }
+
+    /// Makes a customer and an owner's key, or the key alone. The caller holds the data directory's
+    /// lock.
+    ///
+    /// # Errors
+    /// [`InitError`] where nothing was made.
+    pub async fn init(&self, wanted: Wanted, now: Timestamp) -> Result<Made, InitError> {
+        if compile_zone(&wanted.timezone).is_none() {
+            return Err(InitError::Timezone(wanted.timezone));
+        }
+        if wanted.only_key && !self.is_there() {
+            return Err(InitError::NotDone);
+        }
+        let opened = self.create().await?;
+        let made = self.fill(&opened, wanted, now).await;
+        opened.store.close().await;
+        made
+    }
+
+    async fn fill(
+        &self,
+        opened: &Opened,
+        wanted: Wanted,
+        now: Timestamp,
+    ) -> Result<Made, InitError> {
+        let failed = |error| InitError::Store(self.database.clone(), error);
+        let has_customer = has_customer(opened).await.map_err(failed)?;
+        match (has_customer, wanted.only_key) {
+            (true, false) => return Err(InitError::Done),
+            (false, true) => return Err(InitError::NotDone),
+            (true, true) | (false, false) => {}
+        }
+        let no_key = |error| InitError::Io(self.database.clone(), error);
+        let key = tokens::draw(wanted.mode).map_err(no_key)?;
+        let hash = opened.secret.hash_of_key(key.expose_secret());
+        let hash = hash.ok_or_else(|| no_key(io::Error::other("no lawful key")))?;
+        let customer = (!wanted.only_key).then(|| customer(&wanted, now));
+        let customer_id = customer.as_ref().map(|row| row.id.clone());
+        let mut batch: Vec<Change> = customer.into_iter().map(Change::Customer).collect();
+        batch.push(Change::ApiKey(owner_key(wanted.mode, now), hash));
+        opened.store.apply(batch).await.map_err(failed)?;
+        Ok(Made { customer_id, key })
+    }
+}
+
+async fn has_customer(opened: &Opened) -> Result<bool, StoreError> {
+    for mode in [Mode::Test, Mode::Live] {
+        let listed = Listed {
+            mode,
+            customer_id: None,
+            agent_id: None,
+            after: None,
+            limit: 1,
+        };
+        if !opened.store.customers(listed).await?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn customer(wanted: &Wanted, now: Timestamp) -> Customer {
+    Customer {
+        id: draw("cus", now),
+        mode: wanted.mode,
+        external_id: None,
+        name: wanted.name.clone(),
+        status: CustomerStatus::Active,
+        timezone: wanted.timezone.clone(),
+        currency: wanted.currency,
+        cascade: Cascade::default(),
+        policy: None,
+        created_at: now,
+        revision: 0,
+    }
+}
+
+/// A key that reaches every customer of its mode.
+fn owner_key(mode: Mode, now: Timestamp) -> ApiKey {
+    ApiKey {
+        id: draw("key", now),
+        mode,
+        scope: Scope::Owner,
+        customer_id: None,
+        agent_id: None,
+        name: Some("made by countersign init".to_owned()),
+        created_at: now,
+        revoked_at: None,
+        revision: 0,
+    }
+}

@@ -1,0 +1,193 @@
+//! The sandbox as an issuer of cards: it keeps them in a file of its own, one line each.
+//!
+//! The lines are those of a snapshot (behaviour 11.3), so that `countersign sandbox` finds the tokens
+//! there as it finds them in a snapshot.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, CardOrder, IssuedCard, IssuerClient, IssuerError};
+use crate::cold::ids::draw;
+use crate::cold::store::Mode;
+
+/// Cards are good for this many years.
+const LIFE_YEARS: u16 = 4;
+
+/// See the module.
+pub struct SandboxClient {
+    connection: String,
+    file: Arc<Mutex<Kept>>,
+}
+
+struct Kept {
+    file: File,
+    /// By the key of the order.
+    cards: HashMap<String, IssuedCard>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct WireLine {
+    card: WireCard,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WireCard {
+    id: String,
+    connection: String,
+    issuer_token: String,
+    order_key: String,
+    last4: String,
+    exp_month: u8,
+    exp_year: u16,
+}
+
+impl SandboxClient {
+    /// Opens the file, making it where it is absent. A last line that a crash has cut off is a card
+    /// that nobody was told of: it is taken away.
+    ///
+    /// # Errors
+    /// Where the file cannot be used.
+    pub fn open(path: &Path, connection: &str) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).append(true).create(true).open(path)?;
+        let text = fs::read_to_string(path)?;
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        file.set_len(u64::try_from(whole).unwrap_or(0))?;
+        let mut cards = HashMap::new();
+        for line in text.lines().take(text.matches('\n').count()) {
+            let WireLine { card } = serde_json::from_str(line)?;
+            cards.insert(card.order_key.clone(), card.issued());
+        }
+        Ok(Self {
+            connection: connection.to_owned(),
+            file: Arc::new(Mutex::new(Kept { file, cards })),
+        })
+    }
+}
+
+impl WireCard {
+    fn issued(&self) -> IssuedCard {
+        IssuedCard {
+            card_id: self.id.clone(),
+            token: self.issuer_token.clone(),
+            last4: self.last4.clone(),
+            exp_month: self.exp_month,
+            exp_year: self.exp_year,
+        }
+    }
+}
+
+impl Kept {
+    fn create(&mut self, connection: String, order: CardOrder) -> io::Result<IssuedCard> {
+        if let Some(known) = self.cards.get(&order.key) {
+            return Ok(known.clone());
+        }
+        let (year, month) = year_and_month(&order.at.rfc3339().to_string());
+        let number = getrandom::u32().map_err(|error| io::Error::other(error.to_string()))?;
+        let card = WireCard {
+            id: order.card_id,
+            connection,
+            issuer_token: draw("sbx", order.at),
+            order_key: order.key,
+            last4: format!("{:04}", number % 10_000),
+            exp_month: month,
+            exp_year: year.saturating_add(LIFE_YEARS),
+        };
+        let line = WireLine { card };
+        let mut text = serde_json::to_string(&line)?;
+        text.push('\n');
+        let before = self.file.metadata()?.len();
+        let written = self.file.write_all(text.as_bytes());
+        if let Err(error) = written.and_then(|()| self.file.sync_data()) {
+            // Half a line would end the next start.
+            self.file.set_len(before)?;
+            return Err(error);
+        }
+        let issued = line.card.issued();
+        self.cards.insert(line.card.order_key, issued.clone());
+        Ok(issued)
+    }
+}
+
+/// Of `2026-05-30T…`.
+fn year_and_month(text: &str) -> (u16, u8) {
+    let mut parts = text.split('-');
+    let mut next = || parts.next().unwrap_or_default();
+    let year = next().parse().unwrap_or_default();
+    (year, next().parse().unwrap_or(1))
+}
+
+impl IssuerClient for SandboxClient {
+    fn connection(&self) -> &str {
+        &self.connection
+    }
+
+    fn mode(&self) -> Mode {
+        Mode::Test
+    }
+
+    fn create(&self, order: CardOrder) -> Answer<'_, IssuedCard> {
+        let (kept, connection) = (Arc::clone(&self.file), self.connection.clone());
+        Box::pin(async move {
+            let made = tokio::task::spawn_blocking(move || {
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.create(connection, order)
+            });
+            let unavailable =
+                |why: &dyn std::fmt::Display| IssuerError::Unavailable(why.to_string());
+            match made.await {
+                Ok(Ok(card)) => Ok(card),
+                Ok(Err(error)) => Err(unavailable(&error)),
+                Err(error) => Err(unavailable(&error)),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cold::sandbox::cards::Cards;
+    use crate::domain::time::Timestamp;
+
+    fn order(key: &str) -> CardOrder {
+        CardOrder {
+            key: key.to_owned(),
+            card_id: format!("card_{key}"),
+            at: Timestamp::from_secs(1_780_000_000),
+        }
+    }
+
+    #[test]
+    fn one_key_is_one_card_also_after_a_crash_in_the_middle_of_a_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cards.jsonl");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let create = |client: &SandboxClient, key| runtime.block_on(client.create(order(key)));
+        let client = SandboxClient::open(&path, "sandbox").unwrap();
+        let first = create(&client, "a").unwrap();
+        assert_eq!(create(&client, "a").unwrap(), first);
+        let second = create(&client, "b").unwrap();
+        assert_ne!(first.token, second.token);
+        assert_eq!((first.exp_month, first.exp_year), (5, 2030));
+        drop(client);
+
+        let mut text = fs::read_to_string(&path).unwrap();
+        text.push_str("{\"card\":{\"id\":\"card_c\",");
+        fs::write(&path, &text).unwrap();
+        let client = SandboxClient::open(&path, "sandbox").unwrap();
+        assert_eq!(create(&client, "a").unwrap(), first);
+        let third = create(&client, "c").unwrap();
+        let cards = Cards::read(&path, "sandbox").unwrap();
+        assert_eq!(cards.token_of("card_b"), Some(&*second.token));
+        assert_eq!(cards.token_of("card_c"), Some(&*third.token));
+    }
+}

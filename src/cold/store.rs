@@ -1,0 +1,273 @@
+//! What the control plane keeps: customers, agents, cards, API keys, answers to idempotent requests.
+//!
+//! One trait over what a database has to do, so that one that several nodes share can stand behind it
+//! as well. Reads see what was committed. A change is a [`Batch`]: all of it or nothing, and only
+//! where every row still has the revision that its author has read, so that whoever changes a row on
+//! another node in the same moment is noticed. The hot path never comes here.
+
+pub mod sqlite;
+
+use std::fmt;
+use std::pin::Pin;
+
+use crate::decide::policy::{Cascade, LimitField};
+use crate::domain::amount::Amount;
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Usage};
+use crate::domain::currency::Currency;
+use crate::domain::time::Timestamp;
+
+/// What a store will have answered.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Rows that one page may have.
+pub const PAGE_LEN_MAX: usize = 200;
+
+/// Why a store has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// A row was changed, or made, by somebody else in between. Nothing of the batch is kept.
+    Conflict,
+    /// The database cannot be asked, or what it holds is not understood. Whether a batch is kept is
+    /// not known.
+    Fault(String),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict => f.write_str("a row was changed in between"),
+            Self::Fault(why) => write!(f, "the database: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// Whether an object is for trying things out. Keys of one kind never see objects of the other
+/// (behaviour 4.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// For trying things out.
+    Test,
+    /// With money.
+    Live,
+}
+
+impl Mode {
+    /// The word in prefixes and columns.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Live => "live",
+        }
+    }
+}
+
+/// What a key may do (behaviour 4.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything.
+    Owner,
+    /// Looks, reviews and stops.
+    Reviewer,
+    /// Looks.
+    Viewer,
+    /// What an agent does for itself.
+    Agent,
+}
+
+impl Scope {
+    /// Every scope, from the most powerful on.
+    pub const ALL: [Self; 4] = [Self::Owner, Self::Reviewer, Self::Viewer, Self::Agent];
+
+    /// The word on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Reviewer => "reviewer",
+            Self::Viewer => "viewer",
+            Self::Agent => "agent",
+        }
+    }
+}
+
+/// One customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field of the same name")]
+pub struct Customer {
+    pub id: String,
+    pub mode: Mode,
+    pub external_id: Option<String>,
+    pub name: Option<String>,
+    pub status: CustomerStatus,
+    pub timezone: String,
+    pub currency: Currency,
+    pub cascade: Cascade,
+    /// The document as its owner wrote it.
+    pub policy: Option<String>,
+    pub created_at: Timestamp,
+    /// Counts the changes; 0 is a row that is not kept yet.
+    pub revision: i64,
+}
+
+/// One agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field of the same name")]
+pub struct Agent {
+    pub id: String,
+    pub mode: Mode,
+    pub customer_id: String,
+    pub external_id: Option<String>,
+    pub name: Option<String>,
+    pub status: AgentStatus,
+    pub policy: Option<String>,
+    pub created_at: Timestamp,
+    pub revision: i64,
+}
+
+/// The one limit beside those of a card's policy (behaviour 4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CardLimit {
+    /// How much, in the customer's currency.
+    pub amount: Amount,
+    /// Over what.
+    pub interval: LimitField,
+}
+
+/// One card.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field of the same name")]
+pub struct Card {
+    pub id: String,
+    pub mode: Mode,
+    pub customer_id: String,
+    pub agent_id: Option<String>,
+    pub connection: String,
+    pub issuer_token: String,
+    pub is_physical: bool,
+    pub usage: Usage,
+    pub status: CardStatus,
+    pub is_frozen: bool,
+    pub last4: Option<String>,
+    pub exp_month: Option<u8>,
+    pub exp_year: Option<u16>,
+    pub limit: Option<CardLimit>,
+    pub policy: Option<String>,
+    pub created_at: Timestamp,
+    pub revision: i64,
+}
+
+/// One API key, without its text: that is shown once and kept nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field of the same name")]
+pub struct ApiKey {
+    pub id: String,
+    pub mode: Mode,
+    pub scope: Scope,
+    /// Absent where it reaches every customer of its mode.
+    pub customer_id: Option<String>,
+    /// The agent whose key it is.
+    pub agent_id: Option<String>,
+    pub name: Option<String>,
+    pub created_at: Timestamp,
+    pub revoked_at: Option<Timestamp>,
+    pub revision: i64,
+}
+
+/// By what an answer is known again: the caller's key and its idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is the field of the same name")]
+pub struct ReplyKey {
+    pub api_key_id: String,
+    pub idempotency_key: String,
+}
+
+/// The answer to an idempotent request (behaviour 4.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredReply {
+    /// By what it is known.
+    pub key: ReplyKey,
+    /// Keyed hash of method, path and canonical body.
+    pub fingerprint: [u8; 32],
+    /// The status.
+    pub status: u16,
+    /// The body, as it was sent.
+    pub body: Vec<u8>,
+    /// Whether the body is a problem document.
+    pub is_problem: bool,
+    /// When it was made.
+    pub at: Timestamp,
+}
+
+/// One change of one row. Where the row's revision is 0 it is new, else it replaces the row of that
+/// revision.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "each is the row of the same name")]
+pub enum Change {
+    Customer(Customer),
+    Agent(Agent),
+    Card(Card),
+    /// With the keyed hash of its text, which never changes.
+    ApiKey(ApiKey, [u8; 32]),
+    /// A key as it is from now on.
+    ApiKeyChanged(ApiKey),
+    Reply(StoredReply),
+}
+
+/// What is kept whole or not at all.
+pub type Batch = Vec<Change>;
+
+/// Which rows of a list are asked for, newest first.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Of this kind.
+    pub mode: Mode,
+    /// Of this customer alone.
+    pub customer_id: Option<String>,
+    /// Of this agent alone; of a list of agents, this agent.
+    pub agent_id: Option<String>,
+    /// Behind the row of this id.
+    pub after: Option<String>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// See the module.
+pub trait Store: Send + Sync {
+    /// The key with this keyed hash, revoked or not.
+    fn api_key_by_hash(&self, hash: [u8; 32]) -> Answer<'_, Option<ApiKey>>;
+    /// The key of this id.
+    fn api_key(&self, id: String) -> Answer<'_, Option<ApiKey>>;
+    /// Keys, newest first.
+    fn api_keys(&self, listed: Listed) -> Answer<'_, Vec<ApiKey>>;
+    /// The customer of this id.
+    fn customer(&self, id: String) -> Answer<'_, Option<Customer>>;
+    /// The customer that its owner calls so.
+    fn customer_called(&self, mode: Mode, external_id: String) -> Answer<'_, Option<Customer>>;
+    /// Customers, newest first.
+    fn customers(&self, listed: Listed) -> Answer<'_, Vec<Customer>>;
+    /// The agent of this id.
+    fn agent(&self, id: String) -> Answer<'_, Option<Agent>>;
+    /// The agent of a customer that its owner calls so.
+    fn agent_called(&self, customer_id: String, external_id: String) -> Answer<'_, Option<Agent>>;
+    /// Agents, newest first.
+    fn agents(&self, listed: Listed) -> Answer<'_, Vec<Agent>>;
+    /// The card of this id.
+    fn card(&self, id: String) -> Answer<'_, Option<Card>>;
+    /// Cards, newest first.
+    fn cards(&self, listed: Listed) -> Answer<'_, Vec<Card>>;
+    /// Customers of both modes in the order of their ids, behind this id: for whoever reads all.
+    fn all_customers(&self, after: String, limit: usize) -> Answer<'_, Vec<Customer>>;
+    /// The same of agents.
+    fn all_agents(&self, after: String, limit: usize) -> Answer<'_, Vec<Agent>>;
+    /// The same of cards.
+    fn all_cards(&self, after: String, limit: usize) -> Answer<'_, Vec<Card>>;
+    /// The answer that was given under this key.
+    fn reply(&self, key: ReplyKey) -> Answer<'_, Option<StoredReply>>;
+    /// Keeps all of a batch, durably, or nothing of it.
+    fn apply(&self, batch: Batch) -> Answer<'_, ()>;
+    /// Forgets the answers that were given before an instant.
+    fn forget_replies(&self, before: Timestamp) -> Answer<'_, ()>;
+}

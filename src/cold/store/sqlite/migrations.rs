@@ -1,0 +1,113 @@
+//! The tables, step by step. A step that was released is never changed; the next one follows it.
+
+use sqlx::sqlite::{Sqlite, SqlitePool};
+use sqlx::{query_scalar, raw_sql};
+
+use crate::cold::store::StoreError;
+
+/// Each leads from its place's number to the next one, which it sets itself.
+pub(super) const STEPS: [&str; 1] = [FIRST];
+
+/// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.
+const FIRST: &str = "
+CREATE TABLE customers (
+    id TEXT NOT NULL PRIMARY KEY,
+    mode TEXT NOT NULL,
+    external_id TEXT,
+    name TEXT,
+    status TEXT NOT NULL,
+    timezone TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    cascade_kind TEXT NOT NULL,
+    policy TEXT,
+    created_us INTEGER NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX customers_called ON customers (mode, external_id) WHERE external_id IS NOT NULL;
+CREATE TABLE agents (
+    id TEXT NOT NULL PRIMARY KEY,
+    mode TEXT NOT NULL,
+    customer_id TEXT NOT NULL REFERENCES customers (id),
+    external_id TEXT,
+    name TEXT,
+    status TEXT NOT NULL,
+    policy TEXT,
+    created_us INTEGER NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX agents_of_customer ON agents (customer_id, id);
+CREATE UNIQUE INDEX agents_called ON agents (customer_id, external_id)
+    WHERE external_id IS NOT NULL;
+CREATE TABLE cards (
+    id TEXT NOT NULL PRIMARY KEY,
+    mode TEXT NOT NULL,
+    customer_id TEXT NOT NULL REFERENCES customers (id),
+    agent_id TEXT REFERENCES agents (id),
+    connection TEXT NOT NULL,
+    issuer_token TEXT NOT NULL,
+    is_physical INTEGER NOT NULL,
+    usage TEXT NOT NULL,
+    status TEXT NOT NULL,
+    is_frozen INTEGER NOT NULL,
+    last4 TEXT,
+    exp_month INTEGER,
+    exp_year INTEGER,
+    limit_amount INTEGER,
+    limit_currency TEXT,
+    limit_interval TEXT,
+    policy TEXT,
+    created_us INTEGER NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX cards_of_customer ON cards (customer_id, id);
+CREATE INDEX cards_of_agent ON cards (agent_id, id);
+CREATE UNIQUE INDEX cards_at_issuer ON cards (connection, issuer_token);
+CREATE TABLE api_keys (
+    id TEXT NOT NULL PRIMARY KEY,
+    mode TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    customer_id TEXT REFERENCES customers (id),
+    agent_id TEXT REFERENCES agents (id),
+    name TEXT,
+    hash BLOB NOT NULL UNIQUE,
+    created_us INTEGER NOT NULL,
+    revoked_us INTEGER,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE replies (
+    api_key_id TEXT NOT NULL,
+    idempotency_key TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    status INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    is_problem INTEGER NOT NULL,
+    at_us INTEGER NOT NULL,
+    PRIMARY KEY (api_key_id, idempotency_key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX replies_by_age ON replies (at_us);
+PRAGMA user_version = 1;
+";
+
+/// Runs the steps that the file has not seen, each in a transaction of its own.
+pub(super) async fn run(pool: &SqlitePool) -> Result<(), StoreError> {
+    loop {
+        let mut step = pool.begin_with("BEGIN IMMEDIATE").await?;
+        let version: i64 = query_scalar::<Sqlite, i64>("PRAGMA user_version")
+            .fetch_one(&mut *step)
+            .await?;
+        let at = usize::try_from(version).unwrap_or(usize::MAX);
+        if at > STEPS.len() {
+            let why = format!(
+                "its tables are of version {version}, and this program knows {} at most; run the \
+                 version that wrote them, or a newer one",
+                STEPS.len()
+            );
+            return Err(StoreError::Fault(why));
+        }
+        let Some(statements) = STEPS.get(at) else {
+            return Ok(());
+        };
+        raw_sql(*statements).execute(&mut *step).await?;
+        step.commit().await?;
+    }
+}

@@ -1,0 +1,192 @@
+//! Rows of the tables as values. A word or number that this version does not know is a fault, never a
+//! default: an unknown status must not become an active card.
+
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use crate::cold::store::{
+    Agent, ApiKey, Card, CardLimit, Customer, Mode, ReplyKey, Scope, StoreError, StoredReply,
+};
+use crate::decide::policy::{Cascade, LimitField};
+use crate::domain::amount::{Amount, Minor};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Usage};
+use crate::domain::currency::Currency;
+use crate::domain::time::Timestamp;
+
+const MODES: [(&str, Mode); 2] = [("test", Mode::Test), ("live", Mode::Live)];
+const CUSTOMER_STATUSES: [CustomerStatus; 2] = [CustomerStatus::Active, CustomerStatus::Suspended];
+const AGENT_STATUSES: [AgentStatus; 3] = [
+    AgentStatus::Active,
+    AgentStatus::Paused,
+    AgentStatus::Disabled,
+];
+const CARD_STATUSES: [CardStatus; 3] =
+    [CardStatus::Active, CardStatus::Locked, CardStatus::Canceled];
+
+pub(super) fn cascade_name(cascade: Cascade) -> &'static str {
+    match cascade {
+        Cascade::Tighten => "tighten",
+        Cascade::Override => "override",
+    }
+}
+
+pub(super) fn usage_name(usage: Usage) -> &'static str {
+    match usage {
+        Usage::Multi => "multi",
+        Usage::Single => "single",
+    }
+}
+
+fn text(row: &SqliteRow, column: &str) -> Result<String, StoreError> {
+    Ok(row.try_get::<String, _>(column)?)
+}
+
+fn maybe_text(row: &SqliteRow, column: &str) -> Result<Option<String>, StoreError> {
+    Ok(row.try_get::<Option<String>, _>(column)?)
+}
+
+fn number(row: &SqliteRow, column: &str) -> Result<i64, StoreError> {
+    Ok(row.try_get::<i64, _>(column)?)
+}
+
+fn maybe_number(row: &SqliteRow, column: &str) -> Result<Option<i64>, StoreError> {
+    Ok(row.try_get::<Option<i64>, _>(column)?)
+}
+
+fn unknown(column: &str) -> StoreError {
+    StoreError::Fault(format!(
+        "column `{column}` holds what this version does not know"
+    ))
+}
+
+fn instant(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
+    number(row, column).map(Timestamp::from_micros)
+}
+
+/// The value whose word stands in the column.
+fn word<T: Copy>(
+    row: &SqliteRow,
+    column: &str,
+    known: impl IntoIterator<Item = (&'static str, T)>,
+) -> Result<T, StoreError> {
+    let text = text(row, column)?;
+    let mut known = known.into_iter();
+    let found = known.find(|(word, _)| *word == text);
+    found.map(|(_, value)| value).ok_or_else(|| unknown(column))
+}
+
+fn currency(row: &SqliteRow, column: &str) -> Result<Currency, StoreError> {
+    Currency::parse(&text(row, column)?).map_err(|_unknown| unknown(column))
+}
+
+pub(super) fn customer(row: &SqliteRow) -> Result<Customer, StoreError> {
+    let cascades = [Cascade::Tighten, Cascade::Override];
+    Ok(Customer {
+        id: text(row, "id")?,
+        mode: word(row, "mode", MODES)?,
+        external_id: maybe_text(row, "external_id")?,
+        name: maybe_text(row, "name")?,
+        status: word(row, "status", CUSTOMER_STATUSES.map(|it| (it.name(), it)))?,
+        timezone: text(row, "timezone")?,
+        currency: currency(row, "currency")?,
+        cascade: word(
+            row,
+            "cascade_kind",
+            cascades.map(|it| (cascade_name(it), it)),
+        )?,
+        policy: maybe_text(row, "policy")?,
+        created_at: instant(row, "created_us")?,
+        revision: number(row, "revision")?,
+    })
+}
+
+pub(super) fn agent(row: &SqliteRow) -> Result<Agent, StoreError> {
+    Ok(Agent {
+        id: text(row, "id")?,
+        mode: word(row, "mode", MODES)?,
+        customer_id: text(row, "customer_id")?,
+        external_id: maybe_text(row, "external_id")?,
+        name: maybe_text(row, "name")?,
+        status: word(row, "status", AGENT_STATUSES.map(|it| (it.name(), it)))?,
+        policy: maybe_text(row, "policy")?,
+        created_at: instant(row, "created_us")?,
+        revision: number(row, "revision")?,
+    })
+}
+
+pub(super) fn card(row: &SqliteRow) -> Result<Card, StoreError> {
+    let usages = [Usage::Multi, Usage::Single];
+    let small = |column| -> Result<Option<u16>, StoreError> {
+        let number = maybe_number(row, column)?.map(u16::try_from).transpose();
+        number.map_err(|_too_large| unknown(column))
+    };
+    let month = small("exp_month")?.map(u8::try_from).transpose();
+    Ok(Card {
+        id: text(row, "id")?,
+        mode: word(row, "mode", MODES)?,
+        customer_id: text(row, "customer_id")?,
+        agent_id: maybe_text(row, "agent_id")?,
+        connection: text(row, "connection")?,
+        issuer_token: text(row, "issuer_token")?,
+        is_physical: number(row, "is_physical")? != 0,
+        usage: word(row, "usage", usages.map(|it| (usage_name(it), it)))?,
+        status: word(row, "status", CARD_STATUSES.map(|it| (it.name(), it)))?,
+        is_frozen: number(row, "is_frozen")? != 0,
+        last4: maybe_text(row, "last4")?,
+        exp_month: month.map_err(|_too_large| unknown("exp_month"))?,
+        exp_year: small("exp_year")?,
+        limit: limit(row)?,
+        policy: maybe_text(row, "policy")?,
+        created_at: instant(row, "created_us")?,
+        revision: number(row, "revision")?,
+    })
+}
+
+fn limit(row: &SqliteRow) -> Result<Option<CardLimit>, StoreError> {
+    let Some(amount) = maybe_number(row, "limit_amount")? else {
+        return Ok(None);
+    };
+    let minor = Minor::new(amount).map_err(|_out_of_range| unknown("limit_amount"))?;
+    let amount = Amount {
+        minor,
+        currency: currency(row, "limit_currency")?,
+    };
+    let interval = word(
+        row,
+        "limit_interval",
+        LimitField::ALL.map(|it| (it.name(), it)),
+    )?;
+    Ok(Some(CardLimit { amount, interval }))
+}
+
+pub(super) fn api_key(row: &SqliteRow) -> Result<ApiKey, StoreError> {
+    Ok(ApiKey {
+        id: text(row, "id")?,
+        mode: word(row, "mode", MODES)?,
+        scope: word(row, "scope", Scope::ALL.map(|it| (it.name(), it)))?,
+        customer_id: maybe_text(row, "customer_id")?,
+        agent_id: maybe_text(row, "agent_id")?,
+        name: maybe_text(row, "name")?,
+        created_at: instant(row, "created_us")?,
+        revoked_at: maybe_number(row, "revoked_us")?.map(Timestamp::from_micros),
+        revision: number(row, "revision")?,
+    })
+}
+
+pub(super) fn reply(row: &SqliteRow) -> Result<StoredReply, StoreError> {
+    let fingerprint = row.try_get::<Vec<u8>, _>("fingerprint")?;
+    let status = u16::try_from(number(row, "status")?);
+    Ok(StoredReply {
+        key: ReplyKey {
+            api_key_id: text(row, "api_key_id")?,
+            idempotency_key: text(row, "idempotency_key")?,
+        },
+        fingerprint: fingerprint
+            .try_into()
+            .map_err(|_size| unknown("fingerprint"))?,
+        status: status.map_err(|_too_large| unknown("status"))?,
+        body: row.try_get::<Vec<u8>, _>("body")?,
+        is_problem: number(row, "is_problem")? != 0,
+        at: instant(row, "at_us")?,
+    })
+}

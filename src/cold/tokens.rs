@@ -1,0 +1,121 @@
+//! API keys: what they look like, and the keyed hash that is kept of them (behaviour 4.7).
+//!
+//! The hash's own key is drawn once and stands in a file beside the database, so that whoever has a
+//! copy of the database alone can neither use a key nor test a guess.
+
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::SecretString;
+use sha2::Sha256;
+
+use crate::cold::store::Mode;
+
+/// Random bytes of a key: 192 bits.
+const KEY_SIZE: usize = 24;
+const SECRET_SIZE: usize = 32;
+/// The longest text that is hashed to look for a key.
+const TEXT_LEN_MAX: usize = 128;
+
+/// A file that cannot be used.
+#[derive(Debug)]
+pub struct SecretFileError {
+    path: PathBuf,
+    cause: io::Error,
+}
+
+impl fmt::Display for SecretFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.cause)
+    }
+}
+
+impl std::error::Error for SecretFileError {}
+
+/// The key of the hash. Cannot be printed, nor read back.
+pub struct TokenSecret {
+    keyed: Hmac<Sha256>,
+}
+
+impl TokenSecret {
+    /// Draws one into a file that only its owner reads. The file must not be there.
+    ///
+    /// # Errors
+    /// [`SecretFileError`] where the file cannot be written, or the system gives no randomness.
+    pub fn create(path: &Path) -> Result<Self, SecretFileError> {
+        let mut bytes = [0; SECRET_SIZE];
+        let written = fill(&mut bytes).and_then(|()| {
+            let mut options = OpenOptions::new();
+            let opened = options.write(true).create_new(true).mode(0o600).open(path);
+            let mut file = opened?;
+            file.write_all(&bytes)?;
+            file.sync_all()
+        });
+        written
+            .and_then(|()| Self::of(&bytes))
+            .map_err(|cause| error(path, cause))
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`SecretFileError`] where the file is absent or of another size.
+    pub fn read(path: &Path) -> Result<Self, SecretFileError> {
+        fs::read(path)
+            .and_then(|bytes| Self::of(&bytes))
+            .map_err(|cause| error(path, cause))
+    }
+
+    fn of(bytes: &[u8]) -> io::Result<Self> {
+        let invalid = || io::Error::new(io::ErrorKind::InvalidData, "is not of 32 bytes");
+        if bytes.len() != SECRET_SIZE {
+            return Err(invalid());
+        }
+        let keyed = Hmac::new_from_slice(bytes).map_err(|_length| invalid())?;
+        Ok(Self { keyed })
+    }
+
+    /// The hash under which a key's text is kept; none for what is no text of a key.
+    #[must_use]
+    pub fn hash_of_key(&self, text: &str) -> Option<[u8; 32]> {
+        let is_lawful = text.len() <= TEXT_LEN_MAX && text.starts_with("cs_");
+        is_lawful.then(|| self.digest("api key", &[text.as_bytes()]))
+    }
+
+    /// The keyed hash of some parts, for one purpose. Lengths keep ("ab", "c") and ("a", "bc") apart.
+    #[must_use]
+    pub fn digest(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.keyed.clone();
+        for part in [purpose.as_bytes()].iter().chain(parts) {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}
+
+/// The text of a new key. It is shown once.
+///
+/// # Errors
+/// Where the system gives no randomness.
+pub fn draw(mode: Mode) -> io::Result<SecretString> {
+    let mut bytes = [0; KEY_SIZE];
+    fill(&mut bytes)?;
+    let text = URL_SAFE_NO_PAD.encode(bytes);
+    Ok(SecretString::from(format!("cs_{}_{text}", mode.name())))
+}
+
+fn fill(bytes: &mut [u8]) -> io::Result<()> {
+    getrandom::fill(bytes).map_err(|error| io::Error::other(error.to_string()))
+}
+
+fn error(path: &Path, cause: io::Error) -> SecretFileError {
+    let path = path.to_owned();
+    SecretFileError { path, cause }
+}

@@ -1,0 +1,19 @@
+//! The cards API of the built program, over its sockets (behaviour 4).
+
+#![cfg(test)]
+
+#[path = "api/cards.rs"]
+mod cards;
+#[path = "api/idempotency.rs"]
+mod idempotency;
+#[path = "api/keys.rs"]
+mod keys;
+#[path = "api/plane.rs"]
+mod plane;
+#[path = "api/rules.rs"]
+mod rules;
+#[path = "api/scopes.rs"]
+mod scopes;
+#[expect(dead_code, reason = "shared; each target uses a part")]
+#[path = "support/server.rs"]
+mod server;

@@ -1,0 +1,238 @@
+//! A server whose database rules, and who asks it: people with keys, and the sandbox issuer with
+//! signatures.
+
+use std::fs;
+use std::net::SocketAddr;
+
+use countersign::issuer::standard_webhooks::{Secret, sign};
+use serde_json::{Value, json};
+
+use crate::server::{Client, Home, Response, Server, binary, millis_since, now, purchase, said};
+
+const ANYWHERE: &str = "127.0.0.1:0";
+
+/// A data directory that was initialised, and perhaps a server on it.
+pub(crate) struct Plane {
+    pub(crate) home: Home,
+    pub(crate) owner: String,
+    pub(crate) customer: String,
+    server: Option<Server>,
+}
+
+impl Plane {
+    /// Initialised and running.
+    pub(crate) fn start() -> Self {
+        let mut plane = Self::initialised();
+        plane.restart();
+        plane
+    }
+
+    pub(crate) fn initialised() -> Self {
+        let home = Home::new("strict", &json!({}));
+        let said = init(&home, &["--name", "Ada"]);
+        Self {
+            owner: word_after(&said, "owner key"),
+            customer: word_after(&said, "customer"),
+            home,
+            server: None,
+        }
+    }
+
+    /// Of what is there already.
+    pub(crate) fn of(home: Home, owner: String, customer: String) -> Self {
+        Self {
+            home,
+            owner,
+            customer,
+            server: None,
+        }
+    }
+
+    pub(crate) fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    /// Starts a server, on what the one before has left.
+    pub(crate) fn restart_with(&mut self, flags: &[&str]) {
+        self.server = None;
+        let mut command = binary();
+        command
+            .arg("serve")
+            .arg("--data-dir")
+            .arg(self.home.data_dir());
+        for listener in ["--issuer-listen", "--listen", "--ops-listen"] {
+            command.args([listener, ANYWHERE]);
+        }
+        self.server = Some(self.home.spawn({
+            command.args(flags);
+            command
+        }));
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.server.take().unwrap().kill();
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
+    pub(crate) fn listen(&self) -> SocketAddr {
+        let url = self.server().ready["listen"].as_str().unwrap().to_owned();
+        url.strip_prefix("http://").unwrap().parse().unwrap()
+    }
+
+    /// Asks with these headers, each ended by a line break.
+    pub(crate) fn ask_with(&self, method: &str, path: &str, headers: &str, body: &str) -> Response {
+        Client::connect(self.listen()).ask(request(method, path, headers, body).as_bytes())
+    }
+
+    pub(crate) fn ask(&self, key: &str, method: &str, path: &str, body: &Value) -> Response {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        self.ask_with(method, path, &bearer(key), &body)
+    }
+
+    /// Asks as the owner; the answer must have this status.
+    pub(crate) fn owner_asks(&self, method: &str, path: &str, body: &Value, status: u16) -> Value {
+        let response = self.ask(&self.owner, method, path, body);
+        assert_eq!(
+            response.status,
+            status,
+            "{method} {path}: {}",
+            response.text()
+        );
+        value(&response)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Value {
+        self.owner_asks("GET", path, &Value::Null, 200)
+    }
+
+    /// A card of the first customer.
+    pub(crate) fn card(&self, more: &Value) -> String {
+        let mut body = json!({"customerId": self.customer});
+        let fields = more.as_object().unwrap().clone();
+        body.as_object_mut().unwrap().extend(fields);
+        let card = self.owner_asks("POST", "/v1/cards", &body, 201);
+        id(&card)
+    }
+
+    pub(crate) fn agent(&self, policy: &Value) -> String {
+        let body = json!({"customerId": self.customer, "policy": policy});
+        id(&self.owner_asks("POST", "/v1/agents", &body, 201))
+    }
+
+    pub(crate) fn key(&self, body: &Value) -> String {
+        let made = self.owner_asks("POST", "/v1/api-keys", body, 201);
+        made["key"].as_str().unwrap().to_owned()
+    }
+
+    /// The sandbox's name of a card.
+    pub(crate) fn token_of(&self, card: &str) -> String {
+        let lines = fs::read_to_string(self.home.data_dir().join("sandbox/cards.jsonl")).unwrap();
+        let cards = lines
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let mut cards = cards.filter(|line| line["card"]["id"] == card);
+        let line = cards
+            .next()
+            .unwrap_or_else(|| panic!("the sandbox has no {card}"));
+        line["card"]["issuerToken"].as_str().unwrap().to_owned()
+    }
+
+    /// A purchase with the card, signed, at the issuers' listener: the result in Lithic's words. Where
+    /// a busy machine has missed the sandbox's deadline, it is asked for again.
+    pub(crate) fn buy(&self, card: &str, amount: u64) -> String {
+        let since = now();
+        while millis_since(since) < 60_000 {
+            let (id, result) = self.buy_once(card, amount);
+            if result == "APPROVED" || self.was_decided_by_a_rule(&id) {
+                return result;
+            }
+        }
+        panic!("no purchase was decided in time");
+    }
+
+    fn buy_once(&self, card: &str, amount: u64) -> (String, String) {
+        let token = self.token_of(card);
+        let path = self.home.data_dir().join("sandbox/secret");
+        let secret = fs::read_to_string(path).unwrap().trim_end().to_owned();
+        let secret = Secret::from_text(secret).unwrap();
+        let id = format!("buy-{}", now().micros());
+        let body = purchase(&id, &token, amount);
+        let signed = sign(&secret, &id, now(), body.as_bytes());
+        let headers = format!(
+            "webhook-id: {}\r\nwebhook-timestamp: {}\r\nwebhook-signature: {}\r\n",
+            signed.id, signed.timestamp, signed.signature
+        );
+        let request = request("POST", "/issuers/sandbox/authorizations", &headers, &body);
+        let result = self.server().client().ask(request.as_bytes()).result();
+        (id, result)
+    }
+
+    /// What came too late is recorded so, or not at all.
+    fn was_decided_by_a_rule(&self, authorization: &str) -> bool {
+        let path = format!("/admin/decisions?authorization={authorization}");
+        let decisions = self.server().admin(&path)["decisions"].clone();
+        let late = ["deadline_exceeded", "overloaded", "ledger_unavailable"];
+        let reason = decisions[0]["reason"].as_str().map(str::to_owned);
+        reason.is_some_and(|reason| !late.contains(&&*reason))
+    }
+}
+
+pub(crate) fn init(home: &Home, flags: &[&str]) -> String {
+    let mut command = binary();
+    command.arg("init").arg("--data-dir").arg(home.data_dir());
+    let (status, said) = said(command.args(flags).output());
+    assert_eq!(status, Some(0), "{said}");
+    said
+}
+
+pub(crate) fn word_after(said: &str, label: &str) -> String {
+    let line = said.lines().find_map(|line| line.strip_prefix(label));
+    line.unwrap_or_else(|| panic!("no `{label}`: {said}"))
+        .trim()
+        .to_owned()
+}
+
+pub(crate) fn bearer(key: &str) -> String {
+    format!("authorization: Bearer {key}\r\n")
+}
+
+pub(crate) fn request(method: &str, path: &str, headers: &str, body: &str) -> String {
+    let kind = if body.is_empty() {
+        ""
+    } else {
+        "content-type: application/json\r\n"
+    };
+    let length = body.len();
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: countersign\r\n{kind}{headers}content-length: \
+         {length}\r\n\r\n{body}"
+    )
+}
+
+pub(crate) fn value(response: &Response) -> Value {
+    serde_json::from_slice(&response.body).unwrap_or_else(|_| panic!("{}", response.text()))
+}
+
+pub(crate) fn id(object: &Value) -> String {
+    object["id"].as_str().unwrap().to_owned()
+}
+
+/// The code of a problem, which must be of this status.
+pub(crate) fn code(response: &Response, status: u16) -> String {
+    assert_eq!(response.status, status, "{}", response.text());
+    assert_eq!(
+        response.header("content-type"),
+        Some("application/problem+json")
+    );
+    let problem = value(response);
+    assert_eq!(problem["status"], status);
+    assert_eq!(problem["type"], "about:blank");
+    problem["code"].as_str().unwrap().to_owned()
+}
