@@ -103,8 +103,7 @@ impl App {
         let names = connection_names(&config);
         let threads = hot_threads();
         let limits = limits(&config);
-        let issuers = std::mem::take(&mut config.issuers);
-        let hold_days = issuers.iter().map(hold_life).collect();
+        let (issuers, hold_days) = take_issuers(&mut config);
         let readiness = Arc::<Readiness>::default();
         let shared = share(issuers, limits, &names, threads, clock, &readiness);
         let (port, inbox) = ledger_port();
@@ -438,6 +437,13 @@ fn arm(shared: &Arc<Shared>, writer: &Arc<Writer>, core: Core) {
     let _full = shared.kick.set(Box::new(move || kick.write_or_kick()));
     shared.telemetry.set_snapshot_version(FIRST_VERSION);
     shared.pipeline.arm(core);
+}
+
+/// The connections, and how long holds live at each.
+fn take_issuers(config: &mut Config) -> (Vec<IssuerConfig>, Vec<(Box<str>, i64)>) {
+    let issuers = std::mem::take(&mut config.issuers);
+    let lives = issuers.iter().map(hold_life).collect();
+    (issuers, lives)
 }
 
 /// How long a connection's holds live without a word of the issuer: two days longer than it lets

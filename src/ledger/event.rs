@@ -402,6 +402,12 @@ impl<'a> Event<'a> {
             DECIDED_MORE => Self::Decided(decode_decided(reader, state, true)?),
             CONFLICTED => Self::Conflicted(decode_decided(reader, state, false)?),
             BOOKED => Self::Booked(decode_booked(reader, state)?),
+            LAPSED => Self::Lapsed {
+                state,
+                part: reader.u16()?,
+                connection: reader.text()?,
+                cut: Timestamp::from_micros(reader.i64()?),
+            },
             _ => decode_later(reader, tag, state)?,
         }))
     }

@@ -82,20 +82,6 @@ pub struct SweepCursor {
     part: u16,
 }
 
-impl SweepCursor {
-    /// The next part of an owner that has so many, else the next owner.
-    fn next(self, parts: u16) -> Self {
-        let part = self.part.saturating_add(1);
-        if part < parts {
-            return Self { part, ..self };
-        }
-        Self {
-            owner: self.owner.saturating_add(1),
-            part: 0,
-        }
-    }
-}
-
 /// Parts of states that one step of a sweep visits: a fraction of a millisecond.
 pub const SWEEP_PARTS: usize = 64;
 

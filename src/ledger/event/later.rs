@@ -170,12 +170,6 @@ pub(super) fn decode_later<'a>(
             part: reader.u16()?,
             cut: instant(reader)?,
         },
-        LAPSED => Event::Lapsed {
-            state,
-            part: reader.u16()?,
-            connection: reader.text()?,
-            cut: instant(reader)?,
-        },
         WINDOWS_OPENED => Event::WindowsOpened {
             state,
             day: LocalDay(reader.i32()?),

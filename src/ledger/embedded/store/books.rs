@@ -14,6 +14,20 @@ use crate::ledger::command::{Book, BookAnswer, Route};
 use crate::ledger::embedded::journal::Class;
 use crate::ledger::state::State;
 
+impl SweepCursor {
+    /// The next part of an owner that has so many, else the next owner.
+    pub(super) fn next(self, parts: u16) -> Self {
+        let part = self.part.saturating_add(1);
+        if part < parts {
+            return Self { part, ..self };
+        }
+        Self {
+            owner: self.owner.saturating_add(1),
+            part: 0,
+        }
+    }
+}
+
 impl EmbeddedLedger {
     /// Books a report on a card of a customer.
     ///
