@@ -28,6 +28,7 @@ use crate::cold::readiness::Readiness;
 use crate::cold::records::retention::Retention;
 use crate::cold::records::{Begin, Records};
 use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
+use crate::cold::sandbox::time::TimeFile;
 use crate::cold::store::sqlite::SqliteStore;
 use crate::config::{
     Config, ConfigError, DurabilityLevel, HOLD_DAYS_DEFAULT, IssuerConfig, SANDBOX_DEADLINE_MS,
@@ -37,9 +38,6 @@ use crate::fingerprint::Fingerprinter;
 use crate::hot::durability::Progress;
 use crate::hot::pipeline::{Connection, Core, Pipeline};
 use crate::hot::server::{HotServer, Limits, Shared};
-use crate::issuer::Issuer;
-use crate::issuer::delivery::Unsigned;
-use crate::issuer::standard_webhooks::Verifier;
 use crate::ledger::embedded::files::{Files, OpenError};
 use crate::ledger::embedded::io::Storage;
 use crate::ledger::embedded::store::EmbeddedLedger;
@@ -93,9 +91,9 @@ impl App {
     /// # Errors
     /// [`StartError`] tells how the process should end.
     pub fn start(mut config: Config) -> Result<Started, StartError> {
-        let clock = Clock::start();
         warn_of_durability(config.durability);
         let storage: Arc<dyn Storage> = Arc::new(open_journal(&config.data_dir)?);
+        let (clock, time_file) = start_clock(&config)?;
         if config.sandbox {
             add_sandbox(&mut config)?;
         }
@@ -110,8 +108,8 @@ impl App {
         let hot = start_hot(config.issuer_listen, threads, &shared, inbox)?;
         let cold = cold_runtime()?;
         let hang_ups = HangUps::listen(&cold).map_err(no_signals)?;
-        let operators =
-            Operators::listen(&cold, config.ops_listen, &shared, port.clone(), &readiness)?;
+        let (address, asked) = (config.ops_listen, port.clone());
+        let operators = Operators::listen(&cold, address, &shared, asked, &readiness, time_file)?;
         let served = Served::default();
         let front = operators::listen_for_people(&cold, config.listen, &served)?;
         let plane = Plane::open(&cold, &config)?;
@@ -156,11 +154,15 @@ impl App {
             snapshot: rules.path().to_owned(),
             store,
         };
+        app.announced(&config)
+    }
+
+    fn announced(self, config: &Config) -> Result<Started, StartError> {
         if config.sandbox {
-            app.announce(&config.data_dir)?;
+            self.announce(&config.data_dir)?;
         }
-        let ready = app.ready_line(config.durability);
-        Ok(Started { app, ready })
+        let ready = self.ready_line(config.durability);
+        Ok(Started { app: self, ready })
     }
 
     fn announce(&self, data_dir: &Path) -> Result<(), StartError> {
@@ -261,24 +263,43 @@ fn open_journal(data_dir: &Path) -> Result<Files, StartError> {
     Files::open(&path).map_err(|error| StartError::DataDir(path, error))
 }
 
-/// The built-in issuer is a connection like any other; its secret and cards are made at first start.
+/// The clock, and the file that tells how far it is ahead where it may be moved. Time that was moved
+/// on a data directory stays so, because what its journal holds happened then.
+fn start_clock(config: &Config) -> Result<(Clock, Option<TimeFile>), StartError> {
+    let file = sandbox_files::time_file(&config.data_dir);
+    let ahead_s = file.ahead_s().map_err(StartError::Sandbox)?;
+    if ahead_s > 0 && !config.sandbox_clock {
+        let place = config.data_dir.display().to_string();
+        let message = format!(
+            "time was moved forward by {ahead_s} s on this data directory: start with \
+             --sandbox-clock, or take another directory"
+        );
+        return Err(StartError::Config(ConfigError { place, message }));
+    }
+    let clock = Clock::start_ahead(ahead_s.saturating_mul(1_000_000));
+    Ok((clock, config.sandbox_clock.then_some(file)))
+}
+
+/// The built-in issuer is connections like any other, one for each of its shapes; its secrets and
+/// cards are made at first start.
 fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
     let SandboxSetup {
-        secret,
+        keys,
         snapshot_path,
     } = sandbox_files::prepare(&config.data_dir).map_err(StartError::Sandbox)?;
-    let verifier = Verifier::new(vec![secret], 300, Unsigned::Refuse).map_err(|error| {
+    let connections = keys.connections().map_err(|error| {
         let (place, message) = (SANDBOX_NAME.to_owned(), error.to_string());
         StartError::Config(ConfigError { place, message })
     })?;
-    config.issuers.push(IssuerConfig {
-        name: SANDBOX_NAME.to_owned(),
-        issuer: Issuer::Sandbox(verifier),
+    let connections = connections.into_iter().map(|(name, issuer)| IssuerConfig {
+        name: name.to_owned(),
+        issuer,
         events: None,
         hold_days: HOLD_DAYS_DEFAULT,
         deadline_ms: SANDBOX_DEADLINE_MS,
         warnings: Vec::new(),
     });
+    config.issuers.extend(connections);
     if Rules::of(config).is_none() {
         config.snapshot = Some(snapshot_path);
     }

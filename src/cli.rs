@@ -7,6 +7,7 @@ pub mod init;
 pub mod ledger;
 mod log;
 pub mod policy;
+pub mod reconcile;
 pub mod sandbox;
 mod serve;
 
@@ -60,6 +61,8 @@ enum Command {
     Init(init::InitArguments),
     /// Look into a data directory.
     Ledger(ledger::LedgerArguments),
+    /// Hold an issuer's list of transactions against our books.
+    Reconcile(reconcile::ReconcileArguments),
     /// Look into snapshots without a server.
     Policy(policy::PolicyArguments),
 }
@@ -85,6 +88,9 @@ pub fn run() -> Exit {
         Command::Init(arguments) => finish(init::run(arguments, &mut std::io::stdout().lock())),
         Command::Ledger(arguments) => {
             finish(ledger::run(&arguments, &mut std::io::stdout().lock()))
+        }
+        Command::Reconcile(arguments) => {
+            finish(reconcile::run(&arguments, &mut std::io::stdout().lock()))
         }
         Command::Policy(arguments) => {
             finish(policy::run(&arguments, &mut std::io::stdout().lock()))

@@ -34,17 +34,27 @@ struct Shared {
     latest: AtomicUsize,
     courses: [Stored; KEPT],
     discipline: Mutex<Discipline>,
+    /// What a sandbox has moved the wall clock forward, in microseconds; changed under the lock of
+    /// the discipline.
+    ahead: AtomicI64,
 }
 
 impl Clock {
     /// A clock that starts at the wall clock's present reading. It lives as long as the process.
     #[must_use]
+    pub fn start() -> Self {
+        Self::start_ahead(0)
+    }
+
+    /// A clock for which the wall clock is so many microseconds later than it says: for trying
+    /// things with a sandbox.
+    #[must_use]
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the one place that reads time"
     )]
-    pub fn start() -> Self {
-        let (start, wall) = (Instant::now(), wall());
+    pub fn start_ahead(ahead_us: i64) -> Self {
+        let (start, wall) = (Instant::now(), wall().saturating_add(ahead_us));
         let discipline = Discipline::new(0, wall);
         let course = discipline.course();
         let shared = Shared {
@@ -52,6 +62,7 @@ impl Clock {
             latest: AtomicUsize::new(0),
             courses: [(); KEPT].map(|()| Stored::new(course)),
             discipline: Mutex::new(discipline),
+            ahead: AtomicI64::new(ahead_us),
         };
         Self {
             shared: Box::leak(Box::new(shared)),
@@ -69,9 +80,23 @@ impl Clock {
     #[must_use]
     pub fn check(&self) -> Standing {
         let mut discipline = self.shared.discipline();
-        let standing = discipline.check(self.shared.monotonic(), wall());
+        let wall = wall().saturating_add(self.shared.ahead.load(Ordering::Relaxed));
+        let standing = discipline.check(self.shared.monotonic(), wall);
         self.shared.publish(discipline.course());
         standing
+    }
+
+    /// Moves our time and the wall clock forward together, half a second from now. Only a sandbox does
+    /// that, to see what time brings.
+    pub fn advance(&self, by_s: u32) {
+        let by_us = i64::from(by_s).saturating_mul(1_000_000);
+        let mut discipline = self.shared.discipline();
+        let ahead = self.shared.ahead.load(Ordering::Relaxed);
+        self.shared
+            .ahead
+            .store(ahead.saturating_add(by_us), Ordering::Relaxed);
+        discipline.advance(self.shared.monotonic(), by_us);
+        self.shared.publish(discipline.course());
     }
 
     /// An operator says that the wall clock is right; the next check acts on it. What the step was.
@@ -205,5 +230,23 @@ mod tests {
             }
         });
         assert_eq!(clock.confirm(), Err(NotConfirmed::InStep));
+    }
+
+    #[test]
+    fn a_clock_that_was_moved_forward_is_in_step_there() {
+        let (plain, moved) = (Clock::start(), Clock::start());
+        moved.advance(36 * 3_600);
+        // As the moving takes force after half a second, somebody has to look at it until then.
+        while moved.now().micros_since(plain.now()) < 129_000_000_000 {
+            std::thread::yield_now();
+        }
+        let ahead = moved.now().micros_since(plain.now());
+        assert!((129_600_000_000 - 1_000_000..129_600_000_000 + 1_000_000).contains(&ahead));
+        assert!(
+            matches!(moved.check(), Standing::InStep { offset_us } if offset_us.abs() < 1_000_000)
+        );
+        let ahead = Clock::start_ahead(129_600_000_000);
+        assert!(ahead.now().micros_since(moved.now()).abs() < 1_000_000);
+        assert!(matches!(ahead.check(), Standing::InStep { .. }));
     }
 }

@@ -13,6 +13,7 @@ pub mod listing;
 pub mod ops;
 pub mod policies;
 pub mod readiness;
+pub mod reconcile;
 pub mod records;
 pub mod sandbox;
 pub mod store;

@@ -18,6 +18,7 @@ pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::IssuerConfig;
 pub use self::log::log_setting;
 pub use self::secret::SecretSource;
+use crate::issuer::IssuerKind;
 
 /// When an approval may leave (behaviour 3.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,7 @@ pub struct Overrides {
     pub durability: Option<String>,
     pub ledger: Option<String>,
     pub sandbox: bool,
+    pub sandbox_clock: bool,
 }
 
 /// Everything that a server starts with.
@@ -92,6 +94,8 @@ pub struct Config {
     pub issuers: Vec<IssuerConfig>,
     /// Whether the built-in issuer is one of the connections.
     pub sandbox: bool,
+    /// Whether time may be moved forward: every connection is a sandbox.
+    pub sandbox_clock: bool,
 }
 
 /// Why a configuration is refused: where, and what is wrong.
@@ -193,8 +197,10 @@ impl Config {
             snapshot: snapshot(overrides.snapshot, typed.snapshot, sandbox, &data_dir)?,
             data_dir,
             sandbox,
+            sandbox_clock: overrides.sandbox_clock,
         })
         .and_then(|config: Self| check_ledger(overrides.ledger.as_deref()).map(|()| config))
+        .and_then(|config| check_sandbox_clock(&config).map(|()| config))
     }
 }
 
@@ -219,6 +225,23 @@ pub fn secret_sources(path: Option<&Path>) -> Result<Vec<SecretSource>, ConfigEr
 #[must_use]
 pub fn hot_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Nobody's real money may be decided by a time that somebody has made up.
+fn check_sandbox_clock(config: &Config) -> Result<(), ConfigError> {
+    let real = |issuer: &&IssuerConfig| issuer.issuer.kind() != IssuerKind::Sandbox;
+    match config.issuers.iter().find(real) {
+        Some(issuer) if config.sandbox_clock => Err(ConfigError::new(
+            "--sandbox-clock",
+            format!(
+                "the connection `{}` is of kind {}: time can be moved only where every connection is \
+                 a sandbox",
+                issuer.name,
+                issuer.issuer.kind().name()
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn check_ledger(ledger: Option<&str>) -> Result<(), ConfigError> {
@@ -350,6 +373,8 @@ pub const CONTROL_DATABASE: &str = "control/control.db";
 
 /// The name of the built-in issuer's connection.
 pub const SANDBOX_NAME: &str = "sandbox";
+/// The names of all its connections, in Lithic's, Stripe's and Marqeta's words.
+pub const SANDBOX_NAMES: [&str; 3] = [SANDBOX_NAME, "sandbox-stripe", "sandbox-marqeta"];
 
 /// Reads a whole file that the operator named.
 ///

@@ -6,6 +6,7 @@
 
 mod age;
 pub mod delivery;
+pub mod listed;
 pub mod lithic;
 mod mac;
 pub mod marqeta;

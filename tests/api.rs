@@ -8,8 +8,12 @@ mod cards;
 mod idempotency;
 #[path = "api/keys.rs"]
 mod keys;
+#[path = "api/looking.rs"]
+mod looking;
 #[path = "api/plane.rs"]
 mod plane;
+#[path = "api/quickstart.rs"]
+mod quickstart;
 #[path = "api/rules.rs"]
 mod rules;
 #[path = "api/scopes.rs"]

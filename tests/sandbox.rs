@@ -8,5 +8,9 @@ mod commands;
 mod files;
 #[path = "sandbox/issuer.rs"]
 mod issuer;
+#[path = "sandbox/lives.rs"]
+mod lives;
+#[path = "sandbox/reconcile.rs"]
+mod reconcile;
 #[path = "sandbox/stand_in.rs"]
 mod stand_in;

@@ -214,7 +214,7 @@ fn start_plane(
         snapshots: Arc::clone(&snapshots),
         rows_rule,
         connections: around.names,
-        keys: around.keys,
+        keys: around.keys.clone(),
         ledger: shown.ledger.clone(),
         journal: Box::new(move || writer.published()),
         clock: around.clock,
@@ -232,6 +232,7 @@ fn start_plane(
         ledger: shown.ledger.clone(),
         records: Arc::clone(around.records),
         clock: around.clock,
+        keys: around.keys,
         rows_rule,
     })))
 }

@@ -14,6 +14,7 @@ use crate::cold::ops::{self, OpsState, Running};
 use crate::cold::policies::{First, Policies, Source, Surroundings};
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
+use crate::cold::sandbox::time::TimeFile;
 use crate::fingerprint::Fingerprinter;
 use crate::hot::server::Shared;
 use crate::ledger::embedded::writer::Writer;
@@ -34,6 +35,7 @@ impl Operators {
         shared: &Shared,
         ledger: LedgerPort,
         readiness: &Arc<Readiness>,
+        time_file: Option<TimeFile>,
     ) -> Result<Self, StartError> {
         let fault = |error| StartError::Listen(address, error);
         let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;
@@ -44,6 +46,7 @@ impl Operators {
             ledger,
             telemetry: Arc::clone(&shared.telemetry),
             clock: shared.clock,
+            time_file: time_file.map(Arc::new),
         };
         let served = state.clone();
         drop(cold.handle().spawn(async move {

@@ -9,8 +9,10 @@ use crate::domain::time::Timestamp;
 use crate::ledger::embedded::store::{EmbeddedLedger, SweepCursor, Unavailable};
 use crate::seam::commands::{LedgerPort, PortError};
 
-/// Between two sweeps of forgotten authorizations.
-const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+/// Between two sweeps of forgotten authorizations, in microseconds.
+const SWEEP_EVERY_US: i64 = 3_600_000_000;
+/// Between two looks at the clock: a sandbox's may be moved by days at once.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Between two steps of one sweep, so that authorizations pass between them.
 const SWEEP_STEP: Duration = Duration::from_millis(5);
 
@@ -23,7 +25,10 @@ pub(super) async fn sweep_for_ever(
     holds_us: Vec<(Box<str>, i64)>,
 ) {
     loop {
-        tokio::time::sleep(SWEEP_EVERY).await;
+        let due = clock.now().plus_micros(SWEEP_EVERY_US);
+        while clock.now() < due {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
         let now = clock.now();
         let before = |us: i64| Timestamp::from_micros(now.micros().saturating_sub(us));
         let cuts = holds_us

@@ -130,8 +130,8 @@ pub(super) fn sandbox_at(server: &Whereabouts) -> Sandbox {
         server.issuer,
         server.ops,
         SANDBOX_NAME,
-        server.secret.clone(),
-        Clock::start(),
+        server.keys.lithic.clone(),
+        Clock::start_ahead(server.ahead_us),
     )
 }
 

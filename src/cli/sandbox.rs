@@ -1,4 +1,8 @@
-//! `countersign sandbox`: asks a running server as an issuer would.
+//! `countersign sandbox`: asks a running server as an issuer would, and plays what becomes of it.
+
+mod clock;
+mod transactions;
+mod trigger;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -6,11 +10,17 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use self::clock::ClockArguments;
+use self::transactions::TransactionsArguments;
+use self::trigger::{Happening, LifeArguments, TriggerArguments};
 use super::Exit;
 use super::demo::page::{self, Style};
 use super::demo::{self, Failure, runtime, sandbox_at, unwritten};
+use crate::clock::Clock;
 use crate::cold::sandbox::cards::Cards;
-use crate::cold::sandbox::files;
+use crate::cold::sandbox::files::{self, Whereabouts};
+use crate::cold::sandbox::keep::Keep;
+use crate::cold::sandbox::life::{EntryKind, Verdict};
 use crate::cold::sandbox::{Alpha3, Answer, Outcome, Purchase};
 use crate::config::SANDBOX_NAME;
 use crate::domain::amount::Amount;
@@ -19,6 +29,8 @@ use crate::domain::mcc::Mcc;
 
 /// Bytes of an issuer's id.
 const ID_SIZE_MAX: usize = 128;
+/// Bytes of a merchant's name; networks cut it long before.
+const MERCHANT_SIZE_MAX: usize = 512;
 /// Cards that a hint names.
 const NAMED_CARDS_MAX: usize = 12;
 
@@ -35,6 +47,33 @@ enum SandboxCommand {
     Authorize(AuthorizeArguments),
     /// Play a story of purchases with the demo cards.
     Demo(DemoArguments),
+    /// Play a whole life of an authorization, in the words of one of three issuers.
+    Trigger(TriggerArguments),
+    /// The merchant claims its money.
+    Clear(ClearArguments),
+    /// A hold is given back, whole or in part.
+    Reverse(LifeArguments),
+    /// A hold lapses.
+    Expire(LifeArguments),
+    /// The merchant asks for more.
+    Increment(LifeArguments),
+    /// The merchant gives money back.
+    Refund(LifeArguments),
+    /// The network tells another total than was asked for.
+    Advice(LifeArguments),
+    /// Show the sandbox's own list of transactions, as an issuer's interface would.
+    Transactions(TransactionsArguments),
+    /// Move the server's time forward.
+    Clock(ClockArguments),
+}
+
+#[derive(Args, Clone, Debug)]
+struct ClearArguments {
+    #[command(flatten)]
+    life: LifeArguments,
+    /// Further clearings will follow: the rest of the hold stays.
+    #[arg(long)]
+    more_to_come: bool,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -102,6 +141,11 @@ fn merchant(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("a merchant has a name".to_owned());
     }
+    if text.len() > MERCHANT_SIZE_MAX || text.contains(char::is_control) {
+        return Err(format!(
+            "a merchant's name has up to {MERCHANT_SIZE_MAX} bytes and no control characters"
+        ));
+    }
     Ok(text.to_owned())
 }
 
@@ -121,6 +165,18 @@ pub fn run(args: &SandboxArguments, out: &mut dyn Write, style: Style) -> Result
     match &args.command {
         SandboxCommand::Authorize(args) => authorize(args, out, style),
         SandboxCommand::Demo(args) => play_story(args, out, style),
+        SandboxCommand::Trigger(args) => trigger::trigger(args, out, style),
+        SandboxCommand::Clear(args) => {
+            let is_last = !args.more_to_come;
+            trigger::happen(&args.life, Happening::Clear { is_last }, out, style)
+        }
+        SandboxCommand::Reverse(args) => trigger::happen(args, Happening::Reverse, out, style),
+        SandboxCommand::Expire(args) => trigger::happen(args, Happening::Expire, out, style),
+        SandboxCommand::Increment(args) => trigger::happen(args, Happening::Increment, out, style),
+        SandboxCommand::Refund(args) => trigger::happen(args, Happening::Refund, out, style),
+        SandboxCommand::Advice(args) => trigger::happen(args, Happening::Advise, out, style),
+        SandboxCommand::Transactions(args) => transactions::list(args, out),
+        SandboxCommand::Clock(args) => clock::advance(args, out),
     }
 }
 
@@ -146,6 +202,7 @@ fn authorize(
     let (outcome, _delivery) = runtime()?
         .block_on(asking)
         .map_err(|e| Failure::other(&e))?;
+    keep(&server, &purchase, &outcome)?;
     let written = if args.json {
         write_json(out, &purchase, &outcome)
     } else {
@@ -154,6 +211,31 @@ fn authorize(
     };
     written.map_err(|cause| unwritten(&cause))?;
     Ok(Exit::Ok)
+}
+
+/// So that a later command can play on.
+fn keep(server: &Whereabouts, purchase: &Purchase, outcome: &Outcome) -> Result<(), Failure> {
+    let keep = Keep::in_folder(&server.folder);
+    let now = Clock::start_ahead(server.ahead_us).now();
+    let mut life = match &purchase.increment_of {
+        None => purchase.begin(&outcome.authorization, now),
+        Some(first) => match keep.find(Some(first)).map_err(|e| Failure::other(&e))? {
+            Some(mut life) => {
+                life.entries.push(purchase.entry(EntryKind::Increment, now));
+                life
+            }
+            // Asked for by somebody else.
+            None => return Ok(()),
+        },
+    };
+    if let Some(newest) = life.entries.last_mut() {
+        match &outcome.answer {
+            Answer::Approved => {}
+            Answer::PartlyApproved(part) => newest.amount = part.get(),
+            Answer::Declined(_) => newest.verdict = Verdict::Declined,
+        }
+    }
+    keep.put(&life).map_err(|e| Failure::other(&e))
 }
 
 fn telling(args: &AuthorizeArguments, purchase: &Purchase) -> String {

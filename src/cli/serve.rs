@@ -42,6 +42,9 @@ pub(super) struct ServeArguments {
     /// Run the built-in issuer beside the configured ones
     #[arg(long, env = "COUNTERSIGN_SANDBOX")]
     sandbox: bool,
+    /// Let `sandbox clock` move time forward; every connection must be a sandbox
+    #[arg(long, env = "COUNTERSIGN_SANDBOX_CLOCK")]
+    sandbox_clock: bool,
 }
 
 impl ServeArguments {
@@ -56,6 +59,7 @@ impl ServeArguments {
             durability: self.durability,
             ledger: self.ledger,
             sandbox: self.sandbox,
+            sandbox_clock: self.sandbox_clock,
         }
     }
 }

@@ -116,6 +116,15 @@ impl Discipline {
         Ok(Standing::Stepped { offset_us })
     }
 
+    /// Both clocks have been moved forward.
+    pub(super) fn advance(&mut self, monotonic: i64, by_us: i64) {
+        let left = self.course.after.left(monotonic);
+        let ppm = self.course.after.ppm;
+        self.bend(monotonic, left, ppm);
+        let ahead = &mut self.course.after.time;
+        *ahead = ahead.saturating_add(by_us);
+    }
+
     fn act_on_confirmation(&mut self, monotonic: i64, offset_us: i64) {
         self.stepped = None;
         self.falls_back = offset_us < 0;

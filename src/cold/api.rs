@@ -9,6 +9,8 @@ mod body;
 mod caller;
 mod cards;
 mod customers;
+mod decisions;
+mod evaluate;
 mod exchange;
 mod fields;
 mod keys;
@@ -26,6 +28,7 @@ use crate::cold::issuers::IssuerClient;
 use crate::cold::records::Records;
 use crate::cold::store::Store;
 use crate::cold::tokens::TokenSecret;
+use crate::fingerprint::Fingerprinter;
 use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
 use exchange::InFlight;
@@ -42,6 +45,8 @@ pub struct Api {
     pub(super) ledger: LedgerPort,
     pub(super) records: Arc<Records>,
     pub(super) clock: Clock,
+    /// Hashes as the ledger does.
+    pub(super) keys: Fingerprinter,
     /// Whether what is kept here is in force.
     pub(super) rows_rule: bool,
     in_flight: InFlight,
@@ -60,6 +65,7 @@ pub struct Parts {
     pub ledger: LedgerPort,
     pub records: Arc<Records>,
     pub clock: Clock,
+    pub keys: Fingerprinter,
     pub rows_rule: bool,
 }
 
@@ -79,6 +85,7 @@ impl Api {
             ledger: parts.ledger,
             records: parts.records,
             clock: parts.clock,
+            keys: parts.keys,
             rows_rule: parts.rows_rule,
             in_flight: InFlight::default(),
             first_spends: Mutex::default(),

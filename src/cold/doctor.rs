@@ -148,7 +148,7 @@ fn snapshot(config: &Config) -> Option<Check> {
     let path = config.snapshot.as_deref()?;
     let mut names: Vec<&str> = config.issuers.iter().map(|issuer| &*issuer.name).collect();
     if config.sandbox {
-        names.push(crate::config::SANDBOX_NAME);
+        names.extend(crate::config::SANDBOX_NAMES);
     }
     Some(match read(path, &names) {
         Ok(cards) => Check::ok(NAME, format!("{}: {cards} cards", path.display())),

@@ -30,6 +30,7 @@ use crate::clock::Clock;
 use crate::cold::policies::Policies;
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
+use crate::cold::sandbox::time::TimeFile;
 use crate::fingerprint::Fingerprinter;
 use crate::ledger::embedded::writer::Published;
 use crate::seam::commands::LedgerPort;
@@ -71,6 +72,8 @@ pub struct OpsState {
     pub telemetry: Arc<Telemetry>,
     /// For the windows under way.
     pub clock: Clock,
+    /// How far the clock was moved forward; absent where nobody may move it.
+    pub time_file: Option<Arc<TimeFile>>,
 }
 
 impl OpsState {
@@ -103,6 +106,7 @@ pub fn router(state: OpsState) -> Router {
         .merge(standing::routes())
         .route("/admin/reload", post(reload::reload))
         .route("/admin/clock/confirm", post(clock::confirm))
+        .route("/admin/clock/advance", post(clock::advance))
         .fallback(async || Problem::no_such_path())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(from_fn(refuse_pages))

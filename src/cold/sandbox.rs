@@ -5,11 +5,17 @@
 //! is what an issuer on the same machine would measure: from the first byte sent to the last byte
 //! read, on a connection that is already open.
 
-mod body;
 pub mod cards;
 pub mod files;
+pub mod keep;
+pub mod keys;
+pub mod life;
+pub mod player;
 mod record;
+pub mod scenarios;
+pub mod shape;
 pub mod story;
+pub mod time;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -21,7 +27,9 @@ use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
 use uuid::{NoContext, Uuid};
 
+use self::life::{Entry, EntryKind, Life, Verdict};
 pub use self::record::Record;
+use self::shape::Shape;
 use crate::clock::Clock;
 use crate::cold::http::{Answered, Client, NoResponse};
 use crate::domain::acceptor::Country;
@@ -47,6 +55,45 @@ pub struct Purchase {
     pub country: Alpha3,
     /// The authorization that this one adds to; absent for a new one.
     pub increment_of: Option<String>,
+}
+
+impl Purchase {
+    /// The purchase as the issuer's newest step of the authorization.
+    #[must_use]
+    pub fn begin(&self, authorization: &str, now: Timestamp) -> Life {
+        Life {
+            shape: Shape::Lithic,
+            id: authorization.to_owned(),
+            card_token: self.card_token.clone(),
+            currency: self.amount.currency.to_string(),
+            merchant: self.merchant.clone(),
+            mcc: self.mcc.to_string(),
+            country: self.country.as_str().to_owned(),
+            created_us: now.micros(),
+            is_asked: true,
+            entries: vec![self.entry(EntryKind::Authorization, now)],
+        }
+    }
+
+    /// The purchase as an entry in the issuer's books.
+    #[must_use]
+    pub fn entry(&self, kind: EntryKind, now: Timestamp) -> Entry {
+        Entry {
+            id: new_id(now),
+            kind,
+            amount: self.amount.minor.get(),
+            verdict: Verdict::Approved,
+            at_us: now.micros(),
+        }
+    }
+
+    /// The question in Lithic's documented shape. There is no `event_token`: only programs in a trial
+    /// get one, so that the sandbox's steps are told apart as ordinary ones are, by delivery and
+    /// content (behaviour 2.5).
+    fn question(&self, authorization: &str, now: Timestamp) -> Vec<u8> {
+        let question = shape::question(&self.begin(authorization, now));
+        question.to_string().into_bytes()
+    }
 }
 
 /// A country as card networks send it: three upper-case letters.
@@ -217,7 +264,7 @@ impl Sandbox {
             Some(first) => self.newest_record(first).await?.map(|record| record.id),
             None => None,
         };
-        let body = body::approval_request(purchase, &authorization, now);
+        let body = purchase.question(&authorization, now);
         let delivery = Delivery {
             headers: sign(&self.secret, &new_id(now), now, &body),
             body: body.into(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use super::file::{IssuerFile, SecretSources};
-use super::{ConfigError, SANDBOX_NAME, secret};
+use super::{ConfigError, SANDBOX_NAMES, secret};
 use crate::issuer::delivery::{Unsigned, VerifierInvalid};
 use crate::issuer::lithic::legacy;
 use crate::issuer::{Issuer, IssuerKind, marqeta, standard_webhooks, stripe};
@@ -98,8 +98,9 @@ impl Fields<'_> {
         if name.is_empty() || name.len() > 40 || !name.chars().all(lawful) {
             return Err(self.fault("name", "must be 1 to 40 characters of a-z, 0-9 and `-`"));
         }
-        if name == SANDBOX_NAME {
-            return Err(self.fault("name", "`sandbox` is the name of the built-in issuer"));
+        if SANDBOX_NAMES.contains(&name.as_str()) {
+            let message = format!("`{name}` is a name of the built-in issuer");
+            return Err(self.fault("name", message));
         }
         Ok(())
     }

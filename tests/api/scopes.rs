@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::plane::{Plane, code, id};
 
 /// Method, path, and who may: owner, reviewer, viewer, agent.
-const TABLE: [(&str, &str, [bool; 4]); 19] = [
+const TABLE: [(&str, &str, [bool; 4]); 23] = [
     ("POST", "/v1/customers", [true, false, false, false]),
     ("GET", "/v1/customers", [true, true, true, false]),
     ("GET", "/v1/customers/{id}", [true, true, true, false]),
@@ -28,6 +28,10 @@ const TABLE: [(&str, &str, [bool; 4]); 19] = [
         "/v1/cards/{id}/unfreeze",
         [true, false, false, false],
     ),
+    ("GET", "/v1/cards/{id}/policy", [true, true, true, true]),
+    ("GET", "/v1/decisions", [true, true, true, true]),
+    ("GET", "/v1/decisions/{id}", [true, true, true, true]),
+    ("POST", "/v1/spend/evaluate", [true, true, true, true]),
     ("POST", "/v1/api-keys", [true, false, false, false]),
     ("GET", "/v1/api-keys", [true, false, false, false]),
     ("GET", "/v1/api-keys/{id}", [true, false, false, false]),
@@ -85,10 +89,15 @@ fn example(plane: &Plane, agent: &str, method: &str, path: &str) -> (String, Val
         ("POST", "/v1/agents") => json!({"customerId": customer}),
         ("POST", "/v1/cards") => json!({"customerId": customer, "agentId": agent}),
         ("POST", "/v1/api-keys") => json!({"scope": "viewer"}),
+        ("POST", "/v1/spend/evaluate") => json!({
+            "cardId": plane.card(&json!({"agentId": agent})), "amount": 1, "currency": "USD",
+            "merchant": {"descriptor": "SHOP"},
+        }),
         ("POST" | "PATCH", _) => json!({}),
         _ => Value::Null,
     };
     let object = match path.split('/').nth(2) {
+        Some("decisions") => return (decisions_example(plane, agent, path), body),
         _ if !path.contains("{id}") => String::new(),
         Some("customers") => customer.clone(),
         Some("agents") => agent.to_owned(),
@@ -100,4 +109,15 @@ fn example(plane: &Plane, agent: &str, method: &str, path: &str) -> (String, Val
         _ => panic!("no example for {path}"),
     };
     (path.replace("{id}", &object), body)
+}
+
+/// A list of decisions, or one of them.
+fn decisions_example(plane: &Plane, agent: &str, path: &str) -> String {
+    let card = plane.card(&json!({"agentId": agent}));
+    let list = format!("/v1/decisions?cardId={card}");
+    if !path.contains("{id}") {
+        return list;
+    }
+    plane.buy(&card, 100);
+    path.replace("{id}", &id(&plane.get(&list)["data"][0]))
 }

@@ -160,3 +160,74 @@ fn an_account_that_is_named_is_the_only_one() {
     assert_eq!(of("\"acct_1AbCdEfGhIjKlMnO\""), r#"{"approved":true}"#);
     assert!(server.terminate().success());
 }
+
+/// The table of warnings in an issuer's document: where each stands, and its words.
+fn documented(document: &str) -> Vec<(String, String)> {
+    let (_, section) = document.split_once("## What the start warns of").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| "));
+    let cells = rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim));
+    let rows = cells.map(|cells| cells.collect::<Vec<_>>());
+    let rows = rows.filter(|cells| cells[1].starts_with('`'));
+    rows.map(|cells| (cells[0].to_owned(), cells[1].trim_matches('`').to_owned()))
+        .collect()
+}
+
+/// What the documents say about warnings is what the start says, word by word, and nothing else.
+#[test]
+fn the_documents_name_the_warnings_that_the_start_prints() {
+    let home = home("strict", NO_KEYS);
+    let file = |name: &str| home.path(name).display().to_string();
+    home.write("lithic.secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    home.write("lithic.key", "an-api-key-that-is-long-enough");
+    let config = fs::read_to_string(home.path("config.toml")).unwrap();
+    let connection = |name: &str, kind: &str, secret: &str, more: &str| {
+        let secret = file(secret);
+        format!(
+            "[[issuer]]\nname = \"{name}\"\nkind = \"{kind}\"\nsecrets = [\"file:{secret}\"]\n{more}\n"
+        )
+    };
+    let old = "signature = \"x-lithic-hmac\"\nevent_secrets = [\"file:EVENTS\"]";
+    let old = old.replace("EVENTS", &file("lithic.secret"));
+    let open = "unsigned = \"accept\"";
+    let more = [
+        connection("lithic-plain", "lithic", "lithic.secret", ""),
+        connection("lithic-old", "lithic", "lithic.key", &old),
+        connection("lithic-open", "lithic", "lithic.secret", open),
+        connection("striped-open", "stripe", "stripe.secret", open),
+        connection("mq-open", "marqeta", "mq.secret", open),
+    ];
+    home.write("config.toml", &format!("{config}{}", more.concat()));
+    assert!(home.start().terminate().success());
+    let log = fs::read_to_string(home.path("stderr.log")).unwrap();
+    let [lithic, stripe, marqeta] = [
+        include_str!("../../docs/issuers/lithic.md"),
+        include_str!("../../docs/issuers/stripe.md"),
+        include_str!("../../docs/issuers/marqeta.md"),
+    ]
+    .map(documented);
+    assert_eq!([lithic.len(), stripe.len(), marqeta.len()], [2, 2, 3]);
+    let (accept, hmac) = ("`unsigned = \"accept\"`", "`signature = \"x-lithic-hmac\"`");
+    for (name, documented, set) in [
+        ("lithic-plain", &lithic, ""),
+        ("lithic-old", &lithic, hmac),
+        ("lithic-open", &lithic, accept),
+        ("striped", &stripe, ""),
+        ("striped-open", &stripe, accept),
+        ("mq", &marqeta, ""),
+        ("mq-open", &marqeta, accept),
+    ] {
+        let stated = documented.iter();
+        let stated = stated.filter(|(place, _)| place == "always" || place == set);
+        let mut expected: Vec<_> = stated.map(|(_, words)| words.as_str()).collect();
+        let suffix = format!(" connection=\"{name}\"");
+        let lines = log.lines().filter(|line| line.contains(" WARN "));
+        let of_one = lines.filter_map(|line| line.strip_suffix(&suffix));
+        let mut printed: Vec<_> = of_one
+            .map(|line| line.split_once("countersign::app: ").unwrap().1)
+            .collect();
+        expected.sort_unstable();
+        printed.sort_unstable();
+        assert_eq!(printed, expected, "{name}: {log}");
+    }
+}

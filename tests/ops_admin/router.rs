@@ -58,6 +58,7 @@ impl Ops {
         let clock = Clock::start();
         let telemetry = Telemetry::new(["acme"]);
         let state = OpsState {
+            time_file: None,
             readiness: Arc::clone(&readiness),
             running: Arc::clone(&running),
             ledger: port.clone(),

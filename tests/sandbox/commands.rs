@@ -204,10 +204,14 @@ fn an_increment_adds_to_its_authorization() {
     assert!(text.starts_with("APPROVE"), "{text}");
 }
 
-struct Server(Child);
+pub(crate) struct Server(Child);
 
 impl Server {
-    fn start(data_dir: &Path) -> Self {
+    pub(crate) fn start(data_dir: &Path) -> Self {
+        Self::start_with(data_dir, &[])
+    }
+
+    pub(crate) fn start_with(data_dir: &Path, more: &[&str]) -> Self {
         let anywhere = "127.0.0.1:0";
         let mut server = Command::new(env!("CARGO_BIN_EXE_countersign"))
             .args([
@@ -219,6 +223,7 @@ impl Server {
             ])
             .args(["--listen", anywhere, "--data-dir"])
             .arg(data_dir)
+            .args(more)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -231,6 +236,35 @@ impl Server {
     }
 }
 
+/// Exit code and stderr of a server that does not start; one that does is ended.
+pub(crate) fn refused(data_dir: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let anywhere = "127.0.0.1:0";
+    let mut server = Command::new(env!("CARGO_BIN_EXE_countersign"))
+        .args([
+            "serve",
+            "--issuer-listen",
+            anywhere,
+            "--ops-listen",
+            anywhere,
+        ])
+        .args(["--listen", anywhere, "--data-dir"])
+        .arg(data_dir)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    let stdout = server.stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut ready).unwrap();
+    if !ready.is_empty() {
+        server.kill().unwrap();
+    }
+    let output = server.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), told)
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.0.kill().unwrap();
@@ -238,7 +272,7 @@ impl Drop for Server {
     }
 }
 
-fn countersign(data_dir: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn countersign(data_dir: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_countersign"))
         .args(arguments)
         .arg("--data-dir")
@@ -247,7 +281,7 @@ fn countersign(data_dir: &Path, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-const LUNCH: [&str; 10] = [
+pub(crate) const LUNCH: [&str; 10] = [
     "sandbox",
     "authorize",
     "--card",

@@ -29,10 +29,10 @@ fn the_secret_is_its_owners_alone_and_stays() {
     let second = prepare(dir.path()).unwrap();
     let now = Clock::start().now();
     let signed = |secret| sign(secret, "id", now, b"body");
-    assert_eq!(signed(&first.secret), signed(&second.secret));
+    assert_eq!(signed(&first.keys.lithic), signed(&second.keys.lithic));
     let other = tempfile::tempdir().unwrap();
     let other = prepare(other.path()).unwrap();
-    assert_ne!(signed(&first.secret), signed(&other.secret));
+    assert_ne!(signed(&first.keys.lithic), signed(&other.keys.lithic));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn another_process_finds_what_was_announced() {
     assert!(found.snapshot.is_absolute());
     let now = Clock::start().now();
     let signed = |secret| sign(secret, "id", now, b"body");
-    assert_eq!(signed(&found.secret), signed(&setup.secret));
+    assert_eq!(signed(&found.keys.lithic), signed(&setup.keys.lithic));
 
     announce(dir.path(), "http://127.0.0.1:1", "http://[::1]:2", snapshot).unwrap();
     assert_eq!(find(dir.path()).unwrap().ops.to_string(), "[::1]:2");
@@ -120,18 +120,18 @@ fn a_file_that_cannot_be_used_is_named() {
 fn the_demo_snapshot_is_lawful_and_has_the_storys_cards() {
     let context = DocumentContext {
         file: "demo",
-        connections: &["sandbox"],
+        connections: &["sandbox", "sandbox-stripe", "sandbox-marqeta"],
         version: 1,
     };
     let snapshot =
         read_snapshot(DEMO_SNAPSHOT.as_bytes(), context, &Fingerprinter::new(1)).unwrap();
-    assert_eq!(snapshot.customer_count(), 1);
+    assert_eq!(snapshot.customer_count(), 2);
     assert_eq!(snapshot.agent_count(), 2);
-    assert_eq!(snapshot.card_count(), 6);
+    assert_eq!(snapshot.card_count(), 12);
 
     let dir = tempfile::tempdir().unwrap();
     let cards = Cards::read(&prepare(dir.path()).unwrap().snapshot_path, "sandbox").unwrap();
-    assert_eq!(cards.ids().count(), 6);
+    assert_eq!(cards.ids().count(), 8);
     for chapter in STORY {
         match chapter.holder {
             Holder::Card(id) => assert!(cards.token_of(id).is_some(), "{id}"),

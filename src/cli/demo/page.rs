@@ -10,6 +10,10 @@ use crate::cold::sandbox::{Answer, Outcome, Record};
 const WIDTH: usize = 100;
 /// Columns of a step's telling.
 const TELLING_WIDTH: usize = 53;
+/// Columns of what was sent.
+const SENT_WIDTH: usize = 54;
+/// Columns of a short answer.
+const ANSWER_WIDTH: usize = 10;
 /// Columns of verdict and reason.
 const VERDICT_WIDTH: usize = 33;
 /// What explanations are indented by.
@@ -116,6 +120,34 @@ fn write_explanation(out: &mut dyn Write, style: Style, record: Option<&Record>)
         Some(record) => record.explanation.as_deref().unwrap_or_default(),
     };
     note(out, style, text)
+}
+
+/// Writes what was sent, what was answered, and the books after it.
+///
+/// # Errors
+/// Those of `out`.
+pub fn answered(
+    out: &mut dyn Write,
+    style: Style,
+    what: &str,
+    answer: &str,
+    books: &str,
+) -> io::Result<()> {
+    let ink = match answer.split(' ').next() {
+        Some("APPROVE" | "applied") => Ink::Green,
+        Some("DECLINE") => Ink::Red,
+        _ => Ink::Yellow,
+    };
+    let (what, answer) = (printable(what), printable(answer));
+    let painted = style.paint(ink, &answer);
+    let pad = ANSWER_WIDTH.saturating_sub(answer.chars().count());
+    let room = WIDTH.saturating_sub(2 + answer.chars().count() + pad + books.chars().count() + 4);
+    let line = if what.chars().count() <= SENT_WIDTH && room >= SENT_WIDTH {
+        format!("  {what:SENT_WIDTH$}  {painted}{:pad$}  {books}", "")
+    } else {
+        format!("  {what}  {painted}  {books}")
+    };
+    writeln!(out, "{}", line.trim_end())
 }
 
 /// Writes a text that belongs to the line above it.

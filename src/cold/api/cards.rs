@@ -5,9 +5,12 @@ mod new;
 mod standing;
 mod view;
 
+use std::sync::Arc;
+
 use super::exchange::{Ask, Reply};
 use super::problem::Problem;
 use super::query::{Page, narrow};
+use crate::cold::ops::cards::policy::Look;
 use crate::cold::store::Card;
 use view::CardShown;
 
@@ -37,6 +40,17 @@ pub(super) async fn one(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
     let row = find(&ask, &ask.id).await?;
     Reply::ok(&ask.api.card_shown(row).await?)
+}
+
+/// Each value with its level, each limit with what is spent, held and left.
+pub(super) async fn policy(ask: Ask) -> Result<Reply, Problem> {
+    ask.query.finish()?;
+    let row = find(&ask, &ask.id).await?;
+    let snapshot = Arc::clone(&ask.api.snapshots.load());
+    // A card that is not in force has no policy that is.
+    let look = Look::at(snapshot, &row.id, ask.now).ok_or_else(Problem::file_rules)?;
+    let seen = ask.api.ask_ledger(look.in_ledger()).await?;
+    Reply::ok(&look.shown(&seen).ok_or_else(Problem::internal)?)
 }
 
 /// The card of this id, where the caller may know of it.

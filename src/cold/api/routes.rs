@@ -13,7 +13,7 @@ use axum::routing::{MethodFilter, on};
 
 use super::exchange::{Ask, Reply, answer, problem};
 use super::problem::Problem;
-use super::{Served, agents, cards, customers, keys};
+use super::{Served, agents, cards, customers, decisions, evaluate, keys};
 use crate::cold::store::Scope;
 
 /// Who looks at everything in reach of his key.
@@ -51,6 +51,8 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     let (cards_path, card) = ("/v1/cards", "/v1/cards/{id}");
     let (keys_path, key) = ("/v1/api-keys", "/v1/api-keys/{id}");
     let (freeze, unfreeze) = ("/v1/cards/{id}/freeze", "/v1/cards/{id}/unfreeze");
+    let card_policy = "/v1/cards/{id}/policy";
+    let (decisions_path, decision) = ("/v1/decisions", "/v1/decisions/{id}");
     vec![
         route(post.clone(), customers_path, OWNERS, |ask| {
             Box::pin(customers::create(ask))
@@ -94,6 +96,18 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         }),
         route(post.clone(), unfreeze, OWNERS, |ask| {
             Box::pin(cards::unfreeze(ask))
+        }),
+        route(get.clone(), card_policy, EVERYBODY, |ask| {
+            Box::pin(cards::policy(ask))
+        }),
+        route(get.clone(), decisions_path, EVERYBODY, |ask| {
+            Box::pin(decisions::list(ask))
+        }),
+        route(get.clone(), decision, EVERYBODY, |ask| {
+            Box::pin(decisions::one(ask))
+        }),
+        route(post.clone(), "/v1/spend/evaluate", EVERYBODY, |ask| {
+            Box::pin(evaluate::spend(ask))
         }),
         route(post, keys_path, OWNERS, |ask| Box::pin(keys::create(ask))),
         route(get.clone(), keys_path, OWNERS, |ask| {

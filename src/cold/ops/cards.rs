@@ -5,6 +5,7 @@
 
 mod ledger;
 mod limits;
+pub(in crate::cold) mod policy;
 pub(in crate::cold) mod view;
 
 use std::collections::BTreeSet;

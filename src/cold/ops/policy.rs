@@ -51,7 +51,7 @@ const EACH_LEVEL: [&str; 8] = [
 ];
 
 /// What is enforced on a card beside its limits on sums and counts.
-pub(super) struct PolicyView {
+pub(in crate::cold) struct PolicyView {
     cascade: &'static str,
     once: Vec<(&'static str, Option<Leveled>)>,
     each_level: Vec<(&'static str, Vec<Leveled>)>,

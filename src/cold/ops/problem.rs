@@ -87,6 +87,11 @@ impl Problem {
         }
     }
 
+    pub(super) fn clock_is_real() -> Self {
+        let title = "Time moves by itself here: the process was not started with --sandbox-clock";
+        Self::new(StatusCode::CONFLICT, "clock_is_real", title)
+    }
+
     pub(super) fn no_snapshot_file() -> Self {
         let title = "The database rules, so that there is no file to read again";
         Self::new(StatusCode::CONFLICT, "no_snapshot_file", title)

@@ -61,6 +61,13 @@ impl Cards {
         Some(token)
     }
 
+    /// Our id of the card with this issuer token.
+    #[must_use]
+    pub fn id_of(&self, token: &str) -> Option<&str> {
+        let (id, _) = self.pairs.iter().find(|(_, known)| known == token)?;
+        Some(id)
+    }
+
     /// Whether a card has this issuer token.
     #[must_use]
     pub fn has_token(&self, token: &str) -> bool {

@@ -1,6 +1,6 @@
 //! What the sandbox keeps in the data directory, so that other processes can ask a running server.
 //!
-//! `sandbox/secret` is drawn once. `sandbox/snapshot.json` is written once and then the user's to
+//! `sandbox/secret` and its two brothers are drawn once. `sandbox/snapshot.json` is written once and then the user's to
 //! edit. `sandbox/state.json` says where the server that was started last listens; it stays when that
 //! server ends, and whoever follows it finds nobody there.
 
@@ -11,26 +11,22 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf, absolute};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::issuer::standard_webhooks::Secret;
+use super::keys::Keys;
+use super::time::TimeFile;
 
 /// The cards that a server starts with when it is given none.
 pub const DEMO_SNAPSHOT: &str = include_str!("../../../fixtures/demo/snapshot.json");
 
 const FOLDER: &str = "sandbox";
-const SECRET_FILE: &str = "secret";
 const SNAPSHOT_FILE: &str = "snapshot.json";
 const STATE_FILE: &str = "state.json";
-const SECRET_SIZE: usize = 32;
 
 /// What a server needs to have a sandbox connection.
 pub struct SandboxSetup {
-    /// What the connection's requests are signed with.
-    pub secret: Secret,
+    /// What its connections' requests are signed with.
+    pub keys: Keys,
     /// The demo cards, as the user has edited them.
     pub snapshot_path: PathBuf,
 }
@@ -43,8 +39,12 @@ pub struct Whereabouts {
     pub ops: SocketAddr,
     /// The snapshot that it was started with.
     pub snapshot: PathBuf,
-    /// The sandbox connection's secret.
-    pub secret: Secret,
+    /// The secrets of the sandbox's connections.
+    pub keys: Keys,
+    /// Where the sandbox keeps what it knows.
+    pub folder: PathBuf,
+    /// How far the server's time has been moved forward, in microseconds.
+    pub ahead_us: i64,
 }
 
 /// A file that cannot be used.
@@ -121,17 +121,13 @@ pub fn prepare(data_dir: &Path) -> Result<SandboxSetup, FileError> {
         .mode(0o700)
         .create(&folder)
         .map_err(|cause| FileError::new("create the directory", &folder, &cause))?;
-    let secret_path = folder.join(SECRET_FILE);
-    if !exists(&secret_path)? {
-        let text = draw_secret(&secret_path)?;
-        replace(&secret_path, text.expose_secret().as_bytes(), 0o600)?;
-    }
+    let keys = Keys::prepare(&folder)?;
     let snapshot_path = folder.join(SNAPSHOT_FILE);
     if !exists(&snapshot_path)? {
         replace(&snapshot_path, DEMO_SNAPSHOT.as_bytes(), 0o644)?;
     }
     Ok(SandboxSetup {
-        secret: read_secret(&secret_path)?,
+        keys,
         snapshot_path,
     })
 }
@@ -170,19 +166,27 @@ pub fn find(data_dir: &Path) -> Result<Whereabouts, NotFound> {
     }
     read_state(&path)
         .and_then(|state| {
-            let secret = read_secret(&data_dir.join(FOLDER).join(SECRET_FILE))?;
+            let folder = data_dir.join(FOLDER);
             Ok(Whereabouts {
                 issuer: address(&path, &state.issuer)?,
                 ops: address(&path, &state.ops)?,
                 snapshot: state.snapshot,
-                secret,
+                keys: Keys::read(&folder)?,
+                ahead_us: time_file(data_dir).ahead_s()?.saturating_mul(1_000_000),
+                folder,
             })
         })
         .map_err(NotFound::File)
 }
 
+/// The file that says how far time was moved on this data directory.
+#[must_use]
+pub fn time_file(data_dir: &Path) -> TimeFile {
+    TimeFile::in_folder(&data_dir.join(FOLDER))
+}
+
 fn read_state(path: &Path) -> Result<WireState, FileError> {
-    let text = fs::read_to_string(path).map_err(|cause| FileError::new("read", path, &cause))?;
+    let text = read_text(path)?;
     serde_json::from_str(&text).map_err(|cause| FileError::new("understand", path, &cause))
 }
 
@@ -202,30 +206,17 @@ fn address(path: &Path, url: &str) -> Result<SocketAddr, FileError> {
     Ok(address)
 }
 
-fn exists(path: &Path) -> Result<bool, FileError> {
+pub(super) fn exists(path: &Path) -> Result<bool, FileError> {
     path.try_exists()
         .map_err(|cause| FileError::new("look for", path, &cause))
 }
 
-fn draw_secret(path: &Path) -> Result<SecretString, FileError> {
-    let mut key = [0; SECRET_SIZE];
-    getrandom::fill(&mut key)
-        .map_err(|cause| FileError::new("draw random bytes for", path, &cause))?;
-    Ok(SecretString::from(format!(
-        "whsec_{}\n",
-        STANDARD.encode(key)
-    )))
-}
-
-fn read_secret(path: &Path) -> Result<Secret, FileError> {
-    let text = fs::read_to_string(path).map_err(|cause| FileError::new("read", path, &cause))?;
-    let text = SecretString::from(text);
-    Secret::from_text(text.expose_secret().trim_end().to_owned())
-        .map_err(|cause| FileError::new("use", path, &cause))
+pub(super) fn read_text(path: &Path) -> Result<String, FileError> {
+    fs::read_to_string(path).map_err(|cause| FileError::new("read", path, &cause))
 }
 
 /// Puts the whole file in place, or leaves what was there.
-fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
+pub(super) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
     let fail = |cause| FileError::new("write", path, &cause);
     let new = path.with_extension("new");
     // One that a crash has left behind may have other permissions.

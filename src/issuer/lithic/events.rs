@@ -115,11 +115,17 @@ pub(in crate::issuer) fn observations<'a>(
         Some(_) => {}
     }
     let transaction: Transaction<'a> = wire::parse(body.bytes(), &PATHS)?;
-    observation(body, transaction).map(|one| vec![one])
+    let delivery = body.delivery().map(Cow::Borrowed);
+    observation(delivery, transaction).map(|one| vec![one])
+}
+
+/// A transaction of Lithic's list, which is what its events carry.
+pub(in crate::issuer) fn listed(element: &[u8]) -> Result<Observation<'_>, NotUnderstood> {
+    observation(None, wire::parse(element, &PATHS)?)
 }
 
 fn observation<'a>(
-    body: &VerifiedBody<'a>,
+    delivery: Option<Cow<'a, str>>,
     transaction: Transaction<'a>,
 ) -> Result<Observation<'a>, NotUnderstood> {
     let Object(amounts) = transaction.amounts;
@@ -154,7 +160,7 @@ fn observation<'a>(
         revision: movements.len(),
     };
     Ok(Observation {
-        delivery: body.delivery().map(Cow::Borrowed),
+        delivery,
         authorization: Some(id("token", transaction.token)?),
         follows: None,
         card_token: id("card_token", transaction.card_token)?,

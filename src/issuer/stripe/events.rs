@@ -193,6 +193,40 @@ pub(in crate::issuer) fn observations<'a>(
     }
 }
 
+/// Every path that a fault of a list's element can be found at.
+const LISTED_PATHS: [&str; 16] = [
+    "amount",
+    "approved",
+    "authorization",
+    "card",
+    "currency",
+    "id",
+    "request_history",
+    "request_history[]",
+    "request_history[].amount",
+    "request_history[].approved",
+    "status",
+    "transactions",
+    "transactions[]",
+    "transactions[].amount",
+    "transactions[].type",
+    "type",
+];
+
+/// An authorization of Stripe's list, which is what its events carry.
+pub(in crate::issuer) fn listed_authorization(
+    element: &[u8],
+) -> Result<Observation<'_>, NotUnderstood> {
+    authorization(wire::parse(element, &LISTED_PATHS)?, None)
+}
+
+/// A transaction of Stripe's list.
+pub(in crate::issuer) fn listed_transaction(
+    element: &[u8],
+) -> Result<Observation<'_>, NotUnderstood> {
+    transaction(wire::parse(element, &LISTED_PATHS)?, None)
+}
+
 /// The authorization as it stands. Its steps are named by their place, as the questions were.
 fn authorization<'a>(
     wire: Authorization<'a>,

@@ -31,7 +31,8 @@ pub(in crate::cold::api) struct CardHeld {
 }
 
 impl Api {
-    async fn ask_ledger<T: Send + 'static>(
+    /// Looks at the ledger, on a hot thread.
+    pub(in crate::cold::api) async fn ask_ledger<T: Send + 'static>(
         &self,
         look: impl FnOnce(&EmbeddedLedger) -> T + Send + 'static,
     ) -> Result<T, Problem> {

@@ -254,3 +254,60 @@ fn reserve_then_release_is_identity_for_spans() {
     assert_eq!(spent(&ledger), minor(7));
     assert_ne!(spent(&ledger), Minor::ZERO);
 }
+
+#[test]
+fn a_rolling_limit_holds_on_a_card_without_an_agent_and_one_of_no_agent_says_nothing() {
+    for level in [Level::Card, Level::Customer] {
+        let mut ledger = Ledger::new();
+        let ask = |n, amount| {
+            let ask = Ask::new(n, amount).on_card(3, None);
+            ask.limited(level, trailing(WindowKind::Day, 100))
+        };
+        ledger.approve(&ask(1, 60));
+        assert!(ledger.reason(&ask(2, 41)).is_some(), "{level:?}");
+        ledger.approve(&ask(2, 40));
+    }
+    let mut ledger = Ledger::new();
+    let ask = Ask::new(1, 60).on_card(3, None);
+    ledger.approve(&ask.limited(Level::Agent, trailing(WindowKind::Day, 1)));
+    assert_eq!(openings(&ledger), 0);
+}
+
+#[test]
+fn rolling_limits_that_begin_together_have_each_their_own_sum() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 70));
+    let both = ScopeLimits {
+        rolling_day: Some(minor(1_000)),
+        ..trailing(WindowKind::Week, 100)
+    };
+    let ask = |n, amount| {
+        let ask = Ask::new(n, amount).later(3 * DAY);
+        ask.limited(Level::Card, both)
+    };
+    let reason = ledger.reason(&ask(2, 31));
+    assert_eq!(reason, Some(CardLimitExceeded));
+    assert_eq!(ledger.reason(&ask(2, 30)), None);
+    // The agent's sum is not that of its second card.
+    let ask = |amount| {
+        let ask = Ask::new(3, amount).on_card(2, Some(1)).later(DAY);
+        let ask = ask.limited(Level::Card, trailing(WindowKind::Week, 1_000));
+        ask.limited(Level::Agent, trailing(WindowKind::Week, 100))
+    };
+    assert_eq!(ledger.reason(&ask(31)), Some(AgentLimitExceeded));
+    assert_eq!(ledger.reason(&ask(30)), None);
+}
+
+#[test]
+fn an_amount_as_large_as_a_rolling_limit_is_told_when_there_is_room() {
+    let mut ledger = Ledger::new();
+    let ask = |n, amount| Ask::new(n, amount).limited(Level::Card, trailing(WindowKind::Day, 100));
+    ledger.approve(&ask(1, 30));
+    let explanation = ledger.decline(&ask(2, 100));
+    let free = explanation.resets_at.unwrap().micros();
+    assert_eq!(
+        ledger.reason(&ask(3, 100).with(|it| it.at = free)),
+        None,
+        "{free}"
+    );
+}
