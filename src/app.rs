@@ -11,6 +11,7 @@ mod sweep;
 mod timekeeper;
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,8 @@ use tokio::runtime::Runtime;
 use crate::cli::Exit;
 use crate::clock::Clock;
 use crate::cold::api::Served;
-use crate::cold::policies::FIRST_VERSION;
+use crate::cold::doctor::InUse;
+use crate::cold::policies::{FIRST_VERSION, look_before};
 use crate::cold::readiness::Readiness;
 use crate::cold::records::retention::Retention;
 use crate::cold::records::{Begin, Records};
@@ -92,7 +94,7 @@ impl App {
     /// [`StartError`] tells how the process should end.
     pub fn start(mut config: Config) -> Result<Started, StartError> {
         warn_of_durability(config.durability);
-        let storage: Arc<dyn Storage> = Arc::new(open_journal(&config.data_dir)?);
+        let storage: Arc<dyn Storage> = Arc::new(open(&config)?);
         let (clock, time_file) = start_clock(&config)?;
         if config.sandbox {
             add_sandbox(&mut config)?;
@@ -114,7 +116,7 @@ impl App {
         let front = operators::listen_for_people(&cold, config.listen, &served)?;
         let plane = Plane::open(&cold, &config)?;
         let store = plane.as_ref().map(Plane::store);
-        let recovered = recovery::recover(&*storage)?;
+        let recovered = recover(&*storage, &config)?;
         let keys = Fingerprinter::new(recovered.seed);
         let with = (&*names, &keys, recovered.owners());
         let loaded = Loaded::load(&rules, plane.as_ref(), &cold, with)?;
@@ -253,14 +255,37 @@ const RELAXED: &str = "a power loss may take the approvals of the last 50 ms wit
 /// What is in the directory is for nobody else: decisions, ids of cards, the sandbox's secret.
 const DATA_DIR_MODE: u32 = 0o700;
 
-fn open_journal(data_dir: &Path) -> Result<Files, StartError> {
-    let path = data_dir.join("journal");
+/// Opens the journal, once it is known that there is something to decide by.
+fn open(config: &Config) -> Result<Files, StartError> {
+    if let Some(path) = &config.snapshot {
+        look_before(path).map_err(|error| StartError::Snapshot(error.into()))?;
+    }
+    open_journal(&config.data_dir, &journal_dir(config))
+}
+
+fn recover(storage: &dyn Storage, config: &Config) -> Result<recovery::Recovery, StartError> {
+    recovery::recover(storage).map_err(|error| error.within(&journal_dir(config)))
+}
+
+fn journal_dir(config: &Config) -> PathBuf {
+    config.data_dir.join("journal")
+}
+
+fn open_journal(data_dir: &Path, journal_dir: &Path) -> Result<Files, StartError> {
+    let refuse = |path: &Path, error| StartError::DataDir(path.to_owned(), OpenError::Io(error));
+    if data_dir.exists() && !data_dir.is_dir() {
+        let error = std::io::Error::new(ErrorKind::NotADirectory, "is no directory");
+        return Err(refuse(data_dir, error));
+    }
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(DATA_DIR_MODE)
         .create(data_dir)
-        .map_err(|error| StartError::DataDir(data_dir.to_owned(), OpenError::Io(error)))?;
-    Files::open(&path).map_err(|error| StartError::DataDir(path, error))
+        .map_err(|error| refuse(data_dir, error))?;
+    Files::open(journal_dir).map_err(|error| match error {
+        OpenError::InUse => StartError::InUse(InUse::of(journal_dir)),
+        OpenError::Io(error) => refuse(journal_dir, error),
+    })
 }
 
 /// The clock, and the file that tells how far it is ahead where it may be moved. Time that was moved
@@ -332,7 +357,10 @@ fn within_descriptors(connections_max: usize) -> usize {
         maximum,
     };
     let limit = setrlimit(Resource::Nofile, raised).map_or(current, |()| maximum);
-    tracing::info!(before = ?current, now = ?limit, "limit of open files (none: no limit)");
+    let shown =
+        |limit: Option<u64>| limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
+    let (before, now) = (shown(current), shown(limit));
+    tracing::info!(%before, %now, "limit of open files");
     let fit = limit.map_or(u64::MAX, |limit| limit.saturating_sub(OTHERS).max(1));
     let fit = usize::try_from(fit).unwrap_or(usize::MAX);
     if fit < connections_max {
@@ -407,7 +435,7 @@ fn start_hot(
     inbox: LedgerInbox,
 ) -> Result<HotServer, StartError> {
     HotServer::start(address, threads, shared, inbox)
-        .map_err(|error| StartError::Listen(address, error))
+        .map_err(|error| StartError::Listen("issuer_listen", address, error))
 }
 
 fn cold_runtime() -> Result<Runtime, StartError> {

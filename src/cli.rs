@@ -10,11 +10,12 @@ pub mod policy;
 pub mod reconcile;
 pub mod sandbox;
 mod serve;
+mod typed;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// How the process ends (behaviour 11.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +71,10 @@ enum Command {
 /// Runs what was typed.
 #[must_use]
 pub fn run() -> Exit {
-    match Arguments::parse().command {
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| {
+        typed::by_variable(error, &Arguments::command(), std::env::args()).exit()
+    });
+    match arguments.command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Decisions(arguments) => {
             let mut stdout = std::io::stdout().lock();

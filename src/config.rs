@@ -39,11 +39,46 @@ impl DurabilityLevel {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// The level of this word.
+    ///
+    /// # Errors
+    /// A message for people.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
         [Self::Strict, Self::Relaxed]
             .into_iter()
             .find(|level| level.name() == text)
+            .ok_or("must be `strict` or `relaxed`")
     }
+}
+
+/// Where holds and limits are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LedgerStore {
+    /// In the data directory.
+    #[default]
+    Embedded,
+}
+
+impl LedgerStore {
+    /// The store of this word.
+    ///
+    /// # Errors
+    /// A message for people.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "embedded" => Ok(Self::Embedded),
+            _ => Err("this version has `embedded` only"),
+        }
+    }
+}
+
+/// A listener's address.
+///
+/// # Errors
+/// A message for people.
+pub fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_not_an_address| "not an address with a port, like 127.0.0.1:8700")
 }
 
 /// What flags and environment say; absent where they say nothing.
@@ -56,8 +91,8 @@ pub struct Overrides {
     pub issuer_listen: Option<SocketAddr>,
     pub listen: Option<SocketAddr>,
     pub ops_listen: Option<SocketAddr>,
-    pub durability: Option<String>,
-    pub ledger: Option<String>,
+    pub durability: Option<DurabilityLevel>,
+    pub ledger: Option<LedgerStore>,
     pub sandbox: bool,
     pub sandbox_clock: bool,
 }
@@ -116,6 +151,18 @@ impl ConfigError {
     }
 }
 
+impl ConfigError {
+    /// With the line of the file's key that it is about, where there is one.
+    fn with_line(mut self, file: &str, text: &str) -> Self {
+        let key = self.place.strip_prefix(file);
+        let key = key.and_then(|rest| rest.strip_prefix(": "));
+        if let Some((key, line)) = key.and_then(|key| Some((key, file::line_of(text, key)?))) {
+            self.place = format!("{file}:{line}: {key}");
+        }
+        self
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.message)
@@ -147,10 +194,22 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] names file and key, flag or variable.
     pub fn load(overrides: Overrides) -> Result<Self, ConfigError> {
-        let (typed, place) = match &overrides.config {
-            Some(path) => (file::read(path)?, path.display().to_string()),
-            None => (file::ConfigFile::default(), String::new()),
+        let Some(path) = overrides.config.clone() else {
+            return Self::above(file::ConfigFile::default(), "", overrides);
         };
+        let (typed, text) = file::read(&path)?;
+        let place = path.display().to_string();
+        Self::above(typed, &place, overrides).map_err(|error| error.with_line(&place, &text))
+    }
+
+    /// Puts the overrides above what the file of this name says.
+    fn above(
+        typed: file::ConfigFile,
+        place: &str,
+        overrides: Overrides,
+    ) -> Result<Self, ConfigError> {
+        // There is one store so far.
+        let LedgerStore::Embedded = overrides.ledger.unwrap_or_default();
         let sandbox = overrides.sandbox || typed.issuer.is_empty();
         let address = |flag: Option<SocketAddr>, typed: Option<&str>, key: &str, default: u16| {
             listen_address(flag, typed, &format!("{place}: {key}"), default)
@@ -159,9 +218,9 @@ impl Config {
         let issuer_listen = server.issuer_listen.as_deref();
         let timeout =
             |typed: Option<u64>, key: &str| read_timeout(typed, &format!("{place}: {key}"));
-        let issuers = issuer::issuers(&typed.issuer, &place)?;
+        let issuers = issuer::issuers(&typed.issuer, place)?;
         let data_dir = overrides.data_dir.or(typed.data_dir);
-        let data_dir = data_dir.unwrap_or_else(|| PathBuf::from("countersign-data"));
+        let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT));
         let budgets_ms = issuers.iter().map(|issuer| issuer.deadline_ms);
         let budget_ms = budgets_ms
             .chain(sandbox.then_some(SANDBOX_DEADLINE_MS))
@@ -178,28 +237,33 @@ impl Config {
             issuer_listen: address(
                 overrides.issuer_listen,
                 issuer_listen,
-                "issuer_listen",
+                "server.issuer_listen",
                 8700,
             )?,
-            listen: address(overrides.listen, server.listen.as_deref(), "listen", 8701)?,
+            listen: address(
+                overrides.listen,
+                server.listen.as_deref(),
+                "server.listen",
+                8701,
+            )?,
             ops_listen: address(
                 overrides.ops_listen,
                 server.ops_listen.as_deref(),
-                "ops_listen",
+                "server.ops_listen",
                 8702,
             )?,
-            durability: durability(overrides.durability.as_deref(), &typed.ledger, &place)?,
-            retention_days: retention(&typed.ledger, &place)?,
-            records_days: records_days(&typed.ledger, &place)?,
-            records_indexed_max: records_indexed_max(&typed.ledger, &place)?,
-            snapshot_poll: snapshot_poll(typed.snapshot_poll_ms, &place)?,
+            durability: durability(overrides.durability, &typed.ledger, place)?,
+            retention_days: retention(&typed.ledger, place)?,
+            records_days: records_days(&typed.ledger, place)?,
+            records_indexed_max: records_indexed_max(&typed.ledger, place)?,
+            snapshot_poll: snapshot_poll(typed.snapshot_poll_ms, place)?,
             issuers,
             snapshot: snapshot(overrides.snapshot, typed.snapshot, sandbox, &data_dir)?,
             data_dir,
             sandbox,
             sandbox_clock: overrides.sandbox_clock,
         })
-        .and_then(|config: Self| check_ledger(overrides.ledger.as_deref()).map(|()| config))
+        .and_then(|config: Self| check_listeners(&config, place).map(|()| config))
         .and_then(|config| check_sandbox_clock(&config).map(|()| config))
     }
 }
@@ -212,7 +276,7 @@ pub fn secret_sources(path: Option<&Path>) -> Result<Vec<SecretSource>, ConfigEr
     let Some(path) = path else {
         return Ok(Vec::new());
     };
-    let typed = file::read(path)?;
+    let (typed, _) = file::read(path)?;
     Ok(typed
         .issuer
         .iter()
@@ -244,14 +308,45 @@ fn check_sandbox_clock(config: &Config) -> Result<(), ConfigError> {
     }
 }
 
-fn check_ledger(ledger: Option<&str>) -> Result<(), ConfigError> {
-    match ledger {
-        None | Some("embedded") => Ok(()),
-        Some(_) => Err(ConfigError::new(
-            "--ledger",
-            "this version has `embedded` only",
-        )),
+/// Where the journal would be: as the flag says, or the file, or else the default. Nothing where the
+/// file cannot be read that far.
+#[must_use]
+pub fn data_dir(flag: Option<&Path>, file: Option<&Path>) -> Option<PathBuf> {
+    match (flag, file) {
+        (Some(flag), _) => Some(flag.to_owned()),
+        (None, Some(file)) => file::data_dir(file),
+        (None, None) => Some(PathBuf::from(DATA_DIR_DEFAULT)),
     }
+}
+
+/// Two listeners on one address: the second would find it taken, as if by somebody else.
+fn check_listeners(config: &Config, place: &str) -> Result<(), ConfigError> {
+    let listeners = [
+        ("server.issuer_listen", config.issuer_listen),
+        ("server.listen", config.listen),
+        ("server.ops_listen", config.ops_listen),
+    ];
+    for (at, (key, address)) in listeners.into_iter().enumerate() {
+        let earlier = listeners.iter().take(at);
+        let mut same = earlier.filter(|(_, it)| it.port() != 0 && meet(*it, address));
+        if let Some((other, _)) = same.next() {
+            let message = format!("{address} is the address of {other} already");
+            let place = if place.is_empty() {
+                key.to_owned()
+            } else {
+                format!("{place}: {key}")
+            };
+            return Err(ConfigError::new(place, message));
+        }
+    }
+    Ok(())
+}
+
+/// Whether both want the same port of an interface.
+fn meet(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    let is_one_family = one.is_ipv4() == other.is_ipv4();
+    one.port() == other.port() && (one.ip() == other.ip() || is_any && is_one_family)
 }
 
 fn listen_address(
@@ -262,9 +357,9 @@ fn listen_address(
 ) -> Result<SocketAddr, ConfigError> {
     match (flag, typed) {
         (Some(address), _) => Ok(address),
-        (None, Some(text)) => text.parse().map_err(|_not_an_address| {
-            ConfigError::new(place, "not an address with a port, like 127.0.0.1:8700")
-        }),
+        (None, Some(text)) => {
+            parse_address(text).map_err(|message| ConfigError::new(place, message))
+        }
         (None, None) => Ok(SocketAddr::from(([127, 0, 0, 1], default_port))),
     }
 }
@@ -280,17 +375,16 @@ fn read_timeout(typed: Option<u64>, place: &str) -> Result<Duration, ConfigError
 }
 
 fn durability(
-    flag: Option<&str>,
+    flag: Option<DurabilityLevel>,
     ledger: &file::LedgerFile,
     place: &str,
 ) -> Result<DurabilityLevel, ConfigError> {
-    let (text, place) = match (flag, ledger.durability.as_deref()) {
-        (Some(text), _) => (text, "--durability".to_owned()),
-        (None, Some(text)) => (text, format!("{place}: ledger.durability")),
-        (None, None) => return Ok(DurabilityLevel::Strict),
-    };
-    DurabilityLevel::parse(text)
-        .ok_or_else(|| ConfigError::new(place, "must be `strict` or `relaxed`"))
+    match (flag, ledger.durability.as_deref()) {
+        (Some(level), _) => Ok(level),
+        (None, Some(text)) => DurabilityLevel::parse(text)
+            .map_err(|message| ConfigError::new(format!("{place}: ledger.durability"), message)),
+        (None, None) => Ok(DurabilityLevel::Strict),
+    }
 }
 
 fn retention(ledger: &file::LedgerFile, place: &str) -> Result<u32, ConfigError> {
@@ -368,6 +462,9 @@ fn snapshot(
     Ok(path)
 }
 
+/// Where the journal lives unless something else is said.
+pub const DATA_DIR_DEFAULT: &str = "countersign-data";
+
 /// The control plane's database, in the data directory.
 pub const CONTROL_DATABASE: &str = "control/control.db";
 
@@ -381,8 +478,20 @@ pub const SANDBOX_NAMES: [&str; 3] = [SANDBOX_NAME, "sandbox-stripe", "sandbox-m
 /// # Errors
 /// [`ConfigError`] names the file.
 pub fn read_named(path: &Path) -> Result<Vec<u8>, ConfigError> {
-    std::fs::read(path)
-        .map_err(|error| ConfigError::new(path.display().to_string(), error.to_string()))
+    std::fs::read(path).map_err(|error| {
+        let place = path.display().to_string();
+        ConfigError::new(place, format!("cannot be read: {}", in_full(path, &error)))
+    })
+}
+
+/// What went wrong with a file, and which one that is where its path depends on where the process
+/// was started.
+#[must_use]
+pub fn in_full(path: &Path, error: &std::io::Error) -> String {
+    match std::path::absolute(path) {
+        Ok(full) if full != path => format!("{error} ({})", full.display()),
+        Ok(_) | Err(_) => error.to_string(),
+    }
 }
 
 #[cfg(test)]

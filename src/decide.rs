@@ -13,3 +13,4 @@ mod json;
 pub mod merchant_text;
 pub mod policy;
 pub mod snapshot;
+mod spelling;

@@ -29,3 +29,5 @@ mod server;
 mod signatures;
 #[path = "binary/slow.rs"]
 mod slow;
+#[path = "binary/told.rs"]
+mod told;

@@ -2,14 +2,24 @@
 //! are taken (behaviour 3.4, 11.3; hazards F1, H1, H2).
 #![cfg(test)]
 
-use countersign::decide::document::{DocumentContext, DocumentError, read_snapshot};
+use countersign::decide::document::{
+    DocumentContext, DocumentError, DocumentRefused, read_snapshot,
+};
 use countersign::decide::snapshot::Snapshot;
 use countersign::domain::card::{CardStatus, Usage};
 use countersign::domain::identity::{KeySpace, Keys};
 use countersign::domain::time::Timestamp;
 use countersign::fingerprint::Fingerprinter;
 
+/// A document's errors, which are all told.
 fn read(text: impl AsRef<[u8]>) -> Result<Snapshot, Vec<DocumentError>> {
+    read_many(text).map_err(|refused| {
+        assert_eq!(refused.more_count, 0, "{refused}");
+        refused.errors
+    })
+}
+
+fn read_many(text: impl AsRef<[u8]>) -> Result<Snapshot, DocumentRefused> {
     let context = DocumentContext {
         file: "rules.json",
         connections: &["acme", "beta"],
@@ -100,12 +110,14 @@ const ROWS: &[Row] = &[
     (EMPTY, r#""merchantLock": {"acquirerId": "1"}"#, 13, "cards[1].merchantLock.acceptorId", "missing"),
     (EMPTY, r#""merchantLock": {"descriptor": "A", "mcc": "5812"}"#, 13, "cards[1].merchantLock.country", "missing"),
     (EMPTY, r#""merchantLock": {"descriptor": " ", "mcc": "5812", "country": "US"}"#, 13, "cards[1].merchantLock.descriptor", "name a merchant"),
-    (EMPTY, r#""merchantLock": {"descriptor": "A", "mcc": "812", "country": "US"}"#, 13, "cards[1].merchantLock.mcc", "category"),
+    (EMPTY, r#""merchantLock": {"descriptor": "A", "mcc": "812", "country": "US"}"#, 13, "cards[1].merchantLock.mcc", "an MCC"),
     (EMPTY, r#""merchantLock": {"descriptor": "A", "mcc": "5812", "country": "USA"}"#, 13, "cards[1].merchantLock.country", "two letters"),
     (EMPTY, r#""merchantLock": {"acquirerId": "1", "acceptorId": "2", "mcc": "5812"}"#, 13, "cards[1].merchantLock.mcc", "unknown field"),
     // Policies.
     (EMPTY, r#""policy": []"#, 13, "cards[1].policy", "must be an object"),
-    (EMPTY, r#""policy": {"blockedMcc": []}"#, 13, "cards[1].policy.blockedMcc", "unknown field"),
+    (EMPTY, r#""policy": {"blockedMcc": []}"#, 13, "cards[1].policy.blockedMcc", "did you mean `blockedMccs`?"),
+    (EMPTY, r#""policy": {"perAuth": 1}"#, 13, "cards[1].policy.perAuth", "belongs into `limits`"),
+    (EMPTY, r#""policy": {"countTotal": 1}"#, 13, "cards[1].policy.countTotal", "belongs into `limits`"),
     (EMPTY, r#""policy": {"onViolation": true}"#, 13, "cards[1].policy.onViolation", LATER),
     (EMPTY, r#""policy": {"allowedDomains": []}"#, 13, "cards[1].policy.allowedDomains", LATER),
     (EMPTY, r#""policy": {"limits": 5}"#, 13, "cards[1].policy.limits", "must be an object"),
@@ -113,8 +125,8 @@ const ROWS: &[Row] = &[
     (EMPTY, r#""policy": {"lockToFirstMerchant": 1}"#, 13, "cards[1].policy.lockToFirstMerchant", "true"),
     (EMPTY, r#""policy": {"blockedMccs": "5812"}"#, 13, "cards[1].policy.blockedMccs", "must be a list"),
     (EMPTY, r#""policy": {"blockedMccs": null}"#, 13, "cards[1].policy.blockedMccs", "must be a list"),
-    (r#"["5812"]"#, r#"["5812", 5813]"#, 9, "agents[1].policy.allowedMccs[1]", "must be text"),
-    (r#"["5812"]"#, "[\n\"581\"]", 10, "agents[1].policy.allowedMccs[0]", "category code"),
+    (r#"["5812"]"#, r#"["5812", 5813]"#, 9, "agents[1].policy.allowedMccs[1]", "must be text, in quotation marks"),
+    (r#"["5812"]"#, "[\n\"581\"]", 10, "agents[1].policy.allowedMccs[0]", "an MCC"),
     (r#"["5812"]"#, r#"["3350-3000"]"#, 9, "agents[1].policy.allowedMccs[0]", "range"),
     (r#"["5812"]"#, r#"["3000-3350-1"]"#, 9, "agents[1].policy.allowedMccs[0]", "range"),
     (LIMIT, r#"{"perDay": 50.00}"#, 3, "customers[0].policy.limits.perDay", "without decimal point"),
@@ -128,7 +140,7 @@ const ROWS: &[Row] = &[
     (LIMIT, r#"{"perDay": 99999999999999999999}"#, 3, "customers[0].policy.limits.perDay", "2^53 - 1"),
     (LIMIT, r#"{"perDay": 05000}"#, 3, "", "not JSON"),
     (LIMIT, r#"{"perDay": 5, "perDay": 6}"#, 3, "customers[0].policy.limits.perDay", "twice"),
-    (LIMIT, r#"{"perday": 5}"#, 3, "customers[0].policy.limits.perday", "unknown field"),
+    (LIMIT, r#"{"perday": 5}"#, 3, "customers[0].policy.limits.perday", "unknown field; did you mean `perDay`?"),
     (LIMIT, "{\n\n\"perDay\": 0.1}", 5, "customers[0].policy.limits.perDay", NO_INTEGER),
     (LIMIT, r#"{"perAuth": {"amount": 5}}"#, 3, "customers[0].policy.limits.perAuth", "has no window"),
     (LIMIT, r#"{"total": {"amount": 5, "window": "rolling"}}"#, 3, "customers[0].policy.limits.total", "has no window"),
@@ -195,11 +207,11 @@ const POLICY_ROWS: &[(&str, &str, &str)] = &[
     (r#""attestationWindowMinutes": 61"#, "attestationWindowMinutes", "from 1 to 60"),
     (r#""match": "some""#, "match", "one of: all, any"),
     (r#""allowedCountries": ["USA"]"#, "allowedCountries[0]", "two letters"),
-    (r#""blockedCountries": ["US", "UK"]"#, "blockedCountries[1]", "two letters"),
+    (r#""blockedCountries": ["US", "UK"]"#, "blockedCountries[1]", "United Kingdom's are \"GB\""),
     (r#""blockedCountries": "US""#, "blockedCountries", "must be a list"),
     (r#""allowedMerchants": {"acceptorId": "1"}"#, "allowedMerchants", "must be a list"),
-    (r#""allowedMerchants": ["BLUE BOTTLE", "amazon.com"]"#, "allowedMerchants[1]", "`allowedDomains`"),
-    (r#""blockedMerchants": ["https://evil.example/x"]"#, "blockedMerchants[0]", "`blockedDomains`"),
+    (r#""allowedMerchants": ["BLUE BOTTLE", "amazon.com"]"#, "allowedMerchants[1]", "`allowedDomains` (not in this version)"),
+    (r#""blockedMerchants": ["https://evil.example/x"]"#, "blockedMerchants[0]", "`blockedDomains` (not in this version)"),
     (r#""allowedMerchants": [" "]"#, "allowedMerchants[0]", "at least one letter"),
     (r#""allowedMerchants": ["12345"]"#, "allowedMerchants[0]", "at least one letter"),
     (r#""allowedMerchants": ["SQ *"]"#, "allowedMerchants[0]", "nobody behind it"),
@@ -224,7 +236,7 @@ fn f1_bad_documents_are_refused_whole_with_line_and_field() {
         let found = (first.file.as_str(), first.line, first.field.as_str());
         assert_eq!(
             found,
-            ("rules.json", *line, *field),
+            ("rules.json", Some(*line), *field),
             "row {at}: {new}: {errors:?}"
         );
         assert!(
@@ -244,7 +256,7 @@ fn f1_values_that_no_field_of_a_policy_can_have_are_refused_by_its_name() {
         let errors = read(BASE.replace(EMPTY, &policy)).unwrap_err();
         let place = format!("cards[1].policy.{field}");
         let found = (errors[0].line, errors[0].field.as_str());
-        assert_eq!(found, (13, place.as_str()), "{text}: {errors:?}");
+        assert_eq!(found, (Some(13), place.as_str()), "{text}: {errors:?}");
         assert!(errors[0].message.contains(message), "{text}: {errors:?}");
     }
     let long = format!(
@@ -279,7 +291,7 @@ fn a_time_to_live_needs_to_know_when_the_card_was_made() {
         let errors = read(&text).unwrap_err();
         let place = format!("cards[{card}].createdAt");
         let found = (errors[0].line, errors[0].field.as_str());
-        assert_eq!(found, (line, place.as_str()), "{errors:?}");
+        assert_eq!(found, (Some(line), place.as_str()), "{errors:?}");
         let message = format!("is missing, and `{field}` of the {level}'s policy needs it");
         assert_eq!(errors[0].message, message);
         let made = text
@@ -330,16 +342,26 @@ fn f1_texts_that_are_no_document_are_refused() {
         (b"null", 1, "must be an object"),
         (b"{\n\"cards\"", 2, "not JSON"),
         (b"{\"a\":\n\xff}", 2, "not UTF-8"),
-        (b"\xef\xbb\xbf{}", 1, "not JSON"),
+        (b"\xef\xbb\xbf{}", 1, "byte order mark"),
         (b"// note\n{}", 1, "not JSON"),
         (b"{\"customers\": NaN}", 1, "not JSON"),
         (b"{\"customer\": {\"id\"", 1, "not JSON"),
     ];
     for (text, line, message) in cases {
         let errors = read(text).unwrap_err();
-        assert_eq!(errors[0].line, line, "{errors:?}");
+        assert_eq!(errors[0].line, Some(line), "{errors:?}");
         assert!(errors[0].message.contains(message), "{errors:?}");
     }
+}
+
+/// What operators copy from their page has to work.
+#[test]
+fn the_snapshot_in_the_operators_page_is_taken() {
+    let page = include_str!("../docs/operations.md");
+    let (_, rest) = page.split_once("```json\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let snapshot = read(example).unwrap();
+    assert_eq!((snapshot.customer_count(), snapshot.card_count()), (1, 1));
 }
 
 #[test]
@@ -357,6 +379,10 @@ fn h1_depth_and_breadth_are_refused_without_harm() {
     let policy = format!("\"policy\": {{{broad} \"z\": 1}}");
     let errors = read(BASE.replace(EMPTY, &policy)).unwrap_err();
     assert_eq!(errors[0].field, "cards[1].policy");
+    let same = format!("\"policy\": {{{} \"a\": 1}}", "\"a\": 1,".repeat(100));
+    let refused = read_many(BASE.replace(EMPTY, &same)).unwrap_err();
+    // A hundred repetitions, and one name that nobody knows.
+    assert_eq!((refused.errors.len(), refused.more_count), (20, 81));
     let name = format!("\"policy\": {{\"{}\\u001b[31m\": 1}}", "n".repeat(100_000));
     let errors = read(BASE.replace(EMPTY, &name)).unwrap_err();
     assert!(errors[0].field.len() < 100);
@@ -373,16 +399,84 @@ fn many_errors_are_listed_in_order_and_not_all_of_them() {
         .map(|error| (error.line, error.field.as_str()))
         .collect();
     let expected = [
-        (3, "customers[0].policy.limits.perDay"),
-        (3, "customers[0].policy.limits.perWeek"),
-        (5, "customers[1].currency"),
+        (Some(3), "customers[0].policy.limits.perDay"),
+        (Some(3), "customers[0].policy.limits.perWeek"),
+        (Some(5), "customers[1].currency"),
     ];
     assert_eq!(places, expected);
     let shown = "rules.json:5: customers[1].currency: must be a currency of ISO 4217";
     assert_eq!(errors[2].to_string(), shown);
 
+    // Four things are wrong with each.
     let lines = "{\"card\": {\"id\": 1}}\n".repeat(1_000);
-    assert_eq!(read(lines).unwrap_err().len(), 20);
+    let refused = read_many(lines).unwrap_err();
+    assert_eq!((refused.errors.len(), refused.more_count), (20, 3_980));
+    let said = refused.to_string();
+    assert_eq!(said.lines().count(), 21);
+    assert!(said.ends_with("\nand 3980 more"), "{said}");
+}
+
+/// Each place that is wrong is told, and nothing that only follows from it.
+fn assert_told(text: &str, expected: &[(usize, &str, &str)]) {
+    let errors = read(text).unwrap_err();
+    let told: Vec<_> = errors
+        .iter()
+        .map(|it| (it.line.unwrap(), it.field.as_str(), it.message.as_str()))
+        .collect();
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_parent_that_is_refused_says_nothing_about_its_children() {
+    let zone = "must be a zone of the IANA database";
+    assert_told(
+        &BASE.replace("Europe/Rome", "Rome"),
+        &[(3, "customers[0].timezone", zone)],
+    );
+    let first = r#"{"id": "a1", "customerId": "c1"}"#;
+    for (agent, message) in [
+        (
+            r#"{"id": "a1", "customerId": "c9"}"#,
+            "no customer has this id",
+        ),
+        (
+            r#"{"id": "a1", "customerId": 7}"#,
+            "must be text, in quotation marks",
+        ),
+    ] {
+        let place = (8, "agents[0].customerId", message);
+        assert_told(&BASE.replace(first, agent), &[place]);
+    }
+    // What is wrong with a child itself is told all the same.
+    let both = BASE
+        .replace("Europe/Rome", "Rome")
+        .replace(EMPTY, r#""usage": 1"#);
+    let usage = "must be text, in quotation marks";
+    let expected = [
+        (3, "customers[0].timezone", zone),
+        (13, "cards[1].usage", usage),
+    ];
+    assert_told(&both, &expected);
+}
+
+#[test]
+fn a_field_that_stands_twice_is_one_error() {
+    let twice = BASE.replace(EMPTY, r#""policy": {"limits": {"perDay": 1, "perDay": 2}}"#);
+    let place = "cards[1].policy.limits.perDay";
+    assert_told(&twice, &[(13, place, "the field stands here twice")]);
+}
+
+#[test]
+fn json_lines_without_a_parent_above_say_that_parents_come_first() {
+    let (customer, rest) = LINES.split_once('\n').unwrap();
+    let late = format!("{rest}{customer}\n");
+    let message = "no customer has this id in the lines above; parents come first";
+    // The card's agent was refused, and that is said once.
+    let expected = [
+        (1, "agent.customerId", message),
+        (3, "card.customerId", message),
+    ];
+    assert_told(&late, &expected);
 }
 
 const LINES: &str = r#"{"customer": {"id": "c1"}}
@@ -441,7 +535,7 @@ fn json_lines_are_refused_at_their_line() {
         let errors = read(LINES.replacen(old, new, 1)).unwrap_err();
         assert_eq!(
             (errors[0].line, errors[0].field.as_str()),
-            (line, field),
+            (Some(line), field),
             "{errors:?}"
         );
     }

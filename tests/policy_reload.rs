@@ -39,7 +39,8 @@ fn next(before: &Snapshot, document: &Value) -> Result<Snapshot, Vec<DocumentErr
         snapshot: before,
         owner_of: &|_| None,
     };
-    read_next_snapshot(document.to_string().as_bytes(), CONTEXT, &keys(), before)
+    let read = read_next_snapshot(document.to_string().as_bytes(), CONTEXT, &keys(), before);
+    read.map_err(|refused| refused.errors)
 }
 
 /// A policy in few letters.
@@ -383,10 +384,10 @@ fn a_card_that_would_change_its_customer_is_refused_at_its_line() {
     for (before, line, field) in cases {
         let refused =
             read_next_snapshot(TWO_CUSTOMERS.as_bytes(), CONTEXT, &keys, before).unwrap_err();
-        let [error] = refused.as_slice() else {
+        let [error] = refused.errors.as_slice() else {
             panic!("{refused:?}");
         };
-        assert_eq!((error.line, error.field.as_str()), (line, field));
+        assert_eq!((error.line, error.field.as_str()), (Some(line), field));
         assert!(
             error.message.contains("cannot change its customer"),
             "{error}"

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use countersign::decide::document::{DocumentContext, DocumentError, read_snapshot};
+use countersign::decide::document::{DocumentContext, DocumentRefused, read_snapshot};
 use countersign::decide::evaluate::evaluate;
 use countersign::decide::snapshot::{CardView, Snapshot};
 use countersign::domain::acceptor::{CardAcceptor, Country};
@@ -23,7 +23,7 @@ use serde_json::value::RawValue;
 const PROBLEMS_MAX: usize = 20;
 const NOW_S: i64 = 1_795_194_000;
 
-fn read(bytes: &[u8]) -> Result<Snapshot, Vec<DocumentError>> {
+fn read(bytes: &[u8]) -> Result<Snapshot, DocumentRefused> {
     let context = DocumentContext {
         file: "snapshot.json",
         connections: &["acme", "beta", "sandbox"],
@@ -40,15 +40,21 @@ pub(crate) fn run(bytes: &[u8]) {
                 check_card(&card);
             }
         }
-        Err(errors) => check_refused(bytes, &errors),
+        Err(refused) => check_refused(bytes, &refused),
     }
 }
 
-fn check_refused(bytes: &[u8], errors: &[DocumentError]) {
+fn check_refused(bytes: &[u8], refused: &DocumentRefused) {
+    let DocumentRefused { errors, more_count } = refused;
     assert!((1..=PROBLEMS_MAX).contains(&errors.len()), "{errors:?}");
+    assert!(
+        *more_count == 0 || errors.len() == PROBLEMS_MAX,
+        "{errors:?}"
+    );
     let lines = bytes.split(|byte| *byte == b'\n').count();
     for error in errors {
-        assert!((1..=lines).contains(&error.line), "{error}");
+        let line = error.line.unwrap_or_default();
+        assert!((1..=lines).contains(&line), "{error}");
         assert!(!error.message.is_empty());
         let text = error.to_string();
         assert!(!text.contains(char::is_control), "{text:?}");

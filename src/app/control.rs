@@ -21,6 +21,7 @@ use crate::cold::store::Store;
 use crate::cold::store::sqlite::SqliteStore;
 use crate::cold::tokens::TokenSecret;
 use crate::config::{Config, SANDBOX_NAME};
+use crate::decide::document::DocumentRefused;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::card::Key;
 use crate::fingerprint::Fingerprinter;
@@ -111,7 +112,10 @@ impl Plane {
         let before = (&Snapshot::empty(), FIRST_VERSION);
         let loaded = control::load(&*self.store, names, keys, before, &owner_of);
         cold.block_on(loaded).map_err(|error| match error {
-            LoadError::Rows(errors) => StartError::Snapshot(errors),
+            LoadError::Rows(errors) => StartError::Snapshot(DocumentRefused {
+                errors,
+                more_count: 0,
+            }),
             LoadError::Store(error) => StartError::Control(error.to_string()),
         })
     }

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::Exit;
+use crate::cold::doctor::InUse;
 use crate::cold::sandbox::files::FileError;
 use crate::config::ConfigError;
-use crate::decide::document::DocumentError;
+use crate::decide::document::DocumentRefused;
 use crate::ledger::embedded::files::OpenError;
 use crate::ledger::embedded::rebuild::NotUnderstood;
 use crate::ledger::embedded::recover::RecoverError;
@@ -18,24 +19,34 @@ use crate::ledger::embedded::recover::RecoverError;
 #[expect(missing_docs, reason = "each is the error that it wraps")]
 pub enum StartError {
     Config(ConfigError),
-    Snapshot(Vec<DocumentError>),
+    Snapshot(DocumentRefused),
     Sandbox(FileError),
     DataDir(PathBuf, OpenError),
+    InUse(InUse),
     Journal(RecoverError),
     NotUnderstood(NotUnderstood),
     /// A file of the control plane, and what is wrong with it.
     Control(String),
     Io(&'static str, io::Error),
-    Listen(SocketAddr, io::Error),
+    /// The listener's name in flags and file, and its address.
+    Listen(&'static str, SocketAddr, io::Error),
+    /// What is wrong with the journal in this directory.
+    In(PathBuf, Box<Self>),
 }
 
 impl StartError {
+    /// The same, told of the journal in this directory.
+    pub(super) fn within(self, journal: &Path) -> Self {
+        Self::In(journal.to_owned(), Box::new(self))
+    }
+
     /// How the process ends.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::Snapshot(_) => Exit::Usage,
-            Self::DataDir(_, OpenError::InUse) => Exit::InUse,
+            Self::InUse(_) | Self::DataDir(_, OpenError::InUse) => Exit::InUse,
+            Self::In(_, error) => error.exit(),
             Self::Journal(RecoverError::Corrupt(_)) | Self::NotUnderstood(_) => Exit::Corrupt,
             Self::DataDir(_, OpenError::Io(_))
             | Self::Journal(RecoverError::Io { .. })
@@ -51,9 +62,15 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
-            Self::Snapshot(errors) => {
+            Self::Snapshot(DocumentRefused { errors, more_count }) => {
                 f.write_str("the snapshot is refused")?;
-                errors.iter().try_for_each(|error| write!(f, "\n  {error}"))
+                for error in errors {
+                    write!(f, "\n  {error}")?;
+                }
+                match more_count {
+                    0 => Ok(()),
+                    more => write!(f, "\n  and {more} more; see `countersign policy check`"),
+                }
             }
             Self::Sandbox(error) => error.fmt(f),
             Self::Control(error) => f.write_str(error),
@@ -61,7 +78,21 @@ impl fmt::Display for StartError {
             Self::Journal(error) => error.fmt(f),
             Self::NotUnderstood(error) => write!(f, "journal corrupt: {error}"),
             Self::Io(what, error) => write!(f, "{what}: {error}"),
-            Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::InUse(error) => error.fmt(f),
+            Self::Listen(name, address, error) => {
+                let flag = name.replace('_', "-");
+                write!(
+                    f,
+                    "cannot listen on {address} (--{flag}, server.{name}): {error}"
+                )
+            }
+            Self::In(journal, error) => {
+                write!(f, "{}: {error}", journal.display())?;
+                if error.exit() == Exit::Corrupt {
+                    f.write_str("\n  keep a copy of the data directory before anything else")?;
+                }
+                Ok(())
+            }
         }
     }
 }

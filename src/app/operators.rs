@@ -37,7 +37,7 @@ impl Operators {
         readiness: &Arc<Readiness>,
         time_file: Option<TimeFile>,
     ) -> Result<Self, StartError> {
-        let fault = |error| StartError::Listen(address, error);
+        let fault = |error| StartError::Listen("ops_listen", address, error);
         let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;
         let bound = listener.local_addr().map_err(fault)?;
         let state = OpsState {
@@ -108,10 +108,12 @@ impl Operators {
     pub(super) fn hang_up(&self) -> impl Fn() + Send + 'static {
         let running = Arc::clone(&self.state.running);
         move || {
-            let asked = running.get().map(|running| running.policies.hang_up());
-            if !matches!(asked, Some(Ok(()))) {
-                tracing::warn!(?asked, "a SIGHUP was passed over");
-            }
+            let why = match running.get().map(|running| running.policies.hang_up()) {
+                Some(Ok(())) => return,
+                Some(Err(why)) => why.to_string(),
+                None => "the start is not over".to_owned(),
+            };
+            tracing::warn!(why, "a SIGHUP was passed over");
         }
     }
 }
@@ -122,7 +124,7 @@ pub(super) fn listen_for_people(
     address: SocketAddr,
     served: &Served,
 ) -> Result<SocketAddr, StartError> {
-    let fault = |error| StartError::Listen(address, error);
+    let fault = |error| StartError::Listen("listen", address, error);
     let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;
     let bound = listener.local_addr().map_err(fault)?;
     let served = Served::clone(served);

@@ -10,8 +10,9 @@ use crate::ledger::embedded::frame::{Cursor, JournalId};
 use crate::ledger::embedded::io::Storage;
 use crate::ledger::embedded::journal::{Config, Durability, Journal};
 use crate::ledger::embedded::rebuild::{NotUnderstood, Rebuild};
-use crate::ledger::embedded::recover;
+use crate::ledger::embedded::recover::{self, Torn};
 use crate::ledger::embedded::writer::Timing;
+use crate::ledger::event::Owner;
 use crate::ledger::state::State;
 
 /// What recovery found.
@@ -53,6 +54,11 @@ pub(super) fn timing() -> Timing {
     Timing::default()
 }
 
+/// Whether it is a customer's, and not a connection's for cards that nobody knows.
+fn is_customer(state: &State) -> bool {
+    matches!(state.owner.as_owner(), Owner::Customer(_))
+}
+
 /// Reads the journal to its end and puts its tail in order.
 pub(super) fn recover(storage: &dyn Storage) -> Result<Recovery, StartError> {
     let mut rebuild = Rebuild::new();
@@ -63,15 +69,24 @@ pub(super) fn recover(storage: &dyn Storage) -> Result<Recovery, StartError> {
         rebuild.take(record.sequence, record.payload);
     })
     .map_err(StartError::Journal)?;
-    if let Some(torn) = found.torn {
+    if let Some(Torn { place, dropped }) = found.torn {
+        let cut = place.map(|(name, offset)| format!("{name} at byte {offset}"));
+        let cut = cut.unwrap_or_else(|| "a segment without a frame".to_owned());
+        let dropped_frames = dropped;
         tracing::warn!(
-            ?torn,
+            cut,
+            dropped_frames,
             "the journal's unfinished end was cut off; none of it was durable"
         );
     }
-    let records = rebuild.records();
+    let after_checkpoint = rebuild.records();
     let states = rebuild.finish().map_err(StartError::NotUnderstood)?;
-    tracing::info!(records, customers = states.len(), "recovered");
+    tracing::info!(
+        checkpoint = checkpoint.map_or(0, |checkpoint| checkpoint.covers.sequence),
+        after_checkpoint,
+        customers = states.iter().filter(|state| is_customer(state)).count(),
+        "recovered: records that the checkpoint covers, and those that were read after it"
+    );
     let journal = match found.journal.or(journal) {
         Some(journal) => journal,
         None => new_identity()?,

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use crate::cli::Exit;
 use crate::cli::demo::page::{Ink, Style};
 use crate::cli::demo::{Failure, runtime, unwritten};
+use crate::cli::typed;
 use crate::cold::listing::{ListError, Listed, Listing, Wanted};
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::currency::Currency;
@@ -33,12 +34,14 @@ const LATENCY_WIDTH: usize = 11;
 /// Show what a running server has decided.
 #[derive(Args, Clone, Debug)]
 pub struct DecisionsArguments {
-    /// The server's listener for operators
+    /// The server's listener for operators [default: 127.0.0.1:8702]
     #[arg(
         long,
         env = "COUNTERSIGN_OPS_LISTEN",
         value_name = "ADDRESS",
-        default_value = "127.0.0.1:8702"
+        value_parser = typed::address,
+        default_value = "127.0.0.1:8702",
+        hide_default_value = true
     )]
     ops_listen: SocketAddr,
     /// Show decisions as they are made, until interrupted
@@ -125,6 +128,9 @@ async fn show_newest(args: &DecisionsArguments, shown: &mut Shown<'_>) -> Result
         .newest(&wanted(args), usize::from(args.limit))
         .await?;
     shown.all(&newest)?;
+    if newest.is_empty() {
+        note("no such decision is recorded")?;
+    }
     Ok(())
 }
 

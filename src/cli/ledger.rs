@@ -1,5 +1,7 @@
 //! `countersign ledger verify`: reads a journal to its end, checks it, prints what it holds.
 
+mod events;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,6 +10,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::Exit;
 use crate::cli::demo::Failure;
+use crate::cold::doctor::InUse;
 use crate::domain::decision::Decision;
 use crate::ledger::embedded::checkpoint::{self, Checkpoint, Loaded};
 use crate::ledger::embedded::files::{Files, OpenError};
@@ -34,12 +37,13 @@ enum LedgerCommand {
 
 #[derive(Debug, Args)]
 struct VerifyArguments {
-    /// The data directory
+    /// The data directory [default: ./countersign-data]
     #[arg(
         long,
         env = "COUNTERSIGN_DATA_DIR",
         value_name = "DIR",
-        default_value = "countersign-data"
+        default_value = "./countersign-data",
+        hide_default_value = true
     )]
     data_dir: PathBuf,
     /// Print every event, one a line
@@ -61,14 +65,24 @@ pub fn run(arguments: &LedgerArguments, out: &mut dyn Write) -> Result<Exit, Fai
             exit: Exit::Usage,
         });
     }
-    let files = Files::open(&path).map_err(|error| Failure {
-        message: format!("{}: {error}", path.display()),
-        exit: match error {
-            OpenError::InUse => Exit::InUse,
-            OpenError::Io(_) => Exit::Other,
+    let files = Files::open(&path).map_err(|error| match error {
+        OpenError::InUse => Failure {
+            message: InUse::of(&path).to_string(),
+            exit: Exit::InUse,
         },
+        OpenError::Io(error) => Failure::other(&format!("{}: {error}", path.display())),
     })?;
-    verify(&files, arguments.events, out)
+    verify(&files, arguments.events, out).map_err(|failure| match failure.exit {
+        Exit::Corrupt => Failure {
+            message: format!(
+                "{}: {}\n  keep a copy of the data directory before anything else",
+                path.display(),
+                failure.message
+            ),
+            ..failure
+        },
+        Exit::Ok | Exit::Other | Exit::Usage | Exit::InUse => failure,
+    })
 }
 
 /// What was counted on the way.
@@ -191,7 +205,8 @@ impl Tally {
         for event in events_of(record.payload).flatten() {
             *self.by_kind.entry(kind(&event)).or_default() += 1;
             if print && self.unwritten.is_none() {
-                self.unwritten = writeln!(out, "{:>12}  {event:?}", record.sequence).err();
+                self.unwritten =
+                    writeln!(out, "{:>12}  {}", record.sequence, events::line(&event)).err();
             }
         }
         self.frames += 1;

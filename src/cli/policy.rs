@@ -6,15 +6,17 @@ mod diff;
 mod explain;
 mod values;
 
+use std::fmt;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 
 use crate::cli::Exit;
 use crate::cli::demo::Failure;
-use crate::config::read_named;
-use crate::decide::document::{DocumentError, read_alone};
+use crate::cold::policies::{read_stdin, read_whole};
+use crate::decide::document::{DocumentError, DocumentRefused, read_alone};
 use crate::decide::snapshot::Snapshot;
 use crate::fingerprint::Fingerprinter;
 
@@ -37,9 +39,9 @@ enum PolicyCommand {
 
 #[derive(Args, Clone, Debug)]
 struct CheckArguments {
-    /// The snapshot (JSON, or JSON lines)
+    /// The snapshot (JSON, or JSON lines); `-` for standard input
     #[arg(value_name = "FILE")]
-    file: PathBuf,
+    file: FileName,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -50,9 +52,19 @@ struct ExplainArguments {
     /// The card: its id in the snapshot
     #[arg(long, value_name = "ID")]
     card: String,
-    /// The snapshot (JSON, or JSON lines) [default: that of the sandbox in ./countersign-data]
+    /// The snapshot (JSON, or JSON lines), `-` for standard input [default: that of the server with
+    /// a sandbox that was started last on the data directory]
     #[arg(long, env = "COUNTERSIGN_SNAPSHOT", value_name = "FILE")]
-    snapshot: Option<PathBuf>,
+    snapshot: Option<FileName>,
+    /// The data directory where no snapshot is named [default: ./countersign-data]
+    #[arg(
+        long,
+        env = "COUNTERSIGN_DATA_DIR",
+        value_name = "DIR",
+        default_value = "./countersign-data",
+        hide_default_value = true
+    )]
+    data_dir: PathBuf,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -60,12 +72,12 @@ struct ExplainArguments {
 
 #[derive(Args, Clone, Debug)]
 struct DiffArguments {
-    /// The snapshot that is in force
+    /// The snapshot that is in force; `-` for standard input
     #[arg(value_name = "BEFORE")]
-    before: PathBuf,
-    /// The snapshot that would follow it
+    before: FileName,
+    /// The snapshot that would follow it; `-` for standard input
     #[arg(value_name = "AFTER")]
-    after: PathBuf,
+    after: FileName,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -83,21 +95,59 @@ pub fn run(args: &PolicyArguments, out: &mut dyn Write) -> Result<Exit, Failure>
     }
 }
 
-/// Reads a file as a server would, with any issuer connection, or says all that is wrong with it.
-fn read(path: &Path) -> Result<Result<Snapshot, Vec<DocumentError>>, Failure> {
-    let bytes = read_named(path).map_err(|error| Failure::usage(&error))?;
-    // Nothing here outlives the command, so any seed will do.
-    let keys = Fingerprinter::new(0);
-    Ok(read_alone(&bytes, &path.display().to_string(), &keys))
+/// A snapshot as it is named on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum FileName {
+    StandardInput,
+    Path(PathBuf),
 }
 
-/// The same for a command that can do nothing with a wrong one.
-fn read_right(path: &Path) -> Result<Snapshot, Failure> {
-    read(path)?.map_err(|errors| {
-        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        Failure {
-            message: format!("the snapshot is wrong\n  {}", lines.join("\n  ")),
-            exit: Exit::Usage,
+impl FromStr for FileName {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "-" => Self::StandardInput,
+            path => Self::Path(path.into()),
+        })
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StandardInput => f.write_str("standard input"),
+            Self::Path(path) => path.display().fmt(f),
         }
-    })
+    }
+}
+
+impl FileName {
+    /// Reads it as a server would, with any issuer connection, or says all that is wrong with it.
+    fn read(&self) -> Result<Snapshot, DocumentRefused> {
+        let file = self.to_string();
+        let read = match self {
+            Self::StandardInput => read_stdin(),
+            Self::Path(path) => read_whole(path),
+        };
+        let bytes = read.map_err(|message| DocumentError {
+            file: file.clone(),
+            line: None,
+            field: String::new(),
+            message,
+        })?;
+        // Nothing here outlives the command, so any seed will do.
+        read_alone(&bytes, &file, &Fingerprinter::new(0))
+    }
+
+    /// The same for a command that can do nothing with a wrong one.
+    fn read_right(&self) -> Result<Snapshot, Failure> {
+        self.read().map_err(|refused| {
+            let lines = refused.to_string().replace('\n', "\n  ");
+            Failure {
+                message: format!("the snapshot is wrong\n  {lines}"),
+                exit: Exit::Usage,
+            }
+        })
+    }
 }

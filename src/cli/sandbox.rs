@@ -84,7 +84,7 @@ struct AuthorizeArguments {
     /// How much, in decimal major units: 12.34.
     #[arg(long)]
     amount: String,
-    /// The merchant's category, four digits (ISO 18245).
+    /// The merchant's MCC, four digits (ISO 18245).
     #[arg(long, value_parser = mcc)]
     mcc: Mcc,
     /// The merchant's name as it will stand on the statement.
@@ -114,18 +114,19 @@ struct DemoArguments {
 
 #[derive(Args, Clone, Debug)]
 struct ServerArguments {
-    /// The data directory of the running server.
+    /// The data directory of the running server [default: ./countersign-data]
     #[arg(
         long,
         value_name = "DIR",
         env = "COUNTERSIGN_DATA_DIR",
-        default_value = "./countersign-data"
+        default_value = "./countersign-data",
+        hide_default_value = true
     )]
     data_dir: PathBuf,
 }
 
 fn mcc(text: &str) -> Result<Mcc, String> {
-    Mcc::parse(text).map_err(|_not_four_digits| "a category is four digits, like 5812".to_owned())
+    Mcc::parse(text).map_err(|_not_four_digits| "an MCC is four digits, like 5812".to_owned())
 }
 
 fn currency(text: &str) -> Result<Currency, String> {

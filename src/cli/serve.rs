@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 
 use crate::app::{Addresses, App, Started};
 use crate::cli::Exit;
 use crate::cli::demo::Running;
 use crate::cli::log::log_to_stderr;
-use crate::config::{Config, Overrides};
+use crate::cli::typed;
+use crate::config::{Config, DurabilityLevel, LedgerStore, Overrides};
 
 /// Flags of `serve`; each also has a variable, COUNTERSIGN_ and its name.
 #[derive(Debug, Args)]
@@ -25,25 +27,25 @@ pub(super) struct ServeArguments {
     #[arg(long, env = "COUNTERSIGN_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Listener for issuers [default: 127.0.0.1:8700]
-    #[arg(long, env = "COUNTERSIGN_ISSUER_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "COUNTERSIGN_ISSUER_LISTEN", value_name = "ADDRESS", value_parser = typed::address)]
     issuer_listen: Option<SocketAddr>,
     /// Listener for people and agents [default: 127.0.0.1:8701]
-    #[arg(long, env = "COUNTERSIGN_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "COUNTERSIGN_LISTEN", value_name = "ADDRESS", value_parser = typed::address)]
     listen: Option<SocketAddr>,
     /// Listener for operators [default: 127.0.0.1:8702]
-    #[arg(long, env = "COUNTERSIGN_OPS_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "COUNTERSIGN_OPS_LISTEN", value_name = "ADDRESS", value_parser = typed::address)]
     ops_listen: Option<SocketAddr>,
     /// When an approval may leave: `strict` or `relaxed` [default: strict]
-    #[arg(long, env = "COUNTERSIGN_DURABILITY", value_name = "LEVEL")]
-    durability: Option<String>,
+    #[arg(long, env = "COUNTERSIGN_DURABILITY", value_name = "LEVEL", value_parser = typed::durability)]
+    durability: Option<DurabilityLevel>,
     /// Where holds and limits are kept: `embedded` [default: embedded]
-    #[arg(long, env = "COUNTERSIGN_LEDGER", value_name = "STORE")]
-    ledger: Option<String>,
+    #[arg(long, env = "COUNTERSIGN_LEDGER", value_name = "STORE", value_parser = typed::ledger)]
+    ledger: Option<LedgerStore>,
     /// Run the built-in issuer beside the configured ones
-    #[arg(long, env = "COUNTERSIGN_SANDBOX")]
+    #[arg(long, env = "COUNTERSIGN_SANDBOX", value_parser = BoolishValueParser::new())]
     sandbox: bool,
     /// Let `sandbox clock` move time forward; every connection must be a sandbox
-    #[arg(long, env = "COUNTERSIGN_SANDBOX_CLOCK")]
+    #[arg(long, env = "COUNTERSIGN_SANDBOX_CLOCK", value_parser = BoolishValueParser::new())]
     sandbox_clock: bool,
 }
 

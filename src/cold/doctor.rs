@@ -7,13 +7,16 @@ mod disk;
 mod limits;
 mod secrets;
 
+pub use data_dir::InUse;
+
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, SecretSource, read_named};
-use crate::decide::document::{DocumentContext, read_snapshot};
+use crate::cold::policies::read_whole;
+use crate::config::{Config, ConfigError, SecretSource};
+use crate::decide::document::{DocumentContext, DocumentRefused, read_snapshot};
 use crate::fingerprint::Fingerprinter;
 
 /// How bad it is.
@@ -86,8 +89,8 @@ pub struct Patient {
     pub config: Result<Config, ConfigError>,
     /// Where its secrets are, as far as the file can be read.
     pub secrets: Vec<SecretSource>,
-    /// Looked at where there is no configuration that names one.
-    pub data_dir: PathBuf,
+    /// Where the journal would be; nothing where that cannot be known.
+    pub data_dir: Option<PathBuf>,
 }
 
 /// Everything that was looked at, in a fixed order, and whether configuration and snapshot are right.
@@ -102,44 +105,48 @@ pub struct Findings {
 #[must_use]
 pub fn examine(patient: &Patient, clock: Clock) -> Findings {
     let config = patient.config.as_ref();
-    let mut checks = vec![configuration(config)];
+    let mut checks = configuration(config);
     checks.extend(config.ok().and_then(snapshot));
     let is_usable = checks.iter().all(|check| check.verdict != Verdict::Fail);
     checks.extend(secrets::checks(&patient.secrets, clock.now()));
-    let data_dir = config.map_or(&*patient.data_dir, |config| &*config.data_dir);
+    let data_dir = patient.data_dir.as_deref();
     let budget_ms = config
         .ok()
         .and_then(|config| config.issuers.iter().map(|issuer| issuer.deadline_ms).min());
     checks.push(clock::check(clock, data_dir));
-    checks.extend(data_dir::checks(data_dir));
-    checks.push(disk::check(clock, data_dir, budget_ms));
+    match data_dir {
+        Some(data_dir) => {
+            checks.extend(data_dir::checks(data_dir));
+            checks.push(disk::check(clock, data_dir, budget_ms));
+        }
+        None => checks.push(data_dir::unknown()),
+    }
     checks.extend(limits::checks(
         config.ok().map(|config| config.connections_max),
     ));
     Findings { checks, is_usable }
 }
 
-fn configuration(config: Result<&Config, &ConfigError>) -> Check {
+/// The configuration as a whole, and each thing about a connection that the operator should know.
+fn configuration(config: Result<&Config, &ConfigError>) -> Vec<Check> {
     const NAME: &str = "config";
-    match config {
-        Ok(config) => {
-            let warnings = config
-                .issuers
-                .iter()
-                .flat_map(|issuer| issuer.warnings.iter().map(|it| (&issuer.name, it)));
-            let warnings: Vec<String> = warnings
-                .map(|(name, warning)| format!("{name}: {warning}"))
-                .collect();
-            let seen = format!("{} issuer connections", config.issuers.len());
-            if warnings.is_empty() {
-                Check::ok(NAME, seen)
-            } else {
-                let remedy = "see the issuer's page in docs/issuers";
-                Check::warn(NAME, format!("{seen}; {}", warnings.join("; ")), remedy)
-            }
+    let config = match config {
+        Ok(config) => config,
+        Err(error) => {
+            let remedy = "mend it; `serve` refuses it too";
+            return vec![Check::fail(NAME, error.to_string(), remedy)];
         }
-        Err(error) => Check::fail(NAME, error.to_string(), "mend it; `serve` refuses it too"),
-    }
+    };
+    let seen = match config.issuers.len() {
+        1 => "1 issuer connection".to_owned(),
+        count => format!("{count} issuer connections"),
+    };
+    let warned = config.issuers.iter().flat_map(|issuer| {
+        let remedy = format!("see docs/issuers/{}.md", issuer.issuer.kind().name());
+        let warnings = issuer.warnings.iter();
+        warnings.map(move |it| Check::warn("issuer", format!("{}: {it}", issuer.name), &*remedy))
+    });
+    [Check::ok(NAME, seen)].into_iter().chain(warned).collect()
 }
 
 /// The snapshot, where the configuration names one; the sandbox makes its own.
@@ -157,8 +164,8 @@ fn snapshot(config: &Config) -> Option<Check> {
 }
 
 fn read(path: &Path, connections: &[&str]) -> Result<usize, String> {
-    let bytes = read_named(path).map_err(|error| error.to_string())?;
     let file = path.display().to_string();
+    let bytes = read_whole(path).map_err(|why| format!("{file}: {why}"))?;
     let context = DocumentContext {
         file: &file,
         connections,
@@ -167,9 +174,9 @@ fn read(path: &Path, connections: &[&str]) -> Result<usize, String> {
     let snapshot = read_snapshot(&bytes, context, &Fingerprinter::new(0));
     match snapshot {
         Ok(snapshot) => Ok(snapshot.card_count()),
-        Err(errors) => {
+        Err(DocumentRefused { errors, more_count }) => {
             let first = errors.first().map(ToString::to_string).unwrap_or_default();
-            let more = errors.len().saturating_sub(1);
+            let more = errors.len().saturating_sub(1).saturating_add(more_count);
             let more = if more == 0 {
                 String::new()
             } else {

@@ -8,6 +8,7 @@ mod source;
 mod watch;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -19,7 +20,7 @@ use tokio::sync::oneshot;
 use crate::clock::Clock;
 use crate::cold::readiness::Readiness;
 use crate::decide::compile::OwnerOf;
-use crate::decide::document::DocumentError;
+use crate::decide::document::DocumentRefused;
 use crate::decide::snapshot::{Impact, Snapshot};
 use crate::domain::card::Key;
 use crate::ledger::embedded::priority::stand_back;
@@ -29,7 +30,7 @@ use crate::telemetry::Telemetry;
 use source::Content;
 use watch::{Look, Watch};
 
-pub use source::Source;
+pub use source::{Source, look_before, read_stdin, read_whole};
 
 /// The version of the snapshot that a process starts with.
 pub const FIRST_VERSION: u64 = 1;
@@ -60,7 +61,7 @@ pub enum Outcome {
     /// The file says what is in force already, under this version.
     Unchanged(u64),
     /// The file is wrong, and what was in force stays.
-    Refused(Vec<DocumentError>),
+    Refused(DocumentRefused),
     /// The file would decline many cards, and nobody has confirmed that; what was in force stays.
     Unconfirmed(Impact),
 }
@@ -75,6 +76,18 @@ pub enum ReloadError {
     /// No file rules.
     NoFile,
 }
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "too many reloads wait already",
+            Self::Ended => "the thread that reads policies has ended",
+            Self::NoFile => "no snapshot's file is in force, but the database",
+        })
+    }
+}
+
+impl std::error::Error for ReloadError {}
 
 /// Whom the policies concern.
 pub struct Surroundings {
@@ -118,13 +131,23 @@ enum Trigger {
     Watch,
 }
 
+impl Trigger {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "/admin/reload",
+            Self::Signal => "SIGHUP",
+            Self::Watch => "watch",
+        }
+    }
+}
+
 impl First {
     /// Reads the file of a process that starts. `owner_of` knows whose the used cards are.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn load(source: &Source, owner_of: &OwnerOf<'_>) -> Result<Self, Vec<DocumentError>> {
-        let content = source.read().map_err(|error| vec![error])?;
+    pub fn load(source: &Source, owner_of: &OwnerOf<'_>) -> Result<Self, DocumentRefused> {
+        let content = source.read()?;
         let before = Snapshot::empty();
         let snapshot = source.compile(&content, &before, FIRST_VERSION, owner_of)?;
         Ok(Self {
@@ -259,12 +282,12 @@ impl Keeper {
     fn reload(&mut self, trigger: Trigger, confirm: bool) -> Outcome {
         let content = match self.source.read_again() {
             Ok(content) => content,
-            Err(error) => return self.told(trigger, Outcome::Refused(vec![error]), None),
+            Err(error) => return self.told(trigger, Outcome::Refused(error.into()), None),
         };
         let digest = content.digest;
         if trigger == Trigger::Watch && self.against == Some(digest) {
             // The same that was refused when somebody asked for it; it was said then.
-            return Outcome::Refused(Vec::new());
+            return Outcome::Refused(DocumentRefused::default());
         }
         let is_same = digest == self.in_force;
         let is_well = !self.around.readiness.has_any_warning(&WARNINGS);
@@ -288,7 +311,7 @@ impl Keeper {
             .compile(content, &before, version, &|_unknown| None);
         let next = match compiled {
             Ok(next) => next,
-            Err(errors) => return Outcome::Refused(errors),
+            Err(refused) => return Outcome::Refused(refused),
         };
         if next.is_same_as(&before) {
             return Outcome::Unchanged(before.version());
@@ -297,15 +320,15 @@ impl Keeper {
             Ok(owners) => owners,
             Err(why) => {
                 let message = format!("cannot be checked against the ledger: {why}");
-                return Outcome::Refused(vec![self.source.as_a_whole(message)]);
+                return Outcome::Refused(self.source.as_a_whole(message).into());
             }
         };
         if !owners.is_empty() {
             // Once more, to say where they stand.
             let owner_of = |card: Key| owners.get(&card).copied();
             let again = self.source.compile(content, &before, version, &owner_of);
-            if let Err(errors) = again {
-                return Outcome::Refused(errors);
+            if let Err(refused) = again {
+                return Outcome::Refused(refused);
             }
         }
         let impact = before.impact_of(&next, self.around.clock.now());
@@ -360,19 +383,23 @@ impl Keeper {
     /// Remembers and says what a reload came to.
     fn told(&mut self, trigger: Trigger, outcome: Outcome, digest: Option<Key>) -> Outcome {
         let (file, telemetry) = (self.source.name(), &self.around.telemetry);
+        let trigger = trigger.name();
         let (word, warning) = match &outcome {
             Outcome::Published(version) => {
                 telemetry.set_snapshot_version(*version);
-                tracing::info!(file, version, ?trigger, "a new snapshot is in force");
+                tracing::info!(file, version, trigger, "a new snapshot is in force");
                 ("published", None)
             }
             Outcome::Unchanged(version) => {
-                tracing::info!(file, version, ?trigger, "the snapshot is unchanged");
+                tracing::info!(file, version, trigger, "the snapshot is unchanged");
                 ("unchanged", None)
             }
-            Outcome::Refused(errors) => {
+            Outcome::Refused(DocumentRefused { errors, more_count }) => {
                 for error in errors {
-                    tracing::error!(%error, ?trigger, "the snapshot is refused; what is in force stays");
+                    tracing::error!(%error, trigger, "the snapshot is refused; what is in force stays");
+                }
+                if *more_count > 0 {
+                    tracing::error!(more_count, "and more; see `countersign policy check`");
                 }
                 let warning = if digest.is_some() {
                     REFUSED
@@ -393,7 +420,7 @@ impl Keeper {
                     active,
                     declining,
                     empties,
-                    ?trigger,
+                    trigger,
                     "the snapshot waits for a confirmation, because active cards would newly \
                      decline; what is in force stays. To confirm: {command}"
                 );

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use crate::config::secret::SecretSource;
-use crate::config::{ConfigError, read_named};
+use crate::config::{ConfigError, DATA_DIR_DEFAULT, read_named};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -87,7 +89,8 @@ impl IssuerFile {
             .flatten()
             .map(|(key, sources)| (key.to_owned(), sources));
         let sources = plain.chain(named).flat_map(|(key, sources)| {
-            let place = move |number| format!("issuer[{at}].{key}[{number}]");
+            let connection = &self.name;
+            let place = move |number| format!("{connection}: issuer[{at}].{key}[{number}]");
             let numbered = sources.0.iter().enumerate();
             numbered.map(move |(number, source)| SecretSource::new(place(number), source))
         });
@@ -109,13 +112,70 @@ impl<'de> Deserialize<'de> for SecretSources {
     }
 }
 
-pub(super) fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
-    let bytes = read_named(path)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_bytes| ConfigError::new(path.display().to_string(), "not UTF-8"))?;
-    toml::from_str(&text).map_err(|error| {
-        let before = error.span().and_then(|span| text.get(..span.start));
-        let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+/// What the file says, and its text.
+pub(super) fn read(path: &Path) -> Result<(ConfigFile, String), ConfigError> {
+    let text = read_text(path)?;
+    let typed = toml::from_str(&text).map_err(|error| {
+        let line = error.span().map_or(1, |span| line_at(&text, span.start));
         ConfigError::new(format!("{}:{line}", path.display()), error.message())
-    })
+    })?;
+    Ok((typed, text))
+}
+
+fn read_text(path: &Path) -> Result<String, ConfigError> {
+    String::from_utf8(read_named(path)?)
+        .map_err(|_bytes| ConfigError::new(path.display().to_string(), "not UTF-8"))
+}
+
+/// The data directory of a file that may be wrong otherwise; nothing where it is no TOML.
+pub(super) fn data_dir(path: &Path) -> Option<PathBuf> {
+    let table: toml::Table = read_text(path).ok()?.parse().ok()?;
+    match table.get("data_dir") {
+        None => Some(PathBuf::from(DATA_DIR_DEFAULT)),
+        Some(named) => named.as_str().map(PathBuf::from),
+    }
+}
+
+/// The line, from one, of a key like `issuer[0].secrets[1]`, or of as much of it as is there.
+pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
+    let root = DeTable::parse(text).ok()?;
+    let mut table = Some(root.get_ref());
+    let mut start = None;
+    for part in key.split('.') {
+        let mut words = part.split('[');
+        let name = words.next().unwrap_or_default();
+        let entry = table.and_then(|table| table.iter().find(|(key, _)| key.get_ref() == name));
+        let Some((key, mut value)) = entry else {
+            break;
+        };
+        start = Some(key.span().start);
+        for word in words {
+            let index: Option<usize> = word.trim_end_matches(']').parse().ok();
+            let item = index.and_then(|index| item(value.get_ref(), index));
+            let Some(item) = item else {
+                return start.map(|start| line_at(text, start));
+            };
+            start = Some(item.span().start);
+            value = item;
+        }
+        table = if let DeValue::Table(inner) = value.get_ref() {
+            Some(inner)
+        } else {
+            None
+        };
+    }
+    start.map(|start| line_at(text, start))
+}
+
+fn item<'v, 'i>(value: &'v DeValue<'i>, index: usize) -> Option<&'v Spanned<DeValue<'i>>> {
+    if let DeValue::Array(items) = value {
+        items.get(index)
+    } else {
+        None
+    }
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    let before = text.get(..offset).unwrap_or_default();
+    before.matches('\n').count() + 1
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
+use super::in_full;
+
 /// Reads the secret that `source` names. `parse` takes the text and wipes it.
 ///
 /// # Errors
@@ -19,8 +21,10 @@ pub(super) fn read<S, E: Display>(
 
 fn text_of(source: &str) -> Result<String, String> {
     match source.split_once(':') {
-        Some(("file", path)) => std::fs::read_to_string(path)
-            .map_err(|error| format!("the file of `{source}` cannot be read: {error}")),
+        Some(("file", path)) => std::fs::read_to_string(path).map_err(|error| {
+            let why = in_full(Path::new(path), &error);
+            format!("the file of `{source}` cannot be read: {why}")
+        }),
         Some(("env", name)) => {
             environment(name).ok_or_else(|| format!("the variable of `{source}` is not set"))
         }

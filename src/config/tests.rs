@@ -58,3 +58,42 @@ fn numbers_outside_their_bounds_are_refused_by_their_key() {
         assert!(error.place.ends_with(key), "{error}");
     }
 }
+
+#[test]
+fn a_key_is_found_in_its_line_or_as_much_of_it_as_is_there() {
+    let text = "snapshot = \"a\"\n\n[server]\nlisten = \"x\"\n\n[[issuer]]\nname = \"a\"\n\
+                secrets = [\n  \"env:A\",\n  \"env:B\",\n]\n\n[[issuer]]\nname = \"b\"\n\
+                headers = { x-key = [\"env:C\"] }\n";
+    for (key, line) in [
+        ("snapshot", Some(1)),
+        ("server.listen", Some(4)),
+        ("server.ops_listen", Some(3)),
+        ("issuer[0].name", Some(7)),
+        ("issuer[0].secrets[1]", Some(10)),
+        ("issuer[0].deadline_ms", Some(6)),
+        ("issuer[1].headers.x-key[0]", Some(15)),
+        ("issuer[2].name", Some(6)),
+        ("ledger.durability", None),
+    ] {
+        assert_eq!(file::line_of(text, key), line, "{key}");
+    }
+    assert_eq!(file::line_of("[server", "server"), None);
+}
+
+#[test]
+fn listeners_meet_where_they_want_one_port_of_one_interface() {
+    for (one, other, expected) in [
+        ("127.0.0.1:1", "127.0.0.1:1", true),
+        ("127.0.0.1:1", "127.0.0.1:2", false),
+        ("127.0.0.1:1", "127.0.0.2:1", false),
+        ("0.0.0.0:1", "127.0.0.2:1", true),
+        ("127.0.0.2:1", "0.0.0.0:1", true),
+        ("[::]:1", "127.0.0.2:1", false),
+        ("[::1]:1", "[::]:1", true),
+    ] {
+        let met = meet(parse_address(one).unwrap(), parse_address(other).unwrap());
+        assert_eq!(met, expected, "{one} {other}");
+    }
+    let any = load("[server]\nlisten = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\"\n");
+    assert!(any.is_ok());
+}

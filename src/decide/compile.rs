@@ -5,6 +5,8 @@
 
 mod zone;
 
+use std::collections::HashSet;
+
 use super::effective::needs_created_at;
 use super::merchant_text::{strong_key, weak_key};
 use super::policy::{Cascade, Policy};
@@ -86,11 +88,40 @@ pub struct RowRefused {
     pub field: &'static str,
     /// What is wrong with it.
     pub message: String,
+    /// Where the fault lies.
+    pub cause: Cause,
+}
+
+/// Where the fault of a refused row lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// In the row.
+    Row,
+    /// It names a customer or an agent that was not added.
+    UnknownParent,
+    /// Its customer or agent was refused, and so it has to be.
+    RefusedParent,
 }
 
 fn refused(field: &'static str, message: impl Into<String>) -> RowRefused {
-    let message = message.into();
-    RowRefused { field, message }
+    RowRefused {
+        field,
+        message: message.into(),
+        cause: Cause::Row,
+    }
+}
+
+/// A row without its parent.
+fn orphan(field: &'static str, message: &str, is_refused: bool) -> RowRefused {
+    let cause = if is_refused {
+        Cause::RefusedParent
+    } else {
+        Cause::UnknownParent
+    };
+    RowRefused {
+        cause,
+        ..refused(field, message)
+    }
 }
 
 /// Collects rows, parents first.
@@ -99,6 +130,14 @@ pub struct Builder<'k, K> {
     draft: Draft,
     zones: Zones,
     owner_of: Option<&'k OwnerOf<'k>>,
+    refused: Refused,
+}
+
+/// The ids of parents that were refused: what is wrong with them is wrong with no child of theirs.
+#[derive(Default)]
+struct Refused {
+    customers: HashSet<Box<str>>,
+    agents: HashSet<Box<str>>,
 }
 
 /// The key of the customer whose card this was when it was used; absent where it never was.
@@ -129,6 +168,7 @@ impl<'k, K: Keys> Builder<'k, K> {
             draft,
             zones: Zones::default(),
             owner_of: None,
+            refused: Refused::default(),
         }
     }
 
@@ -151,6 +191,15 @@ impl<'k, K: Keys> Builder<'k, K> {
     /// # Errors
     /// [`RowRefused`] where the id is taken or the zone unknown.
     pub fn add_customer(&mut self, row: CustomerRow<'_>) -> Result<(), RowRefused> {
+        let id = row.id;
+        let added = self.try_add_customer(row);
+        if added.is_err() {
+            self.refused.customers.insert(id.into());
+        }
+        added
+    }
+
+    fn try_add_customer(&mut self, row: CustomerRow<'_>) -> Result<(), RowRefused> {
         let unknown = || refused("timezone", "must be a zone of the IANA database");
         let zone = self.zones.get(row.timezone).ok_or_else(unknown)?;
         let slot = CustomerSlot {
@@ -171,6 +220,20 @@ impl<'k, K: Keys> Builder<'k, K> {
     /// # Errors
     /// [`RowRefused`] where the id is taken or the customer unknown.
     pub fn add_agent(&mut self, row: AgentRow<'_>) -> Result<(), RowRefused> {
+        let id = row.id;
+        let added = self.try_add_agent(row);
+        if added.is_err() {
+            self.refuse_agent(id);
+        }
+        added
+    }
+
+    /// Tells of an agent that is wrong in itself: its cards' rows are not at fault.
+    pub fn refuse_agent(&mut self, id: &str) {
+        self.refused.agents.insert(id.into());
+    }
+
+    fn try_add_agent(&mut self, row: AgentRow<'_>) -> Result<(), RowRefused> {
         let customer = self.customer(row.customer_id)?;
         let slot = AgentSlot {
             id: row.id.into(),
@@ -252,14 +315,20 @@ impl<'k, K: Keys> Builder<'k, K> {
 
     fn customer(&self, id: &str) -> Result<CustomerSeen, RowRefused> {
         let found = self.draft.customer(id);
-        found.ok_or_else(|| refused("customerId", "no customer has this id"))
+        found.ok_or_else(|| {
+            let is_refused = self.refused.customers.contains(id);
+            orphan("customerId", "no customer has this id", is_refused)
+        })
     }
 
     fn agent(&self, id: &str, customer: &CustomerSeen) -> Result<AgentSeen, RowRefused> {
         match self.draft.agent(id) {
             Some(agent) if agent.customer == customer.index => Ok(agent),
             Some(_) => Err(refused("agentId", "the agent is another customer's")),
-            None => Err(refused("agentId", "no agent has this id")),
+            None => {
+                let is_refused = self.refused.agents.contains(id);
+                Err(orphan("agentId", "no agent has this id", is_refused))
+            }
         }
     }
 }

@@ -13,23 +13,26 @@ use self::fields::{
     AGENT_STATUSES, CARD_STATUSES, CASCADES, CUSTOMER_STATUSES, Lock, USAGES, optional_word,
     read_currency, read_id, read_instant, read_lock, read_policy_of, required_id,
 };
-use super::compile::{AgentRow, Builder, CardRow, CustomerRow, OwnerOf, RowRefused, Zones};
+use super::compile::{AgentRow, Builder, CardRow, Cause, CustomerRow, OwnerOf, RowRefused, Zones};
 use super::json::{Fields, PROBLEMS_MAX, Path, Problem, Reader, find_field};
 use super::policy::{Policy, read_policy};
 use super::snapshot::Snapshot;
 use crate::domain::currency::Currency;
 use crate::domain::identity::Keys;
 
-/// Complaints about a document that is read for itself.
+/// Complaints about a document that is read for itself that are told in full.
 const ALONE_PROBLEMS_MAX: usize = 10_000;
+
+/// What some editors put before the text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// One thing that is wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentError {
     /// The document's name, as the caller gave it.
     pub file: String,
-    /// The line, from one.
-    pub line: usize,
+    /// The line, from one; absent where no line was read.
+    pub line: Option<usize>,
     /// The field's path, `cards[3].policy.limits.perDay`; empty for the document as a whole.
     pub field: String,
     /// What is wrong.
@@ -44,13 +47,51 @@ impl fmt::Display for DocumentError {
             field,
             message,
         } = self;
-        if field.is_empty() {
-            write!(f, "{file}:{line}: {message}")
-        } else {
-            write!(f, "{file}:{line}: {field}: {message}")
+        f.write_str(file)?;
+        if let Some(line) = line {
+            write!(f, ":{line}")?;
+        }
+        if !field.is_empty() {
+            write!(f, ": {field}")?;
+        }
+        write!(f, ": {message}")
+    }
+}
+
+/// Why a document is refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DocumentRefused {
+    /// What is wrong, in the order of lines.
+    pub errors: Vec<DocumentError>,
+    /// How many errors there are beyond those.
+    pub more_count: usize,
+}
+
+impl From<DocumentError> for DocumentRefused {
+    fn from(error: DocumentError) -> Self {
+        Self {
+            errors: vec![error],
+            more_count: 0,
         }
     }
 }
+
+/// One line for each error that is told, and one that counts the others, without the last line's
+/// end.
+impl fmt::Display for DocumentRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, error) in self.errors.iter().enumerate() {
+            let end = if at == 0 { "" } else { "\n" };
+            write!(f, "{end}{error}")?;
+        }
+        match self.more_count {
+            0 => Ok(()),
+            more_count => write!(f, "\nand {more_count} more"),
+        }
+    }
+}
+
+impl std::error::Error for DocumentRefused {}
 
 /// What surrounds a document.
 #[derive(Clone, Copy, Debug)]
@@ -76,12 +117,12 @@ pub struct Before<'b> {
 /// Reads and compiles a whole document.
 ///
 /// # Errors
-/// The first errors of a document that has any, in the order of lines.
+/// The first 20 errors of a document that has any, and how many there are.
 pub fn read_snapshot(
     bytes: &[u8],
     context: DocumentContext<'_>,
     keys: &impl Keys,
-) -> Result<Snapshot, Vec<DocumentError>> {
+) -> Result<Snapshot, DocumentRefused> {
     let before = Before {
         snapshot: &Snapshot::empty(),
         owner_of: &|_unused| None,
@@ -92,13 +133,13 @@ pub fn read_snapshot(
 /// Reads and compiles a whole document that follows another.
 ///
 /// # Errors
-/// The first errors of a document that has any, in the order of lines.
+/// The first 20 errors of a document that has any, and how many there are.
 pub fn read_next_snapshot(
     bytes: &[u8],
     context: DocumentContext<'_>,
     keys: &impl Keys,
     before: Before<'_>,
-) -> Result<Snapshot, Vec<DocumentError>> {
+) -> Result<Snapshot, DocumentRefused> {
     let builder = Builder::replacing(before.snapshot, keys, context.connections)
         .knowing_owners(before.owner_of);
     read(bytes, context, builder, PROBLEMS_MAX)
@@ -108,12 +149,8 @@ pub fn read_next_snapshot(
 /// with it. Its version is 0.
 ///
 /// # Errors
-/// The errors of a document that has any, in the order of lines; of ten thousand the first.
-pub fn read_alone(
-    bytes: &[u8],
-    file: &str,
-    keys: &impl Keys,
-) -> Result<Snapshot, Vec<DocumentError>> {
+/// The first 10 000 errors of a document that has any, and how many there are.
+pub fn read_alone(bytes: &[u8], file: &str, keys: &impl Keys) -> Result<Snapshot, DocumentRefused> {
     let context = DocumentContext {
         file,
         connections: &[],
@@ -145,7 +182,7 @@ fn read<K: Keys>(
     context: DocumentContext<'_>,
     builder: Builder<'_, K>,
     problems_max: usize,
-) -> Result<Snapshot, Vec<DocumentError>> {
+) -> Result<Snapshot, DocumentRefused> {
     let text = match str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
@@ -155,17 +192,24 @@ fn read<K: Keys>(
                 field: String::new(),
                 message: "not UTF-8".to_owned(),
             };
-            return Err(located(context.file, bytes, vec![problem]));
+            return Err(DocumentRefused {
+                errors: located(context.file, bytes, vec![problem]),
+                more_count: 0,
+            });
         }
     };
     let mut load = Load {
         reader: Reader::new(text, problems_max),
         builder,
+        is_lines: is_lines(text),
     };
     if text.trim_ascii().is_empty() {
         load.reader
             .report(text, &Path::ROOT, "the document is empty");
-    } else if is_lines(text) {
+    } else if text.starts_with(BYTE_ORDER_MARK) {
+        let message = "begins with a byte order mark; save it as UTF-8 without one";
+        load.reader.report(text, &Path::ROOT, message);
+    } else if load.is_lines {
         load.lines(text);
     } else {
         load.document(text);
@@ -173,7 +217,10 @@ fn read<K: Keys>(
     if load.reader.is_clean() {
         Ok(load.builder.finish(context.version))
     } else {
-        Err(located(context.file, bytes, load.reader.into_problems()))
+        Err(DocumentRefused {
+            more_count: load.reader.more_count(),
+            errors: located(context.file, bytes, load.reader.into_problems()),
+        })
     }
 }
 
@@ -188,7 +235,7 @@ fn located(file: &str, bytes: &[u8], mut problems: Vec<Problem>) -> Vec<Document
         seen = problem.offset;
         DocumentError {
             file: file.to_owned(),
-            line,
+            line: Some(line),
             field: problem.field,
             message: problem.message,
         }
@@ -217,6 +264,8 @@ fn is_lines(text: &str) -> bool {
 struct Load<'a, 'k, K> {
     reader: Reader<'a>,
     builder: Builder<'k, K>,
+    /// Whether a row stands on a line of its own, so that rows come in the order of the text.
+    is_lines: bool,
 }
 
 impl<'a, K: Keys> Load<'a, '_, K> {
@@ -248,9 +297,6 @@ impl<'a, K: Keys> Load<'a, '_, K> {
         let place = Path::ROOT.field(name);
         let rows = list.and_then(|list| self.reader.array(list, &place));
         for (at, row) in rows.unwrap_or_default().into_iter().enumerate() {
-            if self.reader.is_full() {
-                return;
-            }
             read(self, row, &place.index(at));
         }
     }
@@ -260,9 +306,6 @@ impl<'a, K: Keys> Load<'a, '_, K> {
         let mut is_first = true;
         let mut has_rows = false;
         for line in text.split('\n').map(str::trim_ascii) {
-            if self.reader.is_full() {
-                return;
-            }
             if line.is_empty() {
                 continue;
             }
@@ -345,14 +388,18 @@ impl<'a, K: Keys> Load<'a, '_, K> {
         let status = optional_word(reader, &mut fields, path, "status", AGENT_STATUSES);
         let policy = read_policy_of(reader, &mut fields, path, self.builder.zones());
         fields.finish(reader, path, |_| None);
-        if let (Some(id), Some(customer)) = (&id, &customer) {
-            let added = self.builder.add_agent(AgentRow {
-                id,
-                customer_id: customer,
-                status: status.unwrap_or_default(),
-                policy,
-            });
-            self.accept(raw, path, added);
+        match (&id, &customer) {
+            (Some(id), Some(customer)) => {
+                let added = self.builder.add_agent(AgentRow {
+                    id,
+                    customer_id: customer,
+                    status: status.unwrap_or_default(),
+                    policy,
+                });
+                self.accept(raw, path, added);
+            }
+            (Some(id), None) => self.builder.refuse_agent(id),
+            (None, _) => {}
         }
     }
 
@@ -397,12 +444,25 @@ impl<'a, K: Keys> Load<'a, '_, K> {
         self.accept(raw, path, added);
     }
 
-    /// Complains where the builder did not take the row.
+    /// Complains where the builder did not take the row, unless that only follows from what was
+    /// said about its parent.
     fn accept(&mut self, raw: &'a RawValue, path: &Path<'_>, added: Result<(), RowRefused>) {
-        if let Err(refused) = added {
-            let place = find_field(raw, refused.field).unwrap_or(raw);
-            let path = path.field(refused.field);
-            self.reader.report(place.get(), &path, refused.message);
+        let Err(RowRefused {
+            field,
+            mut message,
+            cause,
+        }) = added
+        else {
+            return;
+        };
+        match cause {
+            Cause::RefusedParent => return self.reader.leave_out(),
+            Cause::UnknownParent if self.is_lines => {
+                message.push_str(" in the lines above; parents come first");
+            }
+            Cause::UnknownParent | Cause::Row => {}
         }
+        let place = find_field(raw, field).unwrap_or(raw);
+        self.reader.report(place.get(), &path.field(field), message);
     }
 }

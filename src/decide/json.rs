@@ -13,10 +13,13 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::spelling::nearest;
 use crate::domain::amount::Minor;
 
-/// Complaints that are collected before reading stops, for whoever waits for the answer.
+/// Complaints that are told in full, for whoever waits for the answer; the others are counted.
 pub(super) const PROBLEMS_MAX: usize = 20;
+/// Names that are asked for in most objects, at most.
+const KNOWN_USUALLY: usize = 16;
 /// Fields of one object; more is refused, so that looking for duplicates stays cheap.
 const FIELDS_MAX: usize = 128;
 
@@ -90,6 +93,10 @@ pub(super) struct Reader<'a> {
     text: &'a str,
     problems: Vec<Problem>,
     problems_max: usize,
+    /// Complaints beyond those.
+    more_count: usize,
+    /// Whether something was left out that another complaint is about.
+    is_incomplete: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -99,6 +106,8 @@ impl<'a> Reader<'a> {
             text,
             problems,
             problems_max,
+            more_count: 0,
+            is_incomplete: false,
         }
     }
 
@@ -106,13 +115,17 @@ impl<'a> Reader<'a> {
         self.problems
     }
 
-    pub(super) fn is_clean(&self) -> bool {
-        self.problems.is_empty()
+    pub(super) fn more_count(&self) -> usize {
+        self.more_count
     }
 
-    /// Whether so much is wrong that reading on helps nobody.
-    pub(super) fn is_full(&self) -> bool {
-        self.problems.len() >= self.problems_max
+    pub(super) fn is_clean(&self) -> bool {
+        self.problems.is_empty() && !self.is_incomplete
+    }
+
+    /// Says that something was left out only because of what another complaint says.
+    pub(super) fn leave_out(&mut self) {
+        self.is_incomplete = true;
     }
 
     /// Complains about `at`, a piece of the text.
@@ -123,13 +136,15 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn report_at(&mut self, offset: usize, path: &Path<'_>, message: impl Into<String>) {
-        if !self.is_full() {
-            self.problems.push(Problem {
-                offset,
-                field: path.to_string(),
-                message: message.into(),
-            });
+        if self.problems.len() >= self.problems_max {
+            self.more_count = self.more_count.saturating_add(1);
+            return;
         }
+        self.problems.push(Problem {
+            offset,
+            field: path.to_string(),
+            message: message.into(),
+        });
     }
 
     /// The one JSON value that `piece` of the text consists of.
@@ -146,7 +161,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn object(&mut self, raw: &'a RawValue, path: &Path<'_>) -> Option<Fields<'a>> {
-        let Ok(Entries(entries)) = serde_json::from_str::<Entries<'a>>(raw.get()) else {
+        let Ok(Entries(mut entries)) = serde_json::from_str::<Entries<'a>>(raw.get()) else {
             let message = if raw.get().starts_with('{') {
                 format!("must be an object of at most {FIELDS_MAX} fields with lawful names")
             } else {
@@ -155,19 +170,22 @@ impl<'a> Reader<'a> {
             self.report(raw.get(), path, message);
             return None;
         };
-        for (at, entry) in entries.iter().enumerate() {
-            if entries
-                .iter()
-                .take(at)
-                .any(|earlier| earlier.key == entry.key)
-            {
+        let mut at = 0;
+        while let Some(entry) = entries.get(at) {
+            let mut earlier = entries.iter().take(at);
+            if earlier.any(|earlier| earlier.key == entry.key) {
                 let place = path.field(&entry.key);
                 self.report(entry.place(), &place, "the field stands here twice");
+                // Left there, it would be nobody's field and complained about once more.
+                entries.remove(at);
+            } else {
+                at += 1;
             }
         }
         Some(Fields {
             whole: raw.get(),
             entries,
+            known: Vec::with_capacity(KNOWN_USUALLY),
         })
     }
 
@@ -186,7 +204,15 @@ impl<'a> Reader<'a> {
     pub(super) fn text(&mut self, raw: &'a RawValue, path: &Path<'_>) -> Option<Cow<'a, str>> {
         let text = serde_json::from_str::<Text<'a>>(raw.get()).ok();
         if text.is_none() {
-            self.report(raw.get(), path, "must be text");
+            let is_number = raw
+                .get()
+                .starts_with(|c: char| c == '-' || c.is_ascii_digit());
+            let message = if is_number {
+                "must be text, in quotation marks"
+            } else {
+                "must be text"
+            };
+            self.report(raw.get(), path, message);
         }
         text.map(|text| text.0)
     }
@@ -286,6 +312,8 @@ fn offset_of(piece: &str, line: usize, column: usize) -> usize {
 pub(super) struct Fields<'a> {
     whole: &'a str,
     entries: Vec<Entry<'a>>,
+    /// The names that somebody has asked for, and so those that are known.
+    known: Vec<&'static str>,
 }
 
 struct Entry<'a> {
@@ -305,13 +333,14 @@ impl Entry<'_> {
 
 impl<'a> Fields<'a> {
     /// The field's value, where it stands there.
-    pub(super) fn take(&mut self, name: &str) -> Option<&'a RawValue> {
+    pub(super) fn take(&mut self, name: &'static str) -> Option<&'a RawValue> {
+        self.known.push(name);
         let at = self.entries.iter().position(|entry| entry.key == name)?;
         Some(self.entries.swap_remove(at).value)
     }
 
     /// The field's value, where it stands there and is not null.
-    pub(super) fn take_unless_null(&mut self, name: &str) -> Option<&'a RawValue> {
+    pub(super) fn take_unless_null(&mut self, name: &'static str) -> Option<&'a RawValue> {
         self.take(name).filter(|raw| raw.get() != "null")
     }
 
@@ -320,7 +349,7 @@ impl<'a> Fields<'a> {
         &mut self,
         reader: &mut Reader<'a>,
         path: &Path<'_>,
-        name: &str,
+        name: &'static str,
     ) -> Option<&'a RawValue> {
         let value = self.take(name);
         if value.is_none() {
@@ -337,7 +366,13 @@ impl<'a> Fields<'a> {
         explain: impl Fn(&str) -> Option<String>,
     ) {
         for entry in &self.entries {
-            let message = explain(&entry.key).unwrap_or_else(|| "unknown field".to_owned());
+            let message = explain(&entry.key).unwrap_or_else(|| {
+                let meant = nearest(&entry.key, &self.known);
+                meant.map_or_else(
+                    || "unknown field".to_owned(),
+                    |name| format!("unknown field; did you mean `{name}`?"),
+                )
+            });
             reader.report(entry.place(), &path.field(&entry.key), message);
         }
     }

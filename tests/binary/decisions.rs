@@ -114,7 +114,8 @@ fn the_newest_are_shown_oldest_first_one_line_each() {
         (&json!("elsewhere"), &json!(5))
     );
     let (code, text) = said(decisions(&server, &["--card", "nobody"]).output());
-    assert_eq!((code, text.as_str()), (Some(0), ""));
+    let note = "countersign: no such decision is recorded\n";
+    assert_eq!((code, text.as_str()), (Some(0), note));
 
     let gone = decisions(&server, &[]);
     assert!(server.terminate().success());

@@ -192,7 +192,7 @@ fn what_serve_would_refuse_exits_with_2() {
     );
     let report = Report::of(doctor(&home));
     assert_eq!(report.exit, Some(2));
-    report.assert("config", "fail", "issuer[0].deadline_ms");
+    report.assert("config", "fail", "config.toml:8: issuer[0].deadline_ms");
     // The rest is looked at all the same.
     report.assert("data_dir", "ok", "0700");
     assert_eq!(report.checks("secret").len(), 2);
@@ -211,6 +211,51 @@ fn what_serve_would_refuse_exits_with_2() {
     assert_eq!(exit, Some(2));
 }
 
+/// What can be known of a configuration that is wrong is used, and nothing else is judged.
+#[test]
+fn of_a_wrong_configuration_the_data_directory_is_found_all_the_same() {
+    let home = healthy();
+    let good = fs::read_to_string(home.path("config.toml")).unwrap();
+    let without_flag = |config: &str| {
+        home.write("config.toml", config);
+        let mut command = binary();
+        command.args(["doctor", "--json", "--config"]);
+        Report::of({
+            command.arg(home.path("config.toml"));
+            command
+        })
+    };
+    let data_dir = home.data_dir().display().to_string();
+    let named = format!("data_dir = \"{data_dir}\"\nunknown = 1\n{good}");
+    let report = without_flag(&named);
+    report.assert("config", "fail", "unknown");
+    report.assert("data_dir", "ok", &data_dir);
+    let report = without_flag(&format!("data_dir = {data_dir}\n{good}"));
+    assert_eq!(report.exit, Some(2));
+    report.assert("data_dir", "warn", "not looked at");
+    assert!(report.checks("disk").is_empty() && report.checks("space").is_empty());
+}
+
+#[test]
+fn each_warning_about_a_connection_is_a_check_of_its_own() {
+    let home = healthy();
+    let good = fs::read_to_string(home.path("config.toml")).unwrap();
+    let secret = home.path("acme.secret").display().to_string();
+    let stripe = format!(
+        "[[issuer]]\nname = \"striped\"\nkind = \"stripe\"\nsecrets = [\"file:{secret}\"]\n\
+         unsigned = \"accept\"\n"
+    );
+    home.write("config.toml", &format!("{good}{stripe}"));
+    let report = Report::of(doctor(&home));
+    report.assert("config", "ok", "3 issuer connections");
+    let checks = report.checks("issuer");
+    assert_eq!(checks.len(), 2, "{checks:?}");
+    for ((verdict, seen), word) in checks.iter().zip(["unsigned", "Stripe decides"]) {
+        assert!(verdict == "warn" && seen.starts_with("striped: "), "{seen}");
+        assert!(seen.contains(word), "{seen}");
+    }
+}
+
 #[test]
 fn secrets_are_judged_and_never_shown() {
     let home = healthy();
@@ -222,7 +267,7 @@ fn secrets_are_judged_and_never_shown() {
         let (found, saw) = report.checks("secret")[0].clone();
         assert_eq!(found, verdict, "{saw}");
         assert!(
-            saw.contains("issuer[0].secrets[0]") && saw.contains(seen),
+            saw.contains("acme: issuer[0].secrets[0]") && saw.contains(seen),
             "{saw}"
         );
         assert!(

@@ -65,21 +65,21 @@ fn o2_a_configuration_that_is_wrong_exits_with_2_and_names_the_line_and_the_key(
         ("unknown table", format!("[limits]\n{good}"), &["config.toml:1", "`limits`"]),
         ("not TOML", good.replacen("[server]", "[server", 1), &["config.toml:1"]),
         ("wrong type", good.replacen("deadline_ms = 5000", "deadline_ms = \"5000\"", 1), &["config.toml:8", "u32"]),
-        ("zero deadline", good.replacen("deadline_ms = 5000", "deadline_ms = 0", 1), &["issuer[0].deadline_ms"]),
+        ("zero deadline", good.replacen("deadline_ms = 5000", "deadline_ms = 0", 1), &["config.toml:8: issuer[0].deadline_ms"]),
         ("deadline beyond the issuer's", good.replacen("deadline_ms = 5000", "deadline_ms = 6000", 1), &["issuer[0].deadline_ms"]),
-        ("name twice", good.replacen("\"beta\"", "\"acme\"", 1), &["issuer[1].name"]),
+        ("name twice", good.replacen("\"beta\"", "\"acme\"", 1), &["config.toml:10: issuer[1].name"]),
         ("name in upper case", good.replacen("\"acme\"", "\"ACME\"", 1), &["issuer[0].name"]),
         ("unknown kind", good.replacen("\"lithic\"", "\"lithium\"", 1), &["issuer[0].kind", "lithium"]),
         ("policy for unknown cards", good.replacen("name = \"acme\"", "name = \"acme\"\nunmanaged_cards = \"policy: x\"", 1), &["issuer[0].unmanaged_cards", "decline"]),
         ("no secret", good.replacen(&format!("\"file:{secret}\""), "", 1), &["issuer[0].secrets"]),
-        ("secret in the file", good.replacen("file:", "", 1), &["issuer[0].secrets[0]", "file:PATH"]),
+        ("secret in the file", good.replacen("file:", "", 1), &["config.toml:7: issuer[0].secrets[0]", "file:PATH"]),
         ("secret's file is gone", good.replacen("acme.secret", "other.secret", 1), &["issuer[0].secrets[0]", "other.secret"]),
         ("variable is not set", good.replacen(&format!("file:{secret}"), "env:COUNTERSIGN_TEST_UNSET", 1), &["COUNTERSIGN_TEST_UNSET"]),
-        ("header time below", good.replacen("header_timeout_ms = 400", "header_timeout_ms = 99", 1), &["server.header_timeout_ms", "100"]),
+        ("header time below", good.replacen("header_timeout_ms = 400", "header_timeout_ms = 99", 1), &["config.toml:2: server.header_timeout_ms", "100"]),
         ("body time above", good.replacen("body_timeout_ms = 400", "body_timeout_ms = 60001", 1), &["server.body_timeout_ms", "60000"]),
         ("no connections", good.replacen("[server]", "[server]\nconnections_max = 0", 1), &["server.connections_max", "at least 1"]),
         ("more connections than the budget has work for", good.replacen("[server]", "[server]\nconnections_max = 100000000", 1), &["server.connections_max", "at most", "deadline_ms"]),
-        ("short retention", format!("{good}\n[ledger]\nretention_days = 31\n"), &["ledger.retention_days", "32"]),
+        ("short retention", format!("{good}\n[ledger]\nretention_days = 31\n"), &["config.toml:16: ledger.retention_days", "32"]),
     ];
     for (what, config, words) in rows {
         assert_ne!(config, good, "{what}");
@@ -180,7 +180,9 @@ fn an_address_that_is_taken_exits_with_1() {
         }
     }
     let refused = said(command.arg(position).output());
-    assert_says("taken", &refused, 1, &[&taken.issuer.to_string()]);
+    let address = taken.issuer.to_string();
+    let wanted = [&*address, "--issuer-listen", "server.issuer_listen"];
+    assert_says("taken", &refused, 1, &wanted);
 }
 
 /// Damage with whole frames behind it is no torn end: nobody guesses what the counters were.
@@ -211,7 +213,8 @@ fn c5_a_journal_that_is_corrupt_in_the_middle_exits_with_4() {
     let name = segment.file_name().unwrap().to_str().unwrap().to_owned();
     let offset = 4_096 + 700;
     flip(&segment, offset);
-    let wanted = ["corrupt", &name, "at byte"];
+    let journal = home.data_dir().join("journal").display().to_string();
+    let wanted = ["corrupt", &journal, &name, "at byte", "keep a copy"];
     assert_says("serve", &home.refused(), 4, &wanted);
     assert_says("verify", &verify(&home), 4, &wanted);
     assert_says("serve again", &home.refused(), 4, &wanted);

@@ -25,7 +25,9 @@ impl Files {
         let mut command = binary();
         command.arg("policy").args(arguments);
         command.current_dir(self.0.path());
-        command.env_remove("COUNTERSIGN_SNAPSHOT");
+        command
+            .env_remove("COUNTERSIGN_SNAPSHOT")
+            .env_remove("COUNTERSIGN_DATA_DIR");
         said(command.output())
     }
 }
@@ -63,12 +65,13 @@ fn f1_a_check_says_everything_that_is_wrong_with_its_place() {
         (code, text),
         (
             Some(0),
-            format!("{good}: ok, 2 customers, 1 agents, 3 cards\n")
+            format!("{good}: ok, 2 customers, 1 agent, 3 cards\n")
         )
     );
     let (code, text) = files.policy(&["check", &good, "--json"]);
     let checked: Value = serde_json::from_str(&text).unwrap();
-    let expected = json!({"ok": true, "errors": [], "customers": 2, "agents": 1, "cards": 3});
+    let expected =
+        json!({"ok": true, "errors": [], "more": 0, "customers": 2, "agents": 1, "cards": 3});
     assert_eq!((code, checked), (Some(0), expected));
 
     // More than a server says at once: one for each line.
@@ -96,8 +99,56 @@ fn f1_a_check_says_everything_that_is_wrong_with_its_place() {
         (&json!(false), &Value::Null)
     );
 
+    // A file that is not there has no line, and a program is told in its own words too.
     let (code, text) = files.policy(&["check", "nowhere.json"]);
-    assert!(code == Some(2) && text.contains("nowhere.json"), "{text}");
+    let full = std::fs::canonicalize(files.0.path()).unwrap();
+    let full = full.join("nowhere.json").display().to_string();
+    let expected =
+        format!("nowhere.json: cannot be read: No such file or directory (os error 2) ({full})");
+    assert_eq!((code, text.as_str()), (Some(2), &*format!("{expected}\n")));
+    let (code, text) = files.policy(&["check", "nowhere.json", "--json"]);
+    let checked: Value = serde_json::from_str(&text).unwrap();
+    let error = &checked["errors"][0];
+    assert_eq!((code, &error["line"]), (Some(2), &Value::Null));
+    assert_eq!(error["file"], "nowhere.json");
+}
+
+#[test]
+fn of_more_errors_than_are_told_the_others_are_counted() {
+    let files = Files::new();
+    let row = json!({"customer": {"id": "c", "colour": 1}}).to_string();
+    // Each but the first has another's id too.
+    let wrong = files.write("wrong.jsonl", &format!("{row}\n").repeat(6_000));
+    let (code, text) = files.policy(&["check", &wrong]);
+    assert_eq!((code, text.lines().count()), (Some(2), 10_001));
+    assert_eq!(text.lines().last(), Some("and 1999 more"));
+    let (_, text) = files.policy(&["check", &wrong, "--json"]);
+    let checked: Value = serde_json::from_str(&text).unwrap();
+    let told = checked["errors"].as_array().unwrap().len();
+    assert_eq!((told, &checked["more"]), (10_000, &json!(1_999)));
+}
+
+#[test]
+fn a_snapshot_may_come_from_standard_input() {
+    let files = Files::new();
+    let good = files.write("good.json", &rules(unchanged));
+    let piped = |arguments: &[&str]| {
+        let mut command = binary();
+        command.arg("policy").args(arguments);
+        command.stdin(std::fs::File::open(&good).unwrap());
+        said(command.output())
+    };
+    let said = "standard input: ok, 2 customers, 1 agent, 3 cards\n".to_owned();
+    assert_eq!(piped(&["check", "-"]), (Some(0), said));
+    let explain = ["explain", "--card", "crd_2", "--snapshot", "-"];
+    let (code, text) = piped(&explain);
+    assert!(
+        code == Some(0) && text.starts_with("crd_2: active"),
+        "{text}"
+    );
+    let same = (Some(0), "no difference\n".to_owned());
+    assert_eq!(piped(&["diff", "-", &good]), same);
+    assert_eq!(piped(&["diff", "-", "-"]).0, Some(2));
 }
 
 #[test]
@@ -112,18 +163,18 @@ fn what_is_in_force_on_a_card_is_explained_with_its_level() {
     let expected = "\
 crd_1: active, multi use, through acme, of agent agt_1 (active) of customer cus_1 (active)
 in USD, with the days of Europe/Rome, cascade tighten
-  limits.perAuth              50.00 USD                                 card
-  limits.perDay               200.00 USD rolling                        card
-  limits.perDay               500.00 USD                                customer
-  limits.perMonth             7000.00 USD                               agent
-  limits.countPerHour         9                                         customer
-  limits.countPerDay          20                                        agent
-  allowedMccs                 3000-3350 5812                            card
-  blockedMccs                 7995                                      customer
-  lockToFirstMerchant         true                                      card
-  allowCash                   false                                     default
-  allowPartial                false                                     default
-  probePolicy                 consume                                   default
+  limits.perAuth              card      50.00 USD
+  limits.perDay               card      200.00 USD rolling
+  limits.perDay               customer  500.00 USD
+  limits.perMonth             agent     7000.00 USD
+  limits.countPerHour         customer  9
+  limits.countPerDay          agent     20
+  allowedMccs                 card      3000-3350 5812
+  blockedMccs                 customer  7995
+  lockToFirstMerchant         card      true
+  allowCash                   default   false
+  allowPartial                default   false
+  probePolicy                 default   consume
 ";
     assert_eq!((code, text.as_str()), (Some(0), expected));
     let (code, text) = files.policy(&[
@@ -176,11 +227,19 @@ fn what_declines_everything_is_said_and_what_cannot_be_found_too() {
         code == Some(2) && text.contains("no card has the id `crd_9`"),
         "{text}"
     );
-    let (code, text) = files.policy(&["explain", "--card", "crd_1"]);
-    assert!(
-        code == Some(2) && text.contains("no --snapshot is named"),
-        "{text}"
-    );
+    for (directory, named) in [
+        ("./countersign-data", None),
+        ("elsewhere", Some("elsewhere")),
+    ] {
+        let mut arguments = vec!["explain", "--card", "crd_1"];
+        arguments.extend(named.into_iter().flat_map(|named| ["--data-dir", named]));
+        let (code, text) = files.policy(&arguments);
+        let expected = format!(
+            "countersign: no --snapshot is named, and no server with a sandbox was started on the \
+             data directory `{directory}`; start `countersign serve` first, or name its --data-dir\n"
+        );
+        assert_eq!((code, text), (Some(2), expected));
+    }
 }
 
 #[test]
@@ -205,6 +264,7 @@ fn f2_a_difference_says_what_changes_for_whom_and_how_many_would_decline() {
     let (code, text) = files.policy(&["diff", &before, &after]);
     let expected = "\
 1 of 3 active cards would newly decline; a reload wants that confirmed
+  agent_suspended             crd_1
 
 customer cus_1
   limits.perAuth              90.00 USD → 40.00 USD
@@ -240,6 +300,16 @@ card crd_3
         diff["wantsConfirmation"]
     ]);
     assert_eq!(head, json!([false, 3, 1, true]), "{diff}");
+    let gone = json!({"card_unknown": ["crd_4"]});
+    assert_eq!(diff["newlyDecliningCards"], gone);
+    // Where no level says it, the level is null here as it is in `explain`.
+    let changed = diff["cards"]["changed"].as_array().unwrap();
+    let changes = changed
+        .iter()
+        .flat_map(|group| group["changes"].as_array().unwrap());
+    let cash = changes.filter(|change| change["field"] == "allowCash");
+    let after: Vec<&Value> = cash.map(|change| &change["after"]).collect();
+    assert_eq!(after, [&json!({"value": false, "level": null})]);
     assert_eq!(diff["cards"]["removed"], json!(["crd_4"]));
     let group = json!({"ids": ["crd_1"], "changes": [{
         "field": "limits.perAuth",
@@ -265,10 +335,13 @@ fn a_difference_that_a_server_would_refuse_says_so() {
     });
     let moved = files.write("moved.json", &moved);
     let (_, text) = files.policy(&["diff", &before, &moved]);
-    assert!(
-        text.contains("a server refuses this: crd_2 cannot change their customer"),
-        "{text}"
-    );
+    let refused = "a server refuses this: a card cannot change its customer, as here crd_2\n";
+    assert!(text.starts_with(refused), "{text}");
+    assert!(!text.contains("reload"), "{text}");
+    let (_, text) = files.policy(&["diff", &before, &moved, "--json"]);
+    let diff: Value = serde_json::from_str(&text).unwrap();
+    let head = json!([diff["refusedCards"], diff["wantsConfirmation"]]);
+    assert_eq!(head, json!([["crd_2"], false]));
     let wrong = files.write("wrong.json", "{}");
     let (code, text) = files.policy(&["diff", &before, &wrong]);
     assert!(

@@ -112,6 +112,7 @@ fn f1_a_file_that_is_wrong_is_refused_whole_and_said_everywhere() {
             .contains("minor units")
     );
     assert_eq!(errors[0].as_object().unwrap().len(), 4, "{body}");
+    assert_eq!(body["more"], 0);
     assert_eq!(warnings(&ops), json!(["snapshot_refused"]));
     assert_eq!(ops.get("/readyz").json()["snapshotVersion"], 1);
     assert!(
@@ -119,6 +120,12 @@ fn f1_a_file_that_is_wrong_is_refused_whole_and_said_everywhere() {
             .body
             .contains("countersign_snapshot_waiting 1")
     );
+
+    // Of many errors the first are told and the others counted.
+    let many = "{\"customer\": {}}\n".repeat(50);
+    let (_, body) = reload(&ops, &many, "/admin/reload");
+    let told = body["errors"].as_array().unwrap().len();
+    assert_eq!((told, &body["more"]), (20, &json!(30)));
 
     let cases = [
         ("", "is empty"),
@@ -149,7 +156,7 @@ fn f3_a_file_that_is_gone_is_said_and_what_is_in_force_stays() {
     let error = &gone.json()["errors"][0];
     assert_eq!(
         (&error["file"], &error["line"], &error["field"]),
-        (&json!(path), &json!(1), &json!(""))
+        (&json!(path), &Value::Null, &json!(""))
     );
     assert!(
         error["message"]

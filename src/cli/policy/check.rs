@@ -1,13 +1,14 @@
 //! `countersign policy check`.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use serde::Serialize;
 
+use super::FileName;
 use crate::cli::Exit;
 use crate::cli::demo::{Failure, unwritten};
-use crate::decide::document::DocumentError;
+use crate::cli::policy::values::count;
+use crate::decide::document::{DocumentError, DocumentRefused};
 use crate::decide::snapshot::Snapshot;
 
 #[derive(Serialize)]
@@ -15,6 +16,8 @@ use crate::decide::snapshot::Snapshot;
 struct Checked<'c> {
     ok: bool,
     errors: Vec<Fault<'c>>,
+    /// How many there are beyond those.
+    more: usize,
     customers: Option<usize>,
     agents: Option<usize>,
     cards: Option<usize>,
@@ -23,18 +26,18 @@ struct Checked<'c> {
 #[derive(Serialize)]
 struct Fault<'c> {
     file: &'c str,
-    line: usize,
+    line: Option<usize>,
     field: &'c str,
     message: &'c str,
 }
 
 /// Says everything that is wrong, or what is there. A wrong file ends with 2, as it would at a start.
-pub(super) fn run(path: &Path, json: bool, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let read = super::read(path)?;
+pub(super) fn run(file: &FileName, json: bool, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let read = file.read();
     let written = if json {
         write_json(out, &read)
     } else {
-        write_text(out, path, &read)
+        write_text(out, file, &read)
     };
     written.map_err(|error| unwritten(&error))?;
     Ok(match read {
@@ -43,17 +46,13 @@ pub(super) fn run(path: &Path, json: bool, out: &mut dyn Write) -> Result<Exit, 
     })
 }
 
-fn write_json(out: &mut dyn Write, read: &Result<Snapshot, Vec<DocumentError>>) -> io::Result<()> {
-    let snapshot = read.as_ref().ok();
+fn write_json(out: &mut dyn Write, read: &Result<Snapshot, DocumentRefused>) -> io::Result<()> {
+    let (snapshot, refused) = (read.as_ref().ok(), read.as_ref().err());
+    let errors = refused.into_iter().flat_map(|refused| &refused.errors);
     let checked = Checked {
         ok: snapshot.is_some(),
-        errors: read
-            .as_ref()
-            .err()
-            .into_iter()
-            .flatten()
-            .map(fault)
-            .collect(),
+        errors: errors.map(fault).collect(),
+        more: refused.map_or(0, |refused| refused.more_count),
         customers: snapshot.map(Snapshot::customer_count),
         agents: snapshot.map(Snapshot::agent_count),
         cards: snapshot.map(Snapshot::card_count),
@@ -79,18 +78,17 @@ fn fault(error: &DocumentError) -> Fault<'_> {
 
 fn write_text(
     out: &mut dyn Write,
-    path: &Path,
-    read: &Result<Snapshot, Vec<DocumentError>>,
+    file: &FileName,
+    read: &Result<Snapshot, DocumentRefused>,
 ) -> io::Result<()> {
     match read {
         Ok(snapshot) => writeln!(
             out,
-            "{}: ok, {} customers, {} agents, {} cards",
-            path.display(),
-            snapshot.customer_count(),
-            snapshot.agent_count(),
-            snapshot.card_count()
+            "{file}: ok, {}, {}, {}",
+            count(snapshot.customer_count(), "customer"),
+            count(snapshot.agent_count(), "agent"),
+            count(snapshot.card_count(), "card")
         ),
-        Err(errors) => errors.iter().try_for_each(|error| writeln!(out, "{error}")),
+        Err(refused) => writeln!(out, "{refused}"),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::values::{Told, level_name};
+use super::values::Told;
 use crate::decide::effective::{EffectivePolicy, effective, of_level};
 use crate::decide::policy::{Cascade, Policy};
 use crate::decide::snapshot::{AgentSlot, CardView, CustomerSlot, Snapshot};
@@ -19,11 +19,30 @@ pub(super) struct Change {
     pub(super) after: Option<Leveled>,
 }
 
-/// A value, and the level that it comes from where the row has more than one.
+/// A value, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Leveled {
     pub(super) told: Told,
-    pub(super) level: Option<&'static str>,
+    pub(super) origin: Origin,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Origin {
+    /// It is written on the row.
+    Row,
+    /// This level's policy has it; none: it holds without a word of any.
+    Policy(Option<Level>),
+}
+
+impl Origin {
+    /// In the order in which levels are asked.
+    const OF_POLICIES: [Self; 4] = [
+        Self::Policy(Some(Level::Card)),
+        Self::Policy(Some(Level::Agent)),
+        Self::Policy(Some(Level::Customer)),
+        Self::Policy(None),
+    ];
 }
 
 /// What became of the rows of one kind.
@@ -193,7 +212,7 @@ fn word(field: &'static str, before: &str, after: &str) -> Change {
     let told = |word| {
         Some(Leveled {
             told: Told::word(word),
-            level: None,
+            origin: Origin::Row,
         })
     };
     Change {
@@ -267,8 +286,8 @@ fn policy_changes(
         .flat_map(|it| [&mut it.before, &mut it.after])
     {
         // A default is what holds without this level's word, and no word of it.
-        *side = side.take().filter(|it| it.level != Some(level_name(None)));
-        side.iter_mut().for_each(|it| it.level = None);
+        *side = side.take().filter(|it| it.origin != Origin::Policy(None));
+        side.iter_mut().for_each(|it| it.origin = Origin::Row);
     }
     changes.retain(|change| change.before != change.after);
     changes
@@ -308,9 +327,9 @@ fn value_changes(
             });
             continue;
         }
-        for level in ["card", "agent", "customer", "default"] {
-            let at_level = |all: &[Leveled]| all.iter().find(|it| it.level == Some(level)).cloned();
-            let (before, after) = (at_level(&was), at_level(&now));
+        for origin in Origin::OF_POLICIES {
+            let from_there = |all: &[Leveled]| all.iter().find(|it| it.origin == origin).cloned();
+            let (before, after) = (from_there(&was), from_there(&now));
             if before != after {
                 changes.push(Change {
                     field,
@@ -330,7 +349,7 @@ fn leveled(
 ) -> Vec<Leveled> {
     let of_field = policy.of(field).map(|it| Leveled {
         told: Told::of(owner, it),
-        level: Some(level_name(it.level)),
+        origin: Origin::Policy(it.level),
     });
     of_field.collect()
 }

@@ -1,35 +1,43 @@
 //! `countersign policy diff`. As with `diff`: 0 for the same, 1 for a difference, 2 for trouble.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::DiffArguments;
-use super::compare::{Change, Differences, Leveled, Rows};
-use super::values::printable;
+use super::compare::{Change, Differences, Leveled, Origin, Rows};
+use super::values::{count, level_name, printable};
+use super::{DiffArguments, FileName};
 use crate::cli::Exit;
 use crate::cli::demo::{Failure, unwritten};
 use crate::clock::Clock;
-use crate::decide::snapshot::Impact;
+use crate::decide::snapshot::{Impact, Snapshot};
+use crate::domain::card::Level;
+use crate::domain::time::Timestamp;
 
 /// Ids that are named of many.
 const NAMED_MAX: usize = 5;
 const FIELD_WIDTH: usize = 26;
 
 pub(super) fn run(args: &DiffArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let before = super::read_right(&args.before)?;
-    let after = super::read_right(&args.after)?;
+    if args.before == FileName::StandardInput && args.after == args.before {
+        let words = "standard input can be one of the two snapshots";
+        return Err(Failure::usage(&words));
+    }
+    let before = args.before.read_right()?;
+    let after = args.after.read_right()?;
     let now = Clock::start().now();
     let found = Differences::between(&before, &after);
     let impact = Impact {
         active: before.active_count(now),
         ..before.impact_of(&after, now)
     };
+    let declining = Declining::between(&before, &after, now);
     let written = if args.json {
-        write_json(out, &found, impact)
+        write_json(out, &found, impact, &declining)
     } else {
-        write_text(out, &found, impact)
+        write_text(out, &found, impact, &declining)
     };
     written.map_err(|error| unwritten(&error))?;
     Ok(if found.is_empty() {
@@ -39,30 +47,53 @@ pub(super) fn run(args: &DiffArguments, out: &mut dyn Write) -> Result<Exit, Fai
     })
 }
 
+/// The cards that would newly decline, by the reason.
+#[derive(Default)]
+struct Declining(BTreeMap<&'static str, Vec<String>>);
+
+impl Declining {
+    fn between(before: &Snapshot, after: &Snapshot, now: Timestamp) -> Self {
+        let mut found = Self::default();
+        for (view, reason) in before.newly_declined_by(after, now) {
+            let ids = found.0.entry(reason.code()).or_default();
+            ids.push(view.card.id().to_owned());
+        }
+        found.0.values_mut().for_each(|ids| ids.sort_unstable());
+        found
+    }
+}
+
 // === for people ===
 
-fn write_text(out: &mut dyn Write, found: &Differences, impact: Impact) -> io::Result<()> {
+fn write_text(
+    out: &mut dyn Write,
+    found: &Differences,
+    impact: Impact,
+    by_reason: &Declining,
+) -> io::Result<()> {
     if found.is_empty() {
         return writeln!(out, "no difference");
     }
     let Impact {
         active, declining, ..
     } = impact;
-    let asks = if impact.wants_confirmation() {
-        "a reload wants that confirmed"
+    if found.moved.is_empty() {
+        let asks = if impact.wants_confirmation() {
+            "a reload wants that confirmed"
+        } else {
+            "a reload puts that in force"
+        };
+        let cards = count(active, "active card");
+        writeln!(out, "{declining} of {cards} would newly decline; {asks}")?;
     } else {
-        "a reload puts that in force"
-    };
-    writeln!(
-        out,
-        "{declining} of {active} active cards would newly decline; {asks}"
-    )?;
-    if !found.moved.is_empty() {
         let cards = named(&found.moved);
         writeln!(
             out,
-            "a server refuses this: {cards} cannot change their customer"
+            "a server refuses this: a card cannot change its customer, as here {cards}"
         )?;
+    }
+    for (reason, ids) in &by_reason.0 {
+        writeln!(out, "  {reason:FIELD_WIDTH$}  {}", named(ids))?;
     }
     let kinds = [
         ("customer", &found.customers),
@@ -99,11 +130,10 @@ fn write_rows(out: &mut dyn Write, kind: &str, rows: &Rows) -> io::Result<()> {
 fn side(leveled: Option<&Leveled>) -> String {
     match leveled {
         None => "none".to_owned(),
-        Some(Leveled { told, level: None }) => told.text.clone(),
-        Some(Leveled {
-            told,
-            level: Some(level),
-        }) => format!("{} ({level})", told.text),
+        Some(Leveled { told, origin }) => match origin {
+            Origin::Row => told.text.clone(),
+            Origin::Policy(level) => format!("{} ({})", told.text, level_name(*level)),
+        },
     }
 }
 
@@ -133,6 +163,8 @@ struct Document<'d> {
     same: bool,
     active_cards: usize,
     newly_declining: usize,
+    /// By the reason that they would then be declined with.
+    newly_declining_cards: &'d BTreeMap<&'static str, Vec<String>>,
     wants_confirmation: bool,
     /// Cards that change their customer, which a server refuses.
     refused_cards: &'d [String],
@@ -164,16 +196,23 @@ struct Changed<'d> {
 #[derive(Serialize)]
 struct Side<'d> {
     value: Option<Box<RawValue>>,
+    /// Absent where the value is written on the row; null where no level says it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    level: Option<&'d str>,
+    level: Option<Option<&'d str>>,
 }
 
-fn write_json(out: &mut dyn Write, found: &Differences, impact: Impact) -> io::Result<()> {
+fn write_json(
+    out: &mut dyn Write,
+    found: &Differences,
+    impact: Impact,
+    by_reason: &Declining,
+) -> io::Result<()> {
     let document = Document {
         same: found.is_empty(),
         active_cards: impact.active,
         newly_declining: impact.declining,
-        wants_confirmation: impact.wants_confirmation(),
+        newly_declining_cards: &by_reason.0,
+        wants_confirmation: impact.wants_confirmation() && found.moved.is_empty(),
         refused_cards: &found.moved,
         customers: kind(&found.customers),
         agents: kind(&found.agents),
@@ -195,7 +234,10 @@ fn as_group<'d>((changes, ids): (&'d [Change], &'d [String])) -> Group<'d> {
     let side = |it: &'d Option<Leveled>| {
         it.as_ref().map(|it| Side {
             value: RawValue::from_string(it.told.json.clone()).ok(),
-            level: it.level,
+            level: match it.origin {
+                Origin::Row => None,
+                Origin::Policy(level) => Some(level.map(Level::name)),
+            },
         })
     };
     let changed = |change: &'d Change| Changed {

@@ -1,13 +1,12 @@
 //! `countersign policy explain`.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::ExplainArguments;
 use super::values::{Told, level_name};
+use super::{ExplainArguments, FileName};
 use crate::cli::Exit;
 use crate::cli::demo::{Failure, unwritten};
 use crate::clock::Clock;
@@ -20,9 +19,8 @@ use crate::domain::card::{Level, Usage};
 use crate::domain::decision::DeclineReason;
 
 const FIELD_WIDTH: usize = 26;
-const VALUE_WIDTH: usize = 40;
-/// Where a command that is started beside a server finds what the server was started with.
-const DATA_DIR: &str = "countersign-data";
+/// The longest are `customer` and `default`.
+const LEVEL_WIDTH: usize = 8;
 
 /// One value in force.
 struct InForce {
@@ -58,9 +56,9 @@ struct ExplainedValue {
 }
 
 pub(super) fn run(args: &ExplainArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let path = snapshot_path(args.snapshot.as_deref())?;
-    let snapshot = super::read_right(&path)?;
-    let card = find(&snapshot, &args.card, &path)?;
+    let file = snapshot_file(args)?;
+    let snapshot = file.read_right()?;
+    let card = find(&snapshot, &args.card, &file)?;
     let declines = declines_all(&card, Clock::start().now());
     let values = values(&card);
     let written = if args.json {
@@ -72,22 +70,20 @@ pub(super) fn run(args: &ExplainArguments, out: &mut dyn Write) -> Result<Exit, 
     Ok(Exit::Ok)
 }
 
-fn snapshot_path(named: Option<&Path>) -> Result<PathBuf, Failure> {
-    if let Some(named) = named {
-        return Ok(named.to_owned());
+fn snapshot_file(args: &ExplainArguments) -> Result<FileName, Failure> {
+    if let Some(named) = &args.snapshot {
+        return Ok(named.clone());
     }
-    let found = files::find(Path::new(DATA_DIR)).map_err(|error| {
-        let words = format!("no --snapshot is named, and none is found in ./{DATA_DIR}: {error}");
-        Failure::usage(&words)
-    })?;
-    Ok(found.snapshot)
+    let found = files::find(&args.data_dir);
+    let found =
+        found.map_err(|error| Failure::usage(&format!("no --snapshot is named, and {error}")))?;
+    Ok(FileName::Path(found.snapshot))
 }
 
-fn find<'s>(snapshot: &'s Snapshot, id: &str, path: &Path) -> Result<CardView<'s>, Failure> {
-    snapshot.card_by_id(id).ok_or_else(|| {
-        let path = path.display();
-        Failure::usage(&format!("{path}: no card has the id `{id}`"))
-    })
+fn find<'s>(snapshot: &'s Snapshot, id: &str, file: &FileName) -> Result<CardView<'s>, Failure> {
+    snapshot
+        .card_by_id(id)
+        .ok_or_else(|| Failure::usage(&format!("{file}: no card has the id `{id}`")))
 }
 
 fn values(card: &CardView<'_>) -> Vec<InForce> {
@@ -151,7 +147,7 @@ fn write_text(
     }
     for it in values {
         let (field, text, level) = (it.field, &it.told.text, level_name(it.level));
-        writeln!(out, "  {field:FIELD_WIDTH$}  {text:VALUE_WIDTH$}  {level}")?;
+        writeln!(out, "  {field:FIELD_WIDTH$}  {level:LEVEL_WIDTH$}  {text}")?;
     }
     Ok(())
 }

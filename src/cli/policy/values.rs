@@ -122,6 +122,12 @@ fn merchant(shown: &MerchantShown) -> String {
     }
 }
 
+/// `1 card`, `2 cards`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{s}")
+}
+
 /// Fit for a terminal: what would move its cursor does not reach it.
 pub(super) fn printable(text: &str) -> String {
     let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };

@@ -210,7 +210,7 @@ async fn each<'s, T>(
 fn complaint(id: &str, field: &str, message: String) -> DocumentError {
     DocumentError {
         file: FILE.to_owned(),
-        line: 1,
+        line: None,
         field: format!("{id}.{field}"),
         message,
     }

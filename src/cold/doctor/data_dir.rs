@@ -1,8 +1,9 @@
 //! The data directory: whether it can be used, who else can read it, its room, and who has it.
 
+use std::fmt;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::statvfs;
 
@@ -82,11 +83,60 @@ fn journal(data_dir: &Path) -> Check {
     let Ok(lock) = fs::metadata(data_dir.join("journal").join("lock")) else {
         return Check::ok(JOURNAL, "none yet");
     };
-    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-    match holder(&locks, lock.ino()) {
+    match holder_of(&lock) {
         Some(holder) => Check::ok(JOURNAL, format!("in use by process {holder}")),
         None => Check::ok(JOURNAL, "not in use"),
     }
+}
+
+/// Where the configuration does not even say where it is.
+pub(super) fn unknown() -> Check {
+    let seen = "not looked at: the configuration does not say where it is";
+    Check::warn(
+        DIRECTORY,
+        seen,
+        "mend the configuration, or name --data-dir",
+    )
+}
+
+/// A journal that another process has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InUse {
+    journal: PathBuf,
+    holder: Option<String>,
+}
+
+impl InUse {
+    /// Looks who has the journal in this directory.
+    #[must_use]
+    pub fn of(journal: &Path) -> Self {
+        let lock = fs::metadata(journal.join("lock")).ok();
+        Self {
+            journal: journal.to_owned(),
+            holder: lock.as_ref().and_then(holder_of),
+        }
+    }
+}
+
+impl fmt::Display for InUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let journal = self.journal.display();
+        let holder = self.holder.as_deref();
+        let holder = holder.map_or_else(
+            || "another process".to_owned(),
+            |holder| format!("process {holder}"),
+        );
+        write!(
+            f,
+            "{journal}: the data directory is in use by {holder}; stop that one, or name another \
+             --data-dir"
+        )
+    }
+}
+
+fn holder_of(lock: &Metadata) -> Option<String> {
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    holder(&locks, lock.ino()).map(str::to_owned)
 }
 
 /// Who holds a lock on this file, by the kernel's list: to try the lock would keep a server that

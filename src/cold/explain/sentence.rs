@@ -126,7 +126,7 @@ fn transaction_type_not_allowed(it: &Explanation, context: Context) -> String {
         }
         (RuleField::AllowCash, Some(code), None) => {
             let code = mcc(code);
-            format!("{cash}, and the merchant's category {code} gives out cash.")
+            format!("{cash}, and the merchant's MCC {code} gives out cash.")
         }
         (RuleField::Kind, Some(number), _) if kind(number).is_some() => {
             let kind = kind(number).unwrap_or_default();
@@ -157,8 +157,8 @@ fn country_not_allowed(it: &Explanation) -> String {
 fn mcc_blocked(it: &Explanation) -> String {
     let whose = whose(it.level);
     match it.observed.map(mcc) {
-        Some(code) => format!("{whose} rules block merchants of category {code}."),
-        None => format!("{whose} rules block certain categories, and the merchant names none."),
+        Some(code) => format!("{whose} rules block merchants of MCC {code}."),
+        None => format!("{whose} rules block certain MCCs, and the merchant names none."),
     }
 }
 
@@ -166,10 +166,10 @@ fn mcc_not_allowed(it: &Explanation) -> String {
     let whose = whose(it.level);
     match it.observed.map(mcc) {
         Some(code) => {
-            format!("{whose} rules allow certain categories only, and {code} is none of them.")
+            format!("{whose} rules allow certain MCCs only, and {code} is none of them.")
         }
         None => {
-            format!("{whose} rules allow certain categories only, and the merchant names none.")
+            format!("{whose} rules allow certain MCCs only, and the merchant names none.")
         }
     }
 }
@@ -236,7 +236,7 @@ fn intent_mismatch(it: &Explanation, context: Context) -> String {
             format!("The purchase would come to {amount}, and the agent's intents reach {limit}.")
         }
         (Some(_), Some(_)) => {
-            "The purchase matches none of the agent's intents: its merchant, its category or its \
+            "The purchase matches none of the agent's intents: its merchant, its MCC or its \
              currency is another."
                 .to_owned()
         }

@@ -73,7 +73,7 @@ fn table() -> Vec<(Explanation, &'static str)> {
         (Explanation { observed: Some(2_000), limit: Some(0), ..plain(R::TransactionTypeNotAllowed, F::AllowCash) },
             "Cash is not allowed, and 20.00 USD would be paid out as cash."),
         (carries(R::TransactionTypeNotAllowed, Customer, F::AllowCash, (Some(6_011), None, None)),
-            "The customer's rules do not allow cash, and the merchant's category 6011 gives out cash."),
+            "The customer's rules do not allow cash, and the merchant's MCC 6011 gives out cash."),
         (Explanation { observed: Some(3), ..plain(R::TransactionTypeNotAllowed, F::Kind) },
             "Transactions of the kind `balance_inquiry` are not allowed."),
         (carries(R::CountryNotAllowed, Agent, F::BlockedCountries, (germany, None, None)),
@@ -81,9 +81,9 @@ fn table() -> Vec<(Explanation, &'static str)> {
         (carries(R::CountryNotAllowed, Card, F::AllowedCountries, (germany, None, None)),
             "The card's rules allow certain countries only, and DE is none of them."),
         (carries(R::MccBlocked, Agent, F::BlockedMccs, (Some(742), None, None)),
-            "The agent's rules block merchants of category 0742."),
+            "The agent's rules block merchants of MCC 0742."),
         (carries(R::MccNotAllowed, Agent, F::AllowedMccs, (Some(5_812), None, None)),
-            "The agent's rules allow certain categories only, and 5812 is none of them."),
+            "The agent's rules allow certain MCCs only, and 5812 is none of them."),
         (carries(R::MerchantBlocked, Agent, F::BlockedMerchants, (None, None, None)),
             "The agent's rules block this merchant."),
         (carries(R::MerchantNotAllowed, Customer, F::AllowedMerchants, (None, None, None)),
@@ -193,7 +193,7 @@ fn sentences_fit_what_is_known() {
                 it.field = RuleField::AllowCash;
                 it.observed = Some(6_011);
             }),
-            "Cash is not allowed, and the merchant's category 6011 gives out cash.",
+            "Cash is not allowed, and the merchant's MCC 6011 gives out cash.",
         ),
         (
             told(Reason::CountryNotAllowed, |it| {
@@ -226,7 +226,7 @@ fn sentences_fit_what_is_known() {
         ),
         (
             told(Reason::MccBlocked, |it| it.level = Some(Level::Customer)),
-            "The customer's rules block certain categories, and the merchant names none.",
+            "The customer's rules block certain MCCs, and the merchant names none.",
         ),
     ];
     for (said, expected) in cases {
@@ -243,7 +243,7 @@ fn a_mismatch_says_no_more_than_is_known() {
     };
     assert_eq!(
         of(Some(2_000)),
-        "The purchase matches none of the agent's intents: its merchant, its category or its \
+        "The purchase matches none of the agent's intents: its merchant, its MCC or its \
          currency is another."
     );
     assert_eq!(

@@ -10,7 +10,7 @@ use super::OpsState;
 use super::problem::Problem;
 use super::query::Parameters;
 use crate::cold::policies::{Outcome, ReloadError};
-use crate::decide::document::DocumentError;
+use crate::decide::document::{DocumentError, DocumentRefused};
 
 #[derive(Serialize)]
 struct InForce {
@@ -20,12 +20,14 @@ struct InForce {
 #[derive(Serialize)]
 struct Refusal {
     errors: Vec<Fault>,
+    /// How many there are beyond those.
+    more: usize,
 }
 
 #[derive(Serialize)]
 struct Fault {
     file: String,
-    line: usize,
+    line: Option<usize>,
     field: String,
     message: String,
 }
@@ -61,9 +63,11 @@ pub(super) async fn reload(
         Ok(Outcome::Published(version) | Outcome::Unchanged(version)) => {
             Ok(Json(InForce { version }).into_response())
         }
-        Ok(Outcome::Refused(errors)) => {
-            let errors = errors.into_iter().map(Fault::from).collect();
-            let refusal = Json(Refusal { errors });
+        Ok(Outcome::Refused(DocumentRefused { errors, more_count })) => {
+            let refusal = Json(Refusal {
+                errors: errors.into_iter().map(Fault::from).collect(),
+                more: more_count,
+            });
             Ok((StatusCode::UNPROCESSABLE_ENTITY, refusal).into_response())
         }
         Ok(Outcome::Unconfirmed(impact)) => Err(Problem::confirmation_required(impact)),

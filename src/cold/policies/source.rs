@@ -5,8 +5,11 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::config::in_full;
 use crate::decide::compile::OwnerOf;
-use crate::decide::document::{Before, DocumentContext, DocumentError, read_next_snapshot};
+use crate::decide::document::{
+    Before, DocumentContext, DocumentError, DocumentRefused, read_next_snapshot,
+};
 use crate::decide::snapshot::Snapshot;
 use crate::domain::card::Key;
 use crate::domain::identity::{KeySpace, Keys};
@@ -56,7 +59,7 @@ impl Source {
     }
 
     pub(super) fn read(&self) -> Result<Content, DocumentError> {
-        let bytes = read_bounded(&self.path).map_err(|message| self.as_a_whole(message))?;
+        let bytes = read_whole(&self.path).map_err(|message| self.as_a_whole(message))?;
         let digest = self.keys.key(KeySpace::Content, &[&bytes]);
         Ok(Content { bytes, digest })
     }
@@ -67,7 +70,7 @@ impl Source {
         before: &Snapshot,
         version: u64,
         owner_of: &OwnerOf<'_>,
-    ) -> Result<Snapshot, Vec<DocumentError>> {
+    ) -> Result<Snapshot, DocumentRefused> {
         let connections: Vec<&str> = self.connections.iter().map(String::as_str).collect();
         let context = DocumentContext {
             file: &self.name(),
@@ -85,7 +88,7 @@ impl Source {
     pub(super) fn as_a_whole(&self, message: String) -> DocumentError {
         DocumentError {
             file: self.name(),
-            line: 1,
+            line: None,
             field: String::new(),
             message,
         }
@@ -103,16 +106,57 @@ impl Source {
     }
 }
 
-fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
-    let cannot = |error: io::Error| format!("cannot be read: {error}");
-    let file = File::open(path).map_err(cannot)?;
+/// Whether the file can be opened, before anything is made that would stand on it. What is no file,
+/// such as a pipe, is left to its one reader.
+///
+/// # Errors
+/// That it cannot be read.
+pub fn look_before(path: &Path) -> Result<(), DocumentError> {
+    let looked = std::fs::metadata(path).and_then(|metadata| {
+        if metadata.is_file() {
+            File::open(path)?;
+        }
+        Ok(())
+    });
+    looked.map_err(|error| DocumentError {
+        file: path.display().to_string(),
+        line: None,
+        field: String::new(),
+        message: unreadable(path, &error),
+    })
+}
+
+/// Reads a whole snapshot's file.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn read_whole(path: &Path) -> Result<Vec<u8>, String> {
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    read_bounded(file).map_err(|error| unreadable(path, &error))?
+}
+
+/// Reads a whole snapshot from standard input.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn read_stdin() -> Result<Vec<u8>, String> {
+    let read = read_bounded(io::stdin().lock());
+    read.map_err(|error| format!("cannot be read: {error}"))?
+}
+
+/// All of it, or that it is too much.
+fn read_bounded(from: impl Read) -> io::Result<Result<Vec<u8>, String>> {
     let mut bytes = Vec::new();
-    let mut bounded = file.take(FILE_SIZE_MAX + 1);
-    bounded.read_to_end(&mut bytes).map_err(cannot)?;
+    let mut bounded = from.take(FILE_SIZE_MAX + 1);
+    bounded.read_to_end(&mut bytes)?;
     if bounded.limit() == 0 {
-        return Err(format!("is larger than {FILE_SIZE_MAX} bytes"));
+        return Ok(Err(format!("is larger than {FILE_SIZE_MAX} bytes")));
     }
-    Ok(bytes)
+    Ok(Ok(bytes))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> String {
+    format!("cannot be read: {}", in_full(path, error))
 }
 
 /// What can be seen of a file without reading it.

@@ -16,6 +16,7 @@ use crate::domain::time::Timestamp;
 
 /// Characters of an id.
 const ID_LEN_MAX: usize = 128;
+const NO_COUNTRY: &str = "must be a country's two letters (ISO 3166-1)";
 /// Bytes of a descriptor in a merchant lock.
 const DESCRIPTOR_LEN_MAX: usize = 128;
 
@@ -62,7 +63,7 @@ pub(super) fn required_id<'a>(
     reader: &mut Reader<'a>,
     fields: &mut Fields<'a>,
     path: &Path<'_>,
-    name: &str,
+    name: &'static str,
 ) -> Option<Cow<'a, str>> {
     let raw = fields.require(reader, path, name)?;
     read_id(reader, raw, &path.field(name))
@@ -72,7 +73,7 @@ pub(super) fn optional_word<'a, T: Copy>(
     reader: &mut Reader<'a>,
     fields: &mut Fields<'a>,
     path: &Path<'_>,
-    name: &str,
+    name: &'static str,
     words: &[(&str, T)],
 ) -> Option<T> {
     let raw = fields.take(name)?;
@@ -108,7 +109,7 @@ pub(super) fn read_instant<'a>(
     reader: &mut Reader<'a>,
     fields: &mut Fields<'a>,
     path: &Path<'_>,
-    name: &str,
+    name: &'static str,
 ) -> Option<Timestamp> {
     let raw = fields.take_unless_null(name)?;
     let place = path.field(name);
@@ -185,7 +186,7 @@ fn read_weak_lock<'a>(
         )
     });
     let mcc = mcc.and_then(|(raw, text)| {
-        let message = "must be a category code like \"5812\"";
+        let message = "must be an MCC, four digits like \"5812\"";
         checked(
             reader,
             raw,
@@ -195,9 +196,14 @@ fn read_weak_lock<'a>(
         )
     });
     let country = country.and_then(|(raw, text)| {
-        let message = "must be a country's two letters (ISO 3166-1)";
-        let country = Country::parse_alpha2(&text);
-        checked(reader, raw, &path.field("country"), country, message)
+        let place = path.field("country");
+        checked(
+            reader,
+            raw,
+            &place,
+            Country::parse_alpha2(&text),
+            NO_COUNTRY,
+        )
     });
     Some(Lock::Weak(descriptor?, mcc?, country?))
 }

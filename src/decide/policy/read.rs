@@ -28,6 +28,9 @@ const TTL_MINUTES_MAX: i64 = TTL_DAYS_MAX * 1_440;
 const RISK_SCORE_MAX: i64 = 99;
 const ATTESTATION_MINUTES_MAX: i64 = 60;
 
+/// The limits that count authorizations: an hour, a day, in all.
+const COUNT_LIMITS: [&str; 3] = ["countPerHour", "countPerDay", "countTotal"];
+
 /// Fields of policies that this version does not enforce.
 const UNSUPPORTED: &[&str] = &[
     "agentMayCreateCards",
@@ -42,10 +45,13 @@ const UNSUPPORTED: &[&str] = &[
     "unscopedRequests",
 ];
 
-fn unsupported(name: &str) -> Option<String> {
-    UNSUPPORTED
-        .contains(&name)
-        .then(|| "not supported by this version".to_owned())
+/// What else is known about a name that no policy has here.
+fn explain(name: &str) -> Option<String> {
+    if UNSUPPORTED.contains(&name) {
+        return Some("not supported by this version".to_owned());
+    }
+    let is_amount = LimitField::ALL.iter().any(|field| field.name() == name);
+    (is_amount || COUNT_LIMITS.contains(&name)).then(|| "belongs into `limits`".to_owned())
 }
 
 /// Reads one policy.
@@ -71,7 +77,7 @@ pub(in crate::decide) fn read_policy<'a>(
     form.intents(&mut terms);
     terms.active_hours = form.active_hours(zones);
     let Form { fields, .. } = form;
-    fields.finish(reader, path, unsupported);
+    fields.finish(reader, path, explain);
     policy.set_lists(lists);
     policy.terms = (terms != Terms::default()).then(|| Arc::new(terms));
     Some(policy)
@@ -87,31 +93,31 @@ struct Form<'r, 'a, 'p> {
 impl<'a> Form<'_, 'a, '_> {
     fn take<T>(
         &mut self,
-        name: &str,
+        name: &'static str,
         read: impl FnOnce(&mut Reader<'a>, &'a RawValue, &Path<'_>) -> Option<T>,
     ) -> Option<T> {
         let raw = self.fields.take(name)?;
         read(self.reader, raw, &self.path.field(name))
     }
 
-    fn flag(&mut self, name: &str) -> Option<bool> {
+    fn flag(&mut self, name: &'static str) -> Option<bool> {
         self.take(name, Reader::boolean)
     }
 
-    fn integer<T: TryFrom<i64>>(&mut self, name: &str, first: i64, last: i64) -> Option<T> {
+    fn integer<T: TryFrom<i64>>(&mut self, name: &'static str, first: i64, last: i64) -> Option<T> {
         self.take(name, |reader, raw, path| {
             reader.integer(raw, path, first..=last)
         })
     }
 
-    fn word<T: Copy>(&mut self, name: &str, words: &[(&str, T)]) -> Option<T> {
+    fn word<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
         self.take(name, |reader, raw, path| reader.word(raw, path, words))
     }
 
     /// An instant to which nothing is to be objected.
     fn instant(
         &mut self,
-        name: &str,
+        name: &'static str,
         objection: impl FnOnce(Timestamp) -> Option<&'static str>,
     ) -> Option<Timestamp> {
         self.take(name, |reader, raw, path| {
@@ -128,7 +134,7 @@ impl<'a> Form<'_, 'a, '_> {
     }
 
     /// The fields of an object inside this one.
-    fn inner(&mut self, name: &str, read: impl FnOnce(&mut Form<'_, 'a, '_>)) {
+    fn inner(&mut self, name: &'static str, read: impl FnOnce(&mut Form<'_, 'a, '_>)) {
         let Some(raw) = self.fields.take(name) else {
             return;
         };
@@ -151,9 +157,11 @@ impl<'a> Form<'_, 'a, '_> {
             for field in LimitField::ALL {
                 form.limit(field, policy);
             }
-            terms.count_per_hour = form.integer("countPerHour", 0, COUNT_MAX);
-            terms.count_per_day = form.integer("countPerDay", 0, COUNT_MAX);
-            terms.count_total = form.integer("countTotal", 0, COUNT_MAX);
+            let [per_hour, per_day, total] =
+                COUNT_LIMITS.map(|name| form.integer(name, 0, COUNT_MAX));
+            terms.count_per_hour = per_hour;
+            terms.count_per_day = per_day;
+            terms.count_total = total;
         });
     }
 
@@ -302,7 +310,7 @@ impl<'a> Form<'_, 'a, '_> {
 
     fn minute_of_day(
         &mut self,
-        name: &str,
+        name: &'static str,
         message: &str,
         is_lawful: impl FnOnce(u16) -> bool,
     ) -> Option<u16> {
@@ -372,7 +380,7 @@ fn read_texts<'a>(
 /// Codes and ranges.
 fn read_mccs<'a>(reader: &mut Reader<'a>, raw: &'a RawValue, path: &Path<'_>) -> Option<MccSet> {
     let mut set = MccSet::new();
-    let message = "must be a category code like \"5812\" or a range like \"3000-3350\"";
+    let message = "must be an MCC, four digits like \"5812\", or a range like \"3000-3350\"";
     let some = read_texts(reader, raw, path, message, |text| {
         let range = parse_mcc_range(text);
         if let Some((first, last)) = range {
@@ -395,9 +403,10 @@ fn read_countries<'a>(
     path: &Path<'_>,
 ) -> Option<CountrySet> {
     let mut set = CountrySet::new();
-    let message = "must be a country's two letters (ISO 3166-1) like \"US\"";
+    let message = "must be the two letters of a country in ISO 3166-1, like \"US\"; the United \
+                   Kingdom's are \"GB\"";
     let some = read_texts(reader, raw, path, message, |text| {
-        // `UK` would block nothing: the country is `GB`.
+        // `UK` would block nothing.
         let country = Country::parse_alpha2(text).filter(|country| country.is_listed());
         if let Some(country) = country {
             set.insert(country);
@@ -455,12 +464,12 @@ fn refusal(kind: ListKind, why: EntryRefused) -> &'static str {
     match (why, kind) {
         (EntryRefused::Domain, ListKind::Allows) => {
             "looks like a domain, and card networks name merchants, not domains: domains belong \
-             into `allowedDomains`; write the name as statements show it, or {\"acceptorId\": …}"
+             into `allowedDomains` (not in this version); write the name as statements show it, or {\"acceptorId\": …}"
         }
         (EntryRefused::Domain, ListKind::Blocks) => {
             "looks like a domain, and card networks name merchants, not domains: domains belong \
-             into `allowedDomains` and `blockedDomains`; write the name as statements show it, or \
-             {\"acceptorId\": …}"
+             into `allowedDomains` and `blockedDomains` (not in this version); write the name as \
+             statements show it, or {\"acceptorId\": …}"
         }
         (EntryRefused::MarkAlone, _) => {
             "names a payment facilitator and nobody behind it; write the merchant too, like \

@@ -3,6 +3,7 @@
 use super::{CardView, Snapshot};
 use crate::decide::evaluate::declines_all;
 use crate::domain::card::Key;
+use crate::domain::decision::DeclineReason;
 use crate::domain::time::Timestamp;
 
 /// How many cards may be used, and how many of them a next snapshot would decline whatever they ask.
@@ -54,25 +55,30 @@ impl Snapshot {
         self.cards().filter(|view| is_usable(view, now)).count()
     }
 
-    /// The cards that may be used now and could not once `next` is in force.
+    /// The cards that may be used now and could not once `next` is in force, each with the reason
+    /// that it would then be declined with.
     pub fn newly_declined_by<'s>(
         &'s self,
         next: &'s Self,
         now: Timestamp,
-    ) -> impl Iterator<Item = CardView<'s>> + 's {
+    ) -> impl Iterator<Item = (CardView<'s>, DeclineReason)> + 's {
         let parents_stay = self.customers.is_shared_with(&next.customers)
             && self.agents.is_shared_with(&next.agents);
         let apart = parents_stay.then(|| self.cards.slots_apart_from(&next.cards));
         let all = (!parents_stay).then(|| self.cards.slots());
         let slots = apart.into_iter().flatten().chain(all.into_iter().flatten());
         let views = slots.filter_map(|slot| self.view(slot));
-        views.filter(move |view| is_usable(view, now) && !next.still_serves(view, now))
+        let usable = views.filter(move |view| is_usable(view, now));
+        usable.filter_map(move |view| Some((view, next.refuses(&view, now)?)))
     }
 
-    fn still_serves(&self, before: &CardView<'_>, now: Timestamp) -> bool {
-        self.card(before.card.key()).is_some_and(|view| {
-            is_usable(&view, now) && view.customer.currency() == before.customer.currency()
-        })
+    /// Why this snapshot declines whatever was asked on a card of the one before.
+    fn refuses(&self, before: &CardView<'_>, now: Timestamp) -> Option<DeclineReason> {
+        let Some(view) = self.card(before.card.key()) else {
+            return Some(DeclineReason::CardUnknown);
+        };
+        let is_other = view.customer.currency() != before.customer.currency();
+        declines_all(&view, now).or_else(|| is_other.then_some(DeclineReason::CurrencyNotSupported))
     }
 
     /// The keys of cards that this snapshot has and `before` has not, each with its customer's.
