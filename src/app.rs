@@ -33,8 +33,8 @@ use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
 use crate::cold::sandbox::time::TimeFile;
 use crate::cold::store::sqlite::SqliteStore;
 use crate::config::{
-    Config, ConfigError, DurabilityLevel, IssuerConfig, SANDBOX_DEADLINE_MS, SANDBOX_NAME,
-    hot_threads,
+    Config, ConfigError, DurabilityLevel, HOLD_DAYS_DEFAULT, IssuerConfig, SANDBOX_DEADLINE_MS,
+    SANDBOX_NAME, hot_threads,
 };
 use crate::fingerprint::Fingerprinter;
 use crate::hot::durability::Progress;
@@ -103,7 +103,7 @@ impl App {
         let names = connection_names(&config);
         let threads = hot_threads();
         let limits = limits(&config);
-        let issuers = std::mem::take(&mut config.issuers);
+        let (issuers, hold_days) = take_issuers(&mut config);
         let readiness = Arc::<Readiness>::default();
         let shared = share(issuers, limits, &names, threads, clock, &readiness);
         let (port, inbox) = ledger_port();
@@ -138,7 +138,7 @@ impl App {
         };
         control::start(&served, plane, loaded, &operators, around)?;
         hang_ups.hear(&cold, operators.hang_up());
-        spawn_sweeper(&cold, port, clock, config.retention_days);
+        spawn_sweeper(&cold, port, clock, (config.retention_days, hold_days));
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
 
         let addresses = Addresses {
@@ -320,6 +320,7 @@ fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
         name: name.to_owned(),
         issuer,
         events: None,
+        hold_days: HOLD_DAYS_DEFAULT,
         deadline_ms: SANDBOX_DEADLINE_MS,
         warnings: Vec::new(),
     });
@@ -487,10 +488,30 @@ fn arm(shared: &Arc<Shared>, writer: &Arc<Writer>, core: Core) {
     shared.pipeline.arm(core);
 }
 
-fn spawn_sweeper(cold: &Runtime, port: LedgerPort, clock: Clock, retention_days: u32) {
-    let retention_us = i64::from(retention_days) * 86_400 * 1_000_000;
-    drop(
-        cold.handle()
-            .spawn(sweep::sweep_for_ever(port, clock, retention_us)),
-    );
+/// The connections, and how long holds live at each.
+fn take_issuers(config: &mut Config) -> (Vec<IssuerConfig>, Vec<(Box<str>, i64)>) {
+    let issuers = std::mem::take(&mut config.issuers);
+    let lives = issuers.iter().map(hold_life).collect();
+    (issuers, lives)
 }
+
+/// How long a connection's holds live without a word of the issuer: two days longer than it lets
+/// them live itself.
+fn hold_life(issuer: &IssuerConfig) -> (Box<str>, i64) {
+    const PATIENCE_DAYS: i64 = 2;
+    let days = i64::from(issuer.hold_days).saturating_add(PATIENCE_DAYS);
+    (issuer.name.as_str().into(), days.saturating_mul(DAY_US))
+}
+
+fn spawn_sweeper(
+    cold: &Runtime,
+    port: LedgerPort,
+    clock: Clock,
+    (retention_days, holds_us): (u32, Vec<(Box<str>, i64)>),
+) {
+    let retention_us = i64::from(retention_days).saturating_mul(DAY_US);
+    let sweep = sweep::sweep_for_ever(port, clock, retention_us, holds_us);
+    drop(cold.handle().spawn(sweep));
+}
+
+const DAY_US: i64 = 86_400 * 1_000_000;

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::IssuerConfig;
 pub use self::log::log_setting;
 pub use self::secret::SecretSource;

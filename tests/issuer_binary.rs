@@ -13,3 +13,5 @@ mod post;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/server.rs"]
 mod server;
+#[path = "issuer_binary/table.rs"]
+mod table;

@@ -118,7 +118,7 @@ const ROWS: &[Row] = &[
     (EMPTY, r#""policy": {"blockedMcc": []}"#, 13, "cards[1].policy.blockedMcc", "did you mean `blockedMccs`?"),
     (EMPTY, r#""policy": {"perAuth": 1}"#, 13, "cards[1].policy.perAuth", "belongs into `limits`"),
     (EMPTY, r#""policy": {"countTotal": 1}"#, 13, "cards[1].policy.countTotal", "belongs into `limits`"),
-    (EMPTY, r#""policy": {"refundsRestore": true}"#, 13, "cards[1].policy.refundsRestore", LATER),
+    (EMPTY, r#""policy": {"onViolation": true}"#, 13, "cards[1].policy.onViolation", LATER),
     (EMPTY, r#""policy": {"allowedDomains": []}"#, 13, "cards[1].policy.allowedDomains", LATER),
     (EMPTY, r#""policy": {"limits": 5}"#, 13, "cards[1].policy.limits", "must be an object"),
     (EMPTY, r#""policy": {"limits": null}"#, 13, "cards[1].policy.limits", "must be an object"),
@@ -310,7 +310,7 @@ fn a_time_to_live_needs_to_know_when_the_card_was_made() {
 /// Every field of the specification that this version does not enforce.
 #[test]
 fn fields_of_later_versions_are_refused_by_name() {
-    let fields = "refundsRestore reauthorizeSameMerchant allowedDomains blockedDomains \
+    let fields = "allowedDomains blockedDomains \
         requestLimits onViolation standingApprovals amountTolerance unscopedRequests \
         cardTtlMinutes reviewTtlMinutes agentMayCreateCards";
     for field in fields.split_whitespace() {

@@ -1,10 +1,12 @@
-//! The sweeper: forgets decided authorizations when their retention is over.
+//! The sweeper: ends holds that their issuer has forgotten, and forgets decided authorizations when
+//! their retention is over.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::domain::time::Timestamp;
-use crate::ledger::embedded::store::SweepCursor;
+use crate::ledger::embedded::store::{EmbeddedLedger, SweepCursor, Unavailable};
 use crate::seam::commands::{LedgerPort, PortError};
 
 /// Between two sweeps of forgotten authorizations, in microseconds.
@@ -14,26 +16,59 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Between two steps of one sweep, so that authorizations pass between them.
 const SWEEP_STEP: Duration = Duration::from_millis(5);
 
-/// Forgets what is older than the retention, a little at a time.
-pub(super) async fn sweep_for_ever(port: LedgerPort, clock: Clock, retention_us: i64) {
+/// Gives back what was held for longer than its connection's holds live, and forgets what is older
+/// than the retention, a little at a time.
+pub(super) async fn sweep_for_ever(
+    port: LedgerPort,
+    clock: Clock,
+    retention_us: i64,
+    holds_us: Vec<(Box<str>, i64)>,
+) {
     loop {
         let due = clock.now().plus_micros(SWEEP_EVERY_US);
         while clock.now() < due {
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        let cut = Timestamp::from_micros(clock.now().micros().saturating_sub(retention_us));
-        let mut cursor = Some(SweepCursor::default());
-        while let Some(from) = cursor {
-            cursor = match port.ask(move |ledger| ledger.sweep(from, cut)).await {
-                Ok(Ok(next)) => next,
-                Ok(Err(why)) => {
-                    tracing::warn!(?why, "a sweep was broken off");
-                    None
-                }
-                Err(PortError::Busy) => Some(from),
-                Err(PortError::Closed) => return,
-            };
-            tokio::time::sleep(SWEEP_STEP).await;
+        let now = clock.now();
+        let before = |us: i64| Timestamp::from_micros(now.micros().saturating_sub(us));
+        let cuts = holds_us
+            .iter()
+            .map(|(name, us)| (name.clone(), before(*us)));
+        let cuts: Arc<[_]> = cuts.collect();
+        let lapse = move |ledger: &EmbeddedLedger, from| ledger.lapse(from, &cuts);
+        if visit(&port, lapse).await.is_err() {
+            return;
+        }
+        let cut = before(retention_us);
+        let sweep = move |ledger: &EmbeddedLedger, from| ledger.sweep(from, cut);
+        if visit(&port, sweep).await.is_err() {
+            return;
         }
     }
+}
+
+/// The hot side is gone.
+struct Closed;
+
+/// One pass over all states.
+async fn visit<S>(port: &LedgerPort, step: S) -> Result<(), Closed>
+where
+    S: Fn(&EmbeddedLedger, SweepCursor) -> Result<Option<SweepCursor>, Unavailable>,
+    S: Clone + Send + 'static,
+{
+    let mut cursor = Some(SweepCursor::default());
+    while let Some(from) = cursor {
+        let once = step.clone();
+        cursor = match port.ask(move |ledger| once(ledger, from)).await {
+            Ok(Ok(next)) => next,
+            Ok(Err(why)) => {
+                tracing::warn!(?why, "a sweep was broken off");
+                None
+            }
+            Err(PortError::Busy) => Some(from),
+            Err(PortError::Closed) => return Err(Closed),
+        };
+        tokio::time::sleep(SWEEP_STEP).await;
+    }
+    Ok(())
 }

@@ -227,6 +227,7 @@ fn kind(event: &Event<'_>) -> &'static str {
         Event::Overruled { .. } => "overruled",
         Event::StandingSet { .. } => "statuses set",
         Event::Swept { .. } => "sweeps",
+        Event::Lapsed { .. } => "holds lapsed",
         Event::WindowsOpened { .. } => "days opened",
         Event::RollingOpened { .. } => "trailing sums opened",
         Event::RiskFrozen { .. } => "frozen by risk",

@@ -467,6 +467,7 @@ impl Core {
             | Event::Overruled { .. }
             | Event::StandingSet { .. }
             | Event::Swept { .. }
+            | Event::Lapsed { .. }
             | Event::WindowsOpened { .. }
             | Event::RollingOpened { .. }
             | Event::RiskFrozen { .. }

@@ -55,6 +55,7 @@ pub(super) struct IssuerFile {
     #[serde(default)]
     pub(super) secrets: SecretSources,
     pub(super) event_secrets: Option<SecretSources>,
+    pub(super) hold_days: Option<u32>,
     pub(super) tolerance_s: Option<u32>,
     pub(super) deadline_ms: Option<u32>,
     pub(super) unsigned: Option<String>,

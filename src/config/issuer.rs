@@ -19,6 +19,8 @@ pub struct IssuerConfig {
     pub events: Option<Issuer>,
     /// From receipt to our answer, in milliseconds.
     pub deadline_ms: u32,
+    /// How long this issuer lets a hold live at most, in days.
+    pub hold_days: u32,
     /// What the operator should know at each start.
     pub warnings: Vec<&'static str>,
 }
@@ -27,6 +29,9 @@ pub struct IssuerConfig {
 const WAY_MS: u32 = 500;
 const DEADLINE_MS_DEFAULT: u32 = 300;
 const TOLERANCE_S_DEFAULT: u32 = 300;
+/// The networks let the holds of hotels and car rentals live the longest: 31 days.
+pub(crate) const HOLD_DAYS_DEFAULT: u32 = 31;
+const HOLD_DAYS_MAX: u32 = 3_650;
 
 const UNSIGNED: &str = "unsigned = \"accept\": whoever reaches this connection's address can have \
                         purchases approved";
@@ -81,6 +86,7 @@ impl Fields<'_> {
             events: self.events(kind, unsigned)?,
             name: self.typed.name.clone(),
             deadline_ms: self.deadline_ms(kind)?,
+            hold_days: self.hold_days()?,
             warnings: Self::warnings(&issuer, unsigned),
             issuer,
         })
@@ -148,6 +154,15 @@ impl Fields<'_> {
             kind.patience_ms()
         );
         Err(self.fault("deadline_ms", message))
+    }
+
+    fn hold_days(&self) -> Result<u32, ConfigError> {
+        let days = self.typed.hold_days.unwrap_or(HOLD_DAYS_DEFAULT);
+        if (1..=HOLD_DAYS_MAX).contains(&days) {
+            return Ok(days);
+        }
+        let message = format!("must lie between 1 and {HOLD_DAYS_MAX}");
+        Err(self.fault("hold_days", message))
     }
 
     fn issuer(&self, kind: IssuerKind, unsigned: Unsigned) -> Result<Issuer, ConfigError> {

@@ -8,9 +8,10 @@ use super::policy::{
 };
 use super::snapshot::CardView;
 use crate::domain::amount::Minor;
-use crate::domain::card::Level;
+use crate::domain::card::{Level, Usage};
 use crate::domain::claims::ScopeLimits;
 use crate::domain::explanation::RuleField;
+use crate::domain::lifecycle::{BookTerms, OnReversal};
 use crate::domain::time::Timestamp;
 
 pub use listed::{EffectivePolicy, EffectiveValue, Value};
@@ -284,6 +285,14 @@ impl<'s> InForce<'s> {
         self.smallest(|terms| terms.probe_policy)
     }
 
+    fn refunds_restore(&self) -> Option<(bool, Level)> {
+        self.smallest(|terms| terms.refunds_restore)
+    }
+
+    pub(super) fn reauthorize_same_merchant(&self) -> Option<(bool, Level)> {
+        self.smallest(|terms| terms.reauthorize_same_merchant)
+    }
+
     fn require_intent(&self) -> Option<Level> {
         self.required(|terms| terms.require_intent)
     }
@@ -334,6 +343,22 @@ pub(super) fn needs_created_at(
     minutes
         .map(|(_, level)| ("ttlMinutes", level))
         .or_else(|| days.map(|(_, level)| ("ttlDays", level)))
+}
+
+/// What policies say about what comes after an authorization of the card (behaviour 2.13 g, 2.14 a).
+#[must_use]
+pub fn book_terms(card: &CardView<'_>) -> BookTerms {
+    let it = InForce::of(card);
+    let single = card.card.usage() == Usage::Single;
+    let again = it.reauthorize_same_merchant().filter(|_| single);
+    BookTerms {
+        refunds_restore: matches!(it.refunds_restore(), Some((true, _))),
+        on_reversal: match again {
+            None => OnReversal::GiveBack,
+            Some((true, _)) => OnReversal::KeepLock,
+            Some((false, _)) => OnReversal::KeepUse,
+        },
+    }
 }
 
 /// What one level says for itself, for whoever compares policies.

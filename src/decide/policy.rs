@@ -213,6 +213,8 @@ pub struct Terms {
     pub allow_partial: Option<bool>,
     pub fuel_hold: Option<Minor>,
     pub probe_policy: Option<ProbePolicy>,
+    pub refunds_restore: Option<bool>,
+    pub reauthorize_same_merchant: Option<bool>,
     pub require_intent: Option<bool>,
     pub on_intent_mismatch: Option<OnIntentMismatch>,
     pub require_approval: Option<bool>,

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use super::acceptor::CardAcceptor;
 use super::amount::Minor;
 use super::currency::Currency;
 use super::time::Timestamp;
@@ -26,6 +27,8 @@ pub struct Observation<'a> {
     pub follows: Option<Cow<'a, str>>,
     /// The issuer's token of the card.
     pub card_token: Cow<'a, str>,
+    /// The merchant, where the report names one.
+    pub acceptor: Option<CardAcceptor<'a>>,
     /// When it happened, by the issuer's clock, where what it comes to depends on the order.
     pub at: Option<Timestamp>,
     /// Of all amounts in the report.
@@ -205,5 +208,36 @@ impl Flags {
     #[must_use]
     pub fn since(self, before: Self) -> Self {
         Self(self.0 & !before.0)
+    }
+}
+
+/// What policies say about what comes after an authorization.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BookTerms {
+    /// Whether a linked refund restores the budget (behaviour 2.13 g).
+    pub refunds_restore: bool,
+    /// What a full reversal gives back of a single-use card (behaviour 2.14 a).
+    pub on_reversal: OnReversal,
+}
+
+/// What a full reversal gives back of a single-use card (behaviour 2.14 a).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum OnReversal {
+    /// Everything: any merchant may ask again.
+    #[default]
+    GiveBack = 0,
+    /// The use, but not the lock: the same merchant may ask again.
+    KeepLock = 1,
+    /// Neither: nobody may ask again.
+    KeepUse = 2,
+}
+
+impl OnReversal {
+    /// The value of a stored number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        let mut known = [Self::GiveBack, Self::KeepLock, Self::KeepUse].into_iter();
+        known.find(|it| *it as u8 == number)
     }
 }

@@ -11,6 +11,7 @@ use crate::ledger::authorization::{Authorization, Step};
 use crate::ledger::codec::ExternalId;
 use crate::ledger::command::{AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Refused};
 use crate::ledger::event::{AgentNo, AttestationClass, CardNo, Decided, Event, LockedMerchant};
+use crate::ledger::fold::any_lapsed;
 use crate::ledger::state::{AgentState, CardState, State};
 
 pub mod book;
@@ -384,6 +385,25 @@ pub fn sweep(state: &State, part: u16, cut: Timestamp) -> Option<Events<'static>
         Events::only(Event::Swept {
             state: state.no,
             part,
+            cut,
+        })
+    })
+}
+
+/// Gives back what authorizations of a connection hold about which nothing was heard since `cut`;
+/// nothing where there are none.
+#[must_use]
+pub fn lapse<'a>(
+    state: &State,
+    part: u16,
+    connection: &'a str,
+    cut: Timestamp,
+) -> Option<Events<'a>> {
+    any_lapsed(state, part, connection, cut).then(|| {
+        Events::only(Event::Lapsed {
+            state: state.no,
+            part: state.authorizations.part_name(part),
+            connection,
             cut,
         })
     })

@@ -9,12 +9,12 @@ use crate::domain::currency::Currency;
 use crate::domain::decision::Decision;
 use crate::domain::explanation::Explanation;
 use crate::domain::identity::StepIdentity;
-use crate::domain::lifecycle::{BookStatus, Flags};
+use crate::domain::lifecycle::{BookStatus, BookTerms, Flags};
 use crate::domain::time::Timestamp;
 use crate::domain::window::Calendar;
 use crate::ledger::event::Owner;
 use crate::ledger::intent::{IntentTerms, IntentVerdict};
-use crate::ledger::life::{Fact, OnReversal, Told};
+use crate::ledger::life::{Fact, Told};
 
 /// Which state a command belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,15 +113,6 @@ pub struct Book<'a> {
     /// Whether another merchant posted than the one that the card is locked to; asked of the lock
     /// with this merchant's keys.
     pub merchant: Option<MerchantKeys>,
-}
-
-/// What policies say about what comes after an authorization.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BookTerms {
-    /// Whether a linked refund restores the budget (behaviour 2.13 g).
-    pub refunds_restore: bool,
-    /// What a full reversal gives back of a single-use card (behaviour 2.14 a).
-    pub on_reversal: OnReversal,
 }
 
 /// The ledger's word on one report.

@@ -255,6 +255,14 @@ pub enum Event<'a> {
         card: CardNo,
         at: Timestamp,
     },
+    /// The issuer said nothing about authorizations of this connection since `cut`: what they still
+    /// hold is given back. Of those whose keys begin with the byte `part`, or of all where it is 256.
+    Lapsed {
+        state: StateNo,
+        part: u16,
+        connection: &'a str,
+        cut: Timestamp,
+    },
     /// An issuer reported what became of an authorization.
     Booked(Booked<'a>),
 }
@@ -277,6 +285,7 @@ const INTENT_DECLARED: u8 = 14;
 const INTENT_SETTLED: u8 = 15;
 const ATTESTED: u8 = 16;
 const BOOKED: u8 = 17;
+const LAPSED: u8 = 18;
 
 impl<'a> Event<'a> {
     /// The state that the event concerns.
@@ -290,6 +299,7 @@ impl<'a> Event<'a> {
             | Self::Overruled { state, .. }
             | Self::StandingSet { state, .. }
             | Self::Swept { state, .. }
+            | Self::Lapsed { state, .. }
             | Self::WindowsOpened { state, .. }
             | Self::RollingOpened { state, .. }
             | Self::RiskFrozen { state, .. }
@@ -345,6 +355,7 @@ impl<'a> Event<'a> {
             | Self::Overruled { .. }
             | Self::StandingSet { .. }
             | Self::Swept { .. }
+            | Self::Lapsed { .. }
             | Self::WindowsOpened { .. }
             | Self::RollingOpened { .. }
             | Self::RiskFrozen { .. }
@@ -391,6 +402,12 @@ impl<'a> Event<'a> {
             DECIDED_MORE => Self::Decided(decode_decided(reader, state, true)?),
             CONFLICTED => Self::Conflicted(decode_decided(reader, state, false)?),
             BOOKED => Self::Booked(decode_booked(reader, state)?),
+            LAPSED => Self::Lapsed {
+                state,
+                part: reader.u16()?,
+                connection: reader.text()?,
+                cut: Timestamp::from_micros(reader.i64()?),
+            },
             _ => decode_later(reader, tag, state)?,
         }))
     }

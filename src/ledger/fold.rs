@@ -17,6 +17,8 @@ mod give_back;
 mod intents;
 mod settle;
 
+pub(in crate::ledger) use settle::any_lapsed;
+
 /// Applies one event that stands at `position` of the journal.
 pub fn fold(state: &mut State, event: &Event<'_>, position: u64) {
     match event {
@@ -50,6 +52,12 @@ pub fn fold(state: &mut State, event: &Event<'_>, position: u64) {
             }
         }
         Event::Swept { part, cut, .. } => sweep(state, *part, *cut),
+        Event::Lapsed {
+            part,
+            connection,
+            cut,
+            ..
+        } => settle::lapse(state, *part, connection, *cut),
         Event::WindowsOpened {
             day,
             day_ends,
@@ -213,6 +221,7 @@ fn remember(state: &mut State, decided: &Decided<'_>, step: Step) -> (bool, bool
     let life = authorization.life_mut();
     let has_life = life.is_some();
     if let Some(life) = life.filter(|_| reserves) {
+        life.has_lapsed = false;
         life.add(Place::of(&step), step.reserved, Minor::ZERO);
     }
     (counted, has_life)

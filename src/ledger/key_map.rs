@@ -250,6 +250,15 @@ impl<T> KeyMap<T> {
         })
     }
 
+    /// The keys of the named part whose values fit, in order.
+    pub(in crate::ledger) fn keys_of_part(&self, part: u16, fits: impl Fn(&T) -> bool) -> Vec<Key> {
+        let entries = self.chunks.iter().flatten().flatten();
+        let of_part = entries.filter(|(key, value)| is_in_part(*key, part) && fits(value));
+        let mut keys: Vec<Key> = of_part.map(|(key, _)| *key).collect();
+        keys.sort_unstable();
+        keys
+    }
+
     /// The keys of the `index`th of the parts in which the map is kept.
     pub(in crate::ledger) fn keys_in_part(&self, index: u16) -> Vec<Key> {
         let slots = self.tables.get(usize::from(index)).into_iter().flatten();

@@ -8,7 +8,7 @@
 use std::cmp::Reverse;
 
 use crate::domain::amount::Minor;
-use crate::domain::lifecycle::{Flags, MovementKind, StandingStatus};
+use crate::domain::lifecycle::{Flags, MovementKind, OnReversal, StandingStatus};
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::authorization::Step;
@@ -230,6 +230,8 @@ pub struct Life {
     /// What has come back while the policy let it restore the budget.
     pub(in crate::ledger) restorable: Minor,
     pub(in crate::ledger) has_drifted: bool,
+    /// Whether what was held has been given back, because the issuer said nothing for too long.
+    pub(in crate::ledger) has_lapsed: bool,
     /// What the policy in force at the latest booking leaves used after a reversal.
     pub(in crate::ledger) on_reversal: OnReversal,
     /// Present while the authorization is undone.
@@ -238,26 +240,6 @@ pub struct Life {
     pub(in crate::ledger) at: Timestamp,
     /// The journal position of the latest booking.
     pub(in crate::ledger) position: u64,
-}
-
-/// What a full reversal gives back of a single-use card (behaviour 2.14 a).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum OnReversal {
-    /// Everything: any merchant may ask again.
-    #[default]
-    GiveBack = 0,
-    /// The use, but not the lock: the same merchant may ask again.
-    KeepLock = 1,
-    /// Neither: nobody may ask again.
-    KeepUse = 2,
-}
-
-impl OnReversal {
-    pub(in crate::ledger) fn from_number(number: u8) -> Option<Self> {
-        let mut known = [Self::GiveBack, Self::KeepLock, Self::KeepUse].into_iter();
-        known.find(|it| *it as u8 == number)
-    }
 }
 
 impl Life {
@@ -327,6 +309,10 @@ impl Life {
             Some(told) => self.by_account(told, steps),
             None => self.by_facts(steps),
         };
+        if self.has_lapsed {
+            books.held = Minor::ZERO;
+            (books.is_undone, books.is_expired, books.is_closed) = (false, true, true);
+        }
         let approved = sum(approvals(steps).map(|step| step.reserved));
         let moves = !(books.held.is_zero() && books.posted.is_zero());
         let forced = match &self.told {
@@ -388,6 +374,7 @@ impl Life {
             told.status,
             StandingStatus::Voided | StandingStatus::Declined
         );
+        let moved = !(posted.is_zero() && refunded.is_zero());
         Books {
             held,
             posted,
@@ -395,7 +382,7 @@ impl Life {
             is_undone: ended && knows_all && posted.is_zero(),
             is_reversed: told.status == StandingStatus::Voided,
             is_expired: told.status == StandingStatus::Expired,
-            is_closed: told.status.is_final() || (held.is_zero() && !posted.is_zero()),
+            is_closed: told.status.is_final() || (held.is_zero() && moved),
             flags: Flags::default(),
         }
     }
@@ -433,9 +420,12 @@ impl Life {
         books
     }
 
+    /// The sums alone, which must not depend on how the ids lie.
     fn sums(&self) -> Books {
         let mut books = Books::default();
-        self.facts.iter().for_each(|fact| books.follow(fact));
+        let mut facts = self.facts.clone();
+        facts.sort_unstable_by_key(Fact::order);
+        facts.iter().for_each(|fact| books.follow(fact));
         books
     }
 

@@ -5,7 +5,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::server::{Home, Response, Server, SnapshotOf, authorization, now, signature};
+use crate::server::{
+    Home, Response, Server, SnapshotOf, authorization, delivery, now, purchase, signature,
+};
 
 const AUTHORIZATION: &str = "0b1f7c52-6b7a-4c5d-9f51-3b0c5a6f0a01";
 const CARD: &str = "5a0f2c1e-9d34-4b7e-8f7c-2f6f1c9e4142";
@@ -169,5 +171,64 @@ fn what_is_reported_of_an_unknown_card_is_kept_and_counts_nowhere() {
     assert_eq!(shown["customerId"], json!(null));
     assert_eq!(shown["outcome"]["posted"], 2_599, "{shown}");
     assert_eq!(today(&server), [0, 0]);
+    assert!(server.terminate().success());
+}
+
+/// A single-use card goes back to the merchant that had it, and to nobody else (behaviour 2.14 a).
+#[test]
+fn after_a_full_reversal_the_same_merchant_may_ask_again() {
+    let mut snapshot = SnapshotOf::default();
+    snapshot.customer("cus", &json!({}));
+    snapshot.single_use_card(CARD, "cus");
+    let mut snapshot = snapshot.build();
+    snapshot["cards"][0]["policy"] = json!({"reauthorizeSameMerchant": true});
+    let home = Home::new("strict", &snapshot);
+    let server = home.start();
+    let ask = |token: &str, merchant: &str| {
+        let body = purchase(token, CARD, 2_599).replace("API HOST GMBH", merchant);
+        let body = body.replace("ACC000000000001", &format!("ACC{merchant}"));
+        let answer = server.client().ask(&delivery(token, body.as_bytes()));
+        answer.result()
+    };
+    assert_eq!(ask(AUTHORIZATION, "FIRST"), "APPROVED");
+    assert_eq!(ask("a-2", "FIRST"), "VELOCITY_EXCEEDED");
+    assert_eq!(status(&server, "reversed"), "applied");
+    assert_eq!(today_total(&server), 0);
+    assert_eq!(ask("a-3", "SECOND"), "UNAUTHORIZED_MERCHANT");
+    assert_eq!(ask("a-4", "FIRST"), "APPROVED");
+    assert!(server.terminate().success());
+}
+
+/// What the card holds.
+fn today_total(server: &Server) -> i64 {
+    let card = server.admin(&format!("/admin/cards/{CARD}"));
+    let holds = card["holds"].as_array().unwrap();
+    holds.iter().map(|it| it["amount"].as_i64().unwrap()).sum()
+}
+
+/// The lock is for authorizations; money that has moved is booked, and the operator is told.
+#[test]
+fn m_a_clearing_of_another_merchant_is_booked_and_told() {
+    let mut snapshot = SnapshotOf::default();
+    snapshot.customer("cus", &json!({}));
+    snapshot.card(CARD, "cus", None, &json!({"lockToFirstMerchant": true}));
+    let home = Home::new("strict", &snapshot.build());
+    let server = home.start();
+    let asked = server
+        .client()
+        .ask(&authorization(AUTHORIZATION, CARD, 2_599));
+    assert!(asked.is_approval());
+    assert_eq!(status(&server, "cleared_partly"), "applied");
+    assert_eq!(outcome(&server)["flags"], json!([]));
+    let other = fixture("cleared").replace("API HOST GMBH", "SOMEBODY ELSE");
+    let other = other.replace("ACC000000000001", "ACC000000000002");
+    // A later account, as it has more events than the one before.
+    let event_of_it = "\"events\": [";
+    let noted = r#""events": [{"token": "e-9", "type": "BALANCE_INQUIRY", "result": "APPROVED", "amount": 0},"#;
+    let other = other.replacen(event_of_it, noted, 1);
+    assert_eq!(event(&server, &other).text(), r#"{"status":"applied"}"#);
+    let outcome = outcome(&server);
+    assert_eq!([&outcome["held"], &outcome["posted"]], [0, 2_599]);
+    assert_eq!(outcome["flags"], json!(["drift"]), "{outcome}");
     assert!(server.terminate().success());
 }

@@ -325,7 +325,7 @@ fn a_lithic_connection_may_ask_for_the_older_scheme() {
     let (code, text) = refused(&home);
     assert_eq!(code, Some(2));
     assert!(
-        text.contains("issuer[2].signature") && text.contains("x-lithic-hmac"),
+        text.contains("issuer[3].signature") && text.contains("x-lithic-hmac"),
         "{text}"
     );
 }

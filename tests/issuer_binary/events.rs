@@ -188,3 +188,18 @@ fn w5_w8_events_are_signed_with_their_own_secrets() {
     assert_eq!(post_event(&server, "mq", plain, &body).status, 200);
     assert!(server.terminate().success());
 }
+
+#[test]
+fn i7_a_linked_refund_restores_the_budget_where_the_policy_says_so() {
+    for (restores, spent) in [(true, 2_099), (false, 2_599)] {
+        let home = home_with("relaxed", NO_KEYS, &json!({"refundsRestore": restores}));
+        let server = home.start();
+        ask_stripe(&server);
+        assert_eq!(stripe(&server, "refund"), said("applied"));
+        assert_eq!(stripe(&server, "capture"), said("applied"));
+        assert_eq!(stripe(&server, "unlinked_refund"), said("applied"));
+        let card = server.admin("/admin/cards/card_stripe");
+        assert_eq!(card["limits"][0]["spent"], spent, "{card}");
+        assert!(server.terminate().success());
+    }
+}

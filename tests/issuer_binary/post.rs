@@ -38,6 +38,7 @@ fn snapshot(more: &Value) -> Value {
         "cards": [
             card("card_stripe", "striped", STRIPE_CARD),
             card("card_marqeta", "mq", MARQETA_CARD),
+            card("card_lithic", "lit", MARQETA_CARD),
         ],
     })
 }
@@ -62,10 +63,13 @@ pub(crate) fn home_with(
         "[[issuer]]\nname = \"striped\"\nkind = \"stripe\"\nsecrets = [\"file:{}\"]\n\
          deadline_ms = 1500\n{stripe}\n\
          [[issuer]]\nname = \"mq\"\nkind = \"marqeta\"\nsecrets = [\"file:{}\"]\n\
-         deadline_ms = 2500\nheaders = {{ x-countersign = [\"file:{}\"] }}\n{marqeta}\n",
+         deadline_ms = 2500\nheaders = {{ x-countersign = [\"file:{}\"] }}\n{marqeta}\n\
+         [[issuer]]\nname = \"lit\"\nkind = \"lithic\"\nsecrets = [\"file:{}\"]\n\
+         deadline_ms = 5000\n",
         file("stripe.secret"),
         file("mq.secret"),
         file("mq.header"),
+        file("acme.secret"),
     );
     home.write("config.toml", &config);
     home

@@ -35,7 +35,10 @@ const ROWS: &[Row] = &[
     ("incremental", "authorized 500", "j2", Some(FUNDING), Some(TRANSACTION), false),
     ("refund", "refunded 1999", "t10", None, None, false),
     ("reversal", "released 1000", "j7", Some(FUNDING), Some(TRANSACTION), false),
+    ("reversed", "released 2599", "j13", Some(FUNDING), Some(TRANSACTION), false),
     ("standin", "authorized 800", "j12", Some("j12"), None, false),
+    // Our answer came too late: what was reserved has to come back.
+    ("timed_out", "declined 2599", FUNDING, Some(FUNDING), None, false),
 ];
 
 #[test]

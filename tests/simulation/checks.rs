@@ -433,6 +433,7 @@ impl Names {
             | Event::Overruled { .. }
             | Event::StandingSet { .. }
             | Event::Swept { .. }
+            | Event::Lapsed { .. }
             | Event::RiskFrozen { .. }
             | Event::IntentDeclared { .. }
             | Event::IntentSettled { .. }

@@ -11,15 +11,20 @@ use crate::domain::card::{Key, Level};
 use crate::domain::currency::Currency;
 use crate::domain::decision::Decision;
 use crate::domain::explanation::Explanation;
-use crate::domain::lifecycle::MovementKind;
+use crate::domain::lifecycle::{MovementKind, OnReversal};
 use crate::domain::time::Timestamp;
 use crate::domain::window::WindowKind;
 use crate::ledger::event::{
     AgentNo, AttestationClass, Booked, CardNo, Decided, Event, Owner, StandingChange,
 };
 use crate::ledger::intent::{IntentTerms, IntentVerdict};
-use crate::ledger::life::OnReversal;
 use crate::ledger::rolling::SeriesSet;
+
+fn lapsed(line: &mut Line, event: &Event<'_>, (part, on, cut): (u16, &str, Timestamp)) {
+    line.begin("lapsed", event).put("part", part);
+    line.put("connection", on);
+    line.put("before", cut.rfc3339());
+}
 
 /// The event in one line.
 pub(super) fn line(event: &Event<'_>) -> String {
@@ -51,6 +56,12 @@ pub(super) fn line(event: &Event<'_>) -> String {
             line.begin("swept", event).put("part", part);
             line.put("before", cut.rfc3339());
         }
+        Event::Lapsed {
+            part,
+            connection,
+            cut,
+            ..
+        } => lapsed(&mut line, event, (*part, connection, *cut)),
         Event::WindowsOpened {
             day,
             day_ends,

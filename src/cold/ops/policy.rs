@@ -12,7 +12,7 @@ use crate::domain::card::Level;
 use crate::domain::mcc::{Mcc, MccSet};
 
 /// What stands once, or is null: its key, and its field.
-const ONCE: [(&str, &str); 21] = [
+const ONCE: [(&str, &str); 23] = [
     ("perAuth", "limits.perAuth"),
     ("ttlMinutes", "ttlMinutes"),
     ("ttlDays", "ttlDays"),
@@ -28,6 +28,8 @@ const ONCE: [(&str, &str); 21] = [
     ("allowPartial", "allowPartial"),
     ("fuelHold", "fuelHold"),
     ("probePolicy", "probePolicy"),
+    ("refundsRestore", "refundsRestore"),
+    ("reauthorizeSameMerchant", "reauthorizeSameMerchant"),
     ("requireIntent", "requireIntent"),
     ("onIntentMismatch", "onIntentMismatch"),
     ("requireApproval", "requireApproval"),

@@ -67,6 +67,7 @@ impl Known {
                 Ok(
                     Event::StandingSet { .. }
                     | Event::Swept { .. }
+                    | Event::Lapsed { .. }
                     | Event::WindowsOpened { .. }
                     | Event::RollingOpened { .. }
                     | Event::RiskFrozen { .. }

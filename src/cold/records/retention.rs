@@ -115,6 +115,7 @@ fn at(event: &Event<'_>) -> Option<Timestamp> {
         | Event::CardOpened { .. }
         | Event::AgentOpened { .. }
         | Event::Swept { .. }
+        | Event::Lapsed { .. }
         | Event::WindowsOpened { .. }
         | Event::RollingOpened { .. } => None,
         Event::Decided(decided) | Event::Conflicted(decided) => Some(decided.at),

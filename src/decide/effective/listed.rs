@@ -239,6 +239,9 @@ impl<'s> Listing<'s> {
         self.set("fuelHold", it.fuel_hold(), Value::Amount);
         let word = |policy: ProbePolicy| Value::Word(policy.name());
         self.set_or("probePolicy", it.probe_policy(), ProbePolicy::Consume, word);
+        self.set("refundsRestore", it.refunds_restore(), Value::Flag);
+        let again = it.reauthorize_same_merchant();
+        self.set("reauthorizeSameMerchant", again, Value::Flag);
     }
 
     /// What follows from a requirement is listed where the requirement is in force.

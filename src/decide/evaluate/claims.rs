@@ -4,7 +4,7 @@ use super::{Asked, is_at_most_one};
 use crate::decide::merchant_text::{merchant_keys, prefix_keys};
 use crate::decide::policy::{OnIntentMismatch, ProbePolicy};
 use crate::domain::amount::{Amount, Minor};
-use crate::domain::card::Usage;
+use crate::domain::card::{Level, Usage};
 use crate::domain::claims::{CardRules, Claims, IntentRule, ScopeLimits};
 use crate::domain::identity::Keys;
 use crate::domain::mcc::Mcc;
@@ -35,7 +35,7 @@ pub(super) fn claims(asked: &Asked<'_, '_>, keys: &impl Keys) -> Claims {
         },
         per_auth: asked.per_auth.filter(|_| is_limited),
         single_use: spends && card.card.usage() == Usage::Single,
-        lock_to_first_merchant: asked.in_force.lock_to_first_merchant().filter(|_| spends),
+        lock_to_first_merchant: lock_level(asked).filter(|_| spends),
         preset_lock: card.card.preset_lock().filter(|_| spends),
         merchant: merchant_keys(keys, &request.acceptor),
         rules: if asked.in_force.has_terms() {
@@ -77,6 +77,16 @@ fn rules(asked: &Asked<'_, '_>, keys: &impl Keys) -> CardRules {
         mcc: asked.request.acceptor.mcc.filter(|_| is_bound),
         ..ends
     }
+}
+
+/// The level that has the first approval lock the card. Where the same merchant may ask again after a
+/// reversal, the card has to remember which one that is.
+fn lock_level(asked: &Asked<'_, '_>) -> Option<Level> {
+    let locks = asked.in_force.lock_to_first_merchant();
+    locks.or_else(|| {
+        let (same, level) = asked.in_force.reauthorize_same_merchant()?;
+        (same && asked.card.card.usage() == Usage::Single).then_some(level)
+    })
 }
 
 fn intent(asked: &Asked<'_, '_>) -> Option<IntentRule> {

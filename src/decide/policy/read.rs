@@ -1,7 +1,7 @@
 //! Reading a policy. Complaints go to the reader; what could not be read is left out.
 //!
 //! A field that a later version will know is refused by its name, never ignored: an owner who wrote
-//! `refundsRestore` must not believe that it is enforced.
+//! `allowedDomains` must not believe that it is enforced.
 
 use std::sync::Arc;
 
@@ -39,8 +39,6 @@ const UNSUPPORTED: &[&str] = &[
     "blockedDomains",
     "cardTtlMinutes",
     "onViolation",
-    "reauthorizeSameMerchant",
-    "refundsRestore",
     "requestLimits",
     "reviewTtlMinutes",
     "standingApprovals",
@@ -267,6 +265,8 @@ impl<'a> Form<'_, 'a, '_> {
             ),
         ];
         terms.probe_policy = self.word("probePolicy", &words);
+        terms.refunds_restore = self.flag("refundsRestore");
+        terms.reauthorize_same_merchant = self.flag("reauthorizeSameMerchant");
     }
 
     fn intents(&mut self, terms: &mut Terms) {

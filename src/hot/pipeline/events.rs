@@ -6,16 +6,20 @@
 use std::sync::atomic::Ordering;
 
 use super::{Arrival, Connection, Core, Pipeline};
+use crate::decide::effective::book_terms;
+use crate::decide::merchant_text::merchant_keys;
 use crate::decide::snapshot::CardView;
 use crate::domain::amount::Minor;
 use crate::domain::card::Key;
 use crate::domain::identity::{KeySpace, Keys};
-use crate::domain::lifecycle::{BookStatus, Flags, Movement, MovementKind, Observation, Standing};
+use crate::domain::lifecycle::{
+    BookStatus, BookTerms, Flags, Movement, MovementKind, Observation, Standing,
+};
 use crate::domain::time::Timestamp;
 use crate::domain::window::ZoneTable;
 use crate::issuer::delivery::SignatureRefused;
 use crate::issuer::{Issuer, NotUnderstood};
-use crate::ledger::command::{AgentRef, Book, BookAnswer, BookTerms, CardRef, Route};
+use crate::ledger::command::{AgentRef, Book, BookAnswer, CardRef, Route};
 use crate::ledger::embedded::store::Unavailable;
 use crate::ledger::event::Owner;
 use crate::ledger::life::{Fact, Told, is_approval, is_ask, is_posting};
@@ -122,13 +126,17 @@ impl Core {
                 .standing
                 .map(|it| told(&it, &observation.movements)),
             terms: BookTerms::default(),
-            merchant: None,
+            merchant: observation
+                .acceptor
+                .as_ref()
+                .map(|acceptor| merchant_keys(&self.keys, acceptor)),
         };
         if let Some(view) = &view {
             if view.customer.currency() != observation.currency {
                 return Ok(unbookable(connection, observation, external));
             }
             command.calendar = view.customer.zone().calendar_at(at);
+            command.terms = book_terms(view);
             command.card = Some(card_ref(view, connection));
             let route = Route {
                 key: view.customer.key(),

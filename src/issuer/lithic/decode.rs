@@ -69,7 +69,7 @@ fn kind(status: &Text<'_>) -> Result<AuthorizationKind, NotUnderstood> {
     }
 }
 
-fn acceptor(merchant: Merchant<'_>) -> CardAcceptor<'_> {
+pub(super) fn acceptor(merchant: Merchant<'_>) -> CardAcceptor<'_> {
     CardAcceptor {
         acquirer_id: merchant.acquiring_institution_id.and_then(not_blank),
         acceptor_id: merchant.acceptor_id.and_then(not_blank),

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::wire::Money;
+use super::decode::acceptor;
+use super::wire::{Merchant, Money};
 use crate::domain::amount::Minor;
 use crate::domain::currency::Currency;
 use crate::domain::lifecycle::{Movement, MovementKind, Observation, Standing, StandingStatus};
@@ -35,6 +36,8 @@ struct Transaction<'a> {
     amounts: Object<Amounts<'a>>,
     #[serde(borrow)]
     events: Vec<Object<Event<'a>>>,
+    #[serde(borrow)]
+    merchant: Option<Object<Merchant<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +70,7 @@ struct EventAmounts<'a> {
 }
 
 /// Every path that a fault can be found at.
-const PATHS: [&str; 24] = [
+const PATHS: [&str; 31] = [
     "amounts",
     "amounts.cardholder",
     "amounts.cardholder.amount",
@@ -90,6 +93,13 @@ const PATHS: [&str; 24] = [
     "events[].result",
     "events[].token",
     "events[].type",
+    "merchant",
+    "merchant.acceptor_id",
+    "merchant.acquiring_institution_id",
+    "merchant.city",
+    "merchant.country",
+    "merchant.descriptor",
+    "merchant.mcc",
     "status",
     "token",
 ];
@@ -154,6 +164,7 @@ fn observation<'a>(
         authorization: Some(id("token", transaction.token)?),
         follows: None,
         card_token: id("card_token", transaction.card_token)?,
+        acceptor: transaction.merchant.map(|Object(it)| acceptor(it)),
         at: None,
         currency,
         is_forced: !asked && movements.iter().any(has_posted),

@@ -209,7 +209,7 @@ fn merchant_amount(wire: &Transaction<'_>) -> Result<Option<Amount>, NotUndersto
     }
 }
 
-fn acceptor<'a>(
+pub(super) fn acceptor<'a>(
     acceptor: Option<wire::CardAcceptor<'a>>,
     acquirer: Option<Text<'a>>,
 ) -> CardAcceptor<'a> {

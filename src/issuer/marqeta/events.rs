@@ -3,6 +3,8 @@
 use serde::Deserialize;
 
 use super::decimal::Decimal;
+use super::decode::acceptor;
+use super::wire::{Acquirer, CardAcceptor};
 use crate::domain::amount::Minor;
 use crate::domain::currency::Currency;
 use crate::domain::lifecycle::{Movement, MovementKind, Observation};
@@ -37,6 +39,10 @@ struct Transaction<'a> {
     #[serde(borrow)]
     created_time: Option<Text<'a>>,
     #[serde(borrow)]
+    card_acceptor: Option<Object<CardAcceptor<'a>>>,
+    #[serde(borrow)]
+    acquirer: Option<Object<Acquirer<'a>>>,
+    #[serde(borrow)]
     gpa_order: Option<Object<Order<'a>>>,
     #[serde(borrow)]
     gpa_order_unload: Option<Object<Order<'a>>>,
@@ -57,10 +63,19 @@ struct Funding<'a> {
 }
 
 /// Every path that a fault can be found at.
-const PATHS: [&str; 19] = [
+const PATHS: [&str; 28] = [
     "transactions",
     "transactions[]",
+    "transactions[].acquirer",
+    "transactions[].acquirer.institution_id_code",
     "transactions[].amount",
+    "transactions[].card_acceptor",
+    "transactions[].card_acceptor.city",
+    "transactions[].card_acceptor.country",
+    "transactions[].card_acceptor.country_code",
+    "transactions[].card_acceptor.mcc",
+    "transactions[].card_acceptor.mid",
+    "transactions[].card_acceptor.name",
     "transactions[].card_token",
     "transactions[].created_time",
     "transactions[].currency_code",
@@ -126,6 +141,10 @@ fn observation<'a>(wire: Transaction<'a>) -> Result<Option<Observation<'a>>, Not
         .map(|text| id(field, text))
         .transpose()?;
     let token = id("transactions[].token", wire.token)?;
+    let acquirer = wire.acquirer.and_then(|Object(it)| it.institution_id_code);
+    let merchant = wire
+        .card_acceptor
+        .map(|Object(it)| acceptor(Some(it), acquirer));
     // The first message of an authorization is named by its own funding.
     let begins = follows.is_none()
         && matches!(
@@ -141,6 +160,7 @@ fn observation<'a>(wire: Transaction<'a>) -> Result<Option<Observation<'a>>, Not
         authorization,
         follows,
         card_token: id("transactions[].card_token", card)?,
+        acceptor: merchant,
         at,
         currency,
         movements: vec![Movement {

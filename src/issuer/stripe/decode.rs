@@ -135,7 +135,7 @@ fn details(
     Ok(if fee.is_zero() { back } else { whole.minor })
 }
 
-fn acceptor<'a>(
+pub(super) fn acceptor<'a>(
     merchant: MerchantData<'a>,
     network: Option<Object<NetworkData<'a>>>,
 ) -> CardAcceptor<'a> {

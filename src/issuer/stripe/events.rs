@@ -7,7 +7,10 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
+use super::decode::acceptor;
+use super::wire::{MerchantData, NetworkData};
 use super::{Account, money};
+use crate::domain::acceptor::CardAcceptor;
 use crate::domain::amount::Minor;
 use crate::domain::currency::Currency;
 use crate::domain::lifecycle::{Movement, MovementKind, Observation, Standing, StandingStatus};
@@ -51,6 +54,10 @@ struct Authorization<'a> {
     request_history: Vec<Object<Step>>,
     #[serde(borrow)]
     transactions: Option<Vec<Object<Transaction<'a>>>>,
+    #[serde(borrow)]
+    merchant_data: Option<Object<MerchantData<'a>>>,
+    #[serde(borrow)]
+    network_data: Option<Object<NetworkData<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -72,6 +79,10 @@ struct Transaction<'a> {
     authorization: Option<Reference<'a>>,
     #[serde(borrow)]
     card: Option<Reference<'a>>,
+    #[serde(borrow)]
+    merchant_data: Option<Object<MerchantData<'a>>>,
+    #[serde(borrow)]
+    network_data: Option<Object<NetworkData<'a>>>,
 }
 
 /// An object's id, or the object itself where the account's settings expand it.
@@ -113,7 +124,7 @@ impl<'de> Visitor<'de> for ReferenceVisitor {
 }
 
 /// Every path that a fault can be found at.
-const PATHS: [&str; 28] = [
+const PATHS: [&str; 44] = [
     "account",
     "data",
     "data.object",
@@ -125,6 +136,14 @@ const PATHS: [&str; 28] = [
     "data.object.card.id",
     "data.object.currency",
     "data.object.id",
+    "data.object.merchant_data",
+    "data.object.merchant_data.category_code",
+    "data.object.merchant_data.city",
+    "data.object.merchant_data.country",
+    "data.object.merchant_data.name",
+    "data.object.merchant_data.network_id",
+    "data.object.network_data",
+    "data.object.network_data.acquiring_institution_id",
     "data.object.request_history",
     "data.object.request_history[]",
     "data.object.request_history[].amount",
@@ -137,6 +156,14 @@ const PATHS: [&str; 28] = [
     "data.object.transactions[].card",
     "data.object.transactions[].currency",
     "data.object.transactions[].id",
+    "data.object.transactions[].merchant_data",
+    "data.object.transactions[].merchant_data.category_code",
+    "data.object.transactions[].merchant_data.city",
+    "data.object.transactions[].merchant_data.country",
+    "data.object.transactions[].merchant_data.name",
+    "data.object.transactions[].merchant_data.network_id",
+    "data.object.transactions[].network_data",
+    "data.object.transactions[].network_data.acquiring_institution_id",
     "data.object.transactions[].type",
     "data.object.type",
     "id",
@@ -245,6 +272,7 @@ fn authorization<'a>(
         authorization: Some(id("data.object.id", wire.id)?),
         follows: None,
         card_token: id("data.object.card", wire.card.0)?,
+        acceptor: merchant(wire.merchant_data, wire.network_data),
         at: None,
         currency,
         movements,
@@ -273,11 +301,19 @@ fn transaction<'a>(
         authorization,
         follows: None,
         card_token: id("data.object.card", card)?,
+        acceptor: merchant(wire.merchant_data, wire.network_data),
         at: None,
         currency,
         movements: vec![movement],
         standing: None,
     })
+}
+
+fn merchant<'a>(
+    merchant: Option<Object<MerchantData<'a>>>,
+    network: Option<Object<NetworkData<'a>>>,
+) -> Option<CardAcceptor<'a>> {
+    merchant.map(|Object(merchant)| acceptor(merchant, network))
 }
 
 /// Captures are below zero, refunds above.

@@ -528,13 +528,7 @@ impl EmbeddedLedger {
                 }
                 None => 0,
             };
-            from.part += 1;
-            if from.part >= parts {
-                from = SweepCursor {
-                    owner: from.owner + 1,
-                    part: 0,
-                };
-            }
+            from = from.next(parts);
         }
         Ok(Some(from))
     }

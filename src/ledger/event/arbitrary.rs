@@ -12,7 +12,7 @@ use crate::domain::currency::Currency;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
 use crate::domain::identity::StepIdentity;
-use crate::domain::lifecycle::StandingStatus;
+use crate::domain::lifecycle::{OnReversal, StandingStatus};
 use crate::domain::mcc::Mcc;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour, WindowKind};
@@ -22,7 +22,7 @@ use crate::ledger::event::{
     StandingChange, StateNo,
 };
 use crate::ledger::intent::{IntentTerms, IntentVerdict};
-use crate::ledger::life::{Fact, OnReversal, Told};
+use crate::ledger::life::{Fact, Told};
 use crate::ledger::rolling::SeriesSet;
 
 const TEXTS: [&str; 7] = [
@@ -234,6 +234,14 @@ fn later() -> BoxedStrategy<Event<'static>> {
         ),
         (state(), card(), at()).prop_map(|(state, card, at)| Event::Attested { state, card, at }),
         booked().prop_map(Event::Booked),
+        (state(), 0..=256u16, text(), at()).prop_map(|(state, part, connection, cut)| {
+            Event::Lapsed {
+                state,
+                part,
+                connection,
+                cut,
+            }
+        }),
     ]
     .boxed()
 }

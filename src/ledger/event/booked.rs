@@ -6,12 +6,12 @@
 use crate::domain::amount::Minor;
 use crate::domain::card::Key;
 use crate::domain::currency::Currency;
-use crate::domain::lifecycle::StandingStatus;
+use crate::domain::lifecycle::{OnReversal, StandingStatus};
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::codec::{ExternalId, Malformed, Put, Reader};
 use crate::ledger::event::{AgentNo, BOOKED, CardNo, StateNo, head};
-use crate::ledger::life::{FACTS_MAX, Fact, OnReversal, Told};
+use crate::ledger::life::{FACTS_MAX, Fact, Told};
 
 /// One report about one authorization: what was new in it.
 #[derive(Clone, Debug, PartialEq, Eq)]

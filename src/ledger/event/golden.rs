@@ -8,15 +8,17 @@ use crate::domain::currency::Currency;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
 use crate::domain::identity::StepIdentity;
+use crate::domain::lifecycle::{MovementKind, OnReversal, StandingStatus};
 use crate::domain::mcc::Mcc;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour, WindowKind};
 use crate::ledger::codec::ExternalId;
 use crate::ledger::event::{
-    AgentNo, AttestationClass, CardNo, Decided, Event, LockedMerchant, Owner, StandingChange,
-    StateNo, events_of,
+    AgentNo, AttestationClass, Booked, CardNo, Decided, Event, LockedMerchant, Owner,
+    StandingChange, StateNo, events_of,
 };
 use crate::ledger::intent::{IntentTerms, IntentVerdict};
+use crate::ledger::life::{Fact, Told};
 use crate::ledger::rolling::SeriesSet;
 
 const STATE: StateNo = StateNo(300);
@@ -383,6 +385,58 @@ fn second_rows() -> Vec<Row> {
     ]
 }
 
+/// What came with the life after the approval.
+fn life_rows() -> Vec<Row> {
+    vec![
+        (
+            "12ac0280020461636d658089a9bbd1b9a906",
+            Event::Lapsed {
+                state: STATE,
+                part: 256,
+                connection: "acme",
+                cut: AT,
+            },
+        ),
+        (
+            concat!(
+                "11ac028089a9bbd1b9a906040000000000000000000000000000000869617574685f310800f0",
+                "c102d8ad3ca76d07010101030201c801ce2800ce2801070000000000000005ce28fdf6d6c4aec6d6f9ff01",
+            ),
+            Event::Booked(Booked {
+                state: STATE,
+                at: AT,
+                authorization: Key(4),
+                external: ExternalId::Text("iauth_1"),
+                card: Some(CardNo(7)),
+                agent: None,
+                day: LocalDay(20_600),
+                hour: LocalHour(494_444),
+                currency: Currency::USD,
+                facts: vec![Fact {
+                    id: 7,
+                    kind: MovementKind::Posted { is_last: true },
+                    amount: minor(2_599),
+                    at: AT,
+                }],
+                told: Some(Told {
+                    held: minor(100),
+                    posted: Some(minor(2_599)),
+                    refunded: None,
+                    status: StandingStatus::Settled,
+                    revision: 3,
+                    asks: 2,
+                    approvals: 1,
+                    listed_posted: minor(2_599),
+                    listed_refunded: Minor::ZERO,
+                }),
+                refunds_restore: true,
+                on_reversal: OnReversal::KeepLock,
+                has_drifted: true,
+            }),
+        ),
+    ]
+}
+
 fn bytes(hex: &str) -> Vec<u8> {
     hex.as_bytes()
         .chunks(2)
@@ -396,7 +450,13 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn what_every_version_wrote_is_read_and_written_alike() {
-    let rows = [opened_rows(), decided_rows(), other_rows(), second_rows()];
+    let rows = [
+        opened_rows(),
+        decided_rows(),
+        other_rows(),
+        second_rows(),
+        life_rows(),
+    ];
     for (golden, event) in rows.into_iter().flatten() {
         let mut written = Vec::new();
         event.encode(&mut written);

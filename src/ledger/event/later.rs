@@ -9,9 +9,9 @@ use crate::domain::time::Timestamp;
 use crate::domain::window::LocalDay;
 use crate::ledger::codec::{Malformed, Put, Reader};
 use crate::ledger::event::{
-    ATTESTED, AgentNo, CardNo, Event, INTENT_DECLARED, INTENT_SETTLED, OVERRULED, REDELIVERED,
-    RISK_FROZEN, ROLLING_OPENED, STANDING_SET, SWEPT, StandingChange, StateNo, WINDOWS_OPENED,
-    head,
+    ATTESTED, AgentNo, CardNo, Event, INTENT_DECLARED, INTENT_SETTLED, LAPSED, OVERRULED,
+    REDELIVERED, RISK_FROZEN, ROLLING_OPENED, STANDING_SET, SWEPT, StandingChange, StateNo,
+    WINDOWS_OPENED, head,
 };
 use crate::ledger::intent::{INTENT_MCCS_MAX, IntentTerms, IntentVerdict};
 use crate::ledger::rolling::SeriesSet;
@@ -52,6 +52,17 @@ pub(super) fn encode_later(out: &mut Vec<u8>, event: &Event<'_>) {
         Event::Swept { state, part, cut } => {
             head(out, SWEPT, *state);
             out.put_u64(u64::from(*part));
+            out.put_i64(cut.micros());
+        }
+        Event::Lapsed {
+            state,
+            part,
+            connection,
+            cut,
+        } => {
+            head(out, LAPSED, *state);
+            out.put_u64(u64::from(*part));
+            out.put_text(connection);
             out.put_i64(cut.micros());
         }
         Event::WindowsOpened { .. }
@@ -127,7 +138,8 @@ fn encode_second(out: &mut Vec<u8>, event: &Event<'_>) {
         | Event::Redelivered { .. }
         | Event::Overruled { .. }
         | Event::StandingSet { .. }
-        | Event::Swept { .. } => {}
+        | Event::Swept { .. }
+        | Event::Lapsed { .. } => {}
     }
 }
 

@@ -3,11 +3,12 @@
 use crate::domain::amount::Minor;
 use crate::domain::card::Key;
 use crate::domain::decision::{Decision, DeclineReason};
+use crate::domain::lifecycle::OnReversal;
 use crate::domain::time::Timestamp;
 use crate::ledger::authorization::{Authorization, Step};
 use crate::ledger::event::CardNo;
 use crate::ledger::fold::{each_scope, intents, settle};
-use crate::ledger::life::{OnReversal, Place, Taken};
+use crate::ledger::life::{Place, Taken};
 use crate::ledger::state::State;
 
 /// Gives back amount, count, lock, consumption, probe, cooldown and intent.

@@ -45,6 +45,7 @@ pub(super) fn fold(state: &mut State, event: &Event<'_>, position: u64) {
         | Event::Overruled { .. }
         | Event::StandingSet { .. }
         | Event::Swept { .. }
+        | Event::Lapsed { .. }
         | Event::WindowsOpened { .. }
         | Event::RollingOpened { .. }
         | Event::RiskFrozen { .. } => {}

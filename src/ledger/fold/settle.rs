@@ -1,10 +1,11 @@
 //! What an issuer reported moves the sums of card, agent and customer (behaviour 2.13 e to h).
 
 use crate::domain::card::Key;
+use crate::domain::time::Timestamp;
 use crate::ledger::authorization::{Authorization, Step};
 use crate::ledger::event::{Booked, CardNo};
 use crate::ledger::fold::{each_scope, give_back};
-use crate::ledger::life::{Life, Move, Moved, Place};
+use crate::ledger::life::{Fact, Life, Move, Moved, Place, is_ask};
 use crate::ledger::state::State;
 
 pub(super) fn book(state: &mut State, booked: &Booked<'_>, position: u64) {
@@ -60,6 +61,45 @@ pub(super) fn settle(state: &mut State, key: Key, open: Place) {
     }
     if !books.posted.is_zero() {
         consume_probe(state, key, card, open);
+    }
+}
+
+/// Whether nothing was heard about a card of the connection since `cut`, and something is held.
+fn has_lapsed(state: &State, it: &Authorization, connection: &str, cut: Timestamp) -> bool {
+    let card = it.card.and_then(|card| state.card(card));
+    it.last_at() < cut
+        && !it.reserved().is_zero()
+        && card.is_some_and(|card| &*card.connection == connection)
+}
+
+/// Whether an authorization of the part has lapsed.
+pub(in crate::ledger) fn any_lapsed(
+    state: &State,
+    part: u16,
+    connection: &str,
+    cut: Timestamp,
+) -> bool {
+    let lapsed = |it: &Authorization| has_lapsed(state, it, connection, cut);
+    state.authorizations.any_in_part(part, lapsed)
+}
+
+pub(super) fn lapse(state: &mut State, part: u16, connection: &str, cut: Timestamp) {
+    let lapsed = |it: &Authorization| has_lapsed(state, it, connection, cut);
+    for key in state.authorizations.keys_of_part(part, lapsed) {
+        let Some(authorization) = state.authorizations.get_mut(key) else {
+            continue;
+        };
+        authorization.begin_life();
+        if let Some(life) = authorization.life_mut() {
+            life.has_lapsed = true;
+        }
+        let open = Place {
+            day: state.day,
+            hour: state.hour,
+            at: state.latest,
+            agent: None,
+        };
+        settle(state, key, open);
     }
 }
 
@@ -120,9 +160,11 @@ impl Life {
     pub(in crate::ledger) fn take(&mut self, booked: &Booked<'_>, steps: &[Step]) {
         let before = self.books(steps).refunded;
         booked.facts.iter().for_each(|fact| self.learn(*fact));
-        if let Some(told) = booked.told.filter(|told| self.is_news(told)) {
-            self.told = Some(told);
-        }
+        let told = booked.told.filter(|told| self.is_news(told));
+        // The issuer speaks of it again: what it says counts.
+        let is_ask = |fact: &Fact| is_ask(fact.kind);
+        self.has_lapsed &= told.is_none() && !booked.facts.iter().any(is_ask);
+        self.told = told.or(self.told);
         self.has_drifted |= booked.has_drifted;
         self.on_reversal = booked.on_reversal;
         let after = self.books(steps).refunded;

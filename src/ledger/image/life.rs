@@ -1,17 +1,19 @@
 //! What became of an authorization, as bytes of an image.
 
 use super::{instant, minor};
+use crate::domain::lifecycle::OnReversal;
 use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::codec::{Malformed, Put, Reader};
 use crate::ledger::event::{
     AgentNo, decode_fact, decode_locked, decode_told, encode_fact, encode_locked, encode_told,
 };
-use crate::ledger::life::{FACTS_MAX, Fact, Life, OnReversal, Place, Portion, Taken};
+use crate::ledger::life::{FACTS_MAX, Fact, Life, Place, Portion, Taken};
 use crate::ledger::state::MerchantLock;
 
 const HAS_TOLD: u8 = 1;
 const HAS_DRIFTED: u8 = 2;
 const IS_TAKEN: u8 = 4;
+const HAS_LAPSED: u8 = 8;
 
 const WAS_CONSUMED: u8 = 1;
 const WAS_PROBE: u8 = 2;
@@ -23,7 +25,8 @@ pub(super) fn put(out: &mut Vec<u8>, life: &Life) {
     out.push(
         flag(life.told.is_some(), HAS_TOLD)
             | flag(life.has_drifted, HAS_DRIFTED)
-            | flag(life.taken.is_some(), IS_TAKEN),
+            | flag(life.taken.is_some(), IS_TAKEN)
+            | flag(life.has_lapsed, HAS_LAPSED),
     );
     out.push(life.on_reversal as u8);
     out.put_i64(life.at.micros());
@@ -55,7 +58,7 @@ pub(super) fn put(out: &mut Vec<u8>, life: &Life) {
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Result<Life, Malformed> {
     let flags = reader.u8()?;
-    if flags & !(HAS_TOLD | HAS_DRIFTED | IS_TAKEN) != 0 {
+    if flags & !(HAS_TOLD | HAS_DRIFTED | IS_TAKEN | HAS_LAPSED) != 0 {
         return Err(Malformed);
     }
     let mut life = Life {
@@ -64,6 +67,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Life, Malformed> {
         position: reader.u64()?,
         restorable: minor(reader)?,
         has_drifted: flags & HAS_DRIFTED != 0,
+        has_lapsed: flags & HAS_LAPSED != 0,
         ..Life::default()
     };
     if flags & HAS_TOLD != 0 {

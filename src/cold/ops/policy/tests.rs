@@ -46,7 +46,8 @@ fn every_field_is_shown_with_the_level_that_it_comes_from() {
         "activeHours": {"from": "08:00", "to": "24:00"}, "probePolicy": "allow_one_probe"}"#;
     let agent = r#"{"allowedMccs": ["5812"], "allowedMerchants": ["SQ *Blue", {"acceptorId": "m"}],
         "match": "any", "cooldownMinutes": 5, "requireApproval": true, "autoApproveBelow": 2000,
-        "expireAfter": {"count": 9, "spend": 500}, "allowPartial": true, "fuelHold": 10000}"#;
+        "expireAfter": {"count": 9, "spend": 500}, "allowPartial": true, "fuelHold": 10000,
+        "refundsRestore": true, "reauthorizeSameMerchant": false}"#;
     let card = r#"{"limits": {"perAuth": 800}, "allowedCountries": ["us"], "ttlMinutes": 60,
         "blockedMerchants": ["Casino"], "blockedMccs": ["7995", "7996"], "requireIntent": true,
         "validFrom": "2026-05-01T00:00:00Z", "validUntil": "2026-06-01T00:00:00.5Z",
@@ -71,6 +72,8 @@ fn every_field_is_shown_with_the_level_that_it_comes_from() {
         "allowPartial": of("agent", json!(true)),
         "fuelHold": of("agent", json!(10_000)),
         "probePolicy": of("customer", json!("allow_one_probe")),
+        "refundsRestore": of("agent", json!(true)),
+        "reauthorizeSameMerchant": of("agent", json!(false)),
         "requireIntent": of("card", json!(true)),
         "onIntentMismatch": {"value": "decline", "level": null},
         "requireApproval": of("agent", json!(true)),

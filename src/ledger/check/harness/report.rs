@@ -2,14 +2,15 @@
 
 use crate::domain::amount::Minor;
 use crate::domain::currency::Currency;
-use crate::domain::lifecycle::{BookStatus, Flags, MovementKind, StandingStatus};
+use crate::domain::lifecycle::{BookStatus, BookTerms, Flags, MovementKind, StandingStatus};
 use crate::domain::time::Timestamp;
 use crate::domain::window::{Calendar, LocalDay, LocalHour};
+use crate::ledger::check;
 use crate::ledger::check::book::{self, CheckedBook};
 use crate::ledger::check::harness::{
     Ledger, TODAY, agent_key, authorization_key, card_key, merchant, minor,
 };
-use crate::ledger::command::{AgentRef, Book, BookAnswer, BookTerms, CardRef, Refused};
+use crate::ledger::command::{AgentRef, Book, BookAnswer, CardRef, Refused};
 use crate::ledger::life::{Books, Fact, Told, is_posting};
 
 /// One report about an authorization on card 1 of agent 1.
@@ -141,6 +142,14 @@ impl Ledger {
             assert_eq!(events.iter().count(), 0, "nothing to record");
         }
         Ok(answer)
+    }
+
+    /// Gives back what was held since before this many days after the first report's; whether there
+    /// was anything.
+    pub(in crate::ledger) fn lapse(&mut self, connection: &str, days: i64) -> bool {
+        let cut = Timestamp::from_micros(1_780_000_000_000_001 + days * 86_400_000_000);
+        let events = check::lapse(&self.state, 0, connection, cut);
+        events.map(|events| self.apply(&events)).is_some()
     }
 
     pub(in crate::ledger) fn report(&mut self, report: &Report) -> BookStatus {

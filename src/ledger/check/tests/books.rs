@@ -5,11 +5,10 @@ use crate::domain::lifecycle::MovementKind::{
     Released, Replaced,
 };
 use crate::domain::lifecycle::StandingStatus::{self, Pending, Settled, Voided};
-use crate::domain::lifecycle::{BookStatus, Flags};
+use crate::domain::lifecycle::{BookStatus, Flags, OnReversal};
 use crate::domain::window::{LocalDay, WindowKind};
 use crate::ledger::check::harness::report::Report;
 use crate::ledger::check::harness::{Ask, Ledger, TODAY, limits, minor};
-use crate::ledger::life::OnReversal;
 
 use crate::domain::card::Level;
 use crate::domain::decision::DeclineReason::{CardLimitExceeded, SingleUseConsumed};
@@ -185,6 +184,35 @@ fn i9_an_expiry_gives_back_the_amount_only_and_a_late_clearing_is_booked() {
 }
 
 #[test]
+fn i9_a_hold_that_its_issuer_has_forgotten_is_given_back_once_and_posted_all_the_same() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100).single_use());
+    ledger.approve(&Ask::new(2, 60).on_card(2, Some(2)));
+    ledger.report(&Report::of(1).posted(7, 30).later(3));
+    // Of the other connection, and not yet over here.
+    assert!(!ledger.lapse("beta", 99));
+    assert!(ledger.lapse("acme", 2));
+    assert_eq!(ledger.totals()[0], (100, 70), "heard of since");
+    assert_eq!(ledger.totals()[2], (100, 70));
+    assert!(ledger.lapse("acme", 3));
+    assert!(!ledger.lapse("acme", 3));
+    assert_eq!(ledger.totals()[2], (30, 0));
+    let (numbers, books) = ledger.books(1);
+    assert_eq!(
+        (numbers, books.is_expired, books.is_undone),
+        ([0, 30, 0], true, false)
+    );
+    assert!(ledger.card(1).consumed.is_some());
+    assert_eq!(ledger.card(1).counters.approvals(), 1);
+    let mut ledger = ledger.recovered();
+    ledger.report(&Report::of(1).posted(8, 70).later(40));
+    assert_eq!(ledger.totals()[2], (100, 0));
+    // The issuer holds it after all.
+    ledger.report(&Report::of(2).told(Pending, (1, 1, 0), 60).later(41));
+    assert_eq!(ledger.totals()[2], (160, 60));
+}
+
+#[test]
 fn i10_what_the_issuer_did_not_approve_gives_everything_back() {
     for kind in [Declined, Released] {
         let mut ledger = Ledger::new();
@@ -356,6 +384,25 @@ fn a_newer_account_sets_where_it_stands_and_an_older_one_nothing() {
     assert_eq!(ledger.books(1).0, [0, 40, 0]);
     assert_eq!(ledger.totals(), [(40, 0); 3]);
     assert_eq!(ledger.flags(1), Flags::default());
+}
+
+#[test]
+fn a_refund_that_was_taken_back_is_none_whatever_the_ids_are() {
+    for (refund, back) in [(9, 3), (3, 9)] {
+        let mut ledger = Ledger::new();
+        ledger.approve(&Ask::new(1, 100));
+        let account = Report::of(1).posted(7, 100);
+        let account = account
+            .fact(refund, Refunded, 60, 50)
+            .fact(back, RefundReversed, 60, 50);
+        let told = account.told(Settled, (1, 1, 3), 0);
+        ledger.report(&told.with(|it| {
+            if let Some(told) = &mut it.told {
+                (told.refunded, told.listed_refunded) = (Some(minor(0)), minor(0));
+            }
+        }));
+        assert_eq!(ledger.books(1).1.refunded, minor(0), "{refund} {back}");
+    }
 }
 
 /// Stripe's partial reversal adds no step and no movement to the account.

@@ -4,13 +4,29 @@ use std::sync::atomic::Ordering;
 
 use dashmap::mapref::entry::Entry;
 
-use super::{EmbeddedLedger, Opened, States, Unavailable};
+use super::{EmbeddedLedger, Opened, SWEEP_PARTS, States, SweepCursor, Unavailable};
 use crate::domain::card::Key;
 use crate::domain::lifecycle::BookStatus;
+use crate::domain::time::Timestamp;
+use crate::ledger::check;
 use crate::ledger::check::book::{self, CheckedBook};
 use crate::ledger::command::{Book, BookAnswer, Route};
 use crate::ledger::embedded::journal::Class;
 use crate::ledger::state::State;
+
+impl SweepCursor {
+    /// The next part of an owner that has so many, else the next owner.
+    pub(super) fn next(self, parts: u16) -> Self {
+        let part = self.part.saturating_add(1);
+        if part < parts {
+            return Self { part, ..self };
+        }
+        Self {
+            owner: self.owner.saturating_add(1),
+            part: 0,
+        }
+    }
+}
 
 impl EmbeddedLedger {
     /// Books a report on a card of a customer.
@@ -74,6 +90,36 @@ impl EmbeddedLedger {
             answer.position = Some(position.0);
         }
         Ok(answer)
+    }
+
+    /// Goes on giving back what customers' authorizations hold about which nothing was heard since
+    /// the cut of their connection, in the order of [`EmbeddedLedger::sweep`]. Absent at the end.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the journal takes nothing.
+    pub fn lapse(
+        &self,
+        mut from: SweepCursor,
+        cuts: &[(Box<str>, Timestamp)],
+    ) -> Result<Option<SweepCursor>, Unavailable> {
+        for _ in 0..SWEEP_PARTS {
+            let Some(owner) = self.opened().get(from.owner).copied() else {
+                return Ok(None);
+            };
+            let mut parts = 0;
+            if let Opened::Customer(key) = owner
+                && let Some(mut state) = self.customers.get_mut(&key)
+            {
+                for (connection, cut) in cuts {
+                    if let Some(events) = check::lapse(&state, from.part, connection, *cut) {
+                        self.record(&mut state, None, &events, Class::Release)?;
+                    }
+                }
+                parts = state.part_count();
+            }
+            from = from.next(parts);
+        }
+        Ok(Some(from))
     }
 
     /// Looks at the state of an owner, a customer or a connection.
