@@ -247,7 +247,7 @@ fn places() -> Vec<Row> {
             Agent,
             Field::AllowCash,
             r#""allowCash": false"#,
-            "The agent's rules do not allow cash, and the merchant's category 6011 \
+            "The agent's rules do not allow cash, and the merchant's MCC 6011 \
              gives out cash.",
         )
         .with(|body| body["merchant"]["mcc"] = json!("6011")),
@@ -270,7 +270,7 @@ fn places() -> Vec<Row> {
             Agent,
             Field::BlockedMccs,
             r#""blockedMccs": ["7300-7399"]"#,
-            "The agent's rules block merchants of category 7372.",
+            "The agent's rules block merchants of MCC 7372.",
         ),
         ruled(
             Reason::MccNotAllowed,
