@@ -277,7 +277,7 @@ fn places() -> Vec<Row> {
             Card,
             Field::AllowedMccs,
             r#""allowedMccs": ["5812"]"#,
-            "The card's rules allow certain categories only, and 7372 is none of them.",
+            "The card's rules allow certain MCCs only, and 7372 is none of them.",
         ),
         ruled(
             Reason::MerchantBlocked,
