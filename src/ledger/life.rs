@@ -2,7 +2,7 @@
 //!
 //! Facts come in any order and more than once. They are kept as a set, by the issuer's ids, beside
 //! the newest of its whole accounts; what is held and what is posted is a function of that set and of
-//! our own steps, so that every order and repetition ends alike. [`Life::settle_to`] then moves the
+//! our own steps, so that every order and repetition ends alike. `Life::settle_to` then moves the
 //! portions that were charged until they come to it.
 
 use std::cmp::Reverse;
