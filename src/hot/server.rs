@@ -97,8 +97,9 @@ pub type KickCell = std::sync::OnceLock<Kick>;
 
 /// Connections that the kernel may hold until they are accepted; it takes less where
 /// `net.core.somaxconn` says so. A short queue loses connections in a burst: the kernel drops what does
-/// not fit, its peer believes to be connected, and is reset when it sends.
-const BACKLOG_MAX: u16 = 4_096;
+/// not fit, its peer believes to be connected, and is reset when it sends. A long one holds requests
+/// that nobody knows to be late yet: this many are accepted in some fifteen milliseconds.
+const BACKLOG_MAX: u16 = 256;
 /// How long the kernel is given at shutdown to tell of one of them.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
 
