@@ -9,6 +9,7 @@ mod http;
 mod ids;
 pub mod init;
 pub mod issuers;
+mod listen;
 pub mod listing;
 pub mod ops;
 pub mod policies;

@@ -49,11 +49,7 @@ impl Operators {
             time_file: time_file.map(Arc::new),
         };
         let served = state.clone();
-        drop(cold.handle().spawn(async move {
-            if let Err(error) = ops::serve(listener, served).await {
-                tracing::error!(%error, "the operators' listener has ended");
-            }
-        }));
+        drop(cold.spawn(ops::serve(listener, served)));
         Ok(Self {
             address: bound,
             state,
@@ -128,10 +124,6 @@ pub(super) fn listen_for_people(
     let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;
     let bound = listener.local_addr().map_err(fault)?;
     let served = Served::clone(served);
-    drop(cold.handle().spawn(async move {
-        if let Err(error) = front::serve(listener, served).await {
-            tracing::error!(%error, "the listener for people and agents has ended");
-        }
-    }));
+    drop(cold.spawn(front::serve(listener, served)));
     Ok(bound)
 }

@@ -82,7 +82,9 @@ pub fn run(arguments: InitArguments, out: &mut dyn Write) -> Result<Exit, Failur
     let now = Clock::start().now();
     let made = runtime.block_on(Place::in_dir(&data_dir).init(wanted, now));
     let made = made.map_err(|error| match error {
-        InitError::Done | InitError::NotDone | InitError::Timezone(_) => usage(error.to_string()),
+        InitError::Done | InitError::NotDone | InitError::Name | InitError::Timezone(_) => {
+            usage(error.to_string())
+        }
         InitError::Io(..) | InitError::Secret(_) | InitError::Store(..) => Failure::other(&error),
     })?;
     let is_default = data_dir == std::path::Path::new(DATA_DIR_DEFAULT);

@@ -34,6 +34,7 @@ use crate::seam::snapshot::CurrentSnapshot;
 use exchange::InFlight;
 
 pub use routes::router;
+pub(in crate::cold) use text::{NAME_RULE, is_name};
 
 /// What the API works with.
 pub struct Api {

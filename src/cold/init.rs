@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::cold::api::{NAME_RULE, is_name};
 use crate::cold::ids::draw;
 use crate::cold::store::sqlite::SqliteStore;
 use crate::cold::store::{ApiKey, Change, Customer, Listed, Mode, Scope, Store as _, StoreError};
@@ -66,6 +67,8 @@ pub enum InitError {
     Done,
     /// There is no database yet, and only a key was asked for.
     NotDone,
+    /// The customer's name is none.
+    Name,
     /// No zone of the IANA database has this name.
     Timezone(String),
     /// The system gives no file or no randomness.
@@ -86,6 +89,7 @@ impl fmt::Display for InitError {
             Self::NotDone => f.write_str(
                 "the data directory has no customer yet; `countersign init` makes one, and a key",
             ),
+            Self::Name => write!(f, "--name: {NAME_RULE}"),
             Self::Timezone(name) => {
                 write!(f, "--timezone: `{name}` is no zone of the IANA database")
             }
@@ -151,6 +155,9 @@ impl Place {
     /// # Errors
     /// [`InitError`] where nothing was made.
     pub async fn init(&self, wanted: Wanted, now: Timestamp) -> Result<Made, InitError> {
+        if wanted.name.as_deref().is_some_and(|name| !is_name(name)) {
+            return Err(InitError::Name);
+        }
         if compile_zone(&wanted.timezone).is_none() {
             return Err(InitError::Timezone(wanted.timezone));
         }

@@ -13,7 +13,6 @@ mod reload;
 mod standing;
 
 use std::collections::BTreeSet;
-use std::io;
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -27,6 +26,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::clock::Clock;
+use crate::cold::listen;
 use crate::cold::policies::Policies;
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
@@ -83,11 +83,8 @@ impl OpsState {
 }
 
 /// Serves the operators until the runtime ends.
-///
-/// # Errors
-/// Where the listener cannot be polled.
-pub async fn serve(listener: TcpListener, state: OpsState) -> io::Result<()> {
-    axum::serve(listener, router(state)).await
+pub async fn serve(listener: TcpListener, state: OpsState) {
+    listen::serve(listener, router(state)).await;
 }
 
 /// The routes of the operators' listener.

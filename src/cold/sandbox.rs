@@ -25,6 +25,7 @@ use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use uuid::{NoContext, Uuid};
 
 use self::life::{Entry, EntryKind, Life, Verdict};
@@ -342,6 +343,20 @@ impl Sandbox {
 struct WireReply {
     result: String,
     approved_amount: Option<i64>,
+}
+
+/// What the operators' listener shows at this path.
+async fn shown<T: DeserializeOwned>(ops: &mut Client, uri: &str) -> Result<T, SandboxError> {
+    let at = ops.address();
+    let request = Request::get(uri)
+        .body(Full::new(Bytes::new()))
+        .map_err(|error| SandboxError::Broken(at, error.to_string()))?;
+    let answered = ops.send(request).await;
+    let answered = answered.map_err(|failure| no_response(at, failure))?;
+    if answered.status != StatusCode::OK {
+        return Err(refused(at, &answered));
+    }
+    serde_json::from_slice(&answered.body).map_err(|_shape| SandboxError::Garbage(at))
 }
 
 fn refused(at: SocketAddr, answered: &Answered) -> SandboxError {

@@ -217,6 +217,24 @@ fn an_agent_of_another_customer_gets_no_card_of_this_one() {
     assert_eq!(value(&refused)["errors"][0]["field"], "agentId");
 }
 
+/// A name that the API would refuse.
+#[test]
+fn init_takes_no_name_that_is_none() {
+    let home = tempfile::tempdir().unwrap();
+    let data_dir = home.path().join("data");
+    for name in ["", "a\nb", &"a".repeat(201)] {
+        let mut command = crate::server::binary();
+        command.arg("init").arg("--data-dir").arg(&data_dir);
+        let (status, said) = crate::server::said(command.args(["--name", name]).output());
+        assert_eq!(status, Some(2), "{said}");
+        assert!(
+            said.contains("--name: must be 1 to 200 characters"),
+            "{said}"
+        );
+        assert!(!data_dir.join("control").exists(), "something was made");
+    }
+}
+
 #[test]
 fn init_makes_one_customer_and_further_keys_on_request() {
     let mut plane = Plane::initialised();

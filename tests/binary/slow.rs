@@ -161,3 +161,32 @@ fn g5_a_thousand_slow_connections_do_not_hold_up_the_others() {
     }
     assert!(server.terminate().success());
 }
+
+/// Whoever fills the listeners of people and operators and says nothing is gone after a while, and
+/// whoever comes after him waits no longer than that. Issuers do not notice.
+#[test]
+fn g5_those_who_say_nothing_to_the_other_listeners_do_not_keep_them() {
+    const SILENT: usize = 120;
+    const GONE_MS: i64 = 5_000;
+    let home = home();
+    let server = home.start();
+    let people = server.ready["listen"].as_str().unwrap();
+    let people = people.strip_prefix("http://").unwrap().parse().unwrap();
+    let since = now();
+    let mut silent: Vec<Client> = Vec::new();
+    for address in [people, server.ops] {
+        silent.extend((0..SILENT).map(|_| Client::connect(address)));
+    }
+    silent[0].send(b"GET /healthz HTTP/1.1\r\n");
+    assert_answers(&server, "beside the silent");
+    assert!(millis_since(since) < GONE_MS, "issuers waited");
+    for address in [people, server.ops] {
+        let mut client = Client::connect(address);
+        client.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
+        assert_eq!(client.response().status, 200);
+        // All that were there first had to go, or a place would not have been free.
+        assert!(millis_since(since) >= GONE_MS - 500, "there was no limit");
+    }
+    assert!(silent.iter_mut().take(1).all(Client::is_closed));
+    assert!(server.terminate().success());
+}

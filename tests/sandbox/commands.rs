@@ -212,18 +212,7 @@ impl Server {
     }
 
     pub(crate) fn start_with(data_dir: &Path, more: &[&str]) -> Self {
-        let anywhere = "127.0.0.1:0";
-        let mut server = Command::new(env!("CARGO_BIN_EXE_countersign"))
-            .args([
-                "serve",
-                "--issuer-listen",
-                anywhere,
-                "--ops-listen",
-                anywhere,
-            ])
-            .args(["--listen", anywhere, "--data-dir"])
-            .arg(data_dir)
-            .args(more)
+        let mut server = serve(data_dir, more)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -236,20 +225,20 @@ impl Server {
     }
 }
 
+/// `countersign serve` on free ports.
+fn serve(data_dir: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command.arg("serve");
+    for listener in ["--issuer-listen", "--ops-listen", "--listen"] {
+        command.args([listener, "127.0.0.1:0"]);
+    }
+    command.arg("--data-dir").arg(data_dir).args(more);
+    command
+}
+
 /// Exit code and stderr of a server that does not start; one that does is ended.
 pub(crate) fn refused(data_dir: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let anywhere = "127.0.0.1:0";
-    let mut server = Command::new(env!("CARGO_BIN_EXE_countersign"))
-        .args([
-            "serve",
-            "--issuer-listen",
-            anywhere,
-            "--ops-listen",
-            anywhere,
-        ])
-        .args(["--listen", anywhere, "--data-dir"])
-        .arg(data_dir)
-        .args(arguments)
+    let mut server = serve(data_dir, arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

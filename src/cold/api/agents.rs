@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::body::{present, read};
-use super::customers::{self, ATTEMPTS};
-use super::exchange::{Ask, Reply};
+use super::customers;
+use super::exchange::{Ask, Reply, Tries};
 use super::fields::{AgentStatus, document, shown_document};
 use super::problem::Problem;
 use super::query::{Page, narrow};
@@ -145,7 +145,7 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
         policy(text.as_deref())?;
     }
     let status: Option<card::AgentStatus> = change.status.map(Into::into);
-    let mut attempts = 1;
+    let mut tries = Tries::default();
     loop {
         let mut row = find(&ask, &ask.id).await?;
         let held = ask.api.standing_of_agent(&row).await?;
@@ -168,9 +168,9 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
             batch: vec![Change::Agent(row)],
             orders: order.into_iter().collect(),
         };
-        match ask.make(work, reply).await {
-            Err(refused) if refused.is_conflict() && attempts < ATTEMPTS => attempts += 1,
-            outcome => return outcome,
+        let outcome = ask.make(work, reply).await;
+        if !tries.again(&outcome) {
+            return outcome;
         }
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::body::{present, read};
-use super::exchange::{Ask, Reply};
+use super::exchange::{Ask, Reply, Tries};
 use super::fields::{CascadeWord, CustomerStatus, document, shown_document};
 use super::problem::Problem;
 use super::query::Page;
@@ -14,9 +14,6 @@ use crate::cold::ids::draw;
 use crate::cold::store::{Card, Change, Customer};
 use crate::decide::compile::compile_zone;
 use crate::domain::currency::Currency;
-
-/// A request that meets others on the same row is tried again this often.
-pub(super) const ATTEMPTS: usize = 8;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -160,7 +157,7 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
     if let Some(text) = &document {
         policy(text.as_deref())?;
     }
-    let mut attempts = 1;
+    let mut tries = Tries::default();
     loop {
         let mut row = find(&ask, &ask.id).await?;
         row.name = name.clone().unwrap_or(row.name);
@@ -172,9 +169,9 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
             batch: vec![Change::Customer(row)],
             ..Work::default()
         };
-        match ask.make(work, reply).await {
-            Err(refused) if refused.is_conflict() && attempts < ATTEMPTS => attempts += 1,
-            outcome => return outcome,
+        let outcome = ask.make(work, reply).await;
+        if !tries.again(&outcome) {
+            return outcome;
         }
     }
 }

@@ -28,6 +28,8 @@ use crate::domain::time::Timestamp;
 
 /// The largest body.
 const BODY_SIZE_MAX: usize = 1 << 20;
+/// A request that meets others on the same row is tried this often.
+const TRIES_MAX: usize = 8;
 /// For a body to arrive.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// The longest idempotency key.
@@ -112,6 +114,18 @@ impl Ask {
             is_kept: true,
             ..reply
         })
+    }
+}
+
+/// How often one request was tried.
+#[derive(Default)]
+pub(super) struct Tries(usize);
+
+impl Tries {
+    /// Whether it is to be tried again, because it met others on the same row.
+    pub(super) fn again(&mut self, outcome: &Result<Reply, Problem>) -> bool {
+        self.0 += 1;
+        self.0 < TRIES_MAX && outcome.as_ref().is_err_and(Problem::is_conflict)
     }
 }
 

@@ -2,22 +2,26 @@
 
 use super::problem::Problem;
 
-/// Characters of a name.
+/// Characters of a name; [`NAME_RULE`] says it.
 const NAME_LEN_MAX: usize = 200;
 /// Characters of an id that is not ours.
 const EXTERNAL_ID_LEN_MAX: usize = 128;
 
-/// A name, without control characters.
+/// What a name has to be.
+pub(in crate::cold) const NAME_RULE: &str =
+    "must be 1 to 200 characters, none of them a control one";
+
+/// Whether it is a name.
+pub(in crate::cold) fn is_name(text: &str) -> bool {
+    (1..=NAME_LEN_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
+/// A name, where there is one.
 pub(super) fn name(text: Option<String>, field: &str) -> Result<Option<String>, Problem> {
-    let Some(text) = text else {
-        return Ok(None);
-    };
-    let length = text.chars().count();
-    if !(1..=NAME_LEN_MAX).contains(&length) || text.chars().any(char::is_control) {
-        let message = format!("must be 1 to {NAME_LEN_MAX} characters, none of them a control one");
-        return Err(Problem::invalid_field(field, message));
+    if text.as_deref().is_some_and(|text| !is_name(text)) {
+        return Err(Problem::invalid_field(field, NAME_RULE));
     }
-    Ok(Some(text))
+    Ok(text)
 }
 
 /// An id of the owner's own.

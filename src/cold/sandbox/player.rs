@@ -13,7 +13,7 @@ use super::files::Whereabouts;
 use super::keys::Keys;
 use super::life::Life;
 use super::shape::{self, Said, Shape};
-use super::{SandboxError, no_response, refused};
+use super::{SandboxError, no_response, refused, shown};
 use crate::clock::Clock;
 use crate::cold::http::{Client, percent_encoded};
 use crate::domain::time::Timestamp;
@@ -237,17 +237,8 @@ impl Player {
     /// # Errors
     /// [`SandboxError`] where the operators' listener does not tell.
     pub async fn books(&mut self, card: &str) -> Result<WindowBooks, SandboxError> {
-        let at = self.ops.address();
-        let request = Request::get(format!("/admin/cards/{}", percent_encoded(card)))
-            .body(Full::new(Bytes::new()))
-            .map_err(|error| SandboxError::Broken(at, error.to_string()))?;
-        let answered = self.ops.send(request).await;
-        let answered = answered.map_err(|failure| no_response(at, failure))?;
-        if answered.status != StatusCode::OK {
-            return Err(refused(at, &answered));
-        }
-        let card: WireCard =
-            serde_json::from_slice(&answered.body).map_err(|_shape| SandboxError::Garbage(at))?;
+        let uri = format!("/admin/cards/{}", percent_encoded(card));
+        let card: WireCard = shown(&mut self.ops, &uri).await?;
         let window = |limit: WireLimit| WindowBooks {
             level: Some(limit.level),
             field: limit.field,

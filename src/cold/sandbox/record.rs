@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{Request, StatusCode};
 use serde::Deserialize;
 use tokio::time::sleep;
 
-use super::{Sandbox, SandboxError, no_response, refused};
+use super::{Sandbox, SandboxError, shown};
 use crate::cold::http::percent_encoded;
 
 /// Records are visible within a tenth of a second (behaviour 11.5).
@@ -78,22 +75,12 @@ impl Sandbox {
         &mut self,
         authorization: &str,
     ) -> Result<Option<Record>, SandboxError> {
-        let at = self.ops.address();
         let uri = format!(
             "/admin/decisions?connection={}&authorization={}&limit=1",
             percent_encoded(&self.connection),
             percent_encoded(authorization)
         );
-        let request = Request::get(uri)
-            .body(Full::new(Bytes::new()))
-            .map_err(|error| SandboxError::Broken(at, error.to_string()))?;
-        let answered = self.ops.send(request).await;
-        let answered = answered.map_err(|failure| no_response(at, failure))?;
-        if answered.status != StatusCode::OK {
-            return Err(refused(at, &answered));
-        }
-        let page: WirePage =
-            serde_json::from_slice(&answered.body).map_err(|_shape| SandboxError::Garbage(at))?;
+        let page: WirePage = shown(&mut self.ops, &uri).await?;
         Ok(page.decisions.into_iter().next().map(Record::from_wire))
     }
 }

@@ -8,8 +8,8 @@ use super::find;
 use super::new::{Limit, Status};
 use super::view::strictest;
 use crate::cold::api::body::{present, read};
-use crate::cold::api::customers::{self, ATTEMPTS};
-use crate::cold::api::exchange::{Ask, Reply};
+use crate::cold::api::customers;
+use crate::cold::api::exchange::{Ask, Reply, Tries};
 use crate::cold::api::fields::document;
 use crate::cold::api::problem::Problem;
 use crate::cold::control::{Order, Work, card_policy};
@@ -35,6 +35,15 @@ struct Wanted {
     policy: Option<Option<String>>,
 }
 
+impl Wanted {
+    fn frozen(is_frozen: bool) -> Self {
+        Self {
+            frozen: Some(is_frozen),
+            ..Self::default()
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
@@ -52,39 +61,19 @@ pub(in crate::cold::api) async fn change(ask: Ask) -> Result<Reply, Problem> {
 }
 
 pub(in crate::cold::api) async fn cancel(ask: Ask) -> Result<Reply, Problem> {
-    let status = Some(CardStatus::Canceled);
-    without_body(
-        ask,
-        Wanted {
-            status,
-            ..Wanted::default()
-        },
-    )
-    .await
+    let wanted = Wanted {
+        status: Some(CardStatus::Canceled),
+        ..Wanted::default()
+    };
+    without_body(ask, wanted).await
 }
 
 pub(in crate::cold::api) async fn freeze(ask: Ask) -> Result<Reply, Problem> {
-    let frozen = Some(true);
-    without_body(
-        ask,
-        Wanted {
-            frozen,
-            ..Wanted::default()
-        },
-    )
-    .await
+    without_body(ask, Wanted::frozen(true)).await
 }
 
 pub(in crate::cold::api) async fn unfreeze(ask: Ask) -> Result<Reply, Problem> {
-    let frozen = Some(false);
-    without_body(
-        ask,
-        Wanted {
-            frozen,
-            ..Wanted::default()
-        },
-    )
-    .await
+    without_body(ask, Wanted::frozen(false)).await
 }
 
 async fn without_body(ask: Ask, wanted: Wanted) -> Result<Reply, Problem> {
@@ -94,12 +83,12 @@ async fn without_body(ask: Ask, wanted: Wanted) -> Result<Reply, Problem> {
 }
 
 async fn make(ask: Ask, wanted: Wanted) -> Result<Reply, Problem> {
-    let mut attempts = 1;
+    let mut tries = Tries::default();
     loop {
         let (work, reply) = attempt(&ask, &wanted).await?;
-        match ask.make(work, reply).await {
-            Err(refused) if refused.is_conflict() && attempts < ATTEMPTS => attempts += 1,
-            outcome => return outcome,
+        let outcome = ask.make(work, reply).await;
+        if !tries.again(&outcome) {
+            return outcome;
         }
     }
 }
