@@ -2,11 +2,7 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::path::Path;
 
-use countersign::cold::store::Store as _;
-use countersign::cold::store::sqlite::SqliteStore;
-use countersign::config::CONTROL_DATABASE;
 use serde_json::{Value, json};
 
 use crate::plane::{Plane, bearer, code, id, request, value};
@@ -163,7 +159,7 @@ fn a_key_that_is_used_again_after_its_time_is_a_new_one() {
     let body = json!({"customerId": plane.customer}).to_string();
     let first = id(&value(&keyed(&plane, "old", "/v1/cards", &body)));
     plane.kill();
-    forget_replies(&plane.home.data_dir());
+    forget_replies(&plane);
     plane.restart();
     let response = keyed(&plane, "old", "/v1/cards", &body);
     assert_eq!(response.status, 201, "{}", response.text());
@@ -175,17 +171,16 @@ fn a_key_that_is_used_again_after_its_time_is_a_new_one() {
 }
 
 /// As two days do.
-fn forget_replies(data_dir: &Path) {
+fn forget_replies(plane: &Plane) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
-        let path = data_dir.join(CONTROL_DATABASE);
-        let store = SqliteStore::open(&path).await.unwrap();
+        let store = plane.database.open(&plane.home.data_dir()).await.unwrap();
         let later = now().plus_micros(1);
         store.forget_replies(later).await.unwrap();
-        store.close().await;
+        store.close().await.unwrap();
     });
 }
 
