@@ -1,6 +1,7 @@
 //! Where the rows are: in a PostgreSQL server.
 
 use std::fs;
+use std::future::{Ready, ready};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,9 +31,10 @@ impl Database {
     }
 
     /// What a program of this version has left.
-    pub(crate) async fn restore(&self, _data_dir: &Path, version: usize) {
+    pub(crate) fn restore(&self, _data_dir: &Path, version: usize) -> Ready<()> {
         let path = format!("fixtures/store/{version}.postgres.sql");
         sql(&self.address, &fs::read_to_string(path).unwrap());
+        ready(())
     }
 
     /// As a newer program would leave it.

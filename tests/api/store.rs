@@ -12,6 +12,7 @@ use countersign::domain::card::{AgentStatus, CardStatus, CustomerStatus, Usage};
 use countersign::domain::currency::Currency;
 use countersign::domain::time::Timestamp;
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 
 use crate::database::Database;
 use crate::plane::{Plane, program};
@@ -260,7 +261,7 @@ async fn of_many_who_change_one_row_at_a_time_each_success_is_one_revision() {
     let mut running = Vec::new();
     for at in 0..16 {
         let store = Arc::clone(if at % 2 == 0 { &empty.store } else { &other });
-        running.push(tokio::spawn(async move {
+        running.push(Handle::current().spawn(async move {
             let mut won = 0;
             for _ in 0..10 {
                 let row = store.customer("cus_1".into()).await.unwrap().unwrap();
@@ -343,7 +344,7 @@ async fn of_many_that_open_an_empty_database_at_once_each_finds_its_tables() {
     let mut running = Vec::new();
     for at in 0..8 {
         let (database, path) = (Arc::clone(&database), dir.path().to_owned());
-        running.push(tokio::spawn(async move {
+        running.push(Handle::current().spawn(async move {
             let store = database.open(&path).await.unwrap();
             let id = format!("cus_{at}");
             let batch = vec![Change::Customer(customer(&id))];
