@@ -67,6 +67,7 @@ pub struct App {
     addresses: Addresses,
     snapshot: PathBuf,
     store: Option<Arc<dyn Store>>,
+    served: Served,
 }
 
 /// Where the listeners are, with real port numbers.
@@ -155,6 +156,7 @@ impl App {
             addresses,
             snapshot: rules.path().to_owned(),
             store,
+            served,
         };
         app.announced(&config)
     }
@@ -226,7 +228,14 @@ impl App {
         self.records.stop();
         if let Some(store) = self.store {
             // What was committed is durable; this spares the next start the log.
-            let closed = async { tokio::time::timeout(CLOSED_WITHIN, store.close()).await };
+            let api = self.served.get().and_then(Option::as_ref);
+            let closed = async {
+                if let Some(api) = api {
+                    api.settle().await;
+                }
+                store.close().await
+            };
+            let closed = async { tokio::time::timeout(CLOSED_WITHIN, closed).await };
             let _late = self.cold.block_on(closed);
         }
         self.cold.shutdown_timeout(Duration::from_secs(2));

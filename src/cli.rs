@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and which function it runs.
 
+pub mod audit;
 pub mod decisions;
 pub mod demo;
 pub mod doctor;
@@ -60,6 +61,8 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Make a customer and an owner's API key, and say what comes next.
     Init(init::InitArguments),
+    /// Print or verify the audit log.
+    Audit(audit::AuditArguments),
     /// Look into a data directory.
     Ledger(ledger::LedgerArguments),
     /// Hold an issuer's list of transactions against our books.
@@ -90,6 +93,7 @@ pub fn run() -> Exit {
             finish(doctor::run(&arguments, &mut std::io::stdout().lock()))
         }
         Command::Init(arguments) => finish(init::run(arguments, &mut std::io::stdout().lock())),
+        Command::Audit(arguments) => finish(audit::run(arguments, &mut std::io::stdout().lock())),
         Command::Ledger(arguments) => {
             finish(ledger::run(&arguments, &mut std::io::stdout().lock()))
         }

@@ -1,6 +1,7 @@
 //! The cold path: everything that nobody waits for at a card terminal.
 
 pub mod api;
+pub mod audit;
 pub mod control;
 pub mod doctor;
 pub mod explain;

@@ -5,8 +5,13 @@
 #[path = "api/in_file.rs"]
 mod database;
 
+#[path = "api/audit.rs"]
+mod audit;
 #[path = "api/cards.rs"]
 mod cards;
+#[expect(dead_code, reason = "shared; each target uses a part")]
+#[path = "support/dice.rs"]
+mod dice;
 #[path = "api/idempotency.rs"]
 mod idempotency;
 #[path = "api/keys.rs"]
@@ -26,3 +31,5 @@ mod scopes;
 mod server;
 #[path = "api/store.rs"]
 mod store;
+#[path = "api/tampering.rs"]
+mod tampering;

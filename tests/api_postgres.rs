@@ -7,6 +7,8 @@ mod database;
 #[path = "support/postgres.rs"]
 mod pg;
 
+#[path = "api/audit.rs"]
+mod audit;
 #[path = "api/away.rs"]
 mod away;
 #[path = "api/cards.rs"]

@@ -11,6 +11,7 @@ use crate::app::StartError;
 use crate::app::operators::Operators;
 use crate::clock::Clock;
 use crate::cold::api::{Api, Parts, Served};
+use crate::cold::audit::seal::Seal;
 use crate::cold::control::{self, Control, LoadError, Surroundings};
 use crate::cold::init::{Opened, Place};
 use crate::cold::issuers::IssuerClient;
@@ -63,6 +64,7 @@ fn sandbox_cards(data_dir: &Path) -> PathBuf {
 pub(super) struct Plane {
     store: Arc<dyn Store>,
     secret: TokenSecret,
+    seal: Seal,
     issuers: Vec<Box<dyn IssuerClient>>,
 }
 
@@ -82,8 +84,12 @@ impl Plane {
             return Ok(None);
         }
         let fault = |error: &dyn std::fmt::Display| StartError::Control(error.to_string());
-        let Opened { store, secret } =
-            cold.block_on(place.open()).map_err(|error| fault(&error))?;
+        let opened = cold.block_on(place.open());
+        let Opened {
+            store,
+            secret,
+            seal,
+        } = opened.map_err(|error| fault(&error))?;
         let mut issuers: Vec<Box<dyn IssuerClient>> = Vec::new();
         if config.sandbox {
             let path = sandbox_cards(&config.data_dir);
@@ -94,6 +100,7 @@ impl Plane {
         Ok(Some(Self {
             store,
             secret,
+            seal,
             issuers,
         }))
     }
@@ -212,7 +219,7 @@ fn start_plane(
     let store = plane.store;
     let writer = Arc::clone(around.writer);
     let shown = operators.shown();
-    let control = Control::start(Surroundings {
+    let around_control = Surroundings {
         store: Arc::clone(&store),
         snapshots: Arc::clone(&snapshots),
         rows_rule,
@@ -223,7 +230,9 @@ fn start_plane(
         clock: around.clock,
         telemetry: Arc::clone(&shown.telemetry),
         readiness: Arc::clone(&shown.readiness),
-    });
+        noted: Arc::clone(&shown.noted),
+    };
+    let control = Control::start(around_control, plane.seal);
     let control = control
         .map_err(|error| StartError::Io("cannot start the thread of the control plane", error))?;
     Ok(Arc::new(Api::new(Parts {

@@ -46,6 +46,7 @@ impl Operators {
             ledger,
             telemetry: Arc::clone(&shared.telemetry),
             clock: shared.clock,
+            noted: Arc::default(),
             time_file: time_file.map(Arc::new),
         };
         let served = state.clone();

@@ -5,6 +5,7 @@
 //! (`cold::control`).
 
 mod agents;
+mod audit;
 mod body;
 mod caller;
 mod cards;
@@ -34,7 +35,7 @@ use crate::seam::snapshot::CurrentSnapshot;
 use exchange::InFlight;
 
 pub use routes::router;
-pub(in crate::cold) use text::{NAME_RULE, is_name};
+pub(in crate::cold) use text::{NAME_RULE, is_name, looks_like_a_card_number};
 
 /// What the API works with.
 pub struct Api {
@@ -91,6 +92,11 @@ impl Api {
             in_flight: InFlight::default(),
             first_spends: Mutex::default(),
         }
+    }
+
+    /// Writes and signs what the audit log waits for: the process ends.
+    pub async fn settle(&self) {
+        self.control.settle().await;
     }
 
     fn first_spends(&self) -> MutexGuard<'_, HashMap<String, String>> {

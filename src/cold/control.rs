@@ -7,6 +7,7 @@
 
 mod compile;
 mod orders;
+mod trail;
 
 use std::io;
 use std::sync::Arc;
@@ -16,9 +17,11 @@ use std::time::Duration;
 
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use crate::clock::Clock;
+use crate::cold::audit::noted::Noted;
+use crate::cold::audit::seal::Seal;
 use crate::cold::readiness::Readiness;
 use crate::cold::store::{Batch, Change, Store, StoreError};
 use crate::decide::compile::Builder;
@@ -33,6 +36,7 @@ use crate::telemetry::Telemetry;
 
 pub use compile::{LoadError, Refused, card_policy, load, policy};
 pub use orders::{NotOrdered, Order};
+use trail::Trail;
 
 /// Changes that may wait at a time; more are refused.
 const WAITING_MAX: usize = 1_024;
@@ -42,6 +46,8 @@ const FREE_EVERY: Duration = Duration::from_millis(5);
 const IDLE: Duration = Duration::from_secs(600);
 /// While what is in force may lag behind the database, it is asked again this often.
 const CATCH_UP_EVERY: Duration = Duration::from_secs(1);
+/// Entries of the audit log wait for their checkpoint no longer than a minute.
+const SIGN_EVERY: Duration = Duration::from_secs(60);
 /// Answers to idempotent requests are kept for this long, and looked through once an hour.
 const REPLIES_KEPT_US: i64 = 48 * HOUR_US;
 const HOUR_US: i64 = 3_600_000_000;
@@ -101,6 +107,8 @@ pub struct Surroundings {
     pub telemetry: Arc<Telemetry>,
     /// Says where the rows are not in force.
     pub readiness: Arc<Readiness>,
+    /// What is to be written into the audit log beside changes.
+    pub noted: Arc<Noted>,
 }
 
 /// The running thread. It ends when every clone of this is dropped.
@@ -108,11 +116,13 @@ pub struct Surroundings {
 pub struct Control {
     commands: mpsc::Sender<Command>,
     is_behind: Arc<AtomicBool>,
+    noted: Arc<Noted>,
 }
 
-struct Command {
-    work: Work,
-    answer: oneshot::Sender<Result<(), Failed>>,
+enum Command {
+    Make(Work, oneshot::Sender<Result<(), Failed>>),
+    /// Writes and signs what waits: the process ends.
+    Settle(oneshot::Sender<()>),
 }
 
 impl Control {
@@ -120,15 +130,24 @@ impl Control {
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub fn start(around: Surroundings) -> io::Result<Self> {
+    pub fn start(around: Surroundings, seal: Seal) -> io::Result<Self> {
         let (commands, received) = mpsc::channel(WAITING_MAX);
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let is_behind = Arc::<AtomicBool>::default();
+        let trail = Trail::new(
+            Arc::clone(&around.store),
+            seal,
+            Arc::clone(&around.noted),
+            Arc::clone(&around.readiness),
+            around.clock.now(),
+        );
+        let noted = Arc::clone(&around.noted);
         let keeper = Keeper {
             forgotten_at: around.clock.now().plus_micros(-HOUR_US),
             around,
+            trail,
             is_behind: Arc::clone(&is_behind),
         };
         thread::Builder::new()
@@ -140,7 +159,23 @@ impl Control {
         Ok(Self {
             commands,
             is_behind,
+            noted,
         })
+    }
+
+    /// What is to be written into the audit log and belongs to no change.
+    #[must_use]
+    pub fn noted(&self) -> &Noted {
+        &self.noted
+    }
+
+    /// Writes and signs what the audit log waits for: the process ends.
+    pub async fn settle(&self) {
+        let (answer, answered) = oneshot::channel();
+        if self.commands.send(Command::Settle(answer)).await.is_ok() {
+            // Where the thread has ended, nothing waits.
+            let _ended = answered.await;
+        }
     }
 
     /// Returns once everything that the database has kept is in force: an answer that was kept may
@@ -161,7 +196,7 @@ impl Control {
     /// [`Failed`] where it is not, as far as is known.
     pub async fn make(&self, work: Work) -> Result<(), Failed> {
         let (answer, answered) = oneshot::channel();
-        let sent = self.commands.try_send(Command { work, answer });
+        let sent = self.commands.try_send(Command::Make(work, answer));
         sent.map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Failed::Busy,
             mpsc::error::TrySendError::Closed(_) => Failed::Ended,
@@ -173,6 +208,7 @@ impl Control {
 /// The thread's own.
 struct Keeper {
     around: Surroundings,
+    trail: Trail,
     /// Whether the database may hold what is not in force. This thread alone writes it.
     is_behind: Arc<AtomicBool>,
     forgotten_at: Timestamp,
@@ -181,28 +217,43 @@ struct Keeper {
 impl Keeper {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut read_count = 0;
+        let noted = Arc::clone(&self.trail.noted);
         loop {
-            let wait = match (read_count > 0, self.is_behind.load(Ordering::Acquire)) {
-                (true, _) => FREE_EVERY,
-                (false, true) => CATCH_UP_EVERY,
-                (false, false) => IDLE,
-            };
-            match timeout(wait, commands.recv()).await {
-                Ok(Some(Command { work, answer })) => {
-                    let outcome = self.change(work).await;
-                    // Nobody listens any more where the caller has gone away.
-                    let _gone = answer.send(outcome);
-                }
-                Ok(None) => return,
-                Err(_elapsed) => {
+            let wait = self.wait(read_count);
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Make(work, answer)) => {
+                        let outcome = self.change(work).await;
+                        // Nobody listens any more where the caller has gone away.
+                        let _gone = answer.send(outcome);
+                    }
+                    Some(Command::Settle(answer)) => {
+                        self.trail.work(self.around.clock.now(), true).await;
+                        let _gone = answer.send(());
+                    }
+                    None => return,
+                },
+                () = noted.news() => {}
+                () = sleep(wait) => {
                     // Where it does not succeed, it is said, and tried again.
                     let _still_away = self.catch_up().await;
                 }
             }
+            self.trail.work(self.around.clock.now(), false).await;
             if self.around.rows_rule {
                 read_count = self.around.snapshots.free_retired();
             }
             self.forget_replies().await;
+        }
+    }
+
+    fn wait(&self, read_count: usize) -> Duration {
+        let is_away = self.is_behind.load(Ordering::Acquire) || self.trail.is_busy();
+        match (read_count > 0, is_away, self.trail.is_unsigned()) {
+            (true, _, _) => FREE_EVERY,
+            (false, true, _) => CATCH_UP_EVERY,
+            (false, false, true) => SIGN_EVERY,
+            (false, false, false) => IDLE,
         }
     }
 
@@ -218,8 +269,12 @@ impl Keeper {
         let (first, last): (Vec<Order>, Vec<Order>) =
             work.orders.into_iter().partition(Order::stops);
         self.order(first).await?;
+        let entries = work.batch.iter();
+        let entry_count = entries
+            .filter(|change| matches!(change, Change::Audit(_)))
+            .count();
         match self.around.store.apply(work.batch).await {
-            Ok(()) => {}
+            Ok(()) => self.trail.kept(entry_count, self.around.clock.now()),
             Err(StoreError::Conflict) => return Err(Failed::Conflict),
             Err(StoreError::Fault(why)) => {
                 tracing::error!(%why, "a change may be kept in the database and not in force");
@@ -307,6 +362,10 @@ impl Keeper {
 fn is_rule(change: &Change) -> bool {
     match change {
         Change::Customer(_) | Change::Agent(_) | Change::Card(_) => true,
-        Change::ApiKey(..) | Change::ApiKeyChanged(_) | Change::Reply(_) => false,
+        Change::ApiKey(..)
+        | Change::ApiKeyChanged(_)
+        | Change::Reply(_)
+        | Change::Audit(_)
+        | Change::Checkpoint(_) => false,
     }
 }

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::cold::api::{NAME_RULE, is_name};
+use crate::cold::audit::seal::{Seal, SealError};
+use crate::cold::audit::{self, Event, Who};
 use crate::cold::ids::draw;
 use crate::cold::store::{
     ApiKey, Change, Customer, Listed, Mode, Scope, Store, StoreError, postgres, sqlite,
@@ -45,6 +47,8 @@ pub struct Opened {
     pub store: Arc<dyn Store>,
     /// The key of the hashes.
     pub secret: TokenSecret,
+    /// Signs the audit log.
+    pub seal: Seal,
 }
 
 /// What is wanted.
@@ -84,6 +88,8 @@ pub enum InitError {
     Io(PathBuf, io::Error),
     /// The secret's file cannot be used.
     Secret(SecretFileError),
+    /// A file of the audit log's cannot be used.
+    Seal(SealError),
     /// The database cannot be used.
     Store(StoreError),
     /// The database has keys, and the secret that they are hashed with is elsewhere.
@@ -106,6 +112,7 @@ impl fmt::Display for InitError {
             }
             Self::Io(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Secret(error) => error.fmt(f),
+            Self::Seal(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::NoSecret(path) => write!(
                 f,
@@ -142,6 +149,12 @@ impl Place {
         }
     }
 
+    /// The folder of the control plane's files.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn secret_file(&self) -> PathBuf {
         self.folder.join(SECRET_FILE)
     }
@@ -156,8 +169,13 @@ impl Place {
             return Err(InitError::NoSecret(path));
         }
         let secret = TokenSecret::read(&path).map_err(InitError::Secret)?;
+        let seal = Seal::open(&self.folder).map_err(InitError::Seal)?;
         let store = self.open_store().await?;
-        Ok(Opened { store, secret })
+        Ok(Opened {
+            store,
+            secret,
+            seal,
+        })
     }
 
     async fn open_store(&self) -> Result<Arc<dyn Store>, InitError> {
@@ -188,8 +206,13 @@ impl Place {
             }
         }
         let secret = TokenSecret::create(&path).map_err(InitError::Secret)?;
+        let seal = Seal::open(&self.folder).map_err(InitError::Seal)?;
         let store = self.open_store().await?;
-        Ok(Opened { store, secret })
+        Ok(Opened {
+            store,
+            secret,
+            seal,
+        })
     }
 
     /// Makes a customer and an owner's key, or the key alone. The caller holds the data directory's
@@ -235,6 +258,17 @@ impl Place {
         let customer_id = customer.as_ref().map(|row| row.id.clone());
         let mut batch: Vec<Change> = customer.into_iter().map(Change::Customer).collect();
         batch.push(Change::ApiKey(owner_key(wanted.mode, now), hash));
+        let event = Event {
+            at: now,
+            mode: Some(wanted.mode),
+            who: Who::CommandLine,
+            action: "init".to_owned(),
+            changes: audit::made(&batch),
+            from: None,
+            request_id: None,
+            outcome: "done".to_owned(),
+        };
+        batch.push(Change::Audit(event));
         let kept = opened.store.apply(batch).await;
         kept.map_err(InitError::Store)?;
         Ok(Made { customer_id, key })

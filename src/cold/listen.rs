@@ -1,10 +1,11 @@
 //! How the listeners of people and of operators take connections: so many at a time, and none that
 //! says nothing for long. Their descriptors are the process's, which the issuers' listener needs too.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -20,13 +21,17 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(5);
 /// Out of descriptors: without a pause the loop would spin.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Who is at the other end of a request's connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
 /// Serves the routes until the runtime ends.
 pub(super) async fn serve(listener: TcpListener, routes: Router) {
     let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     while let Ok(seat) = Arc::clone(&seats).acquire_owned().await {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let routes = routes.clone();
+            Ok((stream, peer)) => {
+                let routes = routes.clone().layer(Extension(Peer(peer)));
                 drop(Handle::current().spawn(async move {
                     talk(stream, routes).await;
                     drop(seat);

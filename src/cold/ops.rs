@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Method, StatusCode};
-use axum::middleware::{Next, from_fn, map_response};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -26,7 +26,10 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::clock::Clock;
-use crate::cold::listen;
+use crate::cold::api::looks_like_a_card_number;
+use crate::cold::audit::noted::Noted;
+use crate::cold::audit::{Event, Who};
+use crate::cold::listen::{self, Peer};
 use crate::cold::policies::Policies;
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
@@ -72,6 +75,8 @@ pub struct OpsState {
     pub telemetry: Arc<Telemetry>,
     /// For the windows under way.
     pub clock: Clock,
+    /// For the audit log, where there is one.
+    pub noted: Arc<Noted>,
     /// How far the clock was moved forward; absent where nobody may move it.
     pub time_file: Option<Arc<TimeFile>>,
 }
@@ -107,9 +112,43 @@ pub fn router(state: OpsState) -> Router {
         .fallback(async || Problem::no_such_path())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(from_fn(refuse_pages))
+        .layer(from_fn_with_state(state.clone(), tell))
         .layer(DefaultBodyLimit::max(BODY_SIZE_MAX))
         .layer(map_response(secure))
         .with_state(state)
+}
+
+/// What operators do stands in the audit log, whoever they are.
+async fn tell(State(state): State<OpsState>, request: Request, next: Next) -> Response {
+    if request.method() == Method::GET {
+        return next.run(request).await;
+    }
+    let at = state.clock.now();
+    let path = request.uri().path();
+    let path = match looks_like_a_card_number(path) {
+        true => "a path with a card number",
+        false => path,
+    };
+    let action = format!("{} {path}", request.method());
+    let peer = request.extensions().get::<Peer>();
+    let from = peer.map(|Peer(address)| address.to_string());
+    let response = next.run(request).await;
+    let event = Event {
+        at,
+        mode: None,
+        who: Who::Operator,
+        action,
+        changes: Vec::new(),
+        from,
+        request_id: None,
+        outcome: response.status().as_u16().to_string(),
+    };
+    if response.status().is_success() {
+        state.noted.note(event);
+    } else {
+        state.noted.attempt(event);
+    }
+    response
 }
 
 /// A page in an operator's browser may send a POST here without being able to read the answer.

@@ -15,6 +15,8 @@ mod write;
 use std::fmt;
 use std::pin::Pin;
 
+use crate::cold::audit::line::Checkpoint;
+use crate::cold::audit::{Entry, Event};
 use crate::decide::policy::{Cascade, LimitField};
 use crate::domain::amount::Amount;
 use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Usage};
@@ -222,6 +224,10 @@ pub enum Change {
     /// A key as it is from now on.
     ApiKeyChanged(ApiKey),
     Reply(StoredReply),
+    /// An entry of the audit log, which gets its place when the batch is kept.
+    Audit(Event),
+    /// A signed statement about the audit log.
+    Checkpoint(Checkpoint),
 }
 
 /// What is kept whole or not at all.
@@ -276,6 +282,15 @@ pub trait Store: Send + Sync {
     fn reply(&self, key: ReplyKey) -> Answer<'_, Option<StoredReply>>;
     /// Keeps all of a batch, durably, or nothing of it.
     fn apply(&self, batch: Batch) -> Answer<'_, ()>;
+    /// Entries of the audit log behind this number, in order; of one mode alone, or all.
+    fn audit_entries(&self, after: i64, mode: Option<Mode>, limit: usize)
+    -> Answer<'_, Vec<Entry>>;
+    /// The last entry of the audit log.
+    fn audit_last(&self) -> Answer<'_, Option<Entry>>;
+    /// Checkpoints behind this entry, in order.
+    fn audit_checkpoints(&self, after: i64, limit: usize) -> Answer<'_, Vec<Checkpoint>>;
+    /// What the last checkpoint covers; 0 where there is none.
+    fn audit_covered(&self) -> Answer<'_, i64>;
     /// Forgets the answers that were given before an instant.
     fn forget_replies(&self, before: Timestamp) -> Answer<'_, ()>;
     /// Ends every connection; what was committed is there already.

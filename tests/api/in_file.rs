@@ -40,6 +40,30 @@ impl Database {
         connection.close().await.unwrap();
     }
 
+    /// Changes rows behind the program's back; what undoes it.
+    pub(crate) fn change(&self, data_dir: &Path, statements: &'static str) -> Vec<u8> {
+        let path = data_dir.join(CONTROL_DATABASE);
+        let before = fs::read(&path).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let options = SqliteConnectOptions::new().filename(&path);
+            let mut connection = options.connect().await.unwrap();
+            raw_sql(statements).execute(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+        });
+        before
+    }
+
+    pub(crate) fn restore_rows(&self, data_dir: &Path, before: Vec<u8>) {
+        fs::write(data_dir.join(CONTROL_DATABASE), before).unwrap();
+        for log in ["control/control.db-wal", "control/control.db-shm"] {
+            drop(fs::remove_file(data_dir.join(log)));
+        }
+    }
+
     /// As a newer program would leave it.
     pub(crate) fn set_version(&self, data_dir: &Path, version: u32) {
         let path = data_dir.join(CONTROL_DATABASE);

@@ -37,6 +37,21 @@ impl Database {
         ready(())
     }
 
+    /// Changes rows behind the program's back; what undoes it.
+    pub(crate) fn change(&self, _data_dir: &Path, statements: &'static str) {
+        let keep = "CREATE TABLE kept AS SELECT * FROM audit;
+                    CREATE TABLE kept_checkpoints AS SELECT * FROM audit_checkpoints;";
+        sql(&self.address, &format!("{keep}{statements}"));
+    }
+
+    pub(crate) fn restore_rows(&self, _data_dir: &Path, (): ()) {
+        let statements = "DELETE FROM audit; INSERT INTO audit SELECT * FROM kept;
+            DELETE FROM audit_checkpoints;
+            INSERT INTO audit_checkpoints SELECT * FROM kept_checkpoints;
+            DROP TABLE kept; DROP TABLE kept_checkpoints;";
+        sql(&self.address, statements);
+    }
+
     /// As a newer program would leave it.
     pub(crate) fn set_version(&self, _data_dir: &Path, version: u32) {
         let statement = format!("INSERT INTO countersign_schema VALUES ({version})");

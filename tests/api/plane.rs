@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::thread;
 use std::time::Duration;
 
@@ -78,6 +78,11 @@ impl Plane {
 
     pub(crate) fn kill(&mut self) {
         self.server.take().unwrap().kill();
+    }
+
+    /// SIGTERM, and how it ended.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.server.take().unwrap().terminate()
     }
 
     pub(crate) fn server(&self) -> &Server {

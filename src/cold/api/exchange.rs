@@ -21,8 +21,12 @@ use super::caller::Caller;
 use super::problem::Problem;
 use super::query::Parameters;
 use super::routes::Route;
+use super::text::looks_like_a_card_number;
 use super::{Api, Served};
+use crate::cold::audit::{self, Event, Who};
 use crate::cold::control::Work;
+use crate::cold::ids::{draw, is_id};
+use crate::cold::listen::Peer;
 use crate::cold::store::{Change, ReplyKey, StoredReply};
 use crate::domain::time::Timestamp;
 
@@ -35,6 +39,7 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// The longest idempotency key.
 const KEY_LEN_MAX: usize = 255;
 const KEY_HEADER: &str = "idempotency-key";
+const REQUEST_ID_HEADER: &str = "x-request-id";
 const REPLAYED_HEADER: &str = "idempotent-replayed";
 
 /// One request, as a route's handler takes it.
@@ -49,6 +54,51 @@ pub(super) struct Ask {
     pub(super) now: Timestamp,
     /// Under what its answer is kept.
     pub(super) keep: Option<Keep>,
+    /// What the audit log says of it.
+    pub(super) trace: Trace,
+}
+
+/// What is known of a request from its first line on.
+#[derive(Clone)]
+pub(super) struct Trace {
+    /// Stands on the answer, and in the audit log.
+    request_id: String,
+    from: Option<String>,
+    /// Method and path; of a path that names an object by something else than an id, the route's.
+    action: String,
+    method: Method,
+}
+
+impl Trace {
+    fn of(route: &Route, id: &str, request: &Request<Body>, now: Timestamp) -> Self {
+        let peer = request.extensions().get::<Peer>();
+        let path = if is_id(id) && !looks_like_a_card_number(id) {
+            route.path.replace("{id}", id)
+        } else {
+            route.path.to_owned()
+        };
+        Self {
+            request_id: draw("req", now),
+            from: peer.map(|Peer(address)| address.to_string()),
+            action: format!("{} {path}", route.method),
+            method: route.method.clone(),
+        }
+    }
+
+    fn event(&self, caller: Option<&Caller>, at: Timestamp, outcome: String) -> Event {
+        Event {
+            at,
+            mode: caller.map(Caller::mode),
+            who: caller.map_or(Who::Nobody, |caller| {
+                Who::key(&caller.key.id, caller.key.scope)
+            }),
+            action: self.action.clone(),
+            changes: Vec::new(),
+            from: self.from.clone(),
+            request_id: Some(self.request_id.clone()),
+            outcome,
+        }
+    }
 }
 
 /// By what an answer is known again, before there is one.
@@ -109,6 +159,10 @@ impl Ask {
             let kept = keep.reply(reply.status.as_u16(), reply.body.clone(), false, self.now);
             work.batch.push(Change::Reply(kept));
         }
+        let outcome = reply.status.as_u16().to_string();
+        let event = self.trace.event(Some(&self.caller), self.now, outcome);
+        let changes = audit::made(&work.batch);
+        work.batch.push(Change::Audit(Event { changes, ..event }));
         self.api.control.make(work).await?;
         Ok(Reply {
             is_kept: true,
@@ -181,7 +235,31 @@ pub(super) async fn answer(
 ) -> Response<Body> {
     let id = params.iter().next().map(|(_, value)| value.to_owned());
     let id = id.unwrap_or_default();
-    match begin(route, served, id, request).await {
+    let Some(api) = served.get() else {
+        return problem(&Problem::not_ready());
+    };
+    let Some(api) = api.as_ref().map(Arc::clone) else {
+        let detail = "there is no key yet: stop the server and run `countersign init`";
+        return problem(&Problem::unauthorized(detail));
+    };
+    let now = api.clock.now();
+    let trace = Trace::of(route, &id, &request, now);
+    let request_id = HeaderValue::from_str(&trace.request_id);
+    let mut response = respond(route, api, trace, id, request).await;
+    if let Ok(request_id) = request_id {
+        response.headers_mut().insert(REQUEST_ID_HEADER, request_id);
+    }
+    response
+}
+
+async fn respond(
+    route: &'static Route,
+    api: Arc<Api>,
+    trace: Trace,
+    id: String,
+    request: Request<Body>,
+) -> Response<Body> {
+    match begin(route, api, trace, id, request).await {
         Ok(Begun::Answered(response)) => response,
         Ok(Begun::Ready(ask, flying)) => {
             // Whoever hangs up does not leave half of a change: the task goes on without him.
@@ -206,31 +284,34 @@ enum Begun {
 
 async fn begin(
     route: &'static Route,
-    served: Served,
+    api: Arc<Api>,
+    trace: Trace,
     id: String,
     request: Request<Body>,
 ) -> Result<Begun, Problem> {
-    let api = match served.get() {
-        None => return Err(Problem::not_ready()),
-        Some(None) => {
-            let detail = "there is no key yet: stop the server and run `countersign init`";
-            return Err(Problem::unauthorized(detail));
-        }
-        Some(Some(api)) => Arc::clone(api),
-    };
     let (head, body) = request.into_parts();
-    let caller = Caller::of(&api, &head.headers).await?;
-    caller.check_scope(route.scopes)?;
+    let now = api.clock.now();
+    let attempt = |caller: Option<&Caller>, refused: Problem| {
+        let outcome = refused.code().to_owned();
+        let event = trace.event(caller, now, outcome);
+        api.control.noted().attempt(event);
+        refused
+    };
+    let caller = Caller::of(&api, &head.headers).await;
+    let caller = caller.map_err(|refused| attempt(None, refused))?;
+    let allowed = caller.check_scope(route.scopes);
+    allowed.map_err(|refused| attempt(Some(&caller), refused))?;
     let query = Parameters::read(head.uri.query())?;
     let body = read_body(&head.headers, body).await?;
     let mut ask = Ask {
-        now: api.clock.now(),
+        now,
         api,
         caller,
         id,
         query,
         body,
         keep: None,
+        trace,
     };
     if head.method != Method::POST {
         return Ok(Begun::Ready(Box::new(ask), None));
@@ -256,7 +337,15 @@ async fn begin(
 
 async fn carry_out(route: &'static Route, ask: Ask) -> Response<Body> {
     let (api, keep, now) = (Arc::clone(&ask.api), ask.keep.clone(), ask.now);
+    let (trace, caller) = (ask.trace.clone(), ask.caller.clone());
     let outcome = (route.handler)(ask).await;
+    if let Err(refused) = &outcome
+        && trace.method != Method::GET
+    {
+        let outcome = refused.code().to_owned();
+        let event = trace.event(Some(&caller), now, outcome);
+        api.control.noted().attempt(event);
+    }
     let to_keep = match &outcome {
         Ok(reply) if reply.is_kept => None,
         Ok(reply) => Some((reply.status.as_u16(), reply.body.clone(), false)),

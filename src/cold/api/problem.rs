@@ -70,6 +70,10 @@ impl Problem {
         self.status
     }
 
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
     pub(super) fn retry_after_s(&self) -> Option<u32> {
         self.retry_after_s
     }

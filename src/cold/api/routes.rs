@@ -13,7 +13,7 @@ use axum::routing::{MethodFilter, on};
 
 use super::exchange::{Ask, Reply, answer, problem};
 use super::problem::Problem;
-use super::{Served, agents, cards, customers, decisions, evaluate, keys};
+use super::{Served, agents, audit, cards, customers, decisions, evaluate, keys};
 use crate::cold::store::Scope;
 
 /// Who looks at everything in reach of his key.
@@ -108,6 +108,9 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         }),
         route(post.clone(), "/v1/spend/evaluate", EVERYBODY, |ask| {
             Box::pin(evaluate::spend(ask))
+        }),
+        route(get.clone(), "/v1/audit", OWNERS, |ask| {
+            Box::pin(audit::list(ask))
         }),
         route(post, keys_path, OWNERS, |ask| Box::pin(keys::create(ask))),
         route(get.clone(), keys_path, OWNERS, |ask| {

@@ -36,3 +36,45 @@ pub(super) fn external_id(text: Option<String>) -> Result<Option<String>, Proble
     }
     Ok(text)
 }
+
+/// Digits of a card number, at least and at most.
+const NUMBER_LEN: std::ops::RangeInclusive<usize> = 13..=19;
+
+/// Whether digits stand in it, one after the other or in groups, that can be the number of a payment
+/// card: as many as one has, with the check digit that it has to have (ISO 7812).
+pub(in crate::cold) fn looks_like_a_card_number(text: &str) -> bool {
+    let mut digits: Vec<u32> = Vec::new();
+    for character in text.chars().chain(['x']) {
+        match character.to_digit(10) {
+            Some(digit) => digits.push(digit),
+            None if matches!(character, ' ' | '-') && !digits.is_empty() => {}
+            None => {
+                if has_number(&digits) {
+                    return true;
+                }
+                digits.clear();
+            }
+        }
+    }
+    false
+}
+
+/// Every run of the length counts, also within a longer one.
+fn has_number(digits: &[u32]) -> bool {
+    let mut lens = NUMBER_LEN;
+    lens.any(|len| digits.windows(len).any(passes))
+}
+
+/// The check of Luhn. Numbers of one digit repeated are nobody's.
+fn passes(digits: &[u32]) -> bool {
+    let reversed = digits.iter().rev().enumerate();
+    let sum: u32 = reversed
+        .map(|(at, digit)| match (at % 2, digit * 2) {
+            (0, _) => *digit,
+            (_, double) if double > 9 => double - 9,
+            (_, double) => double,
+        })
+        .sum();
+    let first = digits.first();
+    sum % 10 == 0 && digits.iter().any(|digit| Some(digit) != first)
+}

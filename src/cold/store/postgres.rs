@@ -182,6 +182,15 @@ impl Writing for Transaction<'static, Postgres> {
         Ok(done.rows_affected())
     }
 
+    async fn rows<T: Send>(
+        &mut self,
+        asked: Statement,
+        read: Read<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let found = in_time(bound(asked).fetch_all(&mut **self)).await?;
+        found.iter().map(|row| read(row)).collect()
+    }
+
     async fn commit(self) -> Result<(), StoreError> {
         in_time(Self::commit(self)).await
     }

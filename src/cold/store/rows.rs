@@ -5,6 +5,8 @@ use super::sql::Columns;
 use super::{
     Agent, ApiKey, Card, CardLimit, Customer, Mode, ReplyKey, Scope, StoreError, StoredReply,
 };
+use crate::cold::audit::Entry;
+use crate::cold::audit::line::Checkpoint;
 use crate::decide::policy::{Cascade, LimitField};
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Usage};
@@ -174,6 +176,29 @@ pub(super) fn api_key(row: &dyn Columns) -> Result<ApiKey, StoreError> {
         revoked_at: maybe_number(row, "revoked_us")?.map(Timestamp::from_micros),
         revision: number(row, "revision")?,
     })
+}
+
+pub(super) fn entry(row: &dyn Columns) -> Result<Entry, StoreError> {
+    Ok(Entry {
+        seq: number(row, "seq")?,
+        mode: maybe_text(row, "mode")?,
+        text: text(row, "entry")?,
+        hash: hash(row, "hash")?,
+    })
+}
+
+pub(super) fn checkpoint(row: &dyn Columns) -> Result<Checkpoint, StoreError> {
+    let signature = row.bytes("signature")?.try_into();
+    Ok(Checkpoint {
+        seq: number(row, "seq")?,
+        text: text(row, "checkpoint")?,
+        signature: signature.map_err(|_size| unknown("signature"))?,
+    })
+}
+
+/// The one number that was asked for.
+pub(super) fn seq(row: &dyn Columns) -> Result<i64, StoreError> {
+    number(row, "seq")
 }
 
 pub(super) fn reply(row: &dyn Columns) -> Result<StoredReply, StoreError> {

@@ -4,11 +4,13 @@
 //! are parameters, and there is no other way in. What differs between the two is a [`Driver`]: how a
 //! connection is had, how a transaction begins, what an error means. `docs/decisions/0018` says why.
 
-use super::rows::{agent, api_key, card, customer, reply};
+use super::rows::{agent, api_key, card, checkpoint, customer, entry, reply, seq};
 use super::{
     Agent, Answer, ApiKey, Batch, Card, Customer, Listed, Mode, ReplyKey, Store, StoreError,
     StoredReply, write,
 };
+use crate::cold::audit::Entry;
+use crate::cold::audit::line::Checkpoint;
 use crate::domain::time::Timestamp;
 
 /// Behind every id, in the order of texts.
@@ -130,6 +132,12 @@ pub(super) trait Writing: Send {
         &mut self,
         statement: Statement,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    /// Rows, those of this transaction among them.
+    fn rows<T: Send>(
+        &mut self,
+        asked: Statement,
+        read: Read<T>,
+    ) -> impl Future<Output = Result<Vec<T>, StoreError>> + Send;
     /// Keeps everything, durably.
     fn commit(self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
@@ -364,13 +372,48 @@ impl<D: Driver> Store for SqlStore<D> {
         Box::pin(async move {
             let mut writing = self.0.begin().await?;
             for change in batch {
-                // What is returned early is taken back.
-                if writing.execute(write::statement(change)).await? != 1 {
-                    return Err(StoreError::Conflict);
-                }
+                // Where this returns early, everything is taken back.
+                write::change(&mut writing, change).await?;
             }
             writing.commit().await
         })
+    }
+
+    fn audit_entries(
+        &self,
+        after: i64,
+        mode: Option<Mode>,
+        limit: usize,
+    ) -> Answer<'_, Vec<Entry>> {
+        // What belongs to no mode is shown with what is live.
+        let sql = match mode {
+            None => "SELECT * FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2",
+            Some(Mode::Test) => {
+                "SELECT * FROM audit WHERE seq > $1 AND mode = 'test' ORDER BY seq LIMIT $2"
+            }
+            Some(Mode::Live) => {
+                "SELECT * FROM audit WHERE seq > $1 AND (mode IS NULL OR mode = 'live')
+                 ORDER BY seq LIMIT $2"
+            }
+        };
+        let asked = Statement::of(sql).bind(after).bind(most(limit));
+        Box::pin(self.0.rows(asked, entry))
+    }
+
+    fn audit_last(&self) -> Answer<'_, Option<Entry>> {
+        let asked = Statement::of("SELECT * FROM audit ORDER BY seq DESC LIMIT 1");
+        Box::pin(self.one(asked, entry))
+    }
+
+    fn audit_checkpoints(&self, after: i64, limit: usize) -> Answer<'_, Vec<Checkpoint>> {
+        let sql = "SELECT * FROM audit_checkpoints WHERE seq > $1 ORDER BY seq LIMIT $2";
+        let asked = Statement::of(sql).bind(after).bind(most(limit));
+        Box::pin(self.0.rows(asked, checkpoint))
+    }
+
+    fn audit_covered(&self) -> Answer<'_, i64> {
+        let sql = "SELECT seq FROM audit_checkpoints ORDER BY seq DESC LIMIT 1";
+        Box::pin(async move { Ok(self.one(Statement::of(sql), seq).await?.unwrap_or_default()) })
     }
 
     fn forget_replies(&self, before: Timestamp) -> Answer<'_, ()> {

@@ -95,6 +95,15 @@ impl Writing for Transaction<'static, Sqlite> {
         Ok(done.rows_affected())
     }
 
+    async fn rows<T: Send>(
+        &mut self,
+        asked: Statement,
+        read: Read<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let found = bound(asked).fetch_all(&mut **self).await?;
+        found.iter().map(|row| read(row)).collect()
+    }
+
     async fn commit(self) -> Result<(), StoreError> {
         Ok(Self::commit(self).await?)
     }

@@ -6,7 +6,7 @@
 use super::StoreError;
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 1] = [FIRST];
+pub(super) const STEPS: [&str; 2] = [FIRST, AUDIT];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.
 const FIRST: &str = "
@@ -85,6 +85,25 @@ CREATE TABLE replies (
     PRIMARY KEY (api_key_id, idempotency_key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX replies_by_age ON replies (at_us);
+";
+
+/// The audit log. One row counts its entries, so that two who append wait for each other.
+const AUDIT: &str = "
+CREATE TABLE audit (
+    seq INTEGER NOT NULL PRIMARY KEY,
+    mode TEXT,
+    entry TEXT NOT NULL,
+    hash BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE audit_head (
+    seq INTEGER NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+INSERT INTO audit_head (seq) VALUES (0);
+CREATE TABLE audit_checkpoints (
+    seq INTEGER NOT NULL PRIMARY KEY,
+    checkpoint TEXT NOT NULL,
+    signature BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// The step that a database of this version needs next; none where it is up to date.

@@ -1,20 +1,71 @@
 //! Changes as statements.
 
-use super::rows::{cascade_name, usage_name};
-use super::sql::Statement;
-use super::{Agent, ApiKey, Card, Change, Customer, StoredReply};
+use super::rows::{cascade_name, entry, seq, usage_name};
+use super::sql::{Statement, Writing};
+use super::{Agent, ApiKey, Card, Change, Customer, StoreError, StoredReply};
+use crate::cold::audit::line::Checkpoint;
+use crate::cold::audit::{self, Entry, Event};
 use crate::domain::time::Timestamp;
 
-/// The statement that makes a change: it touches one row, or the change met another one.
-pub(super) fn statement(change: Change) -> Statement {
-    match change {
+/// Makes a change: it touches one row, or it has met another one.
+pub(super) async fn change(writing: &mut impl Writing, change: Change) -> Result<(), StoreError> {
+    let statement = match change {
         Change::Customer(row) => customer(row),
         Change::Agent(row) => agent(row),
         Change::Card(row) => card(row),
         Change::ApiKey(row, hash) => new_api_key(row, hash),
         Change::ApiKeyChanged(row) => changed_api_key(row),
         Change::Reply(row) => reply(row),
+        Change::Audit(event) => {
+            let entry = next_entry(writing, &event).await?;
+            new_entry(entry)
+        }
+        Change::Checkpoint(row) => new_checkpoint(row),
+    };
+    match writing.execute(statement).await? {
+        1 => Ok(()),
+        // The row is not of the revision that its author read.
+        _ => Err(StoreError::Conflict),
     }
+}
+
+/// The entry in the place behind the last one. Whoever else appends waits for the end of this
+/// transaction, since all change the one row that counts.
+async fn next_entry(writing: &mut impl Writing, event: &Event) -> Result<Entry, StoreError> {
+    let count = Statement::of("UPDATE audit_head SET seq = seq + 1");
+    writing.execute(count).await?;
+    let heads = writing.rows(Statement::of("SELECT seq FROM audit_head"), seq);
+    let &[seq] = heads.await?.as_slice() else {
+        return Err(broken("has not one head"));
+    };
+    if seq == 1 {
+        return Ok(audit::entry(event, seq, &audit::BEFORE_ALL));
+    }
+    let last = Statement::of("SELECT * FROM audit WHERE seq = $1").bind(seq - 1);
+    let last = writing.rows(last, entry).await?;
+    let last = last.first().ok_or_else(|| broken("lacks its last entry"))?;
+    Ok(audit::entry(event, seq, &last.hash))
+}
+
+fn broken(why: &str) -> StoreError {
+    StoreError::Fault(format!(
+        "the audit log {why}; `countersign audit verify` says more"
+    ))
+}
+
+fn new_entry(row: Entry) -> Statement {
+    Statement::of("INSERT INTO audit (seq, mode, entry, hash) VALUES ($1, $2, $3, $4)")
+        .bind(row.seq)
+        .bind(row.mode)
+        .bind(row.text)
+        .bind(row.hash.to_vec())
+}
+
+fn new_checkpoint(row: Checkpoint) -> Statement {
+    Statement::of("INSERT INTO audit_checkpoints (seq, checkpoint, signature) VALUES ($1, $2, $3)")
+        .bind(row.seq)
+        .bind(row.text)
+        .bind(row.signature.to_vec())
 }
 
 fn customer(row: Customer) -> Statement {

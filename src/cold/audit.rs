@@ -1,0 +1,262 @@
+//! The audit log (behaviour 8.1): who changed what, when, from where, and how it ended; also what was
+//! tried and refused.
+//!
+//! Each entry's hash covers the one before it, so that nothing can be altered, taken out, put in or
+//! moved without every later hash being wrong. Whoever can write the table can compute hashes too, so
+//! checkpoints over the chain are signed, with a key that is not in the database, and kept in a file
+//! beside it as well: a log that was written anew, or cut, does not agree with them. What was written
+//! after the last checkpoint can be cut without a trace; that is at most a minute's.
+//!
+//! An entry names objects and digests of documents. It has no secret, no card number and no text that
+//! a caller chose.
+
+pub mod export;
+pub mod line;
+pub mod noted;
+pub mod seal;
+pub mod verify;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::cold::store::{Change, Mode, Scope};
+use crate::domain::time::Timestamp;
+
+/// What the first entry follows.
+pub const BEFORE_ALL: [u8; 32] = [0; 32];
+/// Says what is hashed, so that no hash of something else can stand for an entry.
+const ENTRY: &[u8] = b"countersign audit entry 1\n";
+
+/// Who did it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// A command, on the machine itself.
+    CommandLine,
+    /// An API key.
+    Key {
+        /// Which.
+        id: String,
+        /// What it may do.
+        scope: &'static str,
+    },
+    /// Somebody without a key that is in force.
+    Nobody,
+    /// Whoever reaches the operators' listener.
+    Operator,
+}
+
+impl Who {
+    /// A key.
+    #[must_use]
+    pub fn key(id: &str, scope: Scope) -> Self {
+        Self::Key {
+            id: id.to_owned(),
+            scope: scope.name(),
+        }
+    }
+
+    fn text(&self) -> WhoText<'_> {
+        let (id, kind, scope) = match self {
+            Self::CommandLine => (None, "commandLine", None),
+            Self::Key { id, scope } => (Some(&**id), "key", Some(*scope)),
+            Self::Nobody => (None, "nobody", None),
+            Self::Operator => (None, "operator", None),
+        };
+        WhoText { id, kind, scope }
+    }
+}
+
+/// One object that was made or changed, as it is from then on. Absent values are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Made {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frozen: Option<bool>,
+    id: String,
+    kind: &'static str,
+    /// Amount, currency and interval of the limit beside the policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<String>,
+    /// The policy's document itself may hold anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    what: &'static str,
+}
+
+/// What happened, before it has its place in the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// Whose objects it concerns; absent where that is not known.
+    pub mode: Option<Mode>,
+    /// Who.
+    pub who: Who,
+    /// Method and path, or the command.
+    pub action: String,
+    /// What is changed by it.
+    pub changes: Vec<Made>,
+    /// The caller's address; absent for commands.
+    pub from: Option<String>,
+    /// Stands on the answer too.
+    pub request_id: Option<String>,
+    /// The answer's status, or why it was refused.
+    pub outcome: String,
+}
+
+/// An entry with its place in the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// From 1 on, without a gap.
+    pub seq: i64,
+    /// As [`Event::mode`].
+    pub mode: Option<String>,
+    /// JSON in canonical form (RFC 8785).
+    pub text: String,
+    /// Over the one before and the text.
+    pub hash: [u8; 32],
+}
+
+impl Entry {
+    /// Whether the columns beside the text say what it says.
+    #[must_use]
+    pub fn agrees(&self) -> bool {
+        serde_json::from_str::<Columns>(&self.text)
+            .is_ok_and(|text| text.seq == self.seq && text.mode == self.mode)
+    }
+}
+
+#[derive(Deserialize)]
+struct Columns {
+    seq: i64,
+    mode: Option<String>,
+}
+
+/// In the order of names, which makes the form canonical: all values are texts and small integers.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EntryText<'a> {
+    action: &'a str,
+    at: String,
+    changes: &'a [Made],
+    from: Option<&'a str>,
+    mode: Option<&'static str>,
+    outcome: &'a str,
+    request_id: Option<&'a str>,
+    seq: i64,
+    who: WhoText<'a>,
+}
+
+#[derive(Serialize)]
+struct WhoText<'a> {
+    id: Option<&'a str>,
+    kind: &'static str,
+    scope: Option<&'static str>,
+}
+
+/// The entry of this number that follows the one with this hash.
+#[must_use]
+pub fn entry(event: &Event, seq: i64, before: &[u8; 32]) -> Entry {
+    let mode = event.mode.map(Mode::name);
+    let text = EntryText {
+        action: &event.action,
+        at: event.at.rfc3339().to_string(),
+        changes: &event.changes,
+        from: event.from.as_deref(),
+        mode,
+        outcome: &event.outcome,
+        request_id: event.request_id.as_deref(),
+        seq,
+        who: event.who.text(),
+    };
+    // A struct of texts and integers always has a JSON form.
+    let text = serde_json::to_string(&text).unwrap_or_default();
+    let hash = hash(before, &text);
+    let mode = mode.map(str::to_owned);
+    Entry {
+        seq,
+        mode,
+        text,
+        hash,
+    }
+}
+
+/// The hash of an entry behind another one.
+#[must_use]
+pub fn hash(before: &[u8; 32], text: &str) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(ENTRY);
+    hasher.update(before);
+    hasher.update(text.as_bytes());
+    hasher.finalize().into()
+}
+
+/// What a batch makes and changes.
+#[must_use]
+pub fn made(batch: &[Change]) -> Vec<Made> {
+    batch.iter().filter_map(one).collect()
+}
+
+fn one(change: &Change) -> Option<Made> {
+    let what = |revision: i64| if revision == 0 { "made" } else { "changed" };
+    let policy = |text: &Option<String>| text.as_deref().map(digest);
+    Some(match change {
+        Change::Customer(row) => Made {
+            id: row.id.clone(),
+            kind: "customer",
+            policy_sha256: policy(&row.policy),
+            status: Some(row.status.name()),
+            what: what(row.revision),
+            ..Made::default()
+        },
+        Change::Agent(row) => Made {
+            customer_id: Some(row.customer_id.clone()),
+            id: row.id.clone(),
+            kind: "agent",
+            policy_sha256: policy(&row.policy),
+            status: Some(row.status.name()),
+            what: what(row.revision),
+            ..Made::default()
+        },
+        Change::Card(row) => Made {
+            agent_id: row.agent_id.clone(),
+            customer_id: Some(row.customer_id.clone()),
+            frozen: Some(row.is_frozen),
+            id: row.id.clone(),
+            kind: "card",
+            limit: row.limit.map(|limit| {
+                let (amount, interval) = (limit.amount, limit.interval.name());
+                format!("{} {} {interval}", amount.minor.get(), amount.currency)
+            }),
+            policy_sha256: policy(&row.policy),
+            status: Some(row.status.name()),
+            what: what(row.revision),
+            ..Made::default()
+        },
+        Change::ApiKey(row, _) | Change::ApiKeyChanged(row) => Made {
+            agent_id: row.agent_id.clone(),
+            customer_id: row.customer_id.clone(),
+            id: row.id.clone(),
+            kind: "apiKey",
+            scope: Some(row.scope.name()),
+            what: match row.revoked_at {
+                Some(_) => "revoked",
+                None => what(row.revision),
+            },
+            ..Made::default()
+        },
+        Change::Reply(_) | Change::Audit(_) | Change::Checkpoint(_) => return None,
+    })
+}
+
+fn digest(text: &str) -> String {
+    line::hex(&Sha256::digest(text.as_bytes()))
+}

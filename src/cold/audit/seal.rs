@@ -1,0 +1,183 @@
+//! Signed checkpoints, and the files that a log is held against: the signing key and its public half,
+//! and the checkpoints once more, outside the database.
+
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use ring::rand::SystemRandom;
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use serde::{Deserialize, Serialize};
+
+use super::Entry;
+use super::line::{Checkpoint, Line, hex, unhex};
+use crate::domain::time::Timestamp;
+
+const KEY_FILE: &str = "audit.key";
+const PUBLIC_FILE: &str = "audit.pub";
+const CHECKPOINTS_FILE: &str = "audit.checkpoints";
+/// Says what is signed.
+const CHECKPOINT: &[u8] = b"countersign audit checkpoint 1\n";
+
+/// A file that cannot be used.
+#[derive(Debug)]
+pub struct SealError {
+    path: PathBuf,
+    cause: io::Error,
+}
+
+impl fmt::Display for SealError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.cause)
+    }
+}
+
+impl std::error::Error for SealError {}
+
+/// What a checkpoint says, in the order of names.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Covered {
+    pub(super) at: String,
+    pub(super) hash: String,
+    /// What the checkpoint before it covers; 0 where it is the first.
+    pub(super) previous: i64,
+    pub(super) seq: i64,
+}
+
+/// Signs. Cannot be printed.
+pub struct Seal {
+    pair: Ed25519KeyPair,
+    checkpoints: PathBuf,
+}
+
+/// What a log is held against.
+pub struct Witness {
+    /// Verifies signatures.
+    pub key: [u8; 32],
+    /// The last checkpoint that was written outside the database, and what it covers; absent where
+    /// none was.
+    pub last: Option<(i64, String)>,
+}
+
+impl Seal {
+    /// Reads the key of this folder, or draws one where there is none yet.
+    ///
+    /// # Errors
+    /// [`SealError`] where a file cannot be read or written.
+    pub fn open(folder: &Path) -> Result<Self, SealError> {
+        let path = folder.join(KEY_FILE);
+        let named = |cause| SealError {
+            path: path.clone(),
+            cause,
+        };
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let drawn = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
+                let drawn = drawn.map_err(|_none| named(io::Error::other("no randomness")))?;
+                write_new(&path, drawn.as_ref()).map_err(named)?;
+                drawn.as_ref().to_vec()
+            }
+            read => read.map_err(named)?,
+        };
+        let invalid = |_rejected| named(io::Error::other("is no signing key"));
+        let pair = Ed25519KeyPair::from_pkcs8(&bytes).map_err(invalid)?;
+        let public = folder.join(PUBLIC_FILE);
+        if !public.exists() {
+            let text = format!("{}\n", hex(pair.public_key().as_ref()));
+            write_new(&public, text.as_bytes()).map_err(named)?;
+        }
+        let checkpoints = folder.join(CHECKPOINTS_FILE);
+        Ok(Self { pair, checkpoints })
+    }
+
+    /// Signs that the chain ends in this entry.
+    #[must_use]
+    pub fn sign(&self, last: &Entry, previous: i64, now: Timestamp) -> Option<Checkpoint> {
+        let covered = Covered {
+            at: now.rfc3339().to_string(),
+            hash: hex(&last.hash),
+            previous,
+            seq: last.seq,
+        };
+        let text = serde_json::to_string(&covered).ok()?;
+        let signature = self.pair.sign(&signed(&text));
+        Some(Checkpoint {
+            seq: last.seq,
+            signature: signature.as_ref().try_into().ok()?,
+            text,
+        })
+    }
+
+    /// Writes a checkpoint outside the database, durably.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn note(&self, checkpoint: &Checkpoint) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&self.checkpoints)?;
+        file.write_all(format!("{}\n", Line::from(checkpoint).write()).as_bytes())?;
+        file.sync_all()
+    }
+}
+
+impl Witness {
+    /// Of the files of a folder.
+    ///
+    /// # Errors
+    /// [`SealError`] where they cannot be read, or are no such files.
+    pub fn read(folder: &Path) -> Result<Self, SealError> {
+        let (public, checkpoints) = (folder.join(PUBLIC_FILE), folder.join(CHECKPOINTS_FILE));
+        let failed = |path: &Path, cause| SealError {
+            path: path.to_owned(),
+            cause,
+        };
+        let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why);
+        let text = fs::read_to_string(&public).map_err(|error| failed(&public, error))?;
+        let key = unhex(text.trim_end());
+        let key = key.ok_or_else(|| failed(&public, invalid("is no public key")))?;
+        let noted = match fs::read_to_string(&checkpoints) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            read => read.map_err(|error| failed(&checkpoints, error))?,
+        };
+        // Its last line may be half of one, where the machine stopped in the middle.
+        let whole = noted.rsplit_once('\n').map_or("", |(whole, _half)| whole);
+        let mut last = None;
+        for line in whole.lines() {
+            let covered = match Line::read(line) {
+                Some(Line::Checkpoint(text, signature)) => covered(&key, &text, &signature),
+                Some(Line::Entry(..)) | None => None,
+            };
+            let covered = covered.ok_or_else(|| {
+                failed(&checkpoints, invalid("has a line that was not signed so"))
+            })?;
+            last = Some((covered.seq, covered.hash));
+        }
+        Ok(Self { key, last })
+    }
+}
+
+/// What a checkpoint says, where its signature is good and its form the one.
+pub(super) fn covered(key: &[u8; 32], text: &str, signature: &[u8; 64]) -> Option<Covered> {
+    let key = UnparsedPublicKey::new(&ED25519, key);
+    key.verify(&signed(text), signature).ok()?;
+    serde_json::from_str(text).ok()
+}
+
+fn signed(text: &str) -> Vec<u8> {
+    [CHECKPOINT, text.as_bytes()].concat()
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let opened = options.write(true).create_new(true).mode(0o600).open(path);
+    let mut file = opened?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
