@@ -76,5 +76,5 @@ fn passes(digits: &[u32]) -> bool {
         })
         .sum();
     let first = digits.first();
-    sum % 10 == 0 && digits.iter().any(|digit| Some(digit) != first)
+    sum.is_multiple_of(10) && digits.iter().any(|digit| Some(digit) != first)
 }
