@@ -2,6 +2,9 @@
 
 #![cfg(test)]
 
+#[path = "api/in_file.rs"]
+mod database;
+
 #[path = "api/cards.rs"]
 mod cards;
 #[path = "api/document.rs"]
@@ -25,5 +28,7 @@ mod scopes;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/server.rs"]
 mod server;
+#[path = "api/store.rs"]
+mod store;
 #[path = "api/transactions.rs"]
 mod transactions;

@@ -5,6 +5,7 @@ use countersign::cold::api::openapi::document;
 use countersign::cold::store::Scope;
 use serde_json::{Value, json};
 
+use crate::database::Database;
 use crate::plane::{Plane, code, id, init, value, word_after};
 use crate::server::Home;
 
@@ -134,14 +135,14 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let home = Home::new("strict", &json!({}));
-        let said = init(&home, &["--live"]);
+        let (home, database) = (Home::new("strict", &json!({})), Database::fresh());
+        let said = init(&home, &database, &["--live"]);
         let (live_customer, live) = (
             word_after(&said, "customer"),
             word_after(&said, "owner key"),
         );
-        let test = word_after(&init(&home, &["--new-key"]), "owner key");
-        let mut plane = Plane::of(home, test, String::new());
+        let test = word_after(&init(&home, &database, &["--new-key"]), "owner key");
+        let mut plane = Plane::of(home, database, test, String::new());
         plane.restart();
         plane.customer = id(&plane.owner_asks("POST", "/v1/customers", &json!({}), 201));
         let agent = plane.agent(&json!({}));
