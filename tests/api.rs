@@ -12,6 +12,8 @@ mod cards;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/dice.rs"]
 mod dice;
+#[path = "api/document.rs"]
+mod document;
 #[path = "api/idempotency.rs"]
 mod idempotency;
 #[path = "api/keys.rs"]
@@ -22,6 +24,8 @@ mod looking;
 mod plane;
 #[path = "api/quickstart.rs"]
 mod quickstart;
+#[path = "api/replacing.rs"]
+mod replacing;
 #[path = "api/rules.rs"]
 mod rules;
 #[path = "api/scopes.rs"]
@@ -33,3 +37,5 @@ mod server;
 mod store;
 #[path = "api/tampering.rs"]
 mod tampering;
+#[path = "api/transactions.rs"]
+mod transactions;
