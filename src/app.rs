@@ -94,6 +94,7 @@ impl App {
     /// # Errors
     /// [`StartError`] tells how the process should end.
     pub fn start(mut config: Config) -> Result<Started, StartError> {
+        leave_no_core();
         warn_of_durability(config.durability);
         let storage: Arc<dyn Storage> = Arc::new(open(&config)?);
         let (clock, time_file) = start_clock(&config)?;
@@ -239,6 +240,17 @@ impl App {
             let _late = self.cold.block_on(closed);
         }
         self.cold.shutdown_timeout(Duration::from_secs(2));
+    }
+}
+
+/// The memory of a process that crashes may hold what an issuer has just sent.
+fn leave_no_core() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!(%error, "a crash may leave a core file with what the memory held");
     }
 }
 

@@ -7,6 +7,8 @@ mod database;
 
 #[path = "api/audit.rs"]
 mod audit;
+#[path = "api/canary.rs"]
+mod canary;
 #[path = "api/cards.rs"]
 mod cards;
 #[expect(dead_code, reason = "shared; each target uses a part")]

@@ -11,6 +11,8 @@ mod pg;
 mod audit;
 #[path = "api/away.rs"]
 mod away;
+#[path = "api/canary.rs"]
+mod canary;
 #[path = "api/cards.rs"]
 mod cards;
 #[path = "api/idempotency.rs"]
@@ -25,8 +27,6 @@ mod plane;
 mod quickstart;
 #[path = "api/replacing.rs"]
 mod replacing;
-#[path = "api/replacing.rs"]
-mod replacing;
 #[path = "api/rules.rs"]
 mod rules;
 #[path = "api/scopes.rs"]
@@ -36,7 +36,5 @@ mod scopes;
 mod server;
 #[path = "api/store.rs"]
 mod store;
-#[path = "api/transactions.rs"]
-mod transactions;
 #[path = "api/transactions.rs"]
 mod transactions;

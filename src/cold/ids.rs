@@ -12,6 +12,15 @@ pub(super) fn draw(prefix: &str, now: Timestamp) -> String {
     format!("{prefix}_{}", id.simple())
 }
 
+/// Whether it has the form of an id of ours: a word, and digits that nobody chose.
+pub(super) fn is_ours(text: &str) -> bool {
+    let parts = text.rsplit_once('_');
+    parts.is_some_and(|(word, digits)| {
+        let is_drawn = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_drawn && digits.len() >= 16 && word.bytes().all(|byte| byte.is_ascii_lowercase())
+    })
+}
+
 /// Whether a text can be an id at all, so that nothing else is looked up.
 pub(super) fn is_id(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';

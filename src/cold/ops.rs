@@ -124,15 +124,19 @@ async fn tell(State(state): State<OpsState>, request: Request, next: Next) -> Re
         return next.run(request).await;
     }
     let at = state.clock.now();
-    let path = request.uri().path();
-    let path = match looks_like_a_card_number(path) {
-        true => "a path with a card number",
-        false => path,
-    };
-    let action = format!("{} {path}", request.method());
+    let path = request.uri().path().to_owned();
+    let method = request.method().clone();
     let peer = request.extensions().get::<Peer>();
     let from = peer.map(|Peer(address)| address.to_string());
     let response = next.run(request).await;
+    // What was not found may be any text.
+    let is_known = response.status().is_success() && !looks_like_a_card_number(&path);
+    let kind = path.split('/').nth(2).unwrap_or_default();
+    let action = match (is_known, kind) {
+        (true, _) => format!("{method} {path}"),
+        (false, "agents" | "cards" | "clock" | "reload") => format!("{method} /admin/{kind}"),
+        (false, _) => format!("{method} of another path"),
+    };
     let event = Event {
         at,
         mode: None,

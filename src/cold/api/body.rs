@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::problem::{Fault, Problem};
+use super::text::looks_like_a_card_number;
 
 /// Reads a body; an unknown, repeated, missing or ill-typed field is a 400 that names it. An empty
 /// body is one without fields.
@@ -32,6 +33,10 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 fn sentence(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let sentence = text.split(" at line ").next().unwrap_or_default();
+    // It repeats values, and what is told is kept for a repetition.
+    if looks_like_a_card_number(sentence) {
+        return "is of another type, and looks like a card number".to_owned();
+    }
     sentence.to_owned()
 }
 

@@ -21,11 +21,11 @@ use super::caller::Caller;
 use super::problem::Problem;
 use super::query::Parameters;
 use super::routes::Route;
-use super::text::looks_like_a_card_number;
+use super::text::{looks_like_a_card_number, refuse_card_numbers};
 use super::{Api, Served};
 use crate::cold::audit::{self, Event, Who};
 use crate::cold::control::Work;
-use crate::cold::ids::{draw, is_id};
+use crate::cold::ids::{draw, is_ours};
 use crate::cold::listen::Peer;
 use crate::cold::store::{Change, ReplyKey, StoredReply};
 use crate::domain::time::Timestamp;
@@ -64,7 +64,8 @@ pub(super) struct Trace {
     /// Stands on the answer, and in the audit log.
     request_id: String,
     from: Option<String>,
-    /// Method and path; of a path that names an object by something else than an id, the route's.
+    /// Method and path; the route's where what it names has not the form of an id: that is a text
+    /// that the caller chose.
     action: String,
     method: Method,
 }
@@ -72,7 +73,7 @@ pub(super) struct Trace {
 impl Trace {
     fn of(route: &Route, id: &str, request: &Request<Body>, now: Timestamp) -> Self {
         let peer = request.extensions().get::<Peer>();
-        let path = if is_id(id) && !looks_like_a_card_number(id) {
+        let path = if is_ours(id) {
             route.path.replace("{id}", id)
         } else {
             route.path.to_owned()
@@ -303,6 +304,7 @@ async fn begin(
     allowed.map_err(|refused| attempt(Some(&caller), refused))?;
     let query = Parameters::read(head.uri.query())?;
     let body = read_body(&head.headers, body).await?;
+    refuse_card_numbers(&body)?;
     let mut ask = Ask {
         now,
         api,
@@ -391,8 +393,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         return Ok(None);
     };
     let text = value.to_str().unwrap_or_default();
-    if text.is_empty() || text.len() > KEY_LEN_MAX || values.next().is_some() {
-        let message = format!("must be 1 to {KEY_LEN_MAX} printable ASCII characters, given once");
+    let is_kept_nowhere = looks_like_a_card_number(text);
+    if text.is_empty() || text.len() > KEY_LEN_MAX || values.next().is_some() || is_kept_nowhere {
+        let message = format!(
+            "must be 1 to {KEY_LEN_MAX} printable ASCII characters, given once, and no \
+             card number"
+        );
         return Err(Problem::invalid_field("Idempotency-Key", message));
     }
     Ok(Some(text.to_owned()))

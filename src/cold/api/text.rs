@@ -1,5 +1,7 @@
 //! Texts that owners choose: checked, so that they can be shown anywhere.
 
+use serde_json::Value;
+
 use super::problem::Problem;
 
 /// Characters of a name; [`NAME_RULE`] says it.
@@ -40,29 +42,67 @@ pub(super) fn external_id(text: Option<String>) -> Result<Option<String>, Proble
 /// Digits of a card number, at least and at most.
 const NUMBER_LEN: std::ops::RangeInclusive<usize> = 13..=19;
 
-/// Whether digits stand in it, one after the other or in groups, that can be the number of a payment
-/// card: as many as one has, with the check digit that it has to have (ISO 7812).
+/// Whether a number stands in it that can be a payment card's: as many digits as one has, in one piece
+/// or in groups, with the check digit that it has to have (ISO 7812). Digits that are part of a word,
+/// as in our ids, are none.
 pub(in crate::cold) fn looks_like_a_card_number(text: &str) -> bool {
-    let mut digits: Vec<u32> = Vec::new();
-    for character in text.chars().chain(['x']) {
-        match character.to_digit(10) {
-            Some(digit) => digits.push(digit),
-            None if matches!(character, ' ' | '-') && !digits.is_empty() => {}
-            None => {
-                if has_number(&digits) {
-                    return true;
-                }
-                digits.clear();
+    let is_part =
+        |character: char| character.is_alphanumeric() || matches!(character, ' ' | '-' | '_');
+    let mut pieces = text.split(|character| !is_part(character));
+    pieces.any(|piece| {
+        let words = piece.split([' ', '-']).filter(|word| !word.is_empty());
+        let mut digits: Vec<u32> = Vec::new();
+        for word in words.chain(["end"]) {
+            match word
+                .chars()
+                .map(|it| it.to_digit(10))
+                .collect::<Option<Vec<u32>>>()
+            {
+                Some(more) => digits.extend(more),
+                None if is_card_number(&digits) => return true,
+                None => digits.clear(),
             }
         }
-    }
-    false
+        false
+    })
 }
 
-/// Every run of the length counts, also within a longer one.
-fn has_number(digits: &[u32]) -> bool {
-    let mut lens = NUMBER_LEN;
-    lens.any(|len| digits.windows(len).any(passes))
+/// Refuses a body in which a card number stands as a text, or in the name of a member: it would be
+/// kept, and shown.
+pub(super) fn refuse_card_numbers(body: &[u8]) -> Result<(), Problem> {
+    // What is no JSON is refused by whoever reads it.
+    let Ok(value) = serde_json::from_slice::<Value>(body) else {
+        return Ok(());
+    };
+    match place_of_number(&value, "") {
+        None => Ok(()),
+        Some(field) => {
+            let message = "looks like a card number, and none is kept here";
+            Err(Problem::invalid_field(&field, message))
+        }
+    }
+}
+
+fn place_of_number(value: &Value, path: &str) -> Option<String> {
+    match value {
+        Value::String(text) => looks_like_a_card_number(text).then(|| path.to_owned()),
+        Value::Array(items) => {
+            let mut items = items.iter().enumerate();
+            items.find_map(|(at, item)| place_of_number(item, &format!("{path}[{at}]")))
+        }
+        Value::Object(members) => members.iter().find_map(|(name, member)| {
+            if looks_like_a_card_number(name) {
+                return Some(path.to_owned());
+            }
+            let dot = if path.is_empty() { "" } else { "." };
+            place_of_number(member, &format!("{path}{dot}{name}"))
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+fn is_card_number(digits: &[u32]) -> bool {
+    NUMBER_LEN.contains(&digits.len()) && passes(digits)
 }
 
 /// The check of Luhn. Numbers of one digit repeated are nobody's.
