@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
+use crate::cold::durable::JournalProgress;
 use crate::cold::readiness::Readiness;
 use crate::cold::store::{Batch, Change, Store, StoreError};
 use crate::decide::compile::Builder;
@@ -25,7 +26,6 @@ use crate::decide::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::fingerprint::Fingerprinter;
 use crate::ledger::embedded::priority::stand_back;
-use crate::ledger::embedded::writer::Published;
 use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
 use crate::telemetry::Telemetry;
@@ -72,9 +72,6 @@ pub enum Failed {
     /// The thread has ended.
     Ended,
 }
-
-/// Tells what of the journal is written and durable.
-pub type JournalProgress = Box<dyn Fn() -> Published + Send + Sync>;
 
 /// Whom changes concern.
 pub struct Surroundings {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::JournalProgress;
+use crate::cold::durable::{JournalProgress, becomes_durable};
 use crate::domain::card::{AgentStatus, CardStatus, Key};
 use crate::domain::identity::{KeySpace, Keys as _};
 use crate::domain::time::Timestamp;
@@ -14,10 +14,6 @@ use crate::ledger::embedded::store::{EmbeddedLedger, Unavailable};
 use crate::ledger::event::Owner;
 use crate::seam::commands::{LedgerPort, PortError};
 
-/// For the journal to make an order durable.
-const DURABLE_WITHIN: Duration = Duration::from_secs(5);
-/// Between two looks at how far it has come.
-const LOOK_EVERY: Duration = Duration::from_micros(200);
 /// A full queue of the ledger is tried again this often, with pauses.
 const ATTEMPTS_MAX: u32 = 2_000;
 const ATTEMPT_EVERY: Duration = Duration::from_millis(1);
@@ -86,7 +82,8 @@ impl Order {
             }
             tokio::time::sleep(ATTEMPT_EVERY).await;
         };
-        wait_until_durable(journal, position).await
+        let is_durable = becomes_durable(journal, position).await;
+        is_durable.then_some(()).ok_or(NotOrdered::Unavailable)
     }
 
     /// Runs on a hot thread.
@@ -150,24 +147,4 @@ impl Order {
 /// The key of a card's ledger state.
 fn card_key(keys: &Fingerprinter, connection: &str, token: &str) -> Key {
     keys.key(KeySpace::Card, &[connection.as_bytes(), token.as_bytes()])
-}
-
-async fn wait_until_durable(
-    journal: &JournalProgress,
-    position: Position,
-) -> Result<(), NotOrdered> {
-    let covered = async {
-        loop {
-            let published = journal();
-            if published.durable >= position {
-                return Ok(());
-            }
-            if published.poisoned {
-                return Err(NotOrdered::Unavailable);
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    };
-    let waited = tokio::time::timeout(DURABLE_WITHIN, covered).await;
-    waited.unwrap_or(Err(NotOrdered::Unavailable))
 }
