@@ -9,6 +9,8 @@ mod database;
 mod cards;
 #[path = "api/idempotency.rs"]
 mod idempotency;
+#[path = "api/intents.rs"]
+mod intents;
 #[path = "api/keys.rs"]
 mod keys;
 #[path = "api/looking.rs"]

@@ -5,6 +5,7 @@
 //! (`cold::control`).
 
 mod agents;
+mod attestations;
 mod body;
 mod caller;
 mod cards;
@@ -13,6 +14,7 @@ mod decisions;
 mod evaluate;
 mod exchange;
 mod fields;
+mod intents;
 mod keys;
 mod problem;
 mod query;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::cold::control::{Failed, NotOrdered, Refused};
 use crate::cold::issuers::IssuerError;
 use crate::cold::store::StoreError;
+use crate::ledger::command::IntentRefused;
 
 /// Faults that one answer names.
 const FAULTS_MAX: usize = 20;
@@ -173,6 +174,28 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "agent_disabled", title)
     }
 
+    pub(super) fn intent_conflict() -> Self {
+        let title = "Another intent of this card is called so";
+        Self::new(StatusCode::CONFLICT, "intent_conflict", title)
+    }
+
+    fn intent(refused: IntentRefused) -> Self {
+        let (code, title) = match refused {
+            IntentRefused::Unknown => return Self::not_found(),
+            IntentRefused::Conflict => return Self::intent_conflict(),
+            IntentRefused::Refused => return Self::card_canceled(),
+            IntentRefused::TooMany => (
+                "too_many_intents",
+                "As many intents of this card wait as may; withdraw one, or let one expire",
+            ),
+            IntentRefused::Closed => (
+                "intent_closed",
+                "The intent is matched, rejected, withdrawn or expired",
+            ),
+        };
+        Self::new(StatusCode::CONFLICT, code, title)
+    }
+
     pub(super) fn not_supported(field: &str, message: impl Into<String>) -> Self {
         let title = "This is not supported here";
         let fault = Fault::new(field, message);
@@ -288,6 +311,7 @@ impl From<Failed> for Problem {
             Failed::Store => Self::store_unavailable(),
             Failed::Ledger(NotOrdered::Unavailable) => Self::ledger_unavailable(),
             Failed::Ledger(NotOrdered::Contradicts) => Self::card_canceled(),
+            Failed::Ledger(NotOrdered::Intent(refused)) => Self::intent(refused),
             Failed::Busy => Self::busy(),
             Failed::Ended => Self::not_ready(),
         }

@@ -13,7 +13,7 @@ use axum::routing::{MethodFilter, on};
 
 use super::exchange::{Ask, Reply, answer, problem};
 use super::problem::Problem;
-use super::{Served, agents, cards, customers, decisions, evaluate, keys};
+use super::{Served, agents, attestations, cards, customers, decisions, evaluate, intents, keys};
 use crate::cold::store::Scope;
 
 /// Who looks at everything in reach of his key.
@@ -22,6 +22,8 @@ const PEOPLE: &[Scope] = &[Scope::Owner, Scope::Reviewer, Scope::Viewer];
 const EVERYBODY: &[Scope] = &Scope::ALL;
 /// Who stops cards.
 const STOPPERS: &[Scope] = &[Scope::Owner, Scope::Reviewer];
+/// Who says what cards are used for.
+const SPENDERS: &[Scope] = &[Scope::Owner, Scope::Agent];
 const OWNERS: &[Scope] = &[Scope::Owner];
 
 pub(super) type Outcome = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
@@ -52,6 +54,13 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     let (keys_path, key) = ("/v1/api-keys", "/v1/api-keys/{id}");
     let (freeze, unfreeze) = ("/v1/cards/{id}/freeze", "/v1/cards/{id}/unfreeze");
     let card_policy = "/v1/cards/{id}/policy";
+    let (intents_path, intent) = (
+        "/v1/cards/{id}/intents",
+        "/v1/cards/{id}/intents/{intentId}",
+    );
+    let approve = "/v1/cards/{id}/intents/{intentId}/approve";
+    let reject = "/v1/cards/{id}/intents/{intentId}/reject";
+    let attestations_path = "/v1/cards/{id}/attestations";
     let (decisions_path, decision) = ("/v1/decisions", "/v1/decisions/{id}");
     vec![
         route(post.clone(), customers_path, OWNERS, |ask| {
@@ -99,6 +108,30 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         }),
         route(get.clone(), card_policy, EVERYBODY, |ask| {
             Box::pin(cards::policy(ask))
+        }),
+        route(post.clone(), intents_path, SPENDERS, |ask| {
+            Box::pin(intents::create(ask))
+        }),
+        route(get.clone(), intents_path, EVERYBODY, |ask| {
+            Box::pin(intents::list(ask))
+        }),
+        route(get.clone(), intent, EVERYBODY, |ask| {
+            Box::pin(intents::one(ask))
+        }),
+        route(delete.clone(), intent, SPENDERS, |ask| {
+            Box::pin(intents::cancel(ask))
+        }),
+        route(post.clone(), approve, STOPPERS, |ask| {
+            Box::pin(intents::approve(ask))
+        }),
+        route(post.clone(), reject, STOPPERS, |ask| {
+            Box::pin(intents::reject(ask))
+        }),
+        route(post.clone(), attestations_path, SPENDERS, |ask| {
+            Box::pin(attestations::create(ask))
+        }),
+        route(get.clone(), attestations_path, EVERYBODY, |ask| {
+            Box::pin(attestations::list(ask))
         }),
         route(get.clone(), decisions_path, EVERYBODY, |ask| {
             Box::pin(decisions::list(ask))

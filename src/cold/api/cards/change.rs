@@ -130,11 +130,7 @@ async fn attempt(ask: &Ask, wanted: &Wanted) -> Result<(Work, Reply), Problem> {
 fn order(row: &Card, wanted: &Wanted) -> Option<Order> {
     let (status, frozen) = (wanted.status, wanted.frozen);
     (status.is_some() || frozen.is_some()).then(|| Order::Card {
-        customer_id: row.customer_id.clone(),
-        agent_id: row.agent_id.clone(),
-        card_id: row.id.clone(),
-        connection: row.connection.clone(),
-        issuer_token: row.issuer_token.clone(),
+        card: row.into(),
         status,
         frozen,
     })
