@@ -23,6 +23,8 @@ mod looking;
 mod plane;
 #[path = "api/quickstart.rs"]
 mod quickstart;
+#[path = "api/replacing.rs"]
+mod replacing;
 #[path = "api/rules.rs"]
 mod rules;
 #[path = "api/scopes.rs"]
@@ -32,3 +34,5 @@ mod scopes;
 mod server;
 #[path = "api/store.rs"]
 mod store;
+#[path = "api/transactions.rs"]
+mod transactions;

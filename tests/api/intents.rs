@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::plane::{Plane, code, value};
+use crate::server::{millis_since, now};
 
 const APPROVED: &str = "APPROVED";
 
@@ -29,12 +30,12 @@ fn one_intent_is_for_one_authorization_and_says_what_became_of_it() {
     let (card, path) = card(&plane, &json!({"requireIntent": true}));
     declined(&plane, &card, 500, "intent_required");
     let body = json!({"purpose": "Train to Bern", "intentId": "trip-1", "expectedAmount": 1000,
-        "expectedMccs": ["5999", "5812"], "metadata": {"order": 7}});
+        "expectedMccs": ["7372", "5812"], "metadata": {"order": 7}});
     let made = plane.owner_asks("POST", &path, &body, 201);
     assert_eq!(made["state"], "pending");
     assert_eq!(made["maxAmount"], 1100, "a tenth is tolerated");
     assert_eq!(made["expectedCurrency"], "USD");
-    assert_eq!(made["expectedMccs"], json!(["5812", "5999"]));
+    assert_eq!(made["expectedMccs"], json!(["5812", "7372"]));
     assert_eq!(made["metadata"], json!({"order": 7}));
     declined(&plane, &card, 1_101, "intent_mismatch");
     assert_eq!(plane.buy(&card, 1_100), APPROVED);
@@ -124,6 +125,16 @@ fn an_attestation_lets_the_card_spend_for_its_window() {
     let made = plane.owner_asks("POST", &path, &body, 201);
     assert_eq!(made["statement"], body["statement"]);
     assert_eq!(plane.buy(&card, 100), APPROVED);
+    let since = now();
+    let classes = || {
+        let decisions = plane.get(&format!("/v1/decisions?cardId={card}"));
+        let decisions = decisions["data"].as_array().unwrap().clone();
+        let class = |it: Value| it["attestation"].as_str().unwrap().to_owned();
+        decisions.into_iter().map(class).collect::<Vec<_>>()
+    };
+    while classes() != ["attested", "unattested"] {
+        assert!(millis_since(since) < 2_000, "{:?}", classes());
+    }
     assert_eq!(plane.get(&path)["data"], json!([made]));
 }
 

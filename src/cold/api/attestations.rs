@@ -3,8 +3,11 @@
 //! The ledger notes when; what was said is a row.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::about::{About, Given, PAGED, shape};
 use super::body::read;
+use super::code::Code;
 use super::exchange::{Ask, Reply};
 use super::problem::Problem;
 use super::query::Page;
@@ -14,23 +17,28 @@ use crate::cold::ids::draw;
 use crate::cold::store::{Attestation, Change, OfCard};
 use crate::domain::card::CardStatus;
 
-#[derive(Deserialize)]
+/// What the agent says.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct NewAttestation {
+pub(super) struct NewAttestation {
+    #[schema(min_length = 1, max_length = 1000)]
     statement: String,
+    /// The intent of this card that it belongs to.
     intent_id: Option<String>,
 }
 
 /// An attestation as it is shown. Absent values are null.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Attestation)]
 #[serde(rename_all = "camelCase")]
-struct AttestationShown {
+pub(super) struct AttestationShown {
     id: String,
     card_id: String,
     statement: String,
     intent_id: Option<String>,
     /// The key that attested.
     attested_by: String,
+    #[schema(format = DateTime)]
     created_at: String,
 }
 
@@ -46,6 +54,21 @@ impl From<Attestation> for AttestationShown {
         }
     }
 }
+
+pub(super) const CREATE: About = About {
+    takes: Some(shape::<NewAttestation>),
+    gives: &[Given::created(shape::<AttestationShown>)],
+    problems: &[Code::CardCanceled],
+    ..About::new(
+        "attest",
+        "Says what the agent is doing with the card, before it spends.",
+    )
+};
+pub(super) const LIST: About = About {
+    query: PAGED,
+    gives: &[Given::list(shape::<AttestationShown>)],
+    ..About::new("listAttestations", "Attestations of the card.")
+};
 
 pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;

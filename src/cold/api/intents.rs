@@ -6,8 +6,12 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
+use super::about::{About, Given, PAGED, shape};
 use super::body::read;
+use super::cards::Nothing;
+use super::code::Code;
 use super::exchange::{Ask, Reply, Tries};
 use super::fields::shown_document;
 use super::problem::{Fault, Problem};
@@ -34,65 +38,147 @@ const PERCENT_MAX: u8 = 100;
 /// Bytes of what a declarer adds.
 const METADATA_LEN_MAX: usize = 4_096;
 
-#[derive(Deserialize)]
+/// What is about to be bought.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct NewIntent {
+pub(super) struct NewIntent {
+    /// In words, for people.
+    #[schema(min_length = 1, max_length = 1000)]
     purpose: String,
+    /// What it is to be called, once on each card; drawn where it is absent. The same intent again is
+    /// the same one.
+    #[schema(min_length = 1, max_length = 128, pattern = "^[0-9A-Za-z_-]+$")]
     intent_id: Option<String>,
+    /// In minor units; absent: any amount.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     expected_amount: Option<i64>,
+    /// ISO 4217; the customer's own where an amount is expected and this is absent.
     expected_currency: Option<String>,
+    /// The merchant's name as it is on statements, or how it begins.
+    #[schema(min_length = 1, max_length = 200)]
     expected_merchant: Option<String>,
+    /// Merchant category codes, any of which matches; absent or empty: every one.
+    #[schema(max_items = 64)]
     expected_mccs: Option<Vec<String>>,
+    /// What an authorization may be above the expected amount, in minor units.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     tolerance: Option<i64>,
+    /// The same in percent; 10 where neither is given.
+    #[schema(minimum = 0, maximum = 100)]
     tolerance_percent: Option<u8>,
+    /// Minutes until it is over; 30 where it is absent.
+    #[schema(minimum = 1, maximum = 1440)]
     ttl_minutes: Option<i64>,
+    /// Whatever the declarer wants to find again, at most 4096 bytes.
+    #[schema(value_type = Option<Object>)]
     metadata: Option<Box<RawValue>>,
 }
 
-/// What an intent expects, as it is kept and shown. Amounts are in minor units.
+/// What an intent expects, as it is kept. Amounts are in minor units.
 #[derive(Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Expects {
+    amount: Option<i64>,
+    currency: Option<String>,
+    merchant: Option<String>,
+    mccs: Vec<String>,
+    tolerance: Option<i64>,
+    tolerance_percent: Option<u8>,
+    max_amount: Option<i64>,
+}
+
+/// An intent as it is shown. Absent values are null, amounts are in minor units.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Intent)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct IntentShown {
+    intent_id: String,
+    card_id: String,
+    /// `pending` waits for its authorization; one that took it is `matched`, or `mismatched` where
+    /// the rules only flag what does not keep to an intent.
+    #[schema(
+        pattern = "^(pending_approval|pending|matched|mismatched|expired|rejected|canceled)$"
+    )]
+    state: &'static str,
+    purpose: String,
     expected_amount: Option<i64>,
     expected_currency: Option<String>,
     expected_merchant: Option<String>,
     expected_mccs: Vec<String>,
-    /// What an authorization may be above the expected amount.
     tolerance: Option<i64>,
     tolerance_percent: Option<u8>,
-    /// The largest amount that still matches.
+    /// The largest amount that still matches, increments included.
     max_amount: Option<i64>,
-}
-
-/// An intent as it is shown. Absent values are null.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct IntentShown {
-    intent_id: String,
-    card_id: String,
-    state: &'static str,
-    purpose: String,
-    #[serde(flatten)]
-    expects: Expects,
+    #[schema(value_type = Option<Object>)]
     metadata: Option<Box<RawValue>>,
+    #[schema(format = DateTime)]
     expires_at: String,
-    /// The key whose word it was.
+    /// The key that approved, rejected or withdrew it.
     decided_by: Option<String>,
+    #[schema(format = DateTime)]
     decided_at: Option<String>,
     /// Why it was rejected.
     reason: Option<String>,
+    #[schema(format = DateTime)]
     created_at: String,
 }
 
-#[derive(Deserialize)]
+/// Why an intent is rejected.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Rejection {
+pub(super) struct Rejection {
+    #[schema(min_length = 1, max_length = 1000)]
     reason: Option<String>,
 }
+
+pub(super) const CREATE: About = About {
+    takes: Some(shape::<NewIntent>),
+    gives: &[
+        Given::created(shape::<IntentShown>),
+        Given {
+            about: "What is called so already, unchanged.",
+            ..Given::known(shape::<IntentShown>)
+        },
+    ],
+    problems: &[
+        Code::CardCanceled,
+        Code::IntentConflict,
+        Code::TooManyIntents,
+    ],
+    ..About::new(
+        "declareIntent",
+        "Says what is about to be bought; one authorization takes it.",
+    )
+};
+pub(super) const LIST: About = About {
+    query: PAGED,
+    gives: &[Given::list(shape::<IntentShown>)],
+    ..About::new("listIntents", "Intents of the card.")
+};
+pub(super) const ONE: About = About {
+    gives: &[Given::ok(shape::<IntentShown>)],
+    ..About::new("getIntent", "One intent, and what became of it.")
+};
+pub(super) const CANCEL: About = About {
+    gives: &[Given::ok(shape::<IntentShown>)],
+    problems: &[Code::IntentClosed],
+    ..About::new("cancelIntent", "Withdraws an intent that waits.")
+};
+pub(super) const APPROVE: About = About {
+    takes: Some(shape::<Nothing>),
+    gives: &[Given::ok(shape::<IntentShown>)],
+    problems: &[Code::IntentClosed],
+    ..About::new("approveIntent", "A human's word for an intent that waits.")
+};
+pub(super) const REJECT: About = About {
+    takes: Some(shape::<Rejection>),
+    gives: &[Given::ok(shape::<IntentShown>)],
+    problems: &[Code::IntentClosed],
+    ..About::new(
+        "rejectIntent",
+        "A human's word against an intent that waits.",
+    )
+};
 
 impl NewIntent {
     /// What it expects, and what that is to the ledger.
@@ -127,10 +213,10 @@ impl NewIntent {
             awaits_approval: false,
         };
         let expects = Expects {
-            expected_amount: self.expected_amount,
-            expected_currency: currency.map(|it| it.to_string()),
-            expected_merchant: self.expected_merchant.clone(),
-            expected_mccs: mccs.iter().map(ToString::to_string).collect(),
+            amount: self.expected_amount,
+            currency: currency.map(|it| it.to_string()),
+            merchant: self.expected_merchant.clone(),
+            mccs: mccs.iter().map(ToString::to_string).collect(),
             tolerance: self.tolerance,
             tolerance_percent: self.tolerance_percent,
             max_amount: cap.map(Minor::get),
@@ -395,7 +481,7 @@ async fn look(ask: &Ask, card: &Card, row: Intent) -> Result<IntentShown, Proble
 
 /// What the ledger does not know was never declared, or is over for so long that it is forgotten.
 fn shown(row: Intent, state: Option<IntentStatus>, now: Timestamp) -> Result<IntentShown, Problem> {
-    let expects = serde_json::from_str(&row.expects).map_err(|error| {
+    let it: Expects = serde_json::from_str(&row.expects).map_err(|error| {
         tracing::error!(%error, "a kept intent is not understood");
         Problem::internal()
     })?;
@@ -410,7 +496,13 @@ fn shown(row: Intent, state: Option<IntentStatus>, now: Timestamp) -> Result<Int
         card_id: row.card_id,
         state: word(state.unwrap_or(forgotten)),
         purpose: row.purpose,
-        expects,
+        expected_amount: it.amount,
+        expected_currency: it.currency,
+        expected_merchant: it.merchant,
+        expected_mccs: it.mccs,
+        tolerance: it.tolerance,
+        tolerance_percent: it.tolerance_percent,
+        max_amount: it.max_amount,
         metadata: shown_document(row.metadata)?,
         expires_at: text(row.expires_at),
         decided_by: row.decided_by,

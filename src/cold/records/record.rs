@@ -3,13 +3,15 @@
 use std::fmt;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::names::Called;
 use crate::cold::explain::{Context, Explained, explain};
+use crate::cold::schema::Reason;
 use crate::domain::amount::Minor;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::Explanation;
-use crate::ledger::event::Decided;
+use crate::ledger::event::{AttestationClass, Decided};
 
 /// The public name of a decision: its position in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,26 +41,49 @@ pub(super) fn parse_hex(digits: &str) -> Option<u64> {
 }
 
 /// One decision. Amounts are in minor units.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Decision)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "each is described under behaviour 11.5")]
 pub struct DecisionRecord {
+    /// Its name.
     pub id: String,
+    /// Our clock at receipt.
+    #[schema(format = DateTime)]
     pub at: String,
+    /// The issuer connection that asked.
     pub connection: Option<String>,
+    /// The issuer's id of the authorization.
     pub authorization: String,
+    /// Which message of the authorization it is, from one on.
     pub step: u32,
+    /// The card's id; null where nobody knows the card.
     pub card: Option<String>,
+    /// The id of the agent that held the card then.
     pub agent: Option<String>,
+    /// The customer's id.
     pub customer: Option<String>,
+    /// Minor units that were asked for.
     pub amount: i64,
+    /// Minor units that were approved.
     pub approved_amount: i64,
+    /// Of both amounts.
     pub currency: String,
+    /// The word for it.
+    #[schema(pattern = "^(approve|partial|decline)$")]
     pub decision: &'static str,
+    /// Why it was declined; null where it was not.
+    #[schema(value_type = Option<Reason>)]
     pub reason: Option<&'static str>,
+    /// The reason in words and values; null where it was not declined.
     pub explanation: Option<Explained>,
+    /// Whether the agent had said, within the window, what it was doing with the card.
+    #[schema(pattern = "^(attested|stale|unattested)$")]
+    pub attestation: &'static str,
+    /// The rules that decided.
     pub snapshot_version: u64,
+    /// Microseconds from receipt to decision.
     pub latency_us: u32,
+    /// How often the issuer has sent the message.
     pub deliveries: u32,
 }
 
@@ -104,6 +129,11 @@ pub(super) fn show(
         decision: word,
         reason: reason.map(DeclineReason::code),
         explanation: explanation.map(|it| explain(&it, Context { currency })),
+        attestation: match decided.attestation {
+            AttestationClass::Attested => "attested",
+            AttestationClass::Stale => "stale",
+            AttestationClass::Unattested => "unattested",
+        },
         snapshot_version: decided.snapshot_version,
         latency_us: decided.latency_us,
         deliveries: aftermath.deliveries,
