@@ -401,6 +401,26 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_told_whole_by_part_and_by_what_fits() {
+        let mut map = KeyMap::default();
+        assert_eq!(map.key_where(|_| true), None);
+        let key = |n: u128| Key(n << 120 | n);
+        for n in [3, 1, 2] {
+            map.get_or_insert_with(key(n), || n);
+        }
+        let mut keys: Vec<Key> = map.keys().collect();
+        keys.sort_unstable();
+        assert_eq!(keys, [1, 2, 3].map(key));
+        let mut keys = map.keys_in_part(0);
+        keys.sort_unstable();
+        assert_eq!(keys, [1, 2, 3].map(key));
+        assert_eq!(map.keys_in_part(1), []);
+        assert_eq!(map.keys_of_part(2, |_| true), [key(2)]);
+        assert_eq!(map.key_where(|n| *n > 1), Some(key(2)));
+        assert_eq!(map.key_where(|n| *n > 3), None);
+    }
+
+    #[test]
     fn a_table_gives_room_back_when_more_than_three_quarters_of_it_are_empty() {
         let mut map = KeyMap::default();
         for n in 0..240 {

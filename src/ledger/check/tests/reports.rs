@@ -61,6 +61,16 @@ fn reports_may_fill_the_facts_that_are_kept_of_an_authorization_and_bring_not_on
 }
 
 #[test]
+fn every_kind_of_fact_has_one_number() {
+    let known = (0..=u8::MAX).filter_map(|number| {
+        let kind = Fact::kind_of(number)?;
+        assert_eq!(Fact::number(kind), number);
+        Some(kind)
+    });
+    assert_eq!(known.count(), 11);
+}
+
+#[test]
 fn i10_an_approval_of_the_issuers_that_was_none_of_ours_is_forced() {
     let flags = |report: &Report| {
         let mut ledger = Ledger::new();
@@ -148,6 +158,12 @@ fn i9_a_posting_after_the_hold_has_lapsed_brings_no_hold_back() {
     ledger.report(&Report::of(1).posted(7, 40).later(2));
     assert_eq!(ledger.books(1).0, [0, 40, 0]);
     assert_eq!(ledger.totals(), [(40, 0); 3]);
+    // The latest report is the last word, whatever comes in an older one.
+    let two_days_later = Ask::new(1, 1).at + 2 * 86_400_000_000;
+    ledger.report(&Report::of(1).posted(8, 1).later(1));
+    let found = ledger.state.authorization(authorization_key(1)).unwrap();
+    let life = found.life().unwrap();
+    assert_eq!(life.last_at(), Timestamp::from_micros(two_days_later));
 }
 
 #[test]
