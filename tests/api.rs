@@ -18,6 +18,8 @@ mod dice;
 mod document;
 #[path = "api/idempotency.rs"]
 mod idempotency;
+#[path = "api/intents.rs"]
+mod intents;
 #[path = "api/keys.rs"]
 mod keys;
 #[path = "api/looking.rs"]

@@ -17,6 +17,8 @@ mod canary;
 mod cards;
 #[path = "api/idempotency.rs"]
 mod idempotency;
+#[path = "api/intents.rs"]
+mod intents;
 #[path = "api/keys.rs"]
 mod keys;
 #[path = "api/looking.rs"]

@@ -6,6 +6,7 @@
 
 mod about;
 mod agents;
+mod attestations;
 mod audit;
 mod body;
 mod caller;
@@ -16,6 +17,7 @@ mod decisions;
 mod evaluate;
 mod exchange;
 mod fields;
+mod intents;
 mod keys;
 pub mod openapi;
 mod problem;

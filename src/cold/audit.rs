@@ -73,6 +73,8 @@ pub struct Made {
     #[serde(skip_serializing_if = "Option::is_none")]
     agent_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    card_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     customer_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     frozen: Option<bool>,
@@ -251,6 +253,20 @@ fn one(change: &Change) -> Option<Made> {
                 Some(_) => "revoked",
                 None => what(row.revision),
             },
+            ..Made::default()
+        },
+        Change::Intent(row) => Made {
+            card_id: Some(row.card_id.clone()),
+            id: row.id.clone(),
+            kind: "intent",
+            what: what(row.revision),
+            ..Made::default()
+        },
+        Change::Attestation(row) => Made {
+            card_id: Some(row.card_id.clone()),
+            id: row.id.clone(),
+            kind: "attestation",
+            what: "made",
             ..Made::default()
         },
         Change::Reply(_) | Change::Audit(_) | Change::Checkpoint(_) => return None,

@@ -29,13 +29,13 @@ use crate::clock::Clock;
 use crate::cold::api::looks_like_a_card_number;
 use crate::cold::audit::noted::Noted;
 use crate::cold::audit::{Event, Who};
+use crate::cold::durable::JournalProgress;
 use crate::cold::listen::{self, Peer};
 use crate::cold::policies::Policies;
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
 use crate::cold::sandbox::time::TimeFile;
 use crate::fingerprint::Fingerprinter;
-use crate::ledger::embedded::writer::Published;
 use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
 use crate::telemetry::Telemetry;
@@ -58,9 +58,6 @@ pub struct Running {
     /// How far the journal has come.
     pub journal: JournalProgress,
 }
-
-/// Tells what of the journal is written and durable.
-pub type JournalProgress = Box<dyn Fn() -> Published + Send + Sync>;
 
 /// What the operators' listener looks at.
 #[derive(Clone)]

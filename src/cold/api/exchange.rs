@@ -48,6 +48,8 @@ pub(super) struct Ask {
     pub(super) caller: Caller,
     /// What the path names.
     pub(super) id: String,
+    /// What the path names inside that.
+    pub(super) inner_id: String,
     pub(super) query: Parameters,
     pub(super) body: Bytes,
     /// When it arrived.
@@ -71,13 +73,16 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    fn of(route: &Route, id: &str, request: &Request<Body>, now: Timestamp) -> Self {
+    fn of(route: &Route, named: &[String; 2], request: &Request<Body>, now: Timestamp) -> Self {
         let peer = request.extensions().get::<Peer>();
-        let path = if is_ours(id) {
-            route.path.replace("{id}", id)
-        } else {
-            route.path.to_owned()
-        };
+        let is_known = |id: &&String| is_ours(id) && !looks_like_a_card_number(id);
+        let mut names = named.iter();
+        let parts = route.path.split('/').map(|part| {
+            let is_name = part.starts_with('{');
+            let name = is_name.then(|| names.next()).flatten().filter(is_known);
+            name.map_or(part, String::as_str)
+        });
+        let path = parts.collect::<Vec<_>>().join("/");
         Self {
             request_id: draw("req", now),
             from: peer.map(|Peer(address)| address.to_string()),
@@ -234,8 +239,8 @@ pub(super) async fn answer(
     params: RawPathParams,
     request: Request<Body>,
 ) -> Response<Body> {
-    let id = params.iter().next().map(|(_, value)| value.to_owned());
-    let id = id.unwrap_or_default();
+    let mut ids = params.iter().map(|(_, value)| value.to_owned());
+    let named = [ids.next(), ids.next()].map(Option::unwrap_or_default);
     let Some(api) = served.get() else {
         return problem(&Problem::not_ready());
     };
@@ -244,9 +249,9 @@ pub(super) async fn answer(
         return problem(&Problem::unauthorized(detail));
     };
     let now = api.clock.now();
-    let trace = Trace::of(route, &id, &request, now);
+    let trace = Trace::of(route, &named, &request, now);
     let request_id = HeaderValue::from_str(&trace.request_id);
-    let mut response = respond(route, api, trace, id, request).await;
+    let mut response = respond(route, api, trace, named, request).await;
     if let Ok(request_id) = request_id {
         response.headers_mut().insert(REQUEST_ID_HEADER, request_id);
     }
@@ -257,10 +262,10 @@ async fn respond(
     route: &'static Route,
     api: Arc<Api>,
     trace: Trace,
-    id: String,
+    named: [String; 2],
     request: Request<Body>,
 ) -> Response<Body> {
-    match begin(route, api, trace, id, request).await {
+    match begin(route, api, trace, named, request).await {
         Ok(Begun::Answered(response)) => response,
         Ok(Begun::Ready(ask, flying)) => {
             // Whoever hangs up does not leave half of a change: the task goes on without him.
@@ -287,7 +292,7 @@ async fn begin(
     route: &'static Route,
     api: Arc<Api>,
     trace: Trace,
-    id: String,
+    [id, inner_id]: [String; 2],
     request: Request<Body>,
 ) -> Result<Begun, Problem> {
     let (head, body) = request.into_parts();
@@ -310,6 +315,7 @@ async fn begin(
         api,
         caller,
         id,
+        inner_id,
         query,
         body,
         keep: None,

@@ -108,7 +108,9 @@ pub(super) fn put(
         | Change::ApiKeyChanged(_)
         | Change::Reply(_)
         | Change::Audit(_)
-        | Change::Checkpoint(_) => Ok(()),
+        | Change::Checkpoint(_)
+        | Change::Intent(_)
+        | Change::Attestation(_) => Ok(()),
     }
 }
 
