@@ -58,6 +58,7 @@ impl Ops {
         let clock = Clock::start();
         let telemetry = Telemetry::new(["acme"]);
         let state = OpsState {
+            noted: Arc::default(),
             time_file: None,
             readiness: Arc::clone(&readiness),
             running: Arc::clone(&running),
