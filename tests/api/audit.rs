@@ -52,6 +52,51 @@ fn newest(plane: &Plane, action: &str) -> Value {
     panic!("nothing of `{action}`: {:?}", entries(plane));
 }
 
+/// Who, from where, when.
+fn check_heads(found: &[Value], owner: &Value) {
+    for (at, entry) in found.iter().enumerate() {
+        assert_eq!(entry["seq"], at + 1);
+        assert_eq!(entry["mode"], "test");
+        let who = if at == 0 {
+            json!("commandLine")
+        } else {
+            json!("key")
+        };
+        assert_eq!(entry["who"]["kind"], who);
+        if at > 0 {
+            assert_eq!(
+                entry["who"],
+                json!({"id": owner, "kind": "key", "scope": "owner"})
+            );
+            assert!(
+                entry["from"].as_str().unwrap().starts_with("127.0.0.1:"),
+                "{entry}"
+            );
+            assert!(
+                entry["requestId"].as_str().unwrap().starts_with("req_"),
+                "{entry}"
+            );
+        }
+        assert!(entry["at"].as_str().unwrap().ends_with('Z'), "{entry}");
+    }
+}
+
+/// The same over the API, page by page.
+fn check_pages(plane: &Plane, found: &[Value]) {
+    let shown = plane.get("/v1/audit?limit=3");
+    let first: Vec<Value> = shown["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["entry"].clone())
+        .collect();
+    assert_eq!(first, found[..3]);
+    let cursor = shown["next"].as_str().unwrap();
+    let rest = plane.get(&format!("/v1/audit?limit=200&cursor={cursor}"));
+    assert_eq!(rest["data"].as_array().unwrap().len(), found.len() - 3);
+    assert_eq!(rest["next"], Value::Null);
+}
+
 #[test]
 fn every_change_is_told_with_who_what_when_from_where_and_how_it_ended() {
     let plane = Plane::start();
@@ -98,31 +143,7 @@ fn every_change_is_told_with_who_what_when_from_where_and_how_it_ended() {
             &format!("DELETE {path}"),
         ]
     );
-    for (at, entry) in found.iter().enumerate() {
-        assert_eq!(entry["seq"], at + 1);
-        assert_eq!(entry["mode"], "test");
-        let who = if at == 0 {
-            json!("commandLine")
-        } else {
-            json!("key")
-        };
-        assert_eq!(entry["who"]["kind"], who);
-        if at > 0 {
-            assert_eq!(
-                entry["who"],
-                json!({"id": owner, "kind": "key", "scope": "owner"})
-            );
-            assert!(
-                entry["from"].as_str().unwrap().starts_with("127.0.0.1:"),
-                "{entry}"
-            );
-            assert!(
-                entry["requestId"].as_str().unwrap().starts_with("req_"),
-                "{entry}"
-            );
-        }
-        assert!(entry["at"].as_str().unwrap().ends_with('Z'), "{entry}");
-    }
+    check_heads(&found, &owner);
     let made = &found[2]["changes"][0];
     assert_eq!(
         (&made["kind"], &made["what"]),
@@ -139,18 +160,7 @@ fn every_change_is_told_with_who_what_when_from_where_and_how_it_ended() {
     assert_eq!(found[4]["changes"][0]["frozen"], true);
     assert_eq!(found[6]["changes"][0]["what"], "revoked");
     assert_eq!(found[7]["changes"][0]["status"], "canceled");
-    let shown = plane.get("/v1/audit?limit=3");
-    let first: Vec<Value> = shown["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| it["entry"].clone())
-        .collect();
-    assert_eq!(first, found[..3]);
-    let cursor = shown["next"].as_str().unwrap();
-    let rest = plane.get(&format!("/v1/audit?limit=200&cursor={cursor}"));
-    assert_eq!(rest["data"].as_array().unwrap().len(), found.len() - 3);
-    assert_eq!(rest["next"], Value::Null);
+    check_pages(&plane, &found);
 }
 
 #[test]

@@ -38,17 +38,17 @@ impl Database {
     }
 
     /// Changes rows behind the program's back; what undoes it.
-    pub(crate) fn change(&self, _data_dir: &Path, statements: &'static str) {
+    pub(crate) fn change(&self, _data_dir: &Path, statements: &'static str) -> &'static str {
         let keep = "CREATE TABLE kept AS SELECT * FROM audit;
                     CREATE TABLE kept_checkpoints AS SELECT * FROM audit_checkpoints;";
         sql(&self.address, &format!("{keep}{statements}"));
+        "DELETE FROM audit; INSERT INTO audit SELECT * FROM kept;
+         DELETE FROM audit_checkpoints;
+         INSERT INTO audit_checkpoints SELECT * FROM kept_checkpoints;
+         DROP TABLE kept; DROP TABLE kept_checkpoints;"
     }
 
-    pub(crate) fn restore_rows(&self, _data_dir: &Path, (): ()) {
-        let statements = "DELETE FROM audit; INSERT INTO audit SELECT * FROM kept;
-            DELETE FROM audit_checkpoints;
-            INSERT INTO audit_checkpoints SELECT * FROM kept_checkpoints;
-            DROP TABLE kept; DROP TABLE kept_checkpoints;";
+    pub(crate) fn restore_rows(&self, _data_dir: &Path, statements: &str) {
         sql(&self.address, statements);
     }
 
