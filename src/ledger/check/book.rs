@@ -88,7 +88,10 @@ pub fn book<'a>(state: &State, command: &Book<'a>) -> Result<CheckedBook<'a>, Re
 }
 
 fn nothing_new<'a>(life: Option<&Life>, command: &Book<'_>) -> CheckedBook<'a> {
-    let is_older = |told: &Told| life.and_then(|it| it.told).is_some_and(|it| it != *told);
+    let is_older = |told: &Told| {
+        let known = life.and_then(|life| life.told);
+        known.is_some_and(|known| known.is_newer_than(told))
+    };
     let says_something = command.told.is_some() || command.facts.iter().any(keeps);
     let status = match life {
         Some(_) if command.told.as_ref().is_some_and(is_older) => BookStatus::Stale,
