@@ -23,7 +23,7 @@ mod intents;
 #[path = "ledger_model/laws.rs"]
 mod laws;
 #[cfg(test)]
-#[path = "ledger_model/lives.rs"]
+#[path = "support/lives.rs"]
 mod lives;
 #[cfg(test)]
 #[path = "ledger_model/lockstep.rs"]

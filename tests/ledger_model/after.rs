@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use countersign::domain::decision::{Decision, DeclineReason};
 use countersign::domain::lifecycle::{BookStatus, OnReversal};
 
-use crate::lives::{Books, Life, POSTINGS, Report, Taken};
-use crate::model::{Fact, Lock, Model, Moment, is_same_merchant};
+use crate::commands::Report;
+use crate::lives::{Books, POSTINGS};
+use crate::model::{Fact, Life, Lock, Model, Moment, Taken, is_same_merchant};
 use crate::sheet::Place;
 
 /// Who a report finds: the agent that holds the card now, whether the snapshot knows the card, and

@@ -11,8 +11,8 @@ use countersign::ledger::command::{AgentRef, Book, CardRef};
 use countersign::ledger::life::{Fact, Told};
 
 use crate::after::Found;
-use crate::commands::{Ask, CARDS};
-use crate::lives::{Books, Happened, Report};
+use crate::commands::{Ask, CARDS, Report};
+use crate::lives::{Books, Happened};
 use crate::lockstep::{Lockstep, card_ref, key, merchant_keys, minor, zone_table};
 use crate::sheet::Scope;
 

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use crate::calendar::{DAY, FIRST, HOUR, LAST, MINUTE, ZONES};
-use crate::lives::{Account, Happened, KINDS, Report};
+use crate::lives::{self, Account, Happened, KINDS};
 
 pub(crate) const CARDS: u8 = 4;
 pub(crate) const AGENTS: u8 = 3;
@@ -47,6 +47,9 @@ pub(crate) struct Merchant {
     pub(crate) weak: u64,
     pub(crate) sub: Option<u64>,
 }
+
+/// One report.
+pub(crate) type Report = lives::Report<Merchant>;
 
 /// A lock that stands since the card was made.
 #[derive(Clone, Copy, Debug)]

@@ -33,10 +33,9 @@ use countersign::ledger::state::{AgentState, CardState, State};
 use crate::calendar::{FIRST, LAST, MINUTE, ZONES};
 use crate::commands::{
     AGENTS, Ask, CARDS, Case, Command, Declare, INTENTS, Limits, Merchant, PROBE_MAX, Policy,
-    Preset,
+    Preset, Report,
 };
 use crate::intents::{Fate, mcc_of, prefix_of};
-use crate::lives::Report;
 use crate::model::{self, Field, Model, Moment, Obstacle, Verdict};
 use crate::sheet::Scope;
 

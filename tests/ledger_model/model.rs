@@ -9,7 +9,7 @@ use countersign::domain::decision::{Decision, DeclineReason};
 use crate::calendar::{Date, MINUTE, date_at, date_ends, hour_at, hour_ends};
 use crate::commands::{Ask, CardPolicy, Limits, Merchant, PROBE_MAX, Policy, Preset};
 use crate::intents::{Book, Finding};
-use crate::lives::{Life, Own};
+use crate::lives::{self, Own};
 use crate::sheet::{Place, Scope, Sheet, bucket, length};
 
 const LARGEST: i128 = (1 << 53) - 1;
@@ -34,6 +34,17 @@ pub(crate) struct Fact {
     pub(crate) counted: bool,
     pub(crate) flagged: bool,
 }
+
+/// What a card had of an authorization that was undone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) consumed_at: Option<i64>,
+    pub(crate) probe: Option<u64>,
+    pub(crate) was_under_lock: bool,
+    pub(crate) lock: Option<Lock>,
+}
+
+pub(crate) type Life = lives::Life<Place, Taken>;
 
 /// One authorization, from the first that is heard of it.
 #[derive(Clone, Debug)]

@@ -1,13 +1,9 @@
-//! What issuers report, on a sheet of paper: everything that was ever said is kept as it was said,
+//! What issuers report, on a sheet of paper, for models to compare the ledger with: everything that was ever said is kept as it was said,
 //! and where an authorization ought to stand is read from all of it each time.
 
 use std::collections::BTreeMap;
 
 use countersign::domain::lifecycle::{BookStatus, MovementKind, OnReversal, StandingStatus};
-
-use crate::commands::Merchant;
-use crate::model::Lock;
-use crate::sheet::Place;
 
 /// Something that happened, as a report tells it.
 #[derive(Clone, Copy, Debug)]
@@ -33,17 +29,17 @@ pub(crate) struct Account {
 
 /// One report.
 #[derive(Clone, Debug)]
-pub(crate) struct Report {
+pub(crate) struct Report<M> {
     pub(crate) authorization: u8,
     pub(crate) card: u8,
     pub(crate) happened: Vec<Happened>,
     pub(crate) account: Option<Account>,
-    pub(crate) merchant: Option<Merchant>,
+    pub(crate) merchant: Option<M>,
     pub(crate) refunds_restore: bool,
     pub(crate) on_reversal: OnReversal,
 }
 
-impl Report {
+impl<M> Report<M> {
     fn sum(&self, kinds: &[MovementKind]) -> i128 {
         let of_kind = self.happened.iter().filter(|it| kinds.contains(&it.kind));
         of_kind.map(|it| i128::from(it.amount)).sum()
@@ -127,19 +123,10 @@ impl Heard {
 
 /// Part of an authorization and where it stands.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pile {
-    pub(crate) place: Place,
+pub(crate) struct Pile<P> {
+    pub(crate) place: P,
     pub(crate) held: i128,
     pub(crate) posted: i128,
-}
-
-/// What a card had of an authorization that was undone.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Taken {
-    pub(crate) consumed_at: Option<i64>,
-    pub(crate) probe: Option<u64>,
-    pub(crate) was_under_lock: bool,
-    pub(crate) lock: Option<Lock>,
 }
 
 /// One of our own steps, as far as the books are concerned.
@@ -168,20 +155,37 @@ pub(crate) struct Books {
 }
 
 /// What became of an authorization, from the first report on.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Life {
+/// `P` is where something was charged, `T` what its card had of an authorization that was undone.
+#[derive(Clone, Debug)]
+pub(crate) struct Life<P, T> {
     said: Vec<Happened>,
     heard: Vec<Heard>,
-    pub(crate) piles: Vec<Pile>,
+    pub(crate) piles: Vec<Pile<P>>,
     pub(crate) restorable: i128,
     pub(crate) has_drifted: bool,
     pub(crate) has_lapsed: bool,
     pub(crate) on_reversal: OnReversal,
-    pub(crate) taken: Option<Taken>,
+    pub(crate) taken: Option<T>,
     pub(crate) at: i64,
 }
 
-impl Life {
+impl<P, T> Default for Life<P, T> {
+    fn default() -> Self {
+        Self {
+            said: Vec::new(),
+            heard: Vec::new(),
+            piles: Vec::new(),
+            restorable: 0,
+            has_drifted: false,
+            has_lapsed: false,
+            on_reversal: OnReversal::GiveBack,
+            taken: None,
+            at: 0,
+        }
+    }
+}
+
+impl<P: Copy + PartialEq, T> Life<P, T> {
     pub(crate) fn held(&self) -> i128 {
         self.piles.iter().map(|pile| pile.held).sum()
     }
@@ -220,9 +224,9 @@ impl Life {
     }
 
     /// Takes a report down; what there was to say about it.
-    pub(crate) fn hear(
+    pub(crate) fn hear<M>(
         &mut self,
-        report: &Report,
+        report: &Report<M>,
         steps: &[Own],
         is_known: bool,
         drifts: bool,
@@ -413,7 +417,7 @@ impl Life {
     }
 
     /// Adds to what stands at a place.
-    pub(crate) fn put(&mut self, place: Place, held: i128, posted: i128) {
+    pub(crate) fn put(&mut self, place: P, held: i128, posted: i128) {
         match self.piles.iter_mut().find(|pile| pile.place == place) {
             Some(pile) => {
                 pile.held += held;
@@ -436,7 +440,7 @@ fn is_ask(kind: MovementKind) -> bool {
     is_approval(kind) || kind == MovementKind::Declined
 }
 
-fn heard(report: &Report, account: Account, steps: usize) -> Heard {
+fn heard<M>(report: &Report<M>, account: Account, steps: usize) -> Heard {
     let mut heard = Heard {
         status: account.status,
         revision: account.asks + account.others,
