@@ -17,5 +17,6 @@ pub mod readiness;
 pub mod reconcile;
 pub mod records;
 pub mod sandbox;
+mod schema;
 pub mod store;
 pub mod tokens;

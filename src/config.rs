@@ -4,6 +4,7 @@
 //! here and leave as types that cannot be printed.
 
 mod connections;
+mod database;
 mod file;
 mod issuer;
 mod log;
@@ -14,6 +15,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use secrecy::SecretString;
+
+pub use self::database::database_address;
 pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::IssuerConfig;
 pub use self::log::log_setting;
@@ -88,6 +92,7 @@ pub struct Overrides {
     pub config: Option<PathBuf>,
     pub snapshot: Option<PathBuf>,
     pub data_dir: Option<PathBuf>,
+    pub database: Option<SecretString>,
     pub issuer_listen: Option<SocketAddr>,
     pub listen: Option<SocketAddr>,
     pub ops_listen: Option<SocketAddr>,
@@ -101,6 +106,8 @@ pub struct Overrides {
 pub struct Config {
     /// Journal, checkpoints, sandbox state.
     pub data_dir: PathBuf,
+    /// The control plane's database; absent where it is a file in the data directory.
+    pub database: Option<SecretString>,
     /// Policies; absent where the database has them, or the sandbox writes its own.
     pub snapshot: Option<PathBuf>,
     /// Between two looks at the snapshot's file; absent where nobody looks.
@@ -221,6 +228,7 @@ impl Config {
         let issuers = issuer::issuers(&typed.issuer, place)?;
         let data_dir = overrides.data_dir.or(typed.data_dir);
         let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT));
+        let database = database::address(overrides.database, typed.database.as_deref(), place)?;
         let budgets_ms = issuers.iter().map(|issuer| issuer.deadline_ms);
         let budget_ms = budgets_ms
             .chain(sandbox.then_some(SANDBOX_DEADLINE_MS))
@@ -258,7 +266,13 @@ impl Config {
             records_indexed_max: records_indexed_max(&typed.ledger, place)?,
             snapshot_poll: snapshot_poll(typed.snapshot_poll_ms, place)?,
             issuers,
-            snapshot: snapshot(overrides.snapshot, typed.snapshot, sandbox, &data_dir)?,
+            snapshot: snapshot(
+                overrides.snapshot,
+                typed.snapshot,
+                sandbox || database.is_some(),
+                &data_dir,
+            )?,
+            database,
             data_dir,
             sandbox,
             sandbox_clock: overrides.sandbox_clock,
@@ -450,11 +464,11 @@ fn snapshot_poll(typed: Option<u64>, place: &str) -> Result<Option<Duration>, Co
 fn snapshot(
     flag: Option<PathBuf>,
     typed: Option<PathBuf>,
-    sandbox: bool,
+    has_rules: bool,
     data_dir: &Path,
 ) -> Result<Option<PathBuf>, ConfigError> {
     let path = flag.or(typed);
-    if path.is_none() && !sandbox && !data_dir.join(CONTROL_DATABASE).exists() {
+    if path.is_none() && !has_rules && !data_dir.join(CONTROL_DATABASE).exists() {
         let message = "issuers are configured, so a snapshot of cards and policies is needed, or a \
                        database, which `countersign init` makes";
         return Err(ConfigError::new("--snapshot", message));

@@ -2,8 +2,13 @@
 
 #![cfg(test)]
 
+#[path = "api/in_file.rs"]
+mod database;
+
 #[path = "api/cards.rs"]
 mod cards;
+#[path = "api/document.rs"]
+mod document;
 #[path = "api/idempotency.rs"]
 mod idempotency;
 #[path = "api/keys.rs"]
@@ -14,6 +19,8 @@ mod looking;
 mod plane;
 #[path = "api/quickstart.rs"]
 mod quickstart;
+#[path = "api/replacing.rs"]
+mod replacing;
 #[path = "api/rules.rs"]
 mod rules;
 #[path = "api/scopes.rs"]
@@ -21,3 +28,7 @@ mod scopes;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/server.rs"]
 mod server;
+#[path = "api/store.rs"]
+mod store;
+#[path = "api/transactions.rs"]
+mod transactions;

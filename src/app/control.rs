@@ -18,7 +18,6 @@ use crate::cold::issuers::sandbox::SandboxClient;
 use crate::cold::policies::{FIRST_VERSION, First, Policies, Source};
 use crate::cold::records::Records;
 use crate::cold::store::Store;
-use crate::cold::store::sqlite::SqliteStore;
 use crate::cold::tokens::TokenSecret;
 use crate::config::{Config, SANDBOX_NAME};
 use crate::decide::document::DocumentRefused;
@@ -44,8 +43,8 @@ impl Rules {
         if let Some(path) = &config.snapshot {
             return Some(Self::File(path.clone()));
         }
-        let is_there = Place::in_dir(&config.data_dir).is_there();
-        is_there.then(|| Self::Database(sandbox_cards(&config.data_dir)))
+        let rows_rule = Place::of(&config.data_dir, config.database.as_ref()).is_named();
+        rows_rule.then(|| Self::Database(sandbox_cards(&config.data_dir)))
     }
 
     /// The file in which the cards of the sandbox are found.
@@ -62,7 +61,7 @@ fn sandbox_cards(data_dir: &Path) -> PathBuf {
 
 /// The control plane's files; nothing where the data directory has none.
 pub(super) struct Plane {
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
     secret: TokenSecret,
     issuers: Vec<Box<dyn IssuerClient>>,
 }
@@ -78,8 +77,8 @@ pub(super) struct Loaded {
 
 impl Plane {
     pub(super) fn open(cold: &Runtime, config: &Config) -> Result<Option<Self>, StartError> {
-        let place = Place::in_dir(&config.data_dir);
-        if !place.is_there() {
+        let place = Place::of(&config.data_dir, config.database.as_ref());
+        if !place.is_named() {
             return Ok(None);
         }
         let fault = |error: &dyn std::fmt::Display| StartError::Control(error.to_string());
@@ -93,13 +92,13 @@ impl Plane {
             issuers.push(Box::new(client.map_err(named)?));
         }
         Ok(Some(Self {
-            store: Arc::new(store),
+            store,
             secret,
             issuers,
         }))
     }
 
-    pub(super) fn store(&self) -> Arc<SqliteStore> {
+    pub(super) fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store)
     }
 
@@ -210,7 +209,7 @@ fn start_plane(
     around: Around<'_>,
 ) -> Result<Arc<Api>, StartError> {
     let rows_rule = matches!(around.rules, Rules::Database(_));
-    let store: Arc<dyn Store> = plane.store;
+    let store = plane.store;
     let writer = Arc::clone(around.writer);
     let shown = operators.shown();
     let control = Control::start(Surroundings {

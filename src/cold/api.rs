@@ -4,20 +4,24 @@
 //! way from its bytes to its answer (`exchange`), and a change is in force before it is answered
 //! (`cold::control`).
 
+mod about;
 mod agents;
 mod body;
 mod caller;
 mod cards;
+pub mod code;
 mod customers;
 mod decisions;
 mod evaluate;
 mod exchange;
 mod fields;
 mod keys;
+pub mod openapi;
 mod problem;
 mod query;
 pub mod routes;
 mod text;
+mod transactions;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -5,7 +5,12 @@
 //! where every row still has the revision that its author has read, so that whoever changes a row on
 //! another node in the same moment is noticed. The hot path never comes here.
 
+pub mod postgres;
+mod rows;
+mod sql;
 pub mod sqlite;
+mod steps;
+mod write;
 
 use std::fmt;
 use std::pin::Pin;
@@ -18,6 +23,9 @@ use crate::domain::time::Timestamp;
 
 /// What a store will have answered.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// The version of the tables that this program makes.
+pub const TABLES_VERSION: usize = steps::STEPS.len();
 
 /// Rows that one page may have.
 pub const PAGE_LEN_MAX: usize = 200;
@@ -270,4 +278,6 @@ pub trait Store: Send + Sync {
     fn apply(&self, batch: Batch) -> Answer<'_, ()>;
     /// Forgets the answers that were given before an instant.
     fn forget_replies(&self, before: Timestamp) -> Answer<'_, ()>;
+    /// Ends every connection; what was committed is there already.
+    fn close(&self) -> Answer<'_, ()>;
 }

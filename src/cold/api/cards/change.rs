@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::find;
 use super::new::{Limit, Status};
@@ -13,15 +14,21 @@ use crate::cold::api::exchange::{Ask, Reply, Tries};
 use crate::cold::api::fields::document;
 use crate::cold::api::problem::Problem;
 use crate::cold::control::{Order, Work, card_policy};
+use crate::cold::schema::PolicyDocument;
 use crate::cold::store::{Card, Change};
 use crate::domain::card::CardStatus;
 
-#[derive(Deserialize)]
+/// What becomes of a card; what is absent stays.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CardChange {
+pub(super) struct CardChange {
     status: Option<Status>,
+    /// Null takes it away.
+    #[schema(value_type = Option<Limit>)]
     #[serde(default, deserialize_with = "present")]
     limits: Option<Option<Limit>>,
+    /// Replaces the whole document; null takes it away.
+    #[schema(value_type = Option<PolicyDocument>)]
     #[serde(default, deserialize_with = "present")]
     policy: Option<Option<Box<RawValue>>>,
 }
@@ -44,9 +51,10 @@ impl Wanted {
     }
 }
 
-#[derive(Deserialize)]
+/// A body without fields; none at all will do.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+pub(super) struct Nothing {}
 
 pub(in crate::cold::api) async fn change(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
