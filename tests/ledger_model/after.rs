@@ -27,7 +27,10 @@ impl Model {
         let known = number.map(|number| &self.known[number]);
         let named = (found.in_snapshot || found.was_used).then_some(report.card);
         let of_it = known.and_then(|known| known.card);
-        let drifts = self.drifts(report, of_it.or(found.was_used.then_some(report.card)));
+        let drifts = self.drifts(
+            report,
+            of_it.or_else(|| found.was_used.then_some(report.card)),
+        );
         let steps = number.map(|number| self.steps(number)).unwrap_or_default();
         let old = known.and_then(|known| known.life.clone());
         let is_first = old.is_none();

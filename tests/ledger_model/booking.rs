@@ -9,9 +9,10 @@ use countersign::ledger::check;
 use countersign::ledger::check::book;
 use countersign::ledger::command::{AgentRef, Book, CardRef};
 use countersign::ledger::life::{Fact, Told};
+use proptest::sample::Index;
 
 use crate::after::Found;
-use crate::commands::{Ask, CARDS, Report};
+use crate::commands::{Ask, CARDS, Heard, Report};
 use crate::lives::{Books, Happened};
 use crate::lockstep::{Lockstep, card_ref, key, merchant_keys, minor, zone_table};
 use crate::sheet::Scope;
@@ -134,7 +135,36 @@ impl Lockstep {
         "word after a lapse",
     ];
 
-    pub(crate) fn report(&mut self, report: &Report) {
+    pub(crate) fn hear(&mut self, heard: &Heard) {
+        match heard {
+            Heard::Report(report) => self.report(report),
+            Heard::ReportOn(index, report) => {
+                if let Some((ask, _)) = self.earlier(index) {
+                    self.report_on(&ask, report);
+                }
+            }
+            Heard::Undo(report, is_reversed) => {
+                if let Some((ask, _)) = self.asked.last().cloned() {
+                    self.undo(&ask, report, *is_reversed);
+                }
+            }
+            Heard::ReportAgain(index) => {
+                let count = self.reported.len();
+                if let Some(report) = (count > 0).then(|| self.reported[index.index(count)].clone())
+                {
+                    self.report(&report);
+                }
+            }
+            Heard::Lapse(back) => self.lapse(self.now - back),
+        }
+    }
+
+    fn earlier(&self, index: &Index) -> Option<(Ask, u64)> {
+        let known = self.asked.len();
+        (known > 0).then(|| self.asked[index.index(known)].clone())
+    }
+
+    fn report(&mut self, report: &Report) {
         if self.model.sheet.spent(Scope::Customer) > TIGHT {
             return;
         }
@@ -193,7 +223,7 @@ impl Lockstep {
     }
 
     /// A report about an earlier question's authorization, of the amount that it asked for.
-    pub(crate) fn report_on(&mut self, ask: &Ask, report: &Report) {
+    fn report_on(&mut self, ask: &Ask, report: &Report) {
         let mut report = Report {
             authorization: ask.authorization,
             card: ask.card,
@@ -206,7 +236,7 @@ impl Lockstep {
     }
 
     /// Reversed, or declined by the issuer after all.
-    pub(crate) fn undo(&mut self, ask: &Ask, report: &Report, is_reversed: bool) {
+    fn undo(&mut self, ask: &Ask, report: &Report, is_reversed: bool) {
         let kind = if is_reversed {
             MovementKind::Released
         } else {
@@ -294,7 +324,7 @@ impl Lockstep {
         }
     }
 
-    pub(crate) fn lapse(&mut self, cut: i64) {
+    fn lapse(&mut self, cut: i64) {
         // Maps of this size are in one part.
         let cut_at = Timestamp::from_micros(cut);
         assert!(check::lapse(&self.state, 0, "beta", cut_at).is_none());

@@ -130,6 +130,20 @@ pub(crate) struct Declare {
     pub(crate) awaits: bool,
 }
 
+/// What concerns the life of an authorization.
+#[derive(Clone, Debug)]
+pub(crate) enum Heard {
+    Report(Report),
+    /// About what an earlier question asked for: of its amount.
+    ReportOn(Index, Report),
+    /// The latest question's authorization is undone by its issuer; whether by a reversal.
+    Undo(Report, bool),
+    /// An earlier report again, word for word.
+    ReportAgain(Index),
+    /// Gives back what is held and was not spoken of for this long.
+    Lapse(i64),
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Command {
     Ask(Ask),
@@ -161,15 +175,7 @@ pub(crate) enum Command {
     Clock(i64),
     /// Forgets what is older than now by this much.
     Sweep(i64),
-    Report(Report),
-    /// About what an earlier question asked for: of its amount.
-    ReportOn(Index, Report),
-    /// The latest question's authorization is undone by its issuer; whether by a reversal.
-    Undo(Report, bool),
-    /// An earlier report again, word for word.
-    ReportAgain(Index),
-    /// Gives back what is held and was not spoken of for this long.
-    Lapse(i64),
+    Hear(Heard),
     /// The state is written down and read back.
     Checkpoint,
 }
@@ -474,6 +480,17 @@ fn clock() -> impl Strategy<Value = i64> {
     ]
 }
 
+fn heard() -> impl Strategy<Value = Heard> {
+    let index = any::<Index>;
+    prop_oneof![
+        15 => report().prop_map(Heard::Report),
+        6 => (index(), report()).prop_map(|(it, report)| Heard::ReportOn(it, report)),
+        7 => (report(), any::<bool>()).prop_map(|(it, reversed)| Heard::Undo(it, reversed)),
+        4 => index().prop_map(Heard::ReportAgain),
+        2 => prop_oneof![1 => 0..HOUR, 1 => 0..4 * DAY].prop_map(Heard::Lapse),
+    ]
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let index = any::<Index>;
     let status = || prop_oneof![4 => Just(0u8), 2 => Just(1), 1 => Just(2)];
@@ -505,11 +522,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => (0..ZONES.len()).prop_map(Command::Zone),
         5 => clock().prop_map(Command::Clock),
         2 => prop_oneof![1 => 0..HOUR, 1 => 0..40 * DAY].prop_map(Command::Sweep),
-        15 => report().prop_map(Command::Report),
-        6 => (index(), report()).prop_map(|(it, report)| Command::ReportOn(it, report)),
-        7 => (report(), any::<bool>()).prop_map(|(it, reversed)| Command::Undo(it, reversed)),
-        4 => index().prop_map(Command::ReportAgain),
-        2 => prop_oneof![1 => 0..HOUR, 1 => 0..4 * DAY].prop_map(Command::Lapse),
+        34 => heard().prop_map(Command::Hear),
         1 => Just(Command::Checkpoint),
     ]
 }

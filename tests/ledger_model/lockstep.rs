@@ -274,7 +274,7 @@ pub(crate) struct Lockstep {
     pub(crate) policy: Policy,
     pub(crate) now: i64,
     /// Earlier questions and where their decisions stand.
-    asked: Vec<(Ask, u64)>,
+    pub(crate) asked: Vec<(Ask, u64)>,
     pub(crate) reported: Vec<Report>,
     last: Option<Answer>,
     /// What happened, and how often.
@@ -382,23 +382,7 @@ impl Lockstep {
             Command::CustomerLimits(limits) => self.policy.customer = *limits,
             Command::Clock(micros) => self.now = (self.now + micros).clamp(FIRST, LAST),
             Command::Sweep(back) => self.sweep(self.now - back),
-            Command::Report(report) => self.report(report),
-            Command::ReportOn(index, report) => {
-                if let Some((ask, _)) = earlier(index) {
-                    self.report_on(&ask, report);
-                }
-            }
-            Command::Undo(report, is_reversed) => {
-                if let Some((ask, _)) = self.asked.last().cloned() {
-                    self.undo(&ask, report, *is_reversed);
-                }
-            }
-            Command::ReportAgain(index) if !self.reported.is_empty() => {
-                let report = self.reported[index.index(self.reported.len())].clone();
-                self.report(&report);
-            }
-            Command::ReportAgain(_) => {}
-            Command::Lapse(back) => self.lapse(self.now - back),
+            Command::Hear(heard) => self.hear(heard),
             Command::Checkpoint => {
                 let image = image::encode(&self.state);
                 self.state = image::decode(&image).unwrap();

@@ -424,7 +424,7 @@ impl Model {
         );
         let card = &policy.cards[usize::from(ask.card)];
         let limits = self.limits(ask, policy, moment);
-        let smallest = limits.iter().map(|limit| limit.left.max(0)).min();
+        let smallest = limits.iter().map(|it| it.left.max(0)).min();
         let inquiry = ask.kind == AuthorizationKind::BalanceInquiry;
         match self.recognise(ask) {
             Some((_, true)) => return conflict,
@@ -441,19 +441,17 @@ impl Model {
         if !card.in_snapshot {
             return verdict(Decision::Decline(DeclineReason::CardUnknown), Novelty::New);
         }
-        let known = self.life_of(ask.authorization);
-        let of_it = known.and_then(|life| self.known[life].card);
-        if of_it.is_some_and(|card| card != ask.card) {
+        if self
+            .card_of(ask.authorization)
+            .is_some_and(|card| card != ask.card)
+        {
             return conflict;
         }
         let available = smallest.filter(|_| inquiry);
         let (found, refused) = self.refuse(ask, policy, &limits, moment);
         let by_room = refused.is_some_and(|(reason, _)| reason.number() >= 27);
-        let room = limits
-            .iter()
-            .map(|it| it.left)
-            .chain([self.countable().left])
-            .min();
+        let every = limits.iter().map(|it| it.left);
+        let room = every.chain([self.countable().left]).min();
         let is_first = !self.is_purchase(ask.authorization);
         let part = room.filter(|room| *room > 0 && by_room && is_first && card.past.may_part);
         let decision = match (part, refused) {
@@ -765,6 +763,11 @@ impl Model {
     pub(crate) fn life_of(&self, authorization: u8) -> Option<usize> {
         let is_it = |it: &Known| it.authorization == authorization && !it.is_forgotten;
         self.known.iter().position(is_it)
+    }
+
+    /// The card of a remembered authorization.
+    fn card_of(&self, authorization: u8) -> Option<u8> {
+        self.known[self.life_of(authorization)?].card
     }
 
     /// The same, and a new one where there is none.

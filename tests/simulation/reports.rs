@@ -10,6 +10,7 @@ use countersign::hot::pipeline::Arrival;
 use countersign::hot::pipeline::events::Observed;
 use countersign::issuer::delivery::Header;
 use countersign::issuer::standard_webhooks::sign;
+use countersign::ledger::command::BookAnswer;
 
 use crate::issuer::{Message, secret};
 use crate::lives::{Account, Happened};
@@ -102,7 +103,13 @@ impl Issued {
                 MovementKind::Posted { .. } => "CLEARING",
                 MovementKind::Refunded => "RETURN",
                 MovementKind::Expired => "AUTHORIZATION_EXPIRY",
-                _ => "AUTHORIZATION_REVERSAL",
+                MovementKind::Released => "AUTHORIZATION_REVERSAL",
+                MovementKind::Authorized
+                | MovementKind::AuthorizedAndPosted
+                | MovementKind::Declined
+                | MovementKind::Replaced
+                | MovementKind::RefundReversed
+                | MovementKind::Noted => continue,
             };
             events.push(event(
                 &format!("mov_{}", it.id),
@@ -111,14 +118,13 @@ impl Issued {
                 it.amount,
             ));
         }
-        let net = self.refunded - self.posted;
         let body = format!(
             r#"{{"event_type":"card_transaction.updated","token":"{}","card_token":"{}","status":"{word}","amounts":{{"cardholder":{},"hold":{},"settlement":{}}},"events":[{}]}}"#,
             self.token,
             card_token(self.card),
             money(0),
             money(-self.held),
-            money(net),
+            money(self.refunded - self.posted),
             events.join(","),
         );
         let moves_money = |it: &&Movement| {
@@ -174,7 +180,10 @@ impl Issued {
             MovementKind::Released => ("authorization.reversal", "CLEARED"),
             MovementKind::Expired => ("authorization.reversal.issuerexpiration", "CLEARED"),
             MovementKind::Refunded => ("refund", "COMPLETION"),
-            _ => ("authorization.clearing", "COMPLETION"),
+            MovementKind::Posted { .. }
+            | MovementKind::AuthorizedAndPosted
+            | MovementKind::RefundReversed
+            | MovementKind::Noted => ("authorization.clearing", "COMPLETION"),
         };
         let is_last = it.kind == MovementKind::Posted { is_last: true };
         let own = if is_ask(it.kind) {
@@ -386,7 +395,12 @@ impl Run {
                 issued.held = 0;
                 issued.end = Some(StandingStatus::Expired);
             }
-            _ => {}
+            MovementKind::Authorized
+            | MovementKind::AuthorizedAndPosted
+            | MovementKind::Declined
+            | MovementKind::Replaced
+            | MovementKind::RefundReversed
+            | MovementKind::Noted => {}
         }
         let (body, mut report) = if issued.tells_all {
             if is_news {
@@ -418,96 +432,104 @@ impl Run {
             let text = String::from_utf8(sent.body.to_vec()).unwrap();
             sent.body = Rc::from(text.replace("mov_", "again_").into_bytes());
         }
-        let connection = if issued.tells_all {
-            Arc::clone(&self.connection)
-        } else {
-            Arc::clone(&self.singles)
-        };
-        let world_card = self.world().cards[card].clone();
-        let owner = if world_card.present {
-            Owner::Customer(world_card.customer)
-        } else {
-            match self.model.owner_of(card) {
-                Some(owner) => owner,
-                None => return Ok(()),
-            }
-        };
+        let world_card = &self.world().cards[card];
         // Of a card that left the snapshot nobody knows the policy.
         sent.report.refunds_restore &= world_card.present;
+        let of_world = world_card
+            .present
+            .then_some(Owner::Customer(world_card.customer));
+        let Some(owner) = of_world.or_else(|| self.model.owner_of(card)) else {
+            return Ok(());
+        };
+        let report = &sent.report;
+        let expected = self.model.of_book(owner, |book| book.hears(report, number));
+        let observed = self.observe(self.issued[at].tells_all, &sent.body);
+        self.trace.note(format_args!(
+            "{} report on {number}: {report:?} {observed:?}",
+            self.clock
+        ));
+        match observed {
+            Observed::Booked(answer) => {
+                hold!(
+                    answer.status == expected,
+                    "books",
+                    "a report on {number} was {:?}, not {expected:?}: {report:?}",
+                    answer.status
+                );
+                self.booked(owner, sent.report, (number, card), &answer);
+            }
+            Observed::Unavailable => {
+                hold!(!self.must_answer, "alive", "a report was not taken");
+                self.cover.hit("report: unavailable");
+                if self.planted != Planted::ReportDropped {
+                    return Ok(());
+                }
+            }
+            Observed::Refused(_) | Observed::NotUnderstood(_) => {
+                hold!(false, "I8", "a report was {observed:?}: {report:?}");
+            }
+        }
+        self.issued[at].sent[which].heard_at = Some(self.model.lines.len());
+        Ok(())
+    }
+
+    /// The engine's word on a body, through the connection of its shape.
+    fn observe(&mut self, tells_all: bool, body: &[u8]) -> Observed {
+        let connection = Arc::clone(if tells_all {
+            &self.connection
+        } else {
+            &self.singles
+        });
         let delivery = self.number();
         let now = Timestamp::from_micros(self.clock);
-        let headers = sign(&secret(), &format!("evt_{delivery}"), now, &sent.body);
-        let presented = if self.issued[at].tells_all {
+        let headers = sign(&secret(), &format!("evt_{delivery}"), now, body);
+        let headers = if tells_all {
             headers.presented()
         } else {
             connection.events().present(|_| Header::Absent)
         };
-        let arrival = Arrival {
+        self.engine.pipeline.observe(&Arrival {
             connection: &connection,
-            headers: presented,
-            body: &sent.body,
+            headers,
+            body,
             received: now,
             behind_us: 0,
-        };
-        let expected = self
-            .model
-            .of_book(owner, |book| book.hears(&sent.report, number));
-        let observed = self.engine.pipeline.observe(&arrival);
-        self.trace.note(format_args!(
-            "{} report on {number}: {:?} {observed:?}",
-            self.clock, sent.report
-        ));
-        let answer = match observed {
-            Observed::Booked(answer) => answer,
-            Observed::Unavailable => {
-                hold!(!self.must_answer, "alive", "a report was not taken");
-                self.cover.hit("report: unavailable");
-                if self.planted == Planted::ReportDropped {
-                    self.issued[at].sent[which].heard_at = Some(self.model.lines.len());
-                }
-                return Ok(());
-            }
-            Observed::Refused(_) | Observed::NotUnderstood(_) => {
-                hold!(false, "I8", "a report was {observed:?}: {:?}", sent.report);
-                return Ok(());
-            }
-        };
-        hold!(
-            answer.status == expected,
-            "books",
-            "a report on {number} was {:?}, not {expected:?}: {:?}",
-            answer.status,
-            sent.report
-        );
-        self.cover.hit(match expected {
+        })
+    }
+
+    /// A report was taken: writes the line, if it was news.
+    fn booked(
+        &mut self,
+        owner: Owner,
+        report: Report,
+        (number, card): (u32, usize),
+        answer: &BookAnswer,
+    ) {
+        self.cover.hit(match answer.status {
             BookStatus::Applied => "report: applied",
             BookStatus::Duplicate => "report: duplicate",
             BookStatus::Stale => "report: stale",
             BookStatus::Ignored => "report: ignored",
         });
-        if expected == BookStatus::Applied {
-            self.engine.kick();
-            let received = Received {
-                number,
-                at: self.clock,
-                card: Some(card),
-                agent: world_card.agent.filter(|_| world_card.present),
-                offset: if world_card.present {
-                    ZONES[self.world().customers[world_card.customer].zone].1
-                } else {
-                    0
-                },
-            };
-            self.note_cover(owner, number);
-            let what = What::Booked(sent.report, received);
-            if self.planted == Planted::ReportBeforeDurable {
-                self.relied_on.insert(self.model.lines.len());
-            }
-            self.commanded(owner, what, answer.position);
-            self.note_cover(owner, number);
+        if answer.status != BookStatus::Applied {
+            return;
         }
-        self.issued[at].sent[which].heard_at = Some(self.model.lines.len());
-        Ok(())
+        self.engine.kick();
+        let known = Some(&self.world().cards[card]).filter(|it| it.present);
+        let customer = known.map(|it| &self.world().customers[it.customer]);
+        let received = Received {
+            number,
+            at: self.clock,
+            card: Some(card),
+            agent: known.and_then(|it| it.agent),
+            offset: customer.map_or(0, |it| ZONES[it.zone].1),
+        };
+        self.note_cover(owner, number);
+        if self.planted == Planted::ReportBeforeDurable {
+            self.relied_on.insert(self.model.lines.len());
+        }
+        self.commanded(owner, What::Booked(report, received), answer.position);
+        self.note_cover(owner, number);
     }
 
     fn note_cover(&mut self, owner: Owner, number: u32) {

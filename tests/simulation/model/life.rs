@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use countersign::domain::lifecycle::BookStatus;
+
 use super::{Authorization, Book, Charge, Lock, Step, windows};
 use crate::lives::{self, Books, Own};
 
@@ -79,22 +81,16 @@ impl Authorization {
 
 impl Book {
     /// What a report would come to.
-    pub(crate) fn hears(
-        &self,
-        report: &Report,
-        number: u32,
-    ) -> countersign::domain::lifecycle::BookStatus {
-        use countersign::domain::lifecycle::BookStatus;
+    pub(crate) fn hears(&self, report: &Report, number: u32) -> BookStatus {
         let known = self.authorizations.get(&number);
         let unknown = Authorization::default();
         let of_it = known.unwrap_or(&unknown);
         let mut life = of_it.life.clone().unwrap_or_default();
         let status = life.hear(report, &of_it.own(), known.is_some(), false);
-        match status {
-            BookStatus::Applied => status,
-            _ if of_it.life.is_none() => BookStatus::Ignored,
-            _ => status,
+        if of_it.life.is_none() && status != BookStatus::Applied {
+            return BookStatus::Ignored;
         }
+        status
     }
 
     pub(super) fn reported(&mut self, report: &Report, received: &Received) {
@@ -260,7 +256,7 @@ impl Book {
         if let Some(lock) = lock.filter(|lock| lock.authorizations.contains(&number)) {
             taken.was_under_lock = true;
             let alone = lock.authorizations.len() == 1;
-            taken.lock = taken.lock.or(alone.then_some(lock.merchant));
+            taken.lock = taken.lock.or_else(|| alone.then_some(lock.merchant));
         }
         self.taken_back(number, false);
         let known = self.authorizations.get_mut(&number).unwrap();
