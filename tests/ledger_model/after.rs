@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use countersign::domain::decision::{Decision, DeclineReason};
 use countersign::domain::lifecycle::{BookStatus, OnReversal};
 
-use crate::commands::Report;
+use crate::commands::{Preset, Report};
 use crate::lives::{Books, POSTINGS};
 use crate::model::{Fact, Life, Lock, Model, Moment, Taken, is_same_merchant};
 use crate::sheet::Place;
@@ -16,8 +16,24 @@ use crate::sheet::Place;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
     pub(crate) agent: Option<u8>,
+    /// The merchant that its owner has locked it to.
+    pub(crate) preset: Option<Preset>,
     pub(crate) in_snapshot: bool,
     pub(crate) was_used: bool,
+}
+
+fn posts(report: &Report) -> bool {
+    report.happened.iter().any(|it| POSTINGS.contains(&it.kind))
+}
+
+/// Whether somebody posts whom the owner's lock does not admit.
+fn preset_refuses(report: &Report, preset: Option<Preset>) -> bool {
+    let merchant = report.merchant.filter(|_| posts(report));
+    merchant.is_some_and(|merchant| match preset {
+        None => false,
+        Some(Preset::Strong(strong)) => merchant.strong != Some(strong),
+        Some(Preset::Weak(weak)) => merchant.weak != weak,
+    })
 }
 
 impl Model {
@@ -27,10 +43,12 @@ impl Model {
         let known = number.map(|number| &self.known[number]);
         let named = (found.in_snapshot || found.was_used).then_some(report.card);
         let of_it = known.and_then(|known| known.card);
-        let drifts = self.drifts(
-            report,
-            of_it.or_else(|| found.was_used.then_some(report.card)),
-        );
+        let elsewhere = preset_refuses(report, found.preset);
+        let drifts = elsewhere
+            || self.drifts(
+                report,
+                of_it.or_else(|| found.was_used.then_some(report.card)),
+            );
         let steps = number.map(|number| self.steps(number)).unwrap_or_default();
         let old = known.and_then(|known| known.life.clone());
         let is_first = old.is_none();
@@ -75,8 +93,7 @@ impl Model {
 
     /// Whether somebody posts whom the card's lock does not admit.
     fn drifts(&self, report: &Report, card: Option<u8>) -> bool {
-        let posts = report.happened.iter().any(|it| POSTINGS.contains(&it.kind));
-        let Some(merchant) = report.merchant.filter(|_| posts) else {
+        let Some(merchant) = report.merchant.filter(|_| posts(report)) else {
             return false;
         };
         let lock = card.and_then(|card| self.lock_of(card));

@@ -14,7 +14,7 @@ use proptest::sample::Index;
 use crate::after::Found;
 use crate::commands::{Ask, CARDS, Heard, Report};
 use crate::lives::{Books, Happened};
-use crate::lockstep::{Lockstep, card_ref, key, merchant_keys, minor, zone_table};
+use crate::lockstep::{Lockstep, card_ref, key, merchant_keys, minor, preset_lock, zone_table};
 use crate::sheet::Scope;
 
 /// Sums beyond this are no matter of these tests: `countable` lets no approval near the largest
@@ -202,11 +202,13 @@ impl Lockstep {
             terms: BookTerms {
                 refunds_restore: report.refunds_restore,
                 on_reversal: report.on_reversal,
+                preset_lock: preset_lock(policy.preset),
             },
             merchant: report.merchant.as_ref().map(merchant_keys),
         };
         let found = Found {
             agent: policy.agent,
+            preset: policy.preset,
             in_snapshot: policy.in_snapshot,
             was_used: self.state.card_by_key(card.key).is_some(),
         };

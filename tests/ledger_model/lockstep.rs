@@ -131,6 +131,13 @@ pub(crate) fn zone_table(zone: usize) -> ZoneTable {
     ZoneTable::new(seconds(zone.first), changes)
 }
 
+pub(crate) fn preset_lock(preset: Option<Preset>) -> Option<PresetLock> {
+    preset.map(|lock| match lock {
+        Preset::Strong(strong) => PresetLock::Strong(strong),
+        Preset::Weak(weak) => PresetLock::Weak(weak),
+    })
+}
+
 /// Claims as `decide` makes them: a credit meets no limit, an inquiry reserves nothing.
 fn claims(ask: &Ask, policy: &Policy, at: i64) -> Claims {
     let card = &policy.cards[usize::from(ask.card)];
@@ -144,10 +151,7 @@ fn claims(ask: &Ask, policy: &Policy, at: i64) -> Claims {
         .agent
         .map_or(Limits::all(0), |agent| policy.agents[usize::from(agent)]);
     let limits = [card.limits, agent, policy.customer].map(scope_limits);
-    let preset = card.preset.filter(|_| spends).map(|lock| match lock {
-        Preset::Strong(strong) => PresetLock::Strong(strong),
-        Preset::Weak(weak) => PresetLock::Weak(weak),
-    });
+    let preset = preset_lock(card.preset.filter(|_| spends));
     let per_auth = card.per_auth.filter(|_| limited);
     let second = at.div_euclid(1_000_000);
     let zone = zone_table(policy.zone);

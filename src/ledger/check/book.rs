@@ -147,12 +147,17 @@ fn news(known: Option<&Authorization>, life: Option<&Life>, command: &Book<'_>) 
     }
 }
 
-/// Whether somebody posts whom the card's lock does not admit.
+/// Whether somebody posts whom a lock of the card does not admit: the owner's, or the first
+/// merchant's.
 fn drifts(state: &State, known: Option<&Authorization>, command: &Book<'_>) -> bool {
     let posts = |fact: &Fact| is_posting(fact.kind);
     let Some(merchant) = command.merchant.filter(|_| command.facts.iter().any(posts)) else {
         return false;
     };
+    let preset = command.terms.preset_lock;
+    if preset.is_some_and(|lock| !lock.admits(&merchant)) {
+        return true;
+    }
     let of_card = known.and_then(|known| state.card(known.card?));
     let card = of_card.or_else(|| state.card_by_key(command.card_key).map(|(_, card)| card));
     card.and_then(|card| card.lock.as_ref())

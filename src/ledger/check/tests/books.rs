@@ -12,6 +12,7 @@ use crate::ledger::check::harness::report::Report;
 use crate::ledger::check::harness::{Ask, Ledger, TODAY, limits, minor};
 
 use crate::domain::card::Level;
+use crate::domain::claims::PresetLock;
 use crate::domain::decision::Decision;
 use crate::domain::decision::DeclineReason::{CardLimitExceeded, SingleUseConsumed};
 
@@ -557,4 +558,17 @@ fn i3_what_was_posted_on_an_unknown_card_is_charged_to_the_windows_of_the_step_t
     assert_eq!(ledger.state.hour, LocalHour(500_000));
     assert_eq!(ledger.state.hour_offset_s, 900);
     assert_eq!(ledger.state.day_ends, Timestamp::from_secs(1));
+}
+
+/// The owner's own lock is compared too: what another merchant posts is booked and told.
+#[test]
+fn m_a_posting_of_another_merchant_than_the_preset_one_is_drift() {
+    let preset = |it: &mut Report| it.terms.preset_lock = Some(PresetLock::Strong(1));
+    let posts = |report: Report, n| report.with(|it| it.merchant = Some(n)).with(preset);
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100));
+    ledger.report(&posts(Report::of(1).posted(7, 30), 1));
+    assert!(!ledger.flags(1).has(Flags::DRIFT));
+    ledger.report(&posts(Report::of(1).posted(8, 30), 2));
+    assert!(ledger.flags(1).has(Flags::DRIFT));
 }
