@@ -261,3 +261,20 @@ fn b4_an_authorization_that_was_only_reported_is_taken_for_all_customers() {
     assert!(server.client().ask(&ask).is_approval());
     assert!(server.terminate().success());
 }
+
+/// There are no rates: what is reported in another currency is not booked, and somebody is told.
+#[test]
+fn i6_an_event_in_another_currency_is_not_booked_and_raises_an_alert() {
+    let server = home().start();
+    let euros = fixture("cleared").replace("\"USD\"", "\"EUR\"");
+    assert_eq!(event(&server, &euros).text(), r#"{"status":"ignored"}"#);
+    assert_eq!(today(&server), [0, 0]);
+    let metrics = server.admin_text("/metrics");
+    for line in [
+        "countersign_alerts_total{connection=\"acme\",what=\"other_currency\"} 1",
+        "countersign_events_total{connection=\"acme\",status=\"ignored\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    assert!(server.terminate().success());
+}
