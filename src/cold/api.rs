@@ -6,6 +6,7 @@
 
 mod about;
 mod agents;
+mod attestations;
 mod body;
 mod caller;
 mod cards;
@@ -15,6 +16,7 @@ mod decisions;
 mod evaluate;
 mod exchange;
 mod fields;
+mod intents;
 mod keys;
 pub mod openapi;
 mod problem;
