@@ -15,11 +15,13 @@ mod decisions;
 mod evaluate;
 mod exchange;
 mod fields;
+mod fleet;
 mod keys;
 pub mod openapi;
 mod problem;
 mod query;
 pub mod routes;
+mod simple;
 mod text;
 mod transactions;
 

@@ -166,6 +166,10 @@ impl Problem {
         Self::new(Code::AgentDisabled)
     }
 
+    pub(super) fn fleet_cap_reached(detail: String) -> Self {
+        Self::new(Code::FleetCapReached).with_detail(detail)
+    }
+
     pub(super) fn not_supported(field: &str, message: impl Into<String>) -> Self {
         let fault = Fault::new(field, message);
         Self {

@@ -14,7 +14,9 @@ use axum::routing::{MethodFilter, on};
 use super::about::About;
 use super::exchange::{Ask, Reply, answer, problem};
 use super::problem::Problem;
-use super::{Served, agents, cards, customers, decisions, evaluate, keys, openapi, transactions};
+use super::{
+    Served, agents, cards, customers, decisions, evaluate, keys, openapi, simple, transactions,
+};
 use crate::cold::store::Scope;
 
 /// Who looks at everything in reach of his key.
@@ -23,6 +25,8 @@ const PEOPLE: &[Scope] = &[Scope::Owner, Scope::Reviewer, Scope::Viewer];
 const EVERYBODY: &[Scope] = &Scope::ALL;
 /// Who stops cards.
 const STOPPERS: &[Scope] = &[Scope::Owner, Scope::Reviewer];
+/// Who makes cards: agents where their customer allows it.
+const MAKERS: &[Scope] = &[Scope::Owner, Scope::Agent];
 const OWNERS: &[Scope] = &[Scope::Owner];
 
 pub(super) type Outcome = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
@@ -63,7 +67,7 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         GET "/v1/agents" EVERYBODY agents::list LIST;
         GET "/v1/agents/{id}" EVERYBODY agents::one ONE;
         PATCH "/v1/agents/{id}" OWNERS agents::change CHANGE;
-        POST "/v1/cards" OWNERS cards::create CREATE;
+        POST "/v1/cards" MAKERS cards::create CREATE;
         GET "/v1/cards" EVERYBODY cards::list LIST;
         GET "/v1/cards/{id}" EVERYBODY cards::one ONE;
         PATCH "/v1/cards/{id}" OWNERS cards::change CHANGE;
@@ -76,6 +80,10 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         GET "/v1/decisions" EVERYBODY decisions::list LIST;
         GET "/v1/decisions/{id}" EVERYBODY decisions::one ONE;
         POST "/v1/spend/evaluate" EVERYBODY evaluate::spend SPEND;
+        POST "/api/v1/cards" MAKERS simple::create CREATE;
+        GET "/api/v1/cards" EVERYBODY simple::list LIST;
+        GET "/api/v1/cards/{id}" EVERYBODY simple::one ONE;
+        DELETE "/api/v1/cards/{id}" OWNERS simple::cancel CANCEL;
         POST "/v1/api-keys" OWNERS keys::create CREATE;
         GET "/v1/api-keys" OWNERS keys::list LIST;
         GET "/v1/api-keys/{id}" OWNERS keys::one ONE;

@@ -6,7 +6,15 @@
 use super::StoreError;
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 1] = [FIRST];
+pub(super) const STEPS: [&str; 2] = [FIRST, FLEETS];
+
+/// What a customer's agents may have and do, and what people call a card.
+const FLEETS: &str = "
+ALTER TABLE customers ADD COLUMN agents_max INTEGER;
+ALTER TABLE customers ADD COLUMN cards_per_agent_max INTEGER;
+ALTER TABLE customers ADD COLUMN agent_may_create_cards INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE cards ADD COLUMN label TEXT;
+";
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.
 const FIRST: &str = "
