@@ -3,6 +3,7 @@
 pub mod api;
 pub mod control;
 pub mod doctor;
+pub mod durable;
 pub mod explain;
 pub mod front;
 mod http;

@@ -15,6 +15,8 @@ mod cards;
 mod fleet;
 #[path = "api/idempotency.rs"]
 mod idempotency;
+#[path = "api/intents.rs"]
+mod intents;
 #[path = "api/keys.rs"]
 mod keys;
 #[path = "api/looking.rs"]

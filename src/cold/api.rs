@@ -6,6 +6,7 @@
 
 mod about;
 mod agents;
+mod attestations;
 mod body;
 mod caller;
 mod cards;
@@ -16,6 +17,7 @@ mod evaluate;
 mod exchange;
 mod fields;
 mod fleet;
+mod intents;
 mod keys;
 pub mod openapi;
 mod problem;

@@ -15,12 +15,12 @@ use super::problem::Problem;
 use super::query::{Page, narrow};
 use crate::cold::ops::cards::policy::{Look, PolicyShown};
 use crate::cold::store::Card;
-use change::{CardChange, Nothing};
+use change::CardChange;
 use new::NewCard;
 use replace::Replacement;
 use view::CardShown;
 
-pub(super) use change::{cancel, change, freeze, unfreeze};
+pub(super) use change::{Nothing, cancel, change, freeze, unfreeze};
 pub(super) use new::{Draft, create, keep, order, owner};
 pub(super) use replace::replace;
 

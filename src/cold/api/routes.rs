@@ -15,7 +15,8 @@ use super::about::About;
 use super::exchange::{Ask, Reply, answer, problem};
 use super::problem::Problem;
 use super::{
-    Served, agents, cards, customers, decisions, evaluate, keys, openapi, simple, transactions,
+    Served, agents, attestations, cards, customers, decisions, evaluate, intents, keys, openapi,
+    simple, transactions,
 };
 use crate::cold::store::Scope;
 
@@ -27,6 +28,8 @@ const EVERYBODY: &[Scope] = &Scope::ALL;
 const STOPPERS: &[Scope] = &[Scope::Owner, Scope::Reviewer];
 /// Who makes cards: agents where their customer allows it.
 const MAKERS: &[Scope] = &[Scope::Owner, Scope::Agent];
+/// Who says what cards are used for.
+const SPENDERS: &[Scope] = &[Scope::Owner, Scope::Agent];
 const OWNERS: &[Scope] = &[Scope::Owner];
 
 pub(super) type Outcome = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
@@ -76,6 +79,14 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         POST "/v1/cards/{id}/unfreeze" OWNERS cards::unfreeze UNFREEZE;
         POST "/v1/cards/{id}/replace" OWNERS cards::replace REPLACE;
         GET "/v1/cards/{id}/policy" EVERYBODY cards::policy POLICY;
+        POST "/v1/cards/{id}/intents" SPENDERS intents::create CREATE;
+        GET "/v1/cards/{id}/intents" EVERYBODY intents::list LIST;
+        GET "/v1/cards/{id}/intents/{intentId}" EVERYBODY intents::one ONE;
+        DELETE "/v1/cards/{id}/intents/{intentId}" SPENDERS intents::cancel CANCEL;
+        POST "/v1/cards/{id}/intents/{intentId}/approve" STOPPERS intents::approve APPROVE;
+        POST "/v1/cards/{id}/intents/{intentId}/reject" STOPPERS intents::reject REJECT;
+        POST "/v1/cards/{id}/attestations" SPENDERS attestations::create CREATE;
+        GET "/v1/cards/{id}/attestations" EVERYBODY attestations::list LIST;
         GET "/v1/transactions" EVERYBODY transactions::list LIST;
         GET "/v1/decisions" EVERYBODY decisions::list LIST;
         GET "/v1/decisions/{id}" EVERYBODY decisions::one ONE;

@@ -6,15 +6,7 @@
 use super::StoreError;
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 2] = [FIRST, FLEETS];
-
-/// What a customer's agents may have and do, and what people call a card.
-const FLEETS: &str = "
-ALTER TABLE customers ADD COLUMN agents_max INTEGER;
-ALTER TABLE customers ADD COLUMN cards_per_agent_max INTEGER;
-ALTER TABLE customers ADD COLUMN agent_may_create_cards INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE cards ADD COLUMN label TEXT;
-";
+pub(super) const STEPS: [&str; 2] = [FIRST, SECOND];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.
 const FIRST: &str = "
@@ -93,6 +85,43 @@ CREATE TABLE replies (
     PRIMARY KEY (api_key_id, idempotency_key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX replies_by_age ON replies (at_us);
+";
+
+/// What agents say that they will do and are doing; what a customer's agents may have; what people
+/// call a card.
+const SECOND: &str = "
+CREATE TABLE intents (
+    id TEXT NOT NULL PRIMARY KEY,
+    mode TEXT NOT NULL,
+    card_id TEXT NOT NULL REFERENCES cards (id),
+    called TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    expects TEXT NOT NULL,
+    metadata TEXT,
+    awaits_approval INTEGER NOT NULL,
+    expires_us INTEGER NOT NULL,
+    decided_by TEXT,
+    decided_us INTEGER,
+    note TEXT,
+    created_us INTEGER NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX intents_called ON intents (card_id, called);
+CREATE INDEX intents_of_card ON intents (card_id, id);
+CREATE TABLE attestations (
+    id TEXT NOT NULL PRIMARY KEY,
+    mode TEXT NOT NULL,
+    card_id TEXT NOT NULL REFERENCES cards (id),
+    statement TEXT NOT NULL,
+    intent TEXT,
+    attested_by TEXT NOT NULL,
+    created_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attestations_of_card ON attestations (card_id, id);
+ALTER TABLE customers ADD COLUMN agents_max INTEGER;
+ALTER TABLE customers ADD COLUMN cards_per_agent_max INTEGER;
+ALTER TABLE customers ADD COLUMN agent_may_create_cards INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE cards ADD COLUMN label TEXT;
 ";
 
 /// The step that a database of this version needs next; none where it is up to date.

@@ -54,7 +54,7 @@ impl Wanted {
 /// A body without fields; none at all will do.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
+pub(in crate::cold::api) struct Nothing {}
 
 pub(in crate::cold::api) async fn change(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
@@ -138,11 +138,7 @@ async fn attempt(ask: &Ask, wanted: &Wanted) -> Result<(Work, Reply), Problem> {
 fn order(row: &Card, wanted: &Wanted) -> Option<Order> {
     let (status, frozen) = (wanted.status, wanted.frozen);
     (status.is_some() || frozen.is_some()).then(|| Order::Card {
-        customer_id: row.customer_id.clone(),
-        agent_id: row.agent_id.clone(),
-        card_id: row.id.clone(),
-        connection: row.connection.clone(),
-        issuer_token: row.issuer_token.clone(),
+        card: row.into(),
         status,
         frozen,
     })
