@@ -9,12 +9,13 @@ use super::about::{About, Given, PAGED, shape};
 use super::body::read;
 use super::code::Code;
 use super::exchange::{Ask, Reply};
+use super::intents::of_card;
 use super::problem::Problem;
 use super::query::Page;
 use super::{cards, text};
 use crate::cold::control::{CardName, Order, Work};
 use crate::cold::ids::draw;
-use crate::cold::store::{Attestation, Change, OfCard};
+use crate::cold::store::{Attestation, Change};
 use crate::domain::card::CardStatus;
 
 /// What the agent says.
@@ -105,15 +106,8 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
 }
 
 pub(super) async fn list(mut ask: Ask) -> Result<Reply, Problem> {
-    let listed = ask.query.listed(&ask.caller)?;
-    ask.query.finish()?;
-    let card = cards::find(&ask, &ask.id).await?;
-    let limit = listed.limit;
-    let asked = OfCard {
-        card_id: card.id,
-        after: listed.after,
-        limit,
-    };
+    let (_, asked) = of_card(&mut ask).await?;
+    let limit = asked.limit;
     let rows = ask.api.store.attestations(asked).await?;
     let (rows, page) = Page::of(rows, limit, |row| &row.id);
     let data = rows.into_iter().map(AttestationShown::from).collect();

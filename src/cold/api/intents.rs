@@ -390,16 +390,22 @@ fn declared(card: &Card, row: &Intent, terms: IntentTerms) -> Work {
     }
 }
 
-pub(super) async fn list(mut ask: Ask) -> Result<Reply, Problem> {
+/// The card that the path names, and the page of its rows that is asked for.
+pub(super) async fn of_card(ask: &mut Ask) -> Result<(Card, OfCard), Problem> {
     let listed = ask.query.listed(&ask.caller)?;
     ask.query.finish()?;
-    let card = cards::find(&ask, &ask.id).await?;
-    let limit = listed.limit;
-    let asked = OfCard {
+    let card = cards::find(ask, &ask.id).await?;
+    let of_card = OfCard {
         card_id: card.id.clone(),
         after: listed.after,
-        limit,
+        limit: listed.limit,
     };
+    Ok((card, of_card))
+}
+
+pub(super) async fn list(mut ask: Ask) -> Result<Reply, Problem> {
+    let (card, asked) = of_card(&mut ask).await?;
+    let limit = asked.limit;
     let rows = ask.api.store.intents(asked).await?;
     let (rows, page) = Page::of(rows, limit, |row| &row.id);
     let states = ask.api.states_of(&card, &rows, ask.now).await?;
