@@ -15,6 +15,8 @@ mod away;
 mod canary;
 #[path = "api/cards.rs"]
 mod cards;
+#[path = "api/fleet.rs"]
+mod fleet;
 #[path = "api/idempotency.rs"]
 mod idempotency;
 #[path = "api/intents.rs"]
@@ -36,6 +38,8 @@ mod scopes;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/server.rs"]
 mod server;
+#[path = "api/simple.rs"]
+mod simple;
 #[path = "api/store.rs"]
 mod store;
 #[path = "api/transactions.rs"]

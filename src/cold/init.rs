@@ -14,7 +14,7 @@ use crate::cold::audit::seal::{Seal, SealError};
 use crate::cold::audit::{self, Event, Who};
 use crate::cold::ids::draw;
 use crate::cold::store::{
-    ApiKey, Change, Customer, Listed, Mode, Scope, Store, StoreError, postgres, sqlite,
+    ApiKey, Change, Customer, Fleet, Listed, Mode, Scope, Store, StoreError, postgres, sqlite,
 };
 use crate::cold::tokens::{self, SecretFileError, TokenSecret};
 use crate::config::CONTROL_DATABASE;
@@ -301,6 +301,7 @@ fn customer(wanted: &Wanted, now: Timestamp) -> Customer {
         timezone: wanted.timezone.clone(),
         currency: wanted.currency,
         cascade: Cascade::default(),
+        fleet: Fleet::default(),
         policy: None,
         created_at: now,
         revision: 0,

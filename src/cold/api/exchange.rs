@@ -43,6 +43,7 @@ const REQUEST_ID_HEADER: &str = "x-request-id";
 const REPLAYED_HEADER: &str = "idempotent-replayed";
 
 /// One request, as a route's handler takes it.
+#[derive(Clone)]
 pub(super) struct Ask {
     pub(super) api: Arc<Api>,
     pub(super) caller: Caller,
@@ -115,6 +116,7 @@ pub(super) struct Keep {
 }
 
 /// A good answer.
+#[derive(Clone)]
 pub(super) struct Reply {
     status: StatusCode,
     body: Vec<u8>,
