@@ -16,12 +16,14 @@ mod decisions;
 mod evaluate;
 mod exchange;
 mod fields;
+mod fleet;
 mod intents;
 mod keys;
 pub mod openapi;
 mod problem;
 mod query;
 pub mod routes;
+mod simple;
 mod text;
 mod transactions;
 

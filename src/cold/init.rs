@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::cold::api::{NAME_RULE, is_name};
 use crate::cold::ids::draw;
 use crate::cold::store::{
-    ApiKey, Change, Customer, Listed, Mode, Scope, Store, StoreError, postgres, sqlite,
+    ApiKey, Change, Customer, Fleet, Listed, Mode, Scope, Store, StoreError, postgres, sqlite,
 };
 use crate::cold::tokens::{self, SecretFileError, TokenSecret};
 use crate::config::CONTROL_DATABASE;
@@ -267,6 +267,7 @@ fn customer(wanted: &Wanted, now: Timestamp) -> Customer {
         timezone: wanted.timezone.clone(),
         currency: wanted.currency,
         cascade: Cascade::default(),
+        fleet: Fleet::default(),
         policy: None,
         created_at: now,
         revision: 0,

@@ -21,7 +21,7 @@ use replace::Replacement;
 use view::CardShown;
 
 pub(super) use change::{Nothing, cancel, change, freeze, unfreeze};
-pub(super) use new::create;
+pub(super) use new::{Draft, create, keep, order, owner};
 pub(super) use replace::replace;
 
 pub(super) const CREATE: About = About {
@@ -29,7 +29,9 @@ pub(super) const CREATE: About = About {
     gives: &[Given::created(shape::<CardShown>)],
     problems: &[
         Code::NotFound,
+        Code::BeyondReach,
         Code::AgentDisabled,
+        Code::FleetCapReached,
         Code::NotSupported,
         Code::IssuerUnavailable,
     ],
@@ -84,6 +86,7 @@ pub(super) const REPLACE: About = About {
     problems: &[
         Code::CardCanceled,
         Code::AgentDisabled,
+        Code::FleetCapReached,
         Code::NotSupported,
         Code::IssuerUnavailable,
     ],
