@@ -152,10 +152,11 @@ fn operation(
     let about = &route.about;
     let scopes: Vec<_> = route.scopes.iter().map(|scope| scope.name()).collect();
     let mut parameters: Vec<Value> = about.query.iter().map(parameter).collect();
-    if route.path.contains("{id}") {
-        parameters.push(json!({"name": "id", "in": "path", "required": true,
-            "schema": {"type": "string"}}));
-    }
+    let parts = route.path.split('/');
+    let names = parts.filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    parameters.extend(names.map(
+        |name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}),
+    ));
     if route.method == Method::POST {
         parameters.push(
             json!({"name": "Idempotency-Key", "in": "header", "required": false,

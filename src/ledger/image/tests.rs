@@ -4,7 +4,7 @@ use super::{Format, authorization, life, put_authorization};
 use crate::domain::card::Level;
 use crate::domain::claims::{IntentRule, ScopeLimits};
 use crate::domain::decision::Decision;
-use crate::domain::lifecycle::StandingStatus;
+use crate::domain::lifecycle::{MovementKind, StandingStatus};
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::authorization::Authorization;
@@ -12,7 +12,7 @@ use crate::ledger::check::harness::{Ask, Ledger, authorization_key, intent, limi
 use crate::ledger::codec::{Malformed, Reader};
 use crate::ledger::event::{AgentNo, CardNo};
 use crate::ledger::image;
-use crate::ledger::life::{Life, Place, Portion, Told};
+use crate::ledger::life::{FACTS_MAX, Fact, Life, Place, Portion, Told};
 
 #[test]
 fn an_image_is_of_its_state_alone() {
@@ -136,4 +136,41 @@ fn an_account_comes_back_with_what_it_tells_and_leaves_out() {
             assert!(reader.is_empty());
         }
     }
+}
+
+#[test]
+fn the_facts_of_a_life_are_in_the_order_of_their_ids_and_so_many_at_most() {
+    let read = |ids: &[u64]| {
+        let fact = |id: &u64| Fact {
+            id: *id,
+            kind: MovementKind::Refunded,
+            amount: minor(1),
+            at: Timestamp::from_micros(5),
+        };
+        let written = Life {
+            facts: ids.iter().map(fact).collect(),
+            ..Life::default()
+        };
+        let mut bytes = Vec::new();
+        life::put(&mut bytes, &written);
+        life::read(&mut Reader::new(&bytes)).map(|life| life == written)
+    };
+    let full: Vec<u64> = (0..u64::try_from(FACTS_MAX).unwrap()).collect();
+    assert_eq!(read(&full), Ok(true));
+    let more = [full.as_slice(), &[u64::MAX]].concat();
+    assert_eq!(read(&more), Err(Malformed));
+    assert_eq!(read(&[1, 2]), Ok(true));
+    assert_eq!(read(&[2, 1]), Err(Malformed));
+    assert_eq!(read(&[1, 1]), Err(Malformed));
+}
+
+#[test]
+fn a_lock_on_a_merchant_without_a_strong_key_comes_back() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 1).locking().with(|it| {
+        it.claims.merchant.strong = None;
+    }));
+    let lock = ledger.card(1).lock.as_ref().unwrap();
+    assert_eq!(lock.keys.strong, None);
+    assert_eq!(ledger.recovered().card(1).lock.as_ref(), Some(lock));
 }
