@@ -3,6 +3,7 @@
 //! Two steps: `file` holds what was typed, this module what is ready to run with. Secrets are read
 //! here and leave as types that cannot be printed.
 
+mod cards;
 mod connections;
 mod file;
 mod issuer;
@@ -14,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use self::cards::{CardMaker, CardsConfig};
 pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::IssuerConfig;
 pub use self::log::log_setting;
@@ -127,6 +129,8 @@ pub struct Config {
     pub records_indexed_max: usize,
     /// Configured connections.
     pub issuers: Vec<IssuerConfig>,
+    /// Where cards are made.
+    pub card_makers: Vec<CardsConfig>,
     /// Whether the built-in issuer is one of the connections.
     pub sandbox: bool,
     /// Whether time may be moved forward: every connection is a sandbox.
@@ -258,6 +262,7 @@ impl Config {
             records_indexed_max: records_indexed_max(&typed.ledger, place)?,
             snapshot_poll: snapshot_poll(typed.snapshot_poll_ms, place)?,
             issuers,
+            card_makers: cards::read_all(&typed.issuer, place)?,
             snapshot: snapshot(overrides.snapshot, typed.snapshot, sandbox, &data_dir)?,
             data_dir,
             sandbox,

@@ -14,6 +14,7 @@ use crate::cold::api::{Api, Parts, Served};
 use crate::cold::control::{self, Control, LoadError, Surroundings};
 use crate::cold::init::{Opened, Place};
 use crate::cold::issuers::IssuerClient;
+use crate::cold::issuers::remote::RemoteClient;
 use crate::cold::issuers::sandbox::SandboxClient;
 use crate::cold::policies::{FIRST_VERSION, First, Policies, Source};
 use crate::cold::records::Records;
@@ -91,6 +92,9 @@ impl Plane {
             let client = SandboxClient::open(&path, SANDBOX_NAME);
             let named = |error| fault(&format!("{}: {error}", path.display()));
             issuers.push(Box::new(client.map_err(named)?));
+        }
+        for maker in config.card_makers.clone() {
+            issuers.push(Box::new(RemoteClient::new(maker)));
         }
         Ok(Some(Self {
             store: Arc::new(store),

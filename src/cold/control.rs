@@ -278,6 +278,13 @@ impl Keeper {
 fn is_rule(change: &Change) -> bool {
     match change {
         Change::Customer(_) | Change::Agent(_) | Change::Card(_) => true,
-        Change::ApiKey(..) | Change::ApiKeyChanged(_) | Change::Reply(_) => false,
+        Change::ApiKey(..)
+        | Change::ApiKeyChanged(_)
+        | Change::Reply(_)
+        | Change::Outbox(_)
+        | Change::OutboxTried(_)
+        | Change::OutboxDone(..)
+        | Change::Sealed(_)
+        | Change::Origin(_) => false,
     }
 }

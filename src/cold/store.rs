@@ -5,10 +5,13 @@
 //! where every row still has the revision that its author has read, so that whoever changes a row on
 //! another node in the same moment is noticed. The hot path never comes here.
 
+pub mod outward;
 pub mod sqlite;
 
 use std::fmt;
 use std::pin::Pin;
+
+use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 
 use crate::decide::policy::{Cascade, LimitField};
 use crate::domain::amount::Amount;
@@ -214,6 +217,15 @@ pub enum Change {
     /// A key as it is from now on.
     ApiKeyChanged(ApiKey),
     Reply(StoredReply),
+    /// Something that an issuer is to be told; where it waits already, it is asked for anew.
+    Outbox(OutboxRow),
+    /// A row that was tried in vain, unless it was asked for anew in between.
+    OutboxTried(OutboxRow),
+    /// The row of this id and version is done, unless it was asked for anew in between.
+    OutboxDone(String, i64),
+    /// An issuer's key in place of the one that was there.
+    Sealed(SealedRow),
+    Origin(CardOrigin),
 }
 
 /// What is kept whole or not at all.
@@ -232,6 +244,19 @@ pub struct Listed {
     pub after: Option<String>,
     /// At most this many.
     pub limit: usize,
+}
+
+/// Which rows of what issuers are to be told are asked for.
+#[derive(Clone, Debug)]
+pub enum OutboxAsked {
+    /// Those that are to be tried now, the longest due first.
+    Due(Timestamp, usize),
+    /// The one of this id.
+    One(String),
+    /// All behind this id.
+    All(String, usize),
+    /// Those behind this id that are tried no more.
+    Dead(String, usize),
 }
 
 /// See the module.
@@ -266,6 +291,14 @@ pub trait Store: Send + Sync {
     fn all_cards(&self, after: String, limit: usize) -> Answer<'_, Vec<Card>>;
     /// The answer that was given under this key.
     fn reply(&self, key: ReplyKey) -> Answer<'_, Option<StoredReply>>;
+    /// Rows of what issuers are to be told.
+    fn outbox(&self, asked: OutboxAsked) -> Answer<'_, Vec<OutboxRow>>;
+    /// How many of them there are.
+    fn outbox_counts(&self) -> Answer<'_, OutboxCounts>;
+    /// The sealed keys of issuers, in the order of their connections.
+    fn sealed(&self) -> Answer<'_, Vec<SealedRow>>;
+    /// Where a card comes from, where it is not an ordinary one of ours.
+    fn card_origin(&self, id: String) -> Answer<'_, Option<CardOrigin>>;
     /// Keeps all of a batch, durably, or nothing of it.
     fn apply(&self, batch: Batch) -> Answer<'_, ()>;
     /// Forgets the answers that were given before an instant.

@@ -2,6 +2,7 @@
 
 mod change;
 mod new;
+mod order;
 mod standing;
 mod view;
 

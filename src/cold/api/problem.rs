@@ -183,6 +183,17 @@ impl Problem {
         }
     }
 
+    /// What the issuer of a connection that never asks cannot hold, field by field.
+    pub(super) fn unenforced(fields: Vec<String>) -> Self {
+        let title = "The connection's issuer cannot hold these rules, and nothing else would";
+        let message = "is not enforced on this connection; `configuration.allowUnenforced` takes it so";
+        let faults = fields.into_iter().map(|field| Fault::new(field, message));
+        Self {
+            errors: faults.take(FAULTS_MAX).collect(),
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "not_enforced", title)
+        }
+    }
+
     // === idempotency ===
 
     pub(super) fn idempotency_conflict() -> Self {
@@ -296,14 +307,30 @@ impl From<Failed> for Problem {
 
 impl From<IssuerError> for Problem {
     fn from(error: IssuerError) -> Self {
+        tracing::error!(%error, "an issuer did not do what it was asked");
+        let unavailable = "issuer_unavailable";
         match error {
-            IssuerError::Unavailable(why) => {
-                tracing::error!(%why, "an issuer made no card");
-                Self::unavailable(
-                    "issuer_unavailable",
-                    "The issuer does not answer; ask again",
-                )
+            IssuerError::Unavailable(_) | IssuerError::Unknown(_) => {
+                Self::unavailable(unavailable, "The issuer does not answer; ask again")
             }
+            IssuerError::Limited(after) => {
+                let title = "The issuer was asked too often; ask again";
+                let seconds = u32::try_from(after.as_secs()).unwrap_or(u32::MAX).max(1);
+                Self {
+                    retry_after_s: Some(seconds),
+                    ..Self::unavailable(unavailable, title)
+                }
+            }
+            IssuerError::Denied(_) => Self::unavailable(
+                "issuer_denied",
+                "The issuer does not accept the connection's key; an owner has to set it",
+            ),
+            IssuerError::Refused(why) => {
+                let title = "The issuer refuses this";
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "issuer_refused", title)
+                    .with_detail(why)
+            }
+            IssuerError::Unsupported(what) => Self::not_supported("connection", what),
         }
     }
 }

@@ -104,7 +104,14 @@ pub(super) fn put(
         Change::Customer(row) => put_customer(builder, row),
         Change::Agent(row) => put_agent(builder, row),
         Change::Card(row) => put_card(builder, row),
-        Change::ApiKey(..) | Change::ApiKeyChanged(_) | Change::Reply(_) => Ok(()),
+        Change::ApiKey(..)
+        | Change::ApiKeyChanged(_)
+        | Change::Reply(_)
+        | Change::Outbox(_)
+        | Change::OutboxTried(_)
+        | Change::OutboxDone(..)
+        | Change::Sealed(_)
+        | Change::Origin(_) => Ok(()),
     }
 }
 

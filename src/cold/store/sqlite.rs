@@ -6,6 +6,7 @@
 //! parameters, and there is no other way in.
 
 mod migrations;
+mod outward;
 mod rows;
 mod write;
 
@@ -18,9 +19,10 @@ use sqlx::sqlite::{
 };
 use sqlx::{SqlSafeStr, query};
 
+use super::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use super::{
-    Agent, Answer, ApiKey, Batch, Card, Customer, Listed, Mode, ReplyKey, Store, StoreError,
-    StoredReply,
+    Agent, Answer, ApiKey, Batch, Card, Customer, Listed, Mode, OutboxAsked, ReplyKey, Store,
+    StoreError, StoredReply,
 };
 use crate::domain::time::Timestamp;
 use rows::{agent, api_key, card, customer, reply};
@@ -303,6 +305,22 @@ impl Store for SqliteStore {
             let values = [&*key.api_key_id, &*key.idempotency_key];
             self.one(sql, &values, reply).await
         })
+    }
+
+    fn outbox(&self, asked: OutboxAsked) -> Answer<'_, Vec<OutboxRow>> {
+        Box::pin(outward::outbox(&self.readers, asked))
+    }
+
+    fn outbox_counts(&self) -> Answer<'_, OutboxCounts> {
+        Box::pin(outward::outbox_counts(&self.readers))
+    }
+
+    fn sealed(&self) -> Answer<'_, Vec<SealedRow>> {
+        Box::pin(outward::sealed_rows(&self.readers))
+    }
+
+    fn card_origin(&self, id: String) -> Answer<'_, Option<CardOrigin>> {
+        Box::pin(outward::card_origin(&self.readers, id))
     }
 
     fn apply(&self, batch: Batch) -> Answer<'_, ()> {

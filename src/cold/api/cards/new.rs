@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::order::{Ordered, order_card};
 use super::standing::CardHeld;
 use crate::cold::api::body::read;
 use crate::cold::api::exchange::{Ask, Reply};
@@ -12,7 +13,8 @@ use crate::cold::api::problem::Problem;
 use crate::cold::api::{agents, customers};
 use crate::cold::control::{Work, card_policy};
 use crate::cold::ids::draw;
-use crate::cold::issuers::{CardOrder, IssuedCard, IssuerClient};
+use crate::cold::issuers::rules::Rules;
+use crate::cold::issuers::{CardOrder, IssuerClient, State};
 use crate::cold::store::{Agent, Card, CardLimit, Change, Customer};
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::card::{AgentStatus, CardStatus};
@@ -69,10 +71,11 @@ pub(super) struct Limit {
     interval: Interval,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 struct Configuration {
     connection: Option<String>,
+    allow_unenforced: bool,
 }
 
 impl Limit {
@@ -107,20 +110,32 @@ pub(in crate::cold::api) async fn create(ask: Ask) -> Result<Reply, Problem> {
         .map(|it| it.read(&customer))
         .transpose()?;
     let policy = document(new.policy);
-    card_policy(policy.as_deref(), limit.as_ref())?;
-    let wanted = new.configuration.and_then(|it| it.connection);
+    let compiled = card_policy(policy.as_deref(), limit.as_ref())?;
+    let configuration = new.configuration.unwrap_or_default();
+    let allows_unenforced = configuration.allow_unenforced;
+    let wanted = configuration.connection;
     let issuer = issuer(&ask, wanted.as_deref())?;
     // A file that rules leaves the issuer alone, too.
     if !ask.api.rows_rule {
         return Err(Problem::file_rules());
+    }
+    let usage = new.usage.map(Into::into).unwrap_or_default();
+    let status: CardStatus = new.status.map(Into::into).unwrap_or_default();
+    let mut rules = Rules::of(&compiled, usage, &customer);
+    if !issuer.manner().asks {
+        let own = (policy.as_deref(), limit.as_ref());
+        rules = rules.with_fields(own, agent.as_ref(), &customer);
+        refuse_unenforced(issuer, &rules, allows_unenforced)?;
     }
     let card_id = draw("card", ask.now);
     let order = CardOrder {
         key: order_key(&ask, &card_id),
         card_id,
         at: ask.now,
+        is_paused: rules.state(status, false) != State::Open,
+        rules,
     };
-    let issued = order_card(&ask, issuer, order).await?;
+    let Ordered { issued, settled } = order_card(&ask, issuer, order).await?;
     let row = Card {
         id: issued.card_id,
         mode: customer.mode,
@@ -129,12 +144,12 @@ pub(in crate::cold::api) async fn create(ask: Ask) -> Result<Reply, Problem> {
         connection: issuer.connection().to_owned(),
         issuer_token: issued.token,
         is_physical: false,
-        usage: new.usage.map(Into::into).unwrap_or_default(),
-        status: new.status.map(Into::into).unwrap_or_default(),
+        usage,
+        status,
         is_frozen: false,
-        last4: Some(issued.last4),
-        exp_month: Some(issued.exp_month),
-        exp_year: Some(issued.exp_year),
+        last4: issued.last4,
+        exp_month: issued.exp_month,
+        exp_year: issued.exp_year,
         limit,
         policy,
         created_at: ask.now,
@@ -144,11 +159,25 @@ pub(in crate::cold::api) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let new_card = CardHeld::default();
     let shown = ask.api.card_shown_with(row.clone(), new_card).await?;
     let reply = Reply::created(path, &shown)?;
+    let batch = [Some(Change::Card(row)), settled];
     let work = Work {
-        batch: vec![Change::Card(row)],
+        batch: batch.into_iter().flatten().collect(),
         ..Work::default()
     };
     ask.make(work, reply).await
+}
+
+/// What an issuer that never asks cannot hold is held by nobody (behaviour 4.8).
+pub(super) fn refuse_unenforced(
+    issuer: &dyn IssuerClient,
+    rules: &Rules,
+    is_allowed: bool,
+) -> Result<(), Problem> {
+    let missing = issuer.unenforced(rules);
+    if missing.is_empty() || is_allowed {
+        return Ok(());
+    }
+    Err(Problem::unenforced(missing))
 }
 
 /// What the API knows of and no issuer of this version makes; refused, so that nobody waits for it.
@@ -219,30 +248,13 @@ fn issuer<'a>(ask: &'a Ask, wanted: Option<&str>) -> Result<&'a dyn IssuerClient
     })
 }
 
-/// An idempotency key that was used for a card long ago, and is forgotten by now, is a new one: what
-/// the issuer gives for it is that card, which is kept already.
-async fn order_card(
-    ask: &Ask,
-    issuer: &dyn IssuerClient,
-    order: CardOrder,
-) -> Result<IssuedCard, Problem> {
-    let issued = issuer.create(order.clone()).await?;
-    if ask.api.store.card(issued.card_id.clone()).await?.is_none() {
-        return Ok(issued);
-    }
-    let key = order.card_id.clone();
-    Ok(issuer.create(CardOrder { key, ..order }).await?)
-}
-
 /// The same for each attempt under one idempotency key.
 fn order_key(ask: &Ask, card_id: &str) -> String {
-    let Some(keep) = &ask.keep else {
-        return card_id.to_owned();
-    };
-    let parts = [
-        keep.key.api_key_id.as_bytes(),
-        keep.key.idempotency_key.as_bytes(),
-    ];
+    let of_caller = ask.keep.as_ref().map(|keep| {
+        let key = &keep.key;
+        [key.api_key_id.as_bytes(), key.idempotency_key.as_bytes()]
+    });
+    let parts = of_caller.unwrap_or([b"", card_id.as_bytes()]);
     let digest = ask.api.secret.digest("order of a card", &parts);
     let mut text = String::with_capacity(64);
     for byte in digest {

@@ -3,10 +3,11 @@
 use sqlx::sqlite::{Sqlite, SqlitePool};
 use sqlx::{query_scalar, raw_sql};
 
+use super::outward;
 use crate::cold::store::StoreError;
 
 /// Each leads from its place's number to the next one, which it sets itself.
-pub(super) const STEPS: [&str; 1] = [FIRST];
+pub(super) const STEPS: [&str; 2] = [FIRST, outward::TABLES];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.
 const FIRST: &str = "

@@ -37,15 +37,15 @@ pub(super) fn usage_name(usage: Usage) -> &'static str {
     }
 }
 
-fn text(row: &SqliteRow, column: &str) -> Result<String, StoreError> {
+pub(super) fn text(row: &SqliteRow, column: &str) -> Result<String, StoreError> {
     Ok(row.try_get::<String, _>(column)?)
 }
 
-fn maybe_text(row: &SqliteRow, column: &str) -> Result<Option<String>, StoreError> {
+pub(super) fn maybe_text(row: &SqliteRow, column: &str) -> Result<Option<String>, StoreError> {
     Ok(row.try_get::<Option<String>, _>(column)?)
 }
 
-fn number(row: &SqliteRow, column: &str) -> Result<i64, StoreError> {
+pub(super) fn number(row: &SqliteRow, column: &str) -> Result<i64, StoreError> {
     Ok(row.try_get::<i64, _>(column)?)
 }
 
@@ -53,18 +53,22 @@ fn maybe_number(row: &SqliteRow, column: &str) -> Result<Option<i64>, StoreError
     Ok(row.try_get::<Option<i64>, _>(column)?)
 }
 
-fn unknown(column: &str) -> StoreError {
+pub(super) fn unknown(column: &str) -> StoreError {
     StoreError::Fault(format!(
         "column `{column}` holds what this version does not know"
     ))
 }
 
-fn instant(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
+pub(super) fn instant(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
     number(row, column).map(Timestamp::from_micros)
 }
 
+pub(super) fn flag(row: &SqliteRow, column: &str) -> Result<bool, StoreError> {
+    Ok(number(row, column)? != 0)
+}
+
 /// The value whose word stands in the column.
-fn word<T: Copy>(
+pub(super) fn word<T: Copy>(
     row: &SqliteRow,
     column: &str,
     known: impl IntoIterator<Item = (&'static str, T)>,

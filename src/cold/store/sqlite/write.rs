@@ -4,6 +4,7 @@ use sqlx::query;
 use sqlx::query::Query;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqlitePool};
 
+use super::outward;
 use super::rows::{cascade_name, usage_name};
 use crate::cold::store::{Agent, ApiKey, Batch, Card, Change, Customer, StoreError, StoredReply};
 use crate::domain::time::Timestamp;
@@ -21,6 +22,8 @@ pub(super) async fn apply(pool: &SqlitePool, batch: Batch) -> Result<(), StoreEr
 }
 
 async fn write(connection: &mut SqliteConnection, change: Change) -> Result<(), StoreError> {
+    // Rows that others may have changed lawfully, so that there may be none left to write.
+    let mut may_miss = false;
     let written = match change {
         Change::Customer(row) => customer(row),
         Change::Agent(row) => agent(row),
@@ -28,9 +31,20 @@ async fn write(connection: &mut SqliteConnection, change: Change) -> Result<(), 
         Change::ApiKey(row, hash) => new_api_key(row, hash),
         Change::ApiKeyChanged(row) => changed_api_key(row),
         Change::Reply(row) => reply(row),
+        Change::Outbox(row) => outward::put_outbox(row),
+        Change::OutboxTried(row) => {
+            may_miss = true;
+            outward::outbox_tried(row)
+        }
+        Change::OutboxDone(id, version) => {
+            may_miss = true;
+            outward::outbox_done(id, version)
+        }
+        Change::Sealed(row) => outward::sealed(row),
+        Change::Origin(row) => outward::origin(row),
     };
     let done = written.execute(connection).await?;
-    if done.rows_affected() == 1 {
+    if done.rows_affected() == 1 || may_miss {
         Ok(())
     } else {
         // The row is not of the revision that its author read.
