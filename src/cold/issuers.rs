@@ -51,7 +51,11 @@ impl fmt::Display for IssuerError {
             Self::Unavailable(why) => write!(f, "the issuer cannot be asked: {why}"),
             Self::Unknown(why) => write!(f, "the issuer's answer is not known: {why}"),
             Self::Limited(after) => {
-                write!(f, "the issuer was asked too often, for {} s", after.as_secs())
+                write!(
+                    f,
+                    "the issuer was asked too often, for {} s",
+                    after.as_secs()
+                )
             }
             Self::Denied(why) => write!(f, "the issuer does not accept our key: {why}"),
             Self::Refused(why) => write!(f, "the issuer refuses: {why}"),

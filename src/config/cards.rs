@@ -77,17 +77,19 @@ pub struct CardsConfig {
     pub program: Option<String>,
     /// For one call, from its first byte to the last of the answer.
     pub timeout: Duration,
+    /// Between two looks at what its cards are there; absent where nobody looks.
+    pub poll: Option<Duration>,
 }
 
 const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 100..=120_000;
 const TIMEOUT_MS_DEFAULT: u64 = 15_000;
+/// 0 switches the looking off.
+const POLL_S: std::ops::RangeInclusive<u64> = 1..=86_400;
+const POLL_S_DEFAULT: u64 = 300;
 const TEXT_LEN_MAX: usize = 200;
 
 /// Every account that makes cards.
-pub(super) fn read_all(
-    typed: &[IssuerFile],
-    place: &str,
-) -> Result<Vec<CardsConfig>, ConfigError> {
+pub(super) fn read_all(typed: &[IssuerFile], place: &str) -> Result<Vec<CardsConfig>, ConfigError> {
     let mut found = Vec::new();
     for (at, issuer) in typed.iter().enumerate() {
         let place = format!("{place}: issuer[{at}]");
@@ -108,8 +110,7 @@ fn check_privacy(
     at: usize,
     place: &str,
 ) -> Result<(), ConfigError> {
-    let fault =
-        |key: &str, message: &str| Err(ConfigError::new(format!("{place}.{key}"), message));
+    let fault = |key: &str, message: &str| Err(ConfigError::new(format!("{place}.{key}"), message));
     let lawful = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let name = &issuer.name;
     if name.is_empty() || name.len() > 40 || !name.chars().all(lawful) {
@@ -123,7 +124,10 @@ fn check_privacy(
         return fault("name", "used twice");
     }
     if issuer.cards.is_none() {
-        return fault("cards", "is missing: this issuer asks nothing, it only makes cards");
+        return fault(
+            "cards",
+            "is missing: this issuer asks nothing, it only makes cards",
+        );
     }
     let unused = [
         ("secrets", !issuer.secrets.0.is_empty()),
@@ -144,9 +148,8 @@ fn check_privacy(
 }
 
 fn read(issuer: &IssuerFile, cards: &CardsFile, place: &str) -> Result<CardsConfig, ConfigError> {
-    let fault = |key: &str, message: String| {
-        Err(ConfigError::new(format!("{place}.cards{key}"), message))
-    };
+    let fault =
+        |key: &str, message: String| Err(ConfigError::new(format!("{place}.cards{key}"), message));
     let Some(maker) = CardMaker::parse(&issuer.kind) else {
         let message = "cards are made at `lithic`, `stripe` and `privacy`";
         return fault("", message.to_owned());
@@ -188,6 +191,14 @@ fn read(issuer: &IssuerFile, cards: &CardsFile, place: &str) -> Result<CardsConf
         let message = format!("must lie between {least} and {most}");
         return fault(".timeout_ms", message);
     }
+    let poll_s = cards.poll_s.unwrap_or(POLL_S_DEFAULT);
+    if poll_s != 0 && !POLL_S.contains(&poll_s) {
+        let (least, most) = (POLL_S.start(), POLL_S.end());
+        return fault(
+            ".poll_s",
+            format!("must lie between {least} and {most}, or be 0"),
+        );
+    }
     let key = cards.key.as_deref().map(|source| {
         let trimmed = |text: String| {
             let key = text.trim();
@@ -208,6 +219,7 @@ fn read(issuer: &IssuerFile, cards: &CardsFile, place: &str) -> Result<CardsConf
         account: cards.account.clone(),
         program: cards.program.clone(),
         timeout: Duration::from_millis(timeout_ms),
+        poll: (poll_s != 0).then(|| Duration::from_secs(poll_s)),
     })
 }
 

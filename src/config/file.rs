@@ -86,6 +86,7 @@ pub(super) struct CardsFile {
     pub(super) account: Option<String>,
     pub(super) program: Option<String>,
     pub(super) timeout_ms: Option<u64>,
+    pub(super) poll_s: Option<u64>,
 }
 
 /// One place of a secret. What stands there may be the secret itself, so no error repeats it.

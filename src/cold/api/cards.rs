@@ -8,10 +8,15 @@ mod view;
 
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::exchange::{Ask, Reply};
 use super::problem::Problem;
 use super::query::{Page, narrow};
-use crate::cold::ops::cards::policy::Look;
+use crate::cold::api::Api;
+use crate::cold::issuers::IssuerClient;
+use crate::cold::issuers::rules::{self, Rules};
+use crate::cold::ops::cards::policy::{Look, PolicyShown};
 use crate::cold::store::Card;
 use view::CardShown;
 
@@ -51,7 +56,42 @@ pub(super) async fn policy(ask: Ask) -> Result<Reply, Problem> {
     // A card that is not in force has no policy that is.
     let look = Look::at(snapshot, &row.id, ask.now).ok_or_else(Problem::file_rules)?;
     let seen = ask.api.ask_ledger(look.in_ledger()).await?;
-    Reply::ok(&look.shown(&seen).ok_or_else(Problem::internal)?)
+    let policy = look.shown(&seen).ok_or_else(Problem::internal)?;
+    let unenforced = unenforced(&ask, &row).await?;
+    Reply::ok(&PolicyThere { policy, unenforced })
+}
+
+/// A policy, and what of it nobody enforces.
+#[derive(Serialize)]
+struct PolicyThere {
+    #[serde(flatten)]
+    policy: PolicyShown,
+    /// Fields that the issuer cannot hold, where nothing but the issuer holds them.
+    unenforced: Vec<String>,
+}
+
+async fn unenforced(ask: &Ask, row: &Card) -> Result<Vec<String>, Problem> {
+    let Some(issuer) = ask.api.issuer_of(&row.connection) else {
+        return Ok(Vec::new());
+    };
+    if issuer.manner().asks {
+        return Ok(Vec::new());
+    }
+    Ok(issuer.unenforced(&ask.api.rules_of(row).await?))
+}
+
+impl Api {
+    /// Who makes the cards of a connection.
+    pub(super) fn issuer_of(&self, connection: &str) -> Option<&dyn IssuerClient> {
+        let mut issuers = self.issuers.iter().map(|issuer| &**issuer);
+        issuers.find(|it| it.connection() == connection)
+    }
+
+    /// What an issuer may hold of a card's rules, with every field that is set.
+    pub(super) async fn rules_of(&self, row: &Card) -> Result<Rules, Problem> {
+        let rules = rules::of_card(&*self.store, row).await?;
+        rules.ok_or_else(Problem::internal)
+    }
 }
 
 /// The card of this id, where the caller may know of it.

@@ -186,7 +186,8 @@ impl Problem {
     /// What the issuer of a connection that never asks cannot hold, field by field.
     pub(super) fn unenforced(fields: Vec<String>) -> Self {
         let title = "The connection's issuer cannot hold these rules, and nothing else would";
-        let message = "is not enforced on this connection; `configuration.allowUnenforced` takes it so";
+        let message =
+            "is not enforced on this connection; `configuration.allowUnenforced` takes it so";
         let faults = fields.into_iter().map(|field| Fault::new(field, message));
         Self {
             errors: faults.take(FAULTS_MAX).collect(),

@@ -133,7 +133,10 @@ impl Http {
             .method(call.method)
             .uri(format!("{}{}", self.url, call.path))
             .header(AUTHORIZATION, secret)
-            .header(USER_AGENT, concat!("countersign/", env!("CARGO_PKG_VERSION")));
+            .header(
+                USER_AGENT,
+                concat!("countersign/", env!("CARGO_PKG_VERSION")),
+            );
         if let Some(kind) = kind {
             request = request.header(CONTENT_TYPE, kind);
         }
@@ -162,7 +165,9 @@ fn judge(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Result<Bytes, 
 fn patience(headers: &HeaderMap) -> Duration {
     let text = headers.get(RETRY_AFTER).and_then(|it| it.to_str().ok());
     let seconds = text.and_then(|text| text.trim().parse().ok());
-    seconds.map_or(PATIENCE, Duration::from_secs).min(PATIENCE_MAX)
+    seconds
+        .map_or(PATIENCE, Duration::from_secs)
+        .min(PATIENCE_MAX)
 }
 
 /// What went wrong, with its causes, which say what the first words leave open.

@@ -7,7 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cold::store::{Agent, CardLimit, Customer};
+use crate::cold::control::card_policy;
+use crate::cold::store::{Agent, Card, CardLimit, Customer, Store, StoreError};
 use crate::decide::policy::{LimitField, Policy, ProbePolicy};
 use crate::domain::card::{CardStatus, Usage};
 
@@ -111,6 +112,30 @@ impl Rules {
             CardStatus::Active => State::Open,
         }
     }
+}
+
+/// Those of a card as its rows stand now, with every field that is set. None where its customer is
+/// not there, or its policy is none.
+pub(in crate::cold) async fn of_card(
+    store: &dyn Store,
+    row: &Card,
+) -> Result<Option<Rules>, StoreError> {
+    let Some(customer) = store.customer(row.customer_id.clone()).await? else {
+        return Ok(None);
+    };
+    let agent = match &row.agent_id {
+        Some(id) => store.agent(id.clone()).await?,
+        None => None,
+    };
+    let own = (row.policy.as_deref(), row.limit.as_ref());
+    let Ok(policy) = card_policy(own.0, own.1) else {
+        return Ok(None);
+    };
+    let origin = store.card_origin(row.id.clone()).await?;
+    let rules = Rules::of(&policy, row.usage, &customer);
+    let rules = rules.with_fields(own, agent.as_ref(), &customer);
+    let has_past = origin.is_some_and(|origin| origin.has_past);
+    Ok(Some(Rules { has_past, ..rules }))
 }
 
 /// `limits` is told by what is inside it, everything else by its name.

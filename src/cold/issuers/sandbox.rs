@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::rules::Rules;
 use super::{
-    Answer, CardOrder, CardThere, CardsThere, IssuedCard, IssuerClient, IssuerError, Manner, Revealed,
-    State,
+    Answer, CardOrder, CardThere, CardsThere, IssuedCard, IssuerClient, IssuerError, Manner,
+    Revealed, State,
 };
 use crate::cold::ids::draw;
 use crate::cold::store::Mode;

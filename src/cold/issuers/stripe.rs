@@ -84,7 +84,9 @@ fn limits(rules: &Rules) -> Vec<(i64, &'static str)> {
         (in_utc(rules.per_month), "monthly"),
         (rules.total.filter(|_| !rules.has_past), "all_time"),
     ];
-    let set = caps.into_iter().filter_map(|(cap, interval)| Some((cap?, interval)));
+    let set = caps
+        .into_iter()
+        .filter_map(|(cap, interval)| Some((cap?, interval)));
     set.filter(|(amount, _)| *amount > 0).collect()
 }
 
@@ -118,7 +120,14 @@ pub(super) fn create(order: &CardOrder, account: &Account, key: &str) -> Call {
         .with("currency", &order.rules.currency.to_ascii_lowercase())
         .with("type", "virtual")
         .with("cardholder", account.account.as_deref().unwrap_or_default())
-        .with("status", if order.is_paused { "inactive" } else { "active" })
+        .with(
+            "status",
+            if order.is_paused {
+                "inactive"
+            } else {
+                "active"
+            },
+        )
         .with(&format!("metadata[{MARK}]"), &order.card_id)
         .with_limits(&order.rules);
     let mut call = post("/v1/issuing/cards".to_owned(), form);
@@ -127,7 +136,10 @@ pub(super) fn create(order: &CardOrder, account: &Account, key: &str) -> Call {
 }
 
 pub(super) fn set_state(token: &str, state: State) -> Call {
-    post(card_path(token), Form::default().with("status", status(state)))
+    post(
+        card_path(token),
+        Form::default().with("status", status(state)),
+    )
 }
 
 /// The whole list of limits; an empty one takes them away.

@@ -135,12 +135,14 @@ pub(super) async fn outbox(
         .bind(now.micros())
         .bind(most(limit)),
         OutboxAsked::One(id) => query::<Sqlite>("SELECT * FROM outbox WHERE id = ?").bind(id),
-        OutboxAsked::All(after, limit) => {
-            query::<Sqlite>(of_all).bind(after).bind(0).bind(most(limit))
-        }
-        OutboxAsked::Dead(after, limit) => {
-            query::<Sqlite>(of_all).bind(after).bind(1).bind(most(limit))
-        }
+        OutboxAsked::All(after, limit) => query::<Sqlite>(of_all)
+            .bind(after)
+            .bind(0)
+            .bind(most(limit)),
+        OutboxAsked::Dead(after, limit) => query::<Sqlite>(of_all)
+            .bind(after)
+            .bind(1)
+            .bind(most(limit)),
     };
     let found = asked.fetch_all(pool).await?;
     found.iter().map(outbox_row).collect()

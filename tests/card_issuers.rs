@@ -1,0 +1,18 @@
+//! Issuers that make our cards, asked over the network by the built program (behaviour 4.5, 4.8).
+
+#![cfg(test)]
+
+#[path = "card_issuers/create.rs"]
+mod create;
+#[path = "card_issuers/desk.rs"]
+mod desk;
+#[path = "card_issuers/far_side.rs"]
+mod far_side;
+#[expect(dead_code, reason = "shared; each target uses a part")]
+#[path = "api/plane.rs"]
+mod plane;
+#[path = "card_issuers/schemas.rs"]
+mod schemas;
+#[expect(dead_code, reason = "shared; each target uses a part")]
+#[path = "support/server.rs"]
+mod server;
