@@ -128,6 +128,7 @@ impl App {
         let ledger = EmbeddedLedger::new(recovered.states, writer.share_journal());
         arm(&shared, &writer, loaded.core(&keys, ledger));
         let around = Around {
+            cold: &cold,
             rules: &rules,
             names,
             keys,

@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod init;
 pub mod ledger;
 mod log;
+pub mod outbox;
 pub mod policy;
 pub mod reconcile;
 pub mod sandbox;
@@ -64,6 +65,8 @@ enum Command {
     Ledger(ledger::LedgerArguments),
     /// Hold an issuer's list of transactions against our books.
     Reconcile(reconcile::ReconcileArguments),
+    /// What issuers are still to be told.
+    Outbox(outbox::OutboxArguments),
     /// Look into snapshots without a server.
     Policy(policy::PolicyArguments),
 }
@@ -95,6 +98,9 @@ pub fn run() -> Exit {
         }
         Command::Reconcile(arguments) => {
             finish(reconcile::run(&arguments, &mut std::io::stdout().lock()))
+        }
+        Command::Outbox(arguments) => {
+            finish(outbox::run(&arguments, &mut std::io::stdout().lock()))
         }
         Command::Policy(arguments) => {
             finish(policy::run(&arguments, &mut std::io::stdout().lock()))

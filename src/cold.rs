@@ -1,6 +1,7 @@
 //! The cold path: everything that nobody waits for at a card terminal.
 
 pub mod api;
+pub mod ask;
 pub mod control;
 pub mod doctor;
 pub mod explain;
@@ -12,6 +13,7 @@ pub mod issuers;
 mod listen;
 pub mod listing;
 pub mod ops;
+pub mod outbox;
 pub mod policies;
 pub mod readiness;
 pub mod reconcile;

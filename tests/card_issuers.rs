@@ -16,3 +16,5 @@ mod schemas;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/server.rs"]
 mod server;
+#[path = "card_issuers/told.rs"]
+mod told;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
+use tokio::sync::Notify;
 
 use crate::app::StartError;
 use crate::app::operators::Operators;
@@ -16,6 +17,7 @@ use crate::cold::init::{Opened, Place};
 use crate::cold::issuers::IssuerClient;
 use crate::cold::issuers::remote::RemoteClient;
 use crate::cold::issuers::sandbox::SandboxClient;
+use crate::cold::outbox::{self, Around as Outbox};
 use crate::cold::policies::{FIRST_VERSION, First, Policies, Source};
 use crate::cold::records::Records;
 use crate::cold::store::Store;
@@ -65,7 +67,7 @@ fn sandbox_cards(data_dir: &Path) -> PathBuf {
 pub(super) struct Plane {
     store: Arc<SqliteStore>,
     secret: TokenSecret,
-    issuers: Vec<Box<dyn IssuerClient>>,
+    issuers: Vec<Arc<dyn IssuerClient>>,
 }
 
 /// What the rules of a start are made with: the connections' names, the keys, whose every used card is.
@@ -86,15 +88,15 @@ impl Plane {
         let fault = |error: &dyn std::fmt::Display| StartError::Control(error.to_string());
         let Opened { store, secret } =
             cold.block_on(place.open()).map_err(|error| fault(&error))?;
-        let mut issuers: Vec<Box<dyn IssuerClient>> = Vec::new();
+        let mut issuers: Vec<Arc<dyn IssuerClient>> = Vec::new();
         if config.sandbox {
             let path = sandbox_cards(&config.data_dir);
             let client = SandboxClient::open(&path, SANDBOX_NAME);
             let named = |error| fault(&format!("{}: {error}", path.display()));
-            issuers.push(Box::new(client.map_err(named)?));
+            issuers.push(Arc::new(client.map_err(named)?));
         }
         for maker in config.card_makers.clone() {
-            issuers.push(Box::new(RemoteClient::new(maker)));
+            issuers.push(Arc::new(RemoteClient::new(maker)));
         }
         Ok(Some(Self {
             store: Arc::new(store),
@@ -178,6 +180,7 @@ impl Loaded {
 
 /// What the API is started with.
 pub(super) struct Around<'a> {
+    pub(super) cold: &'a Runtime,
     pub(super) rules: &'a Rules,
     pub(super) names: Vec<String>,
     pub(super) keys: Fingerprinter,
@@ -201,10 +204,23 @@ pub(super) fn start(
     let policies = loaded.start_policies(operators, around.watch_every)?;
     let shown = (Arc::clone(&snapshots), records, policies);
     operators.arm(around.writer, around.keys.clone(), shown);
+    let store = plane
+        .as_ref()
+        .map(|plane| -> Arc<dyn Store> { plane.store() });
+    // The cell is new, so nothing is in it.
+    let _full = operators.shown().store.set(store);
     let api = plane.map(|plane| start_plane(plane, snapshots, operators, around));
     // The cell is new, so nothing is in it.
     let _full = served.set(api.transpose()?);
     Ok(())
+}
+
+/// One task for each issuer that is asked over a network, and one that counts.
+fn start_outbox(cold: &Runtime, around: &Outbox, issuers: &[Arc<dyn IssuerClient>]) {
+    for issuer in issuers.iter().filter(|it| it.manner().is_remote) {
+        drop(cold.spawn(outbox::tell(around.clone(), Arc::clone(issuer))));
+    }
+    drop(cold.spawn(outbox::watch(around.clone())));
 }
 
 fn start_plane(
@@ -217,6 +233,15 @@ fn start_plane(
     let store: Arc<dyn Store> = plane.store;
     let writer = Arc::clone(around.writer);
     let shown = operators.shown();
+    let bell = Arc::<Notify>::default();
+    let outbox = Outbox {
+        store: Arc::clone(&store),
+        clock: around.clock,
+        bell: Arc::clone(&bell),
+        telemetry: Arc::clone(&shown.telemetry),
+        readiness: Arc::clone(&shown.readiness),
+    };
+    start_outbox(around.cold, &outbox, &plane.issuers);
     let control = Control::start(Surroundings {
         store: Arc::clone(&store),
         snapshots: Arc::clone(&snapshots),
@@ -228,6 +253,7 @@ fn start_plane(
         clock: around.clock,
         telemetry: Arc::clone(&shown.telemetry),
         readiness: Arc::clone(&shown.readiness),
+        bell: Arc::clone(&bell),
     });
     let control = control
         .map_err(|error| StartError::Io("cannot start the thread of the control plane", error))?;

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
@@ -98,6 +98,8 @@ pub struct Surroundings {
     pub telemetry: Arc<Telemetry>,
     /// Says where the rows are not in force.
     pub readiness: Arc<Readiness>,
+    /// Rung where an issuer is to be told something.
+    pub bell: Arc<Notify>,
 }
 
 /// The running thread. It ends when every clone of this is dropped.
@@ -190,6 +192,7 @@ impl Keeper {
         let next = touches_rules
             .then(|| self.compile(&work.batch))
             .transpose()?;
+        let tells = work.batch.iter().any(|it| matches!(it, Change::Outbox(_)));
         let (first, last): (Vec<Order>, Vec<Order>) =
             work.orders.into_iter().partition(Order::stops);
         self.order(first).await?;
@@ -205,6 +208,9 @@ impl Keeper {
         }
         if let Some(next) = next {
             self.publish(next);
+        }
+        if tells {
+            self.around.bell.notify_waiters();
         }
         self.order(last).await
     }

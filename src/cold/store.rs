@@ -249,8 +249,8 @@ pub struct Listed {
 /// Which rows of what issuers are to be told are asked for.
 #[derive(Clone, Debug)]
 pub enum OutboxAsked {
-    /// Those that are to be tried now, the longest due first.
-    Due(Timestamp, usize),
+    /// Those of a connection that are to be tried now: what stops cards first.
+    Due(String, Timestamp, usize),
     /// The one of this id.
     One(String),
     /// All behind this id.

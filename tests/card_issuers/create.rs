@@ -137,7 +137,10 @@ fn a_crash_after_the_order_leaves_no_second_card() {
     assert_eq!(desk.far.cards().len(), 1);
     desk.far.card_of(&id(&card));
     // It was found, and not asked for again.
-    assert_eq!(desk.far.seen("POST").len(), 1);
+    let asked = desk.far.seen("POST");
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].path, "/v1/cards");
+    assert_eq!(asked[0].key.as_ref().map(String::len), Some(36), "a UUID");
     assert_eq!(desk.buy(&id(&card), 100), APPROVED);
 }
 

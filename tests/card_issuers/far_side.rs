@@ -88,7 +88,6 @@ pub(crate) struct Kept {
 }
 
 pub(crate) struct FarSide {
-    pub(crate) speech: Speech,
     pub(crate) address: SocketAddr,
     kept: Arc<Mutex<Kept>>,
 }
@@ -107,7 +106,6 @@ impl FarSide {
             }
         });
         Self {
-            speech,
             address,
             kept,
         }

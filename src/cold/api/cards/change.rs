@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::find;
-use super::new::{Limit, Status};
+use super::new::{Limit, Status, refuse_unenforced};
 use super::view::strictest;
 use crate::cold::api::body::{present, read};
 use crate::cold::api::customers;
@@ -13,7 +13,10 @@ use crate::cold::api::exchange::{Ask, Reply, Tries};
 use crate::cold::api::fields::document;
 use crate::cold::api::problem::Problem;
 use crate::cold::control::{Order, Work, card_policy};
+use crate::cold::issuers::rules::Rules;
+use crate::cold::store::outward::{Errand, OutboxRow};
 use crate::cold::store::{Card, Change};
+use crate::decide::policy::Policy;
 use crate::domain::card::CardStatus;
 
 #[derive(Deserialize)]
@@ -24,6 +27,14 @@ struct CardChange {
     limits: Option<Option<Limit>>,
     #[serde(default, deserialize_with = "present")]
     policy: Option<Option<Box<RawValue>>>,
+    #[serde(default)]
+    configuration: Configuration,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+struct Configuration {
+    allow_unenforced: bool,
 }
 
 /// What becomes of a card; absent leaves what is there.
@@ -33,6 +44,7 @@ struct Wanted {
     frozen: Option<bool>,
     limit: Option<Option<Limit>>,
     policy: Option<Option<String>>,
+    allows_unenforced: bool,
 }
 
 impl Wanted {
@@ -56,6 +68,7 @@ pub(in crate::cold::api) async fn change(ask: Ask) -> Result<Reply, Problem> {
         frozen: None,
         limit: change.limits,
         policy: change.policy.map(document),
+        allows_unenforced: change.configuration.allow_unenforced,
     };
     make(ask, wanted).await
 }
@@ -111,7 +124,10 @@ async fn attempt(ask: &Ask, wanted: &Wanted) -> Result<(Work, Reply), Problem> {
     if let Some(policy) = &wanted.policy {
         row.policy.clone_from(policy);
     }
-    card_policy(row.policy.as_deref(), row.limit.as_ref())?;
+    let policy = card_policy(row.policy.as_deref(), row.limit.as_ref())?;
+    if wanted.limit.is_some() || wanted.policy.is_some() {
+        refuse_unheld(ask, &row, &policy, wanted.allows_unenforced).await?;
+    }
     row.status = wanted.status.unwrap_or(row.status);
     row.is_frozen = wanted.frozen.unwrap_or(row.is_frozen);
     held.status = wanted.status.unwrap_or(held.status);
@@ -119,11 +135,51 @@ async fn attempt(ask: &Ask, wanted: &Wanted) -> Result<(Work, Reply), Problem> {
     let shown = ask.api.card_shown_with(row.clone(), held).await?;
     let reply = Reply::ok(&shown)?;
     let order = order(&row, wanted);
+    let told = told(ask, &row, wanted);
     let work = Work {
-        batch: vec![Change::Card(row)],
+        batch: [Change::Card(row)].into_iter().chain(told).collect(),
         orders: order.into_iter().collect(),
     };
     Ok((work, reply))
+}
+
+/// What the issuer cannot hold, where nothing else would (behaviour 4.8).
+async fn refuse_unheld(
+    ask: &Ask,
+    row: &Card,
+    policy: &Policy,
+    is_allowed: bool,
+) -> Result<(), Problem> {
+    let issuer = ask.api.issuer_of(&row.connection);
+    let Some(issuer) = issuer.filter(|it| !it.manner().asks) else {
+        return Ok(());
+    };
+    let customer = customers::of_card(ask, row).await?;
+    let agent = match &row.agent_id {
+        Some(id) => ask.api.store.agent(id.clone()).await?,
+        None => None,
+    };
+    let own = (row.policy.as_deref(), row.limit.as_ref());
+    let rules = Rules::of(policy, row.usage, &customer);
+    let rules = rules.with_fields(own, agent.as_ref(), &customer);
+    refuse_unenforced(issuer, &rules, is_allowed)
+}
+
+/// What the issuer is told of the change: that the card stands differently, and within which limits.
+fn told(ask: &Ask, row: &Card, wanted: &Wanted) -> Vec<Change> {
+    let issuer = ask.api.issuer_of(&row.connection);
+    if !issuer.is_some_and(|it| it.manner().is_remote) {
+        return Vec::new();
+    }
+    let of = |errand| {
+        let row = OutboxRow::of_card(errand, &row.id, &row.connection, ask.now);
+        Change::Outbox(row)
+    };
+    // A limit of nothing pauses the card there, so that limits concern its state as well.
+    if wanted.limit.is_some() || wanted.policy.is_some() {
+        return vec![of(Errand::State), of(Errand::Rules)];
+    }
+    vec![of(Errand::State)]
 }
 
 /// What the ledger is to hold, where the change is one of standing.

@@ -25,7 +25,7 @@ CREATE TABLE outbox (
     last_error TEXT,
     version INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX outbox_due ON outbox (is_dead, due_us);
+CREATE INDEX outbox_due ON outbox (connection, is_dead, due_us);
 CREATE TABLE issuer_keys (
     connection TEXT NOT NULL PRIMARY KEY,
     master_id TEXT NOT NULL,
@@ -129,9 +129,11 @@ pub(super) async fn outbox(
     let of_all = "SELECT * FROM outbox WHERE id > ? AND is_dead >= ? ORDER BY id LIMIT ?";
     let most = |limit: usize| i64::try_from(limit).unwrap_or(i64::MAX);
     let asked = match asked {
-        OutboxAsked::Due(now, limit) => query::<Sqlite>(
-            "SELECT * FROM outbox WHERE is_dead = 0 AND due_us <= ? ORDER BY due_us LIMIT ?",
+        OutboxAsked::Due(connection, now, limit) => query::<Sqlite>(
+            "SELECT * FROM outbox WHERE connection = ? AND is_dead = 0 AND due_us <= ?
+             ORDER BY errand DESC, due_us LIMIT ?",
         )
+        .bind(connection)
         .bind(now.micros())
         .bind(most(limit)),
         OutboxAsked::One(id) => query::<Sqlite>("SELECT * FROM outbox WHERE id = ?").bind(id),
