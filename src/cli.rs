@@ -4,6 +4,7 @@ pub mod decisions;
 pub mod demo;
 pub mod doctor;
 pub mod init;
+pub mod keys;
 pub mod ledger;
 mod log;
 pub mod outbox;
@@ -61,6 +62,8 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Make a customer and an owner's API key, and say what comes next.
     Init(init::InitArguments),
+    /// The keys that issuers' keys are sealed under.
+    Keys(keys::KeysArguments),
     /// Look into a data directory.
     Ledger(ledger::LedgerArguments),
     /// Hold an issuer's list of transactions against our books.
@@ -93,6 +96,7 @@ pub fn run() -> Exit {
             finish(doctor::run(&arguments, &mut std::io::stdout().lock()))
         }
         Command::Init(arguments) => finish(init::run(arguments, &mut std::io::stdout().lock())),
+        Command::Keys(arguments) => finish(keys::run(&arguments, &mut std::io::stdout().lock())),
         Command::Ledger(arguments) => {
             finish(ledger::run(&arguments, &mut std::io::stdout().lock()))
         }

@@ -19,5 +19,6 @@ pub mod readiness;
 pub mod reconcile;
 pub mod records;
 pub mod sandbox;
+pub mod seal;
 pub mod store;
 pub mod tokens;

@@ -15,6 +15,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 pub use self::cards::{CardMaker, CardsConfig};
 pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::IssuerConfig;
@@ -129,6 +131,9 @@ pub struct Config {
     pub records_indexed_max: usize,
     /// Configured connections.
     pub issuers: Vec<IssuerConfig>,
+    /// What issuers' keys are sealed under, the one that seals first; none where the data directory
+    /// has it.
+    pub master_keys: Vec<SecretString>,
     /// Where cards are made.
     pub card_makers: Vec<CardsConfig>,
     /// Whether the built-in issuer is one of the connections.
@@ -262,6 +267,7 @@ impl Config {
             records_indexed_max: records_indexed_max(&typed.ledger, place)?,
             snapshot_poll: snapshot_poll(typed.snapshot_poll_ms, place)?,
             issuers,
+            master_keys: master_keys(&typed.keys.master, place)?,
             card_makers: cards::read_all(&typed.issuer, place)?,
             snapshot: snapshot(overrides.snapshot, typed.snapshot, sandbox, &data_dir)?,
             data_dir,
@@ -271,6 +277,18 @@ impl Config {
         .and_then(|config: Self| check_listeners(&config, place).map(|()| config))
         .and_then(|config| check_sandbox_clock(&config).map(|()| config))
     }
+}
+
+fn master_keys(
+    sources: &file::SecretSources,
+    place: &str,
+) -> Result<Vec<SecretString>, ConfigError> {
+    let whole = |text: String| Ok::<_, std::convert::Infallible>(SecretString::from(text));
+    let read = |(at, source): (usize, &String)| {
+        secret::read(source, whole)
+            .map_err(|message| ConfigError::new(format!("{place}: keys.master[{at}]"), message))
+    };
+    sources.0.iter().enumerate().map(read).collect()
 }
 
 /// Where the secrets of a configuration file are; none where there is no file.

@@ -13,6 +13,8 @@ mod far_side;
 mod plane;
 #[path = "card_issuers/schemas.rs"]
 mod schemas;
+#[path = "card_issuers/sealed.rs"]
+mod sealed;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/server.rs"]
 mod server;

@@ -20,8 +20,9 @@ use crate::cold::issuers::sandbox::SandboxClient;
 use crate::cold::outbox::{self, Around as Outbox};
 use crate::cold::policies::{FIRST_VERSION, First, Policies, Source};
 use crate::cold::records::Records;
-use crate::cold::store::Store;
+use crate::cold::seal::MasterKeys;
 use crate::cold::store::sqlite::SqliteStore;
+use crate::cold::store::{Store, StoreError};
 use crate::cold::tokens::TokenSecret;
 use crate::config::{Config, SANDBOX_NAME};
 use crate::decide::document::DocumentRefused;
@@ -67,7 +68,29 @@ fn sandbox_cards(data_dir: &Path) -> PathBuf {
 pub(super) struct Plane {
     store: Arc<SqliteStore>,
     secret: TokenSecret,
+    master_keys: Option<MasterKeys>,
     issuers: Vec<Arc<dyn IssuerClient>>,
+}
+
+/// Gives each issuer its key. One that does not open is missing: the issuer will deny, and say so.
+async fn unseal(
+    store: &SqliteStore,
+    keys: Option<&MasterKeys>,
+    issuers: &[Arc<dyn IssuerClient>],
+) -> Result<(), StoreError> {
+    for row in store.sealed().await? {
+        let own = |it: &&Arc<dyn IssuerClient>| it.connection() == row.connection;
+        let issuer = issuers.iter().find(own);
+        let Some(issuer) = issuer.filter(|it| it.manner().takes_key) else {
+            continue;
+        };
+        match keys.map(|keys| keys.open(&row)) {
+            Some(Ok(key)) => issuer.set_key(key),
+            Some(Err(error)) => tracing::error!(%error, "an issuer's key"),
+            None => {}
+        }
+    }
+    Ok(())
 }
 
 /// What the rules of a start are made with: the connections' names, the keys, whose every used card is.
@@ -98,7 +121,15 @@ impl Plane {
         for maker in config.card_makers.clone() {
             issuers.push(Arc::new(RemoteClient::new(maker)));
         }
+        let sealing = place.master_keys_or_new(&config.master_keys, &store);
+        let master_keys = cold.block_on(sealing).map_err(|error| {
+            tracing::error!(%error, "no issuer's key can be sealed or opened");
+        });
+        let master_keys = master_keys.ok();
+        let unsealed = unseal(&store, master_keys.as_ref(), &issuers);
+        cold.block_on(unsealed).map_err(|error| fault(&error))?;
         Ok(Some(Self {
+            master_keys,
             store: Arc::new(store),
             secret,
             issuers,
@@ -262,6 +293,7 @@ fn start_plane(
         secret: plane.secret,
         control,
         issuers: plane.issuers,
+        master_keys: plane.master_keys,
         snapshots,
         ledger: shown.ledger.clone(),
         records: Arc::clone(around.records),

@@ -85,7 +85,9 @@ pub fn run(arguments: InitArguments, out: &mut dyn Write) -> Result<Exit, Failur
         InitError::Done | InitError::NotDone | InitError::Name | InitError::Timezone(_) => {
             usage(error.to_string())
         }
-        InitError::Io(..) | InitError::Secret(_) | InitError::Store(..) => Failure::other(&error),
+        InitError::Io(..) | InitError::Secret(_) | InitError::Seal(_) | InitError::Store(..) => {
+            Failure::other(&error)
+        }
     })?;
     let is_default = data_dir == std::path::Path::new(DATA_DIR_DEFAULT);
     let flag = if is_default {

@@ -8,6 +8,7 @@ mod agents;
 mod body;
 mod caller;
 mod cards;
+mod connections;
 mod customers;
 mod decisions;
 mod evaluate;
@@ -26,6 +27,7 @@ use crate::clock::Clock;
 use crate::cold::control::Control;
 use crate::cold::issuers::IssuerClient;
 use crate::cold::records::Records;
+use crate::cold::seal::MasterKeys;
 use crate::cold::store::Store;
 use crate::cold::tokens::TokenSecret;
 use crate::fingerprint::Fingerprinter;
@@ -42,6 +44,8 @@ pub struct Api {
     pub(super) secret: TokenSecret,
     pub(super) control: Control,
     pub(super) issuers: Vec<Arc<dyn IssuerClient>>,
+    /// Absent where there is none to seal with.
+    pub(super) master_keys: Option<MasterKeys>,
     pub(super) snapshots: Arc<CurrentSnapshot>,
     pub(super) ledger: LedgerPort,
     pub(super) records: Arc<Records>,
@@ -62,6 +66,7 @@ pub struct Parts {
     pub secret: TokenSecret,
     pub control: Control,
     pub issuers: Vec<Arc<dyn IssuerClient>>,
+    pub master_keys: Option<MasterKeys>,
     pub snapshots: Arc<CurrentSnapshot>,
     pub ledger: LedgerPort,
     pub records: Arc<Records>,
@@ -82,6 +87,7 @@ impl Api {
             secret: parts.secret,
             control: parts.control,
             issuers: parts.issuers,
+            master_keys: parts.master_keys,
             snapshots: parts.snapshots,
             ledger: parts.ledger,
             records: parts.records,

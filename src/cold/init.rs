@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::cold::api::{NAME_RULE, is_name};
 use crate::cold::ids::draw;
+use crate::cold::seal::{MasterKeys, SealError};
 use crate::cold::store::sqlite::SqliteStore;
 use crate::cold::store::{ApiKey, Change, Customer, Listed, Mode, Scope, Store as _, StoreError};
 use crate::cold::tokens::{self, SecretFileError, TokenSecret};
@@ -22,6 +23,7 @@ use crate::domain::time::Timestamp;
 
 /// Beside the database, in a file of its own.
 const SECRET_FILE: &str = "token.secret";
+const MASTER_FILE: &str = "master.key";
 
 /// Where the control plane keeps its files.
 #[derive(Clone, Debug)]
@@ -75,6 +77,8 @@ pub enum InitError {
     Io(PathBuf, io::Error),
     /// The secret's file cannot be used.
     Secret(SecretFileError),
+    /// The master key cannot be used.
+    Seal(SealError),
     /// The database cannot be used.
     Store(PathBuf, StoreError),
 }
@@ -95,6 +99,7 @@ impl fmt::Display for InitError {
             }
             Self::Io(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Secret(error) => error.fmt(f),
+            Self::Seal(error) => error.fmt(f),
             Self::Store(path, error) => write!(f, "{}: {error}", path.display()),
         }
     }
@@ -126,6 +131,41 @@ impl Place {
             TokenSecret::read(&self.folder.join(SECRET_FILE)).map_err(InitError::Secret)?;
         let store = self.open_store().await?;
         Ok(Opened { store, secret })
+    }
+
+    /// The file of the master keys.
+    #[must_use]
+    pub fn master_path(&self) -> PathBuf {
+        self.folder.join(MASTER_FILE)
+    }
+
+    /// The master keys: those that the configuration names, else those of the file.
+    ///
+    /// # Errors
+    /// [`SealError`] where there are none.
+    pub fn master_keys(&self, named: &[SecretString]) -> Result<MasterKeys, SealError> {
+        if named.is_empty() {
+            return MasterKeys::read(&self.master_path());
+        }
+        MasterKeys::of_texts(named.iter().map(|text| text.expose_secret()))
+    }
+
+    /// The same; where there is no file yet and nothing was sealed, one is made.
+    ///
+    /// # Errors
+    /// [`SealError`] where there are none and none can be made.
+    pub async fn master_keys_or_new(
+        &self,
+        named: &[SecretString],
+        store: &SqliteStore,
+    ) -> Result<MasterKeys, SealError> {
+        let is_first = named.is_empty()
+            && !self.master_path().exists()
+            && store.sealed().await.map_err(SealError::Store)?.is_empty();
+        if is_first {
+            MasterKeys::draw()?.write(&self.master_path())?;
+        }
+        self.master_keys(named)
     }
 
     async fn open_store(&self) -> Result<SqliteStore, InitError> {
@@ -165,6 +205,8 @@ impl Place {
             return Err(InitError::NotDone);
         }
         let opened = self.create().await?;
+        let sealing = self.master_keys_or_new(&[], &opened.store).await;
+        sealing.map_err(InitError::Seal)?;
         let made = self.fill(&opened, wanted, now).await;
         opened.store.close().await;
         made

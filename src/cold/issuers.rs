@@ -197,4 +197,6 @@ pub struct Manner {
     pub knows_keys: bool,
     /// Whether it asks us before each purchase. Where it does not, only its own limits hold.
     pub asks: bool,
+    /// Whether a key can be set for it: it needs one, and the configuration has none.
+    pub takes_key: bool,
 }

@@ -246,7 +246,6 @@ mod tests {
                 );
             }
         }
-        assert_eq!(pause_us(60, u64::MAX / 2) > PAUSE_US_MAX / 4, true);
         let days = (1..=ATTEMPTS_MAX).map(|it| pause_us(it, 0)).sum::<u64>() / 86_400_000_000;
         assert_eq!(days, 1, "an issuer that is away for a day is told");
     }

@@ -199,6 +199,21 @@ fn read(issuer: &IssuerFile, cards: &CardsFile, place: &str) -> Result<CardsConf
             format!("must lie between {least} and {most}, or be 0"),
         );
     }
+    Ok(CardsConfig {
+        connection: issuer.name.clone(),
+        maker,
+        is_test,
+        url,
+        key: key(cards, place)?,
+        account: cards.account.clone(),
+        program: cards.program.clone(),
+        timeout: Duration::from_millis(timeout_ms),
+        poll: (poll_s != 0).then(|| Duration::from_secs(poll_s)),
+    })
+}
+
+/// Its key, where the configuration names it.
+fn key(cards: &CardsFile, place: &str) -> Result<Option<SecretString>, ConfigError> {
     let key = cards.key.as_deref().map(|source| {
         let trimmed = |text: String| {
             let key = text.trim();
@@ -210,17 +225,7 @@ fn read(issuer: &IssuerFile, cards: &CardsFile, place: &str) -> Result<CardsConf
         secret::read(source, trimmed)
             .map_err(|message| ConfigError::new(format!("{place}.cards.key"), message))
     });
-    Ok(CardsConfig {
-        connection: issuer.name.clone(),
-        maker,
-        is_test,
-        url,
-        key: key.transpose()?,
-        account: cards.account.clone(),
-        program: cards.program.clone(),
-        timeout: Duration::from_millis(timeout_ms),
-        poll: (poll_s != 0).then(|| Duration::from_secs(poll_s)),
-    })
+    key.transpose()
 }
 
 /// Plain HTTP shows the key to the whole way, so that it is for this machine alone.

@@ -23,7 +23,17 @@ pub(super) struct ConfigFile {
     #[serde(default)]
     pub(super) ledger: LedgerFile,
     #[serde(default)]
+    pub(super) keys: KeysFile,
+    #[serde(default)]
     pub(super) issuer: Vec<IssuerFile>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeysFile {
+    /// What issuers' keys are sealed under, the one that seals first.
+    #[serde(default)]
+    pub(super) master: SecretSources,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -75,6 +75,10 @@ impl Plane {
         self.server.take().unwrap().kill();
     }
 
+    pub(crate) fn is_running(&self) -> bool {
+        self.server.is_some()
+    }
+
     pub(crate) fn server(&self) -> &Server {
         self.server.as_ref().unwrap()
     }

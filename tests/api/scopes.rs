@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::plane::{Plane, code, id};
 
 /// Method, path, and who may: owner, reviewer, viewer, agent.
-const TABLE: [(&str, &str, [bool; 4]); 23] = [
+const TABLE: [(&str, &str, [bool; 4]); 25] = [
     ("POST", "/v1/customers", [true, false, false, false]),
     ("GET", "/v1/customers", [true, true, true, false]),
     ("GET", "/v1/customers/{id}", [true, true, true, false]),
@@ -32,11 +32,21 @@ const TABLE: [(&str, &str, [bool; 4]); 23] = [
     ("GET", "/v1/decisions", [true, true, true, true]),
     ("GET", "/v1/decisions/{id}", [true, true, true, true]),
     ("POST", "/v1/spend/evaluate", [true, true, true, true]),
+    ("GET", "/v1/connections", [true, false, false, false]),
+    (
+        "POST",
+        "/v1/connections/{id}/key",
+        [true, false, false, false],
+    ),
     ("POST", "/v1/api-keys", [true, false, false, false]),
     ("GET", "/v1/api-keys", [true, false, false, false]),
     ("GET", "/v1/api-keys/{id}", [true, false, false, false]),
     ("DELETE", "/v1/api-keys/{id}", [true, false, false, false]),
 ];
+
+/// One whose key can be set; nobody is asked there.
+const CONNECTION: &str = "[[issuer]]\nname = \"priv\"\nkind = \"privacy\"\n[issuer.cards]\n\
+     mode = \"test\"\nurl = \"http://127.0.0.1:9\"\npoll_s = 0\n";
 
 #[test]
 fn s2_every_route_that_is_served_is_listed() {
@@ -55,7 +65,10 @@ fn s2_every_route_that_is_served_is_listed() {
 
 #[test]
 fn s2_s3_every_route_takes_the_scopes_of_the_table_and_no_other() {
-    let plane = Plane::start();
+    let mut plane = Plane::initialised();
+    plane.home.write("plane.toml", CONNECTION);
+    let config = plane.home.path("plane.toml").display().to_string();
+    plane.restart_with(&["--sandbox", "--config", &config]);
     let agent = plane.agent(&json!({}));
     let keys: Vec<String> = Scope::ALL
         .iter()
@@ -88,6 +101,7 @@ fn example(plane: &Plane, agent: &str, method: &str, path: &str) -> (String, Val
     let body = match (method, path) {
         ("POST", "/v1/agents") => json!({"customerId": customer}),
         ("POST", "/v1/cards") => json!({"customerId": customer, "agentId": agent}),
+        ("POST", "/v1/connections/{id}/key") => json!({"key": "sk_of_nobody"}),
         ("POST", "/v1/api-keys") => json!({"scope": "viewer"}),
         ("POST", "/v1/spend/evaluate") => json!({
             "cardId": plane.card(&json!({"agentId": agent})), "amount": 1, "currency": "USD",
@@ -101,6 +115,7 @@ fn example(plane: &Plane, agent: &str, method: &str, path: &str) -> (String, Val
         _ if !path.contains("{id}") => String::new(),
         Some("customers") => customer.clone(),
         Some("agents") => agent.to_owned(),
+        Some("connections") => "priv".to_owned(),
         Some("cards") => plane.card(&json!({"agentId": agent})),
         Some("api-keys") => {
             let made = plane.owner_asks("POST", "/v1/api-keys", &json!({"scope": "viewer"}), 201);

@@ -105,10 +105,7 @@ impl FarSide {
                 thread::spawn(move || serve(stream, speech, &kept, &schemas));
             }
         });
-        Self {
-            address,
-            kept,
-        }
+        Self { address, kept }
     }
 
     pub(crate) fn kept(&self) -> MutexGuard<'_, Kept> {

@@ -198,7 +198,7 @@ struct WireInner {
 
 fn words(body: &[u8]) -> String {
     let error: WireError = serde_json::from_slice(body).unwrap_or_default();
-    let said = error.message.or(error.error.and_then(|it| it.message));
+    let said = error.message.or_else(|| error.error?.message);
     let mut digits = 0;
     let shown = said.unwrap_or_default();
     let shown = shown.chars().take(WORDS_LEN_MAX).map(|c| {

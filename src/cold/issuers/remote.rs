@@ -35,6 +35,8 @@ pub struct RemoteClient {
     account: Account,
     http: Http,
     key: RwLock<Option<SecretString>>,
+    /// Whether the configuration has the key.
+    is_configured: bool,
 }
 
 impl RemoteClient {
@@ -54,6 +56,7 @@ impl RemoteClient {
                 account: config.account,
                 program: config.program,
             },
+            is_configured: config.key.is_some(),
             key: RwLock::new(config.key),
         }
     }
@@ -164,6 +167,7 @@ impl IssuerClient for RemoteClient {
             is_remote: true,
             knows_keys: self.maker != CardMaker::Privacy,
             asks: self.maker.asks(),
+            takes_key: !self.is_configured,
         }
     }
 

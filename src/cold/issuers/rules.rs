@@ -154,7 +154,11 @@ fn fields_of(level: &str, document: Option<&str>, into: &mut Vec<String>) {
             }
             serde_json::Value::Array(items) if items.is_empty() => {}
             serde_json::Value::Bool(false) => {}
-            _ => into.push(format!("{level}.{name}")),
+            serde_json::Value::Bool(true)
+            | serde_json::Value::Number(_)
+            | serde_json::Value::String(_)
+            | serde_json::Value::Array(_)
+            | serde_json::Value::Object(_) => into.push(format!("{level}.{name}")),
         }
     }
 }

@@ -154,6 +154,7 @@ impl IssuerClient for SandboxClient {
             is_remote: false,
             knows_keys: true,
             asks: true,
+            takes_key: false,
         }
     }
 
