@@ -31,7 +31,7 @@ use crate::cold::records::retention::Retention;
 use crate::cold::records::{Begin, Records};
 use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
 use crate::cold::sandbox::time::TimeFile;
-use crate::cold::store::sqlite::SqliteStore;
+use crate::cold::store::Store;
 use crate::config::{
     Config, ConfigError, DurabilityLevel, HOLD_DAYS_DEFAULT, IssuerConfig, SANDBOX_DEADLINE_MS,
     SANDBOX_NAME, hot_threads,
@@ -66,7 +66,7 @@ pub struct App {
     cold: Runtime,
     addresses: Addresses,
     snapshot: PathBuf,
-    store: Option<Arc<SqliteStore>>,
+    store: Option<Arc<dyn Store>>,
 }
 
 /// Where the listeners are, with real port numbers.

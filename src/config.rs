@@ -5,6 +5,7 @@
 
 mod cards;
 mod connections;
+mod database;
 mod file;
 mod issuer;
 mod log;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use self::cards::{CardMaker, CardsConfig};
+pub use self::database::database_address;
 pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::IssuerConfig;
 pub use self::log::log_setting;
@@ -92,6 +94,7 @@ pub struct Overrides {
     pub config: Option<PathBuf>,
     pub snapshot: Option<PathBuf>,
     pub data_dir: Option<PathBuf>,
+    pub database: Option<SecretString>,
     pub issuer_listen: Option<SocketAddr>,
     pub listen: Option<SocketAddr>,
     pub ops_listen: Option<SocketAddr>,
@@ -105,6 +108,8 @@ pub struct Overrides {
 pub struct Config {
     /// Journal, checkpoints, sandbox state.
     pub data_dir: PathBuf,
+    /// The control plane's database; absent where it is a file in the data directory.
+    pub database: Option<SecretString>,
     /// Policies; absent where the database has them, or the sandbox writes its own.
     pub snapshot: Option<PathBuf>,
     /// Between two looks at the snapshot's file; absent where nobody looks.
@@ -230,6 +235,7 @@ impl Config {
         let issuers = issuer::issuers(&typed.issuer, place)?;
         let data_dir = overrides.data_dir.or(typed.data_dir);
         let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT));
+        let database = database::address(overrides.database, typed.database.as_deref(), place)?;
         let budgets_ms = issuers.iter().map(|issuer| issuer.deadline_ms);
         let budget_ms = budgets_ms
             .chain(sandbox.then_some(SANDBOX_DEADLINE_MS))
@@ -269,7 +275,13 @@ impl Config {
             issuers,
             master_keys: master_keys(&typed.keys.master, place)?,
             card_makers: cards::read_all(&typed.issuer, place)?,
-            snapshot: snapshot(overrides.snapshot, typed.snapshot, sandbox, &data_dir)?,
+            snapshot: snapshot(
+                overrides.snapshot,
+                typed.snapshot,
+                sandbox || database.is_some(),
+                &data_dir,
+            )?,
+            database,
             data_dir,
             sandbox,
             sandbox_clock: overrides.sandbox_clock,
@@ -473,11 +485,11 @@ fn snapshot_poll(typed: Option<u64>, place: &str) -> Result<Option<Duration>, Co
 fn snapshot(
     flag: Option<PathBuf>,
     typed: Option<PathBuf>,
-    sandbox: bool,
+    has_rules: bool,
     data_dir: &Path,
 ) -> Result<Option<PathBuf>, ConfigError> {
     let path = flag.or(typed);
-    if path.is_none() && !sandbox && !data_dir.join(CONTROL_DATABASE).exists() {
+    if path.is_none() && !has_rules && !data_dir.join(CONTROL_DATABASE).exists() {
         let message = "issuers are configured, so a snapshot of cards and policies is needed, or a \
                        database, which `countersign init` makes";
         return Err(ConfigError::new("--snapshot", message));

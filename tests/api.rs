@@ -2,6 +2,9 @@
 
 #![cfg(test)]
 
+#[path = "api/in_file.rs"]
+mod database;
+
 #[path = "api/cards.rs"]
 mod cards;
 #[path = "api/idempotency.rs"]
@@ -21,3 +24,5 @@ mod scopes;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/server.rs"]
 mod server;
+#[path = "api/store.rs"]
+mod store;

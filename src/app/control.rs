@@ -21,7 +21,6 @@ use crate::cold::outbox::{self, Around as Outbox};
 use crate::cold::policies::{FIRST_VERSION, First, Policies, Source};
 use crate::cold::records::Records;
 use crate::cold::seal::MasterKeys;
-use crate::cold::store::sqlite::SqliteStore;
 use crate::cold::store::{Store, StoreError};
 use crate::cold::tokens::TokenSecret;
 use crate::config::{Config, SANDBOX_NAME};
@@ -48,8 +47,8 @@ impl Rules {
         if let Some(path) = &config.snapshot {
             return Some(Self::File(path.clone()));
         }
-        let is_there = Place::in_dir(&config.data_dir).is_there();
-        is_there.then(|| Self::Database(sandbox_cards(&config.data_dir)))
+        let rows_rule = Place::of(&config.data_dir, config.database.as_ref()).is_named();
+        rows_rule.then(|| Self::Database(sandbox_cards(&config.data_dir)))
     }
 
     /// The file in which the cards of the sandbox are found.
@@ -66,7 +65,7 @@ fn sandbox_cards(data_dir: &Path) -> PathBuf {
 
 /// The control plane's files; nothing where the data directory has none.
 pub(super) struct Plane {
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
     secret: TokenSecret,
     master_keys: Option<MasterKeys>,
     issuers: Vec<Arc<dyn IssuerClient>>,
@@ -74,7 +73,7 @@ pub(super) struct Plane {
 
 /// Gives each issuer its key. One that does not open is missing: the issuer will deny, and say so.
 async fn unseal(
-    store: &SqliteStore,
+    store: &dyn Store,
     keys: Option<&MasterKeys>,
     issuers: &[Arc<dyn IssuerClient>],
 ) -> Result<(), StoreError> {
@@ -104,8 +103,8 @@ pub(super) struct Loaded {
 
 impl Plane {
     pub(super) fn open(cold: &Runtime, config: &Config) -> Result<Option<Self>, StartError> {
-        let place = Place::in_dir(&config.data_dir);
-        if !place.is_there() {
+        let place = Place::of(&config.data_dir, config.database.as_ref());
+        if !place.is_named() {
             return Ok(None);
         }
         let fault = |error: &dyn std::fmt::Display| StartError::Control(error.to_string());
@@ -121,22 +120,22 @@ impl Plane {
         for maker in config.card_makers.clone() {
             issuers.push(Arc::new(RemoteClient::new(maker)));
         }
-        let sealing = place.master_keys_or_new(&config.master_keys, &store);
+        let sealing = place.master_keys_or_new(&config.master_keys, &*store);
         let master_keys = cold.block_on(sealing).map_err(|error| {
             tracing::error!(%error, "no issuer's key can be sealed or opened");
         });
         let master_keys = master_keys.ok();
-        let unsealed = unseal(&store, master_keys.as_ref(), &issuers);
+        let unsealed = unseal(&*store, master_keys.as_ref(), &issuers);
         cold.block_on(unsealed).map_err(|error| fault(&error))?;
         Ok(Some(Self {
             master_keys,
-            store: Arc::new(store),
+            store,
             secret,
             issuers,
         }))
     }
 
-    pub(super) fn store(&self) -> Arc<SqliteStore> {
+    pub(super) fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store)
     }
 
@@ -261,7 +260,7 @@ fn start_plane(
     around: Around<'_>,
 ) -> Result<Arc<Api>, StartError> {
     let rows_rule = matches!(around.rules, Rules::Database(_));
-    let store: Arc<dyn Store> = plane.store;
+    let store = plane.store;
     let writer = Arc::clone(around.writer);
     let shown = operators.shown();
     let bell = Arc::<Notify>::default();

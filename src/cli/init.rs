@@ -4,13 +4,14 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::cli::Exit;
 use crate::cli::demo::Failure;
 use crate::clock::Clock;
 use crate::cold::init::{InitError, Made, Place, Wanted};
 use crate::cold::store::Mode;
+use crate::config::database_address;
 use crate::domain::currency::Currency;
 use crate::ledger::embedded::files::{Files, OpenError};
 
@@ -22,6 +23,14 @@ pub struct InitArguments {
     /// Where the database will live [default: ./countersign-data]
     #[arg(long, env = "COUNTERSIGN_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// The PostgreSQL database, as of `countersign serve` [default: a file in the data directory]
+    #[arg(
+        long,
+        env = "COUNTERSIGN_DATABASE",
+        value_name = "ADDRESS",
+        hide_env_values = true
+    )]
+    database: Option<SecretString>,
     /// What the customer is called
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
@@ -80,14 +89,19 @@ pub fn run(arguments: InitArguments, out: &mut dyn Write) -> Result<Exit, Failur
         .build()
         .map_err(|error| Failure::other(&error))?;
     let now = Clock::start().now();
-    let made = runtime.block_on(Place::in_dir(&data_dir).init(wanted, now));
+    let address = arguments.database.map(database_address).transpose();
+    let address = address.map_err(|error| usage(error.to_string()))?;
+    let place = Place::of(&data_dir, address.as_ref());
+    let made = runtime.block_on(place.init(wanted, now));
     let made = made.map_err(|error| match error {
         InitError::Done | InitError::NotDone | InitError::Name | InitError::Timezone(_) => {
             usage(error.to_string())
         }
-        InitError::Io(..) | InitError::Secret(_) | InitError::Seal(_) | InitError::Store(..) => {
-            Failure::other(&error)
-        }
+        InitError::Io(..)
+        | InitError::NoSecret(_)
+        | InitError::Secret(_)
+        | InitError::Seal(_)
+        | InitError::Store(_) => Failure::other(&error),
     })?;
     let is_default = data_dir == std::path::Path::new(DATA_DIR_DEFAULT);
     let flag = if is_default {

@@ -11,8 +11,8 @@ use crate::cli::demo::{Failure, runtime, unwritten};
 use crate::clock::Clock;
 use crate::cold::init::{Opened, Place};
 use crate::cold::seal::{self, MasterKeys, SECRET_LEN_MAX};
-use crate::cold::store::{Change, Store as _};
-use crate::config::{Config, DATA_DIR_DEFAULT, Overrides};
+use crate::cold::store::Change;
+use crate::config::{Config, ConfigError, DATA_DIR_DEFAULT, Overrides, database_address};
 use crate::ledger::embedded::files::{Files, OpenError};
 
 /// The keys that issuers' keys are sealed under.
@@ -48,6 +48,14 @@ struct Where {
     /// Configuration (TOML), where the master keys are named there
     #[arg(long, env = "COUNTERSIGN_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+    /// The PostgreSQL database, as of `countersign serve` [default: a file in the data directory]
+    #[arg(
+        long,
+        env = "COUNTERSIGN_DATABASE",
+        value_name = "ADDRESS",
+        hide_env_values = true
+    )]
+    database: Option<SecretString>,
 }
 
 /// Runs the command.
@@ -77,24 +85,27 @@ struct Desk {
 
 impl Desk {
     fn open(place: &Where) -> Result<Self, Failure> {
-        let (data_dir, master_keys) = match &place.config {
-            None => (place.data_dir.clone(), Vec::new()),
-            Some(_) => {
-                let config = Config::load(Overrides {
-                    config: place.config.clone(),
-                    data_dir: place.data_dir.clone(),
-                    ..Overrides::default()
-                });
-                let config = config.map_err(|error| Failure {
-                    message: error.to_string(),
-                    exit: Exit::Usage,
-                })?;
-                (Some(config.data_dir), config.master_keys)
-            }
+        let usage = |error: ConfigError| Failure {
+            message: error.to_string(),
+            exit: Exit::Usage,
+        };
+        let flag = place.database.clone();
+        let (data_dir, master_keys, database) = if place.config.is_some() {
+            let config = Config::load(Overrides {
+                config: place.config.clone(),
+                data_dir: place.data_dir.clone(),
+                database: flag,
+                ..Overrides::default()
+            });
+            let config = config.map_err(usage)?;
+            (Some(config.data_dir), config.master_keys, config.database)
+        } else {
+            let database = flag.map(database_address).transpose().map_err(usage)?;
+            (place.data_dir.clone(), Vec::new(), database)
         };
         let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT));
-        let place = Place::in_dir(&data_dir);
-        if !place.is_there() {
+        let place = Place::of(&data_dir, database.as_ref());
+        if !place.is_named() {
             return Err(Failure {
                 message: format!("{}: no database; `countersign init`", data_dir.display()),
                 exit: Exit::Usage,
@@ -114,7 +125,8 @@ impl Desk {
         runtime()?.block_on(async {
             let opened = self.place.open().await.map_err(|it| Failure::other(&it))?;
             let done = act(&opened).await;
-            opened.store.close().await;
+            // What was committed is there, however this ends.
+            let _closed = opened.store.close().await;
             done.map_err(|error| Failure::other(&error))
         })
     }
@@ -142,7 +154,7 @@ fn rotate(place: &Where) -> Result<String, Failure> {
         });
     }
     let path = desk.place.master_path();
-    let count = desk.with_store(async |opened| seal::rotate(&path, &opened.store).await)?;
+    let count = desk.with_store(async |opened| seal::rotate(&path, &*opened.store).await)?;
     Ok(format!(
         "{count} sealed keys are wrapped by a new master key"
     ))
@@ -152,7 +164,7 @@ fn rewrap(place: &Where) -> Result<String, Failure> {
     let desk = Desk::open(place)?;
     let keys = desk.place.master_keys(&desk.master_keys);
     let keys = keys.map_err(|error| Failure::other(&error))?;
-    let count = desk.with_store(async |opened| seal::rewrap_all(&keys, &opened.store).await)?;
+    let count = desk.with_store(async |opened| seal::rewrap_all(&keys, &*opened.store).await)?;
     Ok(format!(
         "{count} sealed keys are wrapped by the first master key"
     ))

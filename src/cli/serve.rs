@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
+use secrecy::SecretString;
 
 use crate::app::{Addresses, App, Started};
 use crate::cli::Exit;
@@ -26,6 +27,15 @@ pub(super) struct ServeArguments {
     /// Where the journal lives [default: ./countersign-data]
     #[arg(long, env = "COUNTERSIGN_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// PostgreSQL for customers, agents, cards and keys: postgres://…, file:PATH or env:NAME
+    /// [default: a file in the data directory]
+    #[arg(
+        long,
+        env = "COUNTERSIGN_DATABASE",
+        value_name = "ADDRESS",
+        hide_env_values = true
+    )]
+    database: Option<SecretString>,
     /// Listener for issuers [default: 127.0.0.1:8700]
     #[arg(long, env = "COUNTERSIGN_ISSUER_LISTEN", value_name = "ADDRESS", value_parser = typed::address)]
     issuer_listen: Option<SocketAddr>,
@@ -55,6 +65,7 @@ impl ServeArguments {
             config: self.config,
             snapshot: self.snapshot,
             data_dir: self.data_dir,
+            database: self.database,
             issuer_listen: self.issuer_listen,
             listen: self.listen,
             ops_listen: self.ops_listen,

@@ -10,6 +10,7 @@ mod orders;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ const WAITING_MAX: usize = 1_024;
 const FREE_EVERY: Duration = Duration::from_millis(5);
 /// Without work, the thread looks up this often.
 const IDLE: Duration = Duration::from_secs(600);
+/// While what is in force may lag behind the database, it is asked again this often.
+const CATCH_UP_EVERY: Duration = Duration::from_secs(1);
 /// Answers to idempotent requests are kept for this long, and looked through once an hour.
 const REPLIES_KEPT_US: i64 = 48 * HOUR_US;
 const HOUR_US: i64 = 3_600_000_000;
@@ -106,6 +109,7 @@ pub struct Surroundings {
 #[derive(Clone)]
 pub struct Control {
     commands: mpsc::Sender<Command>,
+    is_behind: Arc<AtomicBool>,
 }
 
 struct Command {
@@ -123,10 +127,11 @@ impl Control {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
+        let is_behind = Arc::<AtomicBool>::default();
         let keeper = Keeper {
             forgotten_at: around.clock.now().plus_micros(-HOUR_US),
             around,
-            is_behind: false,
+            is_behind: Arc::clone(&is_behind),
         };
         thread::Builder::new()
             .name("control".to_owned())
@@ -134,7 +139,22 @@ impl Control {
                 stand_back();
                 runtime.block_on(keeper.run(received));
             })?;
-        Ok(Self { commands })
+        Ok(Self {
+            commands,
+            is_behind,
+        })
+    }
+
+    /// Returns once everything that the database has kept is in force: an answer that was kept may
+    /// tell of a change of which nobody knew whether it was kept.
+    ///
+    /// # Errors
+    /// [`Failed`] where the database does not answer.
+    pub async fn catch_up(&self) -> Result<(), Failed> {
+        if !self.is_behind.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.make(Work::default()).await
     }
 
     /// Makes the change. Once this returns well, it is durable and in force.
@@ -155,8 +175,8 @@ impl Control {
 /// The thread's own.
 struct Keeper {
     around: Surroundings,
-    /// Whether the database may hold what is not in force.
-    is_behind: bool,
+    /// Whether the database may hold what is not in force. This thread alone writes it.
+    is_behind: Arc<AtomicBool>,
     forgotten_at: Timestamp,
 }
 
@@ -164,7 +184,11 @@ impl Keeper {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut read_count = 0;
         loop {
-            let wait = if read_count > 0 { FREE_EVERY } else { IDLE };
+            let wait = match (read_count > 0, self.is_behind.load(Ordering::Acquire)) {
+                (true, _) => FREE_EVERY,
+                (false, true) => CATCH_UP_EVERY,
+                (false, false) => IDLE,
+            };
             match timeout(wait, commands.recv()).await {
                 Ok(Some(Command { work, answer })) => {
                     let outcome = self.change(work).await;
@@ -172,7 +196,10 @@ impl Keeper {
                     let _gone = answer.send(outcome);
                 }
                 Ok(None) => return,
-                Err(_elapsed) => {}
+                Err(_elapsed) => {
+                    // Where it does not succeed, it is said, and tried again.
+                    let _still_away = self.catch_up().await;
+                }
             }
             if self.around.rows_rule {
                 read_count = self.around.snapshots.free_retired();
@@ -186,9 +213,7 @@ impl Keeper {
         if touches_rules && !self.around.rows_rule {
             return Err(Failed::FileRules);
         }
-        if self.is_behind {
-            self.catch_up().await?;
-        }
+        self.catch_up().await?;
         let next = touches_rules
             .then(|| self.compile(&work.batch))
             .transpose()?;
@@ -201,7 +226,8 @@ impl Keeper {
             Err(StoreError::Conflict) => return Err(Failed::Conflict),
             Err(StoreError::Fault(why)) => {
                 tracing::error!(%why, "a change may be kept in the database and not in force");
-                self.is_behind = self.around.rows_rule;
+                self.is_behind
+                    .store(self.around.rows_rule, Ordering::Release);
                 self.around.readiness.set_warning(BEHIND);
                 return Err(Failed::Store);
             }
@@ -231,8 +257,11 @@ impl Keeper {
         self.around.telemetry.set_snapshot_version(version);
     }
 
-    /// Puts in force whatever the database holds.
-    async fn catch_up(&mut self) -> Result<(), Failed> {
+    /// Puts in force whatever the database holds, where that may be something else.
+    async fn catch_up(&self) -> Result<(), Failed> {
+        if !self.is_behind.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let before = Arc::clone(&self.around.snapshots.load());
         let loaded = load(
             &*self.around.store,
@@ -248,7 +277,7 @@ impl Keeper {
                 return Err(Failed::Store);
             }
         }
-        self.is_behind = false;
+        self.is_behind.store(false, Ordering::Release);
         self.around.readiness.clear_warning(BEHIND);
         Ok(())
     }

@@ -5,14 +5,16 @@ use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::cold::api::{NAME_RULE, is_name};
 use crate::cold::ids::draw;
 use crate::cold::seal::{MasterKeys, SealError};
-use crate::cold::store::sqlite::SqliteStore;
-use crate::cold::store::{ApiKey, Change, Customer, Listed, Mode, Scope, Store as _, StoreError};
+use crate::cold::store::{
+    ApiKey, Change, Customer, Listed, Mode, Scope, Store, StoreError, postgres, sqlite,
+};
 use crate::cold::tokens::{self, SecretFileError, TokenSecret};
 use crate::config::CONTROL_DATABASE;
 use crate::decide::compile::compile_zone;
@@ -29,13 +31,20 @@ const MASTER_FILE: &str = "master.key";
 #[derive(Clone, Debug)]
 pub struct Place {
     folder: PathBuf,
-    database: PathBuf,
+    database: Database,
+}
+
+/// Where the rows are.
+#[derive(Clone, Debug)]
+enum Database {
+    File(PathBuf),
+    Server(SecretString),
 }
 
 /// The control plane's files, open.
 pub struct Opened {
     /// The rows.
-    pub store: SqliteStore,
+    pub store: Arc<dyn Store>,
     /// The key of the hashes.
     pub secret: TokenSecret,
 }
@@ -80,7 +89,9 @@ pub enum InitError {
     /// The master key cannot be used.
     Seal(SealError),
     /// The database cannot be used.
-    Store(PathBuf, StoreError),
+    Store(StoreError),
+    /// The database has keys, and the secret that they are hashed with is elsewhere.
+    NoSecret(PathBuf),
 }
 
 impl fmt::Display for InitError {
@@ -100,7 +111,14 @@ impl fmt::Display for InitError {
             Self::Io(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Secret(error) => error.fmt(f),
             Self::Seal(error) => error.fmt(f),
-            Self::Store(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Store(error) => error.fmt(f),
+            Self::NoSecret(path) => write!(
+                f,
+                "{}: is not there, and keys are hashed with it; `countersign init` makes it \
+                 together with the first customer, and every other data directory of the same \
+                 database needs a copy of it",
+                path.display()
+            ),
         }
     }
 }
@@ -108,27 +126,41 @@ impl fmt::Display for InitError {
 impl std::error::Error for InitError {}
 
 impl Place {
-    /// In this data directory.
+    /// With this data directory, and the database of this address or else a file in the directory.
     #[must_use]
-    pub fn in_dir(data_dir: &Path) -> Self {
-        let database = data_dir.join(CONTROL_DATABASE);
-        let folder = database.parent().unwrap_or(data_dir).to_owned();
+    pub fn of(data_dir: &Path, address: Option<&SecretString>) -> Self {
+        let file = data_dir.join(CONTROL_DATABASE);
+        let folder = file.parent().unwrap_or(data_dir).to_owned();
+        let database = match address {
+            Some(address) => Database::Server(address.clone()),
+            None => Database::File(file),
+        };
         Self { folder, database }
     }
 
-    /// Whether there is a database.
+    /// Whether rows are to be had: an address was given, or the file is there.
     #[must_use]
-    pub fn is_there(&self) -> bool {
-        self.database.exists()
+    pub fn is_named(&self) -> bool {
+        match &self.database {
+            Database::File(path) => path.exists(),
+            Database::Server(_) => true,
+        }
+    }
+
+    fn secret_file(&self) -> PathBuf {
+        self.folder.join(SECRET_FILE)
     }
 
     /// Opens what is there. The caller holds the data directory's lock.
     ///
     /// # Errors
-    /// [`InitError`] names the file.
+    /// [`InitError`] names the file, or the database.
     pub async fn open(&self) -> Result<Opened, InitError> {
-        let secret =
-            TokenSecret::read(&self.folder.join(SECRET_FILE)).map_err(InitError::Secret)?;
+        let path = self.secret_file();
+        if !path.exists() {
+            return Err(InitError::NoSecret(path));
+        }
+        let secret = TokenSecret::read(&path).map_err(InitError::Secret)?;
         let store = self.open_store().await?;
         Ok(Opened { store, secret })
     }
@@ -157,7 +189,7 @@ impl Place {
     pub async fn master_keys_or_new(
         &self,
         named: &[SecretString],
-        store: &SqliteStore,
+        store: &dyn Store,
     ) -> Result<MasterKeys, SealError> {
         let is_first = named.is_empty()
             && !self.master_path().exists()
@@ -168,23 +200,34 @@ impl Place {
         self.master_keys(named)
     }
 
-    async fn open_store(&self) -> Result<SqliteStore, InitError> {
-        let opened = SqliteStore::open(&self.database).await;
-        opened.map_err(|error| InitError::Store(self.database.clone(), error))
+    async fn open_store(&self) -> Result<Arc<dyn Store>, InitError> {
+        let opened = match &self.database {
+            Database::File(path) => sqlite::open(path).await,
+            Database::Server(address) => postgres::open(address).await,
+        };
+        opened.map_err(InitError::Store)
     }
 
-    /// The secret first: a database is never there without it.
+    /// The secret first: a file of rows is never there without it. Where the rows are elsewhere, they
+    /// may be there already, with another secret.
     async fn create(&self) -> Result<Opened, InitError> {
         let folder = &self.folder;
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(|error| InitError::Io(folder.clone(), error))?;
-        let path = folder.join(SECRET_FILE);
-        let secret = if path.exists() {
-            TokenSecret::read(&path)
-        } else {
-            TokenSecret::create(&path)
-        };
-        let secret = secret.map_err(InitError::Secret)?;
+        let path = self.secret_file();
+        if path.exists() {
+            return self.open().await;
+        }
+        if let Database::Server(_) = self.database {
+            let store = self.open_store().await?;
+            let has_customer = has_customer(&*store).await;
+            // Nothing was written.
+            let _closed = store.close().await;
+            if has_customer.map_err(InitError::Store)? {
+                return Err(InitError::NoSecret(path));
+            }
+        }
+        let secret = TokenSecret::create(&path).map_err(InitError::Secret)?;
         let store = self.open_store().await?;
         Ok(Opened { store, secret })
     }
@@ -201,14 +244,15 @@ impl Place {
         if compile_zone(&wanted.timezone).is_none() {
             return Err(InitError::Timezone(wanted.timezone));
         }
-        if wanted.only_key && !self.is_there() {
+        if wanted.only_key && !self.is_named() {
             return Err(InitError::NotDone);
         }
         let opened = self.create().await?;
-        let sealing = self.master_keys_or_new(&[], &opened.store).await;
+        let sealing = self.master_keys_or_new(&[], &*opened.store).await;
         sealing.map_err(InitError::Seal)?;
         let made = self.fill(&opened, wanted, now).await;
-        opened.store.close().await;
+        // What was committed is there, however this ends.
+        let _closed = opened.store.close().await;
         made
     }
 
@@ -218,14 +262,14 @@ impl Place {
         wanted: Wanted,
         now: Timestamp,
     ) -> Result<Made, InitError> {
-        let failed = |error| InitError::Store(self.database.clone(), error);
-        let has_customer = has_customer(opened).await.map_err(failed)?;
+        let has_customer = has_customer(&*opened.store).await;
+        let has_customer = has_customer.map_err(InitError::Store)?;
         match (has_customer, wanted.only_key) {
             (true, false) => return Err(InitError::Done),
             (false, true) => return Err(InitError::NotDone),
             (true, true) | (false, false) => {}
         }
-        let no_key = |error| InitError::Io(self.database.clone(), error);
+        let no_key = |error| InitError::Io(self.folder.clone(), error);
         let key = tokens::draw(wanted.mode).map_err(no_key)?;
         let hash = opened.secret.hash_of_key(key.expose_secret());
         let hash = hash.ok_or_else(|| no_key(io::Error::other("no lawful key")))?;
@@ -233,12 +277,13 @@ impl Place {
         let customer_id = customer.as_ref().map(|row| row.id.clone());
         let mut batch: Vec<Change> = customer.into_iter().map(Change::Customer).collect();
         batch.push(Change::ApiKey(owner_key(wanted.mode, now), hash));
-        opened.store.apply(batch).await.map_err(failed)?;
+        let kept = opened.store.apply(batch).await;
+        kept.map_err(InitError::Store)?;
         Ok(Made { customer_id, key })
     }
 }
 
-async fn has_customer(opened: &Opened) -> Result<bool, StoreError> {
+async fn has_customer(store: &dyn Store) -> Result<bool, StoreError> {
     for mode in [Mode::Test, Mode::Live] {
         let listed = Listed {
             mode,
@@ -247,7 +292,7 @@ async fn has_customer(opened: &Opened) -> Result<bool, StoreError> {
             after: None,
             limit: 1,
         };
-        if !opened.store.customers(listed).await?.is_empty() {
+        if !store.customers(listed).await?.is_empty() {
             return Ok(true);
         }
     }

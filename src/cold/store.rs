@@ -5,8 +5,14 @@
 //! where every row still has the revision that its author has read, so that whoever changes a row on
 //! another node in the same moment is noticed. The hot path never comes here.
 
+mod errands;
 pub mod outward;
+pub mod postgres;
+mod rows;
+mod sql;
 pub mod sqlite;
+mod steps;
+mod write;
 
 use std::fmt;
 use std::pin::Pin;
@@ -21,6 +27,9 @@ use crate::domain::time::Timestamp;
 
 /// What a store will have answered.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// The version of the tables that this program makes.
+pub const TABLES_VERSION: usize = steps::STEPS.len();
 
 /// Rows that one page may have.
 pub const PAGE_LEN_MAX: usize = 200;
@@ -281,6 +290,8 @@ pub trait Store: Send + Sync {
     fn agents(&self, listed: Listed) -> Answer<'_, Vec<Agent>>;
     /// The card of this id.
     fn card(&self, id: String) -> Answer<'_, Option<Card>>;
+    /// The card that its issuer calls so.
+    fn card_at(&self, connection: String, token: String) -> Answer<'_, Option<Card>>;
     /// Cards, newest first.
     fn cards(&self, listed: Listed) -> Answer<'_, Vec<Card>>;
     /// Customers of both modes in the order of their ids, behind this id: for whoever reads all.
@@ -303,4 +314,6 @@ pub trait Store: Send + Sync {
     fn apply(&self, batch: Batch) -> Answer<'_, ()>;
     /// Forgets the answers that were given before an instant.
     fn forget_replies(&self, before: Timestamp) -> Answer<'_, ()>;
+    /// Ends every connection; what was committed is there already.
+    fn close(&self) -> Answer<'_, ()>;
 }

@@ -16,6 +16,8 @@ use crate::config::{ConfigError, DATA_DIR_DEFAULT, read_named};
 #[serde(deny_unknown_fields)]
 pub(super) struct ConfigFile {
     pub(super) data_dir: Option<PathBuf>,
+    /// An address without a password, or where one is.
+    pub(super) database: Option<String>,
     pub(super) snapshot: Option<PathBuf>,
     pub(super) snapshot_poll_ms: Option<u64>,
     #[serde(default)]

@@ -20,7 +20,7 @@ pub(super) fn read<S, E: Display>(
     parse(text).map_err(|error| format!("`{source}`: {error}"))
 }
 
-fn text_of(source: &str) -> Result<String, String> {
+pub(super) fn text_of(source: &str) -> Result<String, String> {
     match source.split_once(':') {
         Some(("file", path)) => std::fs::read_to_string(path).map_err(|error| {
             let why = in_full(Path::new(path), &error);

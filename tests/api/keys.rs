@@ -4,7 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::plane::{Plane, bearer, code, id, init, value, word_after};
+use crate::database::Database;
+use crate::plane::{Plane, bearer, code, id, init, program, value, word_after};
 use crate::server::find;
 
 #[test]
@@ -22,11 +23,10 @@ fn s1_a_key_is_long_shown_once_and_kept_as_a_hash() {
         shown["key"].is_null() && shown["name"] == "dashboard",
         "{shown}"
     );
-    for file in ["control.db", "control.db-wal"] {
-        let kept = fs::read(plane.home.data_dir().join("control").join(file)).unwrap();
-        for secret in [&text, &plane.owner] {
-            assert!(find(&kept, secret.as_bytes()).is_none(), "{file}");
-        }
+    let kept = plane.database.kept(&plane.home.data_dir());
+    assert!(find(&kept, b"dashboard").is_some(), "the row is there");
+    for secret in [&text, &plane.owner] {
+        assert!(find(&kept, secret.as_bytes()).is_none());
     }
     let log = fs::read(plane.home.path("stderr.log")).unwrap();
     assert!(find(&log, text.as_bytes()).is_none());
@@ -238,20 +238,17 @@ fn init_takes_no_name_that_is_none() {
 #[test]
 fn init_makes_one_customer_and_further_keys_on_request() {
     let mut plane = Plane::initialised();
-    let data_dir = plane.home.data_dir();
-    let again = |flags: &[&str]| {
-        let mut command = crate::server::binary();
-        command
-            .arg("init")
-            .arg("--data-dir")
-            .arg(&data_dir)
-            .args(flags);
-        crate::server::said(command.output())
+    let again = |plane: &Plane, flags: &[&str]| {
+        let mut command = program("init", &plane.home, &plane.database);
+        crate::server::said(command.args(flags).output())
     };
-    let (status, said) = again(&[]);
+    let (status, said) = again(&plane, &[]);
     assert_eq!(status, Some(2), "{said}");
     assert!(said.contains("--new-key"), "{said}");
-    let second = word_after(&init(&plane.home, &["--new-key"]), "owner key");
+    let second = word_after(
+        &init(&plane.home, &plane.database, &["--new-key"]),
+        "owner key",
+    );
     assert_ne!(second, plane.owner);
     plane.restart();
     for key in [&second, &plane.owner] {
@@ -260,21 +257,22 @@ fn init_makes_one_customer_and_further_keys_on_request() {
             200
         );
     }
-    let (status, said) = again(&["--new-key"]);
+    let (status, said) = again(&plane, &["--new-key"]);
     assert_eq!(status, Some(3), "a server runs: {said}");
-    let live = again(&["--currency", "XYZ"]);
+    let live = again(&plane, &["--currency", "XYZ"]);
     assert_eq!(live.0, Some(2), "{}", live.1);
 }
 
 #[test]
 fn test_keys_never_see_live_objects() {
     let home = crate::server::Home::new("strict", &json!({}));
-    let said = init(&home, &["--live"]);
+    let database = Database::fresh();
+    let said = init(&home, &database, &["--live"]);
     let live_customer = word_after(&said, "customer");
     let live = word_after(&said, "owner key");
     assert!(live.starts_with("cs_live_"), "{live}");
-    let test = word_after(&init(&home, &["--new-key"]), "owner key");
-    let mut plane = Plane::of(home, test, live_customer.clone());
+    let test = word_after(&init(&home, &database, &["--new-key"]), "owner key");
+    let mut plane = Plane::of(home, database, test, live_customer.clone());
     plane.restart();
     let path = format!("/v1/customers/{live_customer}");
     assert_eq!(plane.ask(&live, "GET", &path, &Value::Null).status, 200);

@@ -3,12 +3,14 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use countersign::issuer::standard_webhooks::{Secret, sign};
 use serde_json::{Value, json};
 
+use crate::database::Database;
 use crate::server::{Client, Home, Response, Server, binary, millis_since, now, purchase, said};
 
 const ANYWHERE: &str = "127.0.0.1:0";
@@ -16,6 +18,7 @@ const ANYWHERE: &str = "127.0.0.1:0";
 /// A data directory that was initialised, and perhaps a server on it.
 pub(crate) struct Plane {
     pub(crate) home: Home,
+    pub(crate) database: Database,
     pub(crate) owner: String,
     pub(crate) customer: String,
     server: Option<Server>,
@@ -30,9 +33,14 @@ impl Plane {
     }
 
     pub(crate) fn initialised() -> Self {
+        Self::initialised_in(Database::fresh())
+    }
+
+    pub(crate) fn initialised_in(database: Database) -> Self {
         let home = Home::new("strict", &json!({}));
-        let said = init(&home, &["--name", "Ada"]);
+        let said = init(&home, &database, &["--name", "Ada"]);
         Self {
+            database,
             owner: word_after(&said, "owner key"),
             customer: word_after(&said, "customer"),
             home,
@@ -41,9 +49,10 @@ impl Plane {
     }
 
     /// Of what is there already.
-    pub(crate) fn of(home: Home, owner: String, customer: String) -> Self {
+    pub(crate) fn of(home: Home, database: Database, owner: String, customer: String) -> Self {
         Self {
             home,
+            database,
             owner,
             customer,
             server: None,
@@ -57,11 +66,7 @@ impl Plane {
     /// Starts a server, on what the one before has left.
     pub(crate) fn restart_with(&mut self, flags: &[&str]) {
         self.server = None;
-        let mut command = binary();
-        command
-            .arg("serve")
-            .arg("--data-dir")
-            .arg(self.home.data_dir());
+        let mut command = program("serve", &self.home, &self.database);
         for listener in ["--issuer-listen", "--listen", "--ops-listen"] {
             command.args([listener, ANYWHERE]);
         }
@@ -196,9 +201,16 @@ impl Plane {
     }
 }
 
-pub(crate) fn init(home: &Home, flags: &[&str]) -> String {
+/// A subcommand, told where its data is.
+pub(crate) fn program(name: &str, home: &Home, database: &Database) -> Command {
     let mut command = binary();
-    command.arg("init").arg("--data-dir").arg(home.data_dir());
+    command.arg(name).arg("--data-dir").arg(home.data_dir());
+    command.envs(database.environment());
+    command
+}
+
+pub(crate) fn init(home: &Home, database: &Database, flags: &[&str]) -> String {
+    let mut command = program("init", home, database);
     let (status, said) = said(command.args(flags).output());
     assert_eq!(status, Some(0), "{said}");
     said

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::plane::{Plane, code};
-use crate::server::{Home, SnapshotOf, authorization, binary};
+use crate::server::{Home, SnapshotOf, authorization};
 
 #[test]
 fn where_a_file_rules_the_api_changes_nothing_and_the_file_decides() {
@@ -93,28 +93,6 @@ fn without_a_database_the_file_rules_and_every_key_is_unknown() {
         !home.data_dir().join("control").exists(),
         "none is made unasked"
     );
-}
-
-#[test]
-fn a_database_of_a_newer_version_is_refused_and_left_alone() {
-    let plane = Plane::initialised();
-    let path = plane.home.data_dir().join("control/control.db");
-    let mut bytes = fs::read(&path).unwrap();
-    // The header's field of the user's version, in big-endian.
-    bytes[60..64].copy_from_slice(&99_u32.to_be_bytes());
-    fs::write(&path, &bytes).unwrap();
-    let mut command = binary();
-    command
-        .arg("serve")
-        .arg("--data-dir")
-        .arg(plane.home.data_dir());
-    for listener in ["--issuer-listen", "--listen", "--ops-listen"] {
-        command.args([listener, "127.0.0.1:0"]);
-    }
-    let (status, said) = crate::server::said(command.output());
-    assert_eq!(status, Some(1), "{said}");
-    assert!(said.contains("version 99"), "{said}");
-    assert_eq!(fs::read(&path).unwrap(), bytes);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::exits::verify;
 use crate::http::CARD;
 use crate::load::{Load, redeliver};
+use crate::reload::wait_until;
 use crate::server::{
     Home, Server, SnapshotOf, authorization, delivery, millis_since, now, purchase,
 };
@@ -245,13 +246,17 @@ fn b4_an_authorization_is_decided_once_for_all_customers() {
     }
     let home = Home::new("strict", &snapshot.build());
     let ask = |server: &Server, card| server.client().ask(&authorization("shared", card, 700));
+    let newest = |server: &Server| server.admin("/admin/decisions?limit=1")["decisions"][0].clone();
     let conflicts = |server: &Server, card| {
+        let before = newest(server);
         assert_ne!(ask(server, card).result(), "APPROVED", "{card}");
-        let newest = &server.admin("/admin/decisions?limit=1")["decisions"][0];
-        assert_eq!(newest["reason"], "conflicting_duplicate", "{newest}");
+        wait_until("it is shown", || newest(server)["id"] != before["id"]);
+        let shown = newest(server);
+        assert_eq!(shown["reason"], "conflicting_duplicate", "{shown}");
     };
     let server = home.start();
     assert_eq!(ask(&server, "card-one").result(), "APPROVED");
+    wait_until("it is shown", || newest(&server)["id"].is_string());
     for card in ["card-other", "card-nobody"] {
         conflicts(&server, card);
     }

@@ -37,17 +37,6 @@ fn rules(odd: bool) -> Value {
     snapshot.build()
 }
 
-/// Resident memory of the server, in kB.
-fn resident(server: &Server) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.unwrap()
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .unwrap()
-}
-
 /// Reloads from this version on while `go_on` says so; the version that is then in force.
 fn storm(
     home: &Home,
@@ -135,14 +124,14 @@ fn a6_f4_a_storm_of_reloads_mixes_no_snapshots_and_keeps_none() {
     println!("decisions by version: {} versions", seen.len());
     assert!(seen.len() > 20, "the storm passed the decisions by");
 
-    let before = resident(&server);
+    let before = server.resident_kib();
     let last = version + QUIET_RELOADS;
     storm(&home, &server, &texts, version, |version| version < last);
-    let mut after = resident(&server);
+    let mut after = server.resident_kib();
     let since = now();
     while after > before + ROOM_KB && millis_since(since) < 5_000 {
         thread::sleep(Duration::from_millis(50));
-        after = resident(&server);
+        after = server.resident_kib();
     }
     println!("resident: {before} kB before {QUIET_RELOADS} reloads, {after} kB after");
     assert!(after <= before + ROOM_KB, "{before} kB became {after} kB");

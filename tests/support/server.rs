@@ -304,6 +304,14 @@ impl Server {
     }
 
     /// An order to the operators' listener.
+    /// Its resident memory.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.unwrap().trim().trim_end_matches(" kB");
+        number.parse().unwrap()
+    }
+
     pub(crate) fn post(&self, path: &str) -> Response {
         let mut client = Client::connect(self.ops);
         client.send(

@@ -242,6 +242,8 @@ async fn begin(
     let flying = ask.api.in_flight.begin(&keep.key)?;
     match ask.api.store.reply(keep.key.clone()).await? {
         Some(known) if known.fingerprint == keep.fingerprint => {
+            // Whoever has the answer may use what it tells of.
+            ask.api.control.catch_up().await?;
             Ok(Begun::Answered(replayed(known)))
         }
         Some(_) => Err(Problem::idempotency_conflict()),

@@ -12,7 +12,7 @@ use crate::fingerprint::Fingerprinter;
 /// Rows that are read at a time.
 const PAGE_LEN: usize = 1_000;
 /// The file that complaints about stored rows name.
-const FILE: &str = "control.db";
+const FILE: &str = "database";
 
 /// What is wrong with a row, field by field.
 #[derive(Clone, Debug, PartialEq, Eq)]

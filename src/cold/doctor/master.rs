@@ -11,8 +11,8 @@ const NAME: &str = "master key";
 
 /// Nothing where there is no database.
 pub(super) fn check(data_dir: &Path, config: Option<&Config>) -> Option<Check> {
-    let place = Place::in_dir(data_dir);
-    if !place.is_there() {
+    let place = Place::of(data_dir, config.and_then(|config| config.database.as_ref()));
+    if !place.is_named() {
         return None;
     }
     let named = config

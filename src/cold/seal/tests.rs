@@ -1,5 +1,7 @@
+use std::sync::Arc;
+
 use super::*;
-use crate::cold::store::sqlite::SqliteStore;
+use crate::cold::store::sqlite;
 
 const SECRET: &str = "sk_live_very_secret";
 
@@ -68,7 +70,7 @@ fn a_list_of_keys_is_read_as_it_was_written_and_nothing_else_is() {
 
 struct Bench {
     dir: tempfile::TempDir,
-    store: SqliteStore,
+    store: Arc<dyn Store>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -79,8 +81,8 @@ impl Bench {
             .build()
             .unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let opened = SqliteStore::open(&dir.path().join("control.db"));
-        let store = runtime.block_on(opened).unwrap();
+        let path = dir.path().join("control.db");
+        let store = runtime.block_on(sqlite::open(&path)).unwrap();
         Self {
             dir,
             store,
@@ -130,7 +132,10 @@ fn a_rotation_that_was_stopped_anywhere_loses_nothing_and_can_be_run_again() {
         // What a crash leaves of a write.
         fs::write(path.with_extension("new"), "csk_half").unwrap();
 
-        let count = bench.runtime.block_on(rotate(&path, &bench.store)).unwrap();
+        let count = bench
+            .runtime
+            .block_on(rotate(&path, &*bench.store))
+            .unwrap();
         assert_eq!(count, 3);
         bench.check();
         let text = fs::read_to_string(&path).unwrap();

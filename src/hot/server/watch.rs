@@ -16,7 +16,7 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -31,6 +31,9 @@ const TICK: Duration = Duration::from_millis(100);
 const PAUSE_TICKS_MAX: u32 = 10;
 /// After the word to stop, for requests that were on their way by then.
 const LAST_REQUEST_TICKS: u32 = 2;
+
+/// Bytes that are read at a time before hyper reads: a whole request, usually.
+const PIECE: usize = 2_048;
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -304,15 +307,41 @@ impl Watch {
 }
 
 /// The socket as hyper has it: what it reads tells the watch that a request has begun.
-pub(super) struct Stream(pub(super) Rc<Watched>);
+pub(super) struct Stream {
+    watched: Rc<Watched>,
+    /// Read from the socket, not yet by hyper.
+    ahead: Vec<u8>,
+}
 
-impl Read for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
+impl Stream {
+    pub(super) fn new(watched: Rc<Watched>) -> Self {
+        let ahead = Vec::new();
+        Self { watched, ahead }
+    }
+
+    /// Reads what is there and keeps it for hyper; all that is kept. It has not grown where the peer
+    /// sends no more.
+    pub(super) fn poll_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let mut piece = [0; PIECE];
+        let mut buffer = ReadBuf::new(&mut piece);
+        let read = self.poll_socket(context, buffer.unfilled());
+        read.map_ok(|()| {
+            self.ahead.extend_from_slice(buffer.filled());
+            self.ahead.as_slice()
+        })
+    }
+
+    /// Bytes that were read and that hyper has not seen.
+    pub(super) fn ahead_size(&self) -> usize {
+        self.ahead.len()
+    }
+
+    fn poll_socket(
+        &self,
         context: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let watched = &self.0;
+        let watched = &self.watched;
         let rung = watched.doorbell.rung();
         let waker = watched.doorbell.waker(context.waker());
         let mut context = Context::from_waker(waker);
@@ -324,25 +353,42 @@ impl Read for Stream {
     }
 }
 
+impl Read for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            return self.poll_socket(context, buffer);
+        }
+        let seen = self.ahead.len().min(buffer.remaining());
+        let rest = self.ahead.split_off(seen);
+        buffer.put_slice(&self.ahead);
+        self.ahead = rest;
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl Write for Stream {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.socket.borrow_mut()).poll_write(context, bytes)
+        Pin::new(&mut *self.watched.socket.borrow_mut()).poll_write(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.socket.borrow_mut()).poll_flush(context)
+        Pin::new(&mut *self.watched.socket.borrow_mut()).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.socket.borrow_mut()).poll_shutdown(context)
+        Pin::new(&mut *self.watched.socket.borrow_mut()).poll_shutdown(context)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.socket.borrow().is_write_vectored()
+        self.watched.socket.borrow().is_write_vectored()
     }
 
     fn poll_write_vectored(
@@ -350,6 +396,6 @@ impl Write for Stream {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.socket.borrow_mut()).poll_write_vectored(context, pieces)
+        Pin::new(&mut *self.watched.socket.borrow_mut()).poll_write_vectored(context, pieces)
     }
 }

@@ -1,13 +1,12 @@
 //! The tables, step by step. A step that was released is never changed; the next one follows it.
+//!
+//! A step is written once, in SQLite's words. PostgreSQL's are the same with three words exchanged
+//! ([`for_postgres`]), so that no table can be of two shapes.
 
-use sqlx::sqlite::{Sqlite, SqlitePool};
-use sqlx::{query_scalar, raw_sql};
+use super::{StoreError, errands};
 
-use super::outward;
-use crate::cold::store::StoreError;
-
-/// Each leads from its place's number to the next one, which it sets itself.
-pub(super) const STEPS: [&str; 2] = [FIRST, outward::TABLES];
+/// Each leads from its place's number to the next one. The number is kept in the database.
+pub(super) const STEPS: [&str; 2] = [FIRST, errands::TABLES];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.
 const FIRST: &str = "
@@ -86,29 +85,30 @@ CREATE TABLE replies (
     PRIMARY KEY (api_key_id, idempotency_key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX replies_by_age ON replies (at_us);
-PRAGMA user_version = 1;
 ";
 
-/// Runs the steps that the file has not seen, each in a transaction of its own.
-pub(super) async fn run(pool: &SqlitePool) -> Result<(), StoreError> {
-    loop {
-        let mut step = pool.begin_with("BEGIN IMMEDIATE").await?;
-        let version: i64 = query_scalar::<Sqlite, i64>("PRAGMA user_version")
-            .fetch_one(&mut *step)
-            .await?;
-        let at = usize::try_from(version).unwrap_or(usize::MAX);
-        if at > STEPS.len() {
-            let why = format!(
-                "its tables are of version {version}, and this program knows {} at most; run the \
-                 version that wrote them, or a newer one",
-                STEPS.len()
-            );
-            return Err(StoreError::Fault(why));
-        }
-        let Some(statements) = STEPS.get(at) else {
-            return Ok(());
-        };
-        raw_sql(*statements).execute(&mut *step).await?;
-        step.commit().await?;
+/// The step that a database of this version needs next; none where it is up to date.
+///
+/// # Errors
+/// [`StoreError::Fault`] where a newer program has been at it.
+pub(super) fn after(version: i64) -> Result<Option<&'static str>, StoreError> {
+    let at = usize::try_from(version).unwrap_or(usize::MAX);
+    if at > STEPS.len() {
+        let why = format!(
+            "its tables are of version {version}, and this program knows {} at most; run the \
+             version that wrote them, or a newer one",
+            STEPS.len()
+        );
+        return Err(StoreError::Fault(why));
     }
+    Ok(STEPS.get(at).copied())
+}
+
+/// A step in PostgreSQL's words. Texts are ordered by their bytes there too, whatever the language of
+/// the database is; its `INTEGER` has 32 bits.
+pub(super) fn for_postgres(step: &str) -> String {
+    step.replace(") STRICT, WITHOUT ROWID;", ");")
+        .replace(" TEXT", " TEXT COLLATE \"C\"")
+        .replace(" INTEGER", " BIGINT")
+        .replace(" BLOB", " BYTEA")
 }

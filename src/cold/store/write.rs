@@ -1,54 +1,29 @@
-//! A batch as one transaction.
+//! Changes as statements.
 
-use sqlx::query;
-use sqlx::query::Query;
-use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqlitePool};
-
-use super::outward;
 use super::rows::{cascade_name, usage_name};
-use crate::cold::store::{Agent, ApiKey, Batch, Card, Change, Customer, StoreError, StoredReply};
+use super::sql::Statement;
+use super::{Agent, ApiKey, Card, Change, Customer, StoredReply, errands};
 use crate::domain::time::Timestamp;
 
-type Statement = Query<'static, Sqlite, SqliteArguments>;
-
-/// Keeps all of it or nothing. Nothing is waited for in here but the database.
-pub(super) async fn apply(pool: &SqlitePool, batch: Batch) -> Result<(), StoreError> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-    for change in batch {
-        // An error drops the transaction, which takes back what was done.
-        write(&mut transaction, change).await?;
-    }
-    Ok(transaction.commit().await?)
+/// Whether there may be no row for the change: somebody else has made a newer one meanwhile.
+pub(super) fn may_miss(change: &Change) -> bool {
+    matches!(change, Change::OutboxTried(_) | Change::OutboxDone(..))
 }
 
-async fn write(connection: &mut SqliteConnection, change: Change) -> Result<(), StoreError> {
-    // Rows that others may have changed lawfully, so that there may be none left to write.
-    let mut may_miss = false;
-    let written = match change {
+/// The statement that makes a change: it touches one row, or the change met another one.
+pub(super) fn statement(change: Change) -> Statement {
+    match change {
         Change::Customer(row) => customer(row),
         Change::Agent(row) => agent(row),
         Change::Card(row) => card(row),
         Change::ApiKey(row, hash) => new_api_key(row, hash),
         Change::ApiKeyChanged(row) => changed_api_key(row),
         Change::Reply(row) => reply(row),
-        Change::Outbox(row) => outward::put_outbox(row),
-        Change::OutboxTried(row) => {
-            may_miss = true;
-            outward::outbox_tried(row)
-        }
-        Change::OutboxDone(id, version) => {
-            may_miss = true;
-            outward::outbox_done(id, version)
-        }
-        Change::Sealed(row) => outward::sealed(row),
-        Change::Origin(row) => outward::origin(row),
-    };
-    let done = written.execute(connection).await?;
-    if done.rows_affected() == 1 || may_miss {
-        Ok(())
-    } else {
-        // The row is not of the revision that its author read.
-        Err(StoreError::Conflict)
+        Change::Outbox(row) => errands::put_outbox(row),
+        Change::OutboxTried(row) => errands::outbox_tried(row),
+        Change::OutboxDone(id, version) => errands::outbox_done(id, version),
+        Change::Sealed(row) => errands::sealed(row),
+        Change::Origin(row) => errands::origin(row),
     }
 }
 
@@ -56,13 +31,13 @@ fn customer(row: Customer) -> Statement {
     let sql = if row.revision == 0 {
         "INSERT INTO customers (external_id, name, status, timezone, currency, cascade_kind, policy,
             created_us, mode, id, revision)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? + 1)"
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 + 1)"
     } else {
-        "UPDATE customers SET external_id = ?, name = ?, status = ?, timezone = ?, currency = ?,
-            cascade_kind = ?, policy = ?, created_us = ?, mode = ?, revision = revision + 1
-         WHERE id = ? AND revision = ?"
+        "UPDATE customers SET external_id = $1, name = $2, status = $3, timezone = $4, currency = $5,
+            cascade_kind = $6, policy = $7, created_us = $8, mode = $9, revision = revision + 1
+         WHERE id = $10 AND revision = $11"
     };
-    query(sql)
+    Statement::of(sql)
         .bind(row.external_id)
         .bind(row.name)
         .bind(row.status.name())
@@ -80,13 +55,13 @@ fn agent(row: Agent) -> Statement {
     let sql = if row.revision == 0 {
         "INSERT INTO agents (customer_id, external_id, name, status, policy, created_us, mode, id,
             revision)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ? + 1)"
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9 + 1)"
     } else {
-        "UPDATE agents SET customer_id = ?, external_id = ?, name = ?, status = ?, policy = ?,
-            created_us = ?, mode = ?, revision = revision + 1
-         WHERE id = ? AND revision = ?"
+        "UPDATE agents SET customer_id = $1, external_id = $2, name = $3, status = $4, policy = $5,
+            created_us = $6, mode = $7, revision = revision + 1
+         WHERE id = $8 AND revision = $9"
     };
-    query(sql)
+    Statement::of(sql)
         .bind(row.customer_id)
         .bind(row.external_id)
         .bind(row.name)
@@ -103,15 +78,15 @@ fn card(row: Card) -> Statement {
         "INSERT INTO cards (customer_id, agent_id, connection, issuer_token, is_physical, usage,
             status, is_frozen, last4, exp_month, exp_year, limit_amount, limit_currency,
             limit_interval, policy, created_us, mode, id, revision)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? + 1)"
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19 + 1)"
     } else {
-        "UPDATE cards SET customer_id = ?, agent_id = ?, connection = ?, issuer_token = ?,
-            is_physical = ?, usage = ?, status = ?, is_frozen = ?, last4 = ?, exp_month = ?,
-            exp_year = ?, limit_amount = ?, limit_currency = ?, limit_interval = ?, policy = ?,
-            created_us = ?, mode = ?, revision = revision + 1
-         WHERE id = ? AND revision = ?"
+        "UPDATE cards SET customer_id = $1, agent_id = $2, connection = $3, issuer_token = $4,
+            is_physical = $5, usage = $6, status = $7, is_frozen = $8, last4 = $9, exp_month = $10,
+            exp_year = $11, limit_amount = $12, limit_currency = $13, limit_interval = $14, policy = $15,
+            created_us = $16, mode = $17, revision = revision + 1
+         WHERE id = $18 AND revision = $19"
     };
-    query(sql)
+    Statement::of(sql)
         .bind(row.customer_id)
         .bind(row.agent_id)
         .bind(row.connection)
@@ -121,8 +96,8 @@ fn card(row: Card) -> Statement {
         .bind(row.status.name())
         .bind(row.is_frozen)
         .bind(row.last4)
-        .bind(row.exp_month)
-        .bind(row.exp_year)
+        .bind(row.exp_month.map(i64::from))
+        .bind(row.exp_year.map(i64::from))
         .bind(row.limit.map(|limit| limit.amount.minor.get()))
         .bind(row.limit.map(|limit| limit.amount.currency.to_string()))
         .bind(row.limit.map(|limit| limit.interval.name()))
@@ -134,10 +109,10 @@ fn card(row: Card) -> Statement {
 }
 
 fn new_api_key(row: ApiKey, hash: [u8; 32]) -> Statement {
-    query(
+    Statement::of(
         "INSERT INTO api_keys (id, mode, scope, customer_id, agent_id, name, hash, created_us,
             revoked_us, revision)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1)",
     )
     .bind(row.id)
     .bind(row.mode.name())
@@ -152,9 +127,9 @@ fn new_api_key(row: ApiKey, hash: [u8; 32]) -> Statement {
 
 /// What a key may do never changes; its name and its end do.
 fn changed_api_key(row: ApiKey) -> Statement {
-    query(
-        "UPDATE api_keys SET name = ?, revoked_us = ?, revision = revision + 1
-         WHERE id = ? AND revision = ?",
+    Statement::of(
+        "UPDATE api_keys SET name = $1, revoked_us = $2, revision = revision + 1
+         WHERE id = $3 AND revision = $4",
     )
     .bind(row.name)
     .bind(row.revoked_at.map(Timestamp::micros))
@@ -163,10 +138,10 @@ fn changed_api_key(row: ApiKey) -> Statement {
 }
 
 fn reply(row: StoredReply) -> Statement {
-    query(
+    Statement::of(
         "INSERT INTO replies (api_key_id, idempotency_key, fingerprint, status, body, is_problem,
             at_us)
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(row.key.api_key_id)
     .bind(row.key.idempotency_key)

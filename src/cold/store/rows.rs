@@ -1,10 +1,8 @@
 //! Rows of the tables as values. A word or number that this version does not know is a fault, never a
 //! default: an unknown status must not become an active card.
 
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
-
-use crate::cold::store::{
+use super::sql::Columns;
+use super::{
     Agent, ApiKey, Card, CardLimit, Customer, Mode, ReplyKey, Scope, StoreError, StoredReply,
 };
 use crate::decide::policy::{Cascade, LimitField};
@@ -37,20 +35,20 @@ pub(super) fn usage_name(usage: Usage) -> &'static str {
     }
 }
 
-pub(super) fn text(row: &SqliteRow, column: &str) -> Result<String, StoreError> {
-    Ok(row.try_get::<String, _>(column)?)
+pub(super) fn maybe_text(row: &dyn Columns, column: &str) -> Result<Option<String>, StoreError> {
+    row.text(column)
 }
 
-pub(super) fn maybe_text(row: &SqliteRow, column: &str) -> Result<Option<String>, StoreError> {
-    Ok(row.try_get::<Option<String>, _>(column)?)
+fn maybe_number(row: &dyn Columns, column: &str) -> Result<Option<i64>, StoreError> {
+    row.number(column)
 }
 
-pub(super) fn number(row: &SqliteRow, column: &str) -> Result<i64, StoreError> {
-    Ok(row.try_get::<i64, _>(column)?)
+pub(super) fn text(row: &dyn Columns, column: &str) -> Result<String, StoreError> {
+    row.text(column)?.ok_or_else(|| unknown(column))
 }
 
-fn maybe_number(row: &SqliteRow, column: &str) -> Result<Option<i64>, StoreError> {
-    Ok(row.try_get::<Option<i64>, _>(column)?)
+pub(super) fn number(row: &dyn Columns, column: &str) -> Result<i64, StoreError> {
+    row.number(column)?.ok_or_else(|| unknown(column))
 }
 
 pub(super) fn unknown(column: &str) -> StoreError {
@@ -59,17 +57,17 @@ pub(super) fn unknown(column: &str) -> StoreError {
     ))
 }
 
-pub(super) fn instant(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
+pub(super) fn instant(row: &dyn Columns, column: &str) -> Result<Timestamp, StoreError> {
     number(row, column).map(Timestamp::from_micros)
 }
 
-pub(super) fn flag(row: &SqliteRow, column: &str) -> Result<bool, StoreError> {
+pub(super) fn flag(row: &dyn Columns, column: &str) -> Result<bool, StoreError> {
     Ok(number(row, column)? != 0)
 }
 
 /// The value whose word stands in the column.
 pub(super) fn word<T: Copy>(
-    row: &SqliteRow,
+    row: &dyn Columns,
     column: &str,
     known: impl IntoIterator<Item = (&'static str, T)>,
 ) -> Result<T, StoreError> {
@@ -79,11 +77,16 @@ pub(super) fn word<T: Copy>(
     found.map(|(_, value)| value).ok_or_else(|| unknown(column))
 }
 
-fn currency(row: &SqliteRow, column: &str) -> Result<Currency, StoreError> {
+fn currency(row: &dyn Columns, column: &str) -> Result<Currency, StoreError> {
     Currency::parse(&text(row, column)?).map_err(|_unknown| unknown(column))
 }
 
-pub(super) fn customer(row: &SqliteRow) -> Result<Customer, StoreError> {
+fn hash(row: &dyn Columns, column: &str) -> Result<[u8; 32], StoreError> {
+    let bytes = row.bytes(column)?;
+    bytes.try_into().map_err(|_size| unknown(column))
+}
+
+pub(super) fn customer(row: &dyn Columns) -> Result<Customer, StoreError> {
     let cascades = [Cascade::Tighten, Cascade::Override];
     Ok(Customer {
         id: text(row, "id")?,
@@ -104,7 +107,7 @@ pub(super) fn customer(row: &SqliteRow) -> Result<Customer, StoreError> {
     })
 }
 
-pub(super) fn agent(row: &SqliteRow) -> Result<Agent, StoreError> {
+pub(super) fn agent(row: &dyn Columns) -> Result<Agent, StoreError> {
     Ok(Agent {
         id: text(row, "id")?,
         mode: word(row, "mode", MODES)?,
@@ -118,7 +121,7 @@ pub(super) fn agent(row: &SqliteRow) -> Result<Agent, StoreError> {
     })
 }
 
-pub(super) fn card(row: &SqliteRow) -> Result<Card, StoreError> {
+pub(super) fn card(row: &dyn Columns) -> Result<Card, StoreError> {
     let usages = [Usage::Multi, Usage::Single];
     let small = |column| -> Result<Option<u16>, StoreError> {
         let number = maybe_number(row, column)?.map(u16::try_from).transpose();
@@ -146,7 +149,7 @@ pub(super) fn card(row: &SqliteRow) -> Result<Card, StoreError> {
     })
 }
 
-fn limit(row: &SqliteRow) -> Result<Option<CardLimit>, StoreError> {
+fn limit(row: &dyn Columns) -> Result<Option<CardLimit>, StoreError> {
     let Some(amount) = maybe_number(row, "limit_amount")? else {
         return Ok(None);
     };
@@ -163,7 +166,7 @@ fn limit(row: &SqliteRow) -> Result<Option<CardLimit>, StoreError> {
     Ok(Some(CardLimit { amount, interval }))
 }
 
-pub(super) fn api_key(row: &SqliteRow) -> Result<ApiKey, StoreError> {
+pub(super) fn api_key(row: &dyn Columns) -> Result<ApiKey, StoreError> {
     Ok(ApiKey {
         id: text(row, "id")?,
         mode: word(row, "mode", MODES)?,
@@ -177,19 +180,16 @@ pub(super) fn api_key(row: &SqliteRow) -> Result<ApiKey, StoreError> {
     })
 }
 
-pub(super) fn reply(row: &SqliteRow) -> Result<StoredReply, StoreError> {
-    let fingerprint = row.try_get::<Vec<u8>, _>("fingerprint")?;
+pub(super) fn reply(row: &dyn Columns) -> Result<StoredReply, StoreError> {
     let status = u16::try_from(number(row, "status")?);
     Ok(StoredReply {
         key: ReplyKey {
             api_key_id: text(row, "api_key_id")?,
             idempotency_key: text(row, "idempotency_key")?,
         },
-        fingerprint: fingerprint
-            .try_into()
-            .map_err(|_size| unknown("fingerprint"))?,
+        fingerprint: hash(row, "fingerprint")?,
         status: status.map_err(|_too_large| unknown("status"))?,
-        body: row.try_get::<Vec<u8>, _>("body")?,
+        body: row.bytes("body")?,
         is_problem: number(row, "is_problem")? != 0,
         at: instant(row, "at_us")?,
     })

@@ -1,0 +1,423 @@
+//! The rows by SQL: the statements once, whatever database carries them out.
+//!
+//! SQL is text that stands here and in `write`, in the words that SQLite and PostgreSQL share; values
+//! are parameters, and there is no other way in. What differs between the two is a [`Driver`]: how a
+//! connection is had, how a transaction begins, what an error means. `docs/decisions/0018` says why.
+
+use super::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
+use super::rows::{agent, api_key, card, customer, reply};
+use super::{
+    Agent, Answer, ApiKey, Batch, Card, Customer, Listed, Mode, OutboxAsked, ReplyKey, Store,
+    StoreError, StoredReply, errands, write,
+};
+use crate::domain::time::Timestamp;
+
+/// Behind every id, in the order of texts.
+const BEHIND_ALL: &str = "~";
+
+/// A parameter. Both databases are told the same three types.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    /// A text.
+    Text(Option<String>),
+    /// An integer of 64 bits.
+    Number(Option<i64>),
+    /// Bytes.
+    Bytes(Vec<u8>),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(Some(text.to_owned()))
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(Some(text))
+    }
+}
+
+impl From<Option<String>> for Value {
+    fn from(text: Option<String>) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Option<&str>> for Value {
+    fn from(text: Option<&str>) -> Self {
+        Self::Text(text.map(str::to_owned))
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Number(Some(number))
+    }
+}
+
+impl From<Option<i64>> for Value {
+    fn from(number: Option<i64>) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(is: bool) -> Self {
+        Self::Number(Some(i64::from(is)))
+    }
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+/// SQL with its parameters, `$1` and on.
+#[derive(Clone, Debug)]
+pub(super) struct Statement {
+    pub(super) sql: &'static str,
+    pub(super) values: Vec<Value>,
+}
+
+impl Statement {
+    pub(super) fn of(sql: &'static str) -> Self {
+        let values = Vec::new();
+        Self { sql, values }
+    }
+
+    /// The same with the next parameter.
+    pub(super) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+}
+
+/// A row, by the names of its columns.
+pub(super) trait Columns {
+    /// A text, or null.
+    fn text(&self, column: &str) -> Result<Option<String>, StoreError>;
+    /// An integer, or null.
+    fn number(&self, column: &str) -> Result<Option<i64>, StoreError>;
+    /// Bytes.
+    fn bytes(&self, column: &str) -> Result<Vec<u8>, StoreError>;
+}
+
+/// Reads a value out of a row.
+pub(super) type Read<T> = fn(&dyn Columns) -> Result<T, StoreError>;
+
+/// What one database does in its own way.
+pub(super) trait Driver: Send + Sync + 'static {
+    /// A transaction that writes.
+    type Writing: Writing;
+
+    /// Rows as they are committed.
+    fn rows<T: Send>(
+        &self,
+        asked: Statement,
+        read: Read<T>,
+    ) -> impl Future<Output = Result<Vec<T>, StoreError>> + Send;
+    /// Begins a transaction that writes. What is not committed is taken back.
+    fn begin(&self) -> impl Future<Output = Result<Self::Writing, StoreError>> + Send;
+    /// Ends every connection.
+    fn close(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// A transaction that writes.
+pub(super) trait Writing: Send {
+    /// Carries a statement out: how many rows it touched.
+    fn execute(
+        &mut self,
+        statement: Statement,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    /// Keeps everything, durably.
+    fn commit(self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// What both databases say in sqlx's types: statements with their parameters bound, and rows.
+macro_rules! speaks {
+    ($database:ty, $arguments:ty, $row:ty) => {
+        fn bound(
+            statement: $crate::cold::store::sql::Statement,
+        ) -> sqlx::query::Query<'static, $database, $arguments> {
+            use $crate::cold::store::sql::Value;
+            let query = sqlx::query::<$database>(statement.sql);
+            let values = statement.values.into_iter();
+            values.fold(query, |query, value| match value {
+                Value::Text(text) => query.bind(text),
+                Value::Number(number) => query.bind(number),
+                Value::Bytes(bytes) => query.bind(bytes),
+            })
+        }
+
+        impl $crate::cold::store::sql::Columns for $row {
+            fn text(&self, column: &str) -> Result<Option<String>, StoreError> {
+                Ok(sqlx::Row::try_get::<Option<String>, _>(self, column)?)
+            }
+
+            fn number(&self, column: &str) -> Result<Option<i64>, StoreError> {
+                Ok(sqlx::Row::try_get::<Option<i64>, _>(self, column)?)
+            }
+
+            fn bytes(&self, column: &str) -> Result<Vec<u8>, StoreError> {
+                Ok(sqlx::Row::try_get::<Vec<u8>, _>(self, column)?)
+            }
+        }
+    };
+}
+pub(super) use speaks;
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let met_another = error.as_database_error().is_some_and(|error| {
+            error.is_unique_violation()
+                || error
+                    .code()
+                    .is_some_and(|code| MET_ANOTHER.contains(&&*code))
+        });
+        if met_another {
+            Self::Conflict
+        } else {
+            Self::Fault(error.to_string())
+        }
+    }
+}
+
+/// PostgreSQL's words for two transactions of which one had to give way: serialization failure,
+/// deadlock. SQLite's codes have fewer digits.
+const MET_ANOTHER: [&str; 2] = ["40001", "40P01"];
+
+/// A page of a table, newest first, with one condition more or none.
+macro_rules! page {
+    ($table:literal) => {
+        concat!(
+            "SELECT * FROM ",
+            $table,
+            " WHERE mode = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+        )
+    };
+    ($table:literal, $column:literal) => {
+        concat!(
+            "SELECT * FROM ",
+            $table,
+            " WHERE mode = $1 AND id < $2 AND ",
+            $column,
+            " = $3 ORDER BY id DESC LIMIT $4"
+        )
+    };
+    ($table:literal, $column:literal, $other:literal) => {
+        concat!(
+            "SELECT * FROM ",
+            $table,
+            " WHERE mode = $1 AND id < $2 AND ",
+            $column,
+            " = $3 AND ",
+            $other,
+            " = $4 ORDER BY id DESC LIMIT $5"
+        )
+    };
+}
+
+/// The statement of a list.
+fn listed(listed: Listed, [all, of_customer, of_agent, of_both]: [&'static str; 4]) -> Statement {
+    let sql = match (&listed.customer_id, &listed.agent_id) {
+        (None, None) => all,
+        (Some(_), None) => of_customer,
+        (None, Some(_)) => of_agent,
+        (Some(_), Some(_)) => of_both,
+    };
+    let after = listed.after.unwrap_or_else(|| BEHIND_ALL.to_owned());
+    let start = Statement::of(sql).bind(listed.mode.name()).bind(after);
+    let conditions = listed.customer_id.into_iter().chain(listed.agent_id);
+    conditions
+        .fold(start, Statement::bind)
+        .bind(most(listed.limit))
+}
+
+pub(super) fn most(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// Every row of a table behind an id, in the order of ids.
+fn behind(sql: &'static str, after: String, limit: usize) -> Statement {
+    Statement::of(sql).bind(after).bind(most(limit))
+}
+
+/// The store over one database or the other.
+pub(super) struct SqlStore<D>(pub(super) D);
+
+impl<D: Driver> SqlStore<D> {
+    async fn one<T: Send>(&self, asked: Statement, read: Read<T>) -> Result<Option<T>, StoreError> {
+        Ok(self.0.rows(asked, read).await?.into_iter().next())
+    }
+}
+
+impl<D: Driver> Store for SqlStore<D> {
+    fn api_key_by_hash(&self, hash: [u8; 32]) -> Answer<'_, Option<ApiKey>> {
+        let asked = Statement::of("SELECT * FROM api_keys WHERE hash = $1").bind(hash.to_vec());
+        Box::pin(self.one(asked, api_key))
+    }
+
+    fn api_key(&self, id: String) -> Answer<'_, Option<ApiKey>> {
+        let asked = Statement::of("SELECT * FROM api_keys WHERE id = $1").bind(id);
+        Box::pin(self.one(asked, api_key))
+    }
+
+    fn api_keys(&self, asked: Listed) -> Answer<'_, Vec<ApiKey>> {
+        let asked = listed(
+            asked,
+            [
+                page!("api_keys"),
+                page!("api_keys", "customer_id"),
+                page!("api_keys", "agent_id"),
+                page!("api_keys", "customer_id", "agent_id"),
+            ],
+        );
+        Box::pin(self.0.rows(asked, api_key))
+    }
+
+    fn customer(&self, id: String) -> Answer<'_, Option<Customer>> {
+        let asked = Statement::of("SELECT * FROM customers WHERE id = $1").bind(id);
+        Box::pin(self.one(asked, customer))
+    }
+
+    fn customer_called(&self, mode: Mode, external_id: String) -> Answer<'_, Option<Customer>> {
+        let sql = "SELECT * FROM customers WHERE mode = $1 AND external_id = $2";
+        let asked = Statement::of(sql).bind(mode.name()).bind(external_id);
+        Box::pin(self.one(asked, customer))
+    }
+
+    fn customers(&self, mut asked: Listed) -> Answer<'_, Vec<Customer>> {
+        // A customer has no agent above it.
+        asked.agent_id = None;
+        let with_id = page!("customers", "id");
+        let asked = listed(asked, [page!("customers"), with_id, with_id, with_id]);
+        Box::pin(self.0.rows(asked, customer))
+    }
+
+    fn agent(&self, id: String) -> Answer<'_, Option<Agent>> {
+        let asked = Statement::of("SELECT * FROM agents WHERE id = $1").bind(id);
+        Box::pin(self.one(asked, agent))
+    }
+
+    fn agent_called(&self, customer_id: String, external_id: String) -> Answer<'_, Option<Agent>> {
+        let sql = "SELECT * FROM agents WHERE customer_id = $1 AND external_id = $2";
+        let asked = Statement::of(sql).bind(customer_id).bind(external_id);
+        Box::pin(self.one(asked, agent))
+    }
+
+    fn agents(&self, asked: Listed) -> Answer<'_, Vec<Agent>> {
+        let asked = listed(
+            asked,
+            [
+                page!("agents"),
+                page!("agents", "customer_id"),
+                page!("agents", "id"),
+                page!("agents", "customer_id", "id"),
+            ],
+        );
+        Box::pin(self.0.rows(asked, agent))
+    }
+
+    fn card(&self, id: String) -> Answer<'_, Option<Card>> {
+        let asked = Statement::of("SELECT * FROM cards WHERE id = $1").bind(id);
+        Box::pin(self.one(asked, card))
+    }
+
+    fn cards(&self, asked: Listed) -> Answer<'_, Vec<Card>> {
+        let asked = listed(
+            asked,
+            [
+                page!("cards"),
+                page!("cards", "customer_id"),
+                page!("cards", "agent_id"),
+                page!("cards", "customer_id", "agent_id"),
+            ],
+        );
+        Box::pin(self.0.rows(asked, card))
+    }
+
+    fn all_customers(&self, after: String, limit: usize) -> Answer<'_, Vec<Customer>> {
+        let sql = "SELECT * FROM customers WHERE id > $1 ORDER BY id LIMIT $2";
+        Box::pin(self.0.rows(behind(sql, after, limit), customer))
+    }
+
+    fn all_agents(&self, after: String, limit: usize) -> Answer<'_, Vec<Agent>> {
+        let sql = "SELECT * FROM agents WHERE id > $1 ORDER BY id LIMIT $2";
+        Box::pin(self.0.rows(behind(sql, after, limit), agent))
+    }
+
+    fn all_cards(&self, after: String, limit: usize) -> Answer<'_, Vec<Card>> {
+        let sql = "SELECT * FROM cards WHERE id > $1 ORDER BY id LIMIT $2";
+        Box::pin(self.0.rows(behind(sql, after, limit), card))
+    }
+
+    fn reply(&self, key: ReplyKey) -> Answer<'_, Option<StoredReply>> {
+        let sql = "SELECT * FROM replies WHERE api_key_id = $1 AND idempotency_key = $2";
+        let asked = Statement::of(sql)
+            .bind(key.api_key_id)
+            .bind(key.idempotency_key);
+        Box::pin(self.one(asked, reply))
+    }
+
+    fn card_at(&self, connection: String, token: String) -> Answer<'_, Option<Card>> {
+        let sql = "SELECT * FROM cards WHERE connection = $1 AND issuer_token = $2";
+        let asked = Statement::of(sql).bind(connection).bind(token);
+        Box::pin(self.one(asked, card))
+    }
+
+    fn outbox(&self, asked: OutboxAsked) -> Answer<'_, Vec<OutboxRow>> {
+        Box::pin(self.0.rows(errands::outbox(asked), errands::outbox_row))
+    }
+
+    fn outbox_counts(&self) -> Answer<'_, OutboxCounts> {
+        Box::pin(async move {
+            let asked = errands::outbox_counts();
+            let counts = self.0.rows(asked, errands::outbox_count).await?;
+            let none = OutboxCounts::default();
+            Ok(counts.into_iter().fold(none, OutboxCounts::plus))
+        })
+    }
+
+    fn sealed(&self) -> Answer<'_, Vec<SealedRow>> {
+        let asked = Statement::of("SELECT * FROM issuer_keys ORDER BY connection");
+        Box::pin(self.0.rows(asked, errands::sealed_row))
+    }
+
+    fn card_origin(&self, id: String) -> Answer<'_, Option<CardOrigin>> {
+        let asked = Statement::of("SELECT * FROM card_origins WHERE card_id = $1").bind(id);
+        Box::pin(self.one(asked, errands::origin_row))
+    }
+
+    fn apply(&self, batch: Batch) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let mut writing = self.0.begin().await?;
+            for change in batch {
+                // What is returned early is taken back.
+                let may_miss = write::may_miss(&change);
+                let touched = writing.execute(write::statement(change)).await?;
+                if touched != 1 && !may_miss {
+                    return Err(StoreError::Conflict);
+                }
+            }
+            writing.commit().await
+        })
+    }
+
+    fn forget_replies(&self, before: Timestamp) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let mut writing = self.0.begin().await?;
+            let asked = Statement::of("DELETE FROM replies WHERE at_us < $1");
+            writing.execute(asked.bind(before.micros())).await?;
+            writing.commit().await
+        })
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.0.close().await;
+            Ok(())
+        })
+    }
+}

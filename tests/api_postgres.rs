@@ -1,0 +1,32 @@
+//! The suite of the cards API with the rows in a real PostgreSQL server (behaviour 4).
+
+#![cfg(test)]
+
+#[path = "api/in_postgres.rs"]
+mod database;
+#[path = "support/postgres.rs"]
+mod pg;
+
+#[path = "api/away.rs"]
+mod away;
+#[path = "api/cards.rs"]
+mod cards;
+#[path = "api/idempotency.rs"]
+mod idempotency;
+#[path = "api/keys.rs"]
+mod keys;
+#[path = "api/looking.rs"]
+mod looking;
+#[path = "api/plane.rs"]
+mod plane;
+#[path = "api/quickstart.rs"]
+mod quickstart;
+#[path = "api/rules.rs"]
+mod rules;
+#[path = "api/scopes.rs"]
+mod scopes;
+#[expect(dead_code, reason = "shared; each target uses a part")]
+#[path = "support/server.rs"]
+mod server;
+#[path = "api/store.rs"]
+mod store;
