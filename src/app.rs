@@ -129,6 +129,7 @@ impl App {
         arm(&shared, &writer, loaded.core(&keys, ledger));
         let around = Around {
             cold: &cold,
+            card_bell: shared.pipeline.card_bell(),
             rules: &rules,
             names,
             keys,

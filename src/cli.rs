@@ -3,6 +3,7 @@
 pub mod decisions;
 pub mod demo;
 pub mod doctor;
+pub mod import;
 pub mod init;
 pub mod keys;
 pub mod ledger;
@@ -62,6 +63,8 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Make a customer and an owner's API key, and say what comes next.
     Init(init::InitArguments),
+    /// Take over the cards that an issuer had before.
+    Import(import::ImportArguments),
     /// The keys that issuers' keys are sealed under.
     Keys(keys::KeysArguments),
     /// Look into a data directory.
@@ -96,6 +99,9 @@ pub fn run() -> Exit {
             finish(doctor::run(&arguments, &mut std::io::stdout().lock()))
         }
         Command::Init(arguments) => finish(init::run(arguments, &mut std::io::stdout().lock())),
+        Command::Import(arguments) => {
+            finish(import::run(&arguments, &mut std::io::stdout().lock()))
+        }
         Command::Keys(arguments) => finish(keys::run(&arguments, &mut std::io::stdout().lock())),
         Command::Ledger(arguments) => {
             finish(ledger::run(&arguments, &mut std::io::stdout().lock()))

@@ -12,6 +12,7 @@ pub mod init;
 pub mod issuers;
 mod listen;
 pub mod listing;
+pub mod mirror;
 pub mod ops;
 pub mod outbox;
 pub mod policies;

@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+#[path = "card_issuers/comes_back.rs"]
+mod comes_back;
 #[path = "card_issuers/create.rs"]
 mod create;
 #[path = "card_issuers/desk.rs"]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::app::StartError;
 use crate::app::operators::Operators;
@@ -17,6 +17,7 @@ use crate::cold::init::{Opened, Place};
 use crate::cold::issuers::IssuerClient;
 use crate::cold::issuers::remote::RemoteClient;
 use crate::cold::issuers::sandbox::SandboxClient;
+use crate::cold::mirror::{self, Around as Mirror};
 use crate::cold::outbox::{self, Around as Outbox};
 use crate::cold::policies::{FIRST_VERSION, First, Policies, Source};
 use crate::cold::records::Records;
@@ -211,6 +212,8 @@ impl Loaded {
 /// What the API is started with.
 pub(super) struct Around<'a> {
     pub(super) cold: &'a Runtime,
+    /// Rung where an issuer says that a card has changed.
+    pub(super) card_bell: watch::Receiver<u64>,
     pub(super) rules: &'a Rules,
     pub(super) names: Vec<String>,
     pub(super) keys: Fingerprinter,
@@ -253,6 +256,19 @@ fn start_outbox(cold: &Runtime, around: &Outbox, issuers: &[Arc<dyn IssuerClient
     drop(cold.spawn(outbox::watch(around.clone())));
 }
 
+/// One task for each issuer that is asked over a network.
+fn start_mirrors<'i>(
+    cold: &Runtime,
+    around: &Mirror,
+    issuers: impl Iterator<Item = &'i Arc<dyn IssuerClient>>,
+) {
+    for issuer in issuers {
+        if let Some(every) = issuer.poll() {
+            drop(cold.spawn(mirror::follow(around.clone(), Arc::clone(issuer), every)));
+        }
+    }
+}
+
 fn start_plane(
     plane: Plane,
     snapshots: Arc<CurrentSnapshot>,
@@ -287,6 +303,16 @@ fn start_plane(
     });
     let control = control
         .map_err(|error| StartError::Io("cannot start the thread of the control plane", error))?;
+    start_mirrors(
+        around.cold,
+        &Mirror {
+            store: Arc::clone(&store),
+            control: control.clone(),
+            clock: around.clock,
+            bell: around.card_bell,
+        },
+        plane.issuers.iter().filter(|_| rows_rule),
+    );
     Ok(Arc::new(Api::new(Parts {
         store,
         secret: plane.secret,

@@ -14,6 +14,7 @@ mod decisions;
 mod evaluate;
 mod exchange;
 mod fields;
+mod imports;
 mod keys;
 mod problem;
 mod query;

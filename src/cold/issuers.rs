@@ -184,6 +184,8 @@ pub trait IssuerClient: Send + Sync {
     fn list(&self, from: Option<String>) -> Answer<'_, CardsThere>;
     /// The card's number.
     fn reveal(&self, token: String) -> Answer<'_, Revealed>;
+    /// Between two looks at what its cards are there; absent where nobody looks.
+    fn poll(&self) -> Option<Duration>;
     /// Takes another key from now on.
     fn set_key(&self, key: SecretString);
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::plane::{Plane, code, id};
 
 /// Method, path, and who may: owner, reviewer, viewer, agent.
-const TABLE: [(&str, &str, [bool; 4]); 25] = [
+const TABLE: [(&str, &str, [bool; 4]); 26] = [
     ("POST", "/v1/customers", [true, false, false, false]),
     ("GET", "/v1/customers", [true, true, true, false]),
     ("GET", "/v1/customers/{id}", [true, true, true, false]),
@@ -36,6 +36,11 @@ const TABLE: [(&str, &str, [bool; 4]); 25] = [
     (
         "POST",
         "/v1/connections/{id}/key",
+        [true, false, false, false],
+    ),
+    (
+        "POST",
+        "/v1/connections/{id}/import",
         [true, false, false, false],
     ),
     ("POST", "/v1/api-keys", [true, false, false, false]),
@@ -101,6 +106,7 @@ fn example(plane: &Plane, agent: &str, method: &str, path: &str) -> (String, Val
     let body = match (method, path) {
         ("POST", "/v1/agents") => json!({"customerId": customer}),
         ("POST", "/v1/cards") => json!({"customerId": customer, "agentId": agent}),
+        ("POST", "/v1/connections/{id}/import") => json!({"customerId": customer}),
         ("POST", "/v1/connections/{id}/key") => json!({"key": "sk_of_nobody"}),
         ("POST", "/v1/api-keys") => json!({"scope": "viewer"}),
         ("POST", "/v1/spend/evaluate") => json!({
@@ -115,6 +121,7 @@ fn example(plane: &Plane, agent: &str, method: &str, path: &str) -> (String, Val
         _ if !path.contains("{id}") => String::new(),
         Some("customers") => customer.clone(),
         Some("agents") => agent.to_owned(),
+        Some("connections") if path.ends_with("/import") => "sandbox".to_owned(),
         Some("connections") => "priv".to_owned(),
         Some("cards") => plane.card(&json!({"agentId": agent})),
         Some("api-keys") => {

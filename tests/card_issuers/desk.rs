@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::far_side::{FarSide, KEY, Speech};
 use crate::plane::{Plane, request};
-use crate::server::{millis_since, now, purchase, signature};
+use crate::server::{binary, millis_since, now, purchase, said, signature};
 
 pub(crate) const APPROVED: &str = "APPROVED";
 const PATIENCE_MS: i64 = 30_000;
@@ -91,6 +91,17 @@ impl Desk {
             .client()
             .ask(request.as_bytes())
             .result()
+    }
+
+    /// `countersign import` for the first customer.
+    pub(crate) fn import(&self, flags: &[&str]) -> (Option<i32>, String) {
+        let mut command = binary();
+        command
+            .args(["import", "--connection", "acme", "--customer"])
+            .arg(&self.plane.customer)
+            .args(["--listen", &self.plane.listen().to_string()])
+            .env("COUNTERSIGN_KEY", &self.plane.owner);
+        said(command.args(flags).output())
     }
 
     /// Waits for what the server does by itself.

@@ -133,7 +133,8 @@ pub(super) async fn set_key(ask: Ask) -> Result<Reply, Problem> {
     Ok(reply)
 }
 
-fn find(ask: &Ask) -> Result<&dyn IssuerClient, Problem> {
+/// The issuer that the path names, where it makes cards for keys of this kind.
+pub(super) fn find(ask: &Ask) -> Result<&dyn IssuerClient, Problem> {
     let found = ask.api.issuer_of(&ask.id);
     let found = found.filter(|it| it.mode() == ask.caller.mode());
     found.ok_or_else(Problem::not_found)

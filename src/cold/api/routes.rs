@@ -13,7 +13,7 @@ use axum::routing::{MethodFilter, on};
 
 use super::exchange::{Ask, Reply, answer, problem};
 use super::problem::Problem;
-use super::{Served, agents, cards, connections, customers, decisions, evaluate, keys};
+use super::{Served, agents, cards, connections, customers, decisions, evaluate, imports, keys};
 use crate::cold::store::Scope;
 
 /// Who looks at everything in reach of his key.
@@ -50,6 +50,7 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     let (agents_path, agent) = ("/v1/agents", "/v1/agents/{id}");
     let (cards_path, card) = ("/v1/cards", "/v1/cards/{id}");
     let (connections_path, its_key) = ("/v1/connections", "/v1/connections/{id}/key");
+    let import = "/v1/connections/{id}/import";
     let (keys_path, key) = ("/v1/api-keys", "/v1/api-keys/{id}");
     let (freeze, unfreeze) = ("/v1/cards/{id}/freeze", "/v1/cards/{id}/unfreeze");
     let card_policy = "/v1/cards/{id}/policy";
@@ -115,6 +116,9 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         }),
         route(post.clone(), its_key, OWNERS, |ask| {
             Box::pin(connections::set_key(ask))
+        }),
+        route(post.clone(), import, OWNERS, |ask| {
+            Box::pin(imports::run(ask))
         }),
         route(post, keys_path, OWNERS, |ask| Box::pin(keys::create(ask))),
         route(get.clone(), keys_path, OWNERS, |ask| {

@@ -1,6 +1,7 @@
 //! An issuer that is asked over the network: one client, and each issuer's words from its own file.
 
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -37,6 +38,7 @@ pub struct RemoteClient {
     key: RwLock<Option<SecretString>>,
     /// Whether the configuration has the key.
     is_configured: bool,
+    poll: Option<Duration>,
 }
 
 impl RemoteClient {
@@ -57,6 +59,7 @@ impl RemoteClient {
                 program: config.program,
             },
             is_configured: config.key.is_some(),
+            poll: config.poll,
             key: RwLock::new(config.key),
         }
     }
@@ -263,6 +266,10 @@ impl IssuerClient for RemoteClient {
                 cvv: SecretString::from(cvv),
             })
         })
+    }
+
+    fn poll(&self) -> Option<Duration> {
+        self.poll
     }
 
     fn set_key(&self, key: SecretString) {

@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -194,6 +195,10 @@ impl IssuerClient for SandboxClient {
     fn reveal(&self, _token: String) -> Answer<'_, Revealed> {
         let none = IssuerError::Unsupported("numbers in the sandbox");
         Box::pin(std::future::ready(Err(none)))
+    }
+
+    fn poll(&self) -> Option<Duration> {
+        None
     }
 
     fn set_key(&self, _key: SecretString) {}

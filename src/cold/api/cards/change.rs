@@ -14,7 +14,7 @@ use crate::cold::api::fields::document;
 use crate::cold::api::problem::Problem;
 use crate::cold::control::{Order, Work, card_policy};
 use crate::cold::issuers::rules::Rules;
-use crate::cold::store::outward::{Errand, OutboxRow};
+use crate::cold::store::outward::{CardOrigin, Errand, OutboxRow};
 use crate::cold::store::{Card, Change};
 use crate::decide::policy::Policy;
 use crate::domain::card::CardStatus;
@@ -135,12 +135,28 @@ async fn attempt(ask: &Ask, wanted: &Wanted) -> Result<(Work, Reply), Problem> {
     let shown = ask.api.card_shown_with(row.clone(), held).await?;
     let reply = Reply::ok(&shown)?;
     let order = order(&row, wanted);
-    let told = told(ask, &row, wanted);
+    let mut told = told(ask, &row, wanted);
+    told.extend(lifted(ask, &row, wanted).await?);
     let work = Work {
         batch: [Change::Card(row)].into_iter().chain(told).collect(),
         orders: order.into_iter().collect(),
     };
     Ok((work, reply))
+}
+
+/// Whoever says what the card is to be says it in the issuer's place, too.
+async fn lifted(ask: &Ask, row: &Card, wanted: &Wanted) -> Result<Option<Change>, Problem> {
+    if wanted.status.is_none() && wanted.frozen.is_none() {
+        return Ok(None);
+    }
+    let origin = ask.api.store.card_origin(row.id.clone()).await?;
+    let paused = origin.filter(|origin| origin.is_paused_there);
+    Ok(paused.map(|origin| {
+        Change::Origin(CardOrigin {
+            is_paused_there: false,
+            ..origin
+        })
+    }))
 }
 
 /// What the issuer cannot hold, where nothing else would (behaviour 4.8).
