@@ -229,24 +229,4 @@ fn pause_us(attempts: u32, chance: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_an_hour_and_differ() {
-        assert_eq!(pause_us(1, 0), 500_000);
-        assert_eq!(pause_us(1, 500_000), 1_000_000);
-        assert_eq!(pause_us(3, 0), 2_000_000);
-        for attempts in 1..200 {
-            for chance in [0, 1, u64::MAX] {
-                let pause = pause_us(attempts, chance);
-                assert!(
-                    (500_000..=PAUSE_US_MAX).contains(&pause),
-                    "{attempts} {pause}"
-                );
-            }
-        }
-        let days = (1..=ATTEMPTS_MAX).map(|it| pause_us(it, 0)).sum::<u64>() / 86_400_000_000;
-        assert_eq!(days, 1, "an issuer that is away for a day is told");
-    }
-}
+mod tests;

@@ -235,6 +235,51 @@ fn what_nobody_would_enforce_is_refused_unless_it_is_taken_so() {
 }
 
 #[test]
+fn a_number_comes_out_where_it_is_asked_for_alone() {
+    use countersign::cold::issuers::IssuerClient as _;
+    use countersign::cold::issuers::remote::RemoteClient;
+    use countersign::cold::issuers::rules::Rules;
+    use countersign::config::{CardMaker, CardsConfig};
+    use countersign::domain::time::Timestamp;
+    use secrecy::{ExposeSecret as _, SecretString};
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for (speech, maker) in [
+        (Speech::Lithic, CardMaker::Lithic),
+        (Speech::Stripe, CardMaker::Stripe),
+        (Speech::Privacy, CardMaker::Privacy),
+    ] {
+        let far = crate::far_side::FarSide::start(speech);
+        let client = RemoteClient::new(CardsConfig {
+            connection: "acme".to_owned(),
+            maker,
+            is_test: true,
+            url: format!("http://{}", far.address),
+            key: Some(SecretString::from(crate::far_side::KEY.to_owned())),
+            account: Some("ich_1".to_owned()),
+            program: None,
+            timeout: std::time::Duration::from_secs(5),
+            poll: None,
+        });
+        let order = countersign::cold::issuers::CardOrder {
+            key: "0123456789abcdef0123456789abcdef".to_owned(),
+            card_id: "card_1".to_owned(),
+            at: Timestamp::from_secs(1_780_000_000),
+            rules: Rules {
+                currency: "USD".to_owned(),
+                ..Rules::default()
+            },
+            is_paused: false,
+        };
+        let made = runtime.block_on(client.create(order)).unwrap();
+        assert!(!format!("{made:?}").contains(crate::far_side::NUMBER));
+        let revealed = runtime.block_on(client.reveal(made.token)).unwrap();
+        assert_eq!(revealed.number.expose_secret(), crate::far_side::NUMBER);
+        assert_eq!(revealed.cvv.expose_secret(), "987");
+    }
+}
+
+#[test]
 fn no_number_that_an_issuer_shows_is_kept_or_told() {
     for speech in ALL {
         let mut desk = Desk::start(speech);
