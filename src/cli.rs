@@ -73,6 +73,8 @@ enum Command {
     Reconcile(reconcile::ReconcileArguments),
     /// What issuers are still to be told.
     Outbox(outbox::OutboxArguments),
+    /// Print the description of the cards API (OpenAPI 3.1).
+    Openapi,
     /// Look into snapshots without a server.
     Policy(policy::PolicyArguments),
 }
@@ -115,6 +117,7 @@ pub fn run() -> Exit {
         Command::Policy(arguments) => {
             finish(policy::run(&arguments, &mut std::io::stdout().lock()))
         }
+        Command::Openapi => finish(openapi()),
         Command::Demo => {
             let mut stdout = std::io::stdout().lock();
             finish(demo::run(
@@ -124,6 +127,16 @@ pub fn run() -> Exit {
             ))
         }
     }
+}
+
+fn openapi() -> Result<Exit, demo::Failure> {
+    let text = crate::cold::api::openapi::text();
+    let written = std::io::stdout().lock().write_all(text.as_bytes());
+    written.map_err(|error| demo::Failure {
+        message: error.to_string(),
+        exit: Exit::Other,
+    })?;
+    Ok(Exit::Ok)
 }
 
 /// A failure is told on stderr, plainly: it is the answer to what was typed.

@@ -20,6 +20,7 @@ pub mod readiness;
 pub mod reconcile;
 pub mod records;
 pub mod sandbox;
+mod schema;
 pub mod seal;
 pub mod store;
 pub mod tokens;

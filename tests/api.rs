@@ -7,6 +7,8 @@ mod database;
 
 #[path = "api/cards.rs"]
 mod cards;
+#[path = "api/document.rs"]
+mod document;
 #[path = "api/idempotency.rs"]
 mod idempotency;
 #[path = "api/keys.rs"]
@@ -17,6 +19,8 @@ mod looking;
 mod plane;
 #[path = "api/quickstart.rs"]
 mod quickstart;
+#[path = "api/replacing.rs"]
+mod replacing;
 #[path = "api/rules.rs"]
 mod rules;
 #[path = "api/scopes.rs"]
@@ -26,3 +30,5 @@ mod scopes;
 mod server;
 #[path = "api/store.rs"]
 mod store;
+#[path = "api/transactions.rs"]
+mod transactions;

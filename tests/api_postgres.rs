@@ -21,6 +21,8 @@ mod looking;
 mod plane;
 #[path = "api/quickstart.rs"]
 mod quickstart;
+#[path = "api/replacing.rs"]
+mod replacing;
 #[path = "api/rules.rs"]
 mod rules;
 #[path = "api/scopes.rs"]
@@ -30,3 +32,5 @@ mod scopes;
 mod server;
 #[path = "api/store.rs"]
 mod store;
+#[path = "api/transactions.rs"]
+mod transactions;

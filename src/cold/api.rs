@@ -4,10 +4,12 @@
 //! way from its bytes to its answer (`exchange`), and a change is in force before it is answered
 //! (`cold::control`).
 
+mod about;
 mod agents;
 mod body;
 mod caller;
 mod cards;
+pub mod code;
 mod connections;
 mod customers;
 mod decisions;
@@ -16,10 +18,12 @@ mod exchange;
 mod fields;
 mod imports;
 mod keys;
+pub mod openapi;
 mod problem;
 mod query;
 pub mod routes;
 mod text;
+mod transactions;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

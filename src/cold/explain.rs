@@ -6,7 +6,8 @@
 mod sentence;
 mod shown;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use self::sentence::sentence;
 use self::shown::shown;
@@ -22,12 +23,14 @@ pub struct Context {
 }
 
 /// An explanation as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Explanation)]
 #[serde(rename_all = "camelCase")]
 pub struct Explained {
     /// One sentence.
     pub text: String,
     /// Where the rule stands.
+    #[schema(pattern = "^(card|agent|customer)$")]
     pub level: Option<&'static str>,
     /// The rule's path as owners write it.
     pub field: Option<&'static str>,
@@ -38,25 +41,19 @@ pub struct Explained {
     /// What would still have passed, in minor units.
     pub remaining: Option<i64>,
     /// When the limit's window ends.
+    #[schema(format = DateTime)]
     pub resets_at: Option<String>,
 }
 
 /// A value that was observed or allowed: minor units as a number, all else in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ExplainedValue)]
+#[serde(untagged)]
 pub enum Shown {
     /// Minor units, or a count.
     Number(i64),
     /// A code, a word or an instant.
     Text(String),
-}
-
-impl Serialize for Shown {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Number(number) => serializer.serialize_i64(*number),
-            Self::Text(text) => serializer.serialize_str(text),
-        }
-    }
 }
 
 /// The explanation in words and values.

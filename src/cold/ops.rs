@@ -2,7 +2,7 @@
 //!
 //! It stands on its own address, which is for operators alone: nothing here asks who is calling.
 
-mod authorizations;
+pub(in crate::cold) mod authorizations;
 pub(in crate::cold) mod cards;
 mod clock;
 mod decisions;

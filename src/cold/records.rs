@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use crate::cold::readiness::Readiness;
 use crate::domain::card::Key;
+use crate::domain::time::Timestamp;
 use crate::ledger::embedded::follow::{FollowFault, Follower, read_one};
 use crate::ledger::embedded::frame::Cursor as Position;
 use crate::ledger::embedded::io::Storage;
@@ -40,6 +41,10 @@ const STAND_BACK: Duration = Duration::from_millis(1);
 const SEARCH_CHUNKS_MAX: u32 = 64;
 /// Word of `/readyz` for records that cannot be read.
 const RECORDS_DAMAGED: &str = "records_damaged";
+/// Records that one search reads at most. Where it ends there, the page is short and has a next one.
+const READ_MAX: usize = 2_000;
+/// Records stand in the order in which they were booked; their receipts differ from that by less.
+const DISORDER_US: i64 = 60_000_000;
 /// The most records in one answer.
 pub const PAGE_LEN_MAX: usize = 500;
 
@@ -52,6 +57,16 @@ pub struct Filter<'f> {
     pub authorization: Option<&'f str>,
     /// The owner's id of the card.
     pub card: Option<&'f str>,
+    /// The agent that held the card.
+    pub agent: Option<&'f str>,
+    /// The customer.
+    pub customer: Option<&'f str>,
+    /// Received at this instant or later.
+    pub since: Option<Timestamp>,
+    /// Received before this instant.
+    pub until: Option<Timestamp>,
+    /// First steps of authorizations alone.
+    pub first_steps: bool,
 }
 
 /// Where the next page begins.
@@ -261,13 +276,24 @@ impl Records {
         };
         let before = from.map_or(u64::MAX, |cursor| cursor.0);
         let mut last = before;
-        for spot in core.known.newest_before(before, wanted) {
-            let Some(shown) = core.show(spot)? else {
+        for (at, spot) in core.known.newest_before(before, wanted).enumerate() {
+            if at == READ_MAX {
+                page.next = Some(Cursor(last));
+                break;
+            }
+            let Some((received, shown)) = core.show_with_time(spot)? else {
                 continue;
             };
-            if !filter.admits(&shown) {
-                continue;
+            if filter.is_over(received) {
+                break;
             }
+            if !filter.is_around(received) || !filter.admits(&shown) {
+                // A search that goes on later need not read it again.
+                if page.decisions.len() < limit {
+                    last = spot.sequence;
+                }
+                continue;
+            };
             if page.decisions.len() == limit {
                 page.next = Some(Cursor(last));
                 break;
@@ -439,10 +465,19 @@ impl Core {
     }
 
     fn show(&self, spot: Spot) -> Result<Option<DecisionRecord>, FollowFault> {
+        Ok(self.show_with_time(spot)?.map(|(_, shown)| shown))
+    }
+
+    /// With the instant of its receipt.
+    fn show_with_time(
+        &self,
+        spot: Spot,
+    ) -> Result<Option<(Timestamp, DecisionRecord)>, FollowFault> {
         self.read(spot, |decided| {
             let called = self.known.names.called(decided);
             let aftermath = self.known.aftermath(spot.sequence);
-            record::show(spot.sequence, decided, called, aftermath)
+            let shown = record::show(spot.sequence, decided, called, aftermath);
+            (decided.at, shown)
         })
     }
 
@@ -487,6 +522,19 @@ impl Filter<'_> {
         is(self.connection, record.connection.as_deref())
             && is(self.authorization, Some(&record.authorization))
             && is(self.card, record.card.as_deref())
+            && is(self.agent, record.agent.as_deref())
+            && is(self.customer, record.customer.as_deref())
+            && (!self.first_steps || record.step == 1)
+    }
+
+    fn is_around(&self, at: Timestamp) -> bool {
+        self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at < until)
+    }
+
+    /// Whether nothing of before this record is wanted.
+    fn is_over(&self, at: Timestamp) -> bool {
+        let over = |since: Timestamp| at.plus_micros(DISORDER_US) < since;
+        self.since.is_some_and(over)
     }
 }
 

@@ -86,7 +86,7 @@ fn decisions_are_listed_by_card_and_explain_themselves() {
         let refused = plane.ask(&own, "GET", &path, &Value::Null);
         assert_eq!(code(&refused, 404), "not_found", "{path}");
     }
-    for query in ["", "?cardId=", "?cardId=x&cursor=zz"] {
+    for query in ["?cardId=", "?cursor=zz"] {
         let path = format!("/v1/decisions{query}");
         let refused = plane.ask(&plane.owner, "GET", &path, &Value::Null);
         assert_eq!(code(&refused, 400), "invalid_request", "{query}");

@@ -169,20 +169,34 @@ impl Plane {
     }
 
     fn buy_once(&self, card: &str, amount: u64) -> (String, String) {
-        let token = self.token_of(card);
+        let id = format!("buy-{}", now().micros());
+        let body = purchase(&id, &self.token_of(card), amount);
+        let result = self.sandbox_sends("authorizations", &id, &body).result();
+        (id, result)
+    }
+
+    /// Tells that the whole authorization was posted; the answer's status.
+    pub(crate) fn clear(&self, card: &str, authorization: &str, amount: u64) -> u16 {
+        const FIXTURE: &str = include_str!("../../fixtures/lithic/event.cleared.json");
+        let body = FIXTURE
+            .replace("0b1f7c52-6b7a-4c5d-9f51-3b0c5a6f0a01", authorization)
+            .replace("5a0f2c1e-9d34-4b7e-8f7c-2f6f1c9e4142", &self.token_of(card))
+            .replace("2599", &amount.to_string());
+        let id = format!("clear-{}", now().micros());
+        self.sandbox_sends("events", &id, &body).status
+    }
+
+    fn sandbox_sends(&self, what: &str, id: &str, body: &str) -> Response {
         let path = self.home.data_dir().join("sandbox/secret");
         let secret = fs::read_to_string(path).unwrap().trim_end().to_owned();
         let secret = Secret::from_text(secret).unwrap();
-        let id = format!("buy-{}", now().micros());
-        let body = purchase(&id, &token, amount);
-        let signed = sign(&secret, &id, now(), body.as_bytes());
+        let signed = sign(&secret, id, now(), body.as_bytes());
         let headers = format!(
             "webhook-id: {}\r\nwebhook-timestamp: {}\r\nwebhook-signature: {}\r\n",
             signed.id, signed.timestamp, signed.signature
         );
-        let request = request("POST", "/issuers/sandbox/authorizations", &headers, &body);
-        let result = self.server().client().ask(request.as_bytes()).result();
-        (id, result)
+        let request = request("POST", &format!("/issuers/sandbox/{what}"), &headers, body);
+        self.server().client().ask(request.as_bytes())
     }
 
     /// What came too late is recorded so, or not at all; a record is there within 100 ms.

@@ -1,145 +1,237 @@
-//! Every route by every scope, from one table (behaviour 4.7; S2). A route that is served and not
-//! listed here fails the test, and so does one that is listed and not served.
+//! Every route by every kind of caller, from one table (behaviour 4.7; S2, S3, S4). A route of the
+//! description that is not listed here fails the test, and so does one that is listed and not there.
 
-use countersign::cold::api::routes::routes;
+use countersign::cold::api::openapi::document;
 use countersign::cold::store::Scope;
 use serde_json::{Value, json};
 
-use crate::plane::{Plane, code, id};
+use crate::database::Database;
+use crate::plane::{Plane, code, id, init, value, word_after};
+use crate::server::Home;
 
-/// Method, path, and who may: owner, reviewer, viewer, agent.
-const TABLE: [(&str, &str, [bool; 4]); 26] = [
-    ("POST", "/v1/customers", [true, false, false, false]),
-    ("GET", "/v1/customers", [true, true, true, false]),
-    ("GET", "/v1/customers/{id}", [true, true, true, false]),
-    ("PATCH", "/v1/customers/{id}", [true, false, false, false]),
-    ("POST", "/v1/agents", [true, false, false, false]),
-    ("GET", "/v1/agents", [true, true, true, true]),
-    ("GET", "/v1/agents/{id}", [true, true, true, true]),
-    ("PATCH", "/v1/agents/{id}", [true, false, false, false]),
-    ("POST", "/v1/cards", [true, false, false, false]),
-    ("GET", "/v1/cards", [true, true, true, true]),
-    ("GET", "/v1/cards/{id}", [true, true, true, true]),
-    ("PATCH", "/v1/cards/{id}", [true, false, false, false]),
-    ("DELETE", "/v1/cards/{id}", [true, false, false, false]),
-    ("POST", "/v1/cards/{id}/freeze", [true, true, false, false]),
-    (
-        "POST",
-        "/v1/cards/{id}/unfreeze",
-        [true, false, false, false],
-    ),
-    ("GET", "/v1/cards/{id}/policy", [true, true, true, true]),
-    ("GET", "/v1/decisions", [true, true, true, true]),
-    ("GET", "/v1/decisions/{id}", [true, true, true, true]),
-    ("POST", "/v1/spend/evaluate", [true, true, true, true]),
-    ("GET", "/v1/connections", [true, false, false, false]),
-    (
-        "POST",
-        "/v1/connections/{id}/key",
-        [true, false, false, false],
-    ),
-    (
-        "POST",
-        "/v1/connections/{id}/import",
-        [true, false, false, false],
-    ),
-    ("POST", "/v1/api-keys", [true, false, false, false]),
-    ("GET", "/v1/api-keys", [true, false, false, false]),
-    ("GET", "/v1/api-keys/{id}", [true, false, false, false]),
-    ("DELETE", "/v1/api-keys/{id}", [true, false, false, false]),
+/// What a caller with a key of the other mode gets, where its scope allows the route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Other {
+    /// What the path or the body names is not there for it.
+    NotFound,
+    /// A list without what it must not see.
+    Empty,
+    /// Something of its own mode.
+    Own,
+}
+use Other::{Empty, NotFound, Own};
+
+/// Method, path, whether owner, reviewer, viewer and agent may, and what keys of the other mode get.
+/// No key and a revoked one get 401 everywhere here.
+const TABLE: [(&str, &str, [bool; 4], Other); 28] = [
+    ("POST", "/v1/customers", OWNER, Own),
+    ("GET", "/v1/customers", PEOPLE, Empty),
+    ("GET", "/v1/customers/{id}", PEOPLE, NotFound),
+    ("PATCH", "/v1/customers/{id}", OWNER, NotFound),
+    ("POST", "/v1/agents", OWNER, NotFound),
+    ("GET", "/v1/agents", ALL, Empty),
+    ("GET", "/v1/agents/{id}", ALL, NotFound),
+    ("PATCH", "/v1/agents/{id}", OWNER, NotFound),
+    ("POST", "/v1/cards", OWNER, NotFound),
+    ("GET", "/v1/cards", ALL, Empty),
+    ("GET", "/v1/cards/{id}", ALL, NotFound),
+    ("PATCH", "/v1/cards/{id}", OWNER, NotFound),
+    ("DELETE", "/v1/cards/{id}", OWNER, NotFound),
+    ("POST", "/v1/cards/{id}/freeze", STOPPERS, NotFound),
+    ("POST", "/v1/cards/{id}/unfreeze", OWNER, NotFound),
+    ("POST", "/v1/cards/{id}/replace", OWNER, NotFound),
+    ("GET", "/v1/cards/{id}/policy", ALL, NotFound),
+    ("GET", "/v1/transactions", ALL, Empty),
+    ("GET", "/v1/decisions", ALL, Empty),
+    ("GET", "/v1/decisions/{id}", ALL, NotFound),
+    ("POST", "/v1/spend/evaluate", ALL, NotFound),
+    ("GET", "/v1/connections", OWNER, Empty),
+    ("POST", "/v1/connections/{id}/key", OWNER, NotFound),
+    ("POST", "/v1/connections/{id}/import", OWNER, NotFound),
+    ("POST", "/v1/api-keys", OWNER, Own),
+    ("GET", "/v1/api-keys", OWNER, Empty),
+    ("GET", "/v1/api-keys/{id}", OWNER, NotFound),
+    ("DELETE", "/v1/api-keys/{id}", OWNER, NotFound),
 ];
-
+const OWNER: [bool; 4] = [true, false, false, false];
+const STOPPERS: [bool; 4] = [true, true, false, false];
+const PEOPLE: [bool; 4] = [true, true, true, false];
+const ALL: [bool; 4] = [true; 4];
 /// One whose key can be set; nobody is asked there.
 const CONNECTION: &str = "[[issuer]]\nname = \"priv\"\nkind = \"privacy\"\n[issuer.cards]\n\
      mode = \"test\"\nurl = \"http://127.0.0.1:9\"\npoll_s = 0\n";
+/// What anybody may ask.
+const OPEN: [&str; 4] = ["/docs", "/docs/style.css", "/healthz", "/openapi.json"];
 
 #[test]
-fn s2_every_route_that_is_served_is_listed() {
-    let mut served: Vec<(String, &str)> = routes()
-        .iter()
-        .map(|route| (route.method.to_string(), route.path))
+fn s2_every_route_of_the_description_is_listed() {
+    let document = document();
+    let mut described: Vec<(String, String)> = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let methods = methods.as_object().unwrap().keys();
+        described.extend(methods.map(|method| (method.to_uppercase(), path.clone())));
+    }
+    let keyed = TABLE.iter().map(|(method, path, ..)| (*method, *path));
+    let open = OPEN.iter().map(|path| ("GET", *path));
+    let mut listed: Vec<(String, String)> = keyed
+        .chain(open)
+        .map(|(method, path)| (method.to_owned(), path.to_owned()))
         .collect();
-    let mut listed: Vec<(String, &str)> = TABLE
-        .iter()
-        .map(|(method, path, _)| ((*method).to_owned(), *path))
-        .collect();
-    served.sort_unstable();
+    described.sort_unstable();
     listed.sort_unstable();
-    assert_eq!(served, listed);
+    assert_eq!(described, listed);
 }
 
 #[test]
-fn s2_s3_every_route_takes_the_scopes_of_the_table_and_no_other() {
-    let mut plane = Plane::initialised();
-    plane.home.write("plane.toml", CONNECTION);
-    let config = plane.home.path("plane.toml").display().to_string();
-    plane.restart_with(&["--sandbox", "--config", &config]);
-    let agent = plane.agent(&json!({}));
-    let keys: Vec<String> = Scope::ALL
-        .iter()
-        .map(|scope| match scope {
-            Scope::Agent => plane.key(&json!({"scope": "agent", "agentId": agent})),
-            Scope::Owner | Scope::Reviewer | Scope::Viewer => {
-                plane.key(&json!({"scope": scope.name()}))
-            }
-        })
-        .collect();
-    for (method, path, may) in TABLE {
-        for ((scope, key), may) in Scope::ALL.iter().zip(&keys).zip(may) {
-            let (path, body) = example(&plane, &agent, method, path);
-            let response = plane.ask(key, method, &path, &body);
-            let name = scope.name();
+fn s2_s3_every_route_takes_the_callers_of_the_table_and_no_other() {
+    let world = World::new();
+    let plane = &world.plane;
+    for (method, path, may, other) in TABLE {
+        for ((scope, may), keys) in Scope::ALL.iter().zip(may).zip(&world.keys) {
+            let name = format!("{}: {method} {path}", scope.name());
+            let (path, body) = world.example(method, path);
+            let response = plane.ask(&keys.own, method, &path, &body);
             if may {
                 let is_good = (200..300).contains(&response.status);
-                assert!(is_good, "{name}: {method} {path}: {}", response.text());
+                assert!(is_good, "{name}: {}", response.text());
             } else {
-                let refused = code(&response, 403);
-                assert_eq!(refused, "scope_not_allowed", "{name}: {method} {path}");
+                assert_eq!(code(&response, 403), "scope_not_allowed", "{name}");
+            }
+            let response = plane.ask(&keys.other_mode, method, &path, &body);
+            match other {
+                _ if !may => assert_eq!(code(&response, 403), "scope_not_allowed", "live {name}"),
+                NotFound => assert_eq!(code(&response, 404), "not_found", "live {name}"),
+                Own => assert_eq!(response.status, 201, "live {name}: {}", response.text()),
+                Empty => world.sees_nothing(&response, &name),
             }
         }
+        let (path, body) = world.example(method, path);
+        let revoked = plane.ask(&world.revoked, method, &path, &body);
+        assert_eq!(
+            code(&revoked, 401),
+            "unauthorized",
+            "revoked: {method} {path}"
+        );
+        let without = plane.ask_with(method, &path, "", &body.to_string());
+        assert_eq!(
+            code(&without, 401),
+            "unauthorized",
+            "no key: {method} {path}"
+        );
+    }
+    for path in OPEN {
+        assert_eq!(plane.ask_with("GET", path, "", "").status, 200, "{path}");
     }
 }
 
-/// A request that is well for whoever may make it.
-fn example(plane: &Plane, agent: &str, method: &str, path: &str) -> (String, Value) {
-    let customer = &plane.customer;
-    let body = match (method, path) {
-        ("POST", "/v1/agents") => json!({"customerId": customer}),
-        ("POST", "/v1/cards") => json!({"customerId": customer, "agentId": agent}),
-        ("POST", "/v1/connections/{id}/import") => json!({"customerId": customer}),
-        ("POST", "/v1/connections/{id}/key") => json!({"key": "sk_of_nobody"}),
-        ("POST", "/v1/api-keys") => json!({"scope": "viewer"}),
-        ("POST", "/v1/spend/evaluate") => json!({
-            "cardId": plane.card(&json!({"agentId": agent})), "amount": 1, "currency": "USD",
-            "merchant": {"descriptor": "SHOP"},
-        }),
-        ("POST" | "PATCH", _) => json!({}),
-        _ => Value::Null,
-    };
-    let object = match path.split('/').nth(2) {
-        Some("decisions") => return (decisions_example(plane, agent, path), body),
-        _ if !path.contains("{id}") => String::new(),
-        Some("customers") => customer.clone(),
-        Some("agents") => agent.to_owned(),
-        Some("connections") if path.ends_with("/import") => "sandbox".to_owned(),
-        Some("connections") => "priv".to_owned(),
-        Some("cards") => plane.card(&json!({"agentId": agent})),
-        Some("api-keys") => {
-            let made = plane.owner_asks("POST", "/v1/api-keys", &json!({"scope": "viewer"}), 201);
-            id(&made)
+struct Keys {
+    own: String,
+    other_mode: String,
+}
+
+/// Objects of one mode, and keys of every scope of both.
+struct World {
+    plane: Plane,
+    agent: String,
+    live_customer: String,
+    /// By scope.
+    keys: Vec<Keys>,
+    revoked: String,
+}
+
+impl World {
+    fn new() -> Self {
+        let (home, database) = (Home::new("strict", &json!({})), Database::fresh());
+        let said = init(&home, &database, &["--live"]);
+        let (live_customer, live) = (
+            word_after(&said, "customer"),
+            word_after(&said, "owner key"),
+        );
+        let test = word_after(&init(&home, &database, &["--new-key"]), "owner key");
+        let mut plane = Plane::of(home, database, test, String::new());
+        plane.home.write("plane.toml", CONNECTION);
+        let config = plane.home.path("plane.toml").display().to_string();
+        plane.restart_with(&["--sandbox", "--config", &config]);
+        plane.customer = id(&plane.owner_asks("POST", "/v1/customers", &json!({}), 201));
+        let agent = plane.agent(&json!({}));
+        let body = json!({"customerId": live_customer});
+        let live_agent = id(&value(&plane.ask(&live, "POST", "/v1/agents", &body)));
+        let key = |maker: &str, agent: &str, scope: &Scope| {
+            let body = match scope {
+                Scope::Agent => json!({"scope": "agent", "agentId": agent}),
+                Scope::Owner | Scope::Reviewer | Scope::Viewer => json!({"scope": scope.name()}),
+            };
+            value(&plane.ask(maker, "POST", "/v1/api-keys", &body))
+        };
+        let text = |made: &Value| made["key"].as_str().unwrap().to_owned();
+        let keys = Scope::ALL.iter().map(|scope| Keys {
+            own: text(&key(&plane.owner, &agent, scope)),
+            other_mode: text(&key(&live, &live_agent, scope)),
+        });
+        let keys = keys.collect();
+        let over = key(&plane.owner, &agent, &Scope::Owner);
+        let path = format!("/v1/api-keys/{}", id(&over));
+        plane.owner_asks("DELETE", &path, &Value::Null, 200);
+        Self {
+            revoked: text(&over),
+            plane,
+            agent,
+            live_customer,
+            keys,
         }
-        _ => panic!("no example for {path}"),
-    };
-    (path.replace("{id}", &object), body)
-}
-
-/// A list of decisions, or one of them.
-fn decisions_example(plane: &Plane, agent: &str, path: &str) -> String {
-    let card = plane.card(&json!({"agentId": agent}));
-    let list = format!("/v1/decisions?cardId={card}");
-    if !path.contains("{id}") {
-        return list;
     }
-    plane.buy(&card, 100);
-    path.replace("{id}", &id(&plane.get(&list)["data"][0]))
+
+    /// A list that holds nothing but what is of the other mode.
+    fn sees_nothing(&self, response: &crate::server::Response, name: &str) {
+        assert_eq!(response.status, 200, "live {name}: {}", response.text());
+        for row in value(response)["data"].as_array().unwrap() {
+            let is_own = row["mode"] == "live"
+                || row["customerId"] == *self.live_customer
+                || row["id"] == *self.live_customer
+                || row["name"] == "made by the table";
+            assert!(is_own, "live {name} sees {row}");
+        }
+    }
+
+    /// A request that is well for whoever may make it.
+    fn example(&self, method: &str, path: &str) -> (String, Value) {
+        let (plane, agent, customer) = (&self.plane, &self.agent, &self.plane.customer);
+        let body = match (method, path) {
+            ("POST", "/v1/customers") => json!({"name": "made by the table"}),
+            ("POST", "/v1/agents") => json!({"customerId": customer}),
+            ("POST", "/v1/cards") => json!({"customerId": customer, "agentId": agent}),
+            ("POST", "/v1/connections/{id}/key") => json!({"key": "sk_of_nobody"}),
+            ("POST", "/v1/connections/{id}/import") => json!({"customerId": customer}),
+            ("POST", "/v1/api-keys") => json!({"scope": "viewer"}),
+            ("POST", "/v1/spend/evaluate") => json!({
+                "cardId": plane.card(&json!({"agentId": agent})), "amount": 1, "currency": "USD",
+                "merchant": {"descriptor": "SHOP"},
+            }),
+            ("POST" | "PATCH", _) => json!({}),
+            _ => Value::Null,
+        };
+        let object = match path.split('/').nth(2) {
+            _ if !path.contains("{id}") => String::new(),
+            Some("customers") => customer.clone(),
+            Some("agents") => agent.clone(),
+            Some("connections") if path.ends_with("/import") => "sandbox".to_owned(),
+            Some("connections") => "priv".to_owned(),
+            Some("cards") => plane.card(&json!({"agentId": agent})),
+            Some("decisions") => self.decision(),
+            Some("api-keys") => {
+                let body = json!({"scope": "viewer"});
+                id(&plane.owner_asks("POST", "/v1/api-keys", &body, 201))
+            }
+            _ => panic!("no example for {path}"),
+        };
+        (path.replace("{id}", &object), body)
+    }
+
+    /// A decision on a card of the agent.
+    fn decision(&self) -> String {
+        let card = self.plane.card(&json!({"agentId": self.agent}));
+        self.plane.buy(&card, 100);
+        let list = self.plane.get(&format!("/v1/decisions?cardId={card}"));
+        id(&list["data"][0])
+    }
 }

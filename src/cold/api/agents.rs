@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
+use super::about::{About, CURSOR, Given, LIMIT, OF_CUSTOMER, shape};
 use super::body::{present, read};
+use super::code::Code;
 use super::customers;
 use super::exchange::{Ask, Reply, Tries};
 use super::fields::{AgentStatus, document, shown_document};
@@ -12,41 +15,89 @@ use super::query::{Page, narrow};
 use super::text;
 use crate::cold::control::{Order, Work, policy};
 use crate::cold::ids::draw;
+use crate::cold::schema::PolicyDocument;
 use crate::cold::store::{Agent, Change};
 use crate::domain::card;
 
-#[derive(Deserialize)]
+/// A new agent.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct NewAgent {
+pub(super) struct NewAgent {
     customer_id: String,
+    /// Your own name of it; a second agent of this name is not made.
+    #[schema(pattern = "^[ -~]{1,128}$")]
     external_id: Option<String>,
+    /// What people see.
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
     status: Option<AgentStatus>,
+    /// The rules over all of its cards.
+    #[schema(value_type = Option<PolicyDocument>)]
     policy: Option<Box<RawValue>>,
 }
 
-#[derive(Deserialize)]
+/// What becomes of an agent; what is absent stays.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct AgentChange {
+pub(super) struct AgentChange {
+    /// Null takes it away.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
     #[serde(default, deserialize_with = "present")]
     name: Option<Option<String>>,
     status: Option<AgentStatus>,
+    /// Replaces the whole document; null takes it away.
+    #[schema(value_type = Option<PolicyDocument>)]
     #[serde(default, deserialize_with = "present")]
     policy: Option<Option<Box<RawValue>>>,
 }
 
 /// An agent as it is shown. Absent values are null.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Agent)]
 #[serde(rename_all = "camelCase")]
-struct AgentShown {
+pub(super) struct AgentShown {
     id: String,
     customer_id: String,
+    /// Its owner's own name of it.
     external_id: Option<String>,
+    /// What people see.
     name: Option<String>,
+    /// What is in force: the stricter of what owners and operators have set.
     status: AgentStatus,
+    /// The rules over all of its cards.
+    #[schema(value_type = Option<PolicyDocument>)]
     policy: Option<Box<RawValue>>,
+    #[schema(format = DateTime)]
     created_at: String,
 }
+
+pub(super) const CREATE: About = About {
+    takes: Some(shape::<NewAgent>),
+    gives: &[
+        Given::created(shape::<AgentShown>),
+        Given::known(shape::<AgentShown>),
+    ],
+    problems: &[Code::NotFound],
+    ..About::new("createAgent", "Makes an agent.")
+};
+pub(super) const LIST: About = About {
+    query: &[LIMIT, CURSOR, OF_CUSTOMER],
+    gives: &[Given::list(shape::<AgentShown>)],
+    ..About::new("listAgents", "Agents; an agent sees itself.")
+};
+pub(super) const ONE: About = About {
+    gives: &[Given::ok(shape::<AgentShown>)],
+    ..About::new("getAgent", "One agent.")
+};
+pub(super) const CHANGE: About = About {
+    takes: Some(shape::<AgentChange>),
+    gives: &[Given::ok(shape::<AgentShown>)],
+    problems: &[Code::AgentDisabled],
+    ..About::new(
+        "changeAgent",
+        "Changes an agent, in force when the call returns.",
+    )
+};
 
 /// What is in force: the stricter of what is kept here and what the ledger holds, where an operator
 /// may have paused the agent.

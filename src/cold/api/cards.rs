@@ -3,13 +3,14 @@
 mod change;
 mod new;
 mod order;
+mod replace;
 mod standing;
 mod view;
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
+use super::about::{About, CURSOR, Given, LIMIT, OF_AGENT, OF_CUSTOMER, shape};
+use super::code::Code;
 use super::exchange::{Ask, Reply};
 use super::problem::Problem;
 use super::query::{Page, narrow};
@@ -18,10 +19,97 @@ use crate::cold::issuers::IssuerClient;
 use crate::cold::issuers::rules::{self, Rules};
 use crate::cold::ops::cards::policy::{Look, PolicyShown};
 use crate::cold::store::Card;
+use change::{CardChange, Nothing};
+use new::NewCard;
+use replace::Replacement;
 use view::CardShown;
 
 pub(super) use change::{cancel, change, freeze, unfreeze};
 pub(super) use new::create;
+pub(super) use replace::replace;
+
+pub(super) const CREATE: About = About {
+    takes: Some(shape::<NewCard>),
+    gives: &[Given::created(shape::<CardShown>)],
+    problems: &[
+        Code::NotFound,
+        Code::AgentDisabled,
+        Code::NotSupported,
+        Code::NotEnforced,
+        Code::IssuerRefused,
+        Code::IssuerUnavailable,
+        Code::IssuerDenied,
+    ],
+    ..About::new(
+        "createCard",
+        "Makes a card, which can be used when the call returns.",
+    )
+};
+pub(super) const LIST: About = About {
+    query: &[LIMIT, CURSOR, OF_CUSTOMER, OF_AGENT],
+    gives: &[Given::list(shape::<CardShown>)],
+    ..About::new("listCards", "Cards; an agent sees its own.")
+};
+pub(super) const ONE: About = About {
+    gives: &[Given::ok(shape::<CardShown>)],
+    ..About::new("getCard", "One card.")
+};
+pub(super) const CHANGE: About = About {
+    takes: Some(shape::<CardChange>),
+    gives: &[Given::ok(shape::<CardShown>)],
+    problems: &[Code::CardCanceled, Code::NotEnforced],
+    ..About::new(
+        "changeCard",
+        "Changes a card, in force when the call returns.",
+    )
+};
+pub(super) const CANCEL: About = About {
+    gives: &[Given::ok(shape::<CardShown>)],
+    ..About::new(
+        "cancelCard",
+        "Cancels a card for ever. What is authorized already stays, and its clearings are booked.",
+    )
+};
+pub(super) const FREEZE: About = About {
+    takes: Some(shape::<Nothing>),
+    gives: &[Given::ok(shape::<CardShown>)],
+    problems: &[Code::CardCanceled],
+    ..About::new(
+        "freezeCard",
+        "Freezes a card: everything declines until it is unfrozen.",
+    )
+};
+pub(super) const UNFREEZE: About = About {
+    takes: Some(shape::<Nothing>),
+    gives: &[Given::ok(shape::<CardShown>)],
+    problems: &[Code::CardCanceled],
+    ..About::new("unfreezeCard", "Lifts a card's freeze, whoever has set it.")
+};
+pub(super) const REPLACE: About = About {
+    takes: Some(shape::<Replacement>),
+    gives: &[Given::created(shape::<CardShown>)],
+    problems: &[
+        Code::CardCanceled,
+        Code::AgentDisabled,
+        Code::NotSupported,
+        Code::NotEnforced,
+        Code::IssuerRefused,
+        Code::IssuerUnavailable,
+        Code::IssuerDenied,
+    ],
+    ..About::new(
+        "replaceCard",
+        "Makes a card like this one, and cancels this one: at once, or later.",
+    )
+};
+pub(super) const POLICY: About = About {
+    gives: &[Given::ok(shape::<PolicyShown>)],
+    problems: &[Code::SnapshotFileRules],
+    ..About::new(
+        "getCardPolicy",
+        "What is in force on a card: each value with its level, each limit with what is left.",
+    )
+};
 
 pub(super) async fn list(mut ask: Ask) -> Result<Reply, Problem> {
     let mut listed = ask.query.listed(&ask.caller)?;
@@ -56,18 +144,9 @@ pub(super) async fn policy(ask: Ask) -> Result<Reply, Problem> {
     // A card that is not in force has no policy that is.
     let look = Look::at(snapshot, &row.id, ask.now).ok_or_else(Problem::file_rules)?;
     let seen = ask.api.ask_ledger(look.in_ledger()).await?;
-    let policy = look.shown(&seen).ok_or_else(Problem::internal)?;
-    let unenforced = unenforced(&ask, &row).await?;
-    Reply::ok(&PolicyThere { policy, unenforced })
-}
-
-/// A policy, and what of it nobody enforces.
-#[derive(Serialize)]
-struct PolicyThere {
-    #[serde(flatten)]
-    policy: PolicyShown,
-    /// Fields that the issuer cannot hold, where nothing but the issuer holds them.
-    unenforced: Vec<String>,
+    let mut policy = look.shown(&seen).ok_or_else(Problem::internal)?;
+    policy.unenforced = unenforced(&ask, &row).await?;
+    Reply::ok(&policy)
 }
 
 async fn unenforced(ask: &Ask, row: &Card) -> Result<Vec<String>, Problem> {

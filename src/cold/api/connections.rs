@@ -4,8 +4,11 @@ use std::fmt;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
+use super::about::{About, Given, shape};
 use super::body::read;
+use super::code::Code;
 use super::exchange::{Ask, Reply};
 use super::problem::Problem;
 use crate::cold::control::Work;
@@ -13,26 +16,50 @@ use crate::cold::issuers::IssuerClient;
 use crate::cold::seal::SECRET_LEN_MAX;
 use crate::cold::store::Change;
 
+pub(super) const LIST: About = About {
+    gives: &[Given::ok(shape::<All>)],
+    ..About::new("listConnections", "Who makes cards.")
+};
+
+pub(super) const SET_KEY: About = About {
+    takes: Some(shape::<NewKey>),
+    gives: &[Given::ok(shape::<ConnectionShown>)],
+    problems: &[Code::NotFound, Code::BeyondReach, Code::NotSupported],
+    ..About::new(
+        "setConnectionKey",
+        "Seals the key of an issuer's API, which is never shown again.",
+    )
+};
+
 /// A connection that makes cards. Its key is not here.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Connection)]
 #[serde(rename_all = "camelCase")]
-struct ConnectionShown {
+pub(super) struct ConnectionShown {
     name: String,
+    #[schema(pattern = "^(test|live)$")]
     mode: &'static str,
     /// Whether its issuer asks before each purchase.
     decides: bool,
     /// When its key was set here; null where it never was.
+    #[schema(format = DateTime)]
     key_set_at: Option<String>,
 }
 
-#[derive(Serialize)]
-struct All {
+/// All of them.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Connections)]
+pub(super) struct All {
     data: Vec<ConnectionShown>,
 }
 
-#[derive(Deserialize)]
+/// A key of an issuer's API.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewConnectionKey)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct NewKey {
+pub(super) struct NewKey {
+    /// As the issuer shows it.
+    #[schema(value_type = String, min_length = 1, max_length = 4096, pattern = "^[!-~]+$")]
     key: Hidden,
 }
 

@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
+use super::about::{About, Given, PAGED, shape};
 use super::body::{present, read};
+use super::code::Code;
 use super::exchange::{Ask, Reply, Tries};
 use super::fields::{CascadeWord, CustomerStatus, document, shown_document};
 use super::problem::Problem;
@@ -11,47 +14,100 @@ use super::query::Page;
 use super::text;
 use crate::cold::control::{Work, policy};
 use crate::cold::ids::draw;
+use crate::cold::schema::PolicyDocument;
 use crate::cold::store::{Card, Change, Customer};
 use crate::decide::compile::compile_zone;
 use crate::domain::currency::Currency;
 
-#[derive(Deserialize)]
+/// A new customer.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct NewCustomer {
+pub(super) struct NewCustomer {
+    /// Your own name of it; a second customer of this name is not made.
+    #[schema(pattern = "^[ -~]{1,128}$")]
     external_id: Option<String>,
+    /// What people see.
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
     status: Option<CustomerStatus>,
+    /// The zone in which days begin, of the IANA database; `UTC` where it is absent.
     timezone: Option<String>,
+    /// The currency of all limits, of ISO 4217; `USD` where it is absent.
     currency: Option<String>,
     cascade: Option<CascadeWord>,
+    /// The rules over all of the customer's agents and cards.
+    #[schema(value_type = Option<PolicyDocument>)]
     policy: Option<Box<RawValue>>,
 }
 
-#[derive(Deserialize)]
+/// What becomes of a customer; what is absent stays.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CustomerChange {
+pub(super) struct CustomerChange {
+    /// Null takes it away.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
     #[serde(default, deserialize_with = "present")]
     name: Option<Option<String>>,
     status: Option<CustomerStatus>,
     cascade: Option<CascadeWord>,
+    /// Replaces the whole document; null takes it away.
+    #[schema(value_type = Option<PolicyDocument>)]
     #[serde(default, deserialize_with = "present")]
     policy: Option<Option<Box<RawValue>>>,
 }
 
 /// A customer as it is shown. Absent values are null.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Customer)]
 #[serde(rename_all = "camelCase")]
-struct CustomerShown {
+pub(super) struct CustomerShown {
     id: String,
+    /// Its owner's own name of it.
     external_id: Option<String>,
+    /// What people see.
     name: Option<String>,
     status: CustomerStatus,
+    /// The zone in which days begin.
     timezone: String,
+    /// The currency of all limits.
     currency: String,
     cascade: CascadeWord,
+    /// The rules over all of the customer's agents and cards.
+    #[schema(value_type = Option<PolicyDocument>)]
     policy: Option<Box<RawValue>>,
+    #[schema(format = DateTime)]
     created_at: String,
 }
+
+pub(super) const CREATE: About = About {
+    takes: Some(shape::<NewCustomer>),
+    gives: &[
+        Given::created(shape::<CustomerShown>),
+        Given::known(shape::<CustomerShown>),
+    ],
+    problems: &[Code::BeyondReach],
+    ..About::new(
+        "createCustomer",
+        "Makes a customer. Only a key that reaches all customers may.",
+    )
+};
+pub(super) const LIST: About = About {
+    query: PAGED,
+    gives: &[Given::list(shape::<CustomerShown>)],
+    ..About::new("listCustomers", "Customers.")
+};
+pub(super) const ONE: About = About {
+    gives: &[Given::ok(shape::<CustomerShown>)],
+    ..About::new("getCustomer", "One customer.")
+};
+pub(super) const CHANGE: About = About {
+    takes: Some(shape::<CustomerChange>),
+    gives: &[Given::ok(shape::<CustomerShown>)],
+    ..About::new(
+        "changeCustomer",
+        "Changes a customer, in force when the call returns.",
+    )
+};
 
 fn shown(row: Customer) -> Result<CustomerShown, Problem> {
     Ok(CustomerShown {

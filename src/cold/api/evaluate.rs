@@ -4,13 +4,17 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::about::{About, Given, shape};
 use super::body::read;
 use super::cards;
+use super::code::Code;
 use super::exchange::{Ask, Reply};
 use super::problem::Problem;
 use crate::cold::explain::{Context, Explained, explain};
 use crate::cold::ids::draw;
+use crate::cold::schema::Reason;
 use crate::decide::evaluate::evaluate;
 use crate::decide::snapshot::{CardView, Snapshot};
 use crate::domain::acceptor::{CardAcceptor, Country};
@@ -33,36 +37,67 @@ use crate::ledger::state::State;
 const TEXT_LEN_MAX: usize = 128;
 const RISK_SCORE_MAX: u8 = 99;
 
-#[derive(Deserialize)]
+/// A purchase that might be made.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Spend {
+pub(super) struct Spend {
     card_id: String,
+    /// Minor units.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     amount: i64,
+    /// Of ISO 4217, in which the card is billed.
     currency: String,
     merchant: Merchant,
+    /// From 0 to 99.
+    #[schema(minimum = 0, maximum = 99)]
     risk_score: Option<u8>,
 }
 
-#[derive(Deserialize)]
+/// Where it would be made.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = SpendMerchant)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Merchant {
+    /// The name as statements show it.
+    #[schema(min_length = 1, max_length = 128)]
     descriptor: String,
+    /// The merchant category code, four digits.
+    #[schema(pattern = "^[0-9]{4}$")]
     mcc: Option<String>,
+    /// Two letters of ISO 3166-1.
+    #[schema(pattern = "^[A-Z]{2}$")]
     country: Option<String>,
+    #[schema(min_length = 1, max_length = 128)]
     acquirer_id: Option<String>,
+    #[schema(min_length = 1, max_length = 128)]
     acceptor_id: Option<String>,
 }
 
 /// What would be decided. Amounts are in minor units.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Verdict {
+pub(super) struct Verdict {
+    #[schema(pattern = "^(approve|partial|decline)$")]
     decision: &'static str,
+    /// Null where it would not be declined.
+    #[schema(value_type = Option<Reason>)]
     reason: Option<&'static str>,
+    /// Minor units.
     approved_amount: i64,
     explanation: Option<Explained>,
+    /// Counts the changes of what is in force.
     snapshot_version: u64,
 }
+
+pub(super) const SPEND: About = About {
+    takes: Some(shape::<Spend>),
+    gives: &[Given::ok(shape::<Verdict>)],
+    problems: &[Code::NotFound],
+    ..About::new(
+        "evaluateSpend",
+        "What an authorization would be told now. Nothing is recorded or reserved.",
+    )
+};
 
 pub(super) async fn spend(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;

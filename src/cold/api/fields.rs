@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::problem::Problem;
 use crate::decide::policy::{Cascade, LimitField};
@@ -11,7 +12,7 @@ use crate::domain::card;
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident is $domain:ty: $($variant:ident),+) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+        #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
         #[serde(rename_all = "lowercase")]
         pub(super) enum $name { $($variant),+ }
 
@@ -47,7 +48,7 @@ words!(
 );
 
 /// What a card's one limit is over (behaviour 4.1).
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Interval {
     PerAuthorization,

@@ -2,8 +2,11 @@
 //! (behaviour 3.7).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::about::{About, Given, shape};
 use super::body::read;
+use super::code::Code;
 use super::exchange::{Ask, Reply};
 use super::problem::Problem;
 use super::{agents, connections, customers};
@@ -20,18 +23,40 @@ const AT_ONCE: usize = 200;
 /// Cards that one answer lists.
 const SHOWN_MAX: usize = 1_000;
 
-#[derive(Deserialize)]
+pub(super) const RUN: About = About {
+    takes: Some(shape::<Wanted>),
+    gives: &[Given::ok(shape::<Outcome>)],
+    problems: &[
+        Code::NotFound,
+        Code::BeyondReach,
+        Code::SnapshotFileRules,
+        Code::IssuerUnavailable,
+        Code::IssuerDenied,
+        Code::IssuerRefused,
+        Code::Conflict,
+    ],
+    ..About::new(
+        "importCards",
+        "Takes over cards that an issuer has and nobody here knows.",
+    )
+};
+
+/// Who gets the cards.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Import)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Wanted {
+pub(super) struct Wanted {
     customer_id: String,
     agent_id: Option<String>,
     /// Without a word nothing is taken over.
     dry_run: Option<bool>,
 }
 
-#[derive(Serialize)]
+/// What an import found and did.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ImportOutcome)]
 #[serde(rename_all = "camelCase")]
-struct Outcome {
+pub(super) struct Outcome {
     dry_run: bool,
     /// Cards that the issuer has.
     found: usize,
@@ -45,9 +70,11 @@ struct Outcome {
     cards: Vec<Imported>,
 }
 
-#[derive(Serialize)]
+/// One card of an issuer.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ImportedCard)]
 #[serde(rename_all = "camelCase")]
-struct Imported {
+pub(super) struct Imported {
     /// Ours; null where nothing was taken over.
     id: Option<String>,
     last4: Option<String>,

@@ -2,8 +2,11 @@
 
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::about::{About, Given, PAGED, shape};
 use super::body::read;
+use super::code::Code;
 use super::exchange::{Ask, Reply};
 use super::problem::Problem;
 use super::query::Page;
@@ -13,9 +16,11 @@ use crate::cold::ids::draw;
 use crate::cold::store::{ApiKey, Change, Scope};
 use crate::cold::tokens;
 
-#[derive(Clone, Copy, Deserialize, Serialize)]
+/// What a key may do.
+#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[schema(as = Scope)]
 #[serde(rename_all = "lowercase")]
-enum ScopeWord {
+pub(super) enum ScopeWord {
     Owner,
     Reviewer,
     Viewer,
@@ -33,30 +38,71 @@ impl From<ScopeWord> for Scope {
     }
 }
 
-#[derive(Deserialize)]
+/// A new key.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct NewKey {
+pub(super) struct NewKey {
     scope: ScopeWord,
+    /// The customer that it reaches; all that the maker's reaches where it is absent.
     customer_id: Option<String>,
+    /// The agent whose key it is; of the scope `agent`, and of no other.
     agent_id: Option<String>,
+    /// What people see.
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
 }
 
 /// A key as it is shown. Absent values are null.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKey)]
 #[serde(rename_all = "camelCase")]
-struct KeyShown {
+pub(super) struct KeyShown {
     id: String,
+    /// Whether its objects have money behind them.
+    #[schema(pattern = "^(test|live)$")]
     mode: &'static str,
+    #[schema(value_type = ScopeWord)]
     scope: &'static str,
+    /// The customer that it reaches; null where it reaches all of its mode.
     customer_id: Option<String>,
+    /// The agent whose key it is.
     agent_id: Option<String>,
+    /// What people see.
     name: Option<String>,
     /// The text of a key that was just made; null whenever else.
     key: Option<String>,
+    #[schema(format = DateTime)]
     created_at: String,
+    /// From when on it opens nothing.
+    #[schema(format = DateTime)]
     revoked_at: Option<String>,
 }
+
+pub(super) const CREATE: About = About {
+    takes: Some(shape::<NewKey>),
+    gives: &[Given::created(shape::<KeyShown>)],
+    problems: &[Code::NotFound],
+    ..About::new(
+        "createApiKey",
+        "Makes a key; its text is in this answer and in no other.",
+    )
+};
+pub(super) const LIST: About = About {
+    query: PAGED,
+    gives: &[Given::list(shape::<KeyShown>)],
+    ..About::new("listApiKeys", "Keys, without their texts.")
+};
+pub(super) const ONE: About = About {
+    gives: &[Given::ok(shape::<KeyShown>)],
+    ..About::new("getApiKey", "One key, without its text.")
+};
+pub(super) const REVOKE: About = About {
+    gives: &[Given::ok(shape::<KeyShown>)],
+    ..About::new(
+        "revokeApiKey",
+        "Revokes a key; from the answer on it opens nothing.",
+    )
+};
 
 fn shown(row: ApiKey, key: Option<String>) -> KeyShown {
     KeyShown {

@@ -11,9 +11,13 @@ use axum::http::Method;
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 
+use super::about::About;
 use super::exchange::{Ask, Reply, answer, problem};
 use super::problem::Problem;
-use super::{Served, agents, cards, connections, customers, decisions, evaluate, imports, keys};
+use super::{
+    Served, agents, cards, connections, customers, decisions, evaluate, imports, keys, openapi,
+    transactions,
+};
 use crate::cold::store::Scope;
 
 /// Who looks at everything in reach of his key.
@@ -34,99 +38,55 @@ pub struct Route {
     pub path: &'static str,
     /// The scopes that may ask; every other is refused with 403.
     pub scopes: &'static [Scope],
+    /// What it takes and gives.
+    pub about: About,
     pub(super) handler: fn(Ask) -> Outcome,
 }
 
-static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
-    let route = |method, path, scopes, handler| Route {
-        method,
-        path,
-        scopes,
-        handler,
+/// The rows of the table: method, path, scopes, handler, and what is told of it.
+macro_rules! table {
+    ($($method:ident $path:literal $scopes:ident $noun:ident::$handler:ident $about:ident;)+) => {
+        vec![$(Route {
+            method: Method::$method,
+            path: $path,
+            scopes: $scopes,
+            about: $noun::$about,
+            handler: |ask| Box::pin($noun::$handler(ask)),
+        }),+]
     };
-    let (get, post) = (Method::GET, Method::POST);
-    let (patch, delete) = (Method::PATCH, Method::DELETE);
-    let (customers_path, customer) = ("/v1/customers", "/v1/customers/{id}");
-    let (agents_path, agent) = ("/v1/agents", "/v1/agents/{id}");
-    let (cards_path, card) = ("/v1/cards", "/v1/cards/{id}");
-    let (connections_path, its_key) = ("/v1/connections", "/v1/connections/{id}/key");
-    let import = "/v1/connections/{id}/import";
-    let (keys_path, key) = ("/v1/api-keys", "/v1/api-keys/{id}");
-    let (freeze, unfreeze) = ("/v1/cards/{id}/freeze", "/v1/cards/{id}/unfreeze");
-    let card_policy = "/v1/cards/{id}/policy";
-    let (decisions_path, decision) = ("/v1/decisions", "/v1/decisions/{id}");
-    vec![
-        route(post.clone(), customers_path, OWNERS, |ask| {
-            Box::pin(customers::create(ask))
-        }),
-        route(get.clone(), customers_path, PEOPLE, |ask| {
-            Box::pin(customers::list(ask))
-        }),
-        route(get.clone(), customer, PEOPLE, |ask| {
-            Box::pin(customers::one(ask))
-        }),
-        route(patch.clone(), customer, OWNERS, |ask| {
-            Box::pin(customers::change(ask))
-        }),
-        route(post.clone(), agents_path, OWNERS, |ask| {
-            Box::pin(agents::create(ask))
-        }),
-        route(get.clone(), agents_path, EVERYBODY, |ask| {
-            Box::pin(agents::list(ask))
-        }),
-        route(get.clone(), agent, EVERYBODY, |ask| {
-            Box::pin(agents::one(ask))
-        }),
-        route(patch.clone(), agent, OWNERS, |ask| {
-            Box::pin(agents::change(ask))
-        }),
-        route(post.clone(), cards_path, OWNERS, |ask| {
-            Box::pin(cards::create(ask))
-        }),
-        route(get.clone(), cards_path, EVERYBODY, |ask| {
-            Box::pin(cards::list(ask))
-        }),
-        route(get.clone(), card, EVERYBODY, |ask| {
-            Box::pin(cards::one(ask))
-        }),
-        route(patch, card, OWNERS, |ask| Box::pin(cards::change(ask))),
-        route(delete.clone(), card, OWNERS, |ask| {
-            Box::pin(cards::cancel(ask))
-        }),
-        route(post.clone(), freeze, STOPPERS, |ask| {
-            Box::pin(cards::freeze(ask))
-        }),
-        route(post.clone(), unfreeze, OWNERS, |ask| {
-            Box::pin(cards::unfreeze(ask))
-        }),
-        route(get.clone(), card_policy, EVERYBODY, |ask| {
-            Box::pin(cards::policy(ask))
-        }),
-        route(get.clone(), decisions_path, EVERYBODY, |ask| {
-            Box::pin(decisions::list(ask))
-        }),
-        route(get.clone(), decision, EVERYBODY, |ask| {
-            Box::pin(decisions::one(ask))
-        }),
-        route(post.clone(), "/v1/spend/evaluate", EVERYBODY, |ask| {
-            Box::pin(evaluate::spend(ask))
-        }),
-        route(get.clone(), connections_path, OWNERS, |ask| {
-            Box::pin(connections::list(ask))
-        }),
-        route(post.clone(), its_key, OWNERS, |ask| {
-            Box::pin(connections::set_key(ask))
-        }),
-        route(post.clone(), import, OWNERS, |ask| {
-            Box::pin(imports::run(ask))
-        }),
-        route(post, keys_path, OWNERS, |ask| Box::pin(keys::create(ask))),
-        route(get.clone(), keys_path, OWNERS, |ask| {
-            Box::pin(keys::list(ask))
-        }),
-        route(get, key, OWNERS, |ask| Box::pin(keys::one(ask))),
-        route(delete, key, OWNERS, |ask| Box::pin(keys::revoke(ask))),
-    ]
+}
+
+static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
+    table! {
+        POST "/v1/customers" OWNERS customers::create CREATE;
+        GET "/v1/customers" PEOPLE customers::list LIST;
+        GET "/v1/customers/{id}" PEOPLE customers::one ONE;
+        PATCH "/v1/customers/{id}" OWNERS customers::change CHANGE;
+        POST "/v1/agents" OWNERS agents::create CREATE;
+        GET "/v1/agents" EVERYBODY agents::list LIST;
+        GET "/v1/agents/{id}" EVERYBODY agents::one ONE;
+        PATCH "/v1/agents/{id}" OWNERS agents::change CHANGE;
+        POST "/v1/cards" OWNERS cards::create CREATE;
+        GET "/v1/cards" EVERYBODY cards::list LIST;
+        GET "/v1/cards/{id}" EVERYBODY cards::one ONE;
+        PATCH "/v1/cards/{id}" OWNERS cards::change CHANGE;
+        DELETE "/v1/cards/{id}" OWNERS cards::cancel CANCEL;
+        POST "/v1/cards/{id}/freeze" STOPPERS cards::freeze FREEZE;
+        POST "/v1/cards/{id}/unfreeze" OWNERS cards::unfreeze UNFREEZE;
+        POST "/v1/cards/{id}/replace" OWNERS cards::replace REPLACE;
+        GET "/v1/cards/{id}/policy" EVERYBODY cards::policy POLICY;
+        GET "/v1/transactions" EVERYBODY transactions::list LIST;
+        GET "/v1/decisions" EVERYBODY decisions::list LIST;
+        GET "/v1/decisions/{id}" EVERYBODY decisions::one ONE;
+        POST "/v1/spend/evaluate" EVERYBODY evaluate::spend SPEND;
+        GET "/v1/connections" OWNERS connections::list LIST;
+        POST "/v1/connections/{id}/key" OWNERS connections::set_key SET_KEY;
+        POST "/v1/connections/{id}/import" OWNERS imports::run RUN;
+        POST "/v1/api-keys" OWNERS keys::create CREATE;
+        GET "/v1/api-keys" OWNERS keys::list LIST;
+        GET "/v1/api-keys/{id}" OWNERS keys::one ONE;
+        DELETE "/v1/api-keys/{id}" OWNERS keys::revoke REVOKE;
+    }
 });
 
 /// All of them.
@@ -148,6 +108,10 @@ pub fn router(served: &Served) -> Router {
             answer(route, Served::clone(&served), params, request)
         };
         router = router.route(route.path, on(filter, handler));
+    }
+    for (path, kind, text) in openapi::pages() {
+        let answer = async move || openapi::page(kind, text);
+        router = router.route(path, on(MethodFilter::GET, answer));
     }
     router
         .fallback(async || problem(&Problem::no_such_path()))

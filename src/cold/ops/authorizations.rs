@@ -27,18 +27,18 @@ const STEP_LEN: usize = 64;
 /// Where an authorization stands after what its issuer has reported. Amounts are in minor units.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Outcome {
+pub(in crate::cold) struct Outcome {
     /// `open`, `closed`, `expired`, `reversed` or `declined`.
-    state: &'static str,
-    held: i64,
-    posted: i64,
-    refunded: i64,
+    pub(in crate::cold) state: &'static str,
+    pub(in crate::cold) held: i64,
+    pub(in crate::cold) posted: i64,
+    pub(in crate::cold) refunded: i64,
     /// What of it a refund has given back to the budget.
-    restored: i64,
+    pub(in crate::cold) restored: i64,
     /// What an operator should look at: `forced`, `excess`, `declined_by_issuer`, `drift`.
-    flags: Vec<&'static str>,
+    pub(in crate::cold) flags: Vec<&'static str>,
     /// When its issuer last reported something new.
-    at: String,
+    pub(in crate::cold) at: String,
 }
 
 /// One authorization. Absent values are null.
@@ -113,8 +113,36 @@ pub(super) async fn outcomes(
     Ok(found)
 }
 
+/// What became of an authorization that was decided here, as far as the ledger remembers it.
+#[derive(Clone, Debug)]
+pub(in crate::cold) struct Standing {
+    /// What its approvals were for, in minor units, increments included.
+    pub(in crate::cold) approved: i64,
+    /// What it holds now, in minor units.
+    pub(in crate::cold) held: i64,
+    /// What its issuer has reported, where it has.
+    pub(in crate::cold) outcome: Option<Outcome>,
+}
+
+/// The standing of the authorization with these keys of owner and of itself.
+pub(in crate::cold) fn standing(
+    ledger: &EmbeddedLedger,
+    (owner, key): (Key, Key),
+) -> Option<Standing> {
+    let looked = ledger.with_any_state(owner, |state| {
+        let found = state.authorization(key)?;
+        let stands = found.steps().filter(|step| step.decision.is_approval());
+        Some(Standing {
+            approved: stands.map(|step| step.reserved.get()).sum(),
+            held: found.reserved().get(),
+            outcome: outcome(found),
+        })
+    });
+    looked.flatten()
+}
+
 /// The owner and the authorization of a record.
-fn wanted(keys: &impl Keys, record: &DecisionRecord) -> Option<(Key, Key)> {
+pub(in crate::cold) fn wanted(keys: &impl Keys, record: &DecisionRecord) -> Option<(Key, Key)> {
     let connection = record.connection.as_ref()?.as_bytes();
     let owner = match &record.customer {
         Some(customer) => keys.key(KeySpace::Customer, &[customer.as_bytes()]),

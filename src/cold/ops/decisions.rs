@@ -69,6 +69,7 @@ pub(super) async fn list(
             connection: connection.as_deref(),
             authorization: authorization.as_deref(),
             card: card.as_deref(),
+            ..Filter::default()
         };
         let Some(after) = after else {
             return records.page(&filter, limit, from);

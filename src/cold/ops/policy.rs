@@ -2,6 +2,9 @@
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, Schema};
+use utoipa::openapi::{ObjectBuilder, Ref, RefOr, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::decide::effective::{EffectivePolicy, EffectiveValue, Value};
 use crate::decide::merchant_text::list::{MerchantEntry, MerchantList};
@@ -58,9 +61,11 @@ pub(in crate::cold) struct PolicyView {
 }
 
 /// A value and the level that it comes from; null for what holds where no level speaks.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Leveled {
     value: Shown,
+    /// Where it is written.
+    #[schema(pattern = "^(card|agent|customer)$")]
     level: Option<&'static str>,
     /// Whether names alone decide.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,7 +73,8 @@ struct Leveled {
 }
 
 /// A value as it is shown, in JSON's own types; amounts are in minor units.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PolicyValue)]
 #[serde(untagged)]
 #[expect(missing_docs, reason = "each is the value of the same name")]
 pub enum Shown {
@@ -81,7 +87,8 @@ pub enum Shown {
 }
 
 /// An entry as its owner wrote it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PolicyMerchant)]
 #[serde(untagged)]
 #[expect(missing_docs, reason = "each is what the owner wrote")]
 pub enum MerchantShown {
@@ -93,7 +100,8 @@ pub enum MerchantShown {
 }
 
 /// Hours of the day, with the zone that is in force.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = HoursInForce)]
 #[expect(missing_docs, reason = "each is the field of the same name")]
 pub struct HoursShown {
     pub timezone: String,
@@ -124,6 +132,37 @@ impl PolicyView {
             once: ONCE.into_iter().map(first).collect(),
             each_level: EACH_LEVEL.into_iter().map(all).collect(),
         }
+    }
+}
+
+impl PartialSchema for PolicyView {
+    fn schema() -> RefOr<Schema> {
+        let leveled = || Ref::from_schema_name(Leveled::name());
+        let nothing = || ObjectBuilder::new().schema_type(Type::Null);
+        let once = || OneOfBuilder::new().item(nothing()).item(leveled());
+        let cascade = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(["tighten", "override"]));
+        let mut all = ObjectBuilder::new()
+            .description(Some(
+                "What is enforced beside limits: each value with its level. What no level says is \
+                 null; lists and hours stand once for each level that has one.",
+            ))
+            .property("cascade", cascade);
+        for (key, _) in ONCE {
+            all = all.property(key, once());
+        }
+        for key in EACH_LEVEL {
+            all = all.property(key, ArrayBuilder::new().items(leveled()));
+        }
+        all.into()
+    }
+}
+
+impl ToSchema for PolicyView {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Leveled::name().into_owned(), Leveled::schema()));
+        Leveled::schemas(schemas);
     }
 }
 

@@ -137,7 +137,10 @@ async fn b9_an_order_that_nobody_came_back_for_is_closed_where_it_was_made() {
             told: Mutex::default(),
             is_away,
         };
-        store.apply(vec![Change::Outbox(order_row(key))]).await.unwrap();
+        store
+            .apply(vec![Change::Outbox(order_row(key))])
+            .await
+            .unwrap();
         let now = around.clock.now();
         let due = OutboxAsked::Due("acme".to_owned(), now, 10);
         for row in store.outbox(due).await.unwrap() {
@@ -145,7 +148,10 @@ async fn b9_an_order_that_nobody_came_back_for_is_closed_where_it_was_made() {
         }
         let told = issuer.told.lock().unwrap().clone();
         assert_eq!(told.len(), closed, "{key}");
-        assert!(told.iter().all(|it| *it == ("tok".to_owned(), State::Closed)));
+        assert!(
+            told.iter()
+                .all(|it| *it == ("tok".to_owned(), State::Closed))
+        );
         let all = OutboxAsked::All(String::new(), 10);
         let rows = store.outbox(all).await.unwrap();
         assert_eq!(rows.len(), left, "{key}");

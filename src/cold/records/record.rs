@@ -3,9 +3,11 @@
 use std::fmt;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::names::Called;
 use crate::cold::explain::{Context, Explained, explain};
+use crate::cold::schema::Reason;
 use crate::domain::amount::Minor;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::Explanation;
@@ -39,26 +41,46 @@ pub(super) fn parse_hex(digits: &str) -> Option<u64> {
 }
 
 /// One decision. Amounts are in minor units.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Decision)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "each is described under behaviour 11.5")]
 pub struct DecisionRecord {
+    /// Its name.
     pub id: String,
+    /// Our clock at receipt.
+    #[schema(format = DateTime)]
     pub at: String,
+    /// The issuer connection that asked.
     pub connection: Option<String>,
+    /// The issuer's id of the authorization.
     pub authorization: String,
+    /// Which message of the authorization it is, from one on.
     pub step: u32,
+    /// The card's id; null where nobody knows the card.
     pub card: Option<String>,
+    /// The id of the agent that held the card then.
     pub agent: Option<String>,
+    /// The customer's id.
     pub customer: Option<String>,
+    /// Minor units that were asked for.
     pub amount: i64,
+    /// Minor units that were approved.
     pub approved_amount: i64,
+    /// Of both amounts.
     pub currency: String,
+    /// The word for it.
+    #[schema(pattern = "^(approve|partial|decline)$")]
     pub decision: &'static str,
+    /// Why it was declined; null where it was not.
+    #[schema(value_type = Option<Reason>)]
     pub reason: Option<&'static str>,
+    /// The reason in words and values; null where it was not declined.
     pub explanation: Option<Explained>,
+    /// The rules that decided.
     pub snapshot_version: u64,
+    /// Microseconds from receipt to decision.
     pub latency_us: u32,
+    /// How often the issuer has sent the message.
     pub deliveries: u32,
 }
 

@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::find;
 use super::new::{Limit, Status, refuse_unenforced};
@@ -14,26 +15,35 @@ use crate::cold::api::fields::document;
 use crate::cold::api::problem::Problem;
 use crate::cold::control::{Order, Work, card_policy};
 use crate::cold::issuers::rules::Rules;
+use crate::cold::schema::PolicyDocument;
 use crate::cold::store::outward::{CardOrigin, Errand, OutboxRow};
 use crate::cold::store::{Card, Change};
 use crate::decide::policy::Policy;
 use crate::domain::card::CardStatus;
 
-#[derive(Deserialize)]
+/// What becomes of a card; what is absent stays.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CardChange {
+pub(super) struct CardChange {
     status: Option<Status>,
+    /// Null takes it away.
+    #[schema(value_type = Option<Limit>)]
     #[serde(default, deserialize_with = "present")]
     limits: Option<Option<Limit>>,
+    /// Replaces the whole document; null takes it away.
+    #[schema(value_type = Option<PolicyDocument>)]
     #[serde(default, deserialize_with = "present")]
     policy: Option<Option<Box<RawValue>>>,
     #[serde(default)]
     configuration: Configuration,
 }
 
-#[derive(Default, Deserialize)]
+/// How the connection takes it.
+#[derive(Default, Deserialize, ToSchema)]
+#[schema(as = ChangeConfiguration)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-struct Configuration {
+pub(super) struct Configuration {
+    /// Take rules that nobody holds, where the connection's issuer never asks.
     allow_unenforced: bool,
 }
 
@@ -56,9 +66,10 @@ impl Wanted {
     }
 }
 
-#[derive(Deserialize)]
+/// A body without fields; none at all will do.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+pub(super) struct Nothing {}
 
 pub(in crate::cold::api) async fn change(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
@@ -183,19 +194,19 @@ async fn refuse_unheld(
 
 /// What the issuer is told of the change: that the card stands differently, and within which limits.
 fn told(ask: &Ask, row: &Card, wanted: &Wanted) -> Vec<Change> {
-    let issuer = ask.api.issuer_of(&row.connection);
-    if !issuer.is_some_and(|it| it.manner().is_remote) {
-        return Vec::new();
-    }
-    let of = |errand| {
-        let row = OutboxRow::of_card(errand, &row.id, &row.connection, ask.now);
-        Change::Outbox(row)
-    };
+    let mut told = Vec::from_iter(told_of(ask, row, Errand::State));
     // A limit of nothing pauses the card there, so that limits concern its state as well.
     if wanted.limit.is_some() || wanted.policy.is_some() {
-        return vec![of(Errand::State), of(Errand::Rules)];
+        told.extend(told_of(ask, row, Errand::Rules));
     }
-    vec![of(Errand::State)]
+    told
+}
+
+/// One thing that the card's issuer is told, where it is asked over a network.
+pub(super) fn told_of(ask: &Ask, row: &Card, errand: Errand) -> Option<Change> {
+    let issuer = ask.api.issuer_of(&row.connection)?;
+    let row = OutboxRow::of_card(errand, &row.id, &row.connection, ask.now);
+    issuer.manner().is_remote.then_some(Change::Outbox(row))
 }
 
 /// What the ledger is to hold, where the change is one of standing.

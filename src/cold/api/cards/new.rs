@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::order::{Ordered, order_card};
 use super::standing::CardHeld;
@@ -15,28 +16,43 @@ use crate::cold::control::{Work, card_policy};
 use crate::cold::ids::draw;
 use crate::cold::issuers::rules::Rules;
 use crate::cold::issuers::{CardOrder, IssuerClient, State};
+use crate::cold::schema::PolicyDocument;
 use crate::cold::store::{Agent, Card, CardLimit, Change, Customer};
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::card::{AgentStatus, CardStatus};
 use crate::domain::currency::Currency;
 
-#[derive(Deserialize)]
+/// A new card.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct NewCard {
+pub(super) struct NewCard {
     customer_id: String,
+    /// The agent that uses it.
     agent_id: Option<String>,
+    /// `virtual` where it is absent.
     #[serde(rename = "type")]
     kind: Option<Kind>,
+    /// `multi` where it is absent.
     usage: Option<Usage>,
+    /// `active` where it is absent; not `canceled`.
     status: Option<Status>,
+    /// One cap beside the policy's; both hold.
     limits: Option<Limit>,
+    /// The rules of this card alone.
+    #[schema(value_type = Option<PolicyDocument>)]
     policy: Option<Box<RawValue>>,
     configuration: Option<Configuration>,
+    /// Where a physical card is sent; needed for one.
+    #[schema(value_type = Option<Object>)]
     shipping: Option<Box<RawValue>>,
+    /// The address that merchants compare.
+    #[schema(value_type = Option<Object>)]
     billing: Option<Box<RawValue>>,
 }
 
-#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+/// What a card is made of.
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq, ToSchema)]
+#[schema(as = CardType)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
     Virtual,
@@ -44,7 +60,8 @@ enum Kind {
 }
 
 /// What a card can be from the start, or be set to.
-#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq, ToSchema)]
+#[schema(as = CardStatus)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Status {
     Active,
@@ -63,18 +80,24 @@ impl From<Status> for CardStatus {
 }
 
 /// The one limit beside the policy's.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Limit {
+    /// Minor units; equal to it passes.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     amount: i64,
+    /// The customer's.
     currency: String,
     interval: Interval,
 }
 
-#[derive(Default, Deserialize)]
+/// Where the card is made.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 struct Configuration {
+    /// The issuer connection; where it is absent, the one that there is.
     connection: Option<String>,
+    /// Take rules that nobody holds, where the connection's issuer never asks.
     allow_unenforced: bool,
 }
 
@@ -231,7 +254,10 @@ async fn agent(ask: &Ask, id: Option<&str>, customer: &Customer) -> Result<Optio
 }
 
 /// The issuer of the named connection; where none is named, the only one there is.
-fn issuer<'a>(ask: &'a Ask, wanted: Option<&str>) -> Result<&'a dyn IssuerClient, Problem> {
+pub(super) fn issuer<'a>(
+    ask: &'a Ask,
+    wanted: Option<&str>,
+) -> Result<&'a dyn IssuerClient, Problem> {
     let field = "configuration.connection";
     let all = ask.api.issuers.iter().map(|issuer| &**issuer);
     let mut issuers = all.filter(|it| it.mode() == ask.caller.mode());
@@ -249,7 +275,7 @@ fn issuer<'a>(ask: &'a Ask, wanted: Option<&str>) -> Result<&'a dyn IssuerClient
 }
 
 /// The same for each attempt under one idempotency key.
-fn order_key(ask: &Ask, card_id: &str) -> String {
+pub(super) fn order_key(ask: &Ask, card_id: &str) -> String {
     let of_caller = ask.keep.as_ref().map(|keep| {
         let key = &keep.key;
         [key.api_key_id.as_bytes(), key.idempotency_key.as_bytes()]

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::standing::CardHeld;
 use crate::cold::api::Api;
@@ -9,6 +10,7 @@ use crate::cold::api::fields::{Interval, Usage, shown_document};
 use crate::cold::api::problem::Problem;
 use crate::cold::control::card_policy;
 use crate::cold::ops::cards::view::MerchantLockView;
+use crate::cold::schema::PolicyDocument;
 use crate::cold::store::{Card, CardLimit};
 use crate::decide::effective::ends_at;
 use crate::decide::policy::Policy;
@@ -17,34 +19,57 @@ use crate::domain::card::CardStatus;
 use crate::domain::time::Timestamp;
 
 /// One card. Amounts are in minor units.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Card)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::cold::api) struct CardShown {
     id: String,
     customer_id: String,
+    /// The agent that uses it.
     agent_id: Option<String>,
     #[serde(rename = "type")]
+    #[schema(pattern = "^(virtual|physical)$")]
     kind: &'static str,
     usage: Usage,
     /// What is in force: `canceled`, else `frozen`, else `locked`, else `active`.
+    #[schema(pattern = "^(active|locked|frozen|canceled)$")]
     status: &'static str,
+    /// The last four digits of the number.
+    #[schema(pattern = "^[0-9]{4}$")]
     last4: Option<String>,
+    #[schema(minimum = 1, maximum = 12)]
     exp_month: Option<u8>,
     exp_year: Option<u16>,
+    /// The one cap beside the policy's.
     limits: Option<LimitShown>,
+    /// The merchant that the card is locked to.
     merchant_lock: Option<MerchantLockView>,
     /// The earliest end that policies set; the plastic's own is `expMonth` and `expYear`.
+    #[schema(format = DateTime)]
     expires_at: Option<String>,
+    /// The last approval.
+    #[schema(format = DateTime)]
     last_spend_at: Option<String>,
+    /// The first approval on record.
+    #[schema(format = DateTime)]
     first_spend_at: Option<String>,
+    #[schema(format = DateTime)]
     single_use_consumed_at: Option<String>,
+    /// The rules of this card alone.
+    #[schema(value_type = Option<PolicyDocument>)]
     policy: Option<Box<RawValue>>,
+    #[schema(format = DateTime)]
     created_at: String,
 }
 
-#[derive(Serialize)]
+/// A cap over an interval.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CardLimit)]
 struct LimitShown {
+    /// Minor units.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     amount: i64,
+    /// The customer's.
     currency: String,
     interval: Interval,
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::ledger::{CardInLedger, Moment, Owned, look_at_card};
 use super::view::{CountView, LimitView};
@@ -15,15 +16,22 @@ use crate::ledger::embedded::store::EmbeddedLedger;
 
 /// Each value with the level that it comes from, each limit with what is spent, held and left.
 /// Amounts are in minor units.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CardPolicy)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::cold) struct PolicyShown {
     card_id: String,
+    /// Of all amounts.
     currency: String,
     policy: PolicyView,
+    /// Every cap on a sum, of every level.
     limits: Vec<LimitView>,
+    /// Every cap on a number of approvals, of every level.
     counts: Vec<CountView>,
+    /// Counts the changes of what is in force.
     snapshot_version: u64,
+    /// Fields that nobody holds: the issuer does not ask before a purchase, and has no such limit.
+    pub(in crate::cold) unenforced: Vec<String>,
 }
 
 /// A card of a snapshot that is being looked at.
@@ -74,6 +82,7 @@ impl Look {
             limits: limits::of_sums(&card, &policy, in_ledger),
             counts: limits::of_counts(&card, &policy, in_ledger, self.moment),
             snapshot_version: self.snapshot.version(),
+            unenforced: Vec::new(),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! A card as it is shown. Amounts are in minor units; absent values are null.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::ledger::SpanSeen;
 use crate::cold::ops::policy::PolicyView;
@@ -44,39 +45,52 @@ pub(in crate::cold::ops) struct CardShown {
     pub(super) single_use_consumed_at: Option<String>,
 }
 
-/// One cap on a sum and where it stands.
-#[derive(Serialize)]
+/// One cap on a sum and where it stands. Amounts are in minor units.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LimitStanding)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct LimitView {
+pub(in crate::cold) struct LimitView {
+    /// Where the limit is written.
+    #[schema(pattern = "^(card|agent|customer)$")]
     level: &'static str,
+    /// Its path in the policy.
     field: Option<&'static str>,
     /// `calendar` or `rolling`; null where the limit is for ever.
+    #[schema(pattern = "^(calendar|rolling)$")]
     window: Option<&'static str>,
-    /// Null on a card that has left the snapshot.
+    /// Minor units. Null on a card that has left the snapshot.
     limit: Option<i64>,
     /// Everything charged in the window, what is held included. Null for a trailing span in which
     /// nothing has been added up yet: the next authorization does it.
     spent: Option<i64>,
     /// The part of it that is on hold; of a trailing span nobody keeps it.
     held: Option<i64>,
+    /// What would still pass, in minor units.
     remaining: Option<i64>,
     /// When the window ends; of a trailing one, when its oldest charge leaves it. Null where the
     /// limit is for ever, and where nothing can leave.
+    #[schema(format = DateTime)]
     resets_at: Option<String>,
 }
 
 /// One cap on a number of approvals and where it stands.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CountStanding)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct CountView {
+pub(in crate::cold) struct CountView {
+    /// Where the limit is written.
+    #[schema(pattern = "^(card|agent|customer)$")]
     level: &'static str,
+    /// Its path in the policy.
     field: Option<&'static str>,
     /// Null on a card that has left the snapshot.
     limit: Option<u32>,
     /// Approved authorizations in the window.
     used: u32,
+    /// How many would still pass.
     remaining: Option<u32>,
     /// Null where the limit is for ever.
+    #[schema(format = DateTime)]
     resets_at: Option<String>,
 }
 
@@ -91,10 +105,12 @@ pub(super) struct HoldView {
 }
 
 /// The merchant that a card is locked to.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = MerchantLock)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::cold) struct MerchantLockView {
     /// `first_use`, or `preset` where the card was made with it: then ids or texts alone are named.
+    #[schema(pattern = "^(first_use|preset)$")]
     source: &'static str,
     acquirer_id: Option<String>,
     acceptor_id: Option<String>,

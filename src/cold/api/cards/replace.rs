@@ -1,0 +1,175 @@
+//! `POST /v1/cards/{id}/replace`: another card in the place of one. The new one has the same owner,
+//! use, limit and policy, and its own counters; those of agent and customer go on.
+//!
+//! The old card is canceled in the same step that makes the new one. Where it is to stay good for a
+//! while, it gets an end in its own policy, so that no later act of ours is needed to end it.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::change::told_of;
+use super::new::{issuer, order_key};
+use super::order::{Ordered, order_card};
+use super::standing::CardHeld;
+use super::view::strictest;
+use crate::cold::api::agents;
+use crate::cold::api::body::read;
+use crate::cold::api::exchange::{Ask, Reply, Tries};
+use crate::cold::api::problem::Problem;
+use crate::cold::control::{Order, Work, card_policy};
+use crate::cold::ids::draw;
+use crate::cold::issuers::rules::Rules;
+use crate::cold::issuers::{CardOrder, IssuedCard, State};
+use crate::cold::store::outward::Errand;
+use crate::cold::store::{Card, Change};
+use crate::decide::compile::parse_instant;
+use crate::domain::card::{AgentStatus, CardStatus};
+use crate::domain::time::Timestamp;
+
+/// The longest time for which both cards may be good.
+const BOTH_US_MAX: i64 = 90 * 86_400 * 1_000_000;
+
+/// What becomes of the old card.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::cold::api) struct Replacement {
+    /// Until when the old card stays good, at most 90 days from now; it is canceled at once where
+    /// this is absent.
+    #[schema(format = DateTime)]
+    old_card_until: Option<String>,
+}
+
+pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
+    ask.query.finish()?;
+    let wanted: Replacement = read(&ask.body)?;
+    let until = wanted
+        .old_card_until
+        .map(|text| end(&text, ask.now))
+        .transpose()?;
+    let old = super::find(&ask, &ask.id).await?;
+    let held = ask.api.held(&old).await?;
+    if strictest(old.status, held.status) == CardStatus::Canceled {
+        return Err(Problem::card_canceled());
+    }
+    if let Some(id) = &old.agent_id
+        && agents::find(&ask, id).await?.status == AgentStatus::Disabled
+    {
+        return Err(Problem::agent_disabled());
+    }
+    if !ask.api.rows_rule {
+        return Err(Problem::file_rules());
+    }
+    // What cannot be is told before a card is ordered.
+    retired(old.clone(), until)?;
+    let issuer = issuer(&ask, Some(&old.connection))?;
+    let card_id = draw("card", ask.now);
+    // What an operator or the owner has stopped does not come back as another card.
+    let stands = (
+        strictest(old.status, held.status),
+        old.is_frozen || held.is_frozen,
+    );
+    let rules = Rules {
+        has_past: false,
+        ..ask.api.rules_of(&old).await?
+    };
+    let order = CardOrder {
+        key: order_key(&ask, &card_id),
+        card_id,
+        at: ask.now,
+        is_paused: rules.state(stands.0, stands.1) != State::Open,
+        rules,
+    };
+    let Ordered { issued, settled } = order_card(&ask, issuer, order).await?;
+    let mut tries = Tries::default();
+    loop {
+        let old = super::find(&ask, &ask.id).await?;
+        let new = successor(&old, &issued, stands, ask.now);
+        let outcome = swap(&ask, retired(old, until)?, new, settled.clone()).await;
+        if !tries.again(&outcome) {
+            return outcome;
+        }
+    }
+}
+
+fn successor(
+    old: &Card,
+    issued: &IssuedCard,
+    (status, is_frozen): (CardStatus, bool),
+    now: Timestamp,
+) -> Card {
+    Card {
+        id: issued.card_id.clone(),
+        issuer_token: issued.token.clone(),
+        last4: issued.last4.clone(),
+        exp_month: issued.exp_month,
+        exp_year: issued.exp_year,
+        status,
+        is_frozen,
+        created_at: now,
+        revision: 0,
+        ..old.clone()
+    }
+}
+
+/// Both in one step.
+async fn swap(ask: &Ask, old: Card, new: Card, settled: Option<Change>) -> Result<Reply, Problem> {
+    let path = format!("/v1/cards/{}", new.id);
+    let shown = ask.api.card_shown_with(new.clone(), CardHeld::default());
+    let reply = Reply::created(path, &shown.await?)?;
+    let is_over = old.status == CardStatus::Canceled;
+    let order = is_over.then(|| Order::Card {
+        customer_id: old.customer_id.clone(),
+        agent_id: old.agent_id.clone(),
+        card_id: old.id.clone(),
+        connection: old.connection.clone(),
+        issuer_token: old.issuer_token.clone(),
+        status: Some(CardStatus::Canceled),
+        frozen: None,
+    });
+    let told = is_over.then(|| told_of(ask, &old, Errand::State)).flatten();
+    let batch = [
+        Some(Change::Card(old)),
+        Some(Change::Card(new)),
+        settled,
+        told,
+    ];
+    let work = Work {
+        batch: batch.into_iter().flatten().collect(),
+        orders: order.into_iter().collect(),
+    };
+    ask.make(work, reply).await
+}
+
+fn end(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+    let latest = now.plus_micros(BOTH_US_MAX);
+    let until = parse_instant(text).filter(|until| *until > now && *until <= latest);
+    until.ok_or_else(|| {
+        let message = "must be an instant like \"2026-05-30T00:00:00Z\", within 90 days from now";
+        Problem::invalid_field("oldCardUntil", message)
+    })
+}
+
+/// The old card as it is from now on.
+fn retired(old: Card, until: Option<Timestamp>) -> Result<Card, Problem> {
+    let Some(until) = until else {
+        return Ok(Card {
+            status: CardStatus::Canceled,
+            ..old
+        });
+    };
+    let text = old.policy.as_deref().unwrap_or("{}");
+    let mut policy: Map<String, Value> =
+        serde_json::from_str(text).map_err(|_no_object| Problem::internal())?;
+    let before = policy.get("validUntil").and_then(Value::as_str);
+    let ends = before
+        .and_then(parse_instant)
+        .map_or(until, |it| it.min(until));
+    policy.insert("validUntil".to_owned(), ends.rfc3339().to_string().into());
+    let policy = Value::Object(policy).to_string();
+    card_policy(Some(&policy), old.limit.as_ref())?;
+    Ok(Card {
+        policy: Some(policy),
+        ..old
+    })
+}

@@ -1,0 +1,69 @@
+//! The codes of problems, each with its status and its title. A code never changes its meaning;
+//! callers may rest on it (behaviour 4.7).
+
+macro_rules! codes {
+    ($($variant:ident $status:literal $code:literal $title:literal;)+) => {
+        /// What is wrong, in one word.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "each is described by its title")]
+        pub enum Code { $($variant),+ }
+
+        impl Code {
+            /// Every code, in the order of their statuses.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word on the wire.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $code),+ }
+            }
+
+            /// The status of its answers.
+            #[must_use]
+            pub fn status(self) -> u16 {
+                match self { $(Self::$variant => $status),+ }
+            }
+
+            /// What it says to people.
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidRequest 400 "invalid_request" "The request is not understood";
+    Unauthorized 401 "unauthorized" "A valid API key is needed";
+    ScopeNotAllowed 403 "scope_not_allowed" "The key's scope does not allow this";
+    BeyondReach 403 "beyond_reach" "The key's reach does not allow this";
+    NotFound 404 "not_found" "There is no such object";
+    NoSuchPath 404 "no_such_path" "There is no such path";
+    MethodNotAllowed 405 "method_not_allowed" "This path does not take this method";
+    TooSlow 408 "too_slow" "The body did not arrive in time";
+    AgentDisabled 409 "agent_disabled" "The agent is disabled for good";
+    CardCanceled 409 "card_canceled" "The card is canceled for ever";
+    Conflict 409 "conflict" "The object is being changed by others; ask again";
+    IdempotencyInProgress 409 "idempotency_in_progress"
+        "The same request is still being carried out";
+    SnapshotFileRules 409 "snapshot_file_rules"
+        "A snapshot's file rules, so that nothing can be changed here";
+    TooLarge 413 "too_large" "The body is too large";
+    UnsupportedMediaType 415 "unsupported_media_type" "The body must be JSON";
+    IdempotencyConflict 422 "idempotency_conflict"
+        "The idempotency key was used for another request";
+    IssuerRefused 422 "issuer_refused" "The issuer refuses this";
+    NotEnforced 422 "not_enforced"
+        "The connection's issuer cannot hold these rules, and nothing else would";
+    NotSupported 422 "not_supported" "This is not supported here";
+    Internal 500 "internal" "Something went wrong here";
+    Busy 503 "busy" "Too much is waiting already; ask again";
+    IssuerDenied 503 "issuer_denied"
+        "The issuer does not accept the connection's key; an owner has to set it";
+    IssuerUnavailable 503 "issuer_unavailable" "The issuer does not answer; ask again";
+    LedgerUnavailable 503 "ledger_unavailable" "The ledger did not take the change; ask again";
+    NotReady 503 "not_ready" "The server is still starting";
+    StoreUnavailable 503 "store_unavailable"
+        "The database does not answer; whether the change was made is not known";
+}
