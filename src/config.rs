@@ -236,14 +236,11 @@ impl Config {
         let data_dir = overrides.data_dir.or(typed.data_dir);
         let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT));
         let database = database::address(overrides.database, typed.database.as_deref(), place)?;
-        let budgets_ms = issuers.iter().map(|issuer| issuer.deadline_ms);
-        let budget_ms = budgets_ms
-            .chain(sandbox.then_some(SANDBOX_DEADLINE_MS))
-            .min();
+        let budget_ms = budget_ms(&issuers, sandbox);
         Ok(Self {
             connections_max: connections::max(
                 server.connections_max,
-                budget_ms.unwrap_or(SANDBOX_DEADLINE_MS),
+                budget_ms,
                 hot_threads(),
                 &format!("{place}: server.connections_max"),
             )?,
@@ -289,6 +286,13 @@ impl Config {
         .and_then(|config: Self| check_listeners(&config, place).map(|()| config))
         .and_then(|config| check_sandbox_clock(&config).map(|()| config))
     }
+}
+
+/// The shortest budget of all connections.
+fn budget_ms(issuers: &[IssuerConfig], sandbox: bool) -> u32 {
+    let budgets_ms = issuers.iter().map(|issuer| issuer.deadline_ms);
+    let all = budgets_ms.chain(sandbox.then_some(SANDBOX_DEADLINE_MS));
+    all.min().unwrap_or(SANDBOX_DEADLINE_MS)
 }
 
 fn master_keys(

@@ -6,6 +6,9 @@
 mod comes_back;
 #[path = "card_issuers/create.rs"]
 mod create;
+#[expect(dead_code, reason = "shared; each target uses a part")]
+#[path = "api/in_file.rs"]
+mod database;
 #[path = "card_issuers/desk.rs"]
 mod desk;
 #[path = "card_issuers/far_side.rs"]

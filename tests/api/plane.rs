@@ -77,11 +77,9 @@ impl Plane {
     }
 
     pub(crate) fn kill(&mut self) {
-        self.server.take().unwrap().kill();
-    }
-
-    pub(crate) fn is_running(&self) -> bool {
-        self.server.is_some()
+        if let Some(server) = self.server.take() {
+            server.kill();
+        }
     }
 
     pub(crate) fn server(&self) -> &Server {

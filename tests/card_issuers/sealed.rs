@@ -37,9 +37,7 @@ fn makes_cards(desk: &Desk) -> bool {
 
 /// Runs a command on the data directory while no server does.
 fn run(desk: &mut Desk, words: &[&str], input: &str) -> (Option<i32>, String) {
-    if desk.plane.is_running() {
-        desk.plane.kill();
-    }
+    desk.plane.kill();
     let mut command = binary();
     command.args(words);
     command.arg("--data-dir").arg(desk.plane.home.data_dir());

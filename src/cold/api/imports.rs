@@ -85,17 +85,7 @@ pub(super) async fn run(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
     let wanted: Wanted = read(&ask.body)?;
     let customer = customers::find(&ask, &wanted.customer_id).await?;
-    let agent_id = match wanted.agent_id {
-        Some(id) => {
-            let agent = agents::find(&ask, &id).await?;
-            if agent.customer_id != customer.id {
-                let message = "the agent is another customer's";
-                return Err(Problem::invalid_field("agentId", message));
-            }
-            Some(agent.id)
-        }
-        None => None,
-    };
+    let agent_id = agent(&ask, wanted.agent_id, &customer.id).await?;
     let dry_run = wanted.dry_run.unwrap_or(true);
     if !ask.caller.reaches_all() {
         let what = "a key of one customer takes over no cards of a connection";
@@ -155,6 +145,18 @@ pub(super) async fn run(ask: Ask) -> Result<Reply, Problem> {
         keep(&ask, batch).await?;
     }
     Reply::ok(&outcome)
+}
+
+async fn agent(ask: &Ask, id: Option<String>, customer: &str) -> Result<Option<String>, Problem> {
+    let Some(id) = id else {
+        return Ok(None);
+    };
+    let agent = agents::find(ask, &id).await?;
+    if agent.customer_id != customer {
+        let message = "the agent is another customer's";
+        return Err(Problem::invalid_field("agentId", message));
+    }
+    Ok(Some(agent.id))
 }
 
 async fn keep(ask: &Ask, batch: Vec<Change>) -> Result<(), Problem> {
