@@ -5,8 +5,10 @@
 use std::borrow::Cow;
 
 use countersign::decide::document::{DocumentContext, read_snapshot};
+use countersign::decide::effective::{book_terms, of_level};
 use countersign::decide::evaluate::evaluate;
 use countersign::decide::merchant_text::intent_key;
+use countersign::decide::snapshot::CardView;
 use countersign::domain::acceptor::{CardAcceptor, Country};
 use countersign::domain::amount::{Amount, Minor};
 use countersign::domain::authorization::{AuthorizationKind, AuthorizationRequest};
@@ -15,6 +17,7 @@ use countersign::domain::claims::{CardRules, IntentRule, Proposal};
 use countersign::domain::currency::Currency;
 use countersign::domain::decision::DeclineReason;
 use countersign::domain::explanation::{Explanation, RuleField};
+use countersign::domain::lifecycle::{BookTerms, OnReversal};
 use countersign::domain::mcc::Mcc;
 use countersign::domain::time::Timestamp;
 use countersign::fingerprint::Fingerprinter;
@@ -54,6 +57,10 @@ fn keys() -> Fingerprinter {
 }
 
 fn ask(rules: Rules, request: &AuthorizationRequest<'_>, now: &str) -> Proposal {
+    with_card(rules, |card| evaluate(card, request, instant(now), &keys()))
+}
+
+fn with_card<T>(rules: Rules, see: impl FnOnce(&CardView<'_>) -> T) -> T {
     let [card, agent, customer] = rules.policies;
     let document = format!(
         r#"{{"customers": [{{"id": "c", "policy": {{{customer}}}, {}}}],
@@ -68,8 +75,7 @@ fn ask(rules: Rules, request: &AuthorizationRequest<'_>, now: &str) -> Proposal 
         version: 1,
     };
     let snapshot = read_snapshot(document.as_bytes(), context, &keys()).unwrap();
-    let card = snapshot.card_by_id("k").unwrap();
-    evaluate(&card, request, instant(now), &keys())
+    see(&snapshot.card_by_id("k").unwrap())
 }
 
 fn instant(text: &str) -> Timestamp {
@@ -647,6 +653,57 @@ fn what_depends_on_the_past_is_folded_to_the_tightest_or_the_lowest() {
         rules_of(levels([loose, "", tight]), &credit),
         CardRules::default()
     );
+}
+
+/// What a reversal gives back concerns cards that are used up by a purchase, and their lock.
+#[test]
+fn what_follows_an_authorization_is_what_the_policies_say() {
+    const SINGLE: &str = r#""usage": "single""#;
+    let again = r#""reauthorizeSameMerchant": true, "refundsRestore": true"#;
+    let never = r#""reauthorizeSameMerchant": false, "refundsRestore": false"#;
+    use OnReversal::{GiveBack, KeepLock, KeepUse};
+    for (policies, card, refunds_restore, on_reversal, locks) in [
+        (["", "", ""], SINGLE, false, GiveBack, None),
+        (["", again, ""], SINGLE, true, KeepLock, Some(Level::Agent)),
+        (["", never, ""], SINGLE, false, KeepUse, None),
+        (["", never, again], SINGLE, false, KeepUse, None),
+        (["", again, ""], r#""usage": "multi""#, true, GiveBack, None),
+        (
+            ["", never, ""],
+            r#""usage": "multi""#,
+            false,
+            GiveBack,
+            None,
+        ),
+    ] {
+        let rules = Rules {
+            card,
+            ..levels(policies)
+        };
+        let expected = BookTerms {
+            refunds_restore,
+            on_reversal,
+        };
+        assert_eq!(with_card(rules, book_terms), expected, "{policies:?}");
+        let claims = ask(rules, &purchase(), "2026-05-20T12:00:00Z").claims;
+        assert_eq!(claims.lock_to_first_merchant, locks, "{policies:?} {card}");
+    }
+}
+
+#[test]
+fn what_one_level_says_for_itself_is_its_own() {
+    let rules = levels([
+        r#""maxRiskScore": 10"#,
+        r#""maxRiskScore": 20"#,
+        r#""maxRiskScore": 30"#,
+    ]);
+    with_card(rules, |card| {
+        for (level, policy) in Level::ALL.into_iter().zip(card.policies()) {
+            let own = of_level(level, policy);
+            let levels: Vec<_> = own.of("maxRiskScore").map(|it| it.level).collect();
+            assert_eq!(levels, [Some(level)]);
+        }
+    });
 }
 
 #[test]

@@ -345,6 +345,16 @@ mod tests {
     }
 
     #[test]
+    fn d4_a_zone_that_sets_back_at_midnight_begins_the_day_an_hour_later() {
+        let midnight = 10 * DAY_S;
+        let zone = ZoneTable::new(0, [(midnight, -3600)]);
+        assert_eq!(zone.day_at(midnight), LocalDay(9));
+        assert_eq!(zone.start_of(LocalDay(10)), midnight + 3_600);
+        let (_, [day_ends, ..]) = zone.windows_at(midnight - 1);
+        assert_eq!(day_ends, midnight + 3_600);
+    }
+
+    #[test]
     fn d4_a_zone_that_skips_a_day_starts_the_next_one_at_the_jump() {
         // Day 10 does not exist: at its midnight the clock goes forward 24 hours.
         let zone = ZoneTable::new(-36_000, [(10 * DAY_S + 36_000, 50_400)]);
@@ -366,6 +376,10 @@ mod tests {
         let berlin = ZoneTable::new(7_200, [(change, 3_600)]);
         assert_eq!(berlin.hour_at(change - 1).0, LocalHour(99));
         assert_eq!(berlin.hour_at(change).0, LocalHour(100));
+        // Where clocks are set by half an hour, hours begin elsewhere from then on.
+        let lord_howe = ZoneTable::new(39_600, [(change, 37_800)]);
+        assert_eq!(lord_howe.hour_at(change - 1), (LocalHour(99), change));
+        assert_eq!(lord_howe.hour_at(change), (LocalHour(100), change + 1_800));
     }
 
     #[test]

@@ -486,6 +486,38 @@ mod tests {
     }
 
     #[test]
+    fn a_lag_is_exact_up_to_half_an_hour_and_never_too_short() {
+        let at = Timestamp::from_micros(7);
+        let half_an_hour = 1 << 31;
+        let longest = i64::from(u32::MAX >> 1) * 1_000_000;
+        for (lag, kept) in [
+            (-1, 0),
+            (0, 0),
+            (1, 1),
+            (half_an_hour - 1, half_an_hour - 1),
+            (half_an_hour, 2_148_000_000),
+            (2_148_000_001, 2_149_000_000),
+            (longest, longest),
+            (longest + 1, longest),
+            (longest + 2_000_000, longest),
+            (i64::MAX - 7, longest),
+        ] {
+            let found = Lag::between(at, at.plus_micros(lag));
+            assert_eq!(found.after(at), at.plus_micros(kept), "{lag}");
+        }
+        assert_eq!(Lag::from_bits(1 << 31).after(at), at, "of no seconds");
+    }
+
+    #[test]
+    fn the_first_step_of_a_parked_authorization_comes_back_as_it_is() {
+        for n in 0..1 << 13 {
+            let mut parked = Authorization::parked(Some(CardNo(3)), Timestamp::from_micros(1));
+            parked.push(&step(n));
+            assert_eq!(parked.steps().collect::<Vec<_>>(), [step(n)]);
+        }
+    }
+
+    #[test]
     fn an_ordinary_authorization_has_no_box() {
         // Known by its delivery, held by an agent, in the windows of its own hour.
         let usual = Step {

@@ -283,5 +283,15 @@ mod tests {
     fn a_number_beyond_64_bits_is_malformed() {
         assert_eq!(Reader::new(&[0xFF; 10]).u64(), Err(Malformed));
         assert_eq!(Reader::new(&[0xFF; 9]).u64(), Err(Malformed));
+        for (last, read) in [
+            (0, Ok(u64::MAX >> 1)),
+            (1, Ok(u64::MAX)),
+            (2, Err(Malformed)),
+        ] {
+            let mut bytes = [0xFF; 10];
+            bytes[9] = last;
+            assert_eq!(Reader::new(&bytes).u64(), read, "{last}");
+        }
+        assert_eq!(Malformed.to_string(), "malformed event");
     }
 }

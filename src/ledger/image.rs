@@ -560,3 +560,5 @@ pub fn checkpoint_key(no: StateNo) -> u64 {
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod tests;

@@ -362,6 +362,81 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_its_own_hash() {
+        let key = Key(0x0102_0304_0506_0708_090A_0B0C_0D0E_0F10);
+        let mut hasher = KeyHasher::default();
+        hasher.write_u128(key.0);
+        assert_eq!(hasher.finish(), 0x090A_0B0C_0D0E_0F10);
+        // Nothing else is hashed by it; that would be turned in byte by byte.
+        let mut hasher = KeyHasher::default();
+        hasher.write(&[1, 2, 0, 0, 0, 0, 0, 0, 1, 3]);
+        assert_eq!(hasher.finish(), 2 ^ 3);
+        assert_eq!(tag(key), 0x0D0E_0F10);
+        assert_eq!(
+            [spread(0), spread(1), spread(2)].map(|it| it >> 32),
+            [0, 0x9E37_79B9, 0x3C6E_F372]
+        );
+    }
+
+    #[test]
+    fn a_map_is_split_when_one_table_has_become_large() {
+        let mut map = KeyMap::default();
+        let key = |n: u128| Key(n.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835));
+        let fill = |map: &mut KeyMap<u128>, until: usize| {
+            for n in 0..until as u128 {
+                map.get_or_insert_with(key(n), || n);
+            }
+        };
+        fill(&mut map, SPLIT_LEN);
+        assert_eq!((map.part_count(), map.part_name(0)), (1, WHOLE));
+        assert_eq!(map.part_name(5), 5);
+        fill(&mut map, SPLIT_LEN + 1);
+        assert_eq!((map.part_count(), map.part_name(0)), (PARTS, 0));
+        // Chunks are full but for the last.
+        let filled: Vec<usize> = map.chunks.iter().map(Vec::len).collect();
+        assert_eq!(
+            filled,
+            [vec![CHUNK_LEN; SPLIT_LEN / CHUNK_LEN], vec![1]].concat()
+        );
+    }
+
+    #[test]
+    fn keys_are_told_whole_by_part_and_by_what_fits() {
+        let mut map = KeyMap::default();
+        assert_eq!(map.key_where(|_| true), None);
+        let key = |n: u128| Key(n << 120 | n);
+        for n in [3, 1, 2] {
+            map.get_or_insert_with(key(n), || n);
+        }
+        let mut keys: Vec<Key> = map.keys().collect();
+        keys.sort_unstable();
+        assert_eq!(keys, [1, 2, 3].map(key));
+        let mut keys = map.keys_in_part(0);
+        keys.sort_unstable();
+        assert_eq!(keys, [1, 2, 3].map(key));
+        assert_eq!(map.keys_in_part(1), []);
+        assert_eq!(map.keys_of_part(2, |_| true), [key(2)]);
+        assert_eq!(map.key_where(|n| *n > 1), Some(key(2)));
+        assert_eq!(map.key_where(|n| *n > 3), None);
+    }
+
+    #[test]
+    fn a_table_gives_room_back_when_more_than_three_quarters_of_it_are_empty() {
+        let mut map = KeyMap::default();
+        for n in 0..240 {
+            map.get_or_insert_with(Key(n), || n);
+        }
+        let mut capacity_with = |count: u128| {
+            map.retain_part(WHOLE, |_, n| *n < count);
+            (map.len(), map.tables[0].capacity())
+        };
+        assert_eq!(capacity_with(240), (240, 448));
+        assert_eq!(capacity_with(112), (112, 448));
+        assert_eq!(capacity_with(100), (100, 224));
+        assert_eq!(capacity_with(0), (0, 0));
+    }
+
+    #[test]
     fn an_entry_that_is_taken_out_leaves_its_place_to_another() {
         let mut map = KeyMap::default();
         for n in 0..40u128 {

@@ -285,9 +285,10 @@ impl Life {
         }
     }
 
-    pub(in crate::ledger) fn learn(&mut self, fact: Fact) {
+    /// Whether there was room for it.
+    pub(in crate::ledger) fn learn(&mut self, fact: Fact) -> bool {
         match self.facts.binary_search_by_key(&fact.id, |it| it.id) {
-            Err(_) if self.facts.len() >= FACTS_MAX => {}
+            Err(_) if self.facts.len() >= FACTS_MAX => return false,
             Err(place) => self.facts.insert(place, fact),
             Ok(at) => {
                 if let Some(known) = self.facts.get_mut(at) {
@@ -295,6 +296,7 @@ impl Life {
                 }
             }
         }
+        true
     }
 
     /// Whether `told` is newer than what is known.

@@ -60,15 +60,18 @@ class Plane:
             return dict(json.loads(response.read()))
 
     def stock(self, customer: str) -> None:
-        agent = self.post("/v1/agents", {"customerId": customer})["id"]
-        card = {"customerId": customer, "agentId": agent, "policy": {"limits": {"perDay": 1000}}}
         self.known = {
             "customers": customer,
-            "agents": agent,
-            "cards": self.post("/v1/cards", card)["id"],
+            "agents": self.post("/v1/agents", {"customerId": customer})["id"],
             # Revoked over and over; the key that asks is another one.
             "api-keys": self.post("/v1/api-keys", {"scope": "viewer"})["id"],
         }
+        self.new_card()
+
+    def new_card(self) -> None:
+        """What is canceled takes no more."""
+        card = {"customerId": self.known["customers"], "policy": {"limits": {"perDay": 1000}}}
+        self.known["cards"] = self.post("/v1/cards", card)["id"]
 
     def aim(self, case: schemathesis.Case) -> None:
         """Two of three requests are about what is there, so that they come further than to a 404."""
@@ -83,6 +86,8 @@ class Plane:
                 for name, noun in names.items():
                     if isinstance(holder.get(name), str):
                         holder[name] = self.known[noun]
+                if isinstance(holder.get("currency"), str):
+                    holder["currency"] = "USD"
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +124,8 @@ def test_no_answer_is_other_than_described(case: schemathesis.Case, plane: Plane
     # Methods that a path does not take are tried as well; they are no operations.
     name = f"{case.method.upper()} {case.operation.path}"
     plane.answers.setdefault(name, set()).add(response.status_code)
+    if b'"canceled"' in response.content or name.endswith("/replace"):
+        plane.new_card()
     case.validate_response(response, checks=TOLD)
 
 
@@ -128,12 +135,5 @@ def test_random_requests_reached_what_is_behind_each_route(plane: Plane) -> None
     operations = {f"{it.ok().method.upper()} {it.ok().path}" for it in schema.get_all_operations()}
     assert operations <= set(plane.answers)
     missed = operations - good
-    # Decisions are made by issuers, and there is none here; what is canceled takes no more.
-    behind = {
-        "GET /v1/decisions/{id}",
-        "PATCH /v1/cards/{id}",
-        "POST /v1/cards/{id}/freeze",
-        "POST /v1/cards/{id}/unfreeze",
-        "POST /v1/cards/{id}/replace",
-    }
-    assert missed <= behind, missed
+    # Decisions are made by issuers, and there is none here.
+    assert missed <= {"GET /v1/decisions/{id}"}, missed

@@ -49,10 +49,11 @@ fn verify(issuer: &Issuer, headers: &[(&str, &str)]) -> Result<(), SignatureRefu
 #[test]
 fn w5_during_a_rotation_both_passwords_pass_and_afterwards_the_new_one() {
     #[rustfmt::skip]
-    let rows: [(&[&str], &str, bool); 8] = [
+    let rows: [(&[&str], &str, bool); 9] = [
         (&[OLD], OLD, true),
         (&[OLD, NEW], OLD, true),
         (&[OLD, NEW], NEW, true),
+        (&[NEW, NEW], NEW, true),
         (&[NEW], NEW, true),
         (&[NEW], OLD, false),
         (&[NEW], "Countersign:Correct-Horse-Battery-9", false),
@@ -123,9 +124,28 @@ fn w9_what_are_no_credentials_is_refused_at_load() {
         (VALUE, None),
         ("", Some(C::Empty)),
         ("fifteen-letters", Some(C::TooShort)),
+        ("sixteen-letters!", None),
         ("with a space in between", Some(C::Whitespace)),
     ] {
         assert_eq!(HeaderSecret::from_text(text.to_owned()).err(), expected);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_credential_is_said_in_words() {
+    use CredentialInvalid as C;
+    for (refused, word) in [
+        (C::Empty, "empty"),
+        (C::Whitespace, "white space"),
+        (C::NoColon, "user:password"),
+        (C::NoUser, "no user"),
+        (C::TooShort, "shorter than 16"),
+        (C::TooLong, "longer than 255"),
+        (C::NotAHeader, "name of a header"),
+        (C::WrongNumberOfValues, "one value"),
+    ] {
+        let text = refused.to_string();
+        assert!(text.contains(word), "{text}");
     }
 }
 

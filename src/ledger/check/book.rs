@@ -33,7 +33,7 @@ struct News {
 pub fn book<'a>(state: &State, command: &Book<'a>) -> Result<CheckedBook<'a>, Refused> {
     let known = state.authorization(command.authorization);
     let life = known.and_then(Authorization::life);
-    let news = news(known, life, command);
+    let news = news(known, life, command)?;
     let has_drifted = drifts(state, known, command) && !life.is_some_and(|it| it.has_drifted);
     if news.facts.is_empty() && news.told.is_none() && !has_drifted {
         return Ok(nothing_new(life, command));
@@ -110,7 +110,11 @@ fn keeps(fact: &Fact) -> bool {
     fact.kind != MovementKind::Noted
 }
 
-fn news(known: Option<&Authorization>, life: Option<&Life>, command: &Book<'_>) -> News {
+fn news(
+    known: Option<&Authorization>,
+    life: Option<&Life>,
+    command: &Book<'_>,
+) -> Result<News, Refused> {
     let steps = known.map_or(0, |known| known.steps().count());
     let told = command.told.filter(|told| {
         // The end of something that nobody knows of: a reversal whose original was not found.
@@ -132,16 +136,18 @@ fn news(known: Option<&Authorization>, life: Option<&Life>, command: &Book<'_>) 
     let told = told.filter(|told| life.is_none_or(|life| life.is_news(told)));
     let mut seen = Life::default();
     for fact in command.facts.iter().filter(|fact| keeps(fact)) {
-        seen.learn(*fact);
+        if !seen.learn(*fact) {
+            return Err(Refused);
+        }
     }
     let news = |fact: Fact| match life {
         Some(life) => life.news(fact),
         None => Some(fact),
     };
-    News {
+    Ok(News {
         facts: seen.facts.into_iter().filter_map(news).collect(),
         told,
-    }
+    })
 }
 
 /// Whether somebody posts whom the card's lock does not admit.

@@ -506,6 +506,21 @@ impl Ledger {
         decided
     }
 
+    /// What the last frame says was refused as another content of a known step.
+    pub(in crate::ledger) fn last_conflict(&self) -> Decided<'_> {
+        let (_, frame) = self.frames.last().unwrap();
+        let events = events_of(frame).map(Result::unwrap);
+        let Some(Event::Conflicted(record)) = events.last() else {
+            panic!("the last frame refused nothing");
+        };
+        record
+    }
+
+    /// Whether the ledger has a word on the step.
+    pub(in crate::ledger) fn knows(&self, ask: &Ask) -> bool {
+        with_command(ask, |command| check::knows(&self.state, command))
+    }
+
     pub(in crate::ledger) fn set_agent(&mut self, agent: u32, status: AgentStatus) -> bool {
         let id = format!("id_{agent}");
         let agent = AgentRef {

@@ -17,6 +17,7 @@ mod cards;
 mod counts;
 mod intents;
 mod orders;
+mod reports;
 mod spans;
 mod windows;
 
@@ -543,8 +544,16 @@ fn a_balance_inquiry_tells_the_smallest_room_and_reserves_nothing() {
         available(&limited([Some(100), None, None]).on_day(TODAY + 1)),
         Some(100)
     );
-    assert_eq!(ledger.dry(&Ask::new(3, 1)).available, None);
+    let asked = |n| Ask::new(n, 1).limited(Level::Card, limits(Some(100), None));
+    assert_eq!(ledger.dry(&asked(3)).available, None);
     ledger.approve(&limited([Some(10), None, None]));
+    // One that comes again is told what is left when it is answered.
+    let inquiry = limited([Some(100), None, None]);
+    let left = |ledger: &Ledger| ledger.dry(&inquiry).available.map(Minor::get);
+    assert_eq!(left(&ledger), Some(40));
+    let again = ledger.approve(&asked(4).with(|it| it.claims.amount.minor = minor(15)));
+    assert_eq!(left(&ledger), Some(25));
+    assert!(ledger.overrule(4, again));
     assert_eq!(ledger.totals(), [(60, 60); 3]);
 }
 
@@ -602,6 +611,36 @@ fn b4_a_known_step_with_another_content_conflicts_and_changes_nothing() {
         (first.decision, first.novelty),
         (Decision::Approve, Novelty::Known)
     );
+}
+
+#[test]
+fn b4_a_conflict_names_the_step_that_it_contradicts() {
+    let named = |n: u64, content| {
+        let ask = Ask::new(1, 5).step(content);
+        ask.with(|it| it.name = Some(n))
+    };
+    let mut ledger = Ledger::new();
+    let is_known = |ledger: &Ledger, ask: &Ask| ledger.knows(ask);
+    for n in [1, 2, 3] {
+        assert!(!is_known(&ledger, &named(n, n)));
+        ledger.approve(&named(n, n));
+        assert!(is_known(&ledger, &named(n, n)));
+    }
+    for n in [1, 2, 3] {
+        let other = named(n, 9);
+        assert!(is_known(&ledger, &other), "it has a word on it");
+        assert_eq!(ledger.ask(&other).novelty, Novelty::Conflict);
+        assert_eq!(ledger.last_conflict().ordinal, u32::try_from(n).unwrap());
+    }
+    assert!(!is_known(&ledger, &named(4, 9)));
+}
+
+#[test]
+fn the_largest_number_is_given_to_no_card() {
+    let last = usize::try_from(u32::MAX).unwrap();
+    assert_eq!(super::next_number(last - 1), Ok(u32::MAX - 1));
+    assert_eq!(super::next_number(last), Err(Refused));
+    assert_eq!(super::next_number(last + 1), Err(Refused));
 }
 
 #[test]

@@ -159,7 +159,9 @@ impl Life {
     /// Learns what a report says; what it comes to is a matter of [`Life::books`].
     pub(in crate::ledger) fn take(&mut self, booked: &Booked<'_>, steps: &[Step]) {
         let before = self.books(steps).refunded;
-        booked.facts.iter().for_each(|fact| self.learn(*fact));
+        for fact in &booked.facts {
+            self.learn(*fact);
+        }
         let told = booked.told.filter(|told| self.is_news(told));
         // The issuer speaks of it again: what it says counts.
         let is_ask = |fact: &Fact| is_ask(fact.kind);

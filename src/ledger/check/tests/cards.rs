@@ -142,12 +142,15 @@ fn only_an_overruled_probe_may_be_repeated() {
 fn what_is_added_to_a_probe_makes_it_the_purchase() {
     let mut ledger = Ledger::new();
     let probe = ledger.approve(&probing(Ask::new(1, 100)));
-    let added = ledger.approve(&probing(Ask::new(1, 4_000)).step(2));
+    let increment = probing(Ask::new(1, 4_000)).step(2).later(MINUTE);
+    let added = ledger.approve(&increment);
     assert!(ledger.last_decided().consumes && !ledger.last_decided().probes);
-    assert_eq!(
-        ledger.reason(&Ask::new(2, 5).single_use()),
-        Some(SingleUseConsumed)
-    );
+    let refused = ledger.dry(&Ask::new(2, 5).single_use()).explanation;
+    let refused = refused.map(|it| (it.reason, it.observed));
+    assert_eq!(refused, Some((SingleUseConsumed, Some(increment.at))));
+    // From the purchase on the card cools down, not from its probe on.
+    let since = Timestamp::from_micros(increment.at);
+    assert_eq!(ledger.card(1).recent.last(), Some(since));
     // Taken back, the probe stands as it stood.
     assert!(ledger.overrule(1, added));
     assert!(ledger.card(1).consumed.is_none() && ledger.card(1).lock.is_some());

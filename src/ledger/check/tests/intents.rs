@@ -15,7 +15,9 @@ use crate::ledger::check::harness::{
 };
 use crate::ledger::command::IntentRefused;
 use crate::ledger::event::AttestationClass;
-use crate::ledger::intent::{IntentStatus, IntentTerms, IntentVerdict, OPEN_INTENTS_MAX};
+use crate::ledger::intent::{
+    INTENT_MCCS_MAX, IntentStatus, IntentTerms, IntentVerdict, OPEN_INTENTS_MAX,
+};
 
 const MINUTE: i64 = 60_000_000;
 
@@ -379,6 +381,73 @@ fn only_so_many_intents_wait_on_a_card_and_expired_ones_make_room() {
         ledger.intent_status(0, now() + MINUTE),
         IntentStatus::Expired
     );
+}
+
+#[test]
+fn an_intent_may_list_so_many_categories_and_not_one_more() {
+    let mut ledger = Ledger::new();
+    let listing = |count: usize| {
+        let all = (1..9_999).map(mcc).take(count);
+        IntentTerms {
+            mccs: all.collect(),
+            ..open(60)
+        }
+    };
+    assert_eq!(listing(INTENT_MCCS_MAX).mccs.len(), INTENT_MCCS_MAX);
+    assert_eq!(
+        ledger.declare(1, 1, now(), &listing(INTENT_MCCS_MAX + 1)),
+        Err(IntentRefused::Refused)
+    );
+    assert_eq!(
+        ledger.declare(1, 1, now(), &listing(INTENT_MCCS_MAX)),
+        Ok(true)
+    );
+}
+
+/// What became of each intent is in the image, also of those whose authorization is forgotten.
+#[test]
+fn the_fate_of_every_intent_comes_back_from_an_image() {
+    let flags = IntentRule {
+        flags_mismatch: true,
+        ..rule()
+    };
+    let mut ledger = declared(&[(1, open(60)), (2, intent(10, i64::MAX))]);
+    ledger.approve(&under(rule(), Ask::new(1, 60)));
+    ledger.approve(&under(flags, Ask::new(2, 60)));
+    assert!(ledger.sweep(0, now() + 1));
+    for n in [3, 4, 5, 6] {
+        assert_eq!(ledger.declare(1, n, now(), &open(60)), Ok(true));
+    }
+    ledger.approve(&under(rule(), Ask::new(3, 60)));
+    ledger.settle(4, now(), IntentVerdict::Reject).unwrap();
+    ledger.settle(5, now(), IntentVerdict::Cancel).unwrap();
+    assert_eq!(ledger.declare(1, 7, now(), &awaiting(60)), Ok(true));
+    assert_eq!(ledger.declare(1, 8, now(), &awaiting(60)), Ok(true));
+    ledger.settle(8, now(), IntentVerdict::Approve).unwrap();
+    let of = |ledger: &Ledger| [1, 2, 3, 4, 5, 6, 7, 8].map(|n| ledger.intent_status(n, now()));
+    use IntentStatus::{Canceled, Matched, Mismatched, Pending, PendingApproval, Rejected};
+    let expected = [
+        Matched,
+        Mismatched,
+        Matched,
+        Rejected,
+        Canceled,
+        Pending,
+        PendingApproval,
+        Pending,
+    ];
+    assert_eq!(of(&ledger), expected);
+    let recovered = ledger.recovered();
+    assert_eq!(of(&recovered), expected);
+    assert_eq!(recovered.image(), ledger.image());
+}
+
+/// Nobody checks that an intent ends after it was declared.
+#[test]
+fn b6_an_intent_that_was_over_at_once_is_forgotten_only_when_its_declaration_is_old() {
+    let mut ledger = declared(&[(1, intent(60, now() - 1))]);
+    assert!(!ledger.sweep(0, now()));
+    assert!(ledger.sweep(0, now() + 1));
 }
 
 #[test]

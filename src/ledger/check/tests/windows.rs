@@ -134,6 +134,66 @@ fn d6_a_change_of_zone_gives_no_second_hour() {
         Some(Timestamp::from_secs(half_past + HOUR))
     );
     ledger.approve(&hourly(ask(3, 1, &kolkata, half_past + HOUR)));
+    // The day ends as it stood when it was opened, though Kolkata's is over sooner.
+    let day_ends = Timestamp::from_secs(FRIDAY + 24 * HOUR);
+    assert_eq!(ledger.state.day_ends, day_ends);
+}
+
+/// In Kolkata an hour begins at half past by the clock of universal time.
+#[test]
+fn an_approval_is_counted_in_the_hour_of_its_zone() {
+    let mut ledger = Ledger::new();
+    let hourly = |ask: Ask| {
+        let limits = ScopeLimits {
+            count_per_hour: Some(1),
+            ..ScopeLimits::default()
+        };
+        ask.limited(Level::Agent, limits)
+    };
+    let kolkata = ZoneTable::new(19_800, []);
+    let half_past = FRIDAY + 12 * HOUR + 1_800;
+    ledger.approve(&hourly(ask(1, 1, &kolkata, half_past)));
+    let (hour, _) = kolkata.hour_at(half_past);
+    assert_eq!(ledger.agent(1).counters.count_of_hour(hour), 1);
+    for second in [half_past + 1, half_past + HOUR - 1] {
+        let explanation = ledger.decline(&hourly(ask(2, 1, &kolkata, second)));
+        assert_eq!(explanation.reason, CountLimitReached);
+        let ends = Timestamp::from_secs(half_past + HOUR);
+        assert_eq!(explanation.resets_at, Some(ends));
+    }
+}
+
+/// Hours of the same number that end at different times: the later end is told.
+#[test]
+fn d6_an_hour_that_was_opened_elsewhere_ends_as_it_stood_then() {
+    let mut ledger = Ledger::new();
+    let limits = ScopeLimits {
+        count_per_hour: Some(1),
+        ..ScopeLimits::default()
+    };
+    let hourly = |ask: Ask| ask.limited(Level::Agent, limits);
+    let noon = FRIDAY + 12 * HOUR;
+    ledger.approve(&hourly(ask(1, 1, &ZoneTable::utc(), noon)));
+    let kolkata = ZoneTable::new(19_800, []);
+    let explanation = ledger.decline(&hourly(ask(2, 1, &kolkata, noon + 600)));
+    let ends = Timestamp::from_secs(noon + HOUR);
+    assert_eq!(explanation.resets_at, Some(ends));
+}
+
+#[test]
+fn d6_a_week_that_goes_on_over_a_day_that_waits_ends_with_the_week() {
+    let mut ledger = Ledger::new();
+    let limits = ScopeLimits {
+        per_week: Some(minor(100)),
+        ..ScopeLimits::default()
+    };
+    let weekly = |ask: Ask| ask.limited(Level::Customer, limits);
+    let four = FRIDAY + 16 * HOUR;
+    ledger.approve(&weekly(ask(1, 100, &ZoneTable::utc(), four)));
+    let explanation = ledger.decline(&weekly(ask(2, 1, &zone(9), four)));
+    // Monday in Tokyo.
+    let monday = Timestamp::from_secs(FRIDAY + 3 * 24 * HOUR - 9 * HOUR);
+    assert_eq!(explanation.resets_at, Some(monday));
 }
 
 #[test]

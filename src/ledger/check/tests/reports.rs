@@ -1,0 +1,227 @@
+//! What an issuer's messages come to: which are news, which flags they raise, and what they open.
+
+use crate::domain::decision::DeclineReason::MccBlocked;
+use crate::domain::lifecycle::MovementKind::{self, Authorized, Declined, Noted, Posted};
+use crate::domain::lifecycle::StandingStatus::{Closed, Expired, Pending, Settled, Voided};
+use crate::domain::lifecycle::{BookStatus, Flags};
+use crate::domain::time::Timestamp;
+use crate::domain::window::{LocalDay, WindowKind};
+use crate::ledger::check::harness::report::Report;
+use crate::ledger::check::harness::{Ask, Ledger, TODAY, authorization_key, limits, minor};
+use crate::ledger::command::Refused;
+use crate::ledger::life::{FACTS_MAX, Fact};
+
+use crate::domain::card::Level;
+
+const POSTED: MovementKind = Posted { is_last: false };
+const LAST: MovementKind = Posted { is_last: true };
+
+#[test]
+fn of_two_words_on_one_thing_the_later_kind_then_the_larger_amount_stands_in_either_order() {
+    for (one, other, stands) in [
+        ((POSTED, 30), (POSTED, 40), [60, 40, 0]),
+        ((POSTED, 40), (LAST, 30), [0, 30, 0]),
+        ((LAST, 30), (LAST, 31), [0, 31, 0]),
+    ] {
+        for words in [[one, other], [other, one]] {
+            let mut ledger = Ledger::new();
+            ledger.approve(&Ask::new(1, 100));
+            for (kind, amount) in words {
+                ledger.report(&Report::of(1).fact(7, kind, amount, 50));
+            }
+            assert_eq!(ledger.books(1).0, stands, "{words:?}");
+        }
+    }
+}
+
+#[test]
+fn reports_may_fill_the_facts_that_are_kept_of_an_authorization_and_bring_not_one_more() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 2_000));
+    let ids = 1..=u64::try_from(FACTS_MAX).unwrap();
+    let full = ids.fold(Report::of(1), |report, id| report.posted(id, 1));
+    let all = full.clone().posted(9_999, 1);
+    assert_eq!(ledger.try_report(&all), Err(Refused));
+    assert_eq!(ledger.report(&full), BookStatus::Applied);
+    assert_eq!(
+        ledger.try_report(&Report::of(1).posted(9_999, 1)),
+        Err(Refused)
+    );
+    assert_eq!(ledger.report(&full), BookStatus::Duplicate);
+    // Nor does a journal that says so bring more.
+    let found = ledger.state.authorization(authorization_key(1)).unwrap();
+    let mut life = found.life().unwrap().clone();
+    assert!(!life.learn(Fact {
+        id: 9_999,
+        kind: POSTED,
+        amount: minor(1),
+        at: Timestamp::default(),
+    }));
+    assert_eq!(life.facts.len(), FACTS_MAX);
+}
+
+#[test]
+fn every_kind_of_fact_has_one_number() {
+    let known = (0..=u8::MAX).filter_map(|number| {
+        let kind = Fact::kind_of(number)?;
+        assert_eq!(Fact::number(kind), number);
+        Some(kind)
+    });
+    assert_eq!(known.count(), 11);
+}
+
+#[test]
+fn i10_an_approval_of_the_issuers_that_was_none_of_ours_is_forced() {
+    let flags = |report: &Report| {
+        let mut ledger = Ledger::new();
+        ledger.approve(&Ask::new(1, 100).with(|it| it.name = Some(7)));
+        ledger.report(report);
+        ledger.flags(1).has(Flags::FORCED)
+    };
+    for (approvals, forced) in [(0, false), (1, false), (2, true)] {
+        let told = Report::of(1).told(Pending, (2, approvals, 0), 100);
+        assert_eq!(flags(&told), forced, "{approvals}");
+    }
+    for (id, forced) in [(7, false), (8, true)] {
+        let fact = Report::of(1).fact(id, Authorized, 100, 1);
+        assert_eq!(flags(&fact), forced, "{id}");
+    }
+}
+
+#[test]
+fn i10_a_decline_of_the_issuers_that_was_none_of_ours_is_told() {
+    let flags = |id| {
+        let mut ledger = Ledger::new();
+        let named = |step: u64, id| {
+            let ask = Ask::new(1, 60).step(step);
+            ask.with(|it| it.name = Some(id))
+        };
+        ledger.decline(&named(1, 7).with(|it| it.rule = Some(MccBlocked)));
+        ledger.approve(&named(2, 9));
+        ledger.report(&Report::of(1).fact(id, Declined, 60, 1));
+        ledger.flags(1).has(Flags::DECLINED_BY_ISSUER)
+    };
+    assert_eq!([7, 8, 9].map(flags), [false, true, true]);
+}
+
+#[test]
+fn an_account_is_closed_by_its_word_or_once_all_of_it_has_moved() {
+    for (status, held, posted, [reversed, expired, closed]) in [
+        (Pending, 100, 0, [false, false, false]),
+        (Pending, 0, 0, [false, false, false]),
+        (Pending, 0, 100, [false, false, true]),
+        (Settled, 60, 40, [false, false, false]),
+        (Settled, 0, 40, [false, false, true]),
+        (Closed, 0, 0, [false, false, true]),
+        (Closed, 0, 40, [false, false, true]),
+        (Voided, 0, 0, [true, false, true]),
+        (Expired, 0, 0, [false, true, true]),
+    ] {
+        let mut ledger = Ledger::new();
+        ledger.approve(&Ask::new(1, 100));
+        let report = Report::of(1).with(|it| {
+            if posted > 0 {
+                *it = it.clone().posted(7, posted);
+            }
+        });
+        ledger.report(&report.told(status, (1, 1, 1), held));
+        let (numbers, books) = ledger.books(1);
+        assert_eq!(numbers, [held, posted, 0]);
+        assert_eq!(
+            [books.is_reversed, books.is_expired, books.is_closed],
+            [reversed, expired, closed],
+            "{status:?} {held} {posted}"
+        );
+    }
+}
+
+#[test]
+fn a_step_that_did_not_leave_gives_back_its_own_hold_and_not_a_later_ones() {
+    let mut ledger = Ledger::new();
+    let first = ledger.approve(&Ask::new(1, 100));
+    ledger.approve(&Ask::new(1, 50).step(2).on_day(TODAY + 1));
+    // After both, by the issuer's clock.
+    ledger.report(&Report::of(1).fact(7, POSTED, 20, 1_780_000_001));
+    assert!(ledger.overrule(1, first));
+    assert_eq!(ledger.books(1).0, [30, 20, 0]);
+    let counters = ledger.state.counters;
+    let day = counters.window(WindowKind::Day, LocalDay(TODAY + 1));
+    assert_eq!((day.spent, day.held), (minor(30), minor(30)));
+    assert_eq!(ledger.totals(), [(50, 30); 3]);
+}
+
+#[test]
+fn i9_a_posting_after_the_hold_has_lapsed_brings_no_hold_back() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100));
+    assert!(ledger.lapse("acme", 1));
+    ledger.report(&Report::of(1).posted(7, 40).later(2));
+    assert_eq!(ledger.books(1).0, [0, 40, 0]);
+    assert_eq!(ledger.totals(), [(40, 0); 3]);
+    // The latest report is the last word, whatever comes in an older one.
+    let two_days_later = Ask::new(1, 1).at + 2 * 86_400_000_000;
+    ledger.report(&Report::of(1).posted(8, 1).later(1));
+    let found = ledger.state.authorization(authorization_key(1)).unwrap();
+    let life = found.life().unwrap();
+    assert_eq!(life.last_at(), Timestamp::from_micros(two_days_later));
+}
+
+#[test]
+fn a_report_that_charges_nothing_opens_no_window() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100));
+    let open = |ledger: &Ledger| (ledger.state.day, ledger.state.day_ends, ledger.state.hour);
+    let before = open(&ledger);
+    for report in [
+        Report::of(1).posted(7, 30),
+        Report::of(1).fact(8, LAST, 60, 60),
+    ] {
+        ledger.report(&report.later(1));
+        assert_eq!(open(&ledger), before);
+    }
+    // Nor does one on a card that nobody knows.
+    let stranger = Report::of(2).posted(7, 50).with(|it| it.is_known = false);
+    let mut ledger = Ledger::new();
+    let before = open(&ledger);
+    ledger.report(&stranger);
+    assert_eq!(open(&ledger), before);
+}
+
+#[test]
+fn what_moves_nothing_is_ignored_and_what_is_repeated_is_where_it_was_booked() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100));
+    let noted = Report::of(1).fact(9, Noted, 5, 60);
+    let answer = |ledger: &mut Ledger, report: &Report| {
+        let answer = ledger.try_report(report).unwrap();
+        (answer.status, answer.position)
+    };
+    assert_eq!(answer(&mut ledger, &noted), (BookStatus::Ignored, None));
+    let posted = Report::of(1).posted(7, 30);
+    let (status, position) = answer(&mut ledger, &posted);
+    assert_eq!(
+        (status, position),
+        (BookStatus::Applied, Some(ledger.position))
+    );
+    ledger.approve(&Ask::new(2, 1));
+    assert_eq!(answer(&mut ledger, &noted), (BookStatus::Ignored, None));
+    let again = (BookStatus::Duplicate, position);
+    assert_eq!(answer(&mut ledger, &posted), again);
+}
+
+/// A report on a card that nobody knew counts nowhere, until a step says whose card it is.
+#[test]
+fn d1_what_a_late_step_charges_is_booked_no_earlier_than_what_was_booked_before() {
+    let mut ledger = Ledger::new();
+    ledger.report(&Report::of(1).posted(7, 50).with(|it| it.is_known = false));
+    let latest = Ask::new(2, 5).later(60_000_000);
+    ledger.approve(&latest);
+    ledger.decline(&Ask::new(1, 60).with(|it| it.rule = Some(MccBlocked)));
+    assert_eq!(ledger.totals(), [(55, 5); 3]);
+    let found = ledger.state.authorization(authorization_key(1)).unwrap();
+    let places = found.portions().into_iter().map(|it| it.place.at.micros());
+    assert_eq!(places.collect::<Vec<_>>(), [latest.at]);
+    // It counts in the windows that are open.
+    let full = Ask::new(3, 46).limited(Level::Card, limits(Some(100), None));
+    assert!(ledger.reason(&full).is_some());
+}
