@@ -145,7 +145,7 @@ impl FarSide {
     /// What the issuer calls the card.
     pub(crate) fn token_of(&self, id: &str) -> String {
         let card = self.card_of(id);
-        let token = card["token"].as_str().or(card["id"].as_str());
+        let token = card["token"].as_str().or_else(|| card["id"].as_str());
         token.unwrap().to_owned()
     }
 

@@ -9,7 +9,7 @@ use crate::server::binary;
 
 fn state_there(desk: &Desk, card: &str) -> String {
     let there = desk.far.card_of(card);
-    let state = there["state"].as_str().or(there["status"].as_str());
+    let state = there["state"].as_str().or_else(|| there["status"].as_str());
     state.unwrap().to_owned()
 }
 
