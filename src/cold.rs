@@ -4,6 +4,7 @@ pub mod api;
 pub mod ask;
 pub mod control;
 pub mod doctor;
+pub mod durable;
 pub mod explain;
 pub mod front;
 mod http;

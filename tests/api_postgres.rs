@@ -13,6 +13,8 @@ mod away;
 mod cards;
 #[path = "api/idempotency.rs"]
 mod idempotency;
+#[path = "api/intents.rs"]
+mod intents;
 #[path = "api/keys.rs"]
 mod keys;
 #[path = "api/looking.rs"]

@@ -6,6 +6,7 @@
 
 mod about;
 mod agents;
+mod attestations;
 mod body;
 mod caller;
 mod cards;
@@ -17,6 +18,7 @@ mod evaluate;
 mod exchange;
 mod fields;
 mod imports;
+mod intents;
 mod keys;
 pub mod openapi;
 mod problem;

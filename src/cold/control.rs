@@ -19,6 +19,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
+use crate::cold::durable::JournalProgress;
 use crate::cold::readiness::Readiness;
 use crate::cold::store::{Batch, Change, Store, StoreError};
 use crate::decide::compile::Builder;
@@ -26,13 +27,12 @@ use crate::decide::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::fingerprint::Fingerprinter;
 use crate::ledger::embedded::priority::stand_back;
-use crate::ledger::embedded::writer::Published;
 use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
 use crate::telemetry::Telemetry;
 
 pub use compile::{LoadError, Refused, card_policy, load, policy};
-pub use orders::{NotOrdered, Order};
+pub use orders::{CardName, NotOrdered, Order};
 
 /// Changes that may wait at a time; more are refused.
 const WAITING_MAX: usize = 1_024;
@@ -75,9 +75,6 @@ pub enum Failed {
     /// The thread has ended.
     Ended,
 }
-
-/// Tells what of the journal is written and durable.
-pub type JournalProgress = Box<dyn Fn() -> Published + Send + Sync>;
 
 /// Whom changes concern.
 pub struct Surroundings {
@@ -209,17 +206,18 @@ impl Keeper {
     }
 
     async fn change(&mut self, work: Work) -> Result<(), Failed> {
-        let touches_rules = work.batch.iter().any(is_rule) || !work.orders.is_empty();
+        let changes_rules = work.batch.iter().any(is_rule);
+        let touches_rules = changes_rules || !work.orders.is_empty();
         if touches_rules && !self.around.rows_rule {
             return Err(Failed::FileRules);
         }
         self.catch_up().await?;
-        let next = touches_rules
+        let next = changes_rules
             .then(|| self.compile(&work.batch))
             .transpose()?;
         let tells = work.batch.iter().any(|it| matches!(it, Change::Outbox(_)));
         let (first, last): (Vec<Order>, Vec<Order>) =
-            work.orders.into_iter().partition(Order::stops);
+            work.orders.into_iter().partition(Order::goes_first);
         self.order(first).await?;
         match self.around.store.apply(work.batch).await {
             Ok(()) => {}
@@ -320,6 +318,8 @@ fn is_rule(change: &Change) -> bool {
         | Change::OutboxTried(_)
         | Change::OutboxDone(..)
         | Change::Sealed(_)
-        | Change::Origin(_) => false,
+        | Change::Origin(_)
+        | Change::Intent(_)
+        | Change::Attestation(_) => false,
     }
 }

@@ -223,11 +223,7 @@ fn change(mut card: Card, status: CardStatus, origin: Option<CardOrigin>) -> Wor
     );
     card.status = status;
     let order = Order::Card {
-        customer_id: card.customer_id.clone(),
-        agent_id: card.agent_id.clone(),
-        card_id: card.id.clone(),
-        connection: card.connection.clone(),
-        issuer_token: card.issuer_token.clone(),
+        card: (&card).into(),
         status: Some(status),
         frozen: None,
     };

@@ -27,6 +27,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::clock::Clock;
+use crate::cold::durable::JournalProgress;
 use crate::cold::listen;
 use crate::cold::policies::Policies;
 use crate::cold::readiness::Readiness;
@@ -34,7 +35,6 @@ use crate::cold::records::Records;
 use crate::cold::sandbox::time::TimeFile;
 use crate::cold::store::Store;
 use crate::fingerprint::Fingerprinter;
-use crate::ledger::embedded::writer::Published;
 use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
 use crate::telemetry::Telemetry;
@@ -57,9 +57,6 @@ pub struct Running {
     /// How far the journal has come.
     pub journal: JournalProgress,
 }
-
-/// Tells what of the journal is written and durable.
-pub type JournalProgress = Box<dyn Fn() -> Published + Send + Sync>;
 
 /// What the operators' listener looks at.
 #[derive(Clone)]

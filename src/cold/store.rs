@@ -188,6 +188,46 @@ pub struct ApiKey {
     pub revision: i64,
 }
 
+/// An intent as it was declared (behaviour 6.1). What becomes of it, the ledger knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field of the same name")]
+pub struct Intent {
+    pub id: String,
+    pub mode: Mode,
+    pub card_id: String,
+    /// What the declarer calls it, once on each card.
+    pub called: String,
+    pub purpose: String,
+    /// What it expects, as JSON.
+    pub expects: String,
+    pub metadata: Option<String>,
+    /// Whether the rules wanted a human's word when it was declared.
+    pub awaits_approval: bool,
+    pub expires_at: Timestamp,
+    /// The key whose word it was.
+    pub decided_by: Option<String>,
+    pub decided_at: Option<Timestamp>,
+    /// Why it was rejected.
+    pub note: Option<String>,
+    pub created_at: Timestamp,
+    pub revision: i64,
+}
+
+/// What an agent said that it is doing with a card (behaviour 6.2). Never changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field of the same name")]
+pub struct Attestation {
+    pub id: String,
+    pub mode: Mode,
+    pub card_id: String,
+    pub statement: String,
+    /// The intent that it belongs to, as its declarer calls it.
+    pub intent: Option<String>,
+    /// The key that attested.
+    pub attested_by: String,
+    pub created_at: Timestamp,
+}
+
 /// By what an answer is known again: the caller's key and its idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each is the field of the same name")]
@@ -235,6 +275,8 @@ pub enum Change {
     /// An issuer's key in place of the one that was there.
     Sealed(SealedRow),
     Origin(CardOrigin),
+    Intent(Intent),
+    Attestation(Attestation),
 }
 
 /// What is kept whole or not at all.
@@ -268,6 +310,17 @@ pub enum OutboxAsked {
     Dead(String, usize),
 }
 
+/// Which rows of a card are asked for, newest first.
+#[derive(Clone, Debug)]
+pub struct OfCard {
+    /// The card.
+    pub card_id: String,
+    /// Behind the row of this id.
+    pub after: Option<String>,
+    /// At most this many.
+    pub limit: usize,
+}
+
 /// See the module.
 pub trait Store: Send + Sync {
     /// The key with this keyed hash, revoked or not.
@@ -294,6 +347,12 @@ pub trait Store: Send + Sync {
     fn card_at(&self, connection: String, token: String) -> Answer<'_, Option<Card>>;
     /// Cards, newest first.
     fn cards(&self, listed: Listed) -> Answer<'_, Vec<Card>>;
+    /// The intent of a card that its declarer calls so.
+    fn intent(&self, card_id: String, called: String) -> Answer<'_, Option<Intent>>;
+    /// The intents of a card, newest first.
+    fn intents(&self, of_card: OfCard) -> Answer<'_, Vec<Intent>>;
+    /// The attestations of a card, newest first.
+    fn attestations(&self, of_card: OfCard) -> Answer<'_, Vec<Attestation>>;
     /// Customers of both modes in the order of their ids, behind this id: for whoever reads all.
     fn all_customers(&self, after: String, limit: usize) -> Answer<'_, Vec<Customer>>;
     /// The same of agents.

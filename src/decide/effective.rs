@@ -361,6 +361,18 @@ pub fn book_terms(card: &CardView<'_>) -> BookTerms {
     }
 }
 
+/// Whether the rules in force on the card want a human's word on an intent that expects this amount
+/// (behaviour 6.2). Strictly below the threshold they do not; without an amount they always do.
+#[must_use]
+pub fn wants_approval(card: &CardView<'_>, expected: Option<Minor>) -> bool {
+    let in_force = InForce::of(card);
+    let below = in_force.auto_approve_below();
+    let is_small = below
+        .zip(expected)
+        .is_some_and(|((below, _), it)| it < below);
+    in_force.require_approval().is_some() && !is_small
+}
+
 /// What one level says for itself, for whoever compares policies.
 #[must_use]
 pub fn of_level<'s>(level: Level, policy: Option<&'s Policy>) -> EffectivePolicy<'s> {

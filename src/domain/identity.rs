@@ -16,6 +16,7 @@ pub enum KeySpace {
     Delivery = 7,
     Content = 8,
     Merchant = 9,
+    Intent = 10,
 }
 
 /// Hashes ids under a secret seed that lives as long as the data directory (`fingerprint.rs`).

@@ -23,7 +23,7 @@ use Other::{Empty, NotFound, Own};
 
 /// Method, path, whether owner, reviewer, viewer and agent may, and what keys of the other mode get.
 /// No key and a revoked one get 401 everywhere here.
-const TABLE: [(&str, &str, [bool; 4], Other); 28] = [
+const TABLE: [(&str, &str, [bool; 4], Other); 36] = [
     ("POST", "/v1/customers", OWNER, Own),
     ("GET", "/v1/customers", PEOPLE, Empty),
     ("GET", "/v1/customers/{id}", PEOPLE, NotFound),
@@ -41,6 +41,29 @@ const TABLE: [(&str, &str, [bool; 4], Other); 28] = [
     ("POST", "/v1/cards/{id}/unfreeze", OWNER, NotFound),
     ("POST", "/v1/cards/{id}/replace", OWNER, NotFound),
     ("GET", "/v1/cards/{id}/policy", ALL, NotFound),
+    ("POST", "/v1/cards/{id}/intents", SPENDERS, NotFound),
+    ("GET", "/v1/cards/{id}/intents", ALL, NotFound),
+    ("GET", "/v1/cards/{id}/intents/{intentId}", ALL, NotFound),
+    (
+        "DELETE",
+        "/v1/cards/{id}/intents/{intentId}",
+        SPENDERS,
+        NotFound,
+    ),
+    (
+        "POST",
+        "/v1/cards/{id}/intents/{intentId}/approve",
+        STOPPERS,
+        NotFound,
+    ),
+    (
+        "POST",
+        "/v1/cards/{id}/intents/{intentId}/reject",
+        STOPPERS,
+        NotFound,
+    ),
+    ("POST", "/v1/cards/{id}/attestations", SPENDERS, NotFound),
+    ("GET", "/v1/cards/{id}/attestations", ALL, NotFound),
     ("GET", "/v1/transactions", ALL, Empty),
     ("GET", "/v1/decisions", ALL, Empty),
     ("GET", "/v1/decisions/{id}", ALL, NotFound),
@@ -54,6 +77,7 @@ const TABLE: [(&str, &str, [bool; 4], Other); 28] = [
     ("DELETE", "/v1/api-keys/{id}", OWNER, NotFound),
 ];
 const OWNER: [bool; 4] = [true, false, false, false];
+const SPENDERS: [bool; 4] = [true, false, false, true];
 const STOPPERS: [bool; 4] = [true, true, false, false];
 const PEOPLE: [bool; 4] = [true, true, true, false];
 const ALL: [bool; 4] = [true; 4];
@@ -207,6 +231,8 @@ impl World {
                 "cardId": plane.card(&json!({"agentId": agent})), "amount": 1, "currency": "USD",
                 "merchant": {"descriptor": "SHOP"},
             }),
+            ("POST", "/v1/cards/{id}/intents") => json!({"purpose": "made by the table"}),
+            ("POST", "/v1/cards/{id}/attestations") => json!({"statement": "made by the table"}),
             ("POST" | "PATCH", _) => json!({}),
             _ => Value::Null,
         };
@@ -224,7 +250,13 @@ impl World {
             }
             _ => panic!("no example for {path}"),
         };
-        (path.replace("{id}", &object), body)
+        let path = path.replace("{id}", &object);
+        if path.contains("{intentId}") {
+            let intents = format!("/v1/cards/{object}/intents");
+            let intent = json!({"purpose": "made by the table", "intentId": "made"});
+            plane.owner_asks("POST", &intents, &intent, 201);
+        }
+        (path.replace("{intentId}", "made"), body)
     }
 
     /// A decision on a card of the agent.

@@ -19,12 +19,12 @@ use crate::cold::issuers::IssuerClient;
 use crate::cold::issuers::rules::{self, Rules};
 use crate::cold::ops::cards::policy::{Look, PolicyShown};
 use crate::cold::store::Card;
-use change::{CardChange, Nothing};
+use change::CardChange;
 use new::NewCard;
 use replace::Replacement;
 use view::CardShown;
 
-pub(super) use change::{cancel, change, freeze, unfreeze};
+pub(super) use change::{Nothing, cancel, change, freeze, unfreeze};
 pub(super) use new::create;
 pub(super) use replace::replace;
 

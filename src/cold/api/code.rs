@@ -47,8 +47,12 @@ codes! {
     Conflict 409 "conflict" "The object is being changed by others; ask again";
     IdempotencyInProgress 409 "idempotency_in_progress"
         "The same request is still being carried out";
+    IntentClosed 409 "intent_closed" "The intent is matched, rejected, withdrawn or expired";
+    IntentConflict 409 "intent_conflict" "Another intent of this card is called so";
     SnapshotFileRules 409 "snapshot_file_rules"
         "A snapshot's file rules, so that nothing can be changed here";
+    TooManyIntents 409 "too_many_intents"
+        "As many intents of the card wait as may; withdraw one, or let one expire";
     TooLarge 413 "too_large" "The body is too large";
     UnsupportedMediaType 415 "unsupported_media_type" "The body must be JSON";
     IdempotencyConflict 422 "idempotency_conflict"

@@ -43,6 +43,8 @@ pub(super) struct Ask {
     pub(super) caller: Caller,
     /// What the path names.
     pub(super) id: String,
+    /// What the path names inside that.
+    pub(super) inner_id: String,
     pub(super) query: Parameters,
     pub(super) body: Bytes,
     /// When it arrived.
@@ -179,9 +181,9 @@ pub(super) async fn answer(
     params: RawPathParams,
     request: Request<Body>,
 ) -> Response<Body> {
-    let id = params.iter().next().map(|(_, value)| value.to_owned());
-    let id = id.unwrap_or_default();
-    match begin(route, served, id, request).await {
+    let mut ids = params.iter().map(|(_, value)| value.to_owned());
+    let named = [ids.next(), ids.next()].map(Option::unwrap_or_default);
+    match begin(route, served, named, request).await {
         Ok(Begun::Answered(response)) => response,
         Ok(Begun::Ready(ask, flying)) => {
             // Whoever hangs up does not leave half of a change: the task goes on without him.
@@ -207,7 +209,7 @@ enum Begun {
 async fn begin(
     route: &'static Route,
     served: Served,
-    id: String,
+    [id, inner_id]: [String; 2],
     request: Request<Body>,
 ) -> Result<Begun, Problem> {
     let api = match served.get() {
@@ -228,6 +230,7 @@ async fn begin(
         api,
         caller,
         id,
+        inner_id,
         query,
         body,
         keep: None,

@@ -7,6 +7,7 @@ use super::code::Code;
 use crate::cold::control::{Failed, NotOrdered, Refused};
 use crate::cold::issuers::IssuerError;
 use crate::cold::store::StoreError;
+use crate::ledger::command::IntentRefused;
 
 /// Faults that one answer names.
 const FAULTS_MAX: usize = 20;
@@ -166,6 +167,20 @@ impl Problem {
         Self::new(Code::AgentDisabled)
     }
 
+    pub(super) fn intent_conflict() -> Self {
+        Self::new(Code::IntentConflict)
+    }
+
+    fn intent(refused: IntentRefused) -> Self {
+        Self::new(match refused {
+            IntentRefused::Unknown => Code::NotFound,
+            IntentRefused::Conflict => Code::IntentConflict,
+            IntentRefused::Refused => Code::CardCanceled,
+            IntentRefused::TooMany => Code::TooManyIntents,
+            IntentRefused::Closed => Code::IntentClosed,
+        })
+    }
+
     pub(super) fn not_supported(field: &str, message: impl Into<String>) -> Self {
         let fault = Fault::new(field, message);
         Self {
@@ -267,6 +282,7 @@ impl From<Failed> for Problem {
             Failed::Store => Self::store_unavailable(),
             Failed::Ledger(NotOrdered::Unavailable) => Self::ledger_unavailable(),
             Failed::Ledger(NotOrdered::Contradicts) => Self::card_canceled(),
+            Failed::Ledger(NotOrdered::Intent(refused)) => Self::intent(refused),
             Failed::Busy => Self::busy(),
             Failed::Ended => Self::not_ready(),
         }

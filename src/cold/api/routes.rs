@@ -15,8 +15,8 @@ use super::about::About;
 use super::exchange::{Ask, Reply, answer, problem};
 use super::problem::Problem;
 use super::{
-    Served, agents, cards, connections, customers, decisions, evaluate, imports, keys, openapi,
-    transactions,
+    Served, agents, attestations, cards, connections, customers, decisions, evaluate, imports,
+    intents, keys, openapi, transactions,
 };
 use crate::cold::store::Scope;
 
@@ -26,6 +26,8 @@ const PEOPLE: &[Scope] = &[Scope::Owner, Scope::Reviewer, Scope::Viewer];
 const EVERYBODY: &[Scope] = &Scope::ALL;
 /// Who stops cards.
 const STOPPERS: &[Scope] = &[Scope::Owner, Scope::Reviewer];
+/// Who says what cards are used for.
+const SPENDERS: &[Scope] = &[Scope::Owner, Scope::Agent];
 const OWNERS: &[Scope] = &[Scope::Owner];
 
 pub(super) type Outcome = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
@@ -75,6 +77,14 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         POST "/v1/cards/{id}/unfreeze" OWNERS cards::unfreeze UNFREEZE;
         POST "/v1/cards/{id}/replace" OWNERS cards::replace REPLACE;
         GET "/v1/cards/{id}/policy" EVERYBODY cards::policy POLICY;
+        POST "/v1/cards/{id}/intents" SPENDERS intents::create CREATE;
+        GET "/v1/cards/{id}/intents" EVERYBODY intents::list LIST;
+        GET "/v1/cards/{id}/intents/{intentId}" EVERYBODY intents::one ONE;
+        DELETE "/v1/cards/{id}/intents/{intentId}" SPENDERS intents::cancel CANCEL;
+        POST "/v1/cards/{id}/intents/{intentId}/approve" STOPPERS intents::approve APPROVE;
+        POST "/v1/cards/{id}/intents/{intentId}/reject" STOPPERS intents::reject REJECT;
+        POST "/v1/cards/{id}/attestations" SPENDERS attestations::create CREATE;
+        GET "/v1/cards/{id}/attestations" EVERYBODY attestations::list LIST;
         GET "/v1/transactions" EVERYBODY transactions::list LIST;
         GET "/v1/decisions" EVERYBODY decisions::list LIST;
         GET "/v1/decisions/{id}" EVERYBODY decisions::one ONE;

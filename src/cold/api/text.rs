@@ -4,6 +4,8 @@ use super::problem::Problem;
 
 /// Characters of a name; [`NAME_RULE`] says it.
 const NAME_LEN_MAX: usize = 200;
+/// Characters of what somebody has to say.
+const WORDS_LEN_MAX: usize = 1_000;
 /// Characters of an id that is not ours.
 const EXTERNAL_ID_LEN_MAX: usize = 128;
 
@@ -14,6 +16,17 @@ pub(in crate::cold) const NAME_RULE: &str =
 /// Whether it is a name.
 pub(in crate::cold) fn is_name(text: &str) -> bool {
     (1..=NAME_LEN_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
+/// What somebody has to say, in a sentence or some.
+pub(super) fn words(text: &str, field: &str) -> Result<String, Problem> {
+    let is_plain = |char: char| !char.is_control() || char == '\n';
+    if !(1..=WORDS_LEN_MAX).contains(&text.chars().count()) || !text.chars().all(is_plain) {
+        let message =
+            format!("must be 1 to {WORDS_LEN_MAX} characters, none but line feeds control ones");
+        return Err(Problem::invalid_field(field, message));
+    }
+    Ok(text.to_owned())
 }
 
 /// A name, where there is one.

@@ -111,7 +111,9 @@ pub(super) fn put(
         | Change::OutboxTried(_)
         | Change::OutboxDone(..)
         | Change::Sealed(_)
-        | Change::Origin(_) => Ok(()),
+        | Change::Origin(_)
+        | Change::Intent(_)
+        | Change::Attestation(_) => Ok(()),
     }
 }
 

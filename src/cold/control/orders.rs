@@ -3,21 +3,22 @@
 
 use std::time::Duration;
 
-use super::JournalProgress;
+use crate::cold::durable::{JournalProgress, becomes_durable};
+use crate::cold::store::Card;
 use crate::domain::card::{AgentStatus, CardStatus, Key};
 use crate::domain::identity::{KeySpace, Keys as _};
 use crate::domain::time::Timestamp;
 use crate::fingerprint::Fingerprinter;
-use crate::ledger::command::{AgentRef, CardRef, Route, SetStanding};
+use crate::ledger::command::{
+    AgentRef, Attest, CardRef, DeclareIntent, IntentRefused, Route, SetStanding, SettleIntent,
+};
 use crate::ledger::embedded::journal::Position;
+use crate::ledger::embedded::store::commands::IntentUnavailable;
 use crate::ledger::embedded::store::{EmbeddedLedger, Unavailable};
 use crate::ledger::event::Owner;
+use crate::ledger::intent::{IntentTerms, IntentVerdict};
 use crate::seam::commands::{LedgerPort, PortError};
 
-/// For the journal to make an order durable.
-const DURABLE_WITHIN: Duration = Duration::from_secs(5);
-/// Between two looks at how far it has come.
-const LOOK_EVERY: Duration = Duration::from_micros(200);
 /// A full queue of the ledger is tried again this often, with pauses.
 const ATTEMPTS_MAX: u32 = 2_000;
 const ATTEMPT_EVERY: Duration = Duration::from_millis(1);
@@ -28,11 +29,7 @@ const ATTEMPT_EVERY: Duration = Duration::from_millis(1);
 pub enum Order {
     /// Of a card.
     Card {
-        customer_id: String,
-        agent_id: Option<String>,
-        card_id: String,
-        connection: String,
-        issuer_token: String,
+        card: CardName,
         /// Absent leaves it.
         status: Option<CardStatus>,
         /// Absent leaves it.
@@ -44,6 +41,43 @@ pub enum Order {
         agent_id: String,
         status: AgentStatus,
     },
+    /// An intent of a card is declared.
+    Declare {
+        card: CardName,
+        intent: String,
+        terms: IntentTerms,
+    },
+    /// An intent of a card is approved, rejected or withdrawn.
+    Settle {
+        card: CardName,
+        intent: String,
+        verdict: IntentVerdict,
+    },
+    /// An agent says what it is doing with a card.
+    Attest { card: CardName },
+}
+
+/// A card by everything that the ledger knows it by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field of the same name")]
+pub struct CardName {
+    pub customer_id: String,
+    pub agent_id: Option<String>,
+    pub card_id: String,
+    pub connection: String,
+    pub issuer_token: String,
+}
+
+impl From<&Card> for CardName {
+    fn from(row: &Card) -> Self {
+        Self {
+            customer_id: row.customer_id.clone(),
+            agent_id: row.agent_id.clone(),
+            card_id: row.id.clone(),
+            connection: row.connection.clone(),
+            issuer_token: row.issuer_token.clone(),
+        }
+    }
 }
 
 /// Why an order was not given.
@@ -53,16 +87,20 @@ pub enum NotOrdered {
     Unavailable,
     /// It contradicts what stands: the card is canceled.
     Contradicts,
+    /// The intent is unknown, closed, another one, or one too many.
+    Intent(IntentRefused),
 }
 
 impl Order {
-    /// Whether it stops something, so that it has to stand before anything else is done.
-    pub(super) fn stops(&self) -> bool {
+    /// Whether it has to stand before anything else is done, as what stops something has.
+    pub(super) fn goes_first(&self) -> bool {
         match self {
             Self::Card { status, frozen, .. } => {
                 *frozen == Some(true) || !matches!(status, None | Some(CardStatus::Active))
             }
             Self::Agent { status, .. } => *status != AgentStatus::Active,
+            // What the ledger refuses of these is kept nowhere.
+            Self::Declare { .. } | Self::Settle { .. } | Self::Attest { .. } => true,
         }
     }
 
@@ -79,14 +117,14 @@ impl Order {
             let (order, keys) = (self.clone(), keys.clone());
             match ledger.ask(move |ledger| order.set(ledger, &keys, at)).await {
                 Ok(Ok(position)) => break position,
-                Ok(Err(Unavailable::Journal(_))) => return Err(NotOrdered::Unavailable),
-                Ok(Err(Unavailable::Refused)) => return Err(NotOrdered::Contradicts),
+                Ok(Err(not_set)) => return Err(not_set.into()),
                 Err(PortError::Busy) if attempts < ATTEMPTS_MAX => attempts += 1,
                 Err(PortError::Busy | PortError::Closed) => return Err(NotOrdered::Unavailable),
             }
             tokio::time::sleep(ATTEMPT_EVERY).await;
         };
-        wait_until_durable(journal, position).await
+        let is_durable = becomes_durable(journal, position).await;
+        is_durable.then_some(()).ok_or(NotOrdered::Unavailable)
     }
 
     /// Runs on a hot thread.
@@ -95,79 +133,141 @@ impl Order {
         ledger: &EmbeddedLedger,
         keys: &Fingerprinter,
         at: Timestamp,
-    ) -> Result<Position, Unavailable> {
-        let key = |space, id: &str| keys.key(space, &[id.as_bytes()]);
-        let route = |id| Route {
-            key: key(KeySpace::Customer, id),
-            owner: Owner::Customer(id),
-        };
-        let agent_ref = |id| AgentRef {
-            key: key(KeySpace::Agent, id),
-            id,
-        };
-        let (route, command) = match self {
+    ) -> Result<Position, NotSet> {
+        let done = match self {
             Self::Card {
-                customer_id,
-                agent_id,
-                card_id,
-                connection,
-                issuer_token,
+                card,
                 status,
                 frozen,
             } => {
-                let card = CardRef {
-                    key: card_key(keys, connection, issuer_token),
-                    id: card_id,
-                    connection,
-                    agent: agent_id.as_deref().map(agent_ref),
-                };
                 let (status, frozen) = (*status, *frozen);
                 let command = SetStanding::Card {
-                    card,
+                    card: card.in_ledger(keys),
                     status,
                     frozen,
                 };
-                (route(customer_id), command)
+                ledger.set_standing(&card.route(keys), &command, at)?
             }
             Self::Agent {
                 customer_id,
                 agent_id,
                 status,
             } => {
-                let (agent, status) = (agent_ref(agent_id), *status);
-                (route(customer_id), SetStanding::Agent { agent, status })
+                let (agent, status) = (agent_ref(keys, agent_id), *status);
+                let command = SetStanding::Agent { agent, status };
+                ledger.set_standing(&route(keys, customer_id), &command, at)?
+            }
+            Self::Declare {
+                card,
+                intent,
+                terms,
+            } => {
+                let command = DeclareIntent {
+                    card: card.in_ledger(keys),
+                    intent: card.intent(keys, intent),
+                    terms,
+                    at,
+                };
+                ledger.declare_intent(&card.route(keys), &command)?
+            }
+            Self::Settle {
+                card,
+                intent,
+                verdict,
+            } => {
+                let command = SettleIntent {
+                    intent: card.intent(keys, intent),
+                    verdict: *verdict,
+                    at,
+                };
+                ledger.settle_intent(card.route(keys).key, &command)?
+            }
+            Self::Attest { card } => {
+                let card_ref = card.in_ledger(keys);
+                let command = Attest { card: card_ref, at };
+                ledger.attest(&card.route(keys), &command)?
             }
         };
         // What stood already may rest on a frame that is not durable yet: it is, once one that comes
         // after it is.
-        match ledger.set_standing(&route, &command, at)? {
+        match done {
             Some(position) => Ok(position),
-            None => ledger.barrier(),
+            None => Ok(ledger.barrier()?),
         }
+    }
+}
+
+/// Why an order left no trace.
+enum NotSet {
+    Standing(Unavailable),
+    Intent(IntentUnavailable),
+}
+
+impl From<Unavailable> for NotSet {
+    fn from(why: Unavailable) -> Self {
+        Self::Standing(why)
+    }
+}
+
+impl From<IntentUnavailable> for NotSet {
+    fn from(why: IntentUnavailable) -> Self {
+        Self::Intent(why)
+    }
+}
+
+impl From<NotSet> for NotOrdered {
+    fn from(not_set: NotSet) -> Self {
+        match not_set {
+            NotSet::Standing(Unavailable::Journal(_))
+            | NotSet::Intent(IntentUnavailable::Journal(_)) => Self::Unavailable,
+            NotSet::Standing(Unavailable::Refused) => Self::Contradicts,
+            NotSet::Intent(IntentUnavailable::Refused(why)) => Self::Intent(why),
+        }
+    }
+}
+
+impl CardName {
+    fn in_ledger(&self, keys: &Fingerprinter) -> CardRef<'_> {
+        CardRef {
+            key: card_key(keys, &self.connection, &self.issuer_token),
+            id: &self.card_id,
+            connection: &self.connection,
+            agent: self.agent_id.as_deref().map(|id| agent_ref(keys, id)),
+        }
+    }
+
+    fn route(&self, keys: &Fingerprinter) -> Route<'_> {
+        route(keys, &self.customer_id)
+    }
+
+    /// The key of the customer's ledger state.
+    pub(in crate::cold) fn owner(&self, keys: &Fingerprinter) -> Key {
+        self.route(keys).key
+    }
+
+    /// The key of an intent of the card.
+    pub(in crate::cold) fn intent(&self, keys: &Fingerprinter, called: &str) -> Key {
+        let card = [self.connection.as_bytes(), self.issuer_token.as_bytes()];
+        let [connection, token] = card;
+        keys.key(KeySpace::Intent, &[connection, token, called.as_bytes()])
+    }
+}
+
+fn route<'i>(keys: &Fingerprinter, customer_id: &'i str) -> Route<'i> {
+    Route {
+        key: keys.key(KeySpace::Customer, &[customer_id.as_bytes()]),
+        owner: Owner::Customer(customer_id),
+    }
+}
+
+fn agent_ref<'i>(keys: &Fingerprinter, id: &'i str) -> AgentRef<'i> {
+    AgentRef {
+        key: keys.key(KeySpace::Agent, &[id.as_bytes()]),
+        id,
     }
 }
 
 /// The key of a card's ledger state.
 fn card_key(keys: &Fingerprinter, connection: &str, token: &str) -> Key {
     keys.key(KeySpace::Card, &[connection.as_bytes(), token.as_bytes()])
-}
-
-async fn wait_until_durable(
-    journal: &JournalProgress,
-    position: Position,
-) -> Result<(), NotOrdered> {
-    let covered = async {
-        loop {
-            let published = journal();
-            if published.durable >= position {
-                return Ok(());
-            }
-            if published.poisoned {
-                return Err(NotOrdered::Unavailable);
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    };
-    let waited = tokio::time::timeout(DURABLE_WITHIN, covered).await;
-    waited.unwrap_or(Err(NotOrdered::Unavailable))
 }

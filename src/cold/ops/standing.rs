@@ -5,7 +5,6 @@
 //! crash. What the snapshot says stays beside it, and the stricter of the two is in force.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
@@ -18,6 +17,7 @@ use super::cards::in_time;
 use super::decisions::ask as search;
 use super::problem::Problem;
 use super::query::Parameters;
+use crate::cold::durable::becomes_durable;
 use crate::cold::records::Named;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::card::{AgentStatus, CardStatus, Key};
@@ -26,11 +26,6 @@ use crate::ledger::command::{AgentRef, CardRef, Route, SetStanding};
 use crate::ledger::embedded::journal::Position;
 use crate::ledger::embedded::store::{EmbeddedLedger, Unavailable};
 use crate::ledger::event::{AgentNo, CardNo, Owner};
-
-/// For the journal to make a change durable.
-const DURABLE_WITHIN: Duration = Duration::from_secs(5);
-/// Between two looks at how far it has come.
-const LOOK_EVERY: Duration = Duration::from_micros(500);
 
 /// What can be done to a card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,23 +178,8 @@ async fn change_agent(
 
 /// The change stands already; the answer waits until a crash cannot take it back.
 async fn wait_until_durable(state: &OpsState, position: Position) -> Result<(), Problem> {
-    let journal = &state.running()?.journal;
-    let covered = async {
-        loop {
-            let published = journal();
-            if published.durable >= position {
-                return Ok(());
-            }
-            if published.poisoned {
-                return Err(Problem::not_durable());
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    };
-    match tokio::time::timeout(DURABLE_WITHIN, covered).await {
-        Ok(outcome) => outcome,
-        Err(_elapsed) => Err(Problem::not_durable()),
-    }
+    let is_durable = becomes_durable(&state.running()?.journal, position).await;
+    is_durable.then_some(()).ok_or_else(Problem::not_durable)
 }
 
 /// Canceled outranks locked outranks active; of equals the snapshot is named.

@@ -11,7 +11,7 @@ use crate::cold::schema::Reason;
 use crate::domain::amount::Minor;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::Explanation;
-use crate::ledger::event::Decided;
+use crate::ledger::event::{AttestationClass, Decided};
 
 /// The public name of a decision: its position in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,9 @@ pub struct DecisionRecord {
     pub reason: Option<&'static str>,
     /// The reason in words and values; null where it was not declined.
     pub explanation: Option<Explained>,
+    /// Whether the agent had said, within the window, what it was doing with the card.
+    #[schema(pattern = "^(attested|stale|unattested)$")]
+    pub attestation: &'static str,
     /// The rules that decided.
     pub snapshot_version: u64,
     /// Microseconds from receipt to decision.
@@ -126,6 +129,11 @@ pub(super) fn show(
         decision: word,
         reason: reason.map(DeclineReason::code),
         explanation: explanation.map(|it| explain(&it, Context { currency })),
+        attestation: match decided.attestation {
+            AttestationClass::Attested => "attested",
+            AttestationClass::Stale => "stale",
+            AttestationClass::Unattested => "unattested",
+        },
         snapshot_version: decided.snapshot_version,
         latency_us: decided.latency_us,
         deliveries: aftermath.deliveries,

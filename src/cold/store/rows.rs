@@ -3,7 +3,8 @@
 
 use super::sql::Columns;
 use super::{
-    Agent, ApiKey, Card, CardLimit, Customer, Mode, ReplyKey, Scope, StoreError, StoredReply,
+    Agent, ApiKey, Attestation, Card, CardLimit, Customer, Intent, Mode, ReplyKey, Scope,
+    StoreError, StoredReply,
 };
 use crate::decide::policy::{Cascade, LimitField};
 use crate::domain::amount::{Amount, Minor};
@@ -177,6 +178,37 @@ pub(super) fn api_key(row: &dyn Columns) -> Result<ApiKey, StoreError> {
         created_at: instant(row, "created_us")?,
         revoked_at: maybe_number(row, "revoked_us")?.map(Timestamp::from_micros),
         revision: number(row, "revision")?,
+    })
+}
+
+pub(super) fn intent(row: &dyn Columns) -> Result<Intent, StoreError> {
+    Ok(Intent {
+        id: text(row, "id")?,
+        mode: word(row, "mode", MODES)?,
+        card_id: text(row, "card_id")?,
+        called: text(row, "called")?,
+        purpose: text(row, "purpose")?,
+        expects: text(row, "expects")?,
+        metadata: maybe_text(row, "metadata")?,
+        awaits_approval: number(row, "awaits_approval")? != 0,
+        expires_at: instant(row, "expires_us")?,
+        decided_by: maybe_text(row, "decided_by")?,
+        decided_at: maybe_number(row, "decided_us")?.map(Timestamp::from_micros),
+        note: maybe_text(row, "note")?,
+        created_at: instant(row, "created_us")?,
+        revision: number(row, "revision")?,
+    })
+}
+
+pub(super) fn attestation(row: &dyn Columns) -> Result<Attestation, StoreError> {
+    Ok(Attestation {
+        id: text(row, "id")?,
+        mode: word(row, "mode", MODES)?,
+        card_id: text(row, "card_id")?,
+        statement: text(row, "statement")?,
+        intent: maybe_text(row, "intent")?,
+        attested_by: text(row, "attested_by")?,
+        created_at: instant(row, "created_us")?,
     })
 }
 

@@ -5,10 +5,10 @@
 //! connection is had, how a transaction begins, what an error means. `docs/decisions/0018` says why.
 
 use super::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
-use super::rows::{agent, api_key, card, customer, reply};
+use super::rows::{agent, api_key, attestation, card, customer, intent, reply};
 use super::{
-    Agent, Answer, ApiKey, Batch, Card, Customer, Listed, Mode, OutboxAsked, ReplyKey, Store,
-    StoreError, StoredReply, errands, write,
+    Agent, Answer, ApiKey, Attestation, Batch, Card, Customer, Intent, Listed, Mode, OfCard,
+    OutboxAsked, ReplyKey, Store, StoreError, StoredReply, errands, write,
 };
 use crate::domain::time::Timestamp;
 
@@ -235,6 +235,14 @@ fn listed(listed: Listed, [all, of_customer, of_agent, of_both]: [&'static str; 
         .bind(most(listed.limit))
 }
 
+fn of_card(sql: &'static str, asked: OfCard) -> Statement {
+    let after = asked.after.unwrap_or_else(|| BEHIND_ALL.to_owned());
+    Statement::of(sql)
+        .bind(asked.card_id)
+        .bind(after)
+        .bind(most(asked.limit))
+}
+
 pub(super) fn most(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
@@ -336,6 +344,23 @@ impl<D: Driver> Store for SqlStore<D> {
             ],
         );
         Box::pin(self.0.rows(asked, card))
+    }
+
+    fn intent(&self, card_id: String, called: String) -> Answer<'_, Option<Intent>> {
+        let sql = "SELECT * FROM intents WHERE card_id = $1 AND called = $2";
+        let asked = Statement::of(sql).bind(card_id).bind(called);
+        Box::pin(self.one(asked, intent))
+    }
+
+    fn intents(&self, asked: OfCard) -> Answer<'_, Vec<Intent>> {
+        let sql = "SELECT * FROM intents WHERE card_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
+        Box::pin(self.0.rows(of_card(sql, asked), intent))
+    }
+
+    fn attestations(&self, asked: OfCard) -> Answer<'_, Vec<Attestation>> {
+        let sql =
+            "SELECT * FROM attestations WHERE card_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
+        Box::pin(self.0.rows(of_card(sql, asked), attestation))
     }
 
     fn all_customers(&self, after: String, limit: usize) -> Answer<'_, Vec<Customer>> {

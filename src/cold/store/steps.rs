@@ -6,7 +6,7 @@
 use super::{StoreError, errands};
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 2] = [FIRST, errands::TABLES];
+pub(super) const STEPS: [&str; 3] = [FIRST, INTENTS, errands::TABLES];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.
 const FIRST: &str = "
@@ -85,6 +85,38 @@ CREATE TABLE replies (
     PRIMARY KEY (api_key_id, idempotency_key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX replies_by_age ON replies (at_us);
+";
+
+/// What agents say that they will do and are doing.
+const INTENTS: &str = "
+CREATE TABLE intents (
+    id TEXT NOT NULL PRIMARY KEY,
+    mode TEXT NOT NULL,
+    card_id TEXT NOT NULL REFERENCES cards (id),
+    called TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    expects TEXT NOT NULL,
+    metadata TEXT,
+    awaits_approval INTEGER NOT NULL,
+    expires_us INTEGER NOT NULL,
+    decided_by TEXT,
+    decided_us INTEGER,
+    note TEXT,
+    created_us INTEGER NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX intents_called ON intents (card_id, called);
+CREATE INDEX intents_of_card ON intents (card_id, id);
+CREATE TABLE attestations (
+    id TEXT NOT NULL PRIMARY KEY,
+    mode TEXT NOT NULL,
+    card_id TEXT NOT NULL REFERENCES cards (id),
+    statement TEXT NOT NULL,
+    intent TEXT,
+    attested_by TEXT NOT NULL,
+    created_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attestations_of_card ON attestations (card_id, id);
 ";
 
 /// The step that a database of this version needs next; none where it is up to date.

@@ -2,7 +2,7 @@
 
 use super::rows::{cascade_name, usage_name};
 use super::sql::Statement;
-use super::{Agent, ApiKey, Card, Change, Customer, StoredReply, errands};
+use super::{Agent, ApiKey, Attestation, Card, Change, Customer, Intent, StoredReply, errands};
 use crate::domain::time::Timestamp;
 
 /// Whether there may be no row for the change: somebody else has made a newer one meanwhile.
@@ -24,7 +24,51 @@ pub(super) fn statement(change: Change) -> Statement {
         Change::OutboxDone(id, version) => errands::outbox_done(id, version),
         Change::Sealed(row) => errands::sealed(row),
         Change::Origin(row) => errands::origin(row),
+        Change::Intent(row) => intent(row),
+        Change::Attestation(row) => attestation(row),
     }
+}
+
+fn intent(row: Intent) -> Statement {
+    let sql = if row.revision == 0 {
+        "INSERT INTO intents (card_id, called, purpose, expects, metadata, awaits_approval, expires_us,
+            decided_by, decided_us, note, created_us, mode, id, revision)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 + 1)"
+    } else {
+        "UPDATE intents SET card_id = $1, called = $2, purpose = $3, expects = $4, metadata = $5,
+            awaits_approval = $6, expires_us = $7, decided_by = $8, decided_us = $9, note = $10,
+            created_us = $11, mode = $12, revision = revision + 1
+         WHERE id = $13 AND revision = $14"
+    };
+    Statement::of(sql)
+        .bind(row.card_id)
+        .bind(row.called)
+        .bind(row.purpose)
+        .bind(row.expects)
+        .bind(row.metadata)
+        .bind(row.awaits_approval)
+        .bind(row.expires_at.micros())
+        .bind(row.decided_by)
+        .bind(row.decided_at.map(Timestamp::micros))
+        .bind(row.note)
+        .bind(row.created_at.micros())
+        .bind(row.mode.name())
+        .bind(row.id)
+        .bind(row.revision)
+}
+
+fn attestation(row: Attestation) -> Statement {
+    let sql =
+        "INSERT INTO attestations (id, mode, card_id, statement, intent, attested_by, created_us)
+               VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    Statement::of(sql)
+        .bind(row.id)
+        .bind(row.mode.name())
+        .bind(row.card_id)
+        .bind(row.statement)
+        .bind(row.intent)
+        .bind(row.attested_by)
+        .bind(row.created_at.micros())
 }
 
 fn customer(row: Customer) -> Statement {

@@ -69,7 +69,7 @@ impl Wanted {
 /// A body without fields; none at all will do.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
+pub(in crate::cold::api) struct Nothing {}
 
 pub(in crate::cold::api) async fn change(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
@@ -213,11 +213,7 @@ pub(super) fn told_of(ask: &Ask, row: &Card, errand: Errand) -> Option<Change> {
 fn order(row: &Card, wanted: &Wanted) -> Option<Order> {
     let (status, frozen) = (wanted.status, wanted.frozen);
     (status.is_some() || frozen.is_some()).then(|| Order::Card {
-        customer_id: row.customer_id.clone(),
-        agent_id: row.agent_id.clone(),
-        card_id: row.id.clone(),
-        connection: row.connection.clone(),
-        issuer_token: row.issuer_token.clone(),
+        card: row.into(),
         status,
         frozen,
     })

@@ -119,11 +119,7 @@ async fn swap(ask: &Ask, old: Card, new: Card, settled: Option<Change>) -> Resul
     let reply = Reply::created(path, &shown.await?)?;
     let is_over = old.status == CardStatus::Canceled;
     let order = is_over.then(|| Order::Card {
-        customer_id: old.customer_id.clone(),
-        agent_id: old.agent_id.clone(),
-        card_id: old.id.clone(),
-        connection: old.connection.clone(),
-        issuer_token: old.issuer_token.clone(),
+        card: (&old).into(),
         status: Some(CardStatus::Canceled),
         frozen: None,
     });
