@@ -9,6 +9,8 @@ mod database;
 mod cards;
 #[path = "api/document.rs"]
 mod document;
+#[path = "api/fleet.rs"]
+mod fleet;
 #[path = "api/idempotency.rs"]
 mod idempotency;
 #[path = "api/intents.rs"]
@@ -30,6 +32,8 @@ mod scopes;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/server.rs"]
 mod server;
+#[path = "api/simple.rs"]
+mod simple;
 #[path = "api/store.rs"]
 mod store;
 #[path = "api/transactions.rs"]

@@ -11,6 +11,8 @@ mod pg;
 mod away;
 #[path = "api/cards.rs"]
 mod cards;
+#[path = "api/fleet.rs"]
+mod fleet;
 #[path = "api/idempotency.rs"]
 mod idempotency;
 #[path = "api/intents.rs"]
@@ -32,6 +34,8 @@ mod scopes;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/server.rs"]
 mod server;
+#[path = "api/simple.rs"]
+mod simple;
 #[path = "api/store.rs"]
 mod store;
 #[path = "api/transactions.rs"]

@@ -683,6 +683,7 @@ fn what_follows_an_authorization_is_what_the_policies_say() {
         let expected = BookTerms {
             refunds_restore,
             on_reversal,
+            preset_lock: None,
         };
         assert_eq!(with_card(rules, book_terms), expected, "{policies:?}");
         let claims = ask(rules, &purchase(), "2026-05-20T12:00:00Z").claims;

@@ -23,7 +23,8 @@ mod disk;
 mod engine;
 #[path = "simulation/issuer.rs"]
 mod issuer;
-#[path = "simulation/lives.rs"]
+#[path = "support/lives.rs"]
+#[expect(dead_code, reason = "the ledger's model uses the rest")]
 mod lives;
 #[path = "simulation/model.rs"]
 mod model;
@@ -31,12 +32,16 @@ mod model;
 mod past_rules;
 #[path = "simulation/planted.rs"]
 mod planted;
+#[path = "simulation/reports.rs"]
+mod reports;
 #[path = "simulation/run.rs"]
 mod run;
 #[path = "simulation/seeds.rs"]
 mod seeds;
 #[path = "simulation/shell.rs"]
 mod shell;
+#[path = "simulation/starts.rs"]
+mod starts;
 #[path = "simulation/trace.rs"]
 mod trace;
 #[path = "simulation/world.rs"]

@@ -17,6 +17,7 @@ mod decisions;
 mod evaluate;
 mod exchange;
 mod fields;
+mod fleet;
 mod imports;
 mod intents;
 mod keys;
@@ -24,6 +25,7 @@ pub mod openapi;
 mod problem;
 mod query;
 pub mod routes;
+mod simple;
 mod text;
 mod transactions;
 

@@ -13,7 +13,7 @@ use crate::cold::api::{NAME_RULE, is_name};
 use crate::cold::ids::draw;
 use crate::cold::seal::{MasterKeys, SealError};
 use crate::cold::store::{
-    ApiKey, Change, Customer, Listed, Mode, Scope, Store, StoreError, postgres, sqlite,
+    ApiKey, Change, Customer, Fleet, Listed, Mode, Scope, Store, StoreError, postgres, sqlite,
 };
 use crate::cold::tokens::{self, SecretFileError, TokenSecret};
 use crate::config::CONTROL_DATABASE;
@@ -309,6 +309,7 @@ fn customer(wanted: &Wanted, now: Timestamp) -> Customer {
         timezone: wanted.timezone.clone(),
         currency: wanted.currency,
         cascade: Cascade::default(),
+        fleet: Fleet::default(),
         policy: None,
         created_at: now,
         revision: 0,

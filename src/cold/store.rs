@@ -117,11 +117,23 @@ pub struct Customer {
     pub timezone: String,
     pub currency: Currency,
     pub cascade: Cascade,
+    pub fleet: Fleet,
     /// The document as its owner wrote it.
     pub policy: Option<String>,
     pub created_at: Timestamp,
     /// Counts the changes; 0 is a row that is not kept yet.
     pub revision: i64,
+}
+
+/// What a customer's agents may have and do (behaviour 4.4). Absent caps cap nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fleet {
+    /// Agents that are not disabled.
+    pub agents_max: Option<i64>,
+    /// Cards of one agent that are not canceled.
+    pub cards_per_agent_max: Option<i64>,
+    /// Whether agents' keys make cards for their own agent.
+    pub agent_may_create_cards: bool,
 }
 
 /// One agent.
@@ -166,6 +178,7 @@ pub struct Card {
     pub exp_month: Option<u8>,
     pub exp_year: Option<u16>,
     pub limit: Option<CardLimit>,
+    pub label: Option<String>,
     pub policy: Option<String>,
     pub created_at: Timestamp,
     pub revision: i64,
@@ -341,6 +354,10 @@ pub trait Store: Send + Sync {
     fn agent_called(&self, customer_id: String, external_id: String) -> Answer<'_, Option<Agent>>;
     /// Agents, newest first.
     fn agents(&self, listed: Listed) -> Answer<'_, Vec<Agent>>;
+    /// How many agents a customer has that are not disabled.
+    fn count_agents(&self, customer_id: String) -> Answer<'_, i64>;
+    /// How many cards an agent has that are not canceled.
+    fn count_cards(&self, agent_id: String) -> Answer<'_, i64>;
     /// The card of this id.
     fn card(&self, id: String) -> Answer<'_, Option<Card>>;
     /// The card that its issuer calls so.

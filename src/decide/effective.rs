@@ -358,6 +358,7 @@ pub fn book_terms(card: &CardView<'_>) -> BookTerms {
             Some((true, _)) => OnReversal::KeepLock,
             Some((false, _)) => OnReversal::KeepUse,
         },
+        preset_lock: card.card.preset_lock(),
     }
 }
 

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use super::acceptor::CardAcceptor;
 use super::amount::Minor;
+use super::claims::PresetLock;
 use super::currency::Currency;
 use super::time::Timestamp;
 
@@ -218,6 +219,8 @@ pub struct BookTerms {
     pub refunds_restore: bool,
     /// What a full reversal gives back of a single-use card (behaviour 2.14 a).
     pub on_reversal: OnReversal,
+    /// The merchant that the owner has locked the card to: another one that posts has drifted.
+    pub preset_lock: Option<PresetLock>,
 }
 
 /// What a full reversal gives back of a single-use card (behaviour 2.14 a).

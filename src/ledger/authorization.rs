@@ -403,6 +403,18 @@ impl Authorization {
         self.reserved().saturating_plus(posted)
     }
 
+    /// Whether something was reported that counts nowhere yet, because nobody knew the card: the
+    /// step that names a card has it charged.
+    #[must_use]
+    pub fn is_uncharged(&self) -> bool {
+        let counts = |life: &Life| {
+            let books = self.books().unwrap_or_default();
+            let posted = books.posted.saturating_minus(life.restored(&books));
+            !(books.held.is_zero() && posted.is_zero())
+        };
+        self.card.is_none() && self.life().is_some_and(counts)
+    }
+
     /// Whether any step stands approved with an amount, and its issuer has not taken that back:
     /// what later steps are increments of, and what consumption and lock rest on. An approval of
     /// nothing (a verification, a balance inquiry, a credit) is none of these.

@@ -106,6 +106,8 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
         if unlocked && proposal.claims.lock_to_first_merchant.is_some() {
             decided.locks = Some(locked_merchant(command, &proposal.claims));
         }
+    }
+    if verdict.charges(&decided) {
         events.opened.extend(verdict.windows_opened());
     }
     events.opened.extend(verdict.series_opened());

@@ -23,7 +23,7 @@ use Other::{Empty, NotFound, Own};
 
 /// Method, path, whether owner, reviewer, viewer and agent may, and what keys of the other mode get.
 /// No key and a revoked one get 401 everywhere here.
-const TABLE: [(&str, &str, [bool; 4], Other); 36] = [
+const TABLE: [(&str, &str, [bool; 4], Other); 40] = [
     ("POST", "/v1/customers", OWNER, Own),
     ("GET", "/v1/customers", PEOPLE, Empty),
     ("GET", "/v1/customers/{id}", PEOPLE, NotFound),
@@ -32,7 +32,7 @@ const TABLE: [(&str, &str, [bool; 4], Other); 36] = [
     ("GET", "/v1/agents", ALL, Empty),
     ("GET", "/v1/agents/{id}", ALL, NotFound),
     ("PATCH", "/v1/agents/{id}", OWNER, NotFound),
-    ("POST", "/v1/cards", OWNER, NotFound),
+    ("POST", "/v1/cards", MAKERS, NotFound),
     ("GET", "/v1/cards", ALL, Empty),
     ("GET", "/v1/cards/{id}", ALL, NotFound),
     ("PATCH", "/v1/cards/{id}", OWNER, NotFound),
@@ -71,12 +71,17 @@ const TABLE: [(&str, &str, [bool; 4], Other); 36] = [
     ("GET", "/v1/connections", OWNER, Empty),
     ("POST", "/v1/connections/{id}/key", OWNER, NotFound),
     ("POST", "/v1/connections/{id}/import", OWNER, NotFound),
+    ("POST", "/api/v1/cards", MAKERS, NotFound),
+    ("GET", "/api/v1/cards", ALL, Empty),
+    ("GET", "/api/v1/cards/{id}", ALL, NotFound),
+    ("DELETE", "/api/v1/cards/{id}", OWNER, NotFound),
     ("POST", "/v1/api-keys", OWNER, Own),
     ("GET", "/v1/api-keys", OWNER, Empty),
     ("GET", "/v1/api-keys/{id}", OWNER, NotFound),
     ("DELETE", "/v1/api-keys/{id}", OWNER, NotFound),
 ];
 const OWNER: [bool; 4] = [true, false, false, false];
+const MAKERS: [bool; 4] = [true, false, false, true];
 const SPENDERS: [bool; 4] = [true, false, false, true];
 const STOPPERS: [bool; 4] = [true, true, false, false];
 const PEOPLE: [bool; 4] = [true, true, true, false];
@@ -176,7 +181,10 @@ impl World {
         plane.home.write("plane.toml", CONNECTION);
         let config = plane.home.path("plane.toml").display().to_string();
         plane.restart_with(&["--sandbox", "--config", &config]);
-        plane.customer = id(&plane.owner_asks("POST", "/v1/customers", &json!({}), 201));
+        plane.customer = {
+            let body = json!({"fleet": {"agentMayCreateCards": true}});
+            id(&plane.owner_asks("POST", "/v1/customers", &body, 201))
+        };
         let agent = plane.agent(&json!({}));
         let body = json!({"customerId": live_customer});
         let live_agent = id(&value(&plane.ask(&live, "POST", "/v1/agents", &body)));
@@ -226,6 +234,9 @@ impl World {
             ("POST", "/v1/cards") => json!({"customerId": customer, "agentId": agent}),
             ("POST", "/v1/connections/{id}/key") => json!({"key": "sk_of_nobody"}),
             ("POST", "/v1/connections/{id}/import") => json!({"customerId": customer}),
+            ("POST", "/api/v1/cards") => {
+                json!({"label": "x", "limit_usd": 5, "customer_id": customer})
+            }
             ("POST", "/v1/api-keys") => json!({"scope": "viewer"}),
             ("POST", "/v1/spend/evaluate") => json!({
                 "cardId": plane.card(&json!({"agentId": agent})), "amount": 1, "currency": "USD",
@@ -236,12 +247,18 @@ impl World {
             ("POST" | "PATCH", _) => json!({}),
             _ => Value::Null,
         };
-        let object = match path.split('/').nth(2) {
+        let object = match path.trim_start_matches("/api").split('/').nth(2) {
             _ if !path.contains("{id}") => String::new(),
             Some("customers") => customer.clone(),
             Some("agents") => agent.clone(),
             Some("connections") if path.ends_with("/import") => "sandbox".to_owned(),
             Some("connections") => "priv".to_owned(),
+            Some("cards") if path.starts_with("/api") => {
+                let body = json!({"label": "x", "limit_usd": 5, "customer_id": customer});
+                // The agent's own, so that the agent sees it.
+                let agent = &self.keys[3].own;
+                id(&value(&plane.ask(agent, "POST", "/api/v1/cards", &body)))
+            }
             Some("cards") => plane.card(&json!({"agentId": agent})),
             Some("decisions") => self.decision(),
             Some("api-keys") => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign::cold::store::{
-    Agent, ApiKey, Card, CardLimit, Change, Customer, Listed, Mode, ReplyKey, Scope, Store,
+    Agent, ApiKey, Card, CardLimit, Change, Customer, Fleet, Listed, Mode, ReplyKey, Scope, Store,
     StoreError, StoredReply, TABLES_VERSION,
 };
 use countersign::decide::policy::{Cascade, LimitField};
@@ -41,6 +41,7 @@ fn customer(id: &str) -> Customer {
         timezone: "Europe/Berlin".to_owned(),
         currency: usd(),
         cascade: Cascade::Override,
+        fleet: Fleet::default(),
         policy: Some("{\"limits\":{\"perAuth\":1}}".to_owned()),
         created_at: at(1),
         revision: 0,
@@ -83,6 +84,7 @@ fn card(id: &str, customer: &str, agent: Option<&str>) -> Card {
             },
             interval: LimitField::ALL[0],
         }),
+        label: None,
         policy: None,
         created_at: at(3),
         revision: 0,

@@ -5,6 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::reload::wait_until;
 use crate::server::{
     Home, Response, Server, SnapshotOf, authorization, delivery, now, purchase, signature,
 };
@@ -230,5 +231,50 @@ fn m_a_clearing_of_another_merchant_is_booked_and_told() {
     let outcome = outcome(&server);
     assert_eq!([&outcome["held"], &outcome["posted"]], [0, 2_599]);
     assert_eq!(outcome["flags"], json!(["drift"]), "{outcome}");
+    assert!(server.terminate().success());
+}
+
+/// An authorization that is reported before it is asked is taken: the same id for another customer's
+/// card contradicts it (behaviour 2.4), with or without a restart in between.
+#[test]
+fn b4_an_authorization_that_was_only_reported_is_taken_for_all_customers() {
+    let mut snapshot = SnapshotOf::default();
+    for (customer, card) in [("one", CARD), ("other", "card-other")] {
+        snapshot.customer(customer, &json!({}));
+        snapshot.card(card, customer, None, &json!({}));
+    }
+    let home = Home::new("strict", &snapshot.build());
+    let server = home.start();
+    assert_eq!(status(&server, "authorized"), "applied");
+    let contradicts = |server: &Server, amount| {
+        let ask = authorization(AUTHORIZATION, "card-other", amount);
+        assert!(!server.client().ask(&ask).is_approval());
+        let newest = || server.admin("/admin/decisions?limit=1")["decisions"][0].clone();
+        wait_until("it is shown", || newest()["amount"] == amount);
+        assert_eq!(newest()["reason"], "conflicting_duplicate", "{}", newest());
+    };
+    contradicts(&server, 700);
+    server.kill();
+    let server = home.start();
+    contradicts(&server, 701);
+    let ask = authorization(AUTHORIZATION, CARD, 2_599);
+    assert!(server.client().ask(&ask).is_approval());
+    assert!(server.terminate().success());
+}
+
+/// There are no rates: what is reported in another currency is not booked, and somebody is told.
+#[test]
+fn i6_an_event_in_another_currency_is_not_booked_and_raises_an_alert() {
+    let server = home().start();
+    let euros = fixture("cleared").replace("\"USD\"", "\"EUR\"");
+    assert_eq!(event(&server, &euros).text(), r#"{"status":"ignored"}"#);
+    assert_eq!(today(&server), [0, 0]);
+    let metrics = server.admin_text("/metrics");
+    for line in [
+        "countersign_alerts_total{connection=\"acme\",what=\"other_currency\"} 1",
+        "countersign_events_total{connection=\"acme\",status=\"ignored\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
     assert!(server.terminate().success());
 }

@@ -2,12 +2,14 @@
 
 use countersign::domain::authorization::AuthorizationKind;
 use countersign::domain::decision::DeclineReason;
+use countersign::domain::lifecycle::{MovementKind, OnReversal, StandingStatus};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use crate::calendar::{DAY, FIRST, HOUR, LAST, MINUTE, ZONES};
+use crate::lives::{self, Account, Happened, KINDS};
 
 pub(crate) const CARDS: u8 = 4;
 pub(crate) const AGENTS: u8 = 3;
@@ -45,6 +47,9 @@ pub(crate) struct Merchant {
     pub(crate) weak: u64,
     pub(crate) sub: Option<u64>,
 }
+
+/// One report.
+pub(crate) type Report = lives::Report<Merchant>;
 
 /// A lock that stands since the card was made.
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +130,20 @@ pub(crate) struct Declare {
     pub(crate) awaits: bool,
 }
 
+/// What concerns the life of an authorization.
+#[derive(Clone, Debug)]
+pub(crate) enum Heard {
+    Report(Report),
+    /// About what an earlier question asked for: of its amount.
+    ReportOn(Index, Report),
+    /// The latest question's authorization is undone by its issuer; whether by a reversal.
+    Undo(Report, bool),
+    /// An earlier report again, word for word.
+    ReportAgain(Index),
+    /// Gives back what is held and was not spoken of for this long.
+    Lapse(i64),
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Command {
     Ask(Ask),
@@ -156,6 +175,7 @@ pub(crate) enum Command {
     Clock(i64),
     /// Forgets what is older than now by this much.
     Sweep(i64),
+    Hear(Heard),
     /// The state is written down and read back.
     Checkpoint,
 }
@@ -372,6 +392,81 @@ fn declare() -> impl Strategy<Value = Declare> {
         )
 }
 
+fn happened() -> impl Strategy<Value = Happened> {
+    let kind = prop_oneof![
+        4 => select(KINDS.to_vec()),
+        2 => Just(MovementKind::Authorized),
+        2 => Just(MovementKind::Released),
+        2 => Just(MovementKind::Posted { is_last: false }),
+        1 => Just(MovementKind::Refunded),
+    ];
+    let at = option::weighted(0.6, FIRST..LAST);
+    (0..6u64, kind, 0..50i64, at).prop_map(|(id, kind, amount, at)| Happened {
+        id,
+        kind,
+        amount,
+        at,
+    })
+}
+
+fn account() -> impl Strategy<Value = Account> {
+    let status = select(vec![
+        StandingStatus::Pending,
+        StandingStatus::Pending,
+        StandingStatus::Settled,
+        StandingStatus::Voided,
+        StandingStatus::Expired,
+        StandingStatus::Declined,
+        StandingStatus::Closed,
+    ]);
+    let held = prop_oneof![2 => Just(0i64), 2 => 1..60i64];
+    let sum = || option::weighted(0.4, prop_oneof![2 => Just(0i64), 1 => 1..60i64]);
+    (status, 0..4u32, 0..2u32, 0..4u32, held, sum(), sum()).prop_map(
+        |(status, asks, fewer, others, held, posted, refunded)| Account {
+            status,
+            asks,
+            approvals: asks.saturating_sub(fewer),
+            others,
+            held,
+            posted,
+            refunded,
+        },
+    )
+}
+
+/// One movement, as often as not; else an account, with or without the movements that it lists.
+fn report() -> impl Strategy<Value = Report> {
+    let happened = prop_oneof![3 => vec(happened(), 1..2), 2 => vec(happened(), 0..4)];
+    let on_reversal = select(vec![
+        OnReversal::GiveBack,
+        OnReversal::KeepLock,
+        OnReversal::KeepUse,
+        OnReversal::KeepUse,
+    ]);
+    (
+        0..AUTHORIZATIONS,
+        option::weighted(0.04, 0..CARDS),
+        happened,
+        option::weighted(0.25, account()),
+        option::of(merchant()),
+        any::<bool>(),
+        on_reversal,
+    )
+        .prop_map(
+            |(authorization, card, happened, account, merchant, refunds_restore, on_reversal)| {
+                Report {
+                    authorization,
+                    card: card.unwrap_or(authorization % CARDS),
+                    happened,
+                    account,
+                    merchant,
+                    refunds_restore,
+                    on_reversal,
+                }
+            },
+        )
+}
+
 /// Mostly a little forward; sometimes over windows and spans, sometimes back.
 fn clock() -> impl Strategy<Value = i64> {
     prop_oneof![
@@ -385,13 +480,24 @@ fn clock() -> impl Strategy<Value = i64> {
     ]
 }
 
+fn heard() -> impl Strategy<Value = Heard> {
+    let index = any::<Index>;
+    prop_oneof![
+        15 => report().prop_map(Heard::Report),
+        6 => (index(), report()).prop_map(|(it, report)| Heard::ReportOn(it, report)),
+        7 => (report(), any::<bool>()).prop_map(|(it, reversed)| Heard::Undo(it, reversed)),
+        4 => index().prop_map(Heard::ReportAgain),
+        2 => prop_oneof![1 => 0..HOUR, 1 => 0..4 * DAY].prop_map(Heard::Lapse),
+    ]
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let index = any::<Index>;
     let status = || prop_oneof![4 => Just(0u8), 2 => Just(1), 1 => Just(2)];
     prop_oneof![
-        20 => ask().prop_map(Command::Ask),
-        4 => index().prop_map(Command::Again),
-        8 => (index(), 6..12u64, 1..30i64).prop_map(|(it, content, amount)| {
+        24 => ask().prop_map(Command::Ask),
+        5 => index().prop_map(Command::Again),
+        14 => (index(), 6..12u64, 1..30i64).prop_map(|(it, content, amount)| {
             Command::Increment(it, content, amount)
         }),
         4 => index().prop_map(Command::Overrule),
@@ -416,13 +522,14 @@ fn command() -> impl Strategy<Value = Command> {
         1 => (0..ZONES.len()).prop_map(Command::Zone),
         5 => clock().prop_map(Command::Clock),
         2 => prop_oneof![1 => 0..HOUR, 1 => 0..40 * DAY].prop_map(Command::Sweep),
+        34 => heard().prop_map(Command::Hear),
         1 => Just(Command::Checkpoint),
     ]
 }
 
 /// A world and what happens in it.
 pub(crate) fn case() -> BoxedStrategy<Case> {
-    (FIRST..LAST, policy(), vec(command(), 30..70))
+    (FIRST..LAST, policy(), vec(command(), 40..90))
         .prop_map(|(now, policy, commands)| Case {
             now,
             policy,

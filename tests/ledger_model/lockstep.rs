@@ -33,10 +33,11 @@ use countersign::ledger::state::{AgentState, CardState, State};
 use crate::calendar::{FIRST, LAST, MINUTE, ZONES};
 use crate::commands::{
     AGENTS, Ask, CARDS, Case, Command, Declare, INTENTS, Limits, Merchant, PROBE_MAX, Policy,
-    Preset,
+    Preset, Report,
 };
 use crate::intents::{Fate, mcc_of, prefix_of};
-use crate::model::{self, Field, Model, Moment, Obstacle, Scope, Verdict};
+use crate::model::{self, Field, Model, Moment, Obstacle, Verdict};
+use crate::sheet::Scope;
 
 const SUMS: [RuleField; 4] = [
     RuleField::PerDay,
@@ -67,11 +68,11 @@ fn field_of(field: Field) -> RuleField {
     }
 }
 
-fn minor(n: i64) -> Minor {
+pub(crate) fn minor(n: i64) -> Minor {
     Minor::new(n).unwrap()
 }
 
-fn key(space: u128, n: u8) -> Key {
+pub(crate) fn key(space: u128, n: u8) -> Key {
     Key(((space << 120) + u128::from(n) + 1)
         .wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
 }
@@ -94,7 +95,7 @@ fn scope_limits(limits: Limits) -> ScopeLimits {
     }
 }
 
-fn merchant_keys(merchant: &Merchant) -> MerchantKeys {
+pub(crate) fn merchant_keys(merchant: &Merchant) -> MerchantKeys {
     MerchantKeys {
         strong: merchant.strong,
         weak: merchant.weak,
@@ -122,12 +123,19 @@ fn card_rules(ask: &Ask, policy: &Policy) -> CardRules {
     }
 }
 
-fn zone_table(zone: usize) -> ZoneTable {
+pub(crate) fn zone_table(zone: usize) -> ZoneTable {
     let zone = &ZONES[zone];
     let seconds = |minutes: i64| i32::try_from(minutes * 60).unwrap();
     let change = zone.change_at();
     let changes = change.map(|(at, offset)| (at / 1_000_000, seconds(offset)));
     ZoneTable::new(seconds(zone.first), changes)
+}
+
+pub(crate) fn preset_lock(preset: Option<Preset>) -> Option<PresetLock> {
+    preset.map(|lock| match lock {
+        Preset::Strong(strong) => PresetLock::Strong(strong),
+        Preset::Weak(weak) => PresetLock::Weak(weak),
+    })
 }
 
 /// Claims as `decide` makes them: a credit meets no limit, an inquiry reserves nothing.
@@ -143,10 +151,7 @@ fn claims(ask: &Ask, policy: &Policy, at: i64) -> Claims {
         .agent
         .map_or(Limits::all(0), |agent| policy.agents[usize::from(agent)]);
     let limits = [card.limits, agent, policy.customer].map(scope_limits);
-    let preset = card.preset.filter(|_| spends).map(|lock| match lock {
-        Preset::Strong(strong) => PresetLock::Strong(strong),
-        Preset::Weak(weak) => PresetLock::Weak(weak),
-    });
+    let preset = preset_lock(card.preset.filter(|_| spends));
     let per_auth = card.per_auth.filter(|_| limited);
     let second = at.div_euclid(1_000_000);
     let zone = zone_table(policy.zone);
@@ -183,7 +188,7 @@ fn proposal(ask: &Ask, policy: &Policy, at: i64) -> Proposal {
     }
 }
 
-fn card_ref(card: u8, id: &str) -> CardRef<'_> {
+pub(crate) fn card_ref(card: u8, id: &str) -> CardRef<'_> {
     CardRef {
         key: key(2, card),
         id,
@@ -269,71 +274,18 @@ pub(crate) struct Lockstep {
     pub(crate) state: State,
     frames: Vec<(u64, Vec<u8>)>,
     position: u64,
-    model: Model,
+    pub(crate) model: Model,
     pub(crate) policy: Policy,
-    now: i64,
+    pub(crate) now: i64,
     /// Earlier questions and where their decisions stand.
-    asked: Vec<(Ask, u64)>,
+    pub(crate) asked: Vec<(Ask, u64)>,
+    pub(crate) reported: Vec<Report>,
     last: Option<Answer>,
     /// What happened, and how often.
     pub(crate) seen: BTreeMap<String, u32>,
 }
 
 impl Lockstep {
-    pub(crate) const WORTH_SEEING: &[&str] = &[
-        "Approve",
-        "ApprovePartial",
-        "Decline(CardUnknown)",
-        "Decline(CardCanceled)",
-        "Decline(CardLocked)",
-        "Decline(CardExpired)",
-        "Decline(AgentSuspended)",
-        "Decline(CardFrozenByRisk)",
-        "Decline(MccBlocked)",
-        "Decline(OutsideActiveHours)",
-        "Decline(RiskScoreTooHigh)",
-        "Decline(AmountOverPerAuth)",
-        "Decline(AttestationRequired)",
-        "Decline(IntentRequired)",
-        "Decline(IntentPendingApproval)",
-        "Decline(IntentExpired)",
-        "Decline(IntentMismatch)",
-        "Decline(SingleUseConsumed)",
-        "Decline(MerchantLockMismatch)",
-        "Decline(CooldownActive)",
-        "Decline(CountLimitReached)",
-        "Decline(CardLimitExceeded)",
-        "Decline(AgentLimitExceeded)",
-        "Decline(CustomerLimitExceeded)",
-        "Decline(DeadlineExceeded)",
-        "Decline(ConflictingDuplicate)",
-        "Known",
-        "approved increment",
-        "approved on another day than the zone's",
-        "approved in another hour than the zone's",
-        "approved after a later booking",
-        "approval of nothing",
-        "declined by a rolling limit",
-        "declined by what a rolling limit began from",
-        "expired by use",
-        "probed",
-        "added to a probe",
-        "intent taken",
-        "mismatch flagged",
-        "intent declared",
-        "intent settled",
-        "attested",
-        "frozen by a risk rule",
-        "overruled",
-        "consumption given back",
-        "lock given back",
-        "lock kept at an overrule",
-        "probe given back",
-        "intent given back",
-        "cooldown given back",
-        "swept",
-    ];
-
     pub(crate) fn new(case: &Case) -> Self {
         Self {
             state: empty(),
@@ -343,23 +295,24 @@ impl Lockstep {
             policy: case.policy.clone(),
             now: case.now,
             asked: Vec::new(),
+            reported: Vec::new(),
             last: None,
             seen: BTreeMap::new(),
         }
     }
 
-    fn saw(&mut self, what: &str) {
+    pub(crate) fn saw(&mut self, what: &str) {
         *self.seen.entry(what.to_owned()).or_default() += 1;
     }
 
-    fn moment(&self) -> Moment {
+    pub(crate) fn moment(&self) -> Moment {
         Moment {
             at: self.now,
             zone: self.policy.zone,
         }
     }
 
-    fn apply(&mut self, events: &Events<'_>) -> u64 {
+    pub(crate) fn apply(&mut self, events: &Events<'_>) -> u64 {
         self.position += 3;
         let mut frame = Vec::new();
         events.iter().for_each(|event| event.encode(&mut frame));
@@ -433,6 +386,7 @@ impl Lockstep {
             Command::CustomerLimits(limits) => self.policy.customer = *limits,
             Command::Clock(micros) => self.now = (self.now + micros).clamp(FIRST, LAST),
             Command::Sweep(back) => self.sweep(self.now - back),
+            Command::Hear(heard) => self.hear(heard),
             Command::Checkpoint => {
                 let image = image::encode(&self.state);
                 self.state = image::decode(&image).unwrap();
@@ -496,7 +450,7 @@ impl Lockstep {
     fn ask(&mut self, ask: &Ask) {
         let (policy, moment) = (self.policy.clone(), self.moment());
         let expected = self.model.decide(ask, &policy, moment);
-        let is_increment = self.model.held_by(ask.authorization) > 0;
+        let is_increment = self.model.is_purchase(ask.authorization);
         let answer = with_command(ask, &policy, self.now, |command| {
             let dry = check::authorize(&self.state, command).unwrap();
             let wet = check::authorize(&self.state, command).unwrap();
@@ -513,7 +467,11 @@ impl Lockstep {
         self.model
             .record(ask, &expected, &policy, moment, self.position);
         let reserves = claims(ask, &policy, self.now).amount.minor > Minor::ZERO;
-        if answer.novelty == Novelty::New && answer.decision.is_approval() && reserves {
+        // What the issuer reported before may come to more than the limits let.
+        let life = self.model.life_of(ask.authorization);
+        let is_reported = life.is_some_and(|life| self.model.books(life).is_some());
+        let is_new = answer.novelty == Novelty::New && answer.decision.is_approval();
+        if is_new && reserves && !is_reported {
             self.limits_hold(ask, &policy);
         }
     }
@@ -527,6 +485,10 @@ impl Lockstep {
         self.saw(&format!("{:?}", answer.novelty));
         if answer.novelty != Novelty::New {
             return;
+        }
+        let number = self.model.life_of(ask.authorization);
+        if number.is_some_and(|number| self.model.books(number).is_some()) {
+            self.saw("asked after a report");
         }
         let (claims, moment) = (claims(ask, &self.policy, self.now), self.moment());
         let approved = answer.decision.is_approval();
@@ -670,7 +632,7 @@ impl Lockstep {
                 assert!(within, "I1: {spent} over rolling {limit:?} of {scope:?}");
             }
         }
-        let held = self.model.held_by(ask.authorization);
+        let held = self.model.total_of(ask.authorization);
         let within = card.per_auth.is_none_or(|cap| held <= i128::from(cap));
         assert!(within, "I1: {held} over {:?}", card.per_auth);
     }
@@ -695,7 +657,8 @@ impl Lockstep {
         let (before, cooled) = (marks(&self.model), last(&self.model));
         let events = check::overrule(&self.state, &command);
         let taken_back = events.map(|events| self.apply(&events)).is_some();
-        assert_eq!(taken_back, self.model.overrule(authorization, position));
+        let expected = self.model.overrule(authorization, position, self.moment());
+        assert_eq!(taken_back, expected);
         if !taken_back {
             return;
         }
@@ -834,7 +797,7 @@ impl Lockstep {
         assert_eq!(changed, self.model.set_agent(agent, status));
     }
 
-    fn apply_any(&mut self, events: &Events<'_>) -> bool {
+    pub(crate) fn apply_any(&mut self, events: &Events<'_>) -> bool {
         let any = events.iter().next().is_some();
         if any {
             self.apply(events);
@@ -845,6 +808,7 @@ impl Lockstep {
     /// Every sum, lock and consumption of the engine is the model's; I10: what is held is what the
     /// remembered authorizations hold.
     fn compare(&self) {
+        self.compare_books();
         assert_eq!(
             self.state.authorization_count(),
             self.model.remembered(),

@@ -6,73 +6,101 @@ use std::collections::{BTreeMap, BTreeSet};
 use countersign::domain::authorization::AuthorizationKind;
 use countersign::domain::decision::{Decision, DeclineReason};
 
-use crate::calendar::{DAY, Date, MINUTE, date_at, date_ends, hour_at, hour_ends};
+use crate::calendar::{Date, MINUTE, date_at, date_ends, hour_at, hour_ends};
 use crate::commands::{Ask, CardPolicy, Limits, Merchant, PROBE_MAX, Policy, Preset};
 use crate::intents::{Book, Finding};
+use crate::lives::{self, Own};
+use crate::sheet::{Place, Scope, Sheet, bucket, length};
 
 const LARGEST: i128 = (1 << 53) - 1;
 
 /// One decided step.
 #[derive(Clone, Debug)]
-struct Fact {
-    position: u64,
-    authorization: u8,
+pub(crate) struct Fact {
+    pub(crate) position: u64,
     /// Tells an authorization from a forgotten one with the same id.
-    life: usize,
+    pub(crate) life: usize,
     name: Option<u64>,
     delivery: Option<u64>,
     content: u64,
     card: Option<u8>,
-    agent: Option<u8>,
-    decision: Decision,
+    pub(crate) decision: Decision,
     /// What it reserved when it was decided.
-    amount: i128,
-    day: Date,
-    hour: i32,
-    at: i64,
-    /// When it was booked: not before what was booked before it.
-    booked: i64,
-    taken_back: bool,
-    forgotten: bool,
+    pub(crate) amount: i128,
+    pub(crate) place: Place,
+    pub(crate) at: i64,
+    pub(crate) taken_back: bool,
     /// Whether its authorization counts as approved by it.
-    counted: bool,
-    flagged: bool,
+    pub(crate) counted: bool,
+    pub(crate) flagged: bool,
+}
+
+/// What a card had of an authorization that was undone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) consumed_at: Option<i64>,
+    pub(crate) probe: Option<u64>,
+    pub(crate) was_under_lock: bool,
+    pub(crate) lock: Option<Lock>,
+}
+
+pub(crate) type Life = lives::Life<Place, Taken>;
+
+/// One authorization, from the first that is heard of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) authorization: u8,
+    pub(crate) card: Option<u8>,
+    pub(crate) is_forgotten: bool,
+    /// Present from the first report on.
+    pub(crate) life: Option<Life>,
 }
 
 impl Fact {
-    fn stands(&self) -> bool {
+    pub(crate) fn stands(&self) -> bool {
         !self.taken_back && self.amount > 0
+    }
+
+    fn own(&self) -> Own {
+        Own {
+            name: self.name,
+            approves: self.decision.is_approval(),
+            amount: if self.taken_back { 0 } else { self.amount },
+            at: self.at,
+        }
     }
 
     fn is_of(&self, scope: Scope) -> bool {
         match scope {
             Scope::Card(card) => self.card == Some(card),
-            Scope::Agent(agent) => self.agent == Some(agent),
+            Scope::Agent(agent) => self.place.agent == Some(agent),
             Scope::Customer => true,
         }
     }
 }
 
 #[derive(Clone, Debug)]
-struct Lock {
-    merchant: Merchant,
+pub(crate) struct Lock {
+    pub(crate) merchant: Merchant,
     /// The authorizations, by life, that were approved under it.
-    holders: BTreeSet<usize>,
+    pub(crate) holders: BTreeSet<usize>,
 }
 
 /// The latest approvals of a card: three by time and position, and the time of those before.
 #[derive(Clone, Debug, Default)]
-struct Recent {
-    latest: BTreeSet<(i64, u64)>,
+pub(crate) struct Recent {
+    pub(crate) latest: BTreeSet<(i64, u64)>,
     older: Option<i64>,
 }
 
-/// Whose sums.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Scope {
-    Card(u8),
-    Agent(u8),
-    Customer,
+impl Recent {
+    pub(crate) fn note(&mut self, at: i64, position: u64) {
+        self.latest.insert((at, position));
+        if self.latest.len() > 3 {
+            let gone = self.latest.pop_first().unwrap();
+            self.older = self.older.max(Some(gone.0));
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,22 +166,21 @@ struct Open<T> {
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
-    facts: Vec<Fact>,
-    lives: usize,
-    locks: BTreeMap<u8, Lock>,
-    /// The authorization, by life, that consumed the card.
-    consumed: BTreeMap<u8, usize>,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) known: Vec<Known>,
+    pub(crate) sheet: Sheet,
+    pub(crate) locks: BTreeMap<u8, Lock>,
+    /// The authorization, by life, that consumed the card, and when.
+    pub(crate) consumed: BTreeMap<u8, (usize, i64)>,
     /// The position of the approval that was the card's probe.
-    probes: BTreeMap<u8, u64>,
-    recent: BTreeMap<u8, Recent>,
+    pub(crate) probes: BTreeMap<u8, u64>,
+    pub(crate) recent: BTreeMap<u8, Recent>,
     /// Status, and whether it is frozen by somebody (1) or by a risk rule (2).
     cards: BTreeMap<u8, (u8, u8)>,
     agents: BTreeMap<u8, u8>,
     day: Option<Open<Date>>,
     hour: Option<Open<i32>>,
-    latest: Option<i64>,
-    /// The facts, by number, that each trailing sum is over, from when it was first asked for.
-    spans: BTreeMap<(Scope, usize), BTreeSet<usize>>,
+    pub(crate) latest: Option<i64>,
     pub(crate) intents: Book,
 }
 
@@ -161,7 +188,7 @@ fn spends(kind: AuthorizationKind) -> bool {
     kind == AuthorizationKind::Authorization || kind == AuthorizationKind::SingleMessage
 }
 
-fn is_same_merchant(a: &Merchant, b: &Merchant) -> bool {
+pub(crate) fn is_same_merchant(a: &Merchant, b: &Merchant) -> bool {
     if a.strong.is_some() && a.strong == b.strong {
         let subs_differ = a.sub.is_some() && b.sub.is_some() && a.sub != b.sub;
         if !subs_differ {
@@ -177,15 +204,6 @@ fn level_of(scope: Scope) -> usize {
         Scope::Agent(_) => 1,
         Scope::Customer => 2,
     }
-}
-
-/// Microseconds of a span's buckets; a span has 1440 of them.
-fn bucket(span: usize) -> i64 {
-    [1, 7, 30][span] * MINUTE
-}
-
-fn length(span: usize) -> i64 {
-    [1, 7, 30][span] * DAY
 }
 
 /// Where there is a limit, its scope and the limits of its level.
@@ -228,7 +246,7 @@ impl Model {
         }
     }
 
-    fn hour_of(&self, moment: Moment) -> i32 {
+    pub(crate) fn hour_of(&self, moment: Moment) -> i32 {
         let now = hour_at(moment.zone, moment.at);
         match self.hour {
             Some(open) if now <= open.which || moment.at < open.ends => open.which,
@@ -273,68 +291,42 @@ impl Model {
     }
 
     fn of(&self, authorization: u8) -> impl Iterator<Item = &Fact> {
-        let alive = self.facts.iter().filter(|fact| !fact.forgotten);
-        alive.filter(move |fact| fact.authorization == authorization)
+        let life = self.life_of(authorization);
+        let facts = self.facts.iter();
+        facts.filter(move |fact| Some(fact.life) == life)
     }
 
     /// Spent and held, added up.
     pub(crate) fn sums(&self, scope: Scope, window: usize, day: Date) -> (i128, i128) {
-        let (mut spent, mut held) = (0, 0);
-        let standing = self.facts.iter().filter(|fact| fact.stands());
-        for fact in standing.filter(|fact| fact.is_of(scope)) {
-            if fact.day.is_with(day, window) {
-                spent += fact.amount;
-                held += if fact.forgotten { 0 } else { fact.amount };
-            }
-        }
-        (spent, held)
+        self.sheet.sums(scope, window, day)
     }
 
     /// Approvals in this hour, on this day, for ever.
     pub(crate) fn counts(&self, scope: Scope, hour: i32, day: Date) -> [usize; 3] {
         let counted = self.facts.iter().filter(|fact| fact.counted);
         let counted: Vec<_> = counted.filter(|fact| fact.is_of(scope)).collect();
-        let of_hour = counted.iter().filter(|fact| fact.hour == hour).count();
-        let of_day = counted.iter().filter(|fact| fact.day == day).count();
+        let of_hour = counted
+            .iter()
+            .filter(|fact| fact.place.hour == hour)
+            .count();
+        let of_day = counted.iter().filter(|fact| fact.place.day == day).count();
         [of_hour, of_day, counted.len()]
-    }
-
-    /// The facts that a trailing sum is over; those that one would be over that began now.
-    fn members(&self, scope: Scope, span: usize) -> BTreeSet<usize> {
-        if let Some(members) = self.spans.get(&(scope, span)) {
-            return members.clone();
-        }
-        let alive = |fact: &Fact| fact.stands() && !fact.forgotten && fact.is_of(scope);
-        let facts = self.facts.iter().enumerate();
-        facts
-            .filter(|(_, fact)| alive(fact))
-            .map(|(at, _)| at)
-            .collect()
     }
 
     /// What each bucket holds that has not left the span by `now`, by the bucket's beginning.
     pub(crate) fn span(&self, scope: Scope, span: usize, now: i64) -> BTreeMap<i64, i128> {
         let now = self.latest.map_or(now, |latest| latest.max(now));
-        let mut buckets = BTreeMap::new();
-        for at in self.members(scope, span) {
-            let fact = &self.facts[at];
-            let begins = fact.booked - fact.booked.rem_euclid(bucket(span));
-            if fact.stands() && begins + bucket(span) + length(span) > now {
-                *buckets.entry(begins).or_insert(0) += fact.amount;
-            }
-        }
-        buckets
+        self.sheet.span(scope, span, now)
     }
 
     /// Whether a trailing sum is kept.
     pub(crate) fn is_kept(&self, scope: Scope, span: usize) -> bool {
-        self.spans.contains_key(&(scope, span))
+        self.sheet.is_kept(scope, span)
     }
 
     /// How many authorizations are remembered.
     pub(crate) fn remembered(&self) -> usize {
-        let alive = self.facts.iter().filter(|fact| !fact.forgotten);
-        alive.map(|fact| fact.life).collect::<BTreeSet<_>>().len()
+        self.known.iter().filter(|it| !it.is_forgotten).count()
     }
 
     pub(crate) fn lock_of(&self, card: u8) -> Option<Merchant> {
@@ -354,26 +346,45 @@ impl Model {
         recent.latest.last().map(|(at, _)| *at).or(recent.older)
     }
 
-    /// What an authorization holds.
-    pub(crate) fn held_by(&self, authorization: u8) -> i128 {
-        let standing = self.of(authorization).filter(|fact| fact.stands());
-        standing.map(|fact| fact.amount).sum()
+    /// What an authorization comes to: held and posted together.
+    pub(crate) fn total_of(&self, authorization: u8) -> i128 {
+        let Some(number) = self.life_of(authorization) else {
+            return 0;
+        };
+        match &self.known[number].life {
+            Some(life) => life.held() + life.charged(),
+            None => {
+                let standing = self.of(authorization).filter(|fact| fact.stands());
+                standing.map(|fact| fact.amount).sum()
+            }
+        }
+    }
+
+    /// Whether anything of it stands approved that its issuer has not taken back.
+    pub(crate) fn is_purchase(&self, authorization: u8) -> bool {
+        let life = self.life_of(authorization);
+        life.is_some_and(|life| self.stands_beside(life, None))
     }
 
     /// Whether an authorization holds its card's probe and nothing else.
     fn is_probe_alone(&self, authorization: u8, card: u8) -> bool {
-        let probe = self.probe_of(card);
-        let mut standing = self
-            .of(authorization)
-            .filter(|fact| fact.stands())
-            .peekable();
-        standing.peek().is_some() && standing.all(|fact| Some(fact.position) == probe)
+        let life = self.life_of(authorization);
+        let beside = |life| self.stands_beside(life, self.probe_of(card));
+        self.is_purchase(authorization) && !life.is_some_and(beside)
     }
 
     /// Whether a life of an authorization has anything that stands beside a probe at this position.
-    fn stands_beside(&self, life: usize, probe: Option<u64>) -> bool {
+    pub(crate) fn stands_beside(&self, life: usize, probe: Option<u64>) -> bool {
+        let known = self.known[life].life.as_ref();
+        let is_undone = known.is_some_and(|life| life.taken.is_some());
         let mut of_it = self.facts.iter().filter(|fact| fact.life == life);
-        of_it.any(|fact| fact.stands() && Some(fact.position) != probe)
+        !is_undone && of_it.any(|fact| fact.stands() && Some(fact.position) != probe)
+    }
+
+    /// The steps of a life.
+    pub(crate) fn steps(&self, life: usize) -> Vec<Own> {
+        let of_it = self.facts.iter().filter(|fact| fact.life == life);
+        of_it.map(Fact::own).collect()
     }
 
     /// Which known step a question is, and whether its content differs.
@@ -413,7 +424,7 @@ impl Model {
         );
         let card = &policy.cards[usize::from(ask.card)];
         let limits = self.limits(ask, policy, moment);
-        let smallest = limits.iter().map(|limit| limit.left.max(0)).min();
+        let smallest = limits.iter().map(|it| it.left.max(0)).min();
         let inquiry = ask.kind == AuthorizationKind::BalanceInquiry;
         match self.recognise(ask) {
             Some((_, true)) => return conflict,
@@ -430,19 +441,18 @@ impl Model {
         if !card.in_snapshot {
             return verdict(Decision::Decline(DeclineReason::CardUnknown), Novelty::New);
         }
-        let cards = self.of(ask.authorization).filter_map(|fact| fact.card);
-        if cards.into_iter().any(|card| card != ask.card) {
+        if self
+            .card_of(ask.authorization)
+            .is_some_and(|card| card != ask.card)
+        {
             return conflict;
         }
         let available = smallest.filter(|_| inquiry);
         let (found, refused) = self.refuse(ask, policy, &limits, moment);
         let by_room = refused.is_some_and(|(reason, _)| reason.number() >= 27);
-        let room = limits
-            .iter()
-            .map(|it| it.left)
-            .chain([self.countable().left])
-            .min();
-        let is_first = self.held_by(ask.authorization) == 0;
+        let every = limits.iter().map(|it| it.left);
+        let room = every.chain([self.countable().left]).min();
+        let is_first = !self.is_purchase(ask.authorization);
         let part = room.filter(|room| *room > 0 && by_room && is_first && card.past.may_part);
         let decision = match (part, refused) {
             (Some(part), _) => Decision::ApprovePartial(
@@ -530,8 +540,7 @@ impl Model {
     }
 
     fn countable(&self) -> Obstacle {
-        let all = self.facts.iter().filter(|fact| fact.stands());
-        let spent: i128 = all.map(|fact| fact.amount).sum();
+        let spent = self.sheet.spent(Scope::Customer);
         Obstacle {
             level: 2,
             field: Field::Sum(3),
@@ -556,8 +565,8 @@ impl Model {
         }
         let amount = if spends(ask.kind) { ask.amount } else { 0 };
         let amount = i128::from(amount);
-        let held = self.held_by(ask.authorization);
-        let is_increment = held > 0;
+        let held = self.total_of(ask.authorization);
+        let is_increment = self.is_purchase(ask.authorization);
         let used_up = self.used_up(ask.card, card).filter(|_| !is_increment);
         let early = self.early(ask, card, is_increment, used_up.is_some());
         if let Some(reason) = early {
@@ -678,11 +687,7 @@ impl Model {
     fn used_up(&self, card: u8, policy: &CardPolicy) -> Option<Obstacle> {
         let approvals = self.facts.iter().filter(|fact| fact.counted);
         let approvals = approvals.filter(|fact| fact.card == Some(card)).count();
-        let standing = self.facts.iter().filter(|fact| fact.stands());
-        let spent: i128 = standing
-            .filter(|fact| fact.card == Some(card))
-            .map(|fact| fact.amount)
-            .sum();
+        let spent = self.sheet.spent(Scope::Card(card));
         let obstacle = |field, limit| Obstacle {
             level: 1,
             field,
@@ -755,8 +760,27 @@ impl Model {
     }
 
     /// The life of a remembered authorization.
-    fn life_of(&self, authorization: u8) -> Option<usize> {
-        self.of(authorization).map(|fact| fact.life).next()
+    pub(crate) fn life_of(&self, authorization: u8) -> Option<usize> {
+        let is_it = |it: &Known| it.authorization == authorization && !it.is_forgotten;
+        self.known.iter().position(is_it)
+    }
+
+    /// The card of a remembered authorization.
+    fn card_of(&self, authorization: u8) -> Option<u8> {
+        self.known[self.life_of(authorization)?].card
+    }
+
+    /// The same, and a new one where there is none.
+    pub(crate) fn remember(&mut self, authorization: u8) -> usize {
+        self.life_of(authorization).unwrap_or_else(|| {
+            self.known.push(Known {
+                authorization,
+                card: None,
+                is_forgotten: false,
+                life: None,
+            });
+            self.known.len() - 1
+        })
     }
 
     /// Writes down what was decided.
@@ -775,69 +799,68 @@ impl Model {
         if card.in_snapshot {
             for (scope, limits) in levels(ask, policy) {
                 for span in (0..3).filter(|span| limits.spans[*span].is_some()) {
-                    let members = self.members(scope, span);
-                    self.spans.entry((scope, span)).or_insert(members);
+                    self.sheet.begin(scope, span);
                 }
             }
         }
-        let life = self.life_of(ask.authorization).unwrap_or_else(|| {
-            self.lives += 1;
-            self.lives
-        });
         let amount = match verdict.decision {
             Decision::Approve if spends(ask.kind) => i128::from(ask.amount),
             Decision::ApprovePartial(part) => i128::from(part.get()),
             Decision::Approve | Decision::Decline(_) => 0,
         };
-        let fact = Fact {
+        let counted = amount > 0 && !self.is_purchase(ask.authorization);
+        let life = self.remember(ask.authorization);
+        let of_it = card.in_snapshot.then_some(ask.card);
+        self.known[life].card = self.known[life].card.or(of_it);
+        let place = Place {
+            day: self.day_of(moment),
+            hour: self.hour_of(moment),
+            at: self.booked_at(moment.at),
+            agent: card.agent.filter(|_| card.in_snapshot),
+        };
+        self.facts.push(Fact {
             position,
-            authorization: ask.authorization,
             life,
             name: ask.name,
             delivery: ask.delivery,
             content: ask.content,
-            card: card.in_snapshot.then_some(ask.card),
-            agent: card.agent.filter(|_| card.in_snapshot),
+            card: of_it,
             decision: verdict.decision,
             amount,
-            day: self.day_of(moment),
-            hour: self.hour_of(moment),
+            place,
             at: moment.at,
-            booked: self.booked_at(moment.at),
             taken_back: false,
-            forgotten: false,
-            counted: amount > 0 && self.held_by(ask.authorization) == 0,
+            counted,
             flagged: verdict.flagged,
-        };
-        let is_first = fact.counted;
+        });
         if amount > 0 {
-            self.charge(&fact, moment);
+            if let Some(life) = &mut self.known[life].life {
+                life.has_lapsed = false;
+                life.put(place, amount, 0);
+            }
+            self.open(place, moment);
+            self.sheet.write(life, of_it, place, (amount, 0));
+            self.mark(ask, verdict, card, life, counted);
         }
-        self.facts.push(fact);
-        if amount > 0 {
-            self.mark(ask, verdict, card, life, is_first);
+        if self.known[life].life.is_some() {
+            let at = self.latest.unwrap_or(moment.at).max(moment.at);
+            self.settle(life, Place { at, ..place }, moment);
         }
     }
 
-    /// Opens what has to be opened for a charge, and adds it to the trailing sums.
-    fn charge(&mut self, fact: &Fact, moment: Moment) {
-        if self.day().is_none_or(|day| day < fact.day) {
-            let ends = date_ends(moment.zone, fact.day, 0, moment.at);
-            let which = fact.day;
+    /// Opens what has to be opened for a charge.
+    pub(crate) fn open(&mut self, place: Place, moment: Moment) {
+        if self.day().is_none_or(|day| day < place.day) {
+            let ends = date_ends(moment.zone, place.day, 0, moment.at);
+            let which = place.day;
             self.day = Some(Open { which, ends });
         }
-        if self.hour().is_none_or(|hour| hour < fact.hour) {
-            let ends = hour_ends(moment.zone, fact.hour, moment.at);
-            let which = fact.hour;
+        if self.hour().is_none_or(|hour| hour < place.hour) {
+            let ends = hour_ends(moment.zone, place.hour, moment.at);
+            let which = place.hour;
             self.hour = Some(Open { which, ends });
         }
-        self.latest = self.latest.max(Some(fact.booked));
-        let number = self.facts.len();
-        for ((scope, _), members) in &mut self.spans {
-            if fact.is_of(*scope) {
-                members.insert(number);
-            }
-        }
+        self.latest = self.latest.max(Some(place.at));
     }
 
     /// What an approval does to its card.
@@ -851,18 +874,14 @@ impl Model {
     ) {
         let fact = self.facts.last().unwrap().clone();
         if verdict.consumes {
-            self.consumed.insert(ask.card, life);
+            self.consumed.insert(ask.card, (life, fact.at));
         }
         if verdict.probes {
             self.probes.insert(ask.card, fact.position);
         }
         if (is_first && !verdict.probes) || (verdict.consumes && !is_first) {
             let recent = self.recent.entry(ask.card).or_default();
-            recent.latest.insert((fact.at, fact.position));
-            if recent.latest.len() > 3 {
-                let gone = recent.latest.pop_first().unwrap();
-                recent.older = recent.older.max(Some(gone.0));
-            }
+            recent.note(fact.at, fact.position);
         }
         if policy.lock {
             self.locks.entry(ask.card).or_insert_with(|| Lock {
@@ -878,74 +897,6 @@ impl Model {
         } else if verdict.flagged {
             self.intents.mark(life, true);
         }
-    }
-
-    /// Takes an approval back; whether there was one.
-    pub(crate) fn overrule(&mut self, authorization: u8, position: u64) -> bool {
-        let fact = self.facts.iter_mut().find(|fact| {
-            fact.authorization == authorization && fact.position == position && !fact.forgotten
-        });
-        let Some(fact) = fact.filter(|fact| fact.decision.is_approval()) else {
-            return false;
-        };
-        fact.taken_back = true;
-        fact.decision = Decision::Decline(DeclineReason::DeadlineExceeded);
-        let (life, card) = (fact.life, fact.card);
-        if !self.stands_beside(life, None) {
-            for fact in self.facts.iter_mut().filter(|fact| fact.life == life) {
-                fact.counted = false;
-            }
-            for lock in self.locks.values_mut() {
-                lock.holders.remove(&life);
-            }
-            self.locks.retain(|_, lock| !lock.holders.is_empty());
-        }
-        let probe = card.and_then(|card| self.probe_of(card));
-        let of_it = |fact: &&Fact| fact.life == life;
-        if self.stands_beside(life, probe) {
-            let mut standing = self.facts.iter().filter(of_it).filter(|fact| fact.stands());
-            let flagged = standing.any(|fact| fact.flagged);
-            self.intents.mark(life, flagged);
-        } else {
-            self.consumed.retain(|_, by| *by != life);
-            let gone: BTreeSet<u64> = self
-                .facts
-                .iter()
-                .filter(of_it)
-                .map(|it| it.position)
-                .collect();
-            for recent in self.recent.values_mut() {
-                recent
-                    .latest
-                    .retain(|(_, position)| !gone.contains(position));
-            }
-            self.intents.give_back(life);
-        }
-        self.probes.retain(|_, at| *at != position);
-        true
-    }
-
-    /// Forgets the authorizations and intents that are over since `cut`; whether there were any.
-    pub(crate) fn sweep(&mut self, cut: i64) -> bool {
-        let mut latest: BTreeMap<usize, i64> = BTreeMap::new();
-        for fact in self.facts.iter().filter(|fact| !fact.forgotten) {
-            let at = latest.entry(fact.life).or_insert(fact.at);
-            *at = fact.at.max(*at);
-        }
-        let any_intent = self
-            .intents
-            .any_over(cut, |life| latest.contains_key(&life));
-        let stale = |life: usize| latest.get(&life).is_some_and(|at| *at < cut);
-        let mut any = false;
-        for fact in self.facts.iter_mut().filter(|fact| stale(fact.life)) {
-            any |= !fact.forgotten;
-            fact.forgotten = true;
-        }
-        if any || any_intent {
-            let kept = |life| latest.contains_key(&life) && !stale(life);
-            self.intents.forget(cut, kept);
-        }
-        any || any_intent
     }
 
     /// Absent where the change is refused, else whether it changes anything.

@@ -21,6 +21,7 @@ use crate::engine::{image, records};
 use crate::model::past::Attested;
 use crate::model::{Line, Model, Owner, Scope, What};
 use crate::planted::Planted;
+use crate::reports::token_of;
 use crate::run::{Checked, Held, Run};
 use crate::trace::{Violation, hold};
 use crate::world::{CONNECTION, agent_id, card_id, card_token, customer_id};
@@ -134,6 +135,7 @@ impl Run {
         self.trace
             .note(format_args!("{kept} of {} records kept", lines.len()));
         self.model.cut(kept);
+        self.forget_reports(kept);
         // A decline is not awaited, nor is it when an approval is taken back: a crash may bring the
         // approval back, and then that is what redeliveries are told.
         let (model, cover) = (&self.model, &mut self.cover);
@@ -260,6 +262,7 @@ impl Run {
             scopes.push((Scope::Agent(at), agent.map(|(_, agent)| agent.counters)));
         }
         self.compare_past(owner, &scopes, state)?;
+        self.compare_books(owner, state)?;
         for (scope, counters) in scopes {
             let counters = counters.unwrap_or_default();
             for kind in 0..4 {
@@ -327,6 +330,31 @@ impl Run {
                     found.unwrap_or_default() == expected,
                     "I7",
                     "card {at}: {found:?}, not {expected:?}"
+                );
+            }
+            Ok(())
+        })
+    }
+
+    /// Every authorization stands where what is known of it says.
+    fn compare_books(&self, owner: Owner, state: &State) -> Checked {
+        self.model.of_book(owner, |book| {
+            for number in book.reported_on() {
+                let token = token_of(number);
+                let parts = [CONNECTION.as_bytes(), token.as_bytes()];
+                let key = self.keys.key(KeySpace::Authorization, &parts);
+                let found = state.authorization(key).and_then(|it| it.books());
+                let found = found.unwrap_or_default();
+                let expected = book.books_of(number).map(|(books, _)| books);
+                let expected = expected.unwrap_or_default();
+                let said =
+                    [found.held, found.posted, found.refunded].map(|it| i128::from(it.get()));
+                hold!(
+                    said == [expected.held, expected.posted, expected.refunded]
+                        && found.is_undone == expected.is_undone
+                        && found.is_closed == expected.is_closed,
+                    "I7",
+                    "authorization {number} stands at {found:?}, not {expected:?}"
                 );
             }
             Ok(())
@@ -467,7 +495,16 @@ impl Names {
                 matches!(change, StandingChange::Agent(agent, to)
                     if self.agents.get(&(state, agent.0)) == Some(&agent_id(*at)) && to == status)
             }
-            (Event::Swept { cut, .. }, What::Swept(at)) => cut.micros() == *at,
+            (Event::Swept { cut, .. }, What::Swept(at))
+            | (Event::Lapsed { cut, .. }, What::Lapsed(at)) => cut.micros() == *at,
+            (Event::Booked(booked), What::Booked(_, received)) => {
+                let card = booked
+                    .card
+                    .and_then(|card| self.cards.get(&(state, card.0)));
+                booked.external.to_string() == token_of(received.number)
+                    && booked.at.micros() == received.at
+                    && card.is_some() == received.card.is_some()
+            }
             (Event::RiskFrozen { card, .. }, What::RiskFrozen(at)) => {
                 self.cards.get(&(state, card.0)) == Some(&card_id(*at))
             }

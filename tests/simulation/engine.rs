@@ -9,9 +9,9 @@ use countersign::decide::snapshot::Snapshot;
 use countersign::domain::time::Timestamp;
 use countersign::fingerprint::Fingerprinter;
 use countersign::hot::pipeline::{Arrival, Begun, Connection, Core, Pipeline, Waited};
-use countersign::issuer::Issuer;
 use countersign::issuer::delivery::Unsigned;
 use countersign::issuer::standard_webhooks::Verifier;
+use countersign::issuer::{Issuer, marqeta};
 use countersign::ledger::embedded::checkpoint;
 use countersign::ledger::embedded::checkpoint::merge::{Sealed, merge};
 use countersign::ledger::embedded::frame::{Cursor, JournalId};
@@ -53,6 +53,15 @@ pub(crate) fn connection() -> Connection {
         events: None,
         deadline_us: DEADLINE_US,
         index: 0,
+    }
+}
+
+/// The same, for events that tell one movement each.
+pub(crate) fn singles() -> Connection {
+    let open = marqeta::Verifier::new(Vec::new(), Vec::new(), Unsigned::Accept);
+    Connection {
+        events: Some(Issuer::Marqeta(open.unwrap())),
+        ..connection()
     }
 }
 
@@ -364,6 +373,22 @@ impl Engine {
         let mut cursor = Some(SweepCursor::default());
         while let Some(from) = cursor {
             match self.ledger.sweep(from, cut) {
+                Ok(next) => cursor = next,
+                Err(_refused) => return false,
+            }
+        }
+        true
+    }
+
+    /// Gives back what was held and not spoken of since the cut; whether it came to its end.
+    pub(crate) fn lapse(&self, cut: Timestamp) -> bool {
+        if self.planted == Planted::NeverLapses {
+            return true;
+        }
+        let cuts = [(CONNECTION.into(), cut)];
+        let mut cursor = Some(SweepCursor::default());
+        while let Some(from) = cursor {
+            match self.ledger.lapse(from, &cuts) {
                 Ok(next) => cursor = next,
                 Err(_refused) => return false,
             }

@@ -38,6 +38,23 @@ pub(crate) struct Message {
 }
 
 impl Message {
+    /// One that asks for nothing.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            authorization: 0,
+            step: None,
+            delivery: 0,
+            card: 0,
+            kind: AuthorizationKind::Authorization,
+            amount: 0,
+            euros: false,
+            cash: false,
+            merchant: 0,
+            takes_part: false,
+            garbled: false,
+        }
+    }
+
     /// The issuer's id: a UUID for most, some other text for the rest.
     pub(crate) fn token(&self) -> String {
         let number = self.authorization;

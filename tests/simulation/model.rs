@@ -14,11 +14,14 @@ use countersign::domain::decision::{Decision, DeclineReason};
 use crate::issuer::Message;
 use crate::world::{MERCHANTS, Rules, World, ZONES, has_same_ids, is_same_merchant};
 
+#[path = "model/life.rs"]
+pub(crate) mod life;
 #[path = "model/limits.rs"]
 mod limits;
 #[path = "model/past.rs"]
 pub(crate) mod past;
 
+use life::{Life, Place, Report};
 use limits::Over;
 use past::{Attested, Past, Terms, Verb};
 
@@ -99,6 +102,9 @@ pub(crate) enum What {
     Declared(usize, u32, Terms, i64),
     Settled(usize, u32, Verb),
     Attested(usize, i64),
+    /// What an issuer reported, when, and through which card.
+    Booked(Report, life::Received),
+    Lapsed(i64),
     Swept(i64),
 }
 
@@ -134,27 +140,41 @@ struct Step {
     decision: Decision,
     reserved: i64,
     flagged: bool,
+    place: Place,
+}
+
+impl Step {
+    fn stands(&self) -> bool {
+        self.decision.is_approval() && self.reserved > 0
+    }
 }
 
 #[derive(Clone, Debug, Default)]
 struct Authorization {
     card: Option<usize>,
     steps: Vec<Step>,
+    /// Present from the first report on.
+    life: Option<Life>,
 }
 
 impl Authorization {
     fn is_purchase(&self) -> bool {
-        self.steps
-            .iter()
-            .any(|step| step.decision.is_approval() && step.reserved > 0)
+        let is_undone = self.life.as_ref().is_some_and(|life| life.taken.is_some());
+        !is_undone && self.steps.iter().any(Step::stands)
     }
 
-    fn held(&self) -> i64 {
-        self.steps.iter().map(|step| step.reserved).sum()
+    /// Held and posted together.
+    fn total(&self) -> i64 {
+        match &self.life {
+            Some(life) => i64::try_from(life.held() + life.charged()).unwrap(),
+            None => self.steps.iter().map(|step| step.reserved).sum(),
+        }
     }
 
     fn last_at(&self) -> i64 {
-        self.steps.iter().map(|step| step.received).max().unwrap()
+        let steps = self.steps.iter().map(|step| step.received);
+        let reported = self.life.iter().map(|life| life.at);
+        steps.chain(reported).max().unwrap()
     }
 
     /// Behaviour 2.5: the event token decides, then the content, then the webhook id.
@@ -176,14 +196,17 @@ impl Authorization {
 
 #[derive(Clone, Debug)]
 struct Charge {
-    line: usize,
+    /// Of which authorization.
+    number: u32,
     card: Option<usize>,
     agent: Option<usize>,
     /// Day, week, month, and the one life.
     windows: [i64; 4],
     booked_at: i64,
-    amount: i64,
-    is_held: bool,
+    held: i64,
+    posted: i64,
+    /// Forgotten: what it holds counts as spent for ever.
+    is_over: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -323,6 +346,13 @@ impl Model {
                 book.agents.insert(agent, status);
             }
             What::Overruled(of) => book.overruled(of),
+            What::Booked(report, received) => {
+                if let Some(card) = received.card {
+                    self.owner_of_card.insert(card, line.owner);
+                }
+                book.reported(&report, &received);
+            }
+            What::Lapsed(cut) => book.lapsed(cut),
             What::Swept(cut) => book.swept(cut),
             What::Conflicted(_) | What::Redelivered(_) => {}
         }
@@ -443,6 +473,14 @@ impl Model {
             authorizations.any(|it| it.last_at() < cut) || book.past.any_over(cut)
         };
         self.opened.iter().filter(stale).copied().collect()
+    }
+
+    /// Owners that hold something of which nothing was heard since `cut`.
+    pub(crate) fn quiet(&self, cut: i64) -> Vec<Owner> {
+        let is_customer = |owner: &&Owner| **owner != Owner::Nobody;
+        let quiet = |owner: &&Owner| self.books[owner].any_quiet(cut);
+        let customers = self.opened.iter().filter(is_customer);
+        customers.filter(quiet).copied().collect()
     }
 
     pub(crate) fn card_set(&self, owner: Owner, card: usize) -> (CardStatus, bool) {
@@ -654,7 +692,7 @@ impl Book {
     ) -> Option<DeclineReason> {
         let cap = per_auth(world, message.card)?;
         let asked = if message.spends() { message.amount } else { 0 };
-        let total = known.map_or(0, Authorization::held) + asked;
+        let total = known.map_or(0, Authorization::total) + asked;
         (total > cap).then_some(DeclineReason::AmountOverPerAuth)
     }
 
@@ -674,6 +712,12 @@ impl Book {
 
     fn decided(&mut self, line: usize, decided: &Decided) {
         let number = decided.message.authorization;
+        let place = Place {
+            day: decided.day,
+            hour: decided.hour,
+            at: decided.booked_at,
+            agent: decided.agent,
+        };
         let known = self.authorizations.entry(number).or_default();
         known.card = known.card.or(decided.card);
         let counts = !known.is_purchase();
@@ -685,23 +729,30 @@ impl Book {
             decision: decided.decision,
             reserved: decided.reserved,
             flagged: decided.flagged,
+            place,
         });
-        if decided.reserved == 0 {
-            return;
+        if let Some(life) = known.life.as_mut().filter(|_| decided.reserved > 0) {
+            life.has_lapsed = false;
+            life.put(place, i128::from(decided.reserved), 0);
         }
+        if decided.reserved > 0 {
+            self.reserve(line, decided, place, counts);
+        }
+        if self.authorizations[&number].life.is_some() {
+            let at = self.past.now(decided.received);
+            let ends = (decided.day_ends, decided.hour_ends);
+            self.settle(number, Place { at, ..place }, ends);
+        }
+    }
+
+    /// An approval of something: charged, counted, and what it does to its card.
+    fn reserve(&mut self, line: usize, decided: &Decided, place: Place, counts: bool) {
+        let number = decided.message.authorization;
         self.past.booked(line, decided, counts);
         if decided.day > self.day {
             (self.day, self.day_ends) = (decided.day, decided.day_ends);
         }
-        self.charges.push(Charge {
-            line,
-            card: decided.card,
-            agent: decided.agent,
-            windows: windows(decided.day),
-            booked_at: decided.booked_at,
-            amount: decided.reserved,
-            is_held: true,
-        });
+        self.charge(number, decided.card, place, (decided.reserved, 0));
         let Some(card) = decided.card else {
             return;
         };
@@ -729,14 +780,27 @@ impl Book {
         let Some((number, known)) = found else {
             return;
         };
-        let mut was_flagged = false;
-        for step in known.steps.iter_mut().filter(|step| step.line == line) {
-            was_flagged = step.flagged;
-            step.decision = Decision::Decline(DeclineReason::DeadlineExceeded);
-            step.reserved = 0;
+        let step = known.steps.iter_mut().find(|step| step.line == line);
+        let step = step.unwrap();
+        let (was_flagged, place, mut back) = (step.flagged, step.place, step.reserved);
+        step.decision = Decision::Decline(DeclineReason::DeadlineExceeded);
+        step.reserved = 0;
+        if let Some(life) = &mut known.life {
+            back = life::drop_hold(life, place, back);
         }
-        self.charges.retain(|charge| charge.line != line);
         let (number, card) = (*number, known.card);
+        self.charge(number, card, place, (-back, 0));
+        self.taken_back(number, was_flagged);
+        if self.authorizations[&number].life.is_some() {
+            let open = self.under_way(place.agent);
+            self.settle(number, open, (self.day_ends, i64::MIN));
+        }
+    }
+
+    /// What an authorization gives back that holds nothing any more.
+    fn taken_back(&mut self, number: u32, was_flagged: bool) {
+        let known = &self.authorizations[&number];
+        let card = known.card;
         if known.is_purchase() {
             let flagged = |step: &Step| step.flagged && step.decision.is_approval();
             if was_flagged {
@@ -769,10 +833,9 @@ impl Book {
             .collect();
         self.past.swept(cut, &gone);
         for number in gone {
-            let steps = self.authorizations.remove(&number).unwrap().steps;
+            self.authorizations.remove(&number);
             for charge in &mut self.charges {
-                let of = steps.iter().any(|step| step.line == charge.line);
-                charge.is_held &= !of;
+                charge.is_over |= charge.number == number;
             }
         }
     }

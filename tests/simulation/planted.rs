@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use countersign::domain::card::Key;
 use countersign::domain::decision::Decision;
+use countersign::domain::lifecycle::MovementKind;
 use countersign::hot::pipeline::Waited;
 use countersign::ledger::command::Authority;
 use countersign::ledger::embedded::io::{Io, IoFault, Storage};
@@ -63,11 +64,23 @@ pub(crate) enum Planted {
     PartUnasked,
     /// Recovery takes an approved part for the whole.
     PartWholeAtRestart,
+    /// Recovery leaves out what was reported.
+    ReportLostAtRestart,
+    /// Recovery takes what was posted for what was given back.
+    PostedAsReleasedAtRestart,
+    /// A report is acknowledged before it is durable.
+    ReportBeforeDurable,
+    /// A report that was not taken is acknowledged all the same.
+    ReportDropped,
+    /// A movement that is told again counts again.
+    ReportedTwice,
+    /// A hold that was forgotten is never given back.
+    NeverLapses,
 }
 
 impl Planted {
     /// All of them.
-    pub(crate) const BUGS: [Self; 23] = [
+    pub(crate) const BUGS: [Self; 29] = [
         Self::ReplyBeforeDurable,
         Self::RetriedFsync,
         Self::NoFsync,
@@ -91,6 +104,12 @@ impl Planted {
         Self::RiskRuleAsOwner,
         Self::PartUnasked,
         Self::PartWholeAtRestart,
+        Self::ReportLostAtRestart,
+        Self::PostedAsReleasedAtRestart,
+        Self::ReportBeforeDurable,
+        Self::ReportDropped,
+        Self::ReportedTwice,
+        Self::NeverLapses,
     ];
 
     /// The laws by which it may show.
@@ -110,6 +129,9 @@ impl Planted {
             Self::RecordLostAtRestart => &["I2", "I3", "I7", "rules"],
             Self::PartWholeAtRestart => &["I2", "I7"],
             Self::IntentOverdue => &["I7", "rules"],
+            Self::ReportLostAtRestart | Self::PostedAsReleasedAtRestart => &["I7", "books"],
+            Self::ReportBeforeDurable => &["I3"],
+            Self::ReportDropped | Self::ReportedTwice | Self::NeverLapses => &["books"],
             Self::LimitOneBelow
             | Self::NotOverruled
             | Self::CooldownShort
@@ -196,6 +218,10 @@ impl Planted {
                 let Key(key) = decided.step.authorization;
                 decided.step.authorization = Key(!key);
             })))
+        } else if self == Self::ReportLostAtRestart && is_report(payload) {
+            None
+        } else if self == Self::PostedAsReleasedAtRestart {
+            Some(Cow::Owned(released(payload)))
         } else if self == Self::PartWholeAtRestart {
             Some(Cow::Owned(changed(payload, |decided| {
                 if matches!(decided.decision, Decision::ApprovePartial(_)) {
@@ -206,6 +232,28 @@ impl Planted {
             Some(Cow::Borrowed(payload))
         }
     }
+}
+
+fn is_report(payload: &[u8]) -> bool {
+    let mut events = events_of(payload);
+    events.any(|event| matches!(event, Ok(Event::Booked(_))))
+}
+
+/// The record with what was posted taken for what was given back.
+fn released(payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for event in events_of(payload) {
+        let mut event = event.unwrap();
+        if let Event::Booked(booked) = &mut event {
+            for fact in &mut booked.facts {
+                if matches!(fact.kind, MovementKind::Posted { .. }) {
+                    fact.kind = MovementKind::Released;
+                }
+            }
+        }
+        event.encode(&mut out);
+    }
+    out
 }
 
 /// The record with its decision changed.

@@ -10,10 +10,11 @@ use countersign::hot::pipeline::{Connection, Pipeline, Waiting};
 use countersign::ledger::embedded::journal::Durability;
 
 use crate::disk::{Chance, Disk};
-use crate::engine::{Engine, compile, connection, find, keys};
+use crate::engine::{Engine, compile, connection, find, keys, singles};
 use crate::issuer::Message;
 use crate::model::Model;
 use crate::planted::Planted;
+use crate::reports::Issued;
 use crate::trace::{Coverage, Trace, Violation};
 use crate::world::World;
 
@@ -60,6 +61,10 @@ pub(crate) struct Run {
     pub(crate) model: Model,
     pub(crate) keys: Fingerprinter,
     pub(crate) connection: Arc<Connection>,
+    /// Events that tell one movement each come through this one, which has the same name.
+    pub(crate) singles: Arc<Connection>,
+    /// What the issuer knows.
+    pub(crate) issued: Vec<Issued>,
     pub(crate) engine: Engine,
     pub(crate) waiting: Vec<Held>,
     pub(crate) sent: Vec<Sent>,
@@ -116,6 +121,8 @@ impl Run {
             model: Model::default(),
             keys,
             connection: Arc::new(connection()),
+            singles: Arc::new(singles()),
+            issued: Vec::new(),
             engine,
             waiting: Vec::new(),
             sent: Vec::new(),
@@ -158,9 +165,10 @@ impl Run {
                 self.deliver_new()
             }
             180..230 => self.deliver_increment(),
-            230..330 => self.redeliver(),
-            330..350 => self.deliver_conflict(),
-            350..650 => {
+            230..320 => self.redeliver(),
+            320..340 => self.deliver_conflict(),
+            340..430 => self.issuer_speaks(),
+            430..650 => {
                 let lane = [0, 0, 0, 1, 2][self.chance.index(5)];
                 self.advance(lane)
             }

@@ -243,6 +243,12 @@ impl Rules {
     }
 }
 
+/// The first customer's refunds restore the budget.
+fn restoring(policy: &str, restores: bool) -> String {
+    let rest = policy.strip_prefix('{').unwrap();
+    format!(r#"{{"refundsRestore":{restores},{rest}"#)
+}
+
 pub(crate) fn amount(chance: &mut Chance, up_to: i64) -> i64 {
     let bound = u64::try_from(up_to).unwrap();
     i64::try_from(10 + chance.below(bound)).unwrap()
@@ -363,7 +369,7 @@ impl World {
                     if it.suspended { "suspended" } else { "active" },
                     ZONES[it.zone].0,
                     if it.overrides { "override" } else { "tighten" },
-                    it.rules.render(twist),
+                    restoring(&it.rules.render(twist), at == 0),
                 )
             })
             .collect();

@@ -7,12 +7,12 @@ use utoipa::ToSchema;
 use super::about::{About, CURSOR, Given, LIMIT, OF_CUSTOMER, shape};
 use super::body::{present, read};
 use super::code::Code;
-use super::customers;
 use super::exchange::{Ask, Reply, Tries};
 use super::fields::{AgentStatus, document, shown_document};
 use super::problem::Problem;
 use super::query::{Page, narrow};
 use super::text;
+use super::{customers, fleet};
 use crate::cold::control::{Order, Work, policy};
 use crate::cold::ids::draw;
 use crate::cold::schema::PolicyDocument;
@@ -77,7 +77,7 @@ pub(super) const CREATE: About = About {
         Given::created(shape::<AgentShown>),
         Given::known(shape::<AgentShown>),
     ],
-    problems: &[Code::NotFound],
+    problems: &[Code::NotFound, Code::FleetCapReached],
     ..About::new("createAgent", "Makes an agent.")
 };
 pub(super) const LIST: About = About {
@@ -126,7 +126,7 @@ fn shown_with(row: Agent, held: card::AgentStatus) -> Result<AgentShown, Problem
 pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
     let new: NewAgent = read(&ask.body)?;
-    let customer = customers::find(&ask, &new.customer_id).await?;
+    let mut customer = customers::find(&ask, &new.customer_id).await?;
     let external_id = text::external_id(new.external_id)?;
     if let Some(external_id) = &external_id {
         let (customer_id, external_id) = (customer.id.clone(), external_id.clone());
@@ -137,7 +137,7 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let row = Agent {
         id: draw("agt", ask.now),
         mode: customer.mode,
-        customer_id: customer.id,
+        customer_id: customer.id.clone(),
         external_id,
         name: text::name(new.name, "name")?,
         status: new.status.map(Into::into).unwrap_or_default(),
@@ -148,11 +148,20 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
     policy(row.policy.as_deref())?;
     let path = format!("/v1/agents/{}", row.id);
     let reply = Reply::created(path, &shown_with(row.clone(), card::AgentStatus::Active)?)?;
-    let work = Work {
-        batch: vec![Change::Agent(row)],
-        ..Work::default()
-    };
-    ask.make(work, reply).await
+    let mut tries = Tries::default();
+    loop {
+        let room = fleet::room_for_agent(&ask, customer).await?;
+        let batch = [Change::Agent(row.clone())].into_iter().chain(room);
+        let work = Work {
+            batch: batch.collect(),
+            ..Work::default()
+        };
+        let outcome = ask.make(work, reply.clone()).await;
+        if !tries.again(&outcome) {
+            return outcome;
+        }
+        customer = customers::find(&ask, &row.customer_id).await?;
+    }
 }
 
 pub(super) async fn list(mut ask: Ask) -> Result<Reply, Problem> {

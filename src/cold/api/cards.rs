@@ -25,7 +25,7 @@ use replace::Replacement;
 use view::CardShown;
 
 pub(super) use change::{Nothing, cancel, change, freeze, unfreeze};
-pub(super) use new::create;
+pub(super) use new::{Draft, create, keep, order, owner};
 pub(super) use replace::replace;
 
 pub(super) const CREATE: About = About {
@@ -33,7 +33,9 @@ pub(super) const CREATE: About = About {
     gives: &[Given::created(shape::<CardShown>)],
     problems: &[
         Code::NotFound,
+        Code::BeyondReach,
         Code::AgentDisabled,
+        Code::FleetCapReached,
         Code::NotSupported,
         Code::NotEnforced,
         Code::IssuerRefused,
@@ -91,6 +93,7 @@ pub(super) const REPLACE: About = About {
     problems: &[
         Code::CardCanceled,
         Code::AgentDisabled,
+        Code::FleetCapReached,
         Code::NotSupported,
         Code::NotEnforced,
         Code::IssuerRefused,

@@ -45,6 +45,7 @@ codes! {
     AgentDisabled 409 "agent_disabled" "The agent is disabled for good";
     CardCanceled 409 "card_canceled" "The card is canceled for ever";
     Conflict 409 "conflict" "The object is being changed by others; ask again";
+    FleetCapReached 409 "fleet_cap_reached" "The customer's caps leave no room for another";
     IdempotencyInProgress 409 "idempotency_in_progress"
         "The same request is still being carried out";
     IntentClosed 409 "intent_closed" "The intent is matched, rejected, withdrawn or expired";

@@ -9,13 +9,14 @@ use super::body::{present, read};
 use super::code::Code;
 use super::exchange::{Ask, Reply, Tries};
 use super::fields::{CascadeWord, CustomerStatus, document, shown_document};
+use super::fleet::FleetWord;
 use super::problem::Problem;
 use super::query::Page;
 use super::text;
 use crate::cold::control::{Work, policy};
 use crate::cold::ids::draw;
 use crate::cold::schema::PolicyDocument;
-use crate::cold::store::{Card, Change, Customer};
+use crate::cold::store::{Card, Change, Customer, Fleet};
 use crate::decide::compile::compile_zone;
 use crate::domain::currency::Currency;
 
@@ -35,6 +36,7 @@ pub(super) struct NewCustomer {
     /// The currency of all limits, of ISO 4217; `USD` where it is absent.
     currency: Option<String>,
     cascade: Option<CascadeWord>,
+    fleet: Option<FleetWord>,
     /// The rules over all of the customer's agents and cards.
     #[schema(value_type = Option<PolicyDocument>)]
     policy: Option<Box<RawValue>>,
@@ -50,6 +52,10 @@ pub(super) struct CustomerChange {
     name: Option<Option<String>>,
     status: Option<CustomerStatus>,
     cascade: Option<CascadeWord>,
+    /// Replaces all of it; null takes every cap and permission away.
+    #[schema(value_type = Option<FleetWord>)]
+    #[serde(default, deserialize_with = "present")]
+    fleet: Option<Option<FleetWord>>,
     /// Replaces the whole document; null takes it away.
     #[schema(value_type = Option<PolicyDocument>)]
     #[serde(default, deserialize_with = "present")]
@@ -72,6 +78,8 @@ pub(super) struct CustomerShown {
     /// The currency of all limits.
     currency: String,
     cascade: CascadeWord,
+    /// What its agents may have and do.
+    fleet: FleetWord,
     /// The rules over all of the customer's agents and cards.
     #[schema(value_type = Option<PolicyDocument>)]
     policy: Option<Box<RawValue>>,
@@ -118,6 +126,7 @@ fn shown(row: Customer) -> Result<CustomerShown, Problem> {
         timezone: row.timezone,
         currency: row.currency.to_string(),
         cascade: row.cascade.into(),
+        fleet: FleetWord::of(row.fleet),
         policy: shown_document(row.policy)?,
         created_at: row.created_at.rfc3339().to_string(),
     })
@@ -152,6 +161,7 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
             Problem::invalid_field("currency", "must be a currency of ISO 4217")
         })?,
         cascade: new.cascade.map(Into::into).unwrap_or_default(),
+        fleet: fleet(new.fleet)?,
         policy: document(new.policy),
         created_at: ask.now,
         revision: 0,
@@ -164,6 +174,12 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
         ..Work::default()
     };
     ask.make(work, reply).await
+}
+
+fn fleet(word: Option<FleetWord>) -> Result<Fleet, Problem> {
+    word.map(FleetWord::read)
+        .transpose()
+        .map(Option::unwrap_or_default)
 }
 
 fn timezone(name: Option<String>) -> Result<String, Problem> {
@@ -213,12 +229,14 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
     if let Some(text) = &document {
         policy(text.as_deref())?;
     }
+    let caps = change.fleet.map(fleet).transpose()?;
     let mut tries = Tries::default();
     loop {
         let mut row = find(&ask, &ask.id).await?;
         row.name = name.clone().unwrap_or(row.name);
         row.status = change.status.map_or(row.status, Into::into);
         row.cascade = change.cascade.map_or(row.cascade, Into::into);
+        row.fleet = caps.unwrap_or(row.fleet);
         row.policy = document.clone().unwrap_or(row.policy);
         let reply = Reply::ok(&shown(row.clone())?)?;
         let work = Work {

@@ -38,6 +38,7 @@ const KEY_HEADER: &str = "idempotency-key";
 const REPLAYED_HEADER: &str = "idempotent-replayed";
 
 /// One request, as a route's handler takes it.
+#[derive(Clone)]
 pub(super) struct Ask {
     pub(super) api: Arc<Api>,
     pub(super) caller: Caller,
@@ -61,6 +62,7 @@ pub(super) struct Keep {
 }
 
 /// A good answer.
+#[derive(Clone)]
 pub(super) struct Reply {
     status: StatusCode,
     body: Vec<u8>,

@@ -188,6 +188,7 @@ fn row(ask: &Ask, there: CardThere, connection: &str, of: (&str, Option<&str>)) 
         exp_year: there.exp_year,
         limit: None,
         policy: None,
+        label: None,
         created_at: ask.now,
         revision: 0,
     }

@@ -167,6 +167,10 @@ impl Problem {
         Self::new(Code::AgentDisabled)
     }
 
+    pub(super) fn fleet_cap_reached(detail: String) -> Self {
+        Self::new(Code::FleetCapReached).with_detail(detail)
+    }
+
     pub(super) fn intent_conflict() -> Self {
         Self::new(Code::IntentConflict)
     }

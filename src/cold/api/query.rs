@@ -14,6 +14,7 @@ const VALUE_LEN_MAX: usize = 256;
 const PAGE_LEN_DEFAULT: usize = 50;
 
 /// The parameters of a request. What nobody took is refused by its name.
+#[derive(Clone)]
 pub(super) struct Parameters(Vec<(String, String)>);
 
 /// One page of a list.

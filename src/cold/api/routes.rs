@@ -16,7 +16,7 @@ use super::exchange::{Ask, Reply, answer, problem};
 use super::problem::Problem;
 use super::{
     Served, agents, attestations, cards, connections, customers, decisions, evaluate, imports,
-    intents, keys, openapi, transactions,
+    intents, keys, openapi, simple, transactions,
 };
 use crate::cold::store::Scope;
 
@@ -26,6 +26,8 @@ const PEOPLE: &[Scope] = &[Scope::Owner, Scope::Reviewer, Scope::Viewer];
 const EVERYBODY: &[Scope] = &Scope::ALL;
 /// Who stops cards.
 const STOPPERS: &[Scope] = &[Scope::Owner, Scope::Reviewer];
+/// Who makes cards: agents where their customer allows it.
+const MAKERS: &[Scope] = &[Scope::Owner, Scope::Agent];
 /// Who says what cards are used for.
 const SPENDERS: &[Scope] = &[Scope::Owner, Scope::Agent];
 const OWNERS: &[Scope] = &[Scope::Owner];
@@ -68,7 +70,7 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         GET "/v1/agents" EVERYBODY agents::list LIST;
         GET "/v1/agents/{id}" EVERYBODY agents::one ONE;
         PATCH "/v1/agents/{id}" OWNERS agents::change CHANGE;
-        POST "/v1/cards" OWNERS cards::create CREATE;
+        POST "/v1/cards" MAKERS cards::create CREATE;
         GET "/v1/cards" EVERYBODY cards::list LIST;
         GET "/v1/cards/{id}" EVERYBODY cards::one ONE;
         PATCH "/v1/cards/{id}" OWNERS cards::change CHANGE;
@@ -92,6 +94,10 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         GET "/v1/connections" OWNERS connections::list LIST;
         POST "/v1/connections/{id}/key" OWNERS connections::set_key SET_KEY;
         POST "/v1/connections/{id}/import" OWNERS imports::run RUN;
+        POST "/api/v1/cards" MAKERS simple::create CREATE;
+        GET "/api/v1/cards" EVERYBODY simple::list LIST;
+        GET "/api/v1/cards/{id}" EVERYBODY simple::one ONE;
+        DELETE "/api/v1/cards/{id}" OWNERS simple::cancel CANCEL;
         POST "/v1/api-keys" OWNERS keys::create CREATE;
         GET "/v1/api-keys" OWNERS keys::list LIST;
         GET "/v1/api-keys/{id}" OWNERS keys::one ONE;

@@ -3,7 +3,7 @@
 
 use super::sql::Columns;
 use super::{
-    Agent, ApiKey, Attestation, Card, CardLimit, Customer, Intent, Mode, ReplyKey, Scope,
+    Agent, ApiKey, Attestation, Card, CardLimit, Customer, Fleet, Intent, Mode, ReplyKey, Scope,
     StoreError, StoredReply,
 };
 use crate::decide::policy::{Cascade, LimitField};
@@ -102,10 +102,20 @@ pub(super) fn customer(row: &dyn Columns) -> Result<Customer, StoreError> {
             "cascade_kind",
             cascades.map(|it| (cascade_name(it), it)),
         )?,
+        fleet: Fleet {
+            agents_max: maybe_number(row, "agents_max")?,
+            cards_per_agent_max: maybe_number(row, "cards_per_agent_max")?,
+            agent_may_create_cards: number(row, "agent_may_create_cards")? != 0,
+        },
         policy: maybe_text(row, "policy")?,
         created_at: instant(row, "created_us")?,
         revision: number(row, "revision")?,
     })
+}
+
+/// The number that a statement counts.
+pub(super) fn count(row: &dyn Columns) -> Result<i64, StoreError> {
+    number(row, "number")
 }
 
 pub(super) fn agent(row: &dyn Columns) -> Result<Agent, StoreError> {
@@ -144,6 +154,7 @@ pub(super) fn card(row: &dyn Columns) -> Result<Card, StoreError> {
         exp_month: month.map_err(|_too_large| unknown("exp_month"))?,
         exp_year: small("exp_year")?,
         limit: limit(row)?,
+        label: maybe_text(row, "label")?,
         policy: maybe_text(row, "policy")?,
         created_at: instant(row, "created_us")?,
         revision: number(row, "revision")?,

@@ -5,7 +5,7 @@
 //! connection is had, how a transaction begins, what an error means. `docs/decisions/0018` says why.
 
 use super::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
-use super::rows::{agent, api_key, attestation, card, customer, intent, reply};
+use super::rows::{agent, api_key, attestation, card, count, customer, intent, reply};
 use super::{
     Agent, Answer, ApiKey, Attestation, Batch, Card, Customer, Intent, Listed, Mode, OfCard,
     OutboxAsked, ReplyKey, Store, StoreError, StoredReply, errands, write,
@@ -326,6 +326,20 @@ impl<D: Driver> Store for SqlStore<D> {
             ],
         );
         Box::pin(self.0.rows(asked, agent))
+    }
+
+    fn count_agents(&self, customer_id: String) -> Answer<'_, i64> {
+        let sql = "SELECT COUNT(*) AS number FROM agents
+             WHERE customer_id = $1 AND status <> 'disabled'";
+        let asked = Statement::of(sql).bind(customer_id);
+        Box::pin(async move { Ok(self.one(asked, count).await?.unwrap_or(0)) })
+    }
+
+    fn count_cards(&self, agent_id: String) -> Answer<'_, i64> {
+        let sql = "SELECT COUNT(*) AS number FROM cards
+             WHERE agent_id = $1 AND status <> 'canceled'";
+        let asked = Statement::of(sql).bind(agent_id);
+        Box::pin(async move { Ok(self.one(asked, count).await?.unwrap_or(0)) })
     }
 
     fn card(&self, id: String) -> Answer<'_, Option<Card>> {

@@ -6,7 +6,7 @@
 use super::{StoreError, errands};
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 3] = [FIRST, INTENTS, errands::TABLES];
+pub(super) const STEPS: [&str; 3] = [FIRST, SECOND, errands::TABLES];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.
 const FIRST: &str = "
@@ -87,8 +87,9 @@ CREATE TABLE replies (
 CREATE INDEX replies_by_age ON replies (at_us);
 ";
 
-/// What agents say that they will do and are doing.
-const INTENTS: &str = "
+/// What agents say that they will do and are doing; what a customer's agents may have; what people
+/// call a card.
+const SECOND: &str = "
 CREATE TABLE intents (
     id TEXT NOT NULL PRIMARY KEY,
     mode TEXT NOT NULL,
@@ -117,6 +118,10 @@ CREATE TABLE attestations (
     created_us INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX attestations_of_card ON attestations (card_id, id);
+ALTER TABLE customers ADD COLUMN agents_max INTEGER;
+ALTER TABLE customers ADD COLUMN cards_per_agent_max INTEGER;
+ALTER TABLE customers ADD COLUMN agent_may_create_cards INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE cards ADD COLUMN label TEXT;
 ";
 
 /// The step that a database of this version needs next; none where it is up to date.

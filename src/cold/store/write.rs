@@ -74,12 +74,13 @@ fn attestation(row: Attestation) -> Statement {
 fn customer(row: Customer) -> Statement {
     let sql = if row.revision == 0 {
         "INSERT INTO customers (external_id, name, status, timezone, currency, cascade_kind, policy,
-            created_us, mode, id, revision)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 + 1)"
+            created_us, mode, agents_max, cards_per_agent_max, agent_may_create_cards, id, revision)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 + 1)"
     } else {
         "UPDATE customers SET external_id = $1, name = $2, status = $3, timezone = $4, currency = $5,
-            cascade_kind = $6, policy = $7, created_us = $8, mode = $9, revision = revision + 1
-         WHERE id = $10 AND revision = $11"
+            cascade_kind = $6, policy = $7, created_us = $8, mode = $9, agents_max = $10,
+            cards_per_agent_max = $11, agent_may_create_cards = $12, revision = revision + 1
+         WHERE id = $13 AND revision = $14"
     };
     Statement::of(sql)
         .bind(row.external_id)
@@ -91,6 +92,9 @@ fn customer(row: Customer) -> Statement {
         .bind(row.policy)
         .bind(row.created_at.micros())
         .bind(row.mode.name())
+        .bind(row.fleet.agents_max)
+        .bind(row.fleet.cards_per_agent_max)
+        .bind(row.fleet.agent_may_create_cards)
         .bind(row.id)
         .bind(row.revision)
 }
@@ -121,14 +125,14 @@ fn card(row: Card) -> Statement {
     let sql = if row.revision == 0 {
         "INSERT INTO cards (customer_id, agent_id, connection, issuer_token, is_physical, usage,
             status, is_frozen, last4, exp_month, exp_year, limit_amount, limit_currency,
-            limit_interval, policy, created_us, mode, id, revision)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19 + 1)"
+            limit_interval, policy, created_us, mode, label, id, revision)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20 + 1)"
     } else {
         "UPDATE cards SET customer_id = $1, agent_id = $2, connection = $3, issuer_token = $4,
             is_physical = $5, usage = $6, status = $7, is_frozen = $8, last4 = $9, exp_month = $10,
             exp_year = $11, limit_amount = $12, limit_currency = $13, limit_interval = $14, policy = $15,
-            created_us = $16, mode = $17, revision = revision + 1
-         WHERE id = $18 AND revision = $19"
+            created_us = $16, mode = $17, label = $18, revision = revision + 1
+         WHERE id = $19 AND revision = $20"
     };
     Statement::of(sql)
         .bind(row.customer_id)
@@ -148,6 +152,7 @@ fn card(row: Card) -> Statement {
         .bind(row.policy)
         .bind(row.created_at.micros())
         .bind(row.mode.name())
+        .bind(row.label)
         .bind(row.id)
         .bind(row.revision)
 }

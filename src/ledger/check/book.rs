@@ -88,7 +88,10 @@ pub fn book<'a>(state: &State, command: &Book<'a>) -> Result<CheckedBook<'a>, Re
 }
 
 fn nothing_new<'a>(life: Option<&Life>, command: &Book<'_>) -> CheckedBook<'a> {
-    let is_older = |told: &Told| life.and_then(|it| it.told).is_some_and(|it| it != *told);
+    let is_older = |told: &Told| {
+        let known = life.and_then(|life| life.told);
+        known.is_some_and(|known| known.is_newer_than(told))
+    };
     let says_something = command.told.is_some() || command.facts.iter().any(keeps);
     let status = match life {
         Some(_) if command.told.as_ref().is_some_and(is_older) => BookStatus::Stale,
@@ -150,12 +153,17 @@ fn news(
     })
 }
 
-/// Whether somebody posts whom the card's lock does not admit.
+/// Whether somebody posts whom a lock of the card does not admit: the owner's, or the first
+/// merchant's.
 fn drifts(state: &State, known: Option<&Authorization>, command: &Book<'_>) -> bool {
     let posts = |fact: &Fact| is_posting(fact.kind);
     let Some(merchant) = command.merchant.filter(|_| command.facts.iter().any(posts)) else {
         return false;
     };
+    let preset = command.terms.preset_lock;
+    if preset.is_some_and(|lock| !lock.admits(&merchant)) {
+        return true;
+    }
     let of_card = known.and_then(|known| state.card(known.card?));
     let card = of_card.or_else(|| state.card_by_key(command.card_key).map(|(_, card)| card));
     card.and_then(|card| card.lock.as_ref())

@@ -19,6 +19,7 @@ mod intents;
 mod orders;
 mod reports;
 mod spans;
+mod undone;
 mod windows;
 
 use DeclineReason::{

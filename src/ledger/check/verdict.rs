@@ -150,9 +150,14 @@ impl Verdict<'_> {
     /// Where an approval of the step is booked.
     pub(super) fn place(&self, decided: &mut Decided<'_>) {
         decided.day = self.windows.day;
-        if !decided.reserved().is_zero() {
+        if self.charges(decided) {
             decided.hour = self.windows.hour;
         }
+    }
+
+    /// Whether the step has something charged: what it approves, or what was reported before.
+    pub(super) fn charges(&self, decided: &Decided<'_>) -> bool {
+        !decided.reserved().is_zero() || self.known.is_some_and(Authorization::is_uncharged)
     }
 
     /// The event that opens a day or changes how hours lie.

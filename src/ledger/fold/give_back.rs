@@ -90,7 +90,7 @@ pub(super) fn undo(state: &mut State, key: Key, is_reversed: bool) {
         let probe = card.probe().filter(is_of_it);
         taken.probe = taken.probe.or(probe);
         let lock = card.lock.clone();
-        let lock = lock.filter(|lock| leaves_lock && lock.approvals <= 1);
+        let lock = lock.filter(|_| leaves_lock);
         taken.lock = taken.lock.or(lock);
     }
     taken.was_under_lock |= leaves_lock;

@@ -1,16 +1,18 @@
 //! Images come back as they were written, and are of one state.
 
-use super::{Format, authorization, put_authorization};
+use super::{Format, authorization, life, put_authorization};
 use crate::domain::card::Level;
 use crate::domain::claims::{IntentRule, ScopeLimits};
 use crate::domain::decision::Decision;
+use crate::domain::lifecycle::StandingStatus;
 use crate::domain::time::Timestamp;
+use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::authorization::Authorization;
 use crate::ledger::check::harness::{Ask, Ledger, authorization_key, intent, limits, minor};
 use crate::ledger::codec::{Malformed, Reader};
-use crate::ledger::event::CardNo;
+use crate::ledger::event::{AgentNo, CardNo};
 use crate::ledger::image;
-use crate::ledger::life::Life;
+use crate::ledger::life::{Life, Place, Portion, Told};
 
 #[test]
 fn an_image_is_of_its_state_alone() {
@@ -81,5 +83,57 @@ fn an_authorization_has_the_flags_that_are_known_and_no_others() {
         let mut bytes = bytes.clone();
         bytes[1] |= unknown;
         assert_eq!(read(&bytes), Err(Malformed));
+    }
+}
+
+#[test]
+fn a_life_comes_back_with_its_flags_and_the_first_of_all_agents() {
+    for (has_drifted, has_lapsed) in [(false, false), (true, false), (false, true)] {
+        let portion = |agent: Option<u32>| Portion {
+            held: minor(1),
+            posted: minor(2),
+            place: Place {
+                day: LocalDay(3),
+                hour: LocalHour(4),
+                at: Timestamp::from_micros(5),
+                agent: agent.map(AgentNo),
+            },
+        };
+        let written = Life {
+            has_drifted,
+            has_lapsed,
+            portions: [None, Some(0), Some(7)].map(portion).to_vec(),
+            ..Life::default()
+        };
+        let mut bytes = Vec::new();
+        life::put(&mut bytes, &written);
+        assert_eq!(life::read(&mut Reader::new(&bytes)), Ok(written));
+    }
+}
+
+#[test]
+fn an_account_comes_back_with_what_it_tells_and_leaves_out() {
+    for posted in [None, Some(0), Some(6)] {
+        for refunded in [None, Some(0), Some(7)] {
+            let written = Life {
+                told: Some(Told {
+                    held: minor(5),
+                    posted: posted.map(minor),
+                    refunded: refunded.map(minor),
+                    status: StandingStatus::Pending,
+                    revision: 1,
+                    asks: 2,
+                    approvals: 3,
+                    listed_posted: minor(8),
+                    listed_refunded: minor(9),
+                }),
+                ..Life::default()
+            };
+            let mut bytes = Vec::new();
+            life::put(&mut bytes, &written);
+            let mut reader = Reader::new(&bytes);
+            assert_eq!(life::read(&mut reader), Ok(written));
+            assert!(reader.is_empty());
+        }
     }
 }

@@ -87,6 +87,11 @@ impl Charge {
         }
     }
 
+    /// Held and posted together.
+    pub(super) fn amount(&self) -> i64 {
+        self.held + self.posted
+    }
+
     fn counts(&self, over: Over) -> bool {
         match over {
             Over::Window(kind, day) => self.windows[kind] == windows(day)[kind],
@@ -99,10 +104,11 @@ impl Charge {
 impl Book {
     pub(super) fn sum(&self, scope: Scope, over: Over, held_only: bool) -> i64 {
         let counts = |charge: &&Charge| {
-            charge.is_in(scope) && charge.counts(over) && (charge.is_held || !held_only)
+            charge.is_in(scope) && charge.counts(over) && !(charge.is_over && held_only)
         };
         let counted = self.charges.iter().filter(counts);
-        counted.map(|charge| charge.amount).sum()
+        let amount = |charge: &Charge| charge.held + if held_only { 0 } else { charge.posted };
+        counted.map(amount).sum()
     }
 
     pub(super) fn over_limit(&self, world: &World, decided: &Decided) -> Option<DeclineReason> {
@@ -127,7 +133,7 @@ impl Book {
             let inside =
                 |charge: &&Charge| charge.is_in(it.scope) && charge.booked_at > now - length;
             let charged = self.charges.iter().filter(inside);
-            charged.map(|charge| charge.amount).sum::<i64>() + decided.reserved
+            charged.map(Charge::amount).sum::<i64>() + decided.reserved
         };
         let mut rolling = limits(world, decided.message.card).into_iter();
         rolling.find_map(|it| (it.rolls && held(&it) > it.limit).then(|| held(&it)))

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use countersign::domain::decision::DeclineReason;
 
+use super::life::Place;
 use super::limits::levels;
-use super::{Authorization, Book, Decided, Scope, overrides, rules};
+use super::{Authorization, Book, Charge, Decided, Scope, overrides, rules};
 use crate::issuer::Message;
 use crate::past_rules::PastRules;
 use crate::world::{MERCHANTS, World};
@@ -100,6 +101,17 @@ struct Latest {
     each: Vec<(i64, usize, u32)>,
     /// The latest instant of those that are not remembered one by one; it stays.
     older: Option<i64>,
+}
+
+impl Latest {
+    fn note(&mut self, received: i64, line: usize, number: u32) {
+        self.each.push((received, line, number));
+        self.each.sort_unstable();
+        if self.each.len() > REMEMBERED {
+            let (gone, ..) = self.each.remove(0);
+            self.older = self.older.max(Some(gone));
+        }
+    }
 }
 
 /// See the module.
@@ -223,15 +235,7 @@ impl Past {
     /// Which hour a step is counted in, and when it is booked. The hours of a zone begin where its
     /// clock shows a full hour; none ends sooner than it did when it was opened.
     pub(super) fn place(&self, offset: i64, decided: &mut Decided) {
-        let second = decided.received.div_euclid(1_000_000);
-        let offset = offset.rem_euclid(3_600);
-        let hour = (second + offset).div_euclid(3_600);
-        let is_new = hour > self.hour && decided.received >= self.hour_ends;
-        (decided.hour, decided.hour_ends) = if is_new {
-            (hour, ((hour + 1) * 3_600 - offset) * 1_000_000)
-        } else {
-            (self.hour, self.hour_ends)
-        };
+        (decided.hour, decided.hour_ends) = self.hour_at(offset, decided.received);
         // How much later a booking is than its receipt is kept exactly up to half an hour, above
         // that in whole seconds, rounded up.
         let late = (self.latest.max(decided.received)) - decided.received;
@@ -241,6 +245,52 @@ impl Past {
             (late + 999_999) / 1_000_000 * 1_000_000
         };
         decided.booked_at = decided.received + kept;
+    }
+
+    /// The hour that something is booked in that comes now, and when it ends.
+    pub(super) fn hour_at(&self, offset: i64, received: i64) -> (i64, i64) {
+        let second = received.div_euclid(1_000_000);
+        let offset = offset.rem_euclid(3_600);
+        let hour = (second + offset).div_euclid(3_600);
+        if hour > self.hour && received >= self.hour_ends {
+            (hour, ((hour + 1) * 3_600 - offset) * 1_000_000)
+        } else {
+            (self.hour, self.hour_ends)
+        }
+    }
+
+    /// Something is booked here: the hour is open, and nothing is booked before this any more.
+    pub(super) fn open(&mut self, place: Place, hour_ends: i64) {
+        if place.hour > self.hour {
+            (self.hour, self.hour_ends) = (place.hour, hour_ends);
+        }
+        self.latest = self.latest.max(place.at);
+    }
+
+    /// Whether an authorization counts as approved.
+    pub(super) fn is_counted(&self, number: u32) -> bool {
+        self.counts.iter().any(|count| count.number == number)
+    }
+
+    /// An authorization counts again by a step of it, which was received then.
+    pub(super) fn count_again(
+        &mut self,
+        number: u32,
+        card: usize,
+        place: Place,
+        (line, received): (usize, i64),
+    ) {
+        self.counts.push(Count {
+            number,
+            card: Some(card),
+            agent: place.agent,
+            hour: place.hour,
+            day: place.day,
+        });
+        self.approvals
+            .entry(card)
+            .or_default()
+            .note(received, line, number);
     }
 
     pub(super) fn booked(&mut self, line: usize, decided: &Decided, is_first: bool) {
@@ -259,12 +309,7 @@ impl Past {
             });
             if let Some(card) = decided.card {
                 let latest = self.approvals.entry(card).or_default();
-                latest.each.push((decided.received, line, number));
-                latest.each.sort_unstable();
-                if latest.each.len() > REMEMBERED {
-                    let (gone, ..) = latest.each.remove(0);
-                    latest.older = latest.older.max(Some(gone));
-                }
+                latest.note(decided.received, line, number);
             }
         }
         if let Some(taken) = decided.takes {
@@ -388,7 +433,7 @@ impl Book {
         }
         let rule = intent_rule(world, card)?;
         let message = &decided.message;
-        let amount = known.map_or(0, Authorization::held) + message.amount;
+        let amount = known.map_or(0, Authorization::total) + message.amount;
         if is_increment {
             let of = Some(message.authorization);
             let is_its = |it: &&Intent| matches!(it.fate, Fate::Taken(by, _) if by == of);
@@ -472,7 +517,7 @@ impl Book {
         let charges = self.charges.iter();
         let spent: i64 = charges
             .filter(|charge| charge.is_in(Scope::Card(card)))
-            .map(|charge| charge.amount)
+            .map(Charge::amount)
             .sum();
         count.is_some_and(|count| approvals >= count) || spend.is_some_and(|spend| spent >= spend)
     }

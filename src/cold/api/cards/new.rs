@@ -8,18 +8,21 @@ use utoipa::ToSchema;
 use super::order::{Ordered, order_card};
 use super::standing::CardHeld;
 use crate::cold::api::body::read;
-use crate::cold::api::exchange::{Ask, Reply};
+use crate::cold::api::exchange::{Ask, Reply, Tries};
 use crate::cold::api::fields::{Interval, Usage, document};
 use crate::cold::api::problem::Problem;
-use crate::cold::api::{agents, customers};
+use crate::cold::api::{agents, customers, fleet};
 use crate::cold::control::{Work, card_policy};
 use crate::cold::ids::draw;
 use crate::cold::issuers::rules::Rules;
 use crate::cold::issuers::{CardOrder, IssuerClient, State};
 use crate::cold::schema::PolicyDocument;
-use crate::cold::store::{Agent, Card, CardLimit, Change, Customer};
+use crate::cold::store::OutboxAsked;
+use crate::cold::store::outward::OutboxRow;
+use crate::cold::store::{Agent, Card, CardLimit, Change, Customer, Scope};
+use crate::decide::policy::Cascade;
 use crate::domain::amount::{Amount, Minor};
-use crate::domain::card::{AgentStatus, CardStatus};
+use crate::domain::card::{self, AgentStatus, CardStatus};
 use crate::domain::currency::Currency;
 
 /// A new card.
@@ -121,73 +124,156 @@ impl Limit {
     }
 }
 
+/// A card that is wanted, of which all but its owner is checked.
+pub(in crate::cold::api) struct Draft {
+    pub(in crate::cold::api) agent_id: Option<String>,
+    pub(in crate::cold::api) usage: card::Usage,
+    pub(in crate::cold::api) status: CardStatus,
+    pub(in crate::cold::api) limit: Option<CardLimit>,
+    pub(in crate::cold::api) policy: Option<String>,
+    /// The issuer connection; where it is absent, the only one there is.
+    pub(in crate::cold::api) connection: Option<String>,
+    /// Whether rules that nobody holds are taken so.
+    pub(in crate::cold::api) allows_unenforced: bool,
+    /// What people see of a card of the simple form.
+    pub(in crate::cold::api) label: Option<String>,
+}
+
 pub(in crate::cold::api) async fn create(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
     let new: NewCard = read(&ask.body)?;
     refuse_what_nobody_makes(&new)?;
-    let customer = customers::find(&ask, &new.customer_id).await?;
-    let agent = agent(&ask, new.agent_id.as_deref(), &customer).await?;
+    let customer = owner(&ask, &new.customer_id, new.policy.is_some()).await?;
     let limit = new
         .limits
         .as_ref()
         .map(|it| it.read(&customer))
         .transpose()?;
     let policy = document(new.policy);
-    let compiled = card_policy(policy.as_deref(), limit.as_ref())?;
+    card_policy(policy.as_deref(), limit.as_ref())?;
     let configuration = new.configuration.unwrap_or_default();
-    let allows_unenforced = configuration.allow_unenforced;
-    let wanted = configuration.connection;
-    let issuer = issuer(&ask, wanted.as_deref())?;
-    // A file that rules leaves the issuer alone, too.
-    if !ask.api.rows_rule {
-        return Err(Problem::file_rules());
-    }
-    let usage = new.usage.map(Into::into).unwrap_or_default();
-    let status: CardStatus = new.status.map(Into::into).unwrap_or_default();
-    let mut rules = Rules::of(&compiled, usage, &customer);
-    if !issuer.manner().asks {
-        let own = (policy.as_deref(), limit.as_ref());
-        rules = rules.with_fields(own, agent.as_ref(), &customer);
-        refuse_unenforced(issuer, &rules, allows_unenforced)?;
-    }
-    let card_id = draw("card", ask.now);
-    let order = CardOrder {
-        key: order_key(&ask, &card_id),
-        card_id,
-        at: ask.now,
-        is_paused: rules.state(status, false) != State::Open,
-        rules,
-    };
-    let Ordered { issued, settled } = order_card(&ask, issuer, order).await?;
-    let row = Card {
-        id: issued.card_id,
-        mode: customer.mode,
-        customer_id: customer.id,
-        agent_id: agent.map(|agent| agent.id),
-        connection: issuer.connection().to_owned(),
-        issuer_token: issued.token,
-        is_physical: false,
-        usage,
-        status,
-        is_frozen: false,
-        last4: issued.last4,
-        exp_month: issued.exp_month,
-        exp_year: issued.exp_year,
+    let own = ask.caller.key.agent_id.clone();
+    let draft = Draft {
+        agent_id: new.agent_id.or(own),
+        usage: new.usage.map(Into::into).unwrap_or_default(),
+        status: new.status.map(Into::into).unwrap_or_default(),
         limit,
         policy,
-        created_at: ask.now,
-        revision: 0,
+        connection: configuration.connection,
+        allows_unenforced: configuration.allow_unenforced,
+        label: None,
     };
+    let row = order(&ask, customer, draft).await?;
     let path = format!("/v1/cards/{}", row.id);
     let new_card = CardHeld::default();
     let shown = ask.api.card_shown_with(row.clone(), new_card).await?;
     let reply = Reply::created(path, &shown)?;
-    let batch = [Some(Change::Card(row)), settled];
-    let work = Work {
-        batch: batch.into_iter().flatten().collect(),
-        ..Work::default()
+    keep(&ask, row, reply).await
+}
+
+/// Orders a card at its issuer; it is not kept yet.
+pub(in crate::cold::api) async fn order(
+    ask: &Ask,
+    customer: Customer,
+    draft: Draft,
+) -> Result<Card, Problem> {
+    let agent = agent(ask, draft.agent_id.as_deref(), &customer).await?;
+    let issuer = issuer(ask, draft.connection.as_deref())?;
+    let own = (draft.policy.as_deref(), draft.limit.as_ref());
+    let mut rules = Rules::of(&card_policy(own.0, own.1)?, draft.usage, &customer);
+    if !issuer.manner().asks {
+        rules = rules.with_fields(own, agent.as_ref(), &customer);
+        refuse_unenforced(issuer, &rules, draft.allows_unenforced)?;
+    }
+    // A file that rules leaves the issuer alone, too.
+    if !ask.api.rows_rule {
+        return Err(Problem::file_rules());
+    }
+    let agent_id = agent.map(|agent| agent.id);
+    // Counted before a card is ordered, and again with what makes it count.
+    fleet::room_for_card(ask, customer.clone(), agent_id.as_deref()).await?;
+    let card_id = draw("card", ask.now);
+    let order = CardOrder {
+        key: order_key(ask, &card_id),
+        card_id,
+        at: ask.now,
+        is_paused: rules.state(draft.status, false) != State::Open,
+        rules,
     };
-    ask.make(work, reply).await
+    let Ordered { issued, .. } = order_card(ask, issuer, order).await?;
+    Ok(Card {
+        id: issued.card_id,
+        mode: customer.mode,
+        customer_id: customer.id,
+        agent_id,
+        connection: issuer.connection().to_owned(),
+        issuer_token: issued.token,
+        is_physical: false,
+        usage: draft.usage,
+        status: draft.status,
+        is_frozen: false,
+        last4: issued.last4,
+        exp_month: issued.exp_month,
+        exp_year: issued.exp_year,
+        limit: draft.limit,
+        policy: draft.policy,
+        label: draft.label,
+        created_at: ask.now,
+        revision: 0,
+    })
+}
+
+/// Keeps a card that was ordered, where there is room for it.
+pub(in crate::cold::api) async fn keep(
+    ask: &Ask,
+    row: Card,
+    reply: Reply,
+) -> Result<Reply, Problem> {
+    let order = OutboxRow::id_of_order(&order_key(ask, &row.id));
+    let kept = ask.api.store.outbox(OutboxAsked::One(order)).await?.pop();
+    let settled = kept.map(|order| Change::OutboxDone(order.id, order.version));
+    let mut tries = Tries::default();
+    loop {
+        let customer = customers::of_card(ask, &row).await?;
+        let room = fleet::room_for_card(ask, customer, row.agent_id.as_deref()).await?;
+        let batch = [Change::Card(row.clone())]
+            .into_iter()
+            .chain(room)
+            .chain(settled.clone());
+        let work = Work {
+            batch: batch.collect(),
+            ..Work::default()
+        };
+        let outcome = ask.make(work, reply.clone()).await;
+        if !tries.again(&outcome) {
+            return outcome;
+        }
+    }
+}
+
+/// Whose the card is to be. An agent makes cards for itself, where its customer allows it; never
+/// where what it writes could loosen what stands above it.
+pub(in crate::cold::api) async fn owner(
+    ask: &Ask,
+    id: &str,
+    has_policy: bool,
+) -> Result<Customer, Problem> {
+    if ask.caller.key.scope != Scope::Agent {
+        return customers::find(ask, id).await;
+    }
+    let is_own = ask.caller.key.customer_id.as_deref() == Some(id);
+    let found = ask.api.store.customer(id.to_owned()).await?;
+    let customer = found.filter(|_| is_own).ok_or_else(Problem::not_found)?;
+    if !customer.fleet.agent_may_create_cards {
+        let what = "the customer's agents make no cards; an owner can allow it: \
+                    `fleet.agentMayCreateCards`";
+        return Err(Problem::beyond_reach(what));
+    }
+    if customer.cascade == Cascade::Override && has_policy {
+        let what = "under the customer's cascade, a policy of the card would outrank the agent's";
+        return Err(Problem::beyond_reach(what));
+    }
+    Ok(customer)
 }
 
 /// What an issuer that never asks cannot hold is held by nobody (behaviour 4.8).

@@ -13,10 +13,10 @@ use super::new::{issuer, order_key};
 use super::order::{Ordered, order_card};
 use super::standing::CardHeld;
 use super::view::strictest;
-use crate::cold::api::agents;
 use crate::cold::api::body::read;
 use crate::cold::api::exchange::{Ask, Reply, Tries};
 use crate::cold::api::problem::Problem;
+use crate::cold::api::{agents, customers, fleet};
 use crate::cold::control::{Order, Work, card_policy};
 use crate::cold::ids::draw;
 use crate::cold::issuers::rules::Rules;
@@ -62,6 +62,10 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
     }
     // What cannot be is told before a card is ordered.
     retired(old.clone(), until)?;
+    if until.is_some() {
+        let customer = customers::of_card(&ask, &old).await?;
+        fleet::room_for_card(&ask, customer, old.agent_id.as_deref()).await?;
+    }
     let issuer = issuer(&ask, Some(&old.connection))?;
     let card_id = draw("card", ask.now);
     // What an operator or the owner has stopped does not come back as another card.

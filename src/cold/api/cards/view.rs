@@ -23,7 +23,7 @@ use crate::domain::time::Timestamp;
 #[schema(as = Card)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::cold::api) struct CardShown {
-    id: String,
+    pub(in crate::cold::api) id: String,
     customer_id: String,
     /// The agent that uses it.
     agent_id: Option<String>,
@@ -33,20 +33,20 @@ pub(in crate::cold::api) struct CardShown {
     usage: Usage,
     /// What is in force: `canceled`, else `frozen`, else `locked`, else `active`.
     #[schema(pattern = "^(active|locked|frozen|canceled)$")]
-    status: &'static str,
+    pub(in crate::cold::api) status: &'static str,
     /// The last four digits of the number.
     #[schema(pattern = "^[0-9]{4}$")]
-    last4: Option<String>,
+    pub(in crate::cold::api) last4: Option<String>,
     #[schema(minimum = 1, maximum = 12)]
-    exp_month: Option<u8>,
-    exp_year: Option<u16>,
+    pub(in crate::cold::api) exp_month: Option<u8>,
+    pub(in crate::cold::api) exp_year: Option<u16>,
     /// The one cap beside the policy's.
     limits: Option<LimitShown>,
     /// The merchant that the card is locked to.
     merchant_lock: Option<MerchantLockView>,
     /// The earliest end that policies set; the plastic's own is `expMonth` and `expYear`.
     #[schema(format = DateTime)]
-    expires_at: Option<String>,
+    pub(in crate::cold::api) expires_at: Option<String>,
     /// The last approval.
     #[schema(format = DateTime)]
     last_spend_at: Option<String>,
@@ -59,7 +59,7 @@ pub(in crate::cold::api) struct CardShown {
     #[schema(value_type = Option<PolicyDocument>)]
     policy: Option<Box<RawValue>>,
     #[schema(format = DateTime)]
-    created_at: String,
+    pub(in crate::cold::api) created_at: String,
 }
 
 /// A cap over an interval.

@@ -6,11 +6,14 @@ use crate::domain::lifecycle::MovementKind::{
 };
 use crate::domain::lifecycle::StandingStatus::{self, Pending, Settled, Voided};
 use crate::domain::lifecycle::{BookStatus, Flags, OnReversal};
-use crate::domain::window::{LocalDay, WindowKind};
+use crate::domain::time::Timestamp;
+use crate::domain::window::{LocalDay, LocalHour, WindowKind};
 use crate::ledger::check::harness::report::Report;
 use crate::ledger::check::harness::{Ask, Ledger, TODAY, limits, minor};
 
 use crate::domain::card::Level;
+use crate::domain::claims::PresetLock;
+use crate::domain::decision::Decision;
 use crate::domain::decision::DeclineReason::{CardLimitExceeded, SingleUseConsumed};
 
 const LAST: MovementKind = Posted { is_last: true };
@@ -329,9 +332,13 @@ fn another_merchant_that_posts_is_booked_and_told() {
     };
     let raised = |ledger: &mut Ledger, n, id| ledger.try_report(&posted(n, id)).unwrap().raised;
     assert_eq!(raised(&mut ledger, 1, 7), Flags::default());
+    // Who takes something back is not compared.
+    let released = Report::of(1).fact(6, Released, 10, 40);
+    let released = ledger.try_report(&released.with(|it| it.merchant = Some(2)));
+    assert_eq!(released.unwrap().raised, Flags::default());
     assert!(raised(&mut ledger, 2, 8).has(Flags::DRIFT));
     assert_eq!(raised(&mut ledger, 2, 9), Flags::default());
-    assert_eq!(ledger.books(1).0, [70, 30, 0]);
+    assert_eq!(ledger.books(1).0, [60, 30, 0]);
 }
 
 #[test]
@@ -523,4 +530,49 @@ fn a_sweep_settles_what_is_left_of_an_authorization_with_reports() {
     assert!(ledger.sweep(0, i64::MAX));
     assert_eq!(ledger.totals(), [(155, 0); 3]);
     assert_eq!(ledger.state.authorization_count(), 0);
+}
+
+/// An end is taken to know all our steps; said again, it is still the same end.
+#[test]
+fn b7_an_end_that_names_fewer_steps_than_we_decided_is_a_duplicate_when_it_comes_again() {
+    let mut ledger = Ledger::new();
+    ledger.ask(&Ask::new(1, 100).step(1));
+    ledger.ask(&Ask::new(1, 50).step(2));
+    let end = Report::of(1).told(Voided, (1, 1, 1), 0);
+    assert_eq!(ledger.report(&end), BookStatus::Applied);
+    assert_eq!(ledger.report(&end), BookStatus::Duplicate);
+    let older = Report::of(1).told(Pending, (1, 1, 0), 100);
+    assert_eq!(ledger.report(&older), BookStatus::Stale);
+}
+
+/// What was parked while nobody knew the card is charged when a step names it, in the windows that
+/// are under way then: in a zone whose hours are not those of universal time too.
+#[test]
+fn i3_what_was_posted_on_an_unknown_card_is_charged_to_the_windows_of_the_step_that_names_it() {
+    let mut ledger = Ledger::new();
+    let parked = Report::of(1).posted(7, 40).with(|it| it.is_known = false);
+    ledger.report(&parked);
+    assert_eq!(day_of(&ledger, TODAY), (0, 0));
+    let ask = Ask::new(1, 100).limited(Level::Card, limits(Some(1), None));
+    // The hour under way began at a quarter to.
+    let ask = ask.with(|it| it.hour = Some((500_000, 500_001 * 3_600 - 900)));
+    let declined = ledger.ask(&ask).decision;
+    assert_eq!(declined, Decision::Decline(CardLimitExceeded));
+    assert_eq!(day_of(&ledger, TODAY), (40, 0));
+    assert_eq!(ledger.state.hour, LocalHour(500_000));
+    assert_eq!(ledger.state.hour_offset_s, 900);
+    assert_eq!(ledger.state.day_ends, Timestamp::from_secs(1));
+}
+
+/// The owner's own lock is compared too: what another merchant posts is booked and told.
+#[test]
+fn m_a_posting_of_another_merchant_than_the_preset_one_is_drift() {
+    let preset = |it: &mut Report| it.terms.preset_lock = Some(PresetLock::Strong(1));
+    let posts = |report: Report, n| report.with(|it| it.merchant = Some(n)).with(preset);
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100));
+    ledger.report(&posts(Report::of(1).posted(7, 30), 1));
+    assert!(!ledger.flags(1).has(Flags::DRIFT));
+    ledger.report(&posts(Report::of(1).posted(8, 30), 2));
+    assert!(ledger.flags(1).has(Flags::DRIFT));
 }

@@ -309,6 +309,12 @@ fn b5_an_overruled_authorization_returns_its_intent_in_its_place() {
     assert!(ledger.overrule(2, again));
     assert_ne!(ledger.image(), image, "authorization 2 is remembered");
     assert_eq!(ledger.card(1).open_intents(), keys);
+    // One that lies between others returns between them.
+    let mut ledger = declared(&[(1, open(10)), (2, open(60)), (3, open(10))]);
+    let taken = ledger.approve(&under(rule(), Ask::new(1, 60)));
+    assert_eq!(ledger.last_decided().intent, Some(intent_key(2)));
+    assert!(ledger.overrule(1, taken));
+    assert_eq!(ledger.card(1).open_intents(), keys);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::ledger::check;
 use crate::ledger::check::book::{self, CheckedBook};
 use crate::ledger::command::{Book, BookAnswer, Route};
 use crate::ledger::embedded::journal::Class;
+use crate::ledger::event::Owner;
 use crate::ledger::state::State;
 
 impl SweepCursor {
@@ -88,6 +89,10 @@ impl EmbeddedLedger {
         if answer.status == BookStatus::Applied {
             let position = self.record(state, opens, &events, Class::Release)?;
             answer.position = Some(position.0);
+            // One that is reported before anybody asks is taken all the same (behaviour 2.4).
+            if matches!(state.owner.as_owner(), Owner::Customer(_)) {
+                self.claims.claim(command.authorization, state.no);
+            }
         }
         Ok(answer)
     }

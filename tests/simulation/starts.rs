@@ -116,7 +116,13 @@ impl Run {
         self.backlog = 0;
         self.finish_covered()?;
         self.engine.settle(&self.disk);
+        if !self.is_poisoned() && !self.is_closing && self.chance.one_in(3) {
+            self.tell_the_rest()?;
+            self.commands_return();
+            self.backlog = 0;
+        }
         self.at_rest()?;
+        self.compare_issued()?;
         self.must_answer = !self.is_poisoned() && !self.is_closing;
         let answered = self.deliver_new();
         self.must_answer = false;

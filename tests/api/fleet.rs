@@ -1,0 +1,144 @@
+//! Caps over a customer's agents and cards, and agents that make their own (behaviour 4.4).
+
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::plane::{Plane, code, id, value};
+
+fn cap(plane: &Plane, fleet: &Value) {
+    let path = format!("/v1/customers/{}", plane.customer);
+    let shown = plane.owner_asks("PATCH", &path, &json!({"fleet": fleet}), 200);
+    for (name, wanted) in fleet.as_object().unwrap() {
+        assert_eq!(&shown["fleet"][name], wanted, "{shown}");
+    }
+}
+
+#[test]
+fn a_customer_has_no_more_agents_than_its_cap_also_when_many_ask_at_once() {
+    let plane = Plane::start();
+    cap(&plane, &json!({"agentsMax": 3}));
+    let body = json!({"customerId": plane.customer});
+    let ask = || plane.ask(&plane.owner, "POST", "/v1/agents", &body);
+    let answers: Vec<_> = thread::scope(|scope| {
+        let asking: Vec<_> = (0..12).map(|_| scope.spawn(ask)).collect();
+        asking.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    let made: Vec<_> = answers.iter().filter(|it| it.status == 201).collect();
+    assert!((1..=3).contains(&made.len()), "{}", made.len());
+    for refused in answers.iter().filter(|it| it.status != 201) {
+        let code = code(refused, 409);
+        assert!(
+            ["fleet_cap_reached", "conflict"].contains(&&*code),
+            "{code}"
+        );
+    }
+    for _ in made.len()..3 {
+        assert_eq!(ask().status, 201);
+    }
+    assert_eq!(code(&ask(), 409), "fleet_cap_reached");
+    // One that is disabled leaves its place; other caps and none at all hold from their call on.
+    let path = format!("/v1/agents/{}", id(&value(made[0])));
+    plane.owner_asks("PATCH", &path, &json!({"status": "disabled"}), 200);
+    assert_eq!(ask().status, 201);
+    assert_eq!(code(&ask(), 409), "fleet_cap_reached");
+    let path = format!("/v1/customers/{}", plane.customer);
+    let shown = plane.owner_asks("PATCH", &path, &json!({"fleet": null}), 200);
+    let none = json!({"agentsMax": null, "cardsPerAgentMax": null, "agentMayCreateCards": false});
+    assert_eq!(shown["fleet"], none);
+    assert_eq!(ask().status, 201);
+}
+
+#[test]
+fn an_agent_has_no_more_cards_than_the_cap_and_a_refused_one_is_not_ordered() {
+    let mut plane = Plane::start();
+    cap(&plane, &json!({"cardsPerAgentMax": 2}));
+    let (agent, other) = (plane.agent(&json!({})), plane.agent(&json!({})));
+    let body = json!({"customerId": plane.customer, "agentId": agent});
+    let first = plane.card(&json!({"agentId": agent}));
+    plane.card(&json!({"agentId": agent}));
+    let full = |plane: &Plane| {
+        let refused = plane.ask(&plane.owner, "POST", "/v1/cards", &body);
+        assert_eq!(code(&refused, 409), "fleet_cap_reached");
+    };
+    full(&plane);
+    plane.kill();
+    plane.restart();
+    full(&plane);
+    let later = json!({"oldCardUntil": "2099-01-01T00:00:00Z"});
+    let path = format!("/v1/cards/{first}");
+    let far = plane.ask(&plane.owner, "POST", &format!("{path}/replace"), &later);
+    assert_eq!(code(&far, 400), "invalid_request");
+    // In its place is no place more.
+    let new = plane.owner_asks("POST", &format!("{path}/replace"), &Value::Null, 201);
+    full(&plane);
+    plane.card(&json!({"agentId": other}));
+    plane.card(&json!({}));
+    plane.owner_asks(
+        "DELETE",
+        &format!("/v1/cards/{}", id(&new)),
+        &Value::Null,
+        200,
+    );
+    plane.card(&json!({"agentId": agent}));
+    full(&plane);
+    let path = plane.home.data_dir().join("sandbox/cards.jsonl");
+    let ordered = std::fs::read_to_string(path).unwrap().lines().count();
+    assert_eq!(ordered, 6, "what was refused was not ordered");
+}
+
+#[test]
+fn s3_agents_make_cards_only_where_they_may_for_themselves_and_under_their_policy() {
+    let plane = Plane::start();
+    let agent = plane.agent(&json!({"limits": {"perAuth": 500}}));
+    let other = plane.agent(&json!({}));
+    let key = plane.key(&json!({"scope": "agent", "agentId": agent}));
+    let body = json!({"customerId": plane.customer, "policy": {"limits": {"perAuth": 900}}});
+    let ask = |body: &Value| plane.ask(&key, "POST", "/v1/cards", body);
+    assert_eq!(code(&ask(&body), 403), "beyond_reach");
+    cap(
+        &plane,
+        &json!({"agentMayCreateCards": true, "cardsPerAgentMax": 1}),
+    );
+    let theirs = json!({"customerId": plane.customer, "agentId": other});
+    assert_eq!(code(&ask(&theirs), 404), "not_found");
+    let nobodys = json!({"customerId": "cus_nobody"});
+    assert_eq!(code(&ask(&nobodys), 404), "not_found");
+    let made = ask(&body);
+    assert_eq!(made.status, 201, "{}", made.text());
+    let card = value(&made);
+    assert_eq!(card["agentId"], *agent);
+    // What it wrote itself loosens nothing.
+    assert_eq!(plane.buy(&id(&card), 501), "VELOCITY_EXCEEDED");
+    assert_eq!(plane.buy(&id(&card), 500), "APPROVED");
+    assert_eq!(code(&ask(&body), 409), "fleet_cap_reached");
+    // Where a card's policy would outrank the agent's, an agent writes none.
+    cap(&plane, &json!({"agentMayCreateCards": true}));
+    let path = format!("/v1/customers/{}", plane.customer);
+    plane.owner_asks("PATCH", &path, &json!({"cascade": "override"}), 200);
+    assert_eq!(code(&ask(&body), 403), "beyond_reach");
+    assert_eq!(ask(&json!({"customerId": plane.customer})).status, 201);
+    // Nor does it change what it has.
+    let path = format!("/v1/cards/{}", id(&card));
+    let refused = plane.ask(&key, "PATCH", &path, &json!({"policy": null}));
+    assert_eq!(code(&refused, 403), "scope_not_allowed");
+}
+
+#[test]
+fn a_cap_that_is_none_is_refused_by_its_name() {
+    let plane = Plane::start();
+    let path = format!("/v1/customers/{}", plane.customer);
+    for (fleet, field) in [
+        (json!({"agentsMax": -1}), "fleet.agentsMax"),
+        (
+            json!({"cardsPerAgentMax": 1_000_001}),
+            "fleet.cardsPerAgentMax",
+        ),
+        (json!({"agentsMax": 1.5}), "fleet.agentsMax"),
+        (json!({"heldMax": 5}), "fleet.heldMax"),
+    ] {
+        let refused = plane.ask(&plane.owner, "PATCH", &path, &json!({"fleet": fleet}));
+        assert_eq!(code(&refused, 400), "invalid_request", "{fleet}");
+        assert_eq!(value(&refused)["errors"][0]["field"], field);
+    }
+}

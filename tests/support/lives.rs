@@ -1,0 +1,459 @@
+//! What issuers report, on a sheet of paper, for models to compare the ledger with: everything that was ever said is kept as it was said,
+//! and where an authorization ought to stand is read from all of it each time.
+
+use std::collections::BTreeMap;
+
+use countersign::domain::lifecycle::{BookStatus, MovementKind, OnReversal, StandingStatus};
+
+/// Something that happened, as a report tells it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Happened {
+    pub(crate) id: u64,
+    pub(crate) kind: MovementKind,
+    pub(crate) amount: i64,
+    /// By the issuer's clock.
+    pub(crate) at: Option<i64>,
+}
+
+/// The whole account, as a report tells it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Account {
+    pub(crate) status: StandingStatus,
+    pub(crate) asks: u32,
+    pub(crate) approvals: u32,
+    pub(crate) others: u32,
+    pub(crate) held: i64,
+    pub(crate) posted: Option<i64>,
+    pub(crate) refunded: Option<i64>,
+}
+
+/// One report.
+#[derive(Clone, Debug)]
+pub(crate) struct Report<M> {
+    pub(crate) authorization: u8,
+    pub(crate) card: u8,
+    pub(crate) happened: Vec<Happened>,
+    pub(crate) account: Option<Account>,
+    pub(crate) merchant: Option<M>,
+    pub(crate) refunds_restore: bool,
+    pub(crate) on_reversal: OnReversal,
+}
+
+impl<M> Report<M> {
+    fn sum(&self, kinds: &[MovementKind]) -> i128 {
+        let of_kind = self.happened.iter().filter(|it| kinds.contains(&it.kind));
+        of_kind.map(|it| i128::from(it.amount)).sum()
+    }
+
+    /// The postings that it lists, and the refunds less those taken back.
+    pub(crate) fn listed(&self) -> (i128, i128) {
+        let taken_back = self.sum(&[MovementKind::RefundReversed]);
+        let refunded = self.sum(&[MovementKind::Refunded]) - taken_back;
+        (self.sum(&POSTINGS), refunded.max(0))
+    }
+}
+
+pub(crate) const POSTINGS: [MovementKind; 3] = [
+    MovementKind::AuthorizedAndPosted,
+    MovementKind::Posted { is_last: false },
+    MovementKind::Posted { is_last: true },
+];
+
+/// Kinds from what comes first to what follows from it.
+pub(crate) const KINDS: [MovementKind; 11] = [
+    MovementKind::Authorized,
+    MovementKind::AuthorizedAndPosted,
+    MovementKind::Replaced,
+    MovementKind::Released,
+    MovementKind::Posted { is_last: false },
+    MovementKind::Posted { is_last: true },
+    MovementKind::Expired,
+    MovementKind::Refunded,
+    MovementKind::RefundReversed,
+    MovementKind::Noted,
+    MovementKind::Declined,
+];
+
+fn rank(kind: MovementKind) -> usize {
+    KINDS.iter().position(|it| *it == kind).unwrap()
+}
+
+/// An account that was heard.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Heard {
+    status: StandingStatus,
+    revision: u32,
+    asks: u32,
+    approvals: u32,
+    held: i128,
+    posted: Option<i128>,
+    refunded: Option<i128>,
+    listed: (i128, i128),
+}
+
+impl Heard {
+    fn is_final(&self) -> bool {
+        !matches!(
+            self.status,
+            StandingStatus::Pending | StandingStatus::Settled
+        )
+    }
+
+    /// Which of two is newer.
+    fn age(&self) -> impl Ord + use<> {
+        let status = match self.status {
+            StandingStatus::Pending => 0,
+            StandingStatus::Settled => -1,
+            StandingStatus::Voided => -2,
+            StandingStatus::Expired => -3,
+            StandingStatus::Declined => -4,
+            StandingStatus::Closed => -5,
+        };
+        (
+            self.revision,
+            self.is_final(),
+            -self.held,
+            self.posted,
+            self.refunded,
+            self.approvals,
+            status,
+        )
+    }
+}
+
+/// Part of an authorization and where it stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pile<P> {
+    pub(crate) place: P,
+    pub(crate) held: i128,
+    pub(crate) posted: i128,
+}
+
+/// One of our own steps, as far as the books are concerned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Own {
+    pub(crate) name: Option<u64>,
+    pub(crate) approves: bool,
+    pub(crate) amount: i128,
+    pub(crate) at: i64,
+}
+
+/// Where an authorization ought to stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Books {
+    pub(crate) held: i128,
+    pub(crate) posted: i128,
+    pub(crate) refunded: i128,
+    pub(crate) is_undone: bool,
+    pub(crate) is_reversed: bool,
+    pub(crate) is_expired: bool,
+    pub(crate) is_closed: bool,
+    pub(crate) forced: bool,
+    pub(crate) excess: bool,
+    pub(crate) declined_there: bool,
+    pub(crate) drift: bool,
+}
+
+/// What became of an authorization, from the first report on.
+/// `P` is where something was charged, `T` what its card had of an authorization that was undone.
+#[derive(Clone, Debug)]
+pub(crate) struct Life<P, T> {
+    said: Vec<Happened>,
+    heard: Vec<Heard>,
+    pub(crate) piles: Vec<Pile<P>>,
+    pub(crate) restorable: i128,
+    pub(crate) has_drifted: bool,
+    pub(crate) has_lapsed: bool,
+    pub(crate) on_reversal: OnReversal,
+    pub(crate) taken: Option<T>,
+    pub(crate) at: i64,
+}
+
+impl<P, T> Default for Life<P, T> {
+    fn default() -> Self {
+        Self {
+            said: Vec::new(),
+            heard: Vec::new(),
+            piles: Vec::new(),
+            restorable: 0,
+            has_drifted: false,
+            has_lapsed: false,
+            on_reversal: OnReversal::GiveBack,
+            taken: None,
+            at: 0,
+        }
+    }
+}
+
+impl<P: Copy + PartialEq, T> Life<P, T> {
+    pub(crate) fn held(&self) -> i128 {
+        self.piles.iter().map(|pile| pile.held).sum()
+    }
+
+    pub(crate) fn charged(&self) -> i128 {
+        self.piles.iter().map(|pile| pile.posted).sum()
+    }
+
+    /// What has come back of what was posted.
+    pub(crate) fn restored(&self, books: &Books) -> i128 {
+        self.restorable.min(books.posted)
+    }
+
+    /// Of all words on one thing the latest kind, the largest amount, the earliest time.
+    fn known(&self) -> BTreeMap<u64, Happened> {
+        let mut known: BTreeMap<u64, Happened> = BTreeMap::new();
+        let weight = |it: &Happened| (rank(it.kind), it.amount, -it.at.unwrap_or(i64::MAX));
+        for said in &self.said {
+            let best = known.entry(said.id).or_insert(*said);
+            if weight(said) > weight(best) {
+                *best = *said;
+            }
+        }
+        known
+    }
+
+    /// The newest account; of equal ones the first.
+    fn newest(&self) -> Option<Heard> {
+        let mut newest: Option<Heard> = None;
+        for heard in &self.heard {
+            if newest.is_none_or(|it| heard.age() > it.age()) {
+                newest = Some(*heard);
+            }
+        }
+        newest
+    }
+
+    /// Takes a report down; what there was to say about it.
+    pub(crate) fn hear<M>(
+        &mut self,
+        report: &Report<M>,
+        steps: &[Own],
+        is_known: bool,
+        drifts: bool,
+    ) -> BookStatus {
+        let before = (self.known(), self.newest());
+        let refunded = self.ought(steps).refunded;
+        let kept = report.happened.iter();
+        let kept: Vec<Happened> = kept
+            .filter(|it| it.kind != MovementKind::Noted)
+            .copied()
+            .collect();
+        let told = report
+            .account
+            .map(|account| heard(report, account, steps.len()));
+        let is_nothing = |told: &Heard| {
+            told.asks == 0
+                && told.status == StandingStatus::Declined
+                && told.posted.is_none_or(|it| it == 0)
+                && told.refunded.is_none_or(|it| it == 0)
+        };
+        self.said.extend(&kept);
+        let counts = told.filter(|told| is_known || !is_nothing(told));
+        self.heard.extend(counts);
+        let drifts = drifts && !self.has_drifted;
+        let after = (self.known(), self.newest());
+        let same = |a: &BTreeMap<u64, Happened>, b: &BTreeMap<u64, Happened>| {
+            format!("{a:?}") == format!("{b:?}")
+        };
+        let has_news = before.1 != after.1;
+        if same(&before.0, &after.0) && !has_news && !drifts {
+            let is_older =
+                told.is_some_and(|told| before.1.is_some_and(|it| it.age() > told.age()));
+            return if told.is_none() && kept.is_empty() {
+                BookStatus::Ignored
+            } else if is_older {
+                BookStatus::Stale
+            } else {
+                BookStatus::Duplicate
+            };
+        }
+        self.has_drifted |= drifts;
+        self.on_reversal = report.on_reversal;
+        let is_news = |it: &&Happened| {
+            let old = before.0.get(&it.id);
+            is_ask(it.kind) && format!("{old:?}") != format!("{:?}", Some(it))
+        };
+        let asks_again = after.0.values().any(|it| is_news(&it));
+        self.has_lapsed &= !(has_news || asks_again);
+        let more = self.ought(steps).refunded - refunded;
+        self.restorable += if report.refunds_restore {
+            more.max(0)
+        } else {
+            0
+        };
+        self.restorable = (self.restorable + more.min(0)).max(0);
+        BookStatus::Applied
+    }
+
+    /// Where an authorization of these steps ought to stand.
+    pub(crate) fn ought(&self, steps: &[Own]) -> Books {
+        let mut books = match self.newest() {
+            Some(told) => self.by_account(&told, steps),
+            None => self.by_what_happened(steps),
+        };
+        if self.has_lapsed {
+            books.held = 0;
+            books.is_undone = false;
+            books.is_expired = true;
+            books.is_closed = true;
+        }
+        let ours = steps.iter().filter(|step| step.approves);
+        let approved: i128 = ours.clone().map(|step| step.amount).sum();
+        let counts = |count: usize| u32::try_from(count).unwrap();
+        let known = self.known();
+        let (forced, declined) = match self.newest() {
+            Some(told) => (
+                counts(ours.clone().count()) < told.approvals,
+                told.asks.saturating_sub(told.approvals)
+                    > counts(steps.len() - ours.clone().count()),
+            ),
+            None => {
+                let ours = |id: u64, approves: bool| {
+                    let mut named = steps.iter().filter(|step| step.name == Some(id));
+                    named.any(|step| step.approves == approves)
+                };
+                let approvals = known.values().filter(|it| is_approval(it.kind));
+                let declines = known
+                    .values()
+                    .filter(|it| it.kind == MovementKind::Declined);
+                (
+                    approvals.clone().any(|it| !ours(it.id, true)),
+                    declines.clone().any(|it| !ours(it.id, false)),
+                )
+            }
+        };
+        let moves = books.held > 0 || books.posted > 0;
+        books.forced = forced || (moves && ours.count() == 0);
+        books.excess = !books.forced && books.posted > approved;
+        books.declined_there = declined;
+        books.drift = self.has_drifted;
+        books
+    }
+
+    fn by_account(&self, told: &Heard, steps: &[Own]) -> Books {
+        let (listed_posted, listed_refunded) = told.listed;
+        let singly = self.played(&[]);
+        let beside = |alone: i128, listed: i128| (alone - listed).max(0);
+        let posted = match told.posted {
+            Some(posted) => posted + beside(singly.posted, listed_posted),
+            None => singly.posted,
+        };
+        let refunded = match told.refunded {
+            Some(refunded) => refunded + beside(singly.refunded, listed_refunded),
+            None => singly.refunded,
+        };
+        let unlisted = told.posted.map_or(0, |it| (posted - it).max(0));
+        let mut held = (told.held - unlisted).max(0);
+        let knows_all = told.asks as usize >= steps.len();
+        if !knows_all {
+            // It may raise the hold and not lower it, but for what is posted from it.
+            let stays = posted - self.restorable.min(posted);
+            let newly = (stays - self.charged()).max(0);
+            held = held.max((self.held() - newly).max(0));
+        }
+        let is_over = [StandingStatus::Voided, StandingStatus::Declined].contains(&told.status);
+        Books {
+            held,
+            posted,
+            refunded,
+            is_undone: is_over && knows_all && posted == 0,
+            is_reversed: told.status == StandingStatus::Voided,
+            is_expired: told.status == StandingStatus::Expired,
+            is_closed: told.is_final() || (held == 0 && (posted > 0 || refunded > 0)),
+            ..Books::default()
+        }
+    }
+
+    fn by_what_happened(&self, steps: &[Own]) -> Books {
+        let mut books = self.played(steps);
+        books.is_undone = books.held == 0 && books.posted == 0 && !books.is_expired;
+        books.is_closed = books.held == 0;
+        books
+    }
+
+    /// Everything that is known, one thing after the other, with those of our steps in between of
+    /// which the issuer has not spoken.
+    fn played(&self, steps: &[Own]) -> Books {
+        let known = self.known();
+        let spoken_of = |name: u64| known.get(&name).is_some_and(|it| is_ask(it.kind));
+        let mut all: Vec<(i64, usize, i64, u64)> = Vec::new();
+        for it in known.values() {
+            all.push((it.at.unwrap_or(i64::MAX), rank(it.kind), it.amount, it.id));
+        }
+        for (number, step) in steps.iter().enumerate().filter(|(_, step)| step.approves) {
+            if !step.name.is_some_and(spoken_of) {
+                let at = if number == 0 { i64::MIN } else { step.at };
+                let amount = i64::try_from(step.amount).unwrap();
+                all.push((at, 0, amount, step.name.unwrap_or_default()));
+            }
+        }
+        all.sort_unstable();
+        let mut books = Books::default();
+        for (_, kind, amount, _) in all {
+            let amount = i128::from(amount);
+            let (held, posted) = (books.held, books.posted);
+            match KINDS[kind] {
+                MovementKind::Authorized => books.held += amount,
+                MovementKind::AuthorizedAndPosted => books.posted += amount,
+                MovementKind::Replaced => books.held = (amount - posted).max(0),
+                MovementKind::Released => {
+                    books.held = (held - amount).max(0);
+                    books.is_reversed = true;
+                }
+                MovementKind::Posted { is_last } => {
+                    books.posted += amount;
+                    books.held = if is_last { 0 } else { (held - amount).max(0) };
+                }
+                MovementKind::Expired => {
+                    books.held = 0;
+                    books.is_expired = true;
+                }
+                MovementKind::Refunded => books.refunded += amount,
+                MovementKind::RefundReversed => books.refunded = (books.refunded - amount).max(0),
+                MovementKind::Noted | MovementKind::Declined => {}
+            }
+        }
+        books
+    }
+
+    /// Adds to what stands at a place.
+    pub(crate) fn put(&mut self, place: P, held: i128, posted: i128) {
+        match self.piles.iter_mut().find(|pile| pile.place == place) {
+            Some(pile) => {
+                pile.held += held;
+                pile.posted += posted;
+            }
+            None => self.piles.push(Pile {
+                place,
+                held,
+                posted,
+            }),
+        }
+    }
+}
+
+fn is_approval(kind: MovementKind) -> bool {
+    [MovementKind::Authorized, MovementKind::AuthorizedAndPosted].contains(&kind)
+}
+
+fn is_ask(kind: MovementKind) -> bool {
+    is_approval(kind) || kind == MovementKind::Declined
+}
+
+fn heard<M>(report: &Report<M>, account: Account, steps: usize) -> Heard {
+    let mut heard = Heard {
+        status: account.status,
+        revision: account.asks + account.others,
+        asks: account.asks,
+        approvals: account.approvals,
+        held: i128::from(account.held),
+        posted: account.posted.map(i128::from),
+        refunded: account.refunded.map(i128::from),
+        listed: report.listed(),
+    };
+    // An end that comes after our decisions is one of all of them.
+    if heard.is_final() {
+        heard.asks = heard.asks.max(u32::try_from(steps).unwrap());
+    }
+    heard
+}
