@@ -3,9 +3,12 @@
 pub mod decisions;
 pub mod demo;
 pub mod doctor;
+pub mod import;
 pub mod init;
+pub mod keys;
 pub mod ledger;
 mod log;
+pub mod outbox;
 pub mod policy;
 pub mod reconcile;
 pub mod sandbox;
@@ -60,10 +63,16 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Make a customer and an owner's API key, and say what comes next.
     Init(init::InitArguments),
+    /// Take over the cards that an issuer had before.
+    Import(import::ImportArguments),
+    /// The keys that issuers' keys are sealed under.
+    Keys(keys::KeysArguments),
     /// Look into a data directory.
     Ledger(ledger::LedgerArguments),
     /// Hold an issuer's list of transactions against our books.
     Reconcile(reconcile::ReconcileArguments),
+    /// What issuers are still to be told.
+    Outbox(outbox::OutboxArguments),
     /// Print the description of the cards API (OpenAPI 3.1).
     Openapi,
     /// Look into snapshots without a server.
@@ -92,11 +101,18 @@ pub fn run() -> Exit {
             finish(doctor::run(&arguments, &mut std::io::stdout().lock()))
         }
         Command::Init(arguments) => finish(init::run(arguments, &mut std::io::stdout().lock())),
+        Command::Import(arguments) => {
+            finish(import::run(&arguments, &mut std::io::stdout().lock()))
+        }
+        Command::Keys(arguments) => finish(keys::run(&arguments, &mut std::io::stdout().lock())),
         Command::Ledger(arguments) => {
             finish(ledger::run(&arguments, &mut std::io::stdout().lock()))
         }
         Command::Reconcile(arguments) => {
             finish(reconcile::run(&arguments, &mut std::io::stdout().lock()))
+        }
+        Command::Outbox(arguments) => {
+            finish(outbox::run(&arguments, &mut std::io::stdout().lock()))
         }
         Command::Policy(arguments) => {
             finish(policy::run(&arguments, &mut std::io::stdout().lock()))

@@ -47,6 +47,7 @@ impl Operators {
             telemetry: Arc::clone(&shared.telemetry),
             clock: shared.clock,
             time_file: time_file.map(Arc::new),
+            store: Arc::default(),
         };
         let served = state.clone();
         drop(cold.spawn(ops::serve(listener, served)));

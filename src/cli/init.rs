@@ -97,9 +97,11 @@ pub fn run(arguments: InitArguments, out: &mut dyn Write) -> Result<Exit, Failur
         InitError::Done | InitError::NotDone | InitError::Name | InitError::Timezone(_) => {
             usage(error.to_string())
         }
-        InitError::Io(..) | InitError::NoSecret(_) | InitError::Secret(_) | InitError::Store(_) => {
-            Failure::other(&error)
-        }
+        InitError::Io(..)
+        | InitError::NoSecret(_)
+        | InitError::Secret(_)
+        | InitError::Seal(_)
+        | InitError::Store(_) => Failure::other(&error),
     })?;
     let is_default = data_dir == std::path::Path::new(DATA_DIR_DEFAULT);
     let flag = if is_default {

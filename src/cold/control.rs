@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
@@ -98,6 +98,8 @@ pub struct Surroundings {
     pub telemetry: Arc<Telemetry>,
     /// Says where the rows are not in force.
     pub readiness: Arc<Readiness>,
+    /// Rung where an issuer is to be told something.
+    pub bell: Arc<Notify>,
 }
 
 /// The running thread. It ends when every clone of this is dropped.
@@ -213,6 +215,7 @@ impl Keeper {
         let next = changes_rules
             .then(|| self.compile(&work.batch))
             .transpose()?;
+        let tells = work.batch.iter().any(|it| matches!(it, Change::Outbox(_)));
         let (first, last): (Vec<Order>, Vec<Order>) =
             work.orders.into_iter().partition(Order::goes_first);
         self.order(first).await?;
@@ -229,6 +232,9 @@ impl Keeper {
         }
         if let Some(next) = next {
             self.publish(next);
+        }
+        if tells {
+            self.around.bell.notify_waiters();
         }
         self.order(last).await
     }
@@ -308,6 +314,11 @@ fn is_rule(change: &Change) -> bool {
         Change::ApiKey(..)
         | Change::ApiKeyChanged(_)
         | Change::Reply(_)
+        | Change::Outbox(_)
+        | Change::OutboxTried(_)
+        | Change::OutboxDone(..)
+        | Change::Sealed(_)
+        | Change::Origin(_)
         | Change::Intent(_)
         | Change::Attestation(_) => false,
     }

@@ -59,6 +59,7 @@ impl Ops {
         let telemetry = Telemetry::new(["acme"]);
         let state = OpsState {
             time_file: None,
+            store: Arc::default(),
             readiness: Arc::clone(&readiness),
             running: Arc::clone(&running),
             ledger: port.clone(),

@@ -107,6 +107,11 @@ pub(super) fn put(
         Change::ApiKey(..)
         | Change::ApiKeyChanged(_)
         | Change::Reply(_)
+        | Change::Outbox(_)
+        | Change::OutboxTried(_)
+        | Change::OutboxDone(..)
+        | Change::Sealed(_)
+        | Change::Origin(_)
         | Change::Intent(_)
         | Change::Attestation(_) => Ok(()),
     }

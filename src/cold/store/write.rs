@@ -2,8 +2,13 @@
 
 use super::rows::{cascade_name, usage_name};
 use super::sql::Statement;
-use super::{Agent, ApiKey, Attestation, Card, Change, Customer, Intent, StoredReply};
+use super::{Agent, ApiKey, Attestation, Card, Change, Customer, Intent, StoredReply, errands};
 use crate::domain::time::Timestamp;
+
+/// Whether there may be no row for the change: somebody else has made a newer one meanwhile.
+pub(super) fn may_miss(change: &Change) -> bool {
+    matches!(change, Change::OutboxTried(_) | Change::OutboxDone(..))
+}
 
 /// The statement that makes a change: it touches one row, or the change met another one.
 pub(super) fn statement(change: Change) -> Statement {
@@ -14,6 +19,11 @@ pub(super) fn statement(change: Change) -> Statement {
         Change::ApiKey(row, hash) => new_api_key(row, hash),
         Change::ApiKeyChanged(row) => changed_api_key(row),
         Change::Reply(row) => reply(row),
+        Change::Outbox(row) => errands::put_outbox(row),
+        Change::OutboxTried(row) => errands::outbox_tried(row),
+        Change::OutboxDone(id, version) => errands::outbox_done(id, version),
+        Change::Sealed(row) => errands::sealed(row),
+        Change::Origin(row) => errands::origin(row),
         Change::Intent(row) => intent(row),
         Change::Attestation(row) => attestation(row),
     }
