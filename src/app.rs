@@ -130,6 +130,8 @@ impl App {
         let ledger = EmbeddedLedger::new(recovered.states, writer.share_journal());
         arm(&shared, &writer, loaded.core(&keys, ledger));
         let around = Around {
+            cold: &cold,
+            card_bell: shared.pipeline.card_bell(),
             rules: &rules,
             names,
             keys,
@@ -259,8 +261,11 @@ fn no_signals(error: std::io::Error) -> StartError {
 }
 
 fn connection_names(config: &Config) -> Vec<String> {
-    let names = config.issuers.iter().map(|issuer| issuer.name.clone());
-    names.collect()
+    let asking = config.issuers.iter().map(|issuer| issuer.name.clone());
+    let silent = config.card_makers.iter().filter(|it| !it.maker.asks());
+    asking
+        .chain(silent.map(|it| it.connection.clone()))
+        .collect()
 }
 
 /// Says what the level may cost (behaviour 3.5).

@@ -4,9 +4,12 @@ pub mod audit;
 pub mod decisions;
 pub mod demo;
 pub mod doctor;
+pub mod import;
 pub mod init;
+pub mod keys;
 pub mod ledger;
 mod log;
+pub mod outbox;
 pub mod policy;
 pub mod reconcile;
 pub mod sandbox;
@@ -63,10 +66,16 @@ enum Command {
     Init(init::InitArguments),
     /// Print or verify the audit log.
     Audit(audit::AuditArguments),
+    /// Take over the cards that an issuer had before.
+    Import(import::ImportArguments),
+    /// The keys that issuers' keys are sealed under.
+    Keys(keys::KeysArguments),
     /// Look into a data directory.
     Ledger(ledger::LedgerArguments),
     /// Hold an issuer's list of transactions against our books.
     Reconcile(reconcile::ReconcileArguments),
+    /// What issuers are still to be told.
+    Outbox(outbox::OutboxArguments),
     /// Print the description of the cards API (OpenAPI 3.1).
     Openapi,
     /// Look into snapshots without a server.
@@ -96,11 +105,18 @@ pub fn run() -> Exit {
         }
         Command::Init(arguments) => finish(init::run(arguments, &mut std::io::stdout().lock())),
         Command::Audit(arguments) => finish(audit::run(arguments, &mut std::io::stdout().lock())),
+        Command::Import(arguments) => {
+            finish(import::run(&arguments, &mut std::io::stdout().lock()))
+        }
+        Command::Keys(arguments) => finish(keys::run(&arguments, &mut std::io::stdout().lock())),
         Command::Ledger(arguments) => {
             finish(ledger::run(&arguments, &mut std::io::stdout().lock()))
         }
         Command::Reconcile(arguments) => {
             finish(reconcile::run(&arguments, &mut std::io::stdout().lock()))
+        }
+        Command::Outbox(arguments) => {
+            finish(outbox::run(&arguments, &mut std::io::stdout().lock()))
         }
         Command::Policy(arguments) => {
             finish(policy::run(&arguments, &mut std::io::stdout().lock()))

@@ -3,6 +3,7 @@
 //! Two steps: `file` holds what was typed, this module what is ready to run with. Secrets are read
 //! here and leave as types that cannot be printed.
 
+mod cards;
 mod connections;
 mod database;
 mod file;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub use self::cards::{CardMaker, CardsConfig};
 pub use self::database::database_address;
 pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::IssuerConfig;
@@ -134,6 +136,11 @@ pub struct Config {
     pub records_indexed_max: usize,
     /// Configured connections.
     pub issuers: Vec<IssuerConfig>,
+    /// What issuers' keys are sealed under, the one that seals first; none where the data directory
+    /// has it.
+    pub master_keys: Vec<SecretString>,
+    /// Where cards are made.
+    pub card_makers: Vec<CardsConfig>,
     /// Whether the built-in issuer is one of the connections.
     pub sandbox: bool,
     /// Whether time may be moved forward: every connection is a sandbox.
@@ -229,14 +236,11 @@ impl Config {
         let data_dir = overrides.data_dir.or(typed.data_dir);
         let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT));
         let database = database::address(overrides.database, typed.database.as_deref(), place)?;
-        let budgets_ms = issuers.iter().map(|issuer| issuer.deadline_ms);
-        let budget_ms = budgets_ms
-            .chain(sandbox.then_some(SANDBOX_DEADLINE_MS))
-            .min();
+        let budget_ms = budget_ms(&issuers, sandbox);
         Ok(Self {
             connections_max: connections::max(
                 server.connections_max,
-                budget_ms.unwrap_or(SANDBOX_DEADLINE_MS),
+                budget_ms,
                 hot_threads(),
                 &format!("{place}: server.connections_max"),
             )?,
@@ -266,6 +270,8 @@ impl Config {
             records_indexed_max: records_indexed_max(&typed.ledger, place)?,
             snapshot_poll: snapshot_poll(typed.snapshot_poll_ms, place)?,
             issuers,
+            master_keys: master_keys(&typed.keys.master, place)?,
+            card_makers: cards::read_all(&typed.issuer, place)?,
             snapshot: snapshot(
                 overrides.snapshot,
                 typed.snapshot,
@@ -280,6 +286,25 @@ impl Config {
         .and_then(|config: Self| check_listeners(&config, place).map(|()| config))
         .and_then(|config| check_sandbox_clock(&config).map(|()| config))
     }
+}
+
+/// The shortest budget of all connections.
+fn budget_ms(issuers: &[IssuerConfig], sandbox: bool) -> u32 {
+    let budgets_ms = issuers.iter().map(|issuer| issuer.deadline_ms);
+    let all = budgets_ms.chain(sandbox.then_some(SANDBOX_DEADLINE_MS));
+    all.min().unwrap_or(SANDBOX_DEADLINE_MS)
+}
+
+fn master_keys(
+    sources: &file::SecretSources,
+    place: &str,
+) -> Result<Vec<SecretString>, ConfigError> {
+    let whole = |text: String| Ok::<_, std::convert::Infallible>(SecretString::from(text));
+    let read = |(at, source): (usize, &String)| {
+        secret::read(source, whole)
+            .map_err(|message| ConfigError::new(format!("{place}: keys.master[{at}]"), message))
+    };
+    sources.0.iter().enumerate().map(read).collect()
 }
 
 /// Where the secrets of a configuration file are; none where there is no file.

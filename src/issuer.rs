@@ -100,6 +100,18 @@ impl Issuer {
         }
     }
 
+    /// Whether an event is about a card itself: its issuer has made, changed, stopped or closed it.
+    #[must_use]
+    pub fn is_about_card(&self, body: &VerifiedBody<'_>) -> bool {
+        match self {
+            Self::Lithic(_) | Self::LithicLegacy(_) | Self::Sandbox(_) => {
+                lithic::events::is_about_card(body)
+            }
+            Self::Stripe(_) => stripe::events::is_about_card(body),
+            Self::Marqeta(_) => false,
+        }
+    }
+
     /// What an event reports about authorizations (behaviour 2.16); nothing where it is about
     /// something else.
     ///

@@ -60,6 +60,9 @@ pub struct Telemetry {
     journal_poisoned: AtomicI64,
     clock_stepped: AtomicI64,
     clock_offset_us: AtomicI64,
+    outbox_waiting: AtomicI64,
+    outbox_dead: AtomicI64,
+    outbox_age_s: AtomicI64,
 }
 
 impl Telemetry {
@@ -86,6 +89,9 @@ impl Telemetry {
             journal_poisoned: AtomicI64::new(0),
             clock_stepped: AtomicI64::new(0),
             clock_offset_us: AtomicI64::new(0),
+            outbox_waiting: AtomicI64::new(0),
+            outbox_dead: AtomicI64::new(0),
+            outbox_age_s: AtomicI64::new(0),
         })
     }
 
@@ -161,6 +167,14 @@ impl Telemetry {
         );
     }
 
+    /// What issuers are to be told: rows that wait, rows that are tried no more, and for how long the
+    /// oldest waits, in seconds.
+    pub fn set_outbox(&self, waiting: i64, dead: i64, age_s: i64) {
+        self.outbox_waiting.store(waiting, Ordering::Relaxed);
+        self.outbox_dead.store(dead, Ordering::Relaxed);
+        self.outbox_age_s.store(age_s, Ordering::Relaxed);
+    }
+
     /// Whether the snapshot's file is not what is in force.
     pub fn set_snapshot_waiting(&self, is_waiting: bool) {
         self.snapshot_waiting
@@ -219,6 +233,21 @@ impl Collector for Scrape {
             "snapshot_version",
             "Policy snapshot in force",
             &telemetry.snapshot_version,
+        )?;
+        gauge(
+            "outbox_waiting",
+            "Things that issuers are still to be told",
+            &telemetry.outbox_waiting,
+        )?;
+        gauge(
+            "outbox_dead",
+            "Things that issuers are told no more, until an operator replays them",
+            &telemetry.outbox_dead,
+        )?;
+        gauge(
+            "outbox_age_seconds",
+            "For how long the oldest thing that an issuer is to be told waits",
+            &telemetry.outbox_age_s,
         )?;
         gauge(
             "snapshot_waiting",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
+use tokio::sync::{Notify, watch};
 
 use crate::app::StartError;
 use crate::app::operators::Operators;
@@ -15,10 +16,14 @@ use crate::cold::audit::seal::Seal;
 use crate::cold::control::{self, Control, LoadError, Surroundings};
 use crate::cold::init::{Opened, Place};
 use crate::cold::issuers::IssuerClient;
+use crate::cold::issuers::remote::RemoteClient;
 use crate::cold::issuers::sandbox::SandboxClient;
+use crate::cold::mirror::{self, Around as Mirror};
+use crate::cold::outbox::{self, Around as Outbox};
 use crate::cold::policies::{FIRST_VERSION, First, Policies, Source};
 use crate::cold::records::Records;
-use crate::cold::store::Store;
+use crate::cold::seal::MasterKeys;
+use crate::cold::store::{Store, StoreError};
 use crate::cold::tokens::TokenSecret;
 use crate::config::{Config, SANDBOX_NAME};
 use crate::decide::document::DocumentRefused;
@@ -65,7 +70,29 @@ pub(super) struct Plane {
     store: Arc<dyn Store>,
     secret: TokenSecret,
     seal: Seal,
-    issuers: Vec<Box<dyn IssuerClient>>,
+    master_keys: Option<MasterKeys>,
+    issuers: Vec<Arc<dyn IssuerClient>>,
+}
+
+/// Gives each issuer its key. One that does not open is missing: the issuer will deny, and say so.
+async fn unseal(
+    store: &dyn Store,
+    keys: Option<&MasterKeys>,
+    issuers: &[Arc<dyn IssuerClient>],
+) -> Result<(), StoreError> {
+    for row in store.sealed().await? {
+        let own = |it: &&Arc<dyn IssuerClient>| it.connection() == row.connection;
+        let issuer = issuers.iter().find(own);
+        let Some(issuer) = issuer.filter(|it| it.manner().takes_key) else {
+            continue;
+        };
+        match keys.map(|keys| keys.open(&row)) {
+            Some(Ok(key)) => issuer.set_key(key),
+            Some(Err(error)) => tracing::error!(%error, "an issuer's key"),
+            None => {}
+        }
+    }
+    Ok(())
 }
 
 /// What the rules of a start are made with: the connections' names, the keys, whose every used card is.
@@ -90,14 +117,25 @@ impl Plane {
             secret,
             seal,
         } = opened.map_err(|error| fault(&error))?;
-        let mut issuers: Vec<Box<dyn IssuerClient>> = Vec::new();
+        let mut issuers: Vec<Arc<dyn IssuerClient>> = Vec::new();
         if config.sandbox {
             let path = sandbox_cards(&config.data_dir);
             let client = SandboxClient::open(&path, SANDBOX_NAME);
             let named = |error| fault(&format!("{}: {error}", path.display()));
-            issuers.push(Box::new(client.map_err(named)?));
+            issuers.push(Arc::new(client.map_err(named)?));
         }
+        for maker in config.card_makers.clone() {
+            issuers.push(Arc::new(RemoteClient::new(maker)));
+        }
+        let sealing = place.master_keys_or_new(&config.master_keys, &*store);
+        let master_keys = cold.block_on(sealing).map_err(|error| {
+            tracing::error!(%error, "no issuer's key can be sealed or opened");
+        });
+        let master_keys = master_keys.ok();
+        let unsealed = unseal(&*store, master_keys.as_ref(), &issuers);
+        cold.block_on(unsealed).map_err(|error| fault(&error))?;
         Ok(Some(Self {
+            master_keys,
             store,
             secret,
             seal,
@@ -180,6 +218,9 @@ impl Loaded {
 
 /// What the API is started with.
 pub(super) struct Around<'a> {
+    pub(super) cold: &'a Runtime,
+    /// Rung where an issuer says that a card has changed.
+    pub(super) card_bell: watch::Receiver<u64>,
     pub(super) rules: &'a Rules,
     pub(super) names: Vec<String>,
     pub(super) keys: Fingerprinter,
@@ -203,10 +244,36 @@ pub(super) fn start(
     let policies = loaded.start_policies(operators, around.watch_every)?;
     let shown = (Arc::clone(&snapshots), records, policies);
     operators.arm(around.writer, around.keys.clone(), shown);
+    let store = plane
+        .as_ref()
+        .map(|plane| -> Arc<dyn Store> { plane.store() });
+    // The cell is new, so nothing is in it.
+    let _full = operators.shown().store.set(store);
     let api = plane.map(|plane| start_plane(plane, snapshots, operators, around));
     // The cell is new, so nothing is in it.
     let _full = served.set(api.transpose()?);
     Ok(())
+}
+
+/// One task for each issuer that is asked over a network, and one that counts.
+fn start_outbox(cold: &Runtime, around: &Outbox, issuers: &[Arc<dyn IssuerClient>]) {
+    for issuer in issuers.iter().filter(|it| it.manner().is_remote) {
+        drop(cold.spawn(outbox::tell(around.clone(), Arc::clone(issuer))));
+    }
+    drop(cold.spawn(outbox::watch(around.clone())));
+}
+
+/// One task for each issuer that is asked over a network.
+fn start_mirrors<'i>(
+    cold: &Runtime,
+    around: &Mirror,
+    issuers: impl Iterator<Item = &'i Arc<dyn IssuerClient>>,
+) {
+    for issuer in issuers {
+        if let Some(every) = issuer.poll() {
+            drop(cold.spawn(mirror::follow(around.clone(), Arc::clone(issuer), every)));
+        }
+    }
 }
 
 fn start_plane(
@@ -219,6 +286,15 @@ fn start_plane(
     let store = plane.store;
     let writer = Arc::clone(around.writer);
     let shown = operators.shown();
+    let bell = Arc::<Notify>::default();
+    let outbox = Outbox {
+        store: Arc::clone(&store),
+        clock: around.clock,
+        bell: Arc::clone(&bell),
+        telemetry: Arc::clone(&shown.telemetry),
+        readiness: Arc::clone(&shown.readiness),
+    };
+    start_outbox(around.cold, &outbox, &plane.issuers);
     let around_control = Surroundings {
         store: Arc::clone(&store),
         snapshots: Arc::clone(&snapshots),
@@ -231,15 +307,27 @@ fn start_plane(
         telemetry: Arc::clone(&shown.telemetry),
         readiness: Arc::clone(&shown.readiness),
         noted: Arc::clone(&shown.noted),
+        bell: Arc::clone(&bell),
     };
     let control = Control::start(around_control, plane.seal);
     let control = control
         .map_err(|error| StartError::Io("cannot start the thread of the control plane", error))?;
+    start_mirrors(
+        around.cold,
+        &Mirror {
+            store: Arc::clone(&store),
+            control: control.clone(),
+            clock: around.clock,
+            bell: around.card_bell,
+        },
+        plane.issuers.iter().filter(|_| rows_rule),
+    );
     Ok(Arc::new(Api::new(Parts {
         store,
         secret: plane.secret,
         control,
         issuers: plane.issuers,
+        master_keys: plane.master_keys,
         snapshots,
         ledger: shown.ledger.clone(),
         records: Arc::clone(around.records),

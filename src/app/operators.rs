@@ -48,6 +48,7 @@ impl Operators {
             clock: shared.clock,
             noted: Arc::default(),
             time_file: time_file.map(Arc::new),
+            store: Arc::default(),
         };
         let served = state.clone();
         drop(cold.spawn(ops::serve(listener, served)));

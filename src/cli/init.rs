@@ -99,8 +99,9 @@ pub fn run(arguments: InitArguments, out: &mut dyn Write) -> Result<Exit, Failur
         }
         InitError::Io(..)
         | InitError::NoSecret(_)
-        | InitError::Seal(_)
+        | InitError::AuditSeal(_)
         | InitError::Secret(_)
+        | InitError::Seal(_)
         | InitError::Store(_) => Failure::other(&error),
     })?;
     let is_default = data_dir == std::path::Path::new(DATA_DIR_DEFAULT);

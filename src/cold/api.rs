@@ -12,12 +12,14 @@ mod body;
 mod caller;
 mod cards;
 pub mod code;
+mod connections;
 mod customers;
 mod decisions;
 mod evaluate;
 mod exchange;
 mod fields;
 mod fleet;
+mod imports;
 mod intents;
 mod keys;
 pub mod openapi;
@@ -35,6 +37,7 @@ use crate::clock::Clock;
 use crate::cold::control::Control;
 use crate::cold::issuers::IssuerClient;
 use crate::cold::records::Records;
+use crate::cold::seal::MasterKeys;
 use crate::cold::store::Store;
 use crate::cold::tokens::TokenSecret;
 use crate::fingerprint::Fingerprinter;
@@ -50,7 +53,9 @@ pub struct Api {
     pub(super) store: Arc<dyn Store>,
     pub(super) secret: TokenSecret,
     pub(super) control: Control,
-    pub(super) issuers: Vec<Box<dyn IssuerClient>>,
+    pub(super) issuers: Vec<Arc<dyn IssuerClient>>,
+    /// Absent where there is none to seal with.
+    pub(super) master_keys: Option<MasterKeys>,
     pub(super) snapshots: Arc<CurrentSnapshot>,
     pub(super) ledger: LedgerPort,
     pub(super) records: Arc<Records>,
@@ -70,7 +75,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     pub secret: TokenSecret,
     pub control: Control,
-    pub issuers: Vec<Box<dyn IssuerClient>>,
+    pub issuers: Vec<Arc<dyn IssuerClient>>,
+    pub master_keys: Option<MasterKeys>,
     pub snapshots: Arc<CurrentSnapshot>,
     pub ledger: LedgerPort,
     pub records: Arc<Records>,
@@ -91,6 +97,7 @@ impl Api {
             secret: parts.secret,
             control: parts.control,
             issuers: parts.issuers,
+            master_keys: parts.master_keys,
             snapshots: parts.snapshots,
             ledger: parts.ledger,
             records: parts.records,

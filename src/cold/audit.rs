@@ -269,7 +269,20 @@ fn one(change: &Change) -> Option<Made> {
             what: "made",
             ..Made::default()
         },
-        Change::Reply(_) | Change::Audit(_) | Change::Checkpoint(_) => return None,
+        Change::Sealed(row) => Made {
+            id: row.connection.clone(),
+            kind: "issuerKey",
+            what: "set",
+            ..Made::default()
+        },
+        // What follows from the changes beside them, and what is told elsewhere.
+        Change::Reply(_)
+        | Change::Outbox(_)
+        | Change::OutboxTried(_)
+        | Change::OutboxDone(..)
+        | Change::Origin(_)
+        | Change::Audit(_)
+        | Change::Checkpoint(_) => return None,
     })
 }
 

@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::sleep;
 
 use crate::clock::Clock;
@@ -106,6 +106,8 @@ pub struct Surroundings {
     pub readiness: Arc<Readiness>,
     /// What is to be written into the audit log beside changes.
     pub noted: Arc<Noted>,
+    /// Rung where an issuer is to be told something.
+    pub bell: Arc<Notify>,
 }
 
 /// The running thread. It ends when every clone of this is dropped.
@@ -264,6 +266,7 @@ impl Keeper {
         let next = changes_rules
             .then(|| self.compile(&work.batch))
             .transpose()?;
+        let tells = work.batch.iter().any(|it| matches!(it, Change::Outbox(_)));
         let (first, last): (Vec<Order>, Vec<Order>) =
             work.orders.into_iter().partition(Order::goes_first);
         self.order(first).await?;
@@ -284,6 +287,9 @@ impl Keeper {
         }
         if let Some(next) = next {
             self.publish(next);
+        }
+        if tells {
+            self.around.bell.notify_waiters();
         }
         self.order(last).await
     }
@@ -365,6 +371,11 @@ fn is_rule(change: &Change) -> bool {
         | Change::Reply(_)
         | Change::Audit(_)
         | Change::Checkpoint(_)
+        | Change::Outbox(_)
+        | Change::OutboxTried(_)
+        | Change::OutboxDone(..)
+        | Change::Sealed(_)
+        | Change::Origin(_)
         | Change::Intent(_)
         | Change::Attestation(_) => false,
     }

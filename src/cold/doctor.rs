@@ -5,6 +5,7 @@ mod clock;
 mod data_dir;
 mod disk;
 mod limits;
+mod master;
 mod secrets;
 
 pub use data_dir::InUse;
@@ -117,6 +118,7 @@ pub fn examine(patient: &Patient, clock: Clock) -> Findings {
     match data_dir {
         Some(data_dir) => {
             checks.extend(data_dir::checks(data_dir));
+            checks.extend(master::check(data_dir, config.ok()));
             checks.push(disk::check(clock, data_dir, budget_ms));
         }
         None => checks.push(data_dir::unknown()),
@@ -154,6 +156,8 @@ fn snapshot(config: &Config) -> Option<Check> {
     const NAME: &str = "snapshot";
     let path = config.snapshot.as_deref()?;
     let mut names: Vec<&str> = config.issuers.iter().map(|issuer| &*issuer.name).collect();
+    let silent = config.card_makers.iter().filter(|it| !it.maker.asks());
+    names.extend(silent.map(|it| &*it.connection));
     if config.sandbox {
         names.extend(crate::config::SANDBOX_NAMES);
     }

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::cold::api::{NAME_RULE, is_name};
-use crate::cold::audit::seal::{Seal, SealError};
+use crate::cold::audit::seal::Seal;
 use crate::cold::audit::{self, Event, Who};
 use crate::cold::ids::draw;
+use crate::cold::seal::{MasterKeys, SealError};
 use crate::cold::store::{
     ApiKey, Change, Customer, Fleet, Listed, Mode, Scope, Store, StoreError, postgres, sqlite,
 };
@@ -26,6 +27,7 @@ use crate::domain::time::Timestamp;
 
 /// Beside the database, in a file of its own.
 const SECRET_FILE: &str = "token.secret";
+const MASTER_FILE: &str = "master.key";
 
 /// Where the control plane keeps its files.
 #[derive(Clone, Debug)]
@@ -89,6 +91,8 @@ pub enum InitError {
     /// The secret's file cannot be used.
     Secret(SecretFileError),
     /// A file of the audit log's cannot be used.
+    AuditSeal(audit::seal::SealError),
+    /// The master key cannot be used.
     Seal(SealError),
     /// The database cannot be used.
     Store(StoreError),
@@ -112,6 +116,7 @@ impl fmt::Display for InitError {
             }
             Self::Io(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Secret(error) => error.fmt(f),
+            Self::AuditSeal(error) => error.fmt(f),
             Self::Seal(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::NoSecret(path) => write!(
@@ -169,13 +174,48 @@ impl Place {
             return Err(InitError::NoSecret(path));
         }
         let secret = TokenSecret::read(&path).map_err(InitError::Secret)?;
-        let seal = Seal::open(&self.folder).map_err(InitError::Seal)?;
+        let seal = Seal::open(&self.folder).map_err(InitError::AuditSeal)?;
         let store = self.open_store().await?;
         Ok(Opened {
             store,
             secret,
             seal,
         })
+    }
+
+    /// The file of the master keys.
+    #[must_use]
+    pub fn master_path(&self) -> PathBuf {
+        self.folder.join(MASTER_FILE)
+    }
+
+    /// The master keys: those that the configuration names, else those of the file.
+    ///
+    /// # Errors
+    /// [`SealError`] where there are none.
+    pub fn master_keys(&self, named: &[SecretString]) -> Result<MasterKeys, SealError> {
+        if named.is_empty() {
+            return MasterKeys::read(&self.master_path());
+        }
+        MasterKeys::of_texts(named.iter().map(|text| text.expose_secret()))
+    }
+
+    /// The same; where there is no file yet and nothing was sealed, one is made.
+    ///
+    /// # Errors
+    /// [`SealError`] where there are none and none can be made.
+    pub async fn master_keys_or_new(
+        &self,
+        named: &[SecretString],
+        store: &dyn Store,
+    ) -> Result<MasterKeys, SealError> {
+        let is_first = named.is_empty()
+            && !self.master_path().exists()
+            && store.sealed().await.map_err(SealError::Store)?.is_empty();
+        if is_first {
+            MasterKeys::draw()?.write(&self.master_path())?;
+        }
+        self.master_keys(named)
     }
 
     async fn open_store(&self) -> Result<Arc<dyn Store>, InitError> {
@@ -206,7 +246,7 @@ impl Place {
             }
         }
         let secret = TokenSecret::create(&path).map_err(InitError::Secret)?;
-        let seal = Seal::open(&self.folder).map_err(InitError::Seal)?;
+        let seal = Seal::open(&self.folder).map_err(InitError::AuditSeal)?;
         let store = self.open_store().await?;
         Ok(Opened {
             store,
@@ -231,6 +271,8 @@ impl Place {
             return Err(InitError::NotDone);
         }
         let opened = self.create().await?;
+        let sealing = self.master_keys_or_new(&[], &*opened.store).await;
+        sealing.map_err(InitError::Seal)?;
         let made = self.fill(&opened, wanted, now).await;
         // What was committed is there, however this ends.
         let _closed = opened.store.close().await;

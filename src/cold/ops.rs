@@ -6,6 +6,7 @@ pub(in crate::cold) mod authorizations;
 pub(in crate::cold) mod cards;
 mod clock;
 mod decisions;
+mod outbox;
 pub mod policy;
 mod problem;
 mod query;
@@ -35,6 +36,7 @@ use crate::cold::policies::Policies;
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
 use crate::cold::sandbox::time::TimeFile;
+use crate::cold::store::Store;
 use crate::fingerprint::Fingerprinter;
 use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
@@ -76,6 +78,8 @@ pub struct OpsState {
     pub noted: Arc<Noted>,
     /// How far the clock was moved forward; absent where nobody may move it.
     pub time_file: Option<Arc<TimeFile>>,
+    /// What issuers are to be told; empty until the start is over, nothing inside without a database.
+    pub store: Arc<OnceLock<Option<Arc<dyn Store>>>>,
 }
 
 impl OpsState {
@@ -103,6 +107,7 @@ pub fn router(state: OpsState) -> Router {
             get(authorizations::one),
         )
         .merge(standing::routes())
+        .merge(outbox::routes())
         .route("/admin/reload", post(reload::reload))
         .route("/admin/clock/confirm", post(clock::confirm))
         .route("/admin/clock/advance", post(clock::advance))

@@ -5,6 +5,8 @@
 //! where every row still has the revision that its author has read, so that whoever changes a row on
 //! another node in the same moment is noticed. The hot path never comes here.
 
+mod errands;
+pub mod outward;
 pub mod postgres;
 mod rows;
 mod sql;
@@ -15,8 +17,10 @@ mod write;
 use std::fmt;
 use std::pin::Pin;
 
+use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{Entry, Event};
+
 use crate::decide::policy::{Cascade, LimitField};
 use crate::domain::amount::Amount;
 use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Usage};
@@ -277,6 +281,15 @@ pub enum Change {
     /// A key as it is from now on.
     ApiKeyChanged(ApiKey),
     Reply(StoredReply),
+    /// Something that an issuer is to be told; where it waits already, it is asked for anew.
+    Outbox(OutboxRow),
+    /// A row that was tried in vain, unless it was asked for anew in between.
+    OutboxTried(OutboxRow),
+    /// The row of this id and version is done, unless it was asked for anew in between.
+    OutboxDone(String, i64),
+    /// An issuer's key in place of the one that was there.
+    Sealed(SealedRow),
+    Origin(CardOrigin),
     Intent(Intent),
     Attestation(Attestation),
     /// An entry of the audit log, which gets its place when the batch is kept.
@@ -301,6 +314,19 @@ pub struct Listed {
     pub after: Option<String>,
     /// At most this many.
     pub limit: usize,
+}
+
+/// Which rows of what issuers are to be told are asked for.
+#[derive(Clone, Debug)]
+pub enum OutboxAsked {
+    /// Those of a connection that are to be tried now: what stops cards first.
+    Due(String, Timestamp, usize),
+    /// The one of this id.
+    One(String),
+    /// All behind this id.
+    All(String, usize),
+    /// Those behind this id that are tried no more.
+    Dead(String, usize),
 }
 
 /// Which rows of a card are asked for, newest first.
@@ -340,6 +366,8 @@ pub trait Store: Send + Sync {
     fn count_cards(&self, agent_id: String) -> Answer<'_, i64>;
     /// The card of this id.
     fn card(&self, id: String) -> Answer<'_, Option<Card>>;
+    /// The card that its issuer calls so.
+    fn card_at(&self, connection: String, token: String) -> Answer<'_, Option<Card>>;
     /// Cards, newest first.
     fn cards(&self, listed: Listed) -> Answer<'_, Vec<Card>>;
     /// The intent of a card that its declarer calls so.
@@ -356,6 +384,14 @@ pub trait Store: Send + Sync {
     fn all_cards(&self, after: String, limit: usize) -> Answer<'_, Vec<Card>>;
     /// The answer that was given under this key.
     fn reply(&self, key: ReplyKey) -> Answer<'_, Option<StoredReply>>;
+    /// Rows of what issuers are to be told.
+    fn outbox(&self, asked: OutboxAsked) -> Answer<'_, Vec<OutboxRow>>;
+    /// How many of them there are.
+    fn outbox_counts(&self) -> Answer<'_, OutboxCounts>;
+    /// The sealed keys of issuers, in the order of their connections.
+    fn sealed(&self) -> Answer<'_, Vec<SealedRow>>;
+    /// Where a card comes from, where it is not an ordinary one of ours.
+    fn card_origin(&self, id: String) -> Answer<'_, Option<CardOrigin>>;
     /// Keeps all of a batch, durably, or nothing of it.
     fn apply(&self, batch: Batch) -> Answer<'_, ()>;
     /// Entries of the audit log behind this number, in order; of one mode alone, or all.

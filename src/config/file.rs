@@ -25,7 +25,17 @@ pub(super) struct ConfigFile {
     #[serde(default)]
     pub(super) ledger: LedgerFile,
     #[serde(default)]
+    pub(super) keys: KeysFile,
+    #[serde(default)]
     pub(super) issuer: Vec<IssuerFile>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeysFile {
+    /// What issuers' keys are sealed under, the one that seals first.
+    #[serde(default)]
+    pub(super) master: SecretSources,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -73,6 +83,28 @@ pub(super) struct IssuerFile {
     /// Marqeta's, by name.
     #[serde(default)]
     pub(super) headers: BTreeMap<String, SecretSources>,
+    /// Where cards are made.
+    pub(super) cards: Option<CardsFile>,
+}
+
+/// One `[issuer.cards]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CardsFile {
+    pub(super) mode: Option<String>,
+    pub(super) url: Option<String>,
+    #[serde(default, deserialize_with = "source")]
+    pub(super) key: Option<String>,
+    pub(super) account: Option<String>,
+    pub(super) program: Option<String>,
+    pub(super) timeout_ms: Option<u64>,
+    pub(super) poll_s: Option<u64>,
+}
+
+/// One place of a secret. What stands there may be the secret itself, so no error repeats it.
+fn source<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let source = Option::<String>::deserialize(deserializer);
+    source.map_err(|_may_hold_a_secret| D::Error::custom("must be `file:PATH` or `env:NAME`"))
 }
 
 impl IssuerFile {
@@ -91,13 +123,16 @@ impl IssuerFile {
             .into_iter()
             .flatten()
             .map(|(key, sources)| (key.to_owned(), sources));
+        let connection = &self.name;
         let sources = plain.chain(named).flat_map(|(key, sources)| {
-            let connection = &self.name;
             let place = move |number| format!("{connection}: issuer[{at}].{key}[{number}]");
             let numbered = sources.0.iter().enumerate();
             numbered.map(move |(number, source)| SecretSource::new(place(number), source))
         });
-        sources.collect()
+        let key = self.cards.as_ref().and_then(|cards| cards.key.as_ref());
+        let place = format!("{connection}: issuer[{at}].cards.key");
+        let key = key.map(|source| SecretSource::new(place, source));
+        sources.chain(key).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
+use super::cards::PRIVACY;
 use super::file::{IssuerFile, SecretSources};
 use super::{ConfigError, SANDBOX_NAMES, secret};
 use crate::issuer::delivery::{Unsigned, VerifierInvalid};
@@ -49,6 +50,10 @@ pub(super) fn issuers(typed: &[IssuerFile], place: &str) -> Result<Vec<IssuerCon
     let mut names = BTreeSet::new();
     let mut issuers = Vec::new();
     for (at, issuer) in typed.iter().enumerate() {
+        // It asks nothing, and stands among those that make cards.
+        if issuer.kind == PRIVACY {
+            continue;
+        }
         let fields = Fields {
             typed: issuer,
             place: format!("{place}: issuer[{at}]"),

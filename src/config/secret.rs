@@ -1,4 +1,5 @@
-//! Secrets by reference: `file:/run/secrets/a` or `env:NAME`. Never in the file itself.
+//! Secrets by reference: `file:/run/secrets/a`, `env:NAME`, or `credential:NAME` as systemd hands them
+//! over. Never in the file itself.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -27,6 +28,19 @@ pub(super) fn text_of(source: &str) -> Result<String, String> {
         }),
         Some(("env", name)) => {
             environment(name).ok_or_else(|| format!("the variable of `{source}` is not set"))
+        }
+        Some(("credential", name)) => {
+            let lawful = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            if name.is_empty() || name.starts_with('.') || !name.chars().all(lawful) {
+                return Err(
+                    "the name of a credential has letters, digits, `.`, `_` and `-`".to_owned(),
+                );
+            }
+            let folder = environment("CREDENTIALS_DIRECTORY").ok_or_else(|| {
+                format!("`{source}`: $CREDENTIALS_DIRECTORY is not set; systemd sets it")
+            })?;
+            std::fs::read_to_string(Path::new(&folder).join(name))
+                .map_err(|error| format!("`{source}` cannot be read: {error}"))
         }
         // What stands here may be the secret itself, so it is not repeated.
         _ => Err("must be `file:PATH` or `env:NAME`".to_owned()),

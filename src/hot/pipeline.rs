@@ -10,6 +10,8 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use tokio::sync::watch;
+
 use crate::decide::evaluate::evaluate;
 use crate::decide::snapshot::{CardView, Snapshot};
 use crate::domain::acceptor::Country;
@@ -118,6 +120,7 @@ pub struct Core {
 pub struct Pipeline {
     core: OnceLock<Core>,
     clock_is_doubted: AtomicBool,
+    card_bell: Arc<watch::Sender<u64>>,
 }
 
 impl Pipeline {
@@ -131,6 +134,13 @@ impl Pipeline {
     pub fn arm(&self, core: Core) {
         // The first core stays in force; the second is dropped.
         let _second = self.core.set(core);
+    }
+
+    /// Counts the events in which an issuer says that a card itself has changed; whoever looks after
+    /// cards waits for it.
+    #[must_use]
+    pub fn card_bell(&self) -> watch::Receiver<u64> {
+        self.card_bell.subscribe()
     }
 
     /// Whether the time is in doubt: a decision by the wrong day could spend a limit twice, so that

@@ -77,7 +77,9 @@ impl Plane {
     }
 
     pub(crate) fn kill(&mut self) {
-        self.server.take().unwrap().kill();
+        if let Some(server) = self.server.take() {
+            server.kill();
+        }
     }
 
     /// SIGTERM, and how it ended.

@@ -23,7 +23,7 @@ use Other::{Empty, NotFound, Own};
 
 /// Method, path, whether owner, reviewer, viewer and agent may, and what keys of the other mode get.
 /// No key and a revoked one get 401 everywhere here.
-const TABLE: [(&str, &str, [bool; 4], Other); 38] = [
+const TABLE: [(&str, &str, [bool; 4], Other); 41] = [
     ("POST", "/v1/customers", OWNER, Own),
     ("GET", "/v1/customers", PEOPLE, Empty),
     ("GET", "/v1/customers/{id}", PEOPLE, NotFound),
@@ -68,6 +68,9 @@ const TABLE: [(&str, &str, [bool; 4], Other); 38] = [
     ("GET", "/v1/decisions", ALL, Empty),
     ("GET", "/v1/decisions/{id}", ALL, NotFound),
     ("POST", "/v1/spend/evaluate", ALL, NotFound),
+    ("GET", "/v1/connections", OWNER, Empty),
+    ("POST", "/v1/connections/{id}/key", OWNER, NotFound),
+    ("POST", "/v1/connections/{id}/import", OWNER, NotFound),
     ("POST", "/api/v1/cards", MAKERS, NotFound),
     ("GET", "/api/v1/cards", ALL, Empty),
     ("GET", "/api/v1/cards/{id}", ALL, NotFound),
@@ -84,6 +87,9 @@ const SPENDERS: [bool; 4] = [true, false, false, true];
 const STOPPERS: [bool; 4] = [true, true, false, false];
 const PEOPLE: [bool; 4] = [true, true, true, false];
 const ALL: [bool; 4] = [true; 4];
+/// One whose key can be set; nobody is asked there.
+const CONNECTION: &str = "[[issuer]]\nname = \"priv\"\nkind = \"privacy\"\n[issuer.cards]\n\
+     mode = \"test\"\nurl = \"http://127.0.0.1:9\"\npoll_s = 0\n";
 /// What anybody may ask.
 const OPEN: [&str; 4] = ["/docs", "/docs/style.css", "/healthz", "/openapi.json"];
 
@@ -173,7 +179,9 @@ impl World {
         );
         let test = word_after(&init(&home, &database, &["--new-key"]), "owner key");
         let mut plane = Plane::of(home, database, test, String::new());
-        plane.restart();
+        plane.home.write("plane.toml", CONNECTION);
+        let config = plane.home.path("plane.toml").display().to_string();
+        plane.restart_with(&["--sandbox", "--config", &config]);
         plane.customer = {
             let body = json!({"fleet": {"agentMayCreateCards": true}});
             id(&plane.owner_asks("POST", "/v1/customers", &body, 201))
@@ -226,6 +234,8 @@ impl World {
             ("POST", "/v1/customers") => json!({"name": "made by the table"}),
             ("POST", "/v1/agents") => json!({"customerId": customer}),
             ("POST", "/v1/cards") => json!({"customerId": customer, "agentId": agent}),
+            ("POST", "/v1/connections/{id}/key") => json!({"key": "sk_of_nobody"}),
+            ("POST", "/v1/connections/{id}/import") => json!({"customerId": customer}),
             ("POST", "/api/v1/cards") => {
                 json!({"label": "x", "limit_usd": 5, "customer_id": customer})
             }
@@ -243,6 +253,8 @@ impl World {
             _ if !path.contains("{id}") => String::new(),
             Some("customers") => customer.clone(),
             Some("agents") => agent.clone(),
+            Some("connections") if path.ends_with("/import") => "sandbox".to_owned(),
+            Some("connections") => "priv".to_owned(),
             Some("cards") if path.starts_with("/api") => {
                 let body = json!({"label": "x", "limit_usd": 5, "customer_id": customer});
                 // The agent's own, so that the agent sees it.

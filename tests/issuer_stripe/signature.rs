@@ -114,12 +114,20 @@ fn w9_what_is_no_secret_of_stripes_is_refused_at_load() {
         ("WHSEC_4f1c2d3e4b5a69788796", Some(S::NoPrefix)),
         ("sk_live_4f1c2d3e4b5a69788796", Some(S::NoPrefix)),
         ("whsec_123456789", Some(S::TooShort)),
+        ("whsec_1234567890", None),
     ];
     for (text, expected) in rows {
         let refused = countersign::issuer::stripe::Secret::from_text(text.to_owned()).err();
         assert_eq!(refused, expected, "{text:?}");
         if let Some(refused) = refused {
             let told = text.trim();
+            let says = match refused {
+                S::Empty => "empty",
+                S::Whitespace => "newline",
+                S::NoPrefix => "does not begin with whsec_",
+                S::TooShort => "shorter than 16",
+            };
+            assert!(refused.to_string().contains(says), "{refused}");
             assert!(told.len() < 7 || !refused.to_string().contains(told));
         }
     }

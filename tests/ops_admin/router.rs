@@ -60,6 +60,7 @@ impl Ops {
         let state = OpsState {
             noted: Arc::default(),
             time_file: None,
+            store: Arc::default(),
             readiness: Arc::clone(&readiness),
             running: Arc::clone(&running),
             ledger: port.clone(),

@@ -41,13 +41,18 @@ const WIRING: [&str; 4] = ["app", "cli", "lib", "main"];
 
 /// An external crate, the places that may name it, and why it is confined. A place is a file, a
 /// module (`src/seam` is `src/seam.rs` and all below `src/seam/`), or a prefix ending in `*`.
-const CONFINED: [(&str, &[&str], &str); 19] = [
+const CONFINED: [(&str, &[&str], &str); 21] = [
     (
         "arc_swap",
         &["src/seam"],
         "the snapshot is published and loaded in one place",
     ),
     ("axum", &["src/cold"], "the hot listener is bare hyper"),
+    (
+        "chacha20poly1305",
+        &["src/cold/seal*"],
+        "issuers' keys are sealed in one place",
+    ),
     (
         "clap",
         &["src/cli", "src/main.rs"],
@@ -72,6 +77,11 @@ const CONFINED: [(&str, &[&str], &str); 19] = [
         "hyper",
         &["src/cold", "src/hot"],
         "HTTP ends at the listeners and at the issuer clients",
+    ),
+    (
+        "hyper_rustls",
+        &["src/cold/issuers"],
+        "only issuers are asked over TLS",
     ),
     (
         "hyper_util",

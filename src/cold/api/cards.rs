@@ -2,6 +2,7 @@
 
 mod change;
 mod new;
+mod order;
 mod replace;
 mod standing;
 mod view;
@@ -13,6 +14,9 @@ use super::code::Code;
 use super::exchange::{Ask, Reply};
 use super::problem::Problem;
 use super::query::{Page, narrow};
+use crate::cold::api::Api;
+use crate::cold::issuers::IssuerClient;
+use crate::cold::issuers::rules::{self, Rules};
 use crate::cold::ops::cards::policy::{Look, PolicyShown};
 use crate::cold::store::Card;
 use change::CardChange;
@@ -33,7 +37,10 @@ pub(super) const CREATE: About = About {
         Code::AgentDisabled,
         Code::FleetCapReached,
         Code::NotSupported,
+        Code::NotEnforced,
+        Code::IssuerRefused,
         Code::IssuerUnavailable,
+        Code::IssuerDenied,
     ],
     ..About::new(
         "createCard",
@@ -52,7 +59,7 @@ pub(super) const ONE: About = About {
 pub(super) const CHANGE: About = About {
     takes: Some(shape::<CardChange>),
     gives: &[Given::ok(shape::<CardShown>)],
-    problems: &[Code::CardCanceled],
+    problems: &[Code::CardCanceled, Code::NotEnforced],
     ..About::new(
         "changeCard",
         "Changes a card, in force when the call returns.",
@@ -88,7 +95,10 @@ pub(super) const REPLACE: About = About {
         Code::AgentDisabled,
         Code::FleetCapReached,
         Code::NotSupported,
+        Code::NotEnforced,
+        Code::IssuerRefused,
         Code::IssuerUnavailable,
+        Code::IssuerDenied,
     ],
     ..About::new(
         "replaceCard",
@@ -137,7 +147,33 @@ pub(super) async fn policy(ask: Ask) -> Result<Reply, Problem> {
     // A card that is not in force has no policy that is.
     let look = Look::at(snapshot, &row.id, ask.now).ok_or_else(Problem::file_rules)?;
     let seen = ask.api.ask_ledger(look.in_ledger()).await?;
-    Reply::ok(&look.shown(&seen).ok_or_else(Problem::internal)?)
+    let mut policy = look.shown(&seen).ok_or_else(Problem::internal)?;
+    policy.unenforced = unenforced(&ask, &row).await?;
+    Reply::ok(&policy)
+}
+
+async fn unenforced(ask: &Ask, row: &Card) -> Result<Vec<String>, Problem> {
+    let Some(issuer) = ask.api.issuer_of(&row.connection) else {
+        return Ok(Vec::new());
+    };
+    if issuer.manner().asks {
+        return Ok(Vec::new());
+    }
+    Ok(issuer.unenforced(&ask.api.rules_of(row).await?))
+}
+
+impl Api {
+    /// Who makes the cards of a connection.
+    pub(super) fn issuer_of(&self, connection: &str) -> Option<&dyn IssuerClient> {
+        let mut issuers = self.issuers.iter().map(|issuer| &**issuer);
+        issuers.find(|it| it.connection() == connection)
+    }
+
+    /// What an issuer may hold of a card's rules, with every field that is set.
+    pub(super) async fn rules_of(&self, row: &Card) -> Result<Rules, Problem> {
+        let rules = rules::of_card(&*self.store, row).await?;
+        rules.ok_or_else(Problem::internal)
+    }
 }
 
 /// The card of this id, where the caller may know of it.

@@ -58,9 +58,14 @@ codes! {
     UnsupportedMediaType 415 "unsupported_media_type" "The body must be JSON";
     IdempotencyConflict 422 "idempotency_conflict"
         "The idempotency key was used for another request";
+    IssuerRefused 422 "issuer_refused" "The issuer refuses this";
+    NotEnforced 422 "not_enforced"
+        "The connection's issuer cannot hold these rules, and nothing else would";
     NotSupported 422 "not_supported" "This is not supported here";
     Internal 500 "internal" "Something went wrong here";
     Busy 503 "busy" "Too much is waiting already; ask again";
+    IssuerDenied 503 "issuer_denied"
+        "The issuer does not accept the connection's key; an owner has to set it";
     IssuerUnavailable 503 "issuer_unavailable" "The issuer does not answer; ask again";
     LedgerUnavailable 503 "ledger_unavailable" "The ledger did not take the change; ask again";
     NotReady 503 "not_ready" "The server is still starting";

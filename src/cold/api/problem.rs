@@ -198,6 +198,17 @@ impl Problem {
         }
     }
 
+    /// What the issuer of a connection that never asks cannot hold, field by field.
+    pub(super) fn unenforced(fields: Vec<String>) -> Self {
+        let message =
+            "is not enforced on this connection; `configuration.allowUnenforced` takes it so";
+        let faults = fields.into_iter().map(|field| Fault::new(field, message));
+        Self {
+            errors: faults.take(FAULTS_MAX).collect(),
+            ..Self::new(Code::NotEnforced)
+        }
+    }
+
     // === idempotency ===
 
     pub(super) fn idempotency_conflict() -> Self {
@@ -288,11 +299,21 @@ impl From<Failed> for Problem {
 
 impl From<IssuerError> for Problem {
     fn from(error: IssuerError) -> Self {
+        tracing::error!(%error, "an issuer did not do what it was asked");
         match error {
-            IssuerError::Unavailable(why) => {
-                tracing::error!(%why, "an issuer made no card");
+            IssuerError::Unavailable(_) | IssuerError::Unknown(_) => {
                 Self::new(Code::IssuerUnavailable).after_a_second()
             }
+            IssuerError::Limited(after) => {
+                let seconds = u32::try_from(after.as_secs()).unwrap_or(u32::MAX).max(1);
+                Self {
+                    retry_after_s: Some(seconds),
+                    ..Self::new(Code::IssuerUnavailable)
+                }
+            }
+            IssuerError::Denied(_) => Self::new(Code::IssuerDenied).after_a_second(),
+            IssuerError::Refused(why) => Self::new(Code::IssuerRefused).with_detail(why),
+            IssuerError::Unsupported(what) => Self::not_supported("connection", what),
         }
     }
 }

@@ -15,8 +15,8 @@ use super::about::About;
 use super::exchange::{Ask, Reply, answer, problem};
 use super::problem::Problem;
 use super::{
-    Served, agents, attestations, audit, cards, customers, decisions, evaluate, intents, keys,
-    openapi, simple, transactions,
+    Served, agents, attestations, audit, cards, connections, customers, decisions, evaluate,
+    imports, intents, keys, openapi, simple, transactions,
 };
 use crate::cold::store::Scope;
 
@@ -91,6 +91,9 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         GET "/v1/decisions" EVERYBODY decisions::list LIST;
         GET "/v1/decisions/{id}" EVERYBODY decisions::one ONE;
         POST "/v1/spend/evaluate" EVERYBODY evaluate::spend SPEND;
+        GET "/v1/connections" OWNERS connections::list LIST;
+        POST "/v1/connections/{id}/key" OWNERS connections::set_key SET_KEY;
+        POST "/v1/connections/{id}/import" OWNERS imports::run RUN;
         POST "/api/v1/cards" MAKERS simple::create CREATE;
         GET "/api/v1/cards" EVERYBODY simple::list LIST;
         GET "/api/v1/cards/{id}" EVERYBODY simple::one ONE;

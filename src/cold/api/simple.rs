@@ -109,6 +109,7 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let customer = cards::owner(&ask, &customer_id, true).await?;
     let policy = new.policy(&customer)?;
     let draft = Draft {
+        allows_unenforced: false,
         agent_id: ask.caller.key.agent_id.clone(),
         usage: if new.single_use == Some(true) {
             Usage::Single

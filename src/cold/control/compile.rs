@@ -109,6 +109,11 @@ pub(super) fn put(
         | Change::Reply(_)
         | Change::Audit(_)
         | Change::Checkpoint(_)
+        | Change::Outbox(_)
+        | Change::OutboxTried(_)
+        | Change::OutboxDone(..)
+        | Change::Sealed(_)
+        | Change::Origin(_)
         | Change::Intent(_)
         | Change::Attestation(_) => Ok(()),
     }

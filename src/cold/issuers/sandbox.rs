@@ -8,10 +8,16 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, CardOrder, IssuedCard, IssuerClient, IssuerError};
+use super::rules::Rules;
+use super::{
+    Answer, CardOrder, CardThere, CardsThere, IssuedCard, IssuerClient, IssuerError, Manner,
+    Revealed, State,
+};
 use crate::cold::ids::draw;
 use crate::cold::store::Mode;
 
@@ -76,9 +82,9 @@ impl WireCard {
         IssuedCard {
             card_id: self.id.clone(),
             token: self.issuer_token.clone(),
-            last4: self.last4.clone(),
-            exp_month: self.exp_month,
-            exp_year: self.exp_year,
+            last4: Some(self.last4.clone()),
+            exp_month: Some(self.exp_month),
+            exp_year: Some(self.exp_year),
         }
     }
 }
@@ -115,6 +121,18 @@ impl Kept {
     }
 }
 
+fn there(card: &IssuedCard) -> CardThere {
+    CardThere {
+        token: card.token.clone(),
+        card_id: Some(card.card_id.clone()),
+        state: State::Open,
+        is_physical: false,
+        last4: card.last4.clone(),
+        exp_month: card.exp_month,
+        exp_year: card.exp_year,
+    }
+}
+
 /// Of `2026-05-30T…`.
 fn year_and_month(text: &str) -> (u16, u8) {
     let mut parts = text.split('-');
@@ -131,6 +149,59 @@ impl IssuerClient for SandboxClient {
     fn mode(&self) -> Mode {
         Mode::Test
     }
+
+    fn manner(&self) -> Manner {
+        Manner {
+            is_remote: false,
+            knows_keys: true,
+            asks: true,
+            takes_key: false,
+        }
+    }
+
+    fn unenforced(&self, _rules: &Rules) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn find(&self, order: CardOrder) -> Answer<'_, Option<IssuedCard>> {
+        let kept = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.cards.get(&order.key).cloned();
+        Box::pin(std::future::ready(Ok(found)))
+    }
+
+    // It keeps nothing of a card that could be stopped: whether it works, we alone say.
+
+    fn set_state(&self, _token: String, _state: State) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn set_rules(&self, _token: String, _rules: Rules) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn fetch(&self, token: String) -> Answer<'_, Option<CardThere>> {
+        let kept = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.cards.values().find(|card| card.token == token);
+        Box::pin(std::future::ready(Ok(found.map(there))))
+    }
+
+    fn list(&self, _from: Option<String>) -> Answer<'_, CardsThere> {
+        let kept = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cards: Vec<CardThere> = kept.cards.values().map(there).collect();
+        cards.sort_by(|one, other| one.token.cmp(&other.token));
+        Box::pin(std::future::ready(Ok(CardsThere { cards, next: None })))
+    }
+
+    fn reveal(&self, _token: String) -> Answer<'_, Revealed> {
+        let none = IssuerError::Unsupported("numbers in the sandbox");
+        Box::pin(std::future::ready(Err(none)))
+    }
+
+    fn poll(&self) -> Option<Duration> {
+        None
+    }
+
+    fn set_key(&self, _key: SecretString) {}
 
     fn create(&self, order: CardOrder) -> Answer<'_, IssuedCard> {
         let (kept, connection) = (Arc::clone(&self.file), self.connection.clone());
@@ -161,6 +232,8 @@ mod tests {
             key: key.to_owned(),
             card_id: format!("card_{key}"),
             at: Timestamp::from_secs(1_780_000_000),
+            rules: Rules::default(),
+            is_paused: false,
         }
     }
 
@@ -177,7 +250,7 @@ mod tests {
         assert_eq!(create(&client, "a").unwrap(), first);
         let second = create(&client, "b").unwrap();
         assert_ne!(first.token, second.token);
-        assert_eq!((first.exp_month, first.exp_year), (5, 2030));
+        assert_eq!((first.exp_month, first.exp_year), (Some(5), Some(2030)));
         drop(client);
 
         let mut text = fs::read_to_string(&path).unwrap();

@@ -38,7 +38,7 @@ pub(super) fn usage_name(usage: Usage) -> &'static str {
     }
 }
 
-fn maybe_text(row: &dyn Columns, column: &str) -> Result<Option<String>, StoreError> {
+pub(super) fn maybe_text(row: &dyn Columns, column: &str) -> Result<Option<String>, StoreError> {
     row.text(column)
 }
 
@@ -46,26 +46,30 @@ fn maybe_number(row: &dyn Columns, column: &str) -> Result<Option<i64>, StoreErr
     row.number(column)
 }
 
-fn text(row: &dyn Columns, column: &str) -> Result<String, StoreError> {
+pub(super) fn text(row: &dyn Columns, column: &str) -> Result<String, StoreError> {
     row.text(column)?.ok_or_else(|| unknown(column))
 }
 
-fn number(row: &dyn Columns, column: &str) -> Result<i64, StoreError> {
+pub(super) fn number(row: &dyn Columns, column: &str) -> Result<i64, StoreError> {
     row.number(column)?.ok_or_else(|| unknown(column))
 }
 
-fn unknown(column: &str) -> StoreError {
+pub(super) fn unknown(column: &str) -> StoreError {
     StoreError::Fault(format!(
         "column `{column}` holds what this version does not know"
     ))
 }
 
-fn instant(row: &dyn Columns, column: &str) -> Result<Timestamp, StoreError> {
+pub(super) fn instant(row: &dyn Columns, column: &str) -> Result<Timestamp, StoreError> {
     number(row, column).map(Timestamp::from_micros)
 }
 
+pub(super) fn flag(row: &dyn Columns, column: &str) -> Result<bool, StoreError> {
+    Ok(number(row, column)? != 0)
+}
+
 /// The value whose word stands in the column.
-fn word<T: Copy>(
+pub(super) fn word<T: Copy>(
     row: &dyn Columns,
     column: &str,
     known: impl IntoIterator<Item = (&'static str, T)>,

@@ -4,12 +4,13 @@
 //! are parameters, and there is no other way in. What differs between the two is a [`Driver`]: how a
 //! connection is had, how a transaction begins, what an error means. `docs/decisions/0018` says why.
 
+use super::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use super::rows::{
     agent, api_key, attestation, card, checkpoint, count, customer, entry, intent, reply, seq,
 };
 use super::{
     Agent, Answer, ApiKey, Attestation, Batch, Card, Customer, Intent, Listed, Mode, OfCard,
-    ReplyKey, Store, StoreError, StoredReply, write,
+    OutboxAsked, ReplyKey, Store, StoreError, StoredReply, errands, write,
 };
 use crate::cold::audit::Entry;
 use crate::cold::audit::line::Checkpoint;
@@ -252,7 +253,7 @@ fn of_card(sql: &'static str, asked: OfCard) -> Statement {
         .bind(most(asked.limit))
 }
 
-fn most(limit: usize) -> i64 {
+pub(super) fn most(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
@@ -407,6 +408,35 @@ impl<D: Driver> Store for SqlStore<D> {
             .bind(key.api_key_id)
             .bind(key.idempotency_key);
         Box::pin(self.one(asked, reply))
+    }
+
+    fn card_at(&self, connection: String, token: String) -> Answer<'_, Option<Card>> {
+        let sql = "SELECT * FROM cards WHERE connection = $1 AND issuer_token = $2";
+        let asked = Statement::of(sql).bind(connection).bind(token);
+        Box::pin(self.one(asked, card))
+    }
+
+    fn outbox(&self, asked: OutboxAsked) -> Answer<'_, Vec<OutboxRow>> {
+        Box::pin(self.0.rows(errands::outbox(asked), errands::outbox_row))
+    }
+
+    fn outbox_counts(&self) -> Answer<'_, OutboxCounts> {
+        Box::pin(async move {
+            let asked = errands::outbox_counts();
+            let counts = self.0.rows(asked, errands::outbox_count).await?;
+            let none = OutboxCounts::default();
+            Ok(counts.into_iter().fold(none, OutboxCounts::plus))
+        })
+    }
+
+    fn sealed(&self) -> Answer<'_, Vec<SealedRow>> {
+        let asked = Statement::of("SELECT * FROM issuer_keys ORDER BY connection");
+        Box::pin(self.0.rows(asked, errands::sealed_row))
+    }
+
+    fn card_origin(&self, id: String) -> Answer<'_, Option<CardOrigin>> {
+        let asked = Statement::of("SELECT * FROM card_origins WHERE card_id = $1").bind(id);
+        Box::pin(self.one(asked, errands::origin_row))
     }
 
     fn apply(&self, batch: Batch) -> Answer<'_, ()> {

@@ -2,13 +2,21 @@
 
 use super::rows::{cascade_name, entry, seq, usage_name};
 use super::sql::{Statement, Writing};
-use super::{Agent, ApiKey, Attestation, Card, Change, Customer, Intent, StoreError, StoredReply};
+use super::{
+    Agent, ApiKey, Attestation, Card, Change, Customer, Intent, StoreError, StoredReply, errands,
+};
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{self, Entry, Event};
 use crate::domain::time::Timestamp;
 
+/// Whether there may be no row for the change: somebody else has made a newer one meanwhile.
+fn may_miss(change: &Change) -> bool {
+    matches!(change, Change::OutboxTried(_) | Change::OutboxDone(..))
+}
+
 /// Makes a change: it touches one row, or it has met another one.
 pub(super) async fn change(writing: &mut impl Writing, change: Change) -> Result<(), StoreError> {
+    let may_miss = may_miss(&change);
     let statement = match change {
         Change::Customer(row) => customer(row),
         Change::Agent(row) => agent(row),
@@ -16,6 +24,11 @@ pub(super) async fn change(writing: &mut impl Writing, change: Change) -> Result
         Change::ApiKey(row, hash) => new_api_key(row, hash),
         Change::ApiKeyChanged(row) => changed_api_key(row),
         Change::Reply(row) => reply(row),
+        Change::Outbox(row) => errands::put_outbox(row),
+        Change::OutboxTried(row) => errands::outbox_tried(row),
+        Change::OutboxDone(id, version) => errands::outbox_done(id, version),
+        Change::Sealed(row) => errands::sealed(row),
+        Change::Origin(row) => errands::origin(row),
         Change::Intent(row) => intent(row),
         Change::Attestation(row) => attestation(row),
         Change::Audit(event) => {
@@ -26,6 +39,7 @@ pub(super) async fn change(writing: &mut impl Writing, change: Change) -> Result
     };
     match writing.execute(statement).await? {
         1 => Ok(()),
+        _ if may_miss => Ok(()),
         // The row is not of the revision that its author read.
         _ => Err(StoreError::Conflict),
     }

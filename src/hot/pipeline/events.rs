@@ -51,6 +51,10 @@ impl Pipeline {
             Ok(observations) => observations,
             Err(cause) => return Observed::NotUnderstood(cause),
         };
+        if observations.is_empty() && issuer.is_about_card(&body) {
+            self.card_bell
+                .send_modify(|count| *count = count.wrapping_add(1));
+        }
         let Some(core) = self.core() else {
             return Observed::Unavailable;
         };

@@ -104,6 +104,13 @@ const PATHS: [&str; 31] = [
     "token",
 ];
 
+/// Whether an event is about a card itself: `card.updated` and its like.
+pub(in crate::issuer) fn is_about_card(body: &VerifiedBody<'_>) -> bool {
+    let envelope: Result<Envelope<'_>, _> = wire::parse(body.bytes(), &PATHS);
+    let event_type = envelope.ok().and_then(|it| it.event_type);
+    event_type.is_some_and(|it| it.0.starts_with("card."))
+}
+
 /// What an event reports; nothing for an event of another type.
 pub(in crate::issuer) fn observations<'a>(
     body: &VerifiedBody<'a>,

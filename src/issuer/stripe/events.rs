@@ -171,6 +171,12 @@ const PATHS: [&str; 44] = [
     "type",
 ];
 
+/// Whether an event is about a card itself: `issuing_card.updated` and its like.
+pub(in crate::issuer) fn is_about_card(body: &VerifiedBody<'_>) -> bool {
+    let envelope: Result<Envelope<'_>, _> = wire::parse(body.bytes(), &PATHS);
+    envelope.is_ok_and(|it| it.event_type.0.starts_with("issuing_card."))
+}
+
 /// What an event reports; nothing for an event of another type.
 pub(in crate::issuer) fn observations<'a>(
     account: &Account,

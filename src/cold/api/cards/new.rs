@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::order::{Ordered, order_card};
 use super::standing::CardHeld;
 use crate::cold::api::body::read;
 use crate::cold::api::exchange::{Ask, Reply, Tries};
@@ -13,8 +14,11 @@ use crate::cold::api::problem::Problem;
 use crate::cold::api::{agents, customers, fleet};
 use crate::cold::control::{Work, card_policy};
 use crate::cold::ids::draw;
-use crate::cold::issuers::{CardOrder, IssuedCard, IssuerClient};
+use crate::cold::issuers::rules::Rules;
+use crate::cold::issuers::{CardOrder, IssuerClient, State};
 use crate::cold::schema::PolicyDocument;
+use crate::cold::store::OutboxAsked;
+use crate::cold::store::outward::OutboxRow;
 use crate::cold::store::{Agent, Card, CardLimit, Change, Customer, Scope};
 use crate::decide::policy::Cascade;
 use crate::domain::amount::{Amount, Minor};
@@ -91,11 +95,13 @@ pub(super) struct Limit {
 }
 
 /// Where the card is made.
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 struct Configuration {
     /// The issuer connection; where it is absent, the one that there is.
     connection: Option<String>,
+    /// Take rules that nobody holds, where the connection's issuer never asks.
+    allow_unenforced: bool,
 }
 
 impl Limit {
@@ -127,6 +133,8 @@ pub(in crate::cold::api) struct Draft {
     pub(in crate::cold::api) policy: Option<String>,
     /// The issuer connection; where it is absent, the only one there is.
     pub(in crate::cold::api) connection: Option<String>,
+    /// Whether rules that nobody holds are taken so.
+    pub(in crate::cold::api) allows_unenforced: bool,
     /// What people see of a card of the simple form.
     pub(in crate::cold::api) label: Option<String>,
 }
@@ -143,6 +151,7 @@ pub(in crate::cold::api) async fn create(ask: Ask) -> Result<Reply, Problem> {
         .transpose()?;
     let policy = document(new.policy);
     card_policy(policy.as_deref(), limit.as_ref())?;
+    let configuration = new.configuration.unwrap_or_default();
     let own = ask.caller.key.agent_id.clone();
     let draft = Draft {
         agent_id: new.agent_id.or(own),
@@ -150,7 +159,8 @@ pub(in crate::cold::api) async fn create(ask: Ask) -> Result<Reply, Problem> {
         status: new.status.map(Into::into).unwrap_or_default(),
         limit,
         policy,
-        connection: new.configuration.and_then(|it| it.connection),
+        connection: configuration.connection,
+        allows_unenforced: configuration.allow_unenforced,
         label: None,
     };
     let row = order(&ask, customer, draft).await?;
@@ -169,6 +179,12 @@ pub(in crate::cold::api) async fn order(
 ) -> Result<Card, Problem> {
     let agent = agent(ask, draft.agent_id.as_deref(), &customer).await?;
     let issuer = issuer(ask, draft.connection.as_deref())?;
+    let own = (draft.policy.as_deref(), draft.limit.as_ref());
+    let mut rules = Rules::of(&card_policy(own.0, own.1)?, draft.usage, &customer);
+    if !issuer.manner().asks {
+        rules = rules.with_fields(own, agent.as_ref(), &customer);
+        refuse_unenforced(issuer, &rules, draft.allows_unenforced)?;
+    }
     // A file that rules leaves the issuer alone, too.
     if !ask.api.rows_rule {
         return Err(Problem::file_rules());
@@ -181,8 +197,10 @@ pub(in crate::cold::api) async fn order(
         key: order_key(ask, &card_id),
         card_id,
         at: ask.now,
+        is_paused: rules.state(draft.status, false) != State::Open,
+        rules,
     };
-    let issued = order_card(ask, issuer, order).await?;
+    let Ordered { issued, .. } = order_card(ask, issuer, order).await?;
     Ok(Card {
         id: issued.card_id,
         mode: customer.mode,
@@ -194,9 +212,9 @@ pub(in crate::cold::api) async fn order(
         usage: draft.usage,
         status: draft.status,
         is_frozen: false,
-        last4: Some(issued.last4),
-        exp_month: Some(issued.exp_month),
-        exp_year: Some(issued.exp_year),
+        last4: issued.last4,
+        exp_month: issued.exp_month,
+        exp_year: issued.exp_year,
         limit: draft.limit,
         policy: draft.policy,
         label: draft.label,
@@ -211,11 +229,17 @@ pub(in crate::cold::api) async fn keep(
     row: Card,
     reply: Reply,
 ) -> Result<Reply, Problem> {
+    let order = OutboxRow::id_of_order(&order_key(ask, &row.id));
+    let kept = ask.api.store.outbox(OutboxAsked::One(order)).await?.pop();
+    let settled = kept.map(|order| Change::OutboxDone(order.id, order.version));
     let mut tries = Tries::default();
     loop {
         let customer = customers::of_card(ask, &row).await?;
         let room = fleet::room_for_card(ask, customer, row.agent_id.as_deref()).await?;
-        let batch = [Change::Card(row.clone())].into_iter().chain(room);
+        let batch = [Change::Card(row.clone())]
+            .into_iter()
+            .chain(room)
+            .chain(settled.clone());
         let work = Work {
             batch: batch.collect(),
             ..Work::default()
@@ -250,6 +274,19 @@ pub(in crate::cold::api) async fn owner(
         return Err(Problem::beyond_reach(what));
     }
     Ok(customer)
+}
+
+/// What an issuer that never asks cannot hold is held by nobody (behaviour 4.8).
+pub(super) fn refuse_unenforced(
+    issuer: &dyn IssuerClient,
+    rules: &Rules,
+    is_allowed: bool,
+) -> Result<(), Problem> {
+    let missing = issuer.unenforced(rules);
+    if missing.is_empty() || is_allowed {
+        return Ok(());
+    }
+    Err(Problem::unenforced(missing))
 }
 
 /// What the API knows of and no issuer of this version makes; refused, so that nobody waits for it.
@@ -323,30 +360,13 @@ pub(super) fn issuer<'a>(
     })
 }
 
-/// An idempotency key that was used for a card long ago, and is forgotten by now, is a new one: what
-/// the issuer gives for it is that card, which is kept already.
-pub(super) async fn order_card(
-    ask: &Ask,
-    issuer: &dyn IssuerClient,
-    order: CardOrder,
-) -> Result<IssuedCard, Problem> {
-    let issued = issuer.create(order.clone()).await?;
-    if ask.api.store.card(issued.card_id.clone()).await?.is_none() {
-        return Ok(issued);
-    }
-    let key = order.card_id.clone();
-    Ok(issuer.create(CardOrder { key, ..order }).await?)
-}
-
 /// The same for each attempt under one idempotency key.
 pub(super) fn order_key(ask: &Ask, card_id: &str) -> String {
-    let Some(keep) = &ask.keep else {
-        return card_id.to_owned();
-    };
-    let parts = [
-        keep.key.api_key_id.as_bytes(),
-        keep.key.idempotency_key.as_bytes(),
-    ];
+    let of_caller = ask.keep.as_ref().map(|keep| {
+        let key = &keep.key;
+        [key.api_key_id.as_bytes(), key.idempotency_key.as_bytes()]
+    });
+    let parts = of_caller.unwrap_or([b"", card_id.as_bytes()]);
     let digest = ask.api.secret.digest("order of a card", &parts);
     let mut text = String::with_capacity(64);
     for byte in digest {

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::new::{issuer, order_card, order_key};
+use super::change::told_of;
+use super::new::{issuer, order_key};
+use super::order::{Ordered, order_card};
 use super::standing::CardHeld;
 use super::view::strictest;
 use crate::cold::api::body::read;
@@ -17,7 +19,9 @@ use crate::cold::api::problem::Problem;
 use crate::cold::api::{agents, customers, fleet};
 use crate::cold::control::{Order, Work, card_policy};
 use crate::cold::ids::draw;
-use crate::cold::issuers::{CardOrder, IssuedCard};
+use crate::cold::issuers::rules::Rules;
+use crate::cold::issuers::{CardOrder, IssuedCard, State};
+use crate::cold::store::outward::Errand;
 use crate::cold::store::{Card, Change};
 use crate::decide::compile::parse_instant;
 use crate::domain::card::{AgentStatus, CardStatus};
@@ -64,22 +68,28 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
     }
     let issuer = issuer(&ask, Some(&old.connection))?;
     let card_id = draw("card", ask.now);
-    let order = CardOrder {
-        key: order_key(&ask, &card_id),
-        card_id,
-        at: ask.now,
-    };
-    let issued = order_card(&ask, issuer, order).await?;
     // What an operator or the owner has stopped does not come back as another card.
     let stands = (
         strictest(old.status, held.status),
         old.is_frozen || held.is_frozen,
     );
+    let rules = Rules {
+        has_past: false,
+        ..ask.api.rules_of(&old).await?
+    };
+    let order = CardOrder {
+        key: order_key(&ask, &card_id),
+        card_id,
+        at: ask.now,
+        is_paused: rules.state(stands.0, stands.1) != State::Open,
+        rules,
+    };
+    let Ordered { issued, settled } = order_card(&ask, issuer, order).await?;
     let mut tries = Tries::default();
     loop {
         let old = super::find(&ask, &ask.id).await?;
         let new = successor(&old, &issued, stands, ask.now);
-        let outcome = swap(&ask, retired(old, until)?, new).await;
+        let outcome = swap(&ask, retired(old, until)?, new, settled.clone()).await;
         if !tries.again(&outcome) {
             return outcome;
         }
@@ -95,9 +105,9 @@ fn successor(
     Card {
         id: issued.card_id.clone(),
         issuer_token: issued.token.clone(),
-        last4: Some(issued.last4.clone()),
-        exp_month: Some(issued.exp_month),
-        exp_year: Some(issued.exp_year),
+        last4: issued.last4.clone(),
+        exp_month: issued.exp_month,
+        exp_year: issued.exp_year,
         status,
         is_frozen,
         created_at: now,
@@ -107,7 +117,7 @@ fn successor(
 }
 
 /// Both in one step.
-async fn swap(ask: &Ask, old: Card, new: Card) -> Result<Reply, Problem> {
+async fn swap(ask: &Ask, old: Card, new: Card, settled: Option<Change>) -> Result<Reply, Problem> {
     let path = format!("/v1/cards/{}", new.id);
     let shown = ask.api.card_shown_with(new.clone(), CardHeld::default());
     let reply = Reply::created(path, &shown.await?)?;
@@ -117,8 +127,15 @@ async fn swap(ask: &Ask, old: Card, new: Card) -> Result<Reply, Problem> {
         status: Some(CardStatus::Canceled),
         frozen: None,
     });
+    let told = is_over.then(|| told_of(ask, &old, Errand::State)).flatten();
+    let batch = [
+        Some(Change::Card(old)),
+        Some(Change::Card(new)),
+        settled,
+        told,
+    ];
     let work = Work {
-        batch: vec![Change::Card(old), Change::Card(new)],
+        batch: batch.into_iter().flatten().collect(),
         orders: order.into_iter().collect(),
     };
     ask.make(work, reply).await

@@ -30,6 +30,8 @@ pub(in crate::cold) struct PolicyShown {
     counts: Vec<CountView>,
     /// Counts the changes of what is in force.
     snapshot_version: u64,
+    /// Fields that nobody holds: the issuer does not ask before a purchase, and has no such limit.
+    pub(in crate::cold) unenforced: Vec<String>,
 }
 
 /// A card of a snapshot that is being looked at.
@@ -80,6 +82,7 @@ impl Look {
             limits: limits::of_sums(&card, &policy, in_ledger),
             counts: limits::of_counts(&card, &policy, in_ledger, self.moment),
             snapshot_version: self.snapshot.version(),
+            unenforced: Vec::new(),
         })
     }
 }

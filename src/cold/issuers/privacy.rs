@@ -1,0 +1,210 @@
+//! Privacy.com's cards API: <https://developers.privacy.com>.
+//!
+//! It asks nobody before a purchase, so that what is not held there is held nowhere: one limit in
+//! whole dollars, over one transaction or for ever, one use, one merchant. It knows no idempotency
+//! keys: whatever may have been made is looked for, by its memo, before anything is made again.
+
+use hyper::Method;
+use serde::{Deserialize, Serialize};
+
+use super::http::{Call, encoded};
+use super::lithic::{NO_LIMIT, WireCard, json, not_understood, state_word};
+use super::remote::Account;
+use super::rules::Rules;
+use super::{CardOrder, CardsThere, IssuerError, State};
+use crate::domain::time::Timestamp;
+
+const PAGE_SIZE: usize = 100;
+/// Cents of the dollar.
+const DOLLAR: i64 = 100;
+
+#[derive(Serialize)]
+struct WireNew<'a> {
+    r#type: &'static str,
+    memo: &'a str,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    funding_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spend_limit: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spend_limit_duration: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct WireState {
+    state: &'static str,
+}
+
+#[derive(Serialize)]
+struct WireLimit {
+    spend_limit: i64,
+    spend_limit_duration: &'static str,
+}
+
+#[derive(Deserialize)]
+struct WirePage {
+    data: Vec<WireCard>,
+    page: u64,
+    total_pages: u64,
+}
+
+/// The limit that is held there, rounded up to whole dollars, and over what.
+fn limit(rules: &Rules) -> Option<(i64, &'static str)> {
+    let total = rules.total.map(|amount| (amount, "FOREVER"));
+    let per_auth = rules.per_auth.map(|amount| (amount, "TRANSACTION"));
+    let (amount, duration) = total.or(per_auth).filter(|(amount, _)| *amount > 0)?;
+    let cents = amount.checked_add(DOLLAR - 1)? / DOLLAR * DOLLAR;
+    Some((cents, duration))
+}
+
+/// What is held nowhere, by the paths of the fields.
+pub(super) fn unenforced(rules: &Rules) -> Vec<String> {
+    let is_whole = |amount: Option<i64>| amount.is_some_and(|amount| amount % DOLLAR == 0);
+    let held_limit = if rules.total.is_some() {
+        ("policy.limits.total", is_whole(rules.total))
+    } else {
+        ("policy.limits.perAuth", is_whole(rules.per_auth))
+    };
+    let is_held = |field: &str| match field {
+        "policy.lockToFirstMerchant" => true,
+        _ => field == held_limit.0 && held_limit.1 || rules.allow_nothing(),
+    };
+    let mut missing: Vec<String> = rules
+        .fields
+        .iter()
+        .filter(|field| !is_held(field))
+        .cloned()
+        .collect();
+    // A probe, or a second try after a reversal, would find the card closed.
+    if rules.is_single && rules.has_probe {
+        missing.push("usage".to_owned());
+    }
+    missing
+}
+
+pub(super) fn create(order: &CardOrder, account: &Account) -> Result<Call, IssuerError> {
+    if order.rules.currency != "USD" {
+        let why = "its cards are in USD, and the customer's limits are not";
+        return Err(IssuerError::Refused(why.to_owned()));
+    }
+    let limit = limit(&order.rules);
+    let kind = if order.rules.is_single && !order.rules.has_probe {
+        "SINGLE_USE"
+    } else if order.rules.locks_merchant || order.rules.is_single {
+        "MERCHANT_LOCKED"
+    } else {
+        "UNLOCKED"
+    };
+    let new = WireNew {
+        r#type: kind,
+        memo: &order.card_id,
+        state: if order.is_paused { "PAUSED" } else { "OPEN" },
+        funding_token: account.account.as_deref(),
+        spend_limit: limit.map(|(amount, _)| amount),
+        spend_limit_duration: limit.map(|(_, duration)| duration),
+    };
+    json(Method::POST, "/v1/cards".to_owned(), &new)
+}
+
+pub(super) fn set_state(token: &str, state: State) -> Result<Call, IssuerError> {
+    let state = state_word(state);
+    json(Method::PATCH, card_path(token), &WireState { state })
+}
+
+pub(super) fn set_rules(token: &str, rules: &Rules) -> Result<Call, IssuerError> {
+    let none = (NO_LIMIT / DOLLAR * DOLLAR, "TRANSACTION");
+    let (spend_limit, spend_limit_duration) = limit(rules).unwrap_or(none);
+    let limit = WireLimit {
+        spend_limit,
+        spend_limit_duration,
+    };
+    json(Method::PATCH, card_path(token), &limit)
+}
+
+/// Since that day; the memo is compared here.
+pub(super) fn find(since: Timestamp, from: Option<&str>) -> Call {
+    let text = since.rfc3339_seconds().to_string();
+    let day = text.split('T').next().unwrap_or_default();
+    let page = from.unwrap_or("1");
+    Call::get(format!(
+        "/v1/cards?begin={}&page={}&page_size={PAGE_SIZE}",
+        encoded(day),
+        encoded(page)
+    ))
+}
+
+pub(super) fn list(from: Option<&str>) -> Call {
+    let page = from.unwrap_or("1");
+    Call::get(format!(
+        "/v1/cards?page={}&page_size={PAGE_SIZE}",
+        encoded(page)
+    ))
+}
+
+pub(super) fn fetch(token: &str) -> Call {
+    Call::get(card_path(token))
+}
+
+fn card_path(token: &str) -> String {
+    format!("/v1/cards/{}", encoded(token))
+}
+
+pub(super) fn read_page(bytes: &[u8]) -> Result<CardsThere, IssuerError> {
+    let page: WirePage = serde_json::from_slice(bytes).map_err(not_understood)?;
+    let next = page.page.saturating_add(1);
+    Ok(CardsThere {
+        next: (page.page < page.total_pages).then(|| next.to_string()),
+        cards: page.data.into_iter().map(WireCard::there).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(fields: &[&str]) -> Rules {
+        Rules {
+            currency: "USD".to_owned(),
+            fields: fields.iter().map(|it| (*it).to_owned()).collect(),
+            ..Rules::default()
+        }
+    }
+
+    #[test]
+    fn what_the_issuer_does_not_hold_is_told_by_its_field() {
+        let fields = [
+            "policy.limits.total",
+            "policy.limits.perAuth",
+            "policy.lockToFirstMerchant",
+            "policy.allowedMccs",
+            "customer.policy.limits.perDay",
+        ];
+        let both = Rules {
+            total: Some(5_000),
+            per_auth: Some(2_000),
+            ..rules(&fields)
+        };
+        let expected = [fields[1], fields[3], fields[4]];
+        assert_eq!(unenforced(&both), expected);
+        // Whole dollars only: half a dollar more than the limit would pass.
+        let odd = Rules {
+            total: Some(5_050),
+            ..rules(&fields[..1])
+        };
+        assert_eq!(unenforced(&odd), [fields[0]]);
+        assert_eq!(limit(&odd), Some((5_100, "FOREVER")), "never tighter");
+        let single = Rules {
+            is_single: true,
+            has_probe: true,
+            ..rules(&[])
+        };
+        assert_eq!(unenforced(&single), ["usage"]);
+        let closed = Rules {
+            total: Some(0),
+            ..rules(&fields)
+        };
+        assert_eq!(unenforced(&closed), [""; 0], "a paused card spends nothing");
+        assert_eq!(limit(&closed), None, "0 would mean no limit");
+    }
+}

@@ -1,0 +1,239 @@
+//! What has become of cards at their issuers, looked at again and again (behaviour 3.7, 3.8).
+//!
+//! A card that is closed or paused there is so here; one that was paused there and works again works
+//! here again, unless somebody has stopped it here meanwhile; one that we have stopped and that works
+//! there is stopped there again. A card is looked at alone before anything is changed, and the change
+//! is made only to the row as it was before that look: whatever was changed here in between counts.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::cold::control::{Control, Failed, Order, Work};
+use crate::cold::issuers::{CardThere, IssuerClient, IssuerError, State, rules};
+use crate::cold::store::outward::{CardOrigin, Errand, OutboxRow};
+use crate::cold::store::{Card, Change, OutboxAsked, Store, StoreError};
+use crate::domain::card::CardStatus;
+
+/// Pages of an issuer's list.
+const PAGES_MAX: usize = 10_000;
+/// Rows of the outbox that are read at a time.
+const ROWS_LEN: usize = 1_000;
+/// Between two looks that the issuer's own messages ask for.
+const RUNG_EVERY: Duration = Duration::from_secs(1);
+
+/// What a look works with.
+#[derive(Clone)]
+#[expect(missing_docs, reason = "each is the thing of the same name")]
+pub struct Around {
+    pub store: Arc<dyn Store>,
+    pub control: Control,
+    pub clock: Clock,
+    /// Rung where an issuer says that a card has changed.
+    pub bell: watch::Receiver<u64>,
+}
+
+/// Why a look has no outcome.
+#[derive(Debug)]
+pub enum MirrorError {
+    /// The issuer does not say.
+    Issuer(IssuerError),
+    /// The database does not.
+    Store(StoreError),
+    /// A change was not made.
+    Change(Failed),
+}
+
+impl std::fmt::Display for MirrorError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Issuer(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
+            Self::Change(failed) => write!(f, "a card could not be changed: {failed:?}"),
+        }
+    }
+}
+
+impl std::error::Error for MirrorError {}
+
+impl From<IssuerError> for MirrorError {
+    fn from(error: IssuerError) -> Self {
+        Self::Issuer(error)
+    }
+}
+
+impl From<StoreError> for MirrorError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Looks at the start, then this often, and whenever the issuer says so, until the runtime ends.
+pub async fn follow(around: Around, issuer: Arc<dyn IssuerClient>, every: Duration) {
+    let connection = issuer.connection().to_owned();
+    let mut was_told = None;
+    let mut bell = around.bell.clone();
+    loop {
+        match around.look(&*issuer).await {
+            Ok(unknown) => {
+                if unknown > 0 && was_told != Some(unknown) {
+                    tracing::warn!(
+                        %connection,
+                        unknown,
+                        "the issuer has cards that are not known here: they are declined; \
+                         `countersign import` takes them over"
+                    );
+                }
+                was_told = Some(unknown);
+            }
+            Err(error) => tracing::warn!(%connection, %error, "what cards are there is not known"),
+        }
+        // Without anybody who rings it is looked as often as was asked for.
+        let rung = async {
+            if bell.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        if tokio::time::timeout(every, rung).await.is_ok() {
+            tokio::time::sleep(RUNG_EVERY.min(every)).await;
+        }
+    }
+}
+
+/// Every card of an issuer, page by page.
+pub(in crate::cold) async fn all_cards(
+    issuer: &dyn IssuerClient,
+) -> Result<Vec<CardThere>, IssuerError> {
+    let mut cards = Vec::new();
+    let mut from = None;
+    for _ in 0..PAGES_MAX {
+        let page = issuer.list(from).await?;
+        cards.extend(page.cards);
+        from = page.next;
+        if from.is_none() {
+            return Ok(cards);
+        }
+    }
+    let why = "its list is too long to be looked through";
+    Err(IssuerError::Unknown(why.to_owned()))
+}
+
+/// Cards that were ordered and are not answered yet: they are nobody's so far.
+pub(in crate::cold) async fn ordered(store: &dyn Store) -> Result<HashSet<String>, StoreError> {
+    let mut found = HashSet::new();
+    let mut after = String::new();
+    loop {
+        let rows = store.outbox(OutboxAsked::All(after, ROWS_LEN)).await?;
+        let Some(last) = rows.last() else {
+            return Ok(found);
+        };
+        after = last.id.clone();
+        let orders = rows.into_iter().filter(|row| row.errand == Errand::Order);
+        found.extend(orders.map(|row| row.card_id));
+    }
+}
+
+impl Around {
+    /// One look at everything: how many cards that work are not known here.
+    async fn look(&self, issuer: &dyn IssuerClient) -> Result<usize, MirrorError> {
+        let mut unknown = 0;
+        let cards = all_cards(issuer).await?;
+        let ordered = ordered(&*self.store).await?;
+        for there in cards {
+            let key = (issuer.connection().to_owned(), there.token.clone());
+            match self.store.card_at(key.0, key.1).await? {
+                Some(card) => {
+                    if self.differs(&card, there.state).await? {
+                        self.settle(issuer, &card.id).await?;
+                    }
+                }
+                None => {
+                    let is_ordered = there.card_id.is_some_and(|id| ordered.contains(&id));
+                    unknown += usize::from(there.state != State::Closed && !is_ordered);
+                }
+            }
+        }
+        Ok(unknown)
+    }
+
+    async fn differs(&self, card: &Card, there: State) -> Result<bool, StoreError> {
+        let Some(rules) = rules::of_card(&*self.store, card).await? else {
+            return Ok(false);
+        };
+        let here = rules.state(card.status, card.is_frozen);
+        let is_lifted = there == State::Open && here == State::Paused;
+        let is_stricter = matches!(
+            (here, there),
+            (State::Open, State::Paused) | (State::Open | State::Paused, State::Closed)
+        );
+        Ok(is_lifted || is_stricter)
+    }
+
+    /// Looks at one card again, and lets it be here what it is there.
+    async fn settle(&self, issuer: &dyn IssuerClient, id: &str) -> Result<(), MirrorError> {
+        let Some(card) = self.store.card(id.to_owned()).await? else {
+            return Ok(());
+        };
+        let now = self.clock.now();
+        let row = OutboxRow::of_card(Errand::State, id, issuer.connection(), now);
+        // The issuer is about to be told otherwise, or was in vain: ours counts.
+        let waits = self.store.outbox(OutboxAsked::One(row.id.clone())).await?;
+        if !waits.is_empty() {
+            return Ok(());
+        }
+        let origin = self.store.card_origin(id.to_owned()).await?;
+        let Some(there) = issuer.fetch(card.issuer_token.clone()).await? else {
+            return Ok(());
+        };
+        if !self.differs(&card, there.state).await? {
+            return Ok(());
+        }
+        let was_paused_there = origin.as_ref().is_some_and(|it| it.is_paused_there);
+        let status = match there.state {
+            State::Closed => Some(CardStatus::Canceled),
+            State::Paused => Some(CardStatus::Locked),
+            State::Open if was_paused_there && !card.is_frozen => Some(CardStatus::Active),
+            State::Open | State::Other => None,
+        };
+        let work = match status {
+            Some(status) => change(card, status, origin),
+            None => Work {
+                batch: vec![Change::Outbox(row)],
+                ..Work::default()
+            },
+        };
+        match self.control.make(work).await {
+            // Somebody has changed the card in between: the next look sees what it is then.
+            Ok(()) | Err(Failed::Conflict | Failed::FileRules) => Ok(()),
+            Err(failed) => Err(MirrorError::Change(failed)),
+        }
+    }
+}
+
+fn change(mut card: Card, status: CardStatus, origin: Option<CardOrigin>) -> Work {
+    tracing::warn!(
+        card = %card.id,
+        connection = %card.connection,
+        source = "issuer",
+        status = status.name(),
+        "a card is here what it is at its issuer"
+    );
+    card.status = status;
+    let order = Order::Card {
+        card: (&card).into(),
+        status: Some(status),
+        frozen: None,
+    };
+    let origin = CardOrigin {
+        card_id: card.id.clone(),
+        has_past: origin.is_some_and(|it| it.has_past),
+        is_paused_there: status == CardStatus::Locked,
+    };
+    Work {
+        batch: vec![Change::Card(card), Change::Origin(origin)],
+        orders: vec![order],
+    }
+}

@@ -1,0 +1,130 @@
+//! Rows about what issuers are to be told, and about how they are spoken to.
+
+use std::fmt;
+
+use crate::domain::time::Timestamp;
+
+/// What an issuer is to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// A card that was ordered, and is nowhere yet: it is looked for, and closed.
+    Order,
+    /// Whether a card works, as it stands when the issuer is told.
+    State,
+    /// What limits a card has, as they stand then.
+    Rules,
+}
+
+impl Errand {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Order, Self::State, Self::Rules];
+
+    /// The word in columns and views.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Order => "order",
+            Self::State => "state",
+            Self::Rules => "rules",
+        }
+    }
+}
+
+/// One thing that an issuer is to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// One for each card and errand; of an order, its key.
+    pub id: String,
+    /// What it is about.
+    pub errand: Errand,
+    /// Our id of the card.
+    pub card_id: String,
+    /// Whose issuer is told.
+    pub connection: String,
+    /// The order as it was made; empty for the others.
+    pub payload: String,
+    /// Since when it waits.
+    pub created_at: Timestamp,
+    /// When it is tried next.
+    pub due_at: Timestamp,
+    /// How often it was tried in vain.
+    pub attempts: u32,
+    /// Whether it is tried no more.
+    pub is_dead: bool,
+    /// Why it was in vain.
+    pub last_error: Option<String>,
+    /// Counts how often it was asked for; 0 is a row that is not kept yet.
+    pub version: i64,
+}
+
+impl OutboxRow {
+    /// The errand of a card, due at once.
+    #[must_use]
+    pub fn of_card(errand: Errand, card_id: &str, connection: &str, now: Timestamp) -> Self {
+        Self {
+            id: format!("{}:{card_id}", errand.name()),
+            errand,
+            card_id: card_id.to_owned(),
+            connection: connection.to_owned(),
+            payload: String::new(),
+            created_at: now,
+            due_at: now,
+            attempts: 0,
+            is_dead: false,
+            last_error: None,
+            version: 0,
+        }
+    }
+
+    /// The row's id of the order with this key.
+    #[must_use]
+    pub fn id_of_order(key: &str) -> String {
+        format!("{}:{key}", Errand::Order.name())
+    }
+}
+
+/// How much waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutboxCounts {
+    /// Rows that are tried again, orders apart.
+    pub waiting: i64,
+    /// Rows that are tried no more.
+    pub dead: i64,
+    /// Since when the oldest of the waiting ones waits.
+    pub oldest_at: Option<Timestamp>,
+}
+
+/// The key of an issuer's API, sealed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedRow {
+    /// Whose key it is.
+    pub connection: String,
+    /// Which of the master keys has wrapped the row's own.
+    pub master_id: String,
+    /// The row's own key, wrapped.
+    pub wrapped: Vec<u8>,
+    /// What is sealed with it.
+    pub sealed: Vec<u8>,
+    /// When it was set.
+    pub set_at: Timestamp,
+}
+
+impl fmt::Debug for SealedRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("SealedRow");
+        shown
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What we know of a card's life at its issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CardOrigin {
+    /// Our id of the card.
+    pub card_id: String,
+    /// Whether it was used before it was ours.
+    pub has_past: bool,
+    /// Whether it is locked here because its issuer has paused it.
+    pub is_paused_there: bool,
+}

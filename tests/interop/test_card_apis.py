@@ -1,0 +1,75 @@
+"""The schemas that requests to issuers' cards APIs are held against know nothing that the issuers' own
+SDKs do not: no field, and no word of a closed list."""
+
+import json
+import pathlib
+import typing
+
+import pytest
+from lithic.types import card_create_params, card_update_params
+from stripe.params.issuing import _card_create_params, _card_modify_params
+
+SCHEMAS = pathlib.Path(__file__).parents[2] / "fixtures" / "card_apis"
+# Ours alone: what the request must not have, or what a form is read as.
+WORDS = {
+    ("lithic_create", "type"),
+    ("lithic_create", "state"),
+    ("lithic_change", "state"),
+    ("lithic_create", "spend_limit_duration"),
+    ("lithic_change", "spend_limit_duration"),
+    ("stripe_create", "status"),
+    ("stripe_change", "status"),
+    ("stripe_create", "type"),
+}
+PARAMETERS = {
+    "lithic_create": card_create_params.CardCreateParams,
+    "lithic_change": card_update_params.CardUpdateParams,
+    "stripe_create": _card_create_params.CardCreateParams,
+    "stripe_change": _card_modify_params.CardModifyParams,
+}
+
+
+def schema(name):
+    return json.loads((SCHEMAS / f"{name}.schema.json").read_text())
+
+
+def hints_of(parameters):
+    """The types of a TypedDict; the options of every call name some that their own module does not."""
+    known = {"StripeContext": object, "Mapping": typing.Mapping, "Union": typing.Union, "StripeClient": object}
+    return typing.get_type_hints(parameters, localns=known, include_extras=True)
+
+
+def words(hint):
+    """Every literal inside a type, however deep."""
+    if isinstance(hint, str):
+        return set()
+    if typing.get_origin(hint) is typing.Literal:
+        return set(typing.get_args(hint))
+    return set().union(*(words(part) for part in typing.get_args(hint)), set())
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_schema_has_no_field_that_the_sdk_does_not(name):
+    hints = hints_of(PARAMETERS[name])
+    properties = schema(name)["properties"]
+    assert set(properties) <= set(hints)
+    assert schema(name)["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(("name", "field"), sorted(WORDS))
+def test_a_closed_list_has_no_word_that_the_sdk_does_not(name, field):
+    hints = hints_of(PARAMETERS[name])
+    known = words(hints[field])
+    assert known, f"{field} is no closed list in the SDK"
+    assert set(schema(name)["properties"][field]["enum"]) <= known
+
+
+def test_intervals_of_stripes_limits_are_the_sdks():
+    limit = _card_create_params.CardCreateParamsSpendingControlsSpendingLimit
+    known = words(hints_of(limit)["interval"])
+    controls = schema("stripe_create")["properties"]["spending_controls"]
+    items = controls["properties"]["spending_limits"]["items"]
+    assert set(items["properties"]["interval"]["enum"]) <= known
+    assert set(items["properties"]) <= set(limit.__annotations__)
+    spending = _card_create_params.CardCreateParamsSpendingControls
+    assert set(controls["properties"]) <= set(spending.__annotations__)
