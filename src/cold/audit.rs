@@ -19,7 +19,7 @@ pub mod verify;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::cold::store::{Change, Mode, Scope};
+use crate::cold::store::{Card, Change, Mode, Scope};
 use crate::domain::time::Timestamp;
 
 /// What the first entry follows.
@@ -208,7 +208,7 @@ pub fn made(batch: &[Change]) -> Vec<Made> {
 }
 
 fn one(change: &Change) -> Option<Made> {
-    let what = |revision: i64| if revision == 0 { "made" } else { "changed" };
+    let what = made_or_changed;
     let policy = |text: &Option<String>| text.as_deref().map(digest);
     Some(match change {
         Change::Customer(row) => Made {
@@ -228,21 +228,7 @@ fn one(change: &Change) -> Option<Made> {
             what: what(row.revision),
             ..Made::default()
         },
-        Change::Card(row) => Made {
-            agent_id: row.agent_id.clone(),
-            customer_id: Some(row.customer_id.clone()),
-            frozen: Some(row.is_frozen),
-            id: row.id.clone(),
-            kind: "card",
-            limit: row.limit.map(|limit| {
-                let (amount, interval) = (limit.amount, limit.interval.name());
-                format!("{} {} {interval}", amount.minor.get(), amount.currency)
-            }),
-            policy_sha256: policy(&row.policy),
-            status: Some(row.status.name()),
-            what: what(row.revision),
-            ..Made::default()
-        },
+        Change::Card(row) => card(row),
         Change::ApiKey(row, _) | Change::ApiKeyChanged(row) => Made {
             agent_id: row.agent_id.clone(),
             customer_id: row.customer_id.clone(),
@@ -284,6 +270,28 @@ fn one(change: &Change) -> Option<Made> {
         | Change::Audit(_)
         | Change::Checkpoint(_) => return None,
     })
+}
+
+fn card(row: &Card) -> Made {
+    Made {
+        agent_id: row.agent_id.clone(),
+        customer_id: Some(row.customer_id.clone()),
+        frozen: Some(row.is_frozen),
+        id: row.id.clone(),
+        kind: "card",
+        limit: row.limit.map(|limit| {
+            let (amount, interval) = (limit.amount, limit.interval.name());
+            format!("{} {} {interval}", amount.minor.get(), amount.currency)
+        }),
+        policy_sha256: row.policy.as_deref().map(digest),
+        status: Some(row.status.name()),
+        what: made_or_changed(row.revision),
+        ..Made::default()
+    }
+}
+
+fn made_or_changed(revision: i64) -> &'static str {
+    if revision == 0 { "made" } else { "changed" }
 }
 
 fn digest(text: &str) -> String {
