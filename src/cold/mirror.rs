@@ -222,11 +222,13 @@ fn change(mut card: Card, status: CardStatus, origin: Option<CardOrigin>) -> Wor
         "a card is here what it is at its issuer"
     );
     card.status = status;
-    let order = Order::Card {
+    // A lock by the issuer stands in the row alone: lifting it leaves what the ledger holds, which may
+    // be an operator's.
+    let order = (status == CardStatus::Canceled).then(|| Order::Card {
         card: (&card).into(),
         status: Some(status),
         frozen: None,
-    };
+    });
     let origin = CardOrigin {
         card_id: card.id.clone(),
         has_past: origin.is_some_and(|it| it.has_past),
@@ -234,6 +236,6 @@ fn change(mut card: Card, status: CardStatus, origin: Option<CardOrigin>) -> Wor
     };
     Work {
         batch: vec![Change::Card(card), Change::Origin(origin)],
-        orders: vec![order],
+        orders: Vec::from_iter(order),
     }
 }

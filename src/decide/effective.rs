@@ -362,16 +362,26 @@ pub fn book_terms(card: &CardView<'_>) -> BookTerms {
     }
 }
 
-/// Whether the rules in force on the card want a human's word on an intent that expects this amount
-/// (behaviour 6.2). Strictly below the threshold they do not; without an amount they always do.
+/// Of which intents a human has to approve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Approval {
+    /// Of none.
+    None,
+    /// Of those that expect this amount or more, or none.
+    From(Minor),
+    /// Of all.
+    All,
+}
+
+/// Which intents of the card a human has to approve by the rules in force (behaviour 6.2).
 #[must_use]
-pub fn wants_approval(card: &CardView<'_>, expected: Option<Minor>) -> bool {
+pub fn approval(card: &CardView<'_>) -> Approval {
     let in_force = InForce::of(card);
-    let below = in_force.auto_approve_below();
-    let is_small = below
-        .zip(expected)
-        .is_some_and(|((below, _), it)| it < below);
-    in_force.require_approval().is_some() && !is_small
+    match (in_force.require_approval(), in_force.auto_approve_below()) {
+        (None, _) => Approval::None,
+        (Some(_), Some((below, _))) => Approval::From(below),
+        (Some(_), None) => Approval::All,
+    }
 }
 
 /// What one level says for itself, for whoever compares policies.

@@ -118,6 +118,14 @@ fn s3_agents_make_cards_only_where_they_may_for_themselves_and_under_their_polic
     plane.owner_asks("PATCH", &path, &json!({"cascade": "override"}), 200);
     assert_eq!(code(&ask(&body), 403), "beyond_reach");
     assert_eq!(ask(&json!({"customerId": plane.customer})).status, 201);
+    let limit = |interval: &str| {
+        json!({"customerId": plane.customer,
+            "limits": {"amount": 9_000, "currency": "USD", "interval": interval}})
+    };
+    assert_eq!(code(&ask(&limit("per_authorization")), 403), "beyond_reach");
+    assert_eq!(ask(&limit("daily")).status, 201, "that is one counter more");
+    let alone = json!({"customerId": plane.customer, "configuration": {"allowUnenforced": true}});
+    assert_eq!(code(&ask(&alone), 403), "beyond_reach");
     // Nor does it change what it has.
     let path = format!("/v1/cards/{}", id(&card));
     let refused = plane.ask(&key, "PATCH", &path, &json!({"policy": null}));

@@ -79,6 +79,15 @@ fn what_a_human_has_to_approve_waits_for_one() {
     };
     assert_eq!(declare("small", 499), "pending", "strictly below passes");
     assert_eq!(plane.buy(&card, 499), APPROVED);
+    // A tolerance of the declarer's own lifts nothing to what a human has to approve.
+    let body = json!({"purpose": "Something", "intentId": "wide", "expectedAmount": 1,
+        "tolerance": 9_000_000});
+    assert_eq!(
+        plane.owner_asks("POST", &path, &body, 201)["maxAmount"],
+        499
+    );
+    declined(&plane, &card, 500, "intent_mismatch");
+    plane.owner_asks("DELETE", &format!("{path}/wide"), &Value::Null, 200);
     assert_eq!(declare("large", 500), "pending_approval");
     declined(&plane, &card, 500, "intent_pending_approval");
     let agent = plane.agent(&json!({}));

@@ -139,6 +139,32 @@ fn s17_ten_thousand_alterations_of_the_audit_log_are_all_found() {
     }
 }
 
+/// Whoever has the database alone writes everything anew, and the server goes on and signs it.
+#[test]
+fn s17_what_is_written_anew_is_found_though_the_server_signs_what_follows() {
+    for claimed in [0, ENTRIES] {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut lines, _) = written(&folder);
+        lines.retain(|line| matches!(line, Line::Entry(..)));
+        if let Line::Entry(text, _) = &mut lines[3] {
+            *text = text.replace("200", "403");
+        }
+        chained_again(&mut lines);
+        let Some(Line::Entry(_, before)) = lines.last() else {
+            panic!("no entry");
+        };
+        let next = audit::entry(&event(ENTRIES + 1), ENTRIES + 1, before);
+        let seal = Seal::open(folder.path()).unwrap();
+        let checkpoint = seal.sign(&next, claimed, event(ENTRIES + 1).at).unwrap();
+        seal.note(&checkpoint).unwrap();
+        lines.extend([Line::from(&next), Line::from(&checkpoint)]);
+        let witness = Witness::read(folder.path());
+        let is_found = witness.is_err_and(|_| claimed == 0)
+            || verify(&text(&lines), &Witness::read(folder.path()).unwrap()).is_err();
+        assert!(is_found, "signed over {claimed}");
+    }
+}
+
 #[test]
 fn s17_a_log_of_another_key_is_found() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -71,6 +71,29 @@ fn what_we_have_stopped_is_opened_there_by_nobody() {
     desk.until_status(&card, "locked");
 }
 
+/// What an operator has locked is in the ledger alone, where no look at the issuer reaches.
+#[test]
+fn an_operators_lock_outlasts_a_pause_at_the_issuer() {
+    let desk = Desk::start(Speech::Lithic);
+    let (card, other) = (desk.plane.card(&json!({})), desk.plane.card(&json!({})));
+    let path = format!("/admin/cards/{card}/lock");
+    assert_eq!(desk.plane.server().post(&path).status, 200);
+    // The other card tells that both were looked at.
+    for (there, here) in [
+        ("PAUSED", "locked"),
+        ("OPEN", "active"),
+        ("PAUSED", "locked"),
+        ("OPEN", "active"),
+    ] {
+        desk.far.set(&card, "state", &json!(there));
+        desk.far.set(&other, "state", &json!(there));
+        desk.until_status(&other, here);
+        desk.until_status(&card, "locked");
+    }
+    assert_eq!(desk.buy(&other, 100), APPROVED);
+    assert_eq!(desk.buy(&card, 100), "CARD_PAUSED");
+}
+
 /// Looks once an hour by itself.
 fn without_polling(desk: &mut Desk) {
     let path = desk.plane.home.path("plane.toml");

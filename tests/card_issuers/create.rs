@@ -1,6 +1,8 @@
 //! Cards made at an issuer over the network: one for each order, whatever becomes of the answers
 //! (behaviour 4.5, 4.8).
 
+use std::thread;
+
 use serde_json::{Value, json};
 
 use crate::desk::{APPROVED, Desk};
@@ -92,6 +94,44 @@ fn whatever_becomes_of_an_answer_an_order_is_one_card() {
         }
         desk.far.is_content();
     }
+}
+
+/// The first call may have made a card, whatever was said to the second.
+#[test]
+fn an_order_whose_outcome_is_unknown_stays_whatever_comes_after_it() {
+    let desk = Desk::start(Speech::Lithic);
+    desk.far.fault(Fault::DropsBefore);
+    desk.far.fault(Fault::Limited);
+    let body = json!({"customerId": desk.plane.customer});
+    let answer = desk
+        .plane
+        .ask(&desk.plane.owner, "POST", "/v1/cards", &body);
+    assert_eq!(code(&answer, 503), "issuer_unavailable");
+    let rows = desk.plane.server().admin("/admin/outbox")["rows"].clone();
+    let id = rows[0]["id"].as_str().unwrap();
+    assert!(id.starts_with("order:"), "{rows}");
+}
+
+#[test]
+fn what_is_stopped_while_its_successor_is_made_does_not_come_back_in_it() {
+    let desk = Desk::start(Speech::Lithic);
+    let card = desk.plane.card(&json!({}));
+    desk.far.fault(Fault::SlowAfter);
+    let path = format!("/v1/cards/{card}");
+    let new = thread::scope(|scope| {
+        let replaced = scope.spawn(|| {
+            let path = format!("{path}/replace");
+            desk.plane.owner_asks("POST", &path, &Value::Null, 201)
+        });
+        desk.until("the order", |far| far.seen("POST").len() == 2);
+        let body = json!({"status": "locked"});
+        desk.plane.owner_asks("PATCH", &path, &body, 200);
+        replaced.join().unwrap()
+    });
+    assert_eq!(new["status"], "locked");
+    assert_eq!(desk.buy(&id(&new), 100), "CARD_PAUSED");
+    let state = |card: &str| desk.far.card_of(card)["state"].clone();
+    desk.until("paused there", |_| state(&id(&new)) == "PAUSED");
 }
 
 #[test]

@@ -189,7 +189,7 @@ pub(super) async fn one(ask: Ask) -> Result<Reply, Problem> {
 
 /// The agent of this id, where the caller may know of it.
 pub(super) async fn find(ask: &Ask, id: &str) -> Result<Agent, Problem> {
-    let found = ask.api.store.agent(id.to_owned()).await?;
+    let found = ask.api.store.agent(text::id(id)?).await?;
     ask.caller.agent(found)
 }
 

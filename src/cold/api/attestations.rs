@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::query::Page;
 use super::{cards, text};
 use crate::cold::control::{CardName, Order, Work};
-use crate::cold::ids::draw;
+use crate::cold::ids::{draw, is_id};
 use crate::cold::store::{Attestation, Change};
 use crate::domain::card::CardStatus;
 
@@ -80,7 +80,7 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
     }
     if let Some(called) = &new.intent_id {
         let known = ask.api.store.intent(card.id.clone(), called.clone());
-        if known.await?.is_none() {
+        if !is_id(called) || known.await?.is_none() {
             let message = "names no intent of this card";
             return Err(Problem::invalid_field("intentId", message));
         }

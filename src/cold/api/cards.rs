@@ -14,6 +14,7 @@ use super::code::Code;
 use super::exchange::{Ask, Reply};
 use super::problem::Problem;
 use super::query::{Page, narrow};
+use super::text;
 use crate::cold::api::Api;
 use crate::cold::issuers::IssuerClient;
 use crate::cold::issuers::rules::{self, Rules};
@@ -178,6 +179,6 @@ impl Api {
 
 /// The card of this id, where the caller may know of it.
 pub(super) async fn find(ask: &Ask, id: &str) -> Result<Card, Problem> {
-    let found = ask.api.store.card(id.to_owned()).await?;
+    let found = ask.api.store.card(text::id(id)?).await?;
     ask.caller.card(found)
 }

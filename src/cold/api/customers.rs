@@ -208,7 +208,7 @@ pub(super) async fn one(ask: Ask) -> Result<Reply, Problem> {
 
 /// The customer of this id, where the caller may know of it.
 pub(super) async fn find(ask: &Ask, id: &str) -> Result<Customer, Problem> {
-    let found = ask.api.store.customer(id.to_owned()).await?;
+    let found = ask.api.store.customer(text::id(id)?).await?;
     ask.caller.customer(found)
 }
 

@@ -20,7 +20,7 @@ use super::{Api, cards, customers, text};
 use crate::cold::control::{CardName, Order, Work};
 use crate::cold::ids::{draw, is_id};
 use crate::cold::store::{Card, Change, Intent, OfCard};
-use crate::decide::effective::wants_approval;
+use crate::decide::effective::{Approval, approval};
 use crate::decide::merchant_text::intent_key;
 use crate::domain::amount::Minor;
 use crate::domain::card::CardStatus;
@@ -182,10 +182,26 @@ pub(super) const REJECT: About = About {
 
 impl NewIntent {
     /// What it expects, and what that is to the ledger.
-    fn read(&self, ask: &Ask, own: Currency) -> Result<(Expects, IntentTerms), Problem> {
+    fn read(
+        &self,
+        ask: &Ask,
+        own: Currency,
+        approval: Approval,
+    ) -> Result<(Expects, IntentTerms), Problem> {
         let expected = self.expected_amount.map(|it| minor("expectedAmount", it));
         let expected = expected.transpose()?;
-        let cap = self.cap(expected)?;
+        let mut cap = self.cap(expected)?;
+        let awaits_approval = match approval {
+            Approval::None => false,
+            Approval::All => true,
+            Approval::From(least) if expected.is_none_or(|it| it >= least) => true,
+            Approval::From(least) => {
+                // No tolerance of the declarer's own lifts it to what a human has to approve.
+                let most = minor("expectedAmount", least.get().saturating_sub(1))?;
+                cap = cap.map(|cap| cap.min(most));
+                false
+            }
+        };
         let wanted = self.expected_currency.as_deref();
         let currency = wanted.map(|code| {
             let unknown = |_unknown| {
@@ -210,7 +226,7 @@ impl NewIntent {
             merchant: merchant.transpose()?,
             mccs: mccs.clone().into_boxed_slice(),
             expires_at: self.expires_at(ask.now)?,
-            awaits_approval: false,
+            awaits_approval,
         };
         let expects = Expects {
             amount: self.expected_amount,
@@ -338,9 +354,10 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
         return Err(Problem::card_canceled());
     }
     let customer = customers::of_card(&ask, &card).await?;
-    let (expects, terms) = new.read(&ask, customer.currency)?;
+    let approval = ask.api.approval(&card)?;
+    let (expects, terms) = new.read(&ask, customer.currency, approval)?;
     let mut row = new.row(&ask, &card, &expects)?;
-    row.awaits_approval = ask.api.wants_approval(&card, terms.expected)?;
+    row.awaits_approval = terms.awaits_approval;
     let known = ask.api.store.intent(card.id.clone(), row.called.clone());
     match known.await? {
         None => {
@@ -474,7 +491,10 @@ async fn settle(
 /// The intent that the path names, where the caller may know of it.
 async fn find(ask: &Ask) -> Result<(Card, Intent), Problem> {
     let card = cards::find(ask, &ask.id).await?;
-    let found = ask.api.store.intent(card.id.clone(), ask.inner_id.clone());
+    let found = ask
+        .api
+        .store
+        .intent(card.id.clone(), text::id(&ask.inner_id)?);
     let row = found.await?.ok_or_else(Problem::not_found)?;
     Ok((card, row))
 }
@@ -531,14 +551,14 @@ fn word(status: IntentStatus) -> &'static str {
 }
 
 impl Api {
-    /// Whether the rules in force on the card want a human's word on an intent of this amount.
-    fn wants_approval(&self, card: &Card, expected: Option<Minor>) -> Result<bool, Problem> {
+    /// Of which intents of the card a human has to approve.
+    fn approval(&self, card: &Card) -> Result<Approval, Problem> {
         let snapshot = self.snapshots.load();
         // A card that is not in force spends nothing.
         let view = snapshot
             .card_by_id(&card.id)
             .ok_or_else(Problem::file_rules)?;
-        Ok(wants_approval(&view, expected))
+        Ok(approval(&view))
     }
 
     /// Where the intents of a card stand; absent where the ledger does not know one.

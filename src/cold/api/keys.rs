@@ -192,14 +192,14 @@ pub(super) async fn list(mut ask: Ask) -> Result<Reply, Problem> {
 
 pub(super) async fn one(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
-    let found = ask.api.store.api_key(ask.id.clone()).await?;
+    let found = ask.api.store.api_key(text::id(&ask.id)?).await?;
     Reply::ok(&shown(ask.caller.api_key(found)?, None))
 }
 
 /// From its answer on, the key opens nothing. Doing it again changes nothing.
 pub(super) async fn revoke(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
-    let found = ask.api.store.api_key(ask.id.clone()).await?;
+    let found = ask.api.store.api_key(text::id(&ask.id)?).await?;
     let mut row = ask.caller.api_key(found)?;
     if row.revoked_at.is_some() {
         return Reply::ok(&shown(row, None));

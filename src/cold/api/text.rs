@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::problem::Problem;
+use crate::cold::ids::is_id;
 
 /// Characters of a name; [`NAME_RULE`] says it.
 const NAME_LEN_MAX: usize = 200;
@@ -37,6 +38,12 @@ pub(super) fn name(text: Option<String>, field: &str) -> Result<Option<String>, 
         return Err(Problem::invalid_field(field, NAME_RULE));
     }
     Ok(text)
+}
+
+/// An id that is looked up. What can be none is there for nobody.
+pub(super) fn id(text: &str) -> Result<String, Problem> {
+    let id = is_id(text).then(|| text.to_owned());
+    id.ok_or_else(Problem::not_found)
 }
 
 /// An id of the owner's own.

@@ -1,6 +1,7 @@
 //! Signed checkpoints, and the files that a log is held against: the signing key and its public half,
 //! and the checkpoints once more, outside the database.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -57,9 +58,8 @@ pub struct Seal {
 pub struct Witness {
     /// Verifies signatures.
     pub key: [u8; 32],
-    /// The last checkpoint that was written outside the database, and what it covers; absent where
-    /// none was.
-    pub last: Option<(i64, String)>,
+    /// What each checkpoint that was written outside the database covers: the hash of that entry.
+    pub noted: BTreeMap<i64, String>,
 }
 
 impl Seal {
@@ -148,7 +148,7 @@ impl Witness {
         };
         // Its last line may be half of one, where the machine stopped in the middle.
         let whole = noted.rsplit_once('\n').map_or("", |(whole, _half)| whole);
-        let mut last = None;
+        let mut all = BTreeMap::new();
         for line in whole.lines() {
             let covered = match Line::read(line) {
                 Some(Line::Checkpoint(text, signature)) => covered(&key, &text, &signature),
@@ -157,9 +157,15 @@ impl Witness {
             let covered = covered.ok_or_else(|| {
                 failed(&checkpoints, invalid("has a line that was not signed so"))
             })?;
-            last = Some((covered.seq, covered.hash));
+            // Who cuts or writes anew what was signed has the next one signed over something older.
+            let before = all.last_key_value().map_or(0, |(seq, _)| *seq);
+            if covered.seq <= before || covered.previous < before {
+                let why = "has a line that does not follow the one before it";
+                return Err(failed(&checkpoints, invalid(why)));
+            }
+            all.insert(covered.seq, covered.hash);
         }
-        Ok(Self { key, last })
+        Ok(Self { key, noted: all })
     }
 }
 

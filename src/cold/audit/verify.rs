@@ -47,8 +47,6 @@ pub struct Verifier<'a> {
     found: Verified,
     line: usize,
     hash: [u8; 32],
-    /// Whether the chain had, at its place, the hash of the checkpoint that was written elsewhere.
-    has_last: bool,
 }
 
 impl<'a> Verifier<'a> {
@@ -60,7 +58,6 @@ impl<'a> Verifier<'a> {
             found: Verified::default(),
             line: 0,
             hash: BEFORE_ALL,
-            has_last: witness.last.is_none(),
         }
     }
 
@@ -118,8 +115,8 @@ impl<'a> Verifier<'a> {
     /// [`Altered`] where the end is missing.
     pub fn finish(self) -> Result<Verified, Altered> {
         let (line, found) = (self.line + 1, self.found);
-        match &self.witness.last {
-            Some((seq, _)) if !self.has_last || found.covered < *seq => Err(Altered {
+        match self.witness.noted.last_key_value() {
+            Some((seq, _)) if found.covered < *seq => Err(Altered {
                 line,
                 why: format!(
                     "the log ends at entry {}, its checkpoints at {}; a signed checkpoint covers \
@@ -144,13 +141,9 @@ impl<'a> Verifier<'a> {
                 "the hash of entry {seq} is not that of its content"
             ));
         }
-        if let Some((last, known)) = &self.witness.last
-            && *last == seq
-        {
-            if *known != hex(&self.hash) {
-                return Err(format!("entry {seq} is not the one that was signed"));
-            }
-            self.has_last = true;
+        let noted = self.witness.noted.get(&seq);
+        if noted.is_some_and(|known| *known != hex(&self.hash)) {
+            return Err(format!("entry {seq} is not the one that was signed"));
         }
         self.found.entry_count = seq;
         Ok(())

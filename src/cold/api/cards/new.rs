@@ -11,7 +11,7 @@ use crate::cold::api::body::read;
 use crate::cold::api::exchange::{Ask, Reply, Tries};
 use crate::cold::api::fields::{Interval, Usage, document};
 use crate::cold::api::problem::Problem;
-use crate::cold::api::{agents, customers, fleet};
+use crate::cold::api::{agents, customers, fleet, text};
 use crate::cold::control::{Work, card_policy};
 use crate::cold::ids::draw;
 use crate::cold::issuers::rules::Rules;
@@ -105,6 +105,11 @@ struct Configuration {
 }
 
 impl Limit {
+    /// Whether it caps one authorization, and counts nothing.
+    fn is_of_one(&self) -> bool {
+        self.interval == Interval::PerAuthorization
+    }
+
     /// The limit, in the customer's currency.
     pub(super) fn read(&self, customer: &Customer) -> Result<CardLimit, Problem> {
         let minor = Minor::new(self.amount).map_err(|_out_of_range| {
@@ -143,7 +148,9 @@ pub(in crate::cold::api) async fn create(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
     let new: NewCard = read(&ask.body)?;
     refuse_what_nobody_makes(&new)?;
-    let customer = owner(&ask, &new.customer_id, new.policy.is_some()).await?;
+    let caps_each = new.limits.as_ref().is_some_and(Limit::is_of_one);
+    let loosens = new.policy.is_some() || caps_each;
+    let customer = owner(&ask, &new.customer_id, loosens).await?;
     let limit = new
         .limits
         .as_ref()
@@ -152,6 +159,10 @@ pub(in crate::cold::api) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let policy = document(new.policy);
     card_policy(policy.as_deref(), limit.as_ref())?;
     let configuration = new.configuration.unwrap_or_default();
+    if configuration.allow_unenforced && ask.caller.key.scope == Scope::Agent {
+        let what = "an owner alone may do without rules that nobody enforces";
+        return Err(Problem::beyond_reach(what));
+    }
     let own = ask.caller.key.agent_id.clone();
     let draft = Draft {
         agent_id: new.agent_id.or(own),
@@ -256,21 +267,22 @@ pub(in crate::cold::api) async fn keep(
 pub(in crate::cold::api) async fn owner(
     ask: &Ask,
     id: &str,
-    has_policy: bool,
+    may_loosen: bool,
 ) -> Result<Customer, Problem> {
     if ask.caller.key.scope != Scope::Agent {
         return customers::find(ask, id).await;
     }
     let is_own = ask.caller.key.customer_id.as_deref() == Some(id);
-    let found = ask.api.store.customer(id.to_owned()).await?;
+    let found = ask.api.store.customer(text::id(id)?).await?;
     let customer = found.filter(|_| is_own).ok_or_else(Problem::not_found)?;
     if !customer.fleet.agent_may_create_cards {
         let what = "the customer's agents make no cards; an owner can allow it: \
                     `fleet.agentMayCreateCards`";
         return Err(Problem::beyond_reach(what));
     }
-    if customer.cascade == Cascade::Override && has_policy {
-        let what = "under the customer's cascade, a policy of the card would outrank the agent's";
+    if customer.cascade == Cascade::Override && may_loosen {
+        let what = "under the customer's cascade, a policy or a limit on one authorization of the card would \
+                    outrank the agent's";
         return Err(Problem::beyond_reach(what));
     }
     Ok(customer)

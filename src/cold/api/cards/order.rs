@@ -146,13 +146,15 @@ async fn attempt(
     match create(issuer, order).await {
         Err(IssuerError::Unknown(why)) => {
             tracing::warn!(connection = issuer.connection(), %why, "looking for a card that may be made");
-            if let Some(found) = issuer.find(order.clone()).await? {
+            // Whatever comes after it, the first call may have made a card.
+            let unknown = |error| IssuerError::Unknown(format!("{why}; then: {error}"));
+            if let Some(found) = issuer.find(order.clone()).await.map_err(unknown)? {
                 return Ok(found);
             }
             if !issuer.manner().knows_keys {
                 return Err(IssuerError::Unknown(why));
             }
-            create(issuer, order).await
+            create(issuer, order).await.map_err(unknown)
         }
         made => made,
     }

@@ -69,10 +69,7 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
     let issuer = issuer(&ask, Some(&old.connection))?;
     let card_id = draw("card", ask.now);
     // What an operator or the owner has stopped does not come back as another card.
-    let stands = (
-        strictest(old.status, held.status),
-        old.is_frozen || held.is_frozen,
-    );
+    let stands = standing(&old, &held);
     let rules = Rules {
         has_past: false,
         ..ask.api.rules_of(&old).await?
@@ -87,9 +84,16 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
     let Ordered { issued, settled } = order_card(&ask, issuer, order).await?;
     let mut tries = Tries::default();
     loop {
+        // Somebody may have stopped the card while its issuer was asked.
         let old = super::find(&ask, &ask.id).await?;
-        let new = successor(&old, &issued, stands, ask.now);
-        let outcome = swap(&ask, retired(old, until)?, new, settled.clone()).await;
+        let now = standing(&old, &ask.api.held(&old).await?);
+        if now.0 == CardStatus::Canceled {
+            return Err(Problem::card_canceled());
+        }
+        let new = successor(&old, &issued, now, ask.now);
+        let told = (now != stands).then(|| told_of(&ask, &new, Errand::State));
+        let settled = settled.clone().into_iter().chain(told.flatten());
+        let outcome = swap(&ask, retired(old, until)?, new, settled.collect()).await;
         if !tries.again(&outcome) {
             return outcome;
         }
@@ -116,8 +120,14 @@ fn successor(
     }
 }
 
+/// How the card stands, by the row and the ledger: the stricter counts.
+fn standing(row: &Card, held: &CardHeld) -> (CardStatus, bool) {
+    let status = strictest(row.status, held.status);
+    (status, row.is_frozen || held.is_frozen)
+}
+
 /// Both in one step.
-async fn swap(ask: &Ask, old: Card, new: Card, settled: Option<Change>) -> Result<Reply, Problem> {
+async fn swap(ask: &Ask, old: Card, new: Card, more: Vec<Change>) -> Result<Reply, Problem> {
     let path = format!("/v1/cards/{}", new.id);
     let shown = ask.api.card_shown_with(new.clone(), CardHeld::default());
     let reply = Reply::created(path, &shown.await?)?;
@@ -128,14 +138,9 @@ async fn swap(ask: &Ask, old: Card, new: Card, settled: Option<Change>) -> Resul
         frozen: None,
     });
     let told = is_over.then(|| told_of(ask, &old, Errand::State)).flatten();
-    let batch = [
-        Some(Change::Card(old)),
-        Some(Change::Card(new)),
-        settled,
-        told,
-    ];
+    let cards = [Change::Card(old), Change::Card(new)];
     let work = Work {
-        batch: batch.into_iter().flatten().collect(),
+        batch: cards.into_iter().chain(told).chain(more).collect(),
         orders: order.into_iter().collect(),
     };
     ask.make(work, reply).await
