@@ -11,6 +11,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
@@ -32,8 +33,9 @@ const PAUSE_TICKS_MAX: u32 = 10;
 /// After the word to stop, for requests that were on their way by then.
 const LAST_REQUEST_TICKS: u32 = 2;
 
-/// Bytes that are read at a time before hyper reads: a whole request, usually.
-const PIECE: usize = 2_048;
+/// Bytes that are read at a time before hyper reads: a whole request, body included, so that hyper's own
+/// buffer need not grow for it.
+const PIECE: usize = 8_192;
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -322,8 +324,8 @@ impl Stream {
     /// Reads what is there and keeps it for hyper; all that is kept. It has not grown where the peer
     /// sends no more.
     pub(super) fn poll_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        let mut piece = [0; PIECE];
-        let mut buffer = ReadBuf::new(&mut piece);
+        let mut piece = [MaybeUninit::uninit(); PIECE];
+        let mut buffer = ReadBuf::uninit(&mut piece);
         let read = self.poll_socket(context, buffer.unfilled());
         read.map_ok(|()| {
             self.ahead.extend_from_slice(buffer.filled());
