@@ -12,7 +12,7 @@ use crate::app::StartError;
 use crate::app::operators::Operators;
 use crate::clock::Clock;
 use crate::cold::api::{Api, Parts, Served};
-use crate::cold::audit::seal::Seal;
+use crate::cold::audit::signer::Signer;
 use crate::cold::control::{self, Control, LoadError, Surroundings};
 use crate::cold::init::{Opened, Place};
 use crate::cold::issuers::IssuerClient;
@@ -69,7 +69,7 @@ fn sandbox_cards(data_dir: &Path) -> PathBuf {
 pub(super) struct Plane {
     store: Arc<dyn Store>,
     secret: TokenSecret,
-    seal: Seal,
+    signer: Signer,
     master_keys: Option<MasterKeys>,
     issuers: Vec<Arc<dyn IssuerClient>>,
 }
@@ -115,7 +115,7 @@ impl Plane {
         let Opened {
             store,
             secret,
-            seal,
+            signer,
         } = opened.map_err(|error| fault(&error))?;
         let mut issuers: Vec<Arc<dyn IssuerClient>> = Vec::new();
         if config.sandbox {
@@ -138,7 +138,7 @@ impl Plane {
             master_keys,
             store,
             secret,
-            seal,
+            signer,
             issuers,
         }))
     }
@@ -309,7 +309,7 @@ fn start_plane(
         noted: Arc::clone(&shown.noted),
         bell: Arc::clone(&bell),
     };
-    let control = Control::start(around_control, plane.seal);
+    let control = Control::start(around_control, plane.signer);
     let control = control
         .map_err(|error| StartError::Io("cannot start the thread of the control plane", error))?;
     start_mirrors(

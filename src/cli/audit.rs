@@ -11,7 +11,7 @@ use crate::cli::Exit;
 use crate::cli::demo::Failure;
 use crate::cold::audit::export::export;
 use crate::cold::audit::line::Line;
-use crate::cold::audit::seal::Witness;
+use crate::cold::audit::signer::Witness;
 use crate::cold::audit::verify::{Altered, Verified, Verifier};
 use crate::cold::init::Place;
 use crate::cold::store::StoreError;

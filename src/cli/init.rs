@@ -99,7 +99,7 @@ pub fn run(arguments: InitArguments, out: &mut dyn Write) -> Result<Exit, Failur
         }
         InitError::Io(..)
         | InitError::NoSecret(_)
-        | InitError::AuditSeal(_)
+        | InitError::Signer(_)
         | InitError::Secret(_)
         | InitError::Seal(_)
         | InitError::Store(_) => Failure::other(&error),

@@ -13,7 +13,7 @@
 pub mod export;
 pub mod line;
 pub mod noted;
-pub mod seal;
+pub mod signer;
 pub mod verify;
 
 use serde::{Deserialize, Serialize};

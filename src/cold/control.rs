@@ -21,7 +21,7 @@ use tokio::time::sleep;
 
 use crate::clock::Clock;
 use crate::cold::audit::noted::Noted;
-use crate::cold::audit::seal::Seal;
+use crate::cold::audit::signer::Signer;
 use crate::cold::durable::JournalProgress;
 use crate::cold::readiness::Readiness;
 use crate::cold::store::{Batch, Change, Store, StoreError};
@@ -129,7 +129,7 @@ impl Control {
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub fn start(around: Surroundings, seal: Seal) -> io::Result<Self> {
+    pub fn start(around: Surroundings, signer: Signer) -> io::Result<Self> {
         let (commands, received) = mpsc::channel(WAITING_MAX);
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
@@ -137,7 +137,7 @@ impl Control {
         let is_behind = Arc::<AtomicBool>::default();
         let trail = Trail::new(
             Arc::clone(&around.store),
-            seal,
+            signer,
             Arc::clone(&around.noted),
             Arc::clone(&around.readiness),
             around.clock.now(),
@@ -257,7 +257,7 @@ impl Keeper {
     }
 
     async fn change(&mut self, work: Work) -> Result<(), Failed> {
-        let changes_rules = work.batch.iter().any(is_rule);
+        let changes_rules = work.batch.iter().any(|change| change.rule().is_some());
         let touches_rules = changes_rules || !work.orders.is_empty();
         if touches_rules && !self.around.rows_rule {
             return Err(Failed::FileRules);
@@ -359,24 +359,5 @@ impl Keeper {
         if let Err(error) = self.around.store.forget_replies(before).await {
             tracing::warn!(%error, "old answers to idempotent requests could not be removed");
         }
-    }
-}
-
-/// Whether the change is one of what decides authorizations.
-fn is_rule(change: &Change) -> bool {
-    match change {
-        Change::Customer(_) | Change::Agent(_) | Change::Card(_) => true,
-        Change::ApiKey(..)
-        | Change::ApiKeyChanged(_)
-        | Change::Reply(_)
-        | Change::Audit(_)
-        | Change::Checkpoint(_)
-        | Change::Outbox(_)
-        | Change::OutboxTried(_)
-        | Change::OutboxDone(..)
-        | Change::Sealed(_)
-        | Change::Origin(_)
-        | Change::Intent(_)
-        | Change::Attestation(_) => false,
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::cold::api::{NAME_RULE, is_name};
-use crate::cold::audit::seal::Seal;
+use crate::cold::audit::signer::Signer;
 use crate::cold::audit::{self, Event, Who};
 use crate::cold::ids::draw;
 use crate::cold::seal::{MasterKeys, SealError};
@@ -50,7 +50,7 @@ pub struct Opened {
     /// The key of the hashes.
     pub secret: TokenSecret,
     /// Signs the audit log.
-    pub seal: Seal,
+    pub signer: Signer,
 }
 
 /// What is wanted.
@@ -91,7 +91,7 @@ pub enum InitError {
     /// The secret's file cannot be used.
     Secret(SecretFileError),
     /// A file of the audit log's cannot be used.
-    AuditSeal(audit::seal::SealError),
+    Signer(audit::signer::SignerError),
     /// The master key cannot be used.
     Seal(SealError),
     /// The database cannot be used.
@@ -116,7 +116,7 @@ impl fmt::Display for InitError {
             }
             Self::Io(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Secret(error) => error.fmt(f),
-            Self::AuditSeal(error) => error.fmt(f),
+            Self::Signer(error) => error.fmt(f),
             Self::Seal(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::NoSecret(path) => write!(
@@ -174,12 +174,12 @@ impl Place {
             return Err(InitError::NoSecret(path));
         }
         let secret = TokenSecret::read(&path).map_err(InitError::Secret)?;
-        let seal = Seal::open(&self.folder).map_err(InitError::AuditSeal)?;
+        let signer = Signer::open(&self.folder).map_err(InitError::Signer)?;
         let store = self.open_store().await?;
         Ok(Opened {
             store,
             secret,
-            seal,
+            signer,
         })
     }
 
@@ -246,12 +246,12 @@ impl Place {
             }
         }
         let secret = TokenSecret::create(&path).map_err(InitError::Secret)?;
-        let seal = Seal::open(&self.folder).map_err(InitError::AuditSeal)?;
+        let signer = Signer::open(&self.folder).map_err(InitError::Signer)?;
         let store = self.open_store().await?;
         Ok(Opened {
             store,
             secret,
-            seal,
+            signer,
         })
     }
 

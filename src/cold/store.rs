@@ -298,6 +298,39 @@ pub enum Change {
     Checkpoint(Checkpoint),
 }
 
+/// A row of what decides authorizations.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "each is the row of the same name")]
+pub enum Rule<'r> {
+    Customer(&'r Customer),
+    Agent(&'r Agent),
+    Card(&'r Card),
+}
+
+impl Change {
+    /// What it changes of the rules; absent where it decides nothing.
+    #[must_use]
+    pub fn rule(&self) -> Option<Rule<'_>> {
+        match self {
+            Self::Customer(row) => Some(Rule::Customer(row)),
+            Self::Agent(row) => Some(Rule::Agent(row)),
+            Self::Card(row) => Some(Rule::Card(row)),
+            Self::ApiKey(..)
+            | Self::ApiKeyChanged(_)
+            | Self::Reply(_)
+            | Self::Audit(_)
+            | Self::Checkpoint(_)
+            | Self::Outbox(_)
+            | Self::OutboxTried(_)
+            | Self::OutboxDone(..)
+            | Self::Sealed(_)
+            | Self::Origin(_)
+            | Self::Intent(_)
+            | Self::Attestation(_) => None,
+        }
+    }
+}
+
 /// What is kept whole or not at all.
 pub type Batch = Vec<Change>;
 

@@ -1,7 +1,7 @@
 //! Ten thousand alterations of an audit log, by chance and with care: each is found (behaviour 8.1).
 
 use countersign::cold::audit::line::Line;
-use countersign::cold::audit::seal::{Seal, Witness};
+use countersign::cold::audit::signer::{Signer, Witness};
 use countersign::cold::audit::verify::verify;
 use countersign::cold::audit::{self, BEFORE_ALL, Event, Who, hash};
 use countersign::cold::store::Mode;
@@ -32,15 +32,15 @@ fn event(at: i64) -> Event {
 
 /// A log whose last line is a checkpoint, and what it is held against.
 fn written(folder: &TempDir) -> (Vec<Line>, Witness) {
-    let seal = Seal::open(folder.path()).unwrap();
+    let signer = Signer::open(folder.path()).unwrap();
     let (mut lines, mut before, mut signed) = (Vec::new(), BEFORE_ALL, 0);
     for seq in 1..=ENTRIES {
         let entry = audit::entry(&event(seq), seq, &before);
         before = entry.hash;
         lines.push(Line::from(&entry));
         if seq % 8 == 0 {
-            let checkpoint = seal.sign(&entry, signed, event(seq).at).unwrap();
-            seal.note(&checkpoint).unwrap();
+            let checkpoint = signer.sign(&entry, signed, event(seq).at).unwrap();
+            signer.note(&checkpoint).unwrap();
             lines.push(Line::from(&checkpoint));
             signed = seq;
         }
@@ -154,9 +154,9 @@ fn s17_what_is_written_anew_is_found_though_the_server_signs_what_follows() {
             panic!("no entry");
         };
         let next = audit::entry(&event(ENTRIES + 1), ENTRIES + 1, before);
-        let seal = Seal::open(folder.path()).unwrap();
-        let checkpoint = seal.sign(&next, claimed, event(ENTRIES + 1).at).unwrap();
-        seal.note(&checkpoint).unwrap();
+        let signer = Signer::open(folder.path()).unwrap();
+        let checkpoint = signer.sign(&next, claimed, event(ENTRIES + 1).at).unwrap();
+        signer.note(&checkpoint).unwrap();
         lines.extend([Line::from(&next), Line::from(&checkpoint)]);
         let witness = Witness::read(folder.path());
         let is_found = witness.is_err_and(|_| claimed == 0)

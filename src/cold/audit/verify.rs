@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use super::line::{Line, hex};
-use super::seal::{Witness, covered};
+use super::signer::{Witness, covered};
 use super::{BEFORE_ALL, hash};
 
 /// What is wrong, and with which line.

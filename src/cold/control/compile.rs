@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::cold::store::{Agent, Answer, Card, CardLimit, Change, Customer, Store, StoreError};
+use crate::cold::store::{
+    Agent, Answer, Card, CardLimit, Change, Customer, Rule, Store, StoreError,
+};
 use crate::decide::compile::{AgentRow, Builder, CardRow, CustomerRow, OwnerOf, RowRefused};
 use crate::decide::document::{DocumentError, read_policy_alone};
 use crate::decide::policy::Policy;
@@ -100,22 +102,11 @@ pub(super) fn put(
     builder: &mut Builder<'_, Fingerprinter>,
     change: &Change,
 ) -> Result<(), Refused> {
-    match change {
-        Change::Customer(row) => put_customer(builder, row),
-        Change::Agent(row) => put_agent(builder, row),
-        Change::Card(row) => put_card(builder, row),
-        Change::ApiKey(..)
-        | Change::ApiKeyChanged(_)
-        | Change::Reply(_)
-        | Change::Audit(_)
-        | Change::Checkpoint(_)
-        | Change::Outbox(_)
-        | Change::OutboxTried(_)
-        | Change::OutboxDone(..)
-        | Change::Sealed(_)
-        | Change::Origin(_)
-        | Change::Intent(_)
-        | Change::Attestation(_) => Ok(()),
+    match change.rule() {
+        Some(Rule::Customer(row)) => put_customer(builder, row),
+        Some(Rule::Agent(row)) => put_agent(builder, row),
+        Some(Rule::Card(row)) => put_card(builder, row),
+        None => Ok(()),
     }
 }
 

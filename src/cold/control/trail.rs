@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::cold::audit::noted::Noted;
-use crate::cold::audit::seal::Seal;
+use crate::cold::audit::signer::Signer;
 use crate::cold::readiness::Readiness;
 use crate::cold::store::{Batch, Change, Store, StoreError};
 use crate::domain::time::Timestamp;
@@ -17,7 +17,7 @@ const BEHIND: &str = "audit_behind";
 /// See the module.
 pub(super) struct Trail {
     store: Arc<dyn Store>,
-    seal: Seal,
+    signer: Signer,
     pub(super) noted: Arc<Noted>,
     readiness: Arc<Readiness>,
     /// Entries that no checkpoint covers, as far as this process knows; the first one's time.
@@ -29,7 +29,7 @@ impl Trail {
     /// Whoever was killed may have left entries without a checkpoint.
     pub(super) fn new(
         store: Arc<dyn Store>,
-        seal: Seal,
+        signer: Signer,
         noted: Arc<Noted>,
         readiness: Arc<Readiness>,
         now: Timestamp,
@@ -37,7 +37,7 @@ impl Trail {
         noted.hear();
         Self {
             store,
-            seal,
+            signer,
             noted,
             readiness,
             unsigned: Some((0, now)),
@@ -105,7 +105,7 @@ impl Trail {
         let previous = self.store.audit_covered().await?;
         let last = self.store.audit_last().await?;
         let last = last.filter(|last| last.seq > previous);
-        if let Some(checkpoint) = last.and_then(|last| self.seal.sign(&last, previous, now)) {
+        if let Some(checkpoint) = last.and_then(|last| self.signer.sign(&last, previous, now)) {
             let kept = vec![Change::Checkpoint(checkpoint.clone())];
             self.store.apply(kept).await?;
             tracing::info!(
@@ -113,7 +113,7 @@ impl Trail {
                 statement = checkpoint.text,
                 "audit checkpoint"
             );
-            self.seal
+            self.signer
                 .note(&checkpoint)
                 .map_err(|error| StoreError::Fault(format!("the file of checkpoints: {error}")))?;
         }

@@ -110,7 +110,14 @@ pub(super) fn set_state(token: &str, state: State) -> Result<Call, IssuerError> 
 }
 
 pub(super) fn set_rules(token: &str, rules: &Rules) -> Result<Call, IssuerError> {
-    let (spend_limit, spend_limit_duration) = limit(rules).unwrap_or((NO_LIMIT, "TRANSACTION"));
+    set_limit(token, limit(rules).unwrap_or((NO_LIMIT, "TRANSACTION")))
+}
+
+/// In Lithic's words, which Privacy shares.
+pub(super) fn set_limit(
+    token: &str,
+    (spend_limit, spend_limit_duration): (i64, &'static str),
+) -> Result<Call, IssuerError> {
     let limit = WireLimit {
         spend_limit,
         spend_limit_duration,

@@ -8,10 +8,10 @@ use hyper::Method;
 use serde::{Deserialize, Serialize};
 
 use super::http::{Call, encoded};
-use super::lithic::{NO_LIMIT, WireCard, json, not_understood, state_word};
+use super::lithic::{NO_LIMIT, WireCard, json, not_understood, set_limit};
 use super::remote::Account;
 use super::rules::Rules;
-use super::{CardOrder, CardsThere, IssuerError, State};
+use super::{CardOrder, CardsThere, IssuerError};
 use crate::domain::time::Timestamp;
 
 const PAGE_SIZE: usize = 100;
@@ -29,17 +29,6 @@ struct WireNew<'a> {
     spend_limit: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     spend_limit_duration: Option<&'static str>,
-}
-
-#[derive(Serialize)]
-struct WireState {
-    state: &'static str,
-}
-
-#[derive(Serialize)]
-struct WireLimit {
-    spend_limit: i64,
-    spend_limit_duration: &'static str,
 }
 
 #[derive(Deserialize)]
@@ -107,19 +96,9 @@ pub(super) fn create(order: &CardOrder, account: &Account) -> Result<Call, Issue
     json(Method::POST, "/v1/cards".to_owned(), &new)
 }
 
-pub(super) fn set_state(token: &str, state: State) -> Result<Call, IssuerError> {
-    let state = state_word(state);
-    json(Method::PATCH, card_path(token), &WireState { state })
-}
-
 pub(super) fn set_rules(token: &str, rules: &Rules) -> Result<Call, IssuerError> {
     let none = (NO_LIMIT / DOLLAR * DOLLAR, "TRANSACTION");
-    let (spend_limit, spend_limit_duration) = limit(rules).unwrap_or(none);
-    let limit = WireLimit {
-        spend_limit,
-        spend_limit_duration,
-    };
-    json(Method::PATCH, card_path(token), &limit)
+    set_limit(token, limit(rules).unwrap_or(none))
 }
 
 /// Since that day; the memo is compared here.
@@ -140,14 +119,6 @@ pub(super) fn list(from: Option<&str>) -> Call {
         "/v1/cards?page={}&page_size={PAGE_SIZE}",
         encoded(page)
     ))
-}
-
-pub(super) fn fetch(token: &str) -> Call {
-    Call::get(card_path(token))
-}
-
-fn card_path(token: &str) -> String {
-    format!("/v1/cards/{}", encoded(token))
 }
 
 pub(super) fn read_page(bytes: &[u8]) -> Result<CardsThere, IssuerError> {

@@ -201,9 +201,8 @@ impl IssuerClient for RemoteClient {
     fn set_state(&self, token: String, state: State) -> Answer<'_, ()> {
         Box::pin(async move {
             let call = match self.maker {
-                CardMaker::Lithic => lithic::set_state(&token, state)?,
+                CardMaker::Lithic | CardMaker::Privacy => lithic::set_state(&token, state)?,
                 CardMaker::Stripe => stripe::set_state(&token, state),
-                CardMaker::Privacy => privacy::set_state(&token, state)?,
             };
             self.call(call).await.map(drop)
         })
@@ -223,9 +222,8 @@ impl IssuerClient for RemoteClient {
     fn fetch(&self, token: String) -> Answer<'_, Option<CardThere>> {
         Box::pin(async move {
             let call = match self.maker {
-                CardMaker::Lithic => lithic::fetch(&token),
+                CardMaker::Lithic | CardMaker::Privacy => lithic::fetch(&token),
                 CardMaker::Stripe => stripe::fetch(&token),
-                CardMaker::Privacy => privacy::fetch(&token),
             };
             match self.call(call).await {
                 Ok(bytes) => self.read_card(&bytes).map(Some),

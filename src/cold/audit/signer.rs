@@ -24,18 +24,18 @@ const CHECKPOINT: &[u8] = b"countersign audit checkpoint 1\n";
 
 /// A file that cannot be used.
 #[derive(Debug)]
-pub struct SealError {
+pub struct SignerError {
     path: PathBuf,
     cause: io::Error,
 }
 
-impl fmt::Display for SealError {
+impl fmt::Display for SignerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path.display(), self.cause)
     }
 }
 
-impl std::error::Error for SealError {}
+impl std::error::Error for SignerError {}
 
 /// What a checkpoint says, in the order of names.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -49,7 +49,7 @@ pub(super) struct Covered {
 }
 
 /// Signs. Cannot be printed.
-pub struct Seal {
+pub struct Signer {
     pair: Ed25519KeyPair,
     checkpoints: PathBuf,
 }
@@ -62,14 +62,14 @@ pub struct Witness {
     pub noted: BTreeMap<i64, String>,
 }
 
-impl Seal {
+impl Signer {
     /// Reads the key of this folder, or draws one where there is none yet.
     ///
     /// # Errors
-    /// [`SealError`] where a file cannot be read or written.
-    pub fn open(folder: &Path) -> Result<Self, SealError> {
+    /// [`SignerError`] where a file cannot be read or written.
+    pub fn open(folder: &Path) -> Result<Self, SignerError> {
         let path = folder.join(KEY_FILE);
-        let named = |cause| SealError {
+        let named = |cause| SignerError {
             path: path.clone(),
             cause,
         };
@@ -131,10 +131,10 @@ impl Witness {
     /// Of the files of a folder.
     ///
     /// # Errors
-    /// [`SealError`] where they cannot be read, or are no such files.
-    pub fn read(folder: &Path) -> Result<Self, SealError> {
+    /// [`SignerError`] where they cannot be read, or are no such files.
+    pub fn read(folder: &Path) -> Result<Self, SignerError> {
         let (public, checkpoints) = (folder.join(PUBLIC_FILE), folder.join(CHECKPOINTS_FILE));
-        let failed = |path: &Path, cause| SealError {
+        let failed = |path: &Path, cause| SignerError {
             path: path.to_owned(),
             cause,
         };
