@@ -239,6 +239,15 @@ fn s15_a_card_number_is_refused_where_it_would_be_kept() {
         assert!(text.contains(&format!("\"field\":\"{field}\"")), "{text}");
         assert!(found(text.as_bytes(), &[]).is_none(), "{text}");
     }
+    let path = format!("/v1/cards/{}/intents", plane.card(&json!({})));
+    let number: u64 = NUMBER.parse().unwrap();
+    let free = |value: Value| json!({"purpose": "x", "metadata": {"order": [value]}});
+    for value in [json!(number), json!(NUMBER)] {
+        let refused = plane.ask(&plane.owner, "POST", &path, &free(value));
+        assert_eq!(code(&refused, 400), "invalid_request");
+        assert!(refused.text().contains("metadata.order[0]"));
+    }
+    plane.owner_asks("POST", &path, &free(json!(number + 1)), 201);
     // Digits that are no card number are a name like any other.
     for name in [
         "4539578763621487",

@@ -11,6 +11,10 @@ use super::text::looks_like_a_card_number;
 /// body is one without fields.
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    // A list would be taken for the fields in their order.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::invalid_field("", "the body must be a JSON object"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
@@ -37,7 +41,16 @@ fn sentence(error: &serde_json::Error) -> String {
     if looks_like_a_card_number(sentence) {
         return "is of another type, and looks like a card number".to_owned();
     }
-    sentence.to_owned()
+    let words = [
+        ("expected a sequence", "expected a list"),
+        ("expected i64", "expected a whole number"),
+        ("expected u8", "expected a small whole number"),
+    ];
+    let mut sentence = sentence.to_owned();
+    for (of_the_reader, plain) in words {
+        sentence = sentence.replace(of_the_reader, plain);
+    }
+    sentence
 }
 
 /// The field that a complaint is about, where it names one itself.
@@ -141,6 +154,15 @@ mod tests {
             let complaint = complaint(body);
             assert!(complaint.contains(&expected), "{body}: {complaint}");
         }
+    }
+
+    #[test]
+    fn a_body_is_an_object_and_complaints_are_in_plain_words() {
+        for body in ["[]", "[{\"amount\":1}]", " [null]", "5", "\"x\"", "null"] {
+            assert!(complaint(body).contains("must be a JSON object"), "{body}");
+        }
+        let complaint = complaint(r#"{"inner":{"amount":"1"}}"#);
+        assert!(complaint.contains("expected a whole number"), "{complaint}");
     }
 
     #[test]

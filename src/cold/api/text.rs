@@ -87,8 +87,11 @@ pub(in crate::cold) fn looks_like_a_card_number(text: &str) -> bool {
     })
 }
 
-/// Refuses a body in which a card number stands as a text, or in the name of a member: it would be
-/// kept, and shown.
+/// The member in which callers keep what they like.
+const FREE: &str = "metadata";
+
+/// Refuses a body in which a card number stands as a text, in the name of a member, or as a number in
+/// what is free: it would be kept, and shown.
 pub(super) fn refuse_card_numbers(body: &[u8]) -> Result<(), Problem> {
     // What is no JSON is refused by whoever reads it.
     let Ok(value) = serde_json::from_slice::<Value>(body) else {
@@ -117,6 +120,10 @@ fn place_of_number(value: &Value, path: &str) -> Option<String> {
             let dot = if path.is_empty() { "" } else { "." };
             place_of_number(member, &format!("{path}{dot}{name}"))
         }),
+        // What is free may say it as a number; elsewhere numbers are amounts.
+        Value::Number(number) if path.starts_with(FREE) => {
+            looks_like_a_card_number(&number.to_string()).then(|| path.to_owned())
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
