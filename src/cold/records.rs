@@ -509,6 +509,7 @@ impl Core {
             | Event::IntentDeclared { .. }
             | Event::IntentSettled { .. }
             | Event::Attested { .. }
+            | Event::Backed { .. }
             | Event::Booked(_) => None,
         });
         Ok(decided.map(|decided| look(&decided)))

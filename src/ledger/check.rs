@@ -15,6 +15,7 @@ use crate::ledger::fold::any_lapsed;
 use crate::ledger::state::{AgentState, CardState, State};
 
 pub mod book;
+pub mod earmarks;
 #[cfg(test)]
 pub(super) mod harness;
 pub mod intents;

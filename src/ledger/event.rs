@@ -255,6 +255,13 @@ pub enum Event<'a> {
         card: CardNo,
         at: Timestamp,
     },
+    /// A card is backed by an earmark from its first use on.
+    Backed {
+        state: StateNo,
+        card: CardNo,
+        earmark: Key,
+        at: Timestamp,
+    },
     /// The issuer said nothing about authorizations of this connection since `cut`: what they still
     /// hold is given back. Of those whose keys begin with the byte `part`, or of all where it is 256.
     Lapsed {
@@ -286,6 +293,7 @@ const INTENT_SETTLED: u8 = 15;
 const ATTESTED: u8 = 16;
 const BOOKED: u8 = 17;
 const LAPSED: u8 = 18;
+const BACKED: u8 = 19;
 
 impl<'a> Event<'a> {
     /// The state that the event concerns.
@@ -305,7 +313,8 @@ impl<'a> Event<'a> {
             | Self::RiskFrozen { state, .. }
             | Self::IntentDeclared { state, .. }
             | Self::IntentSettled { state, .. }
-            | Self::Attested { state, .. } => *state,
+            | Self::Attested { state, .. }
+            | Self::Backed { state, .. } => *state,
             Self::Decided(decided) | Self::Conflicted(decided) => decided.state,
             Self::Booked(booked) => booked.state,
         }
@@ -361,7 +370,8 @@ impl<'a> Event<'a> {
             | Self::RiskFrozen { .. }
             | Self::IntentDeclared { .. }
             | Self::IntentSettled { .. }
-            | Self::Attested { .. } => encode_later(out, self),
+            | Self::Attested { .. }
+            | Self::Backed { .. } => encode_later(out, self),
         }
     }
 

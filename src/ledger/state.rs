@@ -134,6 +134,18 @@ pub(in crate::ledger) struct Extras {
     pub(in crate::ledger) attested_at: Option<Timestamp>,
     /// Intents that no authorization has taken, oldest first.
     pub(in crate::ledger) open_intents: Vec<Key>,
+    /// The earmark that stands at agent and customer for what is spent on this card.
+    pub(in crate::ledger) backing: Option<Backing>,
+}
+
+/// The earmark behind a purchase card (behaviour 5.8): a hold of its own, which agent and customer
+/// are charged with in place of what is spent on the card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backing {
+    /// The authorization that holds it.
+    pub earmark: Key,
+    /// Whether what is unused is kept for the card.
+    pub is_open: bool,
 }
 
 impl CardState {
@@ -164,6 +176,12 @@ impl CardState {
     #[must_use]
     pub fn attested_at(&self) -> Option<Timestamp> {
         self.extras.as_ref()?.attested_at
+    }
+
+    /// The earmark behind it, where it is a purchase card (behaviour 5.8).
+    #[must_use]
+    pub fn backing(&self) -> Option<Backing> {
+        self.extras.as_ref()?.backing
     }
 
     /// The intents that no authorization has taken, oldest first.

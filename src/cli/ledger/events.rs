@@ -87,6 +87,12 @@ pub(super) fn line(event: &Event<'_>) -> String {
         Event::IntentDeclared { .. } | Event::IntentSettled { .. } | Event::Attested { .. } => {
             line.said_by_agent(event);
         }
+        Event::Backed {
+            card, earmark, at, ..
+        } => {
+            line.begin("backed", event).at(*at).put("card", card.0);
+            line.key("earmark", *earmark);
+        }
         Event::Booked(booked) => line.booked(event, booked),
     }
     line.0

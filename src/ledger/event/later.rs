@@ -9,7 +9,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::window::LocalDay;
 use crate::ledger::codec::{Malformed, Put, Reader};
 use crate::ledger::event::{
-    ATTESTED, AgentNo, CardNo, Event, INTENT_DECLARED, INTENT_SETTLED, LAPSED, OVERRULED,
+    ATTESTED, AgentNo, BACKED, CardNo, Event, INTENT_DECLARED, INTENT_SETTLED, LAPSED, OVERRULED,
     REDELIVERED, RISK_FROZEN, ROLLING_OPENED, STANDING_SET, SWEPT, StandingChange, StateNo,
     WINDOWS_OPENED, head,
 };
@@ -70,7 +70,8 @@ pub(super) fn encode_later(out: &mut Vec<u8>, event: &Event<'_>) {
         | Event::RiskFrozen { .. }
         | Event::IntentDeclared { .. }
         | Event::IntentSettled { .. }
-        | Event::Attested { .. } => encode_second(out, event),
+        | Event::Attested { .. }
+        | Event::Backed { .. } => encode_second(out, event),
         Event::StateOpened { .. }
         | Event::CardOpened { .. }
         | Event::AgentOpened { .. }
@@ -128,6 +129,15 @@ fn encode_second(out: &mut Vec<u8>, event: &Event<'_>) {
             out.put_key(*intent);
             out.push(*verdict as u8);
             out.put_i64(at.micros());
+        }
+        Event::Backed {
+            state,
+            card,
+            earmark,
+            at,
+        } => {
+            on_card(out, BACKED, *state, *card, *at);
+            out.put_key(*earmark);
         }
         Event::StateOpened { .. }
         | Event::CardOpened { .. }
@@ -204,6 +214,12 @@ pub(super) fn decode_later<'a>(
             state,
             card: CardNo(reader.u32()?),
             at: instant(reader)?,
+        },
+        BACKED => Event::Backed {
+            state,
+            card: CardNo(reader.u32()?),
+            at: instant(reader)?,
+            earmark: reader.key()?,
         },
         _ => return Err(Malformed),
     })

@@ -1,0 +1,53 @@
+//! Earmarks behind purchase cards (behaviour 5.8).
+//!
+//! An earmark is an authorization as any other: it is decided by the same limits in the same atomic
+//! step, and holds its amount at agent and customer. A card that it backs is charged alone; what is
+//! spent on the card moves the earmark.
+
+use crate::domain::amount::Minor;
+use crate::domain::card::CardStatus;
+use crate::ledger::authorization::Authorization;
+use crate::ledger::check::{Events, open, parties};
+use crate::ledger::command::{Back, Refused};
+use crate::ledger::event::Event;
+use crate::ledger::state::{CardState, State};
+
+/// What is left of the open earmark behind a card; absent where there is none.
+pub(super) fn unused(state: &State, card: &CardState) -> Option<Minor> {
+    let backing = card.backing().filter(|backing| backing.is_open)?;
+    let earmark = state.authorization(backing.earmark)?;
+    let spent = card.counters.total().spent;
+    Some(earmark.approved().saturating_minus(spent))
+}
+
+/// Backs a card; nothing where it stands so already.
+///
+/// # Errors
+/// [`Refused`] where the card was used or canceled before or has another earmark, where there is no
+/// such hold, or where numbers are used up.
+pub fn back<'a>(state: &State, command: &Back<'a>) -> Result<Events<'a>, Refused> {
+    let parties = parties(state, &command.card)?;
+    if let Some(card) = parties.card {
+        match card.backing() {
+            Some(known) if known.earmark == command.earmark => return Ok(Events::default()),
+            Some(_) => return Err(Refused),
+            None => {}
+        }
+        let is_used = !card.counters.total().spent.is_zero() || card.counters.approvals() > 0;
+        if is_used || card.status == CardStatus::Canceled {
+            return Err(Refused);
+        }
+    }
+    let earmark = state.authorization(command.earmark);
+    if !earmark.is_some_and(Authorization::is_purchase) {
+        return Err(Refused);
+    }
+    let mut events = open(state, &command.card, &parties);
+    events.done = Some(Event::Backed {
+        state: state.no,
+        card: parties.card_no,
+        earmark: command.earmark,
+        at: command.at,
+    });
+    Ok(events)
+}
