@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use crate::app::StartError;
 use crate::app::operators::Operators;
 use crate::clock::Clock;
-use crate::cold::api::{Api, Parts, Served};
+use crate::cold::api::{Api, Parts, Served, purchases};
 use crate::cold::audit::signer::Signer;
 use crate::cold::control::{self, Control, LoadError, Surroundings};
 use crate::cold::init::{Opened, Place};
@@ -322,7 +322,8 @@ fn start_plane(
         },
         plane.issuers.iter().filter(|_| rows_rule),
     );
-    Ok(Arc::new(Api::new(Parts {
+    let writer = Arc::clone(around.writer);
+    let api = Arc::new(Api::new(Parts {
         store,
         secret: plane.secret,
         control,
@@ -334,5 +335,10 @@ fn start_plane(
         clock: around.clock,
         keys: around.keys,
         rows_rule,
-    })))
+        journal: Box::new(move || writer.published()),
+    }));
+    if rows_rule {
+        drop(around.cold.spawn(purchases::tend(Arc::clone(&api))));
+    }
+    Ok(api)
 }

@@ -24,6 +24,7 @@ mod intents;
 mod keys;
 pub mod openapi;
 mod problem;
+pub mod purchases;
 mod query;
 pub mod routes;
 mod simple;
@@ -35,6 +36,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::clock::Clock;
 use crate::cold::control::Control;
+use crate::cold::durable::JournalProgress;
 use crate::cold::issuers::IssuerClient;
 use crate::cold::records::Records;
 use crate::cold::seal::MasterKeys;
@@ -64,7 +66,11 @@ pub struct Api {
     pub(super) keys: Fingerprinter,
     /// Whether what is kept here is in force.
     pub(super) rows_rule: bool,
+    /// Tells when what the ledger took is durable.
+    pub(super) journal: JournalProgress,
     in_flight: InFlight,
+    /// Purchase requests that are being looked for, or made.
+    buying: purchases::Buying,
     /// When cards were first used: it never changes.
     first_spends: Mutex<HashMap<String, String>>,
 }
@@ -83,6 +89,7 @@ pub struct Parts {
     pub clock: Clock,
     pub keys: Fingerprinter,
     pub rows_rule: bool,
+    pub journal: JournalProgress,
 }
 
 /// The API once the server has started; nothing inside where the data directory has no database.
@@ -104,6 +111,8 @@ impl Api {
             clock: parts.clock,
             keys: parts.keys,
             rows_rule: parts.rows_rule,
+            journal: parts.journal,
+            buying: purchases::Buying::default(),
             in_flight: InFlight::default(),
             first_spends: Mutex::default(),
         }

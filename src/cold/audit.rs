@@ -43,6 +43,8 @@ pub enum Who {
     Nobody,
     /// Whoever reaches the operators' listener.
     Operator,
+    /// The server itself: what follows from the passing of time, or from an earlier request.
+    Server,
 }
 
 impl Who {
@@ -61,6 +63,7 @@ impl Who {
             Self::Key { id, scope } => (Some(&**id), "key", Some(*scope)),
             Self::Nobody => (None, "nobody", None),
             Self::Operator => (None, "operator", None),
+            Self::Server => (None, "server", None),
         };
         WhoText { id, kind, scope }
     }
@@ -253,6 +256,16 @@ fn one(change: &Change) -> Option<Made> {
             id: row.id.clone(),
             kind: "attestation",
             what: "made",
+            ..Made::default()
+        },
+        Change::Purchase(row) => Made {
+            agent_id: Some(row.agent_id.clone()),
+            card_id: row.card_id.clone(),
+            customer_id: Some(row.customer_id.clone()),
+            id: row.id.clone(),
+            kind: "purchaseRequest",
+            status: Some(row.state.name()),
+            what: what(row.revision),
             ..Made::default()
         },
         Change::Sealed(row) => Made {

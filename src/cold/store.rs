@@ -8,6 +8,7 @@
 mod errands;
 pub mod outward;
 pub mod postgres;
+pub mod purchases;
 mod rows;
 mod sql;
 pub mod sqlite;
@@ -18,6 +19,7 @@ use std::fmt;
 use std::pin::Pin;
 
 use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
+use self::purchases::{Purchase, PurchaseState, PurchaseWanted};
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{Entry, Event};
 
@@ -292,6 +294,7 @@ pub enum Change {
     Origin(CardOrigin),
     Intent(Intent),
     Attestation(Attestation),
+    Purchase(Purchase),
     /// An entry of the audit log, which gets its place when the batch is kept.
     Audit(Event),
     /// A signed statement about the audit log.
@@ -326,7 +329,8 @@ impl Change {
             | Self::Sealed(_)
             | Self::Origin(_)
             | Self::Intent(_)
-            | Self::Attestation(_) => None,
+            | Self::Attestation(_)
+            | Self::Purchase(_) => None,
         }
     }
 }
@@ -425,6 +429,12 @@ pub trait Store: Send + Sync {
     fn sealed(&self) -> Answer<'_, Vec<SealedRow>>;
     /// Where a card comes from, where it is not an ordinary one of ours.
     fn card_origin(&self, id: String) -> Answer<'_, Option<CardOrigin>>;
+    /// A purchase request.
+    fn purchase(&self, wanted: PurchaseWanted) -> Answer<'_, Option<Purchase>>;
+    /// Purchase requests in this state, or all, newest first.
+    fn purchases(&self, listed: Listed, state: Option<PurchaseState>) -> Answer<'_, Vec<Purchase>>;
+    /// Purchase requests that have to be looked at by now, those that wait longest first.
+    fn purchases_due(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<Purchase>>;
     /// Keeps all of a batch, durably, or nothing of it.
     fn apply(&self, batch: Batch) -> Answer<'_, ()>;
     /// Entries of the audit log behind this number, in order; of one mode alone, or all.

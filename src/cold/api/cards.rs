@@ -27,6 +27,7 @@ use view::CardShown;
 
 pub(super) use change::{Nothing, cancel, change, freeze, unfreeze};
 pub(super) use new::{Draft, create, keep, order, owner};
+pub(super) use order::{Ordered, order_card};
 pub(super) use replace::replace;
 
 pub(super) const CREATE: About = About {

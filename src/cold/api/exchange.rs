@@ -160,6 +160,12 @@ impl Reply {
 }
 
 impl Ask {
+    /// The entry of the audit log that a change by this request begins with.
+    pub(super) fn event(&self) -> Event {
+        self.trace
+            .event(Some(&self.caller), self.now, "200".to_owned())
+    }
+
     /// Makes a change together with the answer that tells of it: where the caller asks again, the
     /// one is there exactly where the other is.
     pub(super) async fn make(&self, mut work: Work, reply: Reply) -> Result<Reply, Problem> {

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Api;
 use super::exchange::Ask;
 use super::problem::Problem;
 use crate::cold::store::{Change, Customer, Fleet};
@@ -75,14 +76,14 @@ pub(super) async fn room_for_agent(
 
 /// The same for a card of an agent.
 pub(super) async fn room_for_card(
-    ask: &Ask,
+    api: &Api,
     customer: Customer,
     agent: Option<&str>,
 ) -> Result<Option<Change>, Problem> {
     let (Some(most), Some(agent)) = (customer.fleet.cards_per_agent_max, agent) else {
         return Ok(None);
     };
-    let there = ask.api.store.count_cards(agent.to_owned()).await?;
+    let there = api.store.count_cards(agent.to_owned()).await?;
     if there >= most {
         let detail = format!("the agent has {there} cards, and may have {most}");
         return Err(Problem::fleet_cap_reached(detail));

@@ -215,6 +215,18 @@ impl Problem {
         Self::new(Code::IdempotencyConflict)
     }
 
+    /// Under the key of another purchase request.
+    pub(super) fn purchase_conflict(original: &str) -> Self {
+        let detail =
+            format!("the key is that of `{original}`, for another host, amount or currency");
+        Self::new(Code::IdempotencyConflict).with_detail(detail)
+    }
+
+    /// Whether the issuer will not do it, however often it is asked.
+    pub(super) fn is_refused_by_issuer(&self) -> bool {
+        matches!(self.known, Code::IssuerRefused | Code::NotSupported)
+    }
+
     pub(super) fn idempotency_in_progress() -> Self {
         Self::new(Code::IdempotencyInProgress).after_a_second()
     }

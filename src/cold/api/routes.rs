@@ -16,7 +16,7 @@ use super::exchange::{Ask, Reply, answer, problem};
 use super::problem::Problem;
 use super::{
     Served, agents, attestations, audit, cards, connections, customers, decisions, evaluate,
-    imports, intents, keys, openapi, simple, transactions,
+    imports, intents, keys, openapi, purchases, simple, transactions,
 };
 use crate::cold::store::Scope;
 
@@ -30,6 +30,8 @@ const STOPPERS: &[Scope] = &[Scope::Owner, Scope::Reviewer];
 const MAKERS: &[Scope] = &[Scope::Owner, Scope::Agent];
 /// Who says what cards are used for.
 const SPENDERS: &[Scope] = &[Scope::Owner, Scope::Agent];
+/// Who asks to buy.
+const BUYERS: &[Scope] = &[Scope::Agent];
 const OWNERS: &[Scope] = &[Scope::Owner];
 
 pub(super) type Outcome = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
@@ -91,6 +93,12 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         GET "/v1/decisions" EVERYBODY decisions::list LIST;
         GET "/v1/decisions/{id}" EVERYBODY decisions::one ONE;
         POST "/v1/spend/evaluate" EVERYBODY evaluate::spend SPEND;
+        POST "/v1/purchase-requests" BUYERS purchases::create CREATE;
+        GET "/v1/purchase-requests" EVERYBODY purchases::list LIST;
+        GET "/v1/purchase-requests/{id}" EVERYBODY purchases::one ONE;
+        POST "/v1/purchase-requests/{id}/approve" STOPPERS purchases::approve APPROVE;
+        POST "/v1/purchase-requests/{id}/deny" STOPPERS purchases::deny DENY;
+        GET "/v1/agents/{id}/spending" EVERYBODY purchases::spending SPENDING;
         GET "/v1/connections" OWNERS connections::list LIST;
         POST "/v1/connections/{id}/key" OWNERS connections::set_key SET_KEY;
         POST "/v1/connections/{id}/import" OWNERS imports::run RUN;

@@ -10,7 +10,7 @@ use crate::domain::identity::{KeySpace, Keys as _};
 use crate::domain::time::Timestamp;
 use crate::fingerprint::Fingerprinter;
 use crate::ledger::command::{
-    AgentRef, Attest, CardRef, DeclareIntent, IntentRefused, Route, SetStanding, SettleIntent,
+    AgentRef, Attest, Back, CardRef, DeclareIntent, IntentRefused, Route, SetStanding, SettleIntent,
 };
 use crate::ledger::embedded::journal::Position;
 use crate::ledger::embedded::store::commands::IntentUnavailable;
@@ -55,6 +55,8 @@ pub enum Order {
     },
     /// An agent says what it is doing with a card.
     Attest { card: CardName },
+    /// An earmark stands behind a card.
+    Back { card: CardName, earmark: Key },
 }
 
 /// A card by everything that the ledger knows it by.
@@ -100,7 +102,10 @@ impl Order {
             }
             Self::Agent { status, .. } => *status != AgentStatus::Active,
             // What the ledger refuses of these is kept nowhere.
-            Self::Declare { .. } | Self::Settle { .. } | Self::Attest { .. } => true,
+            Self::Declare { .. }
+            | Self::Settle { .. }
+            | Self::Attest { .. }
+            | Self::Back { .. } => true,
         }
     }
 
@@ -186,6 +191,14 @@ impl Order {
                 let card_ref = card.in_ledger(keys);
                 let command = Attest { card: card_ref, at };
                 ledger.attest(&card.route(keys), &command)?
+            }
+            Self::Back { card, earmark } => {
+                let command = Back {
+                    card: card.in_ledger(keys),
+                    earmark: *earmark,
+                    at,
+                };
+                ledger.back(&card.route(keys), &command)?
             }
         };
         // What stood already may rest on a frame that is not durable yet: it is, once one that comes

@@ -4,6 +4,7 @@ use super::rows::{cascade_name, entry, seq, usage_name};
 use super::sql::{Statement, Writing};
 use super::{
     Agent, ApiKey, Attestation, Card, Change, Customer, Intent, StoreError, StoredReply, errands,
+    purchases,
 };
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{self, Entry, Event};
@@ -31,6 +32,7 @@ pub(super) async fn change(writing: &mut impl Writing, change: Change) -> Result
         Change::Origin(row) => errands::origin(row),
         Change::Intent(row) => intent(row),
         Change::Attestation(row) => attestation(row),
+        Change::Purchase(row) => purchases::put(row),
         Change::Audit(event) => {
             let entry = next_entry(writing, &event).await?;
             new_entry(entry)

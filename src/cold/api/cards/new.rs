@@ -202,7 +202,7 @@ pub(in crate::cold::api) async fn order(
     }
     let agent_id = agent.map(|agent| agent.id);
     // Counted before a card is ordered, and again with what makes it count.
-    fleet::room_for_card(ask, customer.clone(), agent_id.as_deref()).await?;
+    fleet::room_for_card(&ask.api, customer.clone(), agent_id.as_deref()).await?;
     let card_id = draw("card", ask.now);
     let order = CardOrder {
         key: order_key(ask, &card_id),
@@ -211,7 +211,7 @@ pub(in crate::cold::api) async fn order(
         is_paused: rules.state(draft.status, false) != State::Open,
         rules,
     };
-    let Ordered { issued, .. } = order_card(ask, issuer, order).await?;
+    let Ordered { issued, .. } = order_card(&ask.api, ask.now, issuer, order).await?;
     Ok(Card {
         id: issued.card_id,
         mode: customer.mode,
@@ -246,7 +246,7 @@ pub(in crate::cold::api) async fn keep(
     let mut tries = Tries::default();
     loop {
         let customer = customers::of_card(ask, &row).await?;
-        let room = fleet::room_for_card(ask, customer, row.agent_id.as_deref()).await?;
+        let room = fleet::room_for_card(&ask.api, customer, row.agent_id.as_deref()).await?;
         let batch = [Change::Card(row.clone())]
             .into_iter()
             .chain(room)

@@ -64,7 +64,7 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
     retired(old.clone(), until)?;
     if until.is_some() {
         let customer = customers::of_card(&ask, &old).await?;
-        fleet::room_for_card(&ask, customer, old.agent_id.as_deref()).await?;
+        fleet::room_for_card(&ask.api, customer, old.agent_id.as_deref()).await?;
     }
     let issuer = issuer(&ask, Some(&old.connection))?;
     let card_id = draw("card", ask.now);
@@ -81,7 +81,7 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
         is_paused: rules.state(stands.0, stands.1) != State::Open,
         rules,
     };
-    let Ordered { issued, settled } = order_card(&ask, issuer, order).await?;
+    let Ordered { issued, settled } = order_card(&ask.api, ask.now, issuer, order).await?;
     let mut tries = Tries::default();
     loop {
         // Somebody may have stopped the card while its issuer was asked.
