@@ -9,6 +9,7 @@ mod database;
 mod file;
 mod issuer;
 mod log;
+mod mcp;
 mod secret;
 
 use std::fmt;
@@ -141,6 +142,10 @@ pub struct Config {
     pub master_keys: Vec<SecretString>,
     /// Where cards are made.
     pub card_makers: Vec<CardsConfig>,
+    /// Names by which agents' programs may call the server, beside loopback's.
+    pub mcp_hosts: Vec<String>,
+    /// Web pages that may call it from a browser.
+    pub mcp_origins: Vec<String>,
     /// Whether the built-in issuer is one of the connections.
     pub sandbox: bool,
     /// Whether time may be moved forward: every connection is a sandbox.
@@ -271,6 +276,8 @@ impl Config {
             snapshot_poll: snapshot_poll(typed.snapshot_poll_ms, place)?,
             issuers,
             master_keys: master_keys(&typed.keys.master, place)?,
+            mcp_hosts: mcp::hosts(typed.mcp.hosts, place)?,
+            mcp_origins: mcp::origins(typed.mcp.origins, place)?,
             card_makers: cards::read_all(&typed.issuer, place)?,
             snapshot: snapshot(
                 overrides.snapshot,

@@ -28,6 +28,8 @@ mod keys;
 mod looking;
 #[path = "api/plane.rs"]
 mod plane;
+#[path = "api/purchases.rs"]
+mod purchases;
 #[path = "api/quickstart.rs"]
 mod quickstart;
 #[path = "api/replacing.rs"]

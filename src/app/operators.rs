@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 
 use crate::app::StartError;
 use crate::cold::api::Served;
+use crate::cold::api::mcp::Access;
 use crate::cold::front;
 use crate::cold::ops::{self, OpsState, Running};
 use crate::cold::policies::{First, Policies, Source, Surroundings};
@@ -121,11 +122,12 @@ pub(super) fn listen_for_people(
     cold: &Runtime,
     address: SocketAddr,
     served: &Served,
+    access: Access,
 ) -> Result<SocketAddr, StartError> {
     let fault = |error| StartError::Listen("listen", address, error);
     let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;
     let bound = listener.local_addr().map_err(fault)?;
     let served = Served::clone(served);
-    drop(cold.spawn(front::serve(listener, served)));
+    drop(cold.spawn(front::serve(listener, served, access)));
     Ok(bound)
 }

@@ -22,6 +22,7 @@ mod fleet;
 mod imports;
 mod intents;
 mod keys;
+pub mod mcp;
 pub mod openapi;
 mod problem;
 pub mod purchases;

@@ -31,7 +31,7 @@ use known::Known;
 use names::Names;
 
 pub use names::Named;
-pub use record::{DecisionId, DecisionRecord};
+pub use record::{DecisionId, DecisionRecord, EARMARKS};
 
 /// Between two looks at how far the journal has come.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

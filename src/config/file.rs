@@ -27,7 +27,19 @@ pub(super) struct ConfigFile {
     #[serde(default)]
     pub(super) keys: KeysFile,
     #[serde(default)]
+    pub(super) mcp: McpFile,
+    #[serde(default)]
     pub(super) issuer: Vec<IssuerFile>,
+}
+
+/// Whom the agents' door lets in beside this machine itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct McpFile {
+    #[serde(default)]
+    pub(super) hosts: Vec<String>,
+    #[serde(default)]
+    pub(super) origins: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

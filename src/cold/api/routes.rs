@@ -9,14 +9,15 @@ use axum::body::Body;
 use axum::extract::{RawPathParams, Request};
 use axum::http::Method;
 use axum::response::Response;
-use axum::routing::{MethodFilter, on};
+use axum::routing::{MethodFilter, any, on};
 
 use super::about::About;
 use super::exchange::{Ask, Reply, answer, problem};
+use super::mcp::{Access, Mcp};
 use super::problem::Problem;
 use super::{
     Served, agents, attestations, audit, cards, connections, customers, decisions, evaluate,
-    imports, intents, keys, openapi, purchases, simple, transactions,
+    imports, intents, keys, mcp, openapi, purchases, simple, transactions,
 };
 use crate::cold::store::Scope;
 
@@ -121,7 +122,7 @@ pub fn routes() -> &'static [Route] {
 }
 
 /// Serves them.
-pub fn router(served: &Served) -> Router {
+pub fn router(served: &Served, access: &Access) -> Router {
     let mut router = Router::new();
     for route in routes() {
         // Every method of the table has a filter.
@@ -134,6 +135,11 @@ pub fn router(served: &Served) -> Router {
         };
         router = router.route(route.path, on(filter, handler));
     }
+    let mcp = Mcp::new(served, access);
+    router = router.route(
+        mcp::PATH,
+        any(move |request: Request<Body>| mcp.clone().answer(request)),
+    );
     for (path, kind, text) in openapi::pages() {
         let answer = async move || openapi::page(kind, text);
         router = router.route(path, on(MethodFilter::GET, answer));

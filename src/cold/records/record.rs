@@ -87,6 +87,18 @@ pub struct DecisionRecord {
     pub deliveries: u32,
 }
 
+/// The connection of the ledger's own authorizations: earmarks of purchase requests (behaviour 5.8). No
+/// configured connection can have this name.
+pub const EARMARKS: &str = ":purchases";
+
+impl DecisionRecord {
+    /// Whether it is about an earmark, and not about a card of an issuer.
+    #[must_use]
+    pub fn is_earmark(&self) -> bool {
+        self.connection.as_deref() == Some(EARMARKS)
+    }
+}
+
 /// What later events say about a record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Aftermath {

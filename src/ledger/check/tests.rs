@@ -15,6 +15,7 @@ use crate::ledger::command::{Answer, Novelty, Refused};
 mod books;
 mod cards;
 mod counts;
+mod earmarks;
 mod intents;
 mod orders;
 mod reports;

@@ -382,6 +382,15 @@ fn second_rows() -> Vec<Row> {
                 at: AT,
             },
         ),
+        (
+            "13ac02078089a9bbd1b9a90604000000000000000000000000000000",
+            Event::Backed {
+                state,
+                card,
+                earmark: Key(4),
+                at: AT,
+            },
+        ),
     ]
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::cold::api::Api;
 use crate::cold::api::problem::Problem;
 use crate::cold::durable::becomes_durable;
+use crate::cold::records::EARMARKS;
 use crate::cold::store::purchases::Purchase;
 use crate::decide::policy::Policy;
 use crate::decide::purchase::tier::Over;
@@ -31,9 +32,6 @@ use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::event::{Owner, StateNo};
 use crate::ledger::life::Fact;
 use crate::ledger::state::State;
-
-/// The connection of earmarks. No configured one can have this name.
-pub(in crate::cold) const CONNECTION: &str = ":purchases";
 
 /// What the ledger says to an earmark.
 pub(super) enum Held {
@@ -63,7 +61,7 @@ pub(super) fn name(row: &Purchase) -> String {
 
 /// The key of a request's earmark in the ledger.
 pub(in crate::cold) fn key(keys: &Fingerprinter, called: &str) -> Key {
-    let parts = [CONNECTION.as_bytes(), called.as_bytes()];
+    let parts = [EARMARKS.as_bytes(), called.as_bytes()];
     keys.key(KeySpace::Authorization, &parts)
 }
 
@@ -175,7 +173,7 @@ impl Wanted {
     }
 
     fn card_key(&self) -> Key {
-        let parts = [CONNECTION.as_bytes(), self.agent_id.as_bytes()];
+        let parts = [EARMARKS.as_bytes(), self.agent_id.as_bytes()];
         self.keys().key(KeySpace::Card, &parts)
     }
 
@@ -223,7 +221,7 @@ impl Wanted {
         };
         let unattributed = self
             .keys()
-            .key(KeySpace::Connection, &[CONNECTION.as_bytes()]);
+            .key(KeySpace::Connection, &[EARMARKS.as_bytes()]);
         let answer = ledger.authorize(&route, unattributed, &command).ok()?;
         // One that was known may rest on a frame that is not durable yet.
         let position = ledger.barrier().ok()?;
@@ -234,7 +232,7 @@ impl Wanted {
         CardRef {
             key: self.card_key(),
             id,
-            connection: CONNECTION,
+            connection: EARMARKS,
             agent: Some(agent),
         }
     }
