@@ -25,7 +25,6 @@ use tokio::runtime::Runtime;
 use crate::cli::Exit;
 use crate::clock::Clock;
 use crate::cold::api::Served;
-use crate::cold::api::mcp::Access;
 use crate::cold::doctor::InUse;
 use crate::cold::policies::{FIRST_VERSION, look_before};
 use crate::cold::readiness::Readiness;
@@ -117,11 +116,7 @@ impl App {
         let (address, asked) = (config.ops_listen, port.clone());
         let operators = Operators::listen(&cold, address, &shared, asked, &readiness, time_file)?;
         let served = Served::default();
-        let access = Access {
-            hosts: config.mcp_hosts.clone(),
-            origins: config.mcp_origins.clone(),
-        };
-        let front = operators::listen_for_people(&cold, config.listen, &served, access)?;
+        let front = operators::listen_for_people(&cold, &config, &served)?;
         let plane = Plane::open(&cold, &config)?;
         let store = plane.as_ref().map(Plane::store);
         let recovered = recover(&*storage, &config)?;

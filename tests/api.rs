@@ -26,6 +26,8 @@ mod intents;
 mod keys;
 #[path = "api/looking.rs"]
 mod looking;
+#[path = "api/mcp.rs"]
+mod mcp;
 #[path = "api/plane.rs"]
 mod plane;
 #[path = "api/purchases.rs"]

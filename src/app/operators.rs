@@ -16,6 +16,7 @@ use crate::cold::policies::{First, Policies, Source, Surroundings};
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
 use crate::cold::sandbox::time::TimeFile;
+use crate::config::Config;
 use crate::fingerprint::Fingerprinter;
 use crate::hot::server::Shared;
 use crate::ledger::embedded::writer::Writer;
@@ -120,10 +121,14 @@ impl Operators {
 /// The listener for people and agents.
 pub(super) fn listen_for_people(
     cold: &Runtime,
-    address: SocketAddr,
+    config: &Config,
     served: &Served,
-    access: Access,
 ) -> Result<SocketAddr, StartError> {
+    let address = config.listen;
+    let access = Access {
+        hosts: config.mcp_hosts.clone(),
+        origins: config.mcp_origins.clone(),
+    };
     let fault = |error| StartError::Listen("listen", address, error);
     let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;
     let bound = listener.local_addr().map_err(fault)?;

@@ -19,6 +19,7 @@ pub mod verify;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::cold::store::purchases::Purchase;
 use crate::cold::store::{Card, Change, Mode, Scope};
 use crate::domain::time::Timestamp;
 
@@ -258,16 +259,7 @@ fn one(change: &Change) -> Option<Made> {
             what: "made",
             ..Made::default()
         },
-        Change::Purchase(row) => Made {
-            agent_id: Some(row.agent_id.clone()),
-            card_id: row.card_id.clone(),
-            customer_id: Some(row.customer_id.clone()),
-            id: row.id.clone(),
-            kind: "purchaseRequest",
-            status: Some(row.state.name()),
-            what: what(row.revision),
-            ..Made::default()
-        },
+        Change::Purchase(row) => purchase(row),
         Change::Sealed(row) => Made {
             id: row.connection.clone(),
             kind: "issuerKey",
@@ -283,6 +275,19 @@ fn one(change: &Change) -> Option<Made> {
         | Change::Audit(_)
         | Change::Checkpoint(_) => return None,
     })
+}
+
+fn purchase(row: &Purchase) -> Made {
+    Made {
+        agent_id: Some(row.agent_id.clone()),
+        card_id: row.card_id.clone(),
+        customer_id: Some(row.customer_id.clone()),
+        id: row.id.clone(),
+        kind: "purchaseRequest",
+        status: Some(row.state.name()),
+        what: made_or_changed(row.revision),
+        ..Made::default()
+    }
 }
 
 fn card(row: &Card) -> Made {

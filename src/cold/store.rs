@@ -294,7 +294,7 @@ pub enum Change {
     Origin(CardOrigin),
     Intent(Intent),
     Attestation(Attestation),
-    Purchase(Purchase),
+    Purchase(Box<Purchase>),
     /// An entry of the audit log, which gets its place when the batch is kept.
     Audit(Event),
     /// A signed statement about the audit log.
@@ -311,6 +311,12 @@ pub enum Rule<'r> {
 }
 
 impl Change {
+    /// Of a purchase request.
+    #[must_use]
+    pub fn purchase(row: Purchase) -> Self {
+        Self::Purchase(Box::new(row))
+    }
+
     /// What it changes of the rules; absent where it decides nothing.
     #[must_use]
     pub fn rule(&self) -> Option<Rule<'_>> {

@@ -32,7 +32,7 @@ pub(super) async fn change(writing: &mut impl Writing, change: Change) -> Result
         Change::Origin(row) => errands::origin(row),
         Change::Intent(row) => intent(row),
         Change::Attestation(row) => attestation(row),
-        Change::Purchase(row) => purchases::put(row),
+        Change::Purchase(row) => purchases::put(*row),
         Change::Audit(event) => {
             let entry = next_entry(writing, &event).await?;
             new_entry(entry)

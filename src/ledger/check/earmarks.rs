@@ -12,12 +12,18 @@ use crate::ledger::command::{Back, Refused};
 use crate::ledger::event::Event;
 use crate::ledger::state::{CardState, State};
 
-/// What is left of the open earmark behind a card; absent where there is none.
+/// What is left of the open earmark behind a card, by what it really holds; absent where there is none.
 pub(super) fn unused(state: &State, card: &CardState) -> Option<Minor> {
     let backing = card.backing().filter(|backing| backing.is_open)?;
     let earmark = state.authorization(backing.earmark)?;
-    let spent = card.counters.total().spent;
-    Some(earmark.approved().saturating_minus(spent))
+    let held = card.counters.total().held;
+    Some(earmark.reserved().saturating_minus(held))
+}
+
+/// Whether the earmark behind a card is forgotten: nothing above the card would be charged.
+pub(super) fn is_lost(state: &State, card: &CardState) -> bool {
+    let backing = card.backing();
+    backing.is_some_and(|backing| state.authorization(backing.earmark).is_none())
 }
 
 /// Backs a card; nothing where it stands so already.

@@ -134,7 +134,10 @@ impl Verdict<'_> {
 
     /// Reasons 27 to 29: every limit at every level, all or nothing.
     pub(super) fn limit_exceeded(&self) -> Option<Explanation> {
-        let exceeds = |limit: &LimitInForce<'_>| !limit.admits(self.asked(limit.level));
+        let exceeds = |limit: &LimitInForce<'_>| {
+            let asked = self.asked(limit.level);
+            !asked.is_zero() && !limit.admits(asked)
+        };
         let exceeded = self.find_limit(exceeds).or_else(|| {
             let countable = self.countable();
             exceeds(&countable).then_some(countable)

@@ -7,7 +7,7 @@ use crate::domain::claims::{Claims, Proposal};
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
 use crate::ledger::authorization::Authorization;
-use crate::ledger::check::earmarks::unused;
+use crate::ledger::check::earmarks::{is_lost, unused};
 use crate::ledger::check::intents::Matching;
 use crate::ledger::check::limits::Begun;
 use crate::ledger::check::windows::Windows;
@@ -213,7 +213,12 @@ impl Verdict<'_> {
             });
         let expired = proposal.expired.or_else(|| self.used_up());
         let expired = expired.filter(|_| !self.is_increment);
-        [proposal.standing, expired, own, agent]
+        let lost = self
+            .parties
+            .card
+            .filter(|card| is_lost(self.state, card))
+            .map(|_| card(DeclineReason::CardExpired, RuleField::Status));
+        [proposal.standing, expired, own, agent, lost]
             .into_iter()
             .flatten()
             .min_by_key(|it| it.reason)

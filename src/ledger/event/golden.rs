@@ -382,21 +382,21 @@ fn second_rows() -> Vec<Row> {
                 at: AT,
             },
         ),
-        (
-            "13ac02078089a9bbd1b9a90604000000000000000000000000000000",
-            Event::Backed {
-                state,
-                card,
-                earmark: Key(4),
-                at: AT,
-            },
-        ),
     ]
 }
 
 /// What came with the life after the approval.
 fn life_rows() -> Vec<Row> {
     vec![
+        (
+            "13ac02078089a9bbd1b9a90604000000000000000000000000000000",
+            Event::Backed {
+                state: STATE,
+                card: CardNo(7),
+                earmark: Key(4),
+                at: AT,
+            },
+        ),
         (
             "12ac0280020461636d658089a9bbd1b9a906",
             Event::Lapsed {

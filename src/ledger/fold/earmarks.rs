@@ -70,13 +70,17 @@ pub(super) fn follow(state: &mut State, card: Option<CardNo>) {
     let Some(life) = earmark.life_mut() else {
         return;
     };
-    life.at = life.at.max(latest);
     let held = if backing.is_open {
-        unused.max(total.held)
+        // It is never filled up again, so that nothing is held that nobody was asked for.
+        unused.min(life.held()).max(total.held)
     } else {
         total.held
     };
-    for moved in life.settle_to(held, posted, open) {
+    let moves = life.settle_to(held, posted, open);
+    if !moves.is_empty() {
+        life.at = life.at.max(latest);
+    }
+    for moved in moves {
         apply(state, placeholder, &moved);
     }
 }

@@ -1,6 +1,8 @@
 //! Making a card: checked first, then ordered at the issuer under a key that an attempt after this one
 //! would use again, then kept and in force.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -280,12 +282,36 @@ pub(in crate::cold::api) async fn owner(
                     `fleet.agentMayCreateCards`";
         return Err(Problem::beyond_reach(what));
     }
+    if has_domain_rules(ask) {
+        let what = "domain rules stand on the agent, which no card can hold: ask to buy, with \
+                    `POST /v1/purchase-requests`";
+        return Err(Problem::beyond_reach(what));
+    }
     if customer.cascade == Cascade::Override && may_loosen {
         let what = "under the customer's cascade, a policy or a limit on one authorization of the card would \
                     outrank the agent's";
         return Err(Problem::beyond_reach(what));
     }
     Ok(customer)
+}
+
+/// Whether domains are named in what is in force on the caller's agent. A card that it makes itself would
+/// go round them (behaviour 4.4).
+fn has_domain_rules(ask: &Ask) -> bool {
+    let snapshot = Arc::clone(&ask.api.snapshots.load());
+    let own = ask.caller.key.agent_id.as_deref();
+    let agent = own.and_then(|id| snapshot.agent_by_id(id));
+    let customer = agent.and_then(|agent| snapshot.customer_of(agent));
+    let policies = [
+        agent.and_then(|it| it.policy()),
+        customer.and_then(|it| it.policy()),
+    ];
+    let requests = policies
+        .into_iter()
+        .filter_map(|policy| policy?.terms()?.requests.as_deref());
+    requests
+        .into_iter()
+        .any(|it| it.allowed_domains.is_some() || it.blocked_domains.is_some())
 }
 
 /// What an issuer that never asks cannot hold is held by nobody (behaviour 4.8).

@@ -9,22 +9,21 @@ use std::sync::Arc;
 use super::asked::{NewPurchase, Wanted};
 use super::earmark::{self, Held};
 use super::issue::{self, Issued};
+use super::words::{
+    Refusal, broken, broken_limit, in_words, issuer_unavailable, over_limit, refused,
+    review_expired,
+};
 use crate::cold::api::Api;
 use crate::cold::api::caller::Caller;
 use crate::cold::api::problem::Problem;
 use crate::cold::audit::{Event, made};
 use crate::cold::control::{Failed, Order, Work};
-use crate::cold::explain::{Context, explain};
 use crate::cold::ids::draw;
-use crate::cold::store::purchases::{
-    Broken, Purchase, PurchaseState, PurchaseTerms, PurchaseWanted,
-};
+use crate::cold::store::purchases::{Purchase, PurchaseState, PurchaseTerms, PurchaseWanted};
 use crate::cold::store::{Agent, Batch, Change, Customer, Scope};
 use crate::decide::purchase::RequestRule;
-use crate::decide::purchase::tier::{Asked, Cause, Over, Tier};
-use crate::domain::amount::{Amount, Minor};
+use crate::decide::purchase::tier::{Asked, Over, Tier};
 use crate::domain::card::{AgentStatus, CustomerStatus, Level};
-use crate::domain::currency::Currency;
 use crate::domain::decision::DeclineReason;
 use crate::domain::explanation::Explanation;
 use crate::domain::time::Timestamp;
@@ -47,13 +46,6 @@ struct Rules {
     agent: Agent,
     customer: Customer,
     is_active: Result<(), &'static str>,
-}
-
-/// A refusal in words for the agent.
-pub(super) struct Refusal {
-    pub(super) code: String,
-    pub(super) text: String,
-    pub(super) suggestion: Option<String>,
 }
 
 /// An agent asks. The same request again gives the same row, whatever its state.
@@ -406,7 +398,7 @@ fn overdue(mut row: Purchase, now: Timestamp) -> Option<Step> {
 
 fn only(row: Purchase) -> Work {
     Work {
-        batch: vec![Change::Purchase(row)],
+        batch: vec![Change::purchase(row)],
         ..Work::default()
     }
 }
@@ -430,7 +422,8 @@ async fn issuing(
         return Ok(Some((only(row), false)));
     }
     match issue::order(api, &row, now).await? {
-        Issued::Made(card, settled) => {
+        Issued::Made(made) => {
+            let (card, settled) = *made;
             let ends = issue::ends(&row, now);
             row.state = PurchaseState::Approved;
             row.card_id = Some(card.id.clone());
@@ -438,10 +431,10 @@ async fn issuing(
             row.due_at = Some(ends);
             let earmark = earmark::key(&api.keys, &earmark::name(&row));
             let back = Order::Back {
-                card: (&*card).into(),
+                card: (&card).into(),
                 earmark,
             };
-            let batch = [Change::Card(*card), Change::Purchase(row)];
+            let batch = [Change::Card(card), Change::purchase(row)];
             let work = Work {
                 batch: batch.into_iter().chain(settled).collect(),
                 orders: vec![back],
@@ -489,110 +482,6 @@ pub(super) fn deny(row: &mut Purchase, refusal: &Refusal, now: Timestamp) {
     row.terms.suggestion.clone_from(&refusal.suggestion);
     row.decided_at = Some(now);
     row.due_at = None;
-}
-
-pub(super) fn refused(code: &str, text: &str) -> Refusal {
-    Refusal {
-        code: code.to_owned(),
-        text: text.to_owned(),
-        suggestion: None,
-    }
-}
-
-fn review_expired() -> Refusal {
-    let mut refusal = refused("review_expired", "nobody decided in time");
-    refusal.suggestion = Some("Ask again, with a new idempotency key.".to_owned());
-    refusal
-}
-
-fn issuer_unavailable() -> Refusal {
-    let mut refusal = refused(
-        "issuer_unavailable",
-        "the card's issuer did not answer in time",
-    );
-    refusal.suggestion = Some("Ask again later, with a new idempotency key.".to_owned());
-    refusal
-}
-
-/// Why the rules refuse it, and what would pass.
-fn in_words(cause: Cause, currency: Currency) -> Refusal {
-    let amount = |minor: Minor| format!("{} {currency}", Amount { minor, currency });
-    let most = |cap| Some(format!("Ask for at most {}.", amount(cap)));
-    let (text, suggestion) = match cause {
-        Cause::DomainBlocked => (
-            "the owner has blocked this merchant's domain".to_owned(),
-            Some("Buy from another merchant.".to_owned()),
-        ),
-        Cause::DomainNotAllowed => (
-            "the owner allows other merchants' domains only".to_owned(),
-            Some("Buy from a merchant that the owner allows.".to_owned()),
-        ),
-        Cause::AmountOverPerRequest(cap) => (
-            format!("one request may be for {} at most", amount(cap)),
-            most(cap),
-        ),
-        Cause::AmountOverPerAuth(cap) => (
-            format!("one purchase may be of {} at most", amount(cap)),
-            most(cap),
-        ),
-        Cause::Unscoped => (
-            "nothing but its amount would bind the card to this purchase".to_owned(),
-            Some("Name the kind of shop in category_hint.".to_owned()),
-        ),
-        Cause::NoThreshold => ("every purchase needs a human's word".to_owned(), None),
-        Cause::NotBelowThreshold(below) => (
-            format!("purchases from {} on need a human's word", amount(below)),
-            None,
-        ),
-        Cause::NotJustified => (
-            "the agent does not say why".to_owned(),
-            Some("Say why in justification.".to_owned()),
-        ),
-    };
-    Refusal {
-        code: cause.code().to_owned(),
-        text,
-        suggestion,
-    }
-}
-
-fn broken(cause: Cause, currency: Currency) -> Broken {
-    let Refusal { code, text, .. } = in_words(cause, currency);
-    Broken {
-        code,
-        text,
-        level: None,
-        field: None,
-    }
-}
-
-fn broken_limit(why: &Explanation, currency: Currency) -> Broken {
-    Broken {
-        code: why.reason.code().to_owned(),
-        text: explain(why, Context { currency }).text,
-        level: why.level.map(|level| level.name().to_owned()),
-        field: why.field.path().map(str::to_owned),
-    }
-}
-
-/// Why the limits refuse it, and what would pass.
-fn over_limit(why: &Explanation, currency: Currency) -> Refusal {
-    let explained = explain(why, Context { currency });
-    let is_amount = why.reason != DeclineReason::CountLimitReached;
-    let remaining = why.remaining.filter(|left| *left > 0 && is_amount);
-    let remaining = remaining.and_then(|left| Minor::new(left).ok());
-    let least = remaining.map(|minor| format!("{} {currency}", Amount { minor, currency }));
-    let suggestion = match (least, explained.resets_at) {
-        (Some(most), Some(at)) => format!("Ask for at most {most}, or ask again from {at} on."),
-        (Some(most), None) => format!("Ask for at most {most}."),
-        (None, Some(at)) => format!("Ask again from {at} on."),
-        (None, None) => "Ask the owner for more room.".to_owned(),
-    };
-    Refusal {
-        code: why.reason.code().to_owned(),
-        text: explained.text,
-        suggestion: Some(suggestion),
-    }
 }
 
 /// The request of this id, whoever's it is.

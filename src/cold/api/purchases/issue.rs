@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::desk::{Refusal, Step, refused};
+use super::desk::Step;
 use super::earmark;
+use super::words::{Refusal, refused};
 use crate::cold::api::Api;
 use crate::cold::api::cards::{Ordered, order_card};
 use crate::cold::api::problem::Problem;
@@ -25,7 +26,7 @@ const MINUTE_US: i64 = 60_000_000;
 /// What came of an order.
 pub(super) enum Issued {
     /// The card is there; what is to be kept with it.
-    Made(Box<Card>, Option<Change>),
+    Made(Box<(Card, Option<Change>)>),
     /// It will never be made.
     Never(Refusal),
     /// It may be made yet, or be there already.
@@ -145,7 +146,7 @@ pub(super) async fn order(
     Ok(match made {
         Ok((issued, settled)) => {
             let card = card(issuer.connection(), row, issued, (document, now));
-            Issued::Made(Box::new(card), settled)
+            Issued::Made(Box::new((card, settled)))
         }
         Err(true) => Issued::Never(refused(
             "issuer_refused",
@@ -229,7 +230,7 @@ pub(super) async fn over(
         None => None,
     };
     let mut work = Work {
-        batch: vec![Change::Purchase(row)],
+        batch: vec![Change::purchase(row)],
         ..Work::default()
     };
     if let Some(mut card) = card.filter(|card| card.status != CardStatus::Canceled) {
