@@ -1,6 +1,5 @@
 //! What an agent has spent and has left, by the numbers that the hot path would use (behaviour 5.11).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -26,14 +25,51 @@ use crate::ledger::state::State;
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(in crate::cold::api) struct SpendingSummary {
     currency: String,
-    /// `daily_spent`, `daily_limit`, `daily_remaining`, `daily_resets_at`, and the same of `weekly`
-    /// and `monthly`; `total_budget_spent`, `total_budget`, `total_remaining`.
-    #[serde(flatten)]
-    #[schema(inline, value_type = BTreeMap<String, String>)]
-    own: BTreeMap<String, Option<String>>,
-    /// The limits over all agents of the customer.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    user_aggregate: BTreeMap<&'static str, WindowShown>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daily_spent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daily_limit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daily_remaining: Option<String>,
+    #[schema(format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daily_resets_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weekly_spent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weekly_limit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weekly_remaining: Option<String>,
+    #[schema(format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weekly_resets_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monthly_spent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monthly_limit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monthly_remaining: Option<String>,
+    #[schema(format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monthly_resets_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_budget_spent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_budget: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_remaining: Option<String>,
+    user_aggregate: SpendingAggregate,
+}
+
+/// The limits over all agents of the customer, likewise.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+struct SpendingAggregate {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daily: Option<WindowShown>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weekly: Option<WindowShown>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monthly: Option<WindowShown>,
 }
 
 /// One limit over all agents.
@@ -43,6 +79,7 @@ struct WindowShown {
     spent: String,
     limit: String,
     remaining: String,
+    /// When it ends; null where the window is a trailing one.
     #[schema(format = DateTime)]
     resets_at: Option<String>,
 }
@@ -86,15 +123,59 @@ pub(in crate::cold::api) async fn summary(
         (&sums, &sums.customer),
         now,
     );
+    let own = |name| {
+        own.iter()
+            .find(|it| it.name == name)
+            .map(|it| it.shown(currency))
+    };
+    let all = |name| {
+        all.iter()
+            .find(|it| it.name == name)
+            .map(|it| it.shown(currency))
+    };
+    let [daily, weekly, monthly, total] = ["daily", "weekly", "monthly", "total"].map(own);
+    let total = total.map(|it| (it.spent, it.limit, it.remaining));
+    let (total_budget_spent, total_budget, total_remaining) = parts(total);
+    let (daily_spent, daily_limit, daily_remaining, daily_resets_at) = members(daily);
+    let (weekly_spent, weekly_limit, weekly_remaining, weekly_resets_at) = members(weekly);
+    let (monthly_spent, monthly_limit, monthly_remaining, monthly_resets_at) = members(monthly);
     Ok(SpendingSummary {
         currency: currency.to_string(),
-        own: own.iter().flat_map(|it| it.lines(currency)).collect(),
-        user_aggregate: all
-            .iter()
-            .filter(|it| it.name != "total")
-            .map(|it| (it.name, it.shown(currency)))
-            .collect(),
+        daily_spent,
+        daily_limit,
+        daily_remaining,
+        daily_resets_at,
+        weekly_spent,
+        weekly_limit,
+        weekly_remaining,
+        weekly_resets_at,
+        monthly_spent,
+        monthly_limit,
+        monthly_remaining,
+        monthly_resets_at,
+        total_budget_spent,
+        total_budget,
+        total_remaining,
+        user_aggregate: SpendingAggregate {
+            daily: all("daily"),
+            weekly: all("weekly"),
+            monthly: all("monthly"),
+        },
     })
+}
+
+type Text = Option<String>;
+
+fn parts(total: Option<(String, String, String)>) -> (Text, Text, Text) {
+    total.map_or((None, None, None), |(spent, limit, left)| {
+        (Some(spent), Some(limit), Some(left))
+    })
+}
+
+fn members(window: Option<WindowShown>) -> (Text, Text, Text, Text) {
+    let resets_at = window.as_ref().and_then(|it| it.resets_at.clone());
+    let (spent, limit, left) = parts(window.map(|it| (it.spent, it.limit, it.remaining)));
+    (spent, limit, left, resets_at)
 }
 
 fn look(ledger: &EmbeddedLedger, customer: Key, agent: Key) -> Sums {
@@ -161,29 +242,5 @@ impl Stand {
             remaining: amount(self.limit.saturating_minus(self.spent)),
             resets_at: self.resets_at.map(|at| at.rfc3339_seconds().to_string()),
         }
-    }
-
-    fn lines(&self, currency: Currency) -> Vec<(String, Option<String>)> {
-        let WindowShown {
-            spent,
-            limit,
-            remaining,
-            resets_at,
-        } = self.shown(currency);
-        let name = self.name;
-        let line = |what: &str, value| (what.to_owned(), Some(value));
-        if name == "total" {
-            return vec![
-                line("total_budget_spent", spent),
-                line("total_budget", limit),
-                line("total_remaining", remaining),
-            ];
-        }
-        vec![
-            line(&format!("{name}_spent"), spent),
-            line(&format!("{name}_limit"), limit),
-            line(&format!("{name}_remaining"), remaining),
-            (format!("{name}_resets_at"), resets_at),
-        ]
     }
 }
