@@ -34,7 +34,7 @@ pub(super) fn close(state: &mut State, no: CardNo) {
 
 /// Brings the earmark behind the card of an authorization to where that card stands.
 pub(super) fn follow_authorization(state: &mut State, key: Key) {
-    let card = state.authorization(key).and_then(|it| it.card);
+    let card = state.authorization(key).and_then(|it| it.card());
     follow(state, card);
 }
 
@@ -60,7 +60,7 @@ pub(super) fn follow(state: &mut State, card: Option<CardNo>) {
     earmark.begin_life();
     let unused = earmark.approved().saturating_minus(posted);
     let agent = earmark.steps().next().and_then(|step| step.agent);
-    let placeholder = earmark.card;
+    let placeholder = earmark.card();
     let open = Place {
         day,
         hour,

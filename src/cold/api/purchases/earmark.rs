@@ -21,6 +21,7 @@ use crate::domain::card::{Key, Level};
 use crate::domain::claims::{CardRules, Claims, MerchantKeys, Proposal, ScopeLimits};
 use crate::domain::decision::Decision;
 use crate::domain::explanation::Explanation;
+use crate::domain::hold_time::HoldTime;
 use crate::domain::identity::{KeySpace, Keys as _, StepIdentity};
 use crate::domain::lifecycle::{BookTerms, MovementKind};
 use crate::domain::time::Timestamp;
@@ -319,6 +320,7 @@ impl Wanted {
             facts: &facts,
             told: None,
             terms: BookTerms::default(),
+            hold_time: HoldTime::Unknown,
             merchant: None,
         };
         let route = Route {
