@@ -106,7 +106,9 @@ impl Model {
         let approved: i128 = steps().filter(|it| it.stands()).map(|it| it.amount).sum();
         let agent = steps().next().and_then(|it| it.place.agent);
         let before = self.known[number].life.clone().unwrap();
-        let unused = (approved - posted).max(0).min(before.held());
+        let settled = (posted - before.charged()).max(0);
+        let left = (before.held() - settled).max(0);
+        let unused = (approved - posted).max(0).min(left);
         let wanted = Books {
             held: if backing.is_open {
                 unused.max(held)

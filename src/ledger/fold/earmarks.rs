@@ -72,7 +72,9 @@ pub(super) fn follow(state: &mut State, card: Option<CardNo>) {
     };
     let held = if backing.is_open {
         // It is never filled up again, so that nothing is held that nobody was asked for.
-        unused.min(life.held()).max(total.held)
+        let settled = posted.saturating_minus(life.charged());
+        let left = life.held().saturating_minus(settled);
+        unused.min(left).max(total.held)
     } else {
         total.held
     };
