@@ -21,7 +21,7 @@ use secrecy::SecretString;
 pub use self::cards::{CardMaker, CardsConfig};
 pub use self::database::database_address;
 pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
-pub use self::issuer::IssuerConfig;
+pub use self::issuer::{HoldDays, IssuerConfig};
 pub use self::log::log_setting;
 pub use self::secret::SecretSource;
 use crate::issuer::IssuerKind;

@@ -77,6 +77,7 @@ pub(super) struct IssuerFile {
     pub(super) secrets: SecretSources,
     pub(super) event_secrets: Option<SecretSources>,
     pub(super) hold_days: Option<u32>,
+    pub(super) hold_days_long: Option<u32>,
     pub(super) tolerance_s: Option<u32>,
     pub(super) deadline_ms: Option<u32>,
     pub(super) unsigned: Option<String>,
