@@ -146,10 +146,21 @@ pub struct Config {
     pub mcp_hosts: Vec<String>,
     /// Web pages that may call it from a browser.
     pub mcp_origins: Vec<String>,
+    /// Outgoing webhooks.
+    pub webhooks: WebhooksConfig,
     /// Whether the built-in issuer is one of the connections.
     pub sandbox: bool,
     /// Whether time may be moved forward: every connection is a sandbox.
     pub sandbox_clock: bool,
+}
+
+/// `[webhooks]`: what events are told to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WebhooksConfig {
+    /// Whether they may lead to this machine itself, over plain HTTP too: for trying things out.
+    pub allow_loopback: bool,
+    /// How many deliveries may wait for one of them.
+    pub backlog_max: i64,
 }
 
 /// Why a configuration is refused: where, and what is wrong.
@@ -200,6 +211,8 @@ pub const SANDBOX_DEADLINE_MS: u32 = 300;
 const RECORDS_DAYS_DEFAULT: u32 = 400;
 const RECORDS_INDEXED: std::ops::RangeInclusive<usize> = 100_000..=1_000_000_000;
 const RECORDS_INDEXED_DEFAULT: usize = 10_000_000;
+const BACKLOG: std::ops::RangeInclusive<i64> = 10..=10_000_000;
+const BACKLOG_DEFAULT: i64 = 100_000;
 /// 0 switches the looking off.
 const SNAPSHOT_POLL_MS: std::ops::RangeInclusive<u64> = 50..=3_600_000;
 const SNAPSHOT_POLL_MS_DEFAULT: u64 = 1_000;
@@ -279,6 +292,7 @@ impl Config {
             mcp_hosts: mcp::hosts(typed.mcp.hosts, place)?,
             mcp_origins: mcp::origins(typed.mcp.origins, place)?,
             card_makers: cards::read_all(&typed.issuer, place)?,
+            webhooks: webhooks(&typed.webhooks, place)?,
             snapshot: snapshot(
                 overrides.snapshot,
                 typed.snapshot,
@@ -475,6 +489,20 @@ fn records_indexed_max(ledger: &file::LedgerFile, place: &str) -> Result<usize, 
         format!("{place}: ledger.records_indexed_max"),
         message,
     ))
+}
+
+fn webhooks(typed: &file::WebhooksFile, place: &str) -> Result<WebhooksConfig, ConfigError> {
+    let backlog_max = typed.backlog_max.unwrap_or(BACKLOG_DEFAULT);
+    if !BACKLOG.contains(&backlog_max) {
+        let (least, most) = (BACKLOG.start(), BACKLOG.end());
+        let message = format!("must lie between {least} and {most}");
+        let place = format!("{place}: webhooks.backlog_max");
+        return Err(ConfigError::new(place, message));
+    }
+    Ok(WebhooksConfig {
+        allow_loopback: typed.allow_loopback.unwrap_or(false),
+        backlog_max,
+    })
 }
 
 fn snapshot_poll(typed: Option<u64>, place: &str) -> Result<Option<Duration>, ConfigError> {

@@ -29,6 +29,8 @@ pub(super) struct ConfigFile {
     #[serde(default)]
     pub(super) mcp: McpFile,
     #[serde(default)]
+    pub(super) webhooks: WebhooksFile,
+    #[serde(default)]
     pub(super) issuer: Vec<IssuerFile>,
 }
 
@@ -40,6 +42,13 @@ pub(super) struct McpFile {
     pub(super) hosts: Vec<String>,
     #[serde(default)]
     pub(super) origins: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebhooksFile {
+    pub(super) allow_loopback: Option<bool>,
+    pub(super) backlog_max: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -41,7 +41,7 @@ const WIRING: [&str; 4] = ["app", "cli", "lib", "main"];
 
 /// An external crate, the places that may name it, and why it is confined. A place is a file, a
 /// module (`src/seam` is `src/seam.rs` and all below `src/seam/`), or a prefix ending in `*`.
-const CONFINED: [(&str, &[&str], &str); 25] = [
+const CONFINED: [(&str, &[&str], &str); 26] = [
     (
         "arc_swap",
         &["src/seam"],
@@ -80,8 +80,8 @@ const CONFINED: [(&str, &[&str], &str); 25] = [
     ),
     (
         "hyper_rustls",
-        &["src/cold/issuers"],
-        "only issuers are asked over TLS",
+        &["src/cold/issuers", "src/cold/webhooks"],
+        "only issuers and webhooks are asked over TLS",
     ),
     (
         "hyper_util",
@@ -152,6 +152,11 @@ const CONFINED: [(&str, &[&str], &str); 25] = [
         "rmcp",
         &["src/cold/api/mcp"],
         "the Model Context Protocol is one door, and the service behind it does not know it",
+    ),
+    (
+        "tower_service",
+        &["src/cold/webhooks"],
+        "connections are judged in one place",
     ),
     ("toml", &["src/config"], "one module reads the config file"),
     (

@@ -64,6 +64,10 @@ pub(super) fn instant(row: &dyn Columns, column: &str) -> Result<Timestamp, Stor
     number(row, column).map(Timestamp::from_micros)
 }
 
+pub(super) fn mode(row: &dyn Columns) -> Result<Mode, StoreError> {
+    word(row, "mode", MODES)
+}
+
 pub(super) fn flag(row: &dyn Columns, column: &str) -> Result<bool, StoreError> {
     Ok(number(row, column)? != 0)
 }
