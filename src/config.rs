@@ -24,6 +24,7 @@ pub use self::database::database_address;
 pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::{HoldDays, IssuerConfig};
 pub use self::log::log_setting;
+pub use self::mcp::McpConfig;
 pub use self::secret::SecretSource;
 use crate::issuer::IssuerKind;
 
@@ -142,10 +143,8 @@ pub struct Config {
     pub master_keys: Vec<SecretString>,
     /// Where cards are made.
     pub card_makers: Vec<CardsConfig>,
-    /// Names by which agents' programs may call the server, beside loopback's.
-    pub mcp_hosts: Vec<String>,
-    /// Web pages that may call it from a browser.
-    pub mcp_origins: Vec<String>,
+    /// Whom the agents' door lets in.
+    pub mcp: McpConfig,
     /// Outgoing webhooks.
     pub webhooks: WebhooksConfig,
     /// Whether the built-in issuer is one of the connections.
@@ -247,7 +246,6 @@ impl Config {
             listen_address(flag, typed, &format!("{place}: {key}"), default)
         };
         let server = &typed.server;
-        let issuer_listen = server.issuer_listen.as_deref();
         let timeout =
             |typed: Option<u64>, key: &str| read_timeout(typed, &format!("{place}: {key}"));
         let issuers = issuer::issuers(&typed.issuer, place)?;
@@ -266,7 +264,7 @@ impl Config {
             body_timeout: timeout(server.body_timeout_ms, "server.body_timeout_ms")?,
             issuer_listen: address(
                 overrides.issuer_listen,
-                issuer_listen,
+                server.issuer_listen.as_deref(),
                 "server.issuer_listen",
                 8700,
             )?,
@@ -289,8 +287,7 @@ impl Config {
             snapshot_poll: snapshot_poll(typed.snapshot_poll_ms, place)?,
             issuers,
             master_keys: master_keys(&typed.keys.master, place)?,
-            mcp_hosts: mcp::hosts(typed.mcp.hosts, place)?,
-            mcp_origins: mcp::origins(typed.mcp.origins, place)?,
+            mcp: mcp::access(typed.mcp, place)?,
             card_makers: cards::read_all(&typed.issuer, place)?,
             webhooks: webhooks(&typed.webhooks, place)?,
             snapshot: snapshot(

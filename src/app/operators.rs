@@ -126,8 +126,8 @@ pub(super) fn listen_for_people(
 ) -> Result<SocketAddr, StartError> {
     let address = config.listen;
     let access = Access {
-        hosts: config.mcp_hosts.clone(),
-        origins: config.mcp_origins.clone(),
+        hosts: config.mcp.hosts.clone(),
+        origins: config.mcp.origins.clone(),
     };
     let fault = |error| StartError::Listen("listen", address, error);
     let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;

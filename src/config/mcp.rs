@@ -1,12 +1,29 @@
 //! Whom the agents' door lets in.
 
 use crate::config::ConfigError;
+use crate::config::file::McpFile;
 
 /// More are refused: each request is compared with all of them.
 const NAMES_MAX: usize = 100;
 
+/// Whom the agents' door lets in beside whoever names this machine itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct McpConfig {
+    /// Names by which agents' programs may call the server.
+    pub hosts: Vec<String>,
+    /// Web pages that may call it from a browser.
+    pub origins: Vec<String>,
+}
+
+pub(super) fn access(typed: McpFile, place: &str) -> Result<McpConfig, ConfigError> {
+    Ok(McpConfig {
+        hosts: hosts(typed.hosts, place)?,
+        origins: origins(typed.origins, place)?,
+    })
+}
+
 /// Names, each with a port or without.
-pub(super) fn hosts(hosts: Vec<String>, place: &str) -> Result<Vec<String>, ConfigError> {
+fn hosts(hosts: Vec<String>, place: &str) -> Result<Vec<String>, ConfigError> {
     let is_host = |it: &str| {
         let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte);
         !it.is_empty() && it.len() <= 255 && it.bytes().all(is_part)
@@ -16,7 +33,7 @@ pub(super) fn hosts(hosts: Vec<String>, place: &str) -> Result<Vec<String>, Conf
 }
 
 /// Origins as browsers write them, always with the port that they mean.
-pub(super) fn origins(origins: Vec<String>, place: &str) -> Result<Vec<String>, ConfigError> {
+fn origins(origins: Vec<String>, place: &str) -> Result<Vec<String>, ConfigError> {
     let is_origin = |it: &str| {
         let rest = it
             .strip_prefix("https://")

@@ -32,12 +32,7 @@ pub fn fold(state: &mut State, event: &Event<'_>, position: u64) {
             id,
             connection,
             ..
-        } => {
-            if usize::try_from(card.0).is_ok_and(|no| no == state.cards.len()) {
-                state.cards.push(CardState::opened(*key, id, connection));
-                state.cards_by_key.get_or_insert_with(*key, || *card);
-            }
-        }
+        } => open_card(state, *card, *key, (id, connection)),
         Event::AgentOpened { agent, key, id, .. } => open_agent(state, *agent, *key, id),
         Event::Decided(decided) => {
             book(state, decided, position);
@@ -90,6 +85,13 @@ pub fn fold(state: &mut State, event: &Event<'_>, position: u64) {
         Event::IntentDeclared { .. } | Event::IntentSettled { .. } | Event::Attested { .. } => {
             intents::fold(state, event, position);
         }
+    }
+}
+
+fn open_card(state: &mut State, card: CardNo, key: Key, (id, connection): (&str, &str)) {
+    if usize::try_from(card.0).is_ok_and(|no| no == state.cards.len()) {
+        state.cards.push(CardState::opened(key, id, connection));
+        state.cards_by_key.get_or_insert_with(key, || card);
     }
 }
 

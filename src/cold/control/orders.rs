@@ -166,27 +166,12 @@ impl Order {
                 card,
                 intent,
                 terms,
-            } => {
-                let command = DeclareIntent {
-                    card: card.in_ledger(keys),
-                    intent: card.intent(keys, intent),
-                    terms,
-                    at,
-                };
-                ledger.declare_intent(&card.route(keys), &command)?
-            }
+            } => declare(ledger, keys, (card, intent, terms), at)?,
             Self::Settle {
                 card,
                 intent,
                 verdict,
-            } => {
-                let command = SettleIntent {
-                    intent: card.intent(keys, intent),
-                    verdict: *verdict,
-                    at,
-                };
-                ledger.settle_intent(card.route(keys).key, &command)?
-            }
+            } => settle(ledger, keys, (card, intent, *verdict), at)?,
             Self::Attest { card } => {
                 let card_ref = card.in_ledger(keys);
                 let command = Attest { card: card_ref, at };
@@ -208,6 +193,35 @@ impl Order {
             None => Ok(ledger.barrier()?),
         }
     }
+}
+
+fn declare(
+    ledger: &EmbeddedLedger,
+    keys: &Fingerprinter,
+    (card, intent, terms): (&CardName, &str, &IntentTerms),
+    at: Timestamp,
+) -> Result<Option<Position>, IntentUnavailable> {
+    let command = DeclareIntent {
+        card: card.in_ledger(keys),
+        intent: card.intent(keys, intent),
+        terms,
+        at,
+    };
+    ledger.declare_intent(&card.route(keys), &command)
+}
+
+fn settle(
+    ledger: &EmbeddedLedger,
+    keys: &Fingerprinter,
+    (card, intent, verdict): (&CardName, &str, IntentVerdict),
+    at: Timestamp,
+) -> Result<Option<Position>, IntentUnavailable> {
+    let command = SettleIntent {
+        intent: card.intent(keys, intent),
+        verdict,
+        at,
+    };
+    ledger.settle_intent(card.route(keys).key, &command)
 }
 
 /// Why an order left no trace.

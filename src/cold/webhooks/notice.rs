@@ -167,6 +167,7 @@ pub async fn of_batch(
             | Change::Attestation(_)
             | Change::Audit(_)
             | Change::Checkpoint(_)
+            | Change::Purchase(_)
             | Change::Webhooks(_) => {}
         }
     }

@@ -3,8 +3,6 @@
 //! What a merchant's address names is read strictly: where two programs could read two hosts out of
 //! one text, it is refused, so that nobody is shown one and pays another.
 
-use std::net::Ipv4Addr;
-
 use idna::AsciiDenyList;
 use idna::uts46::{DnsLength, Hyphens, Uts46};
 use unicode_security::MixedScript as _;
@@ -119,7 +117,7 @@ impl Host {
             || last
                 .strip_prefix("0x")
                 .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        if is_number || name.parse::<Ipv4Addr>().is_ok() {
+        if is_number {
             return Err(HostRefused::IpLiteral);
         }
         if !name.contains('.') {

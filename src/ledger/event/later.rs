@@ -213,16 +213,24 @@ pub(super) fn decode_later<'a>(
             verdict: verdict(reader.u8()?)?,
             at: instant(reader)?,
         },
-        ATTESTED => Event::Attested {
-            state,
-            card: CardNo(reader.u32()?),
-            at: instant(reader)?,
-        },
+        _ => return decode_on_card(reader, tag, state),
+    })
+}
+
+/// The events that name a card and an instant first, and little more.
+fn decode_on_card<'a>(
+    reader: &mut Reader<'a>,
+    tag: u8,
+    state: StateNo,
+) -> Result<Event<'a>, Malformed> {
+    let (card, at) = (CardNo(reader.u32()?), instant(reader)?);
+    Ok(match tag {
+        ATTESTED => Event::Attested { state, card, at },
         BACKED => Event::Backed {
             state,
-            card: CardNo(reader.u32()?),
-            at: instant(reader)?,
+            card,
             earmark: reader.key()?,
+            at,
         },
         _ => return Err(Malformed),
     })

@@ -148,15 +148,9 @@ async fn rules(api: &Api, agent: Agent) -> Result<Rules, Problem> {
     })
 }
 
-/// The row of a new request, with the way that it goes.
-async fn decide(
-    api: &Arc<Api>,
-    rules: &Rules,
-    wanted: Wanted,
-    now: Timestamp,
-) -> Result<Purchase, Problem> {
-    let currency = rules.customer.currency;
-    let mut row = Purchase {
+/// The row of a new request, before anything is decided.
+fn new_row(rules: &Rules, wanted: Wanted, now: Timestamp) -> Purchase {
+    Purchase {
         id: draw("preq", now),
         mode: rules.agent.mode,
         customer_id: rules.customer.id.clone(),
@@ -184,7 +178,18 @@ async fn decide(
         due_at: None,
         created_at: now,
         revision: 0,
-    };
+    }
+}
+
+/// The row of a new request, with the way that it goes.
+async fn decide(
+    api: &Arc<Api>,
+    rules: &Rules,
+    wanted: Wanted,
+    now: Timestamp,
+) -> Result<Purchase, Problem> {
+    let currency = rules.customer.currency;
+    let mut row = new_row(rules, wanted, now);
     if let Err(code) = rules.is_active {
         deny(
             &mut row,
