@@ -65,8 +65,11 @@ const BEHIND: &str = "database_fault";
 pub struct Work {
     /// Rows, kept together.
     pub batch: Batch,
-    /// What the ledger is to hold beside them.
+    /// What the ledger is to hold beside them: what stops something before they are kept, what lets
+    /// it go again after it.
     pub orders: Vec<Order>,
+    /// What the ledger is to hold once they are in force, whatever it is.
+    pub after: Vec<Order>,
 }
 
 /// Why a change was not made.

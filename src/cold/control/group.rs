@@ -40,7 +40,11 @@ impl Asked {
             .into_iter()
             .partition(|order| order.goes_first() == go_first);
         self.work.orders = left;
-        taken
+        if go_first {
+            return taken;
+        }
+        let after = std::mem::take(&mut self.work.after);
+        taken.into_iter().chain(after).collect()
     }
 }
 
@@ -65,7 +69,9 @@ impl Keeper {
     async fn make_group(&mut self, group: Vec<Asked>) {
         let rows_rule = self.around.rows_rule;
         let (group, ruled): (Vec<Asked>, Vec<Asked>) = group.into_iter().partition(|asked| {
-            rows_rule || !(asked.changes_rules() || !asked.work.orders.is_empty())
+            let work = &asked.work;
+            let has_orders = !(work.orders.is_empty() && work.after.is_empty());
+            rows_rule || !(asked.changes_rules() || has_orders)
         });
         for asked in ruled {
             asked.answered(Err(Failed::FileRules));
@@ -259,4 +265,40 @@ fn apart(waiting: Vec<Asked>) -> (Vec<Asked>, Vec<Asked>) {
         }
     }
     (group, others)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cold::store::outward::{Errand, OutboxRow};
+    use crate::domain::time::Timestamp;
+
+    fn asked(cards: &[&str]) -> Asked {
+        let row = |card: &&str| {
+            let now = Timestamp::from_secs(1);
+            Change::Outbox(OutboxRow::of_card(Errand::State, card, "acme", now))
+        };
+        let (answer, _) = oneshot::channel();
+        let work = Work {
+            batch: cards.iter().map(row).collect(),
+            ..Work::default()
+        };
+        Asked { work, answer }
+    }
+
+    fn rows(of: &[Asked]) -> Vec<String> {
+        let changes = of.iter().flat_map(|asked| &asked.work.batch);
+        let rows = changes.filter_map(Change::row);
+        rows.map(|row| row.replace("state:", "")).collect()
+    }
+
+    #[test]
+    fn no_two_of_a_group_are_of_one_row_and_the_others_keep_their_order() {
+        let waiting = ["a", "b c", "a d", "d", "e", "c"];
+        let waiting = waiting.map(|rows| asked(&rows.split(' ').collect::<Vec<_>>()));
+        let (group, others) = apart(Vec::from(waiting));
+        assert_eq!(rows(&group), ["a", "b", "c", "e"]);
+        // `d` waits, too: who asked for it before is to have it before.
+        assert_eq!(rows(&others), ["a", "d", "d", "c"]);
+    }
 }
