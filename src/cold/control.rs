@@ -117,6 +117,8 @@ pub struct Surroundings {
     pub noted: Arc<Noted>,
     /// Rung where an issuer is to be told something.
     pub bell: Arc<Notify>,
+    /// Rung where a webhook is to be told something.
+    pub webhook_bell: Arc<Notify>,
 }
 
 /// The running thread. It ends when every clone of this is dropped.

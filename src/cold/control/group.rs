@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::{BEHIND, Failed, Keeper, NotOrdered, Order, Work, compile};
 use crate::cold::durable::becomes_durable;
 use crate::cold::store::{Batch, Change, StoreError};
+use crate::cold::webhooks::notice;
 use crate::decide::compile::Builder;
 use crate::decide::snapshot::Snapshot;
 use crate::fingerprint::Fingerprinter;
@@ -82,6 +83,7 @@ impl Keeper {
             }
             return;
         }
+        let group = self.noticed(group).await;
         match self.check(&group) {
             Ok(()) => {
                 let group = self.ordered(group, true).await;
@@ -93,6 +95,26 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    /// With what webhooks are to be told of each.
+    async fn noticed(&self, group: Vec<Asked>) -> Vec<Asked> {
+        let mut noticed = Vec::with_capacity(group.len());
+        for mut asked in group {
+            let now = self.around.clock.now();
+            let told = notice::of_batch(&*self.around.store, &asked.work.batch, now).await;
+            match told {
+                Ok(told) => {
+                    asked.work.batch.extend(told);
+                    noticed.push(asked);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "what webhooks are to be told of a change");
+                    asked.answered(Err(Failed::Store));
+                }
+            }
+        }
+        noticed
     }
 
     async fn make_alone(&mut self, asked: Asked) {
@@ -147,8 +169,11 @@ impl Keeper {
             self.publish(next);
         }
         let mut changes = group.iter().flat_map(|asked| &asked.work.batch);
-        if changes.any(|it| matches!(it, Change::Outbox(_))) {
+        if changes.clone().any(|it| matches!(it, Change::Outbox(_))) {
             self.around.bell.notify_waiters();
+        }
+        if changes.any(|it| matches!(it, Change::Webhooks(_))) {
+            self.around.webhook_bell.notify_waiters();
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::rows::{cascade_name, entry, seq, usage_name};
 use super::sql::{Statement, Writing, most};
 use super::{
     Agent, ApiKey, Attestation, Card, Change, Customer, Intent, StoreError, StoredReply, errands,
+    webhook_rows,
 };
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{self, Entry, Event};
@@ -22,6 +23,7 @@ pub(super) async fn change(
 ) -> Result<(), StoreError> {
     let may_miss = may_miss(&change);
     let statement = match change {
+        Change::Webhooks(change) => return webhook_rows::change(writing, *change).await,
         Change::Customer(row) => customer(row),
         Change::Agent(row) => agent(row),
         Change::Card(row) => card(row),
