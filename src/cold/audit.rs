@@ -47,6 +47,8 @@ pub enum Who {
     Operator,
     /// The server itself: what follows from the passing of time, or from an earlier request.
     Server,
+    /// The issuer of this connection: what has become of its cards there.
+    Issuer(String),
 }
 
 impl Who {
@@ -66,6 +68,7 @@ impl Who {
             Self::Nobody => (None, "nobody", None),
             Self::Operator => (None, "operator", None),
             Self::Server => (None, "server", None),
+            Self::Issuer(connection) => (Some(&**connection), "issuer", None),
         };
         WhoText { id, kind, scope }
     }

@@ -232,6 +232,11 @@ impl Problem {
         matches!(self.known, Code::IssuerRefused | Code::NotSupported)
     }
 
+    /// Whether its idempotency key belongs to another request.
+    pub(super) fn is_idempotency_conflict(&self) -> bool {
+        self.known == Code::IdempotencyConflict
+    }
+
     pub(super) fn idempotency_in_progress() -> Self {
         Self::new(Code::IdempotencyInProgress).after_a_second()
     }

@@ -109,6 +109,10 @@ async fn keep(
                 tracing::error!(%error, "a kept order is not understood");
                 Problem::internal()
             })?;
+            // Another card than the one that may be made already.
+            if known.request != order.request {
+                return Err(Problem::idempotency_conflict());
+            }
             let at = known.at;
             (known, Some(at))
         }

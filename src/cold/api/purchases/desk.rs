@@ -368,6 +368,7 @@ fn key_of(event: &Event) -> Option<String> {
         crate::cold::audit::Who::CommandLine
         | crate::cold::audit::Who::Nobody
         | crate::cold::audit::Who::Operator
+        | crate::cold::audit::Who::Issuer(_)
         | crate::cold::audit::Who::Server => None,
     }
 }
@@ -443,6 +444,7 @@ async fn issuing(
             let work = Work {
                 batch: batch.into_iter().chain(settled).collect(),
                 orders: vec![back],
+                ..Work::default()
             };
             Ok(Some((work, false)))
         }

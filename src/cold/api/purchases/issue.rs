@@ -102,6 +102,7 @@ fn order_of(api: &Api, row: &Purchase, rules: Rules) -> CardOrder {
         at: row.decided_at.unwrap_or(row.created_at),
         rules,
         is_paused: false,
+        request: None,
     }
 }
 
