@@ -42,7 +42,9 @@ impl Model {
         let is_used = self.sheet.spent(Scope::Card(card)) > 0
             || self.counts_for_ever(Scope::Card(card)) > 0
             || self.is_canceled(card);
-        let life = life.filter(|life| !is_used && self.stands_beside(*life, None))?;
+        let is_free =
+            |life: usize| self.stands_beside(life, None) && self.known[life].life.is_none();
+        let life = life.filter(|life| !is_used && is_free(*life))?;
         let is_open = true;
         self.backed.insert(card, Backing { life, is_open });
         self.sheet.back(card);

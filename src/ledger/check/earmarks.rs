@@ -30,7 +30,7 @@ pub(super) fn is_lost(state: &State, card: &CardState) -> bool {
 ///
 /// # Errors
 /// [`Refused`] where the card was used or canceled before or has another earmark, where there is no
-/// such hold, or where numbers are used up.
+/// such hold or it stands behind another card, or where numbers are used up.
 pub fn back<'a>(state: &State, command: &Back<'a>) -> Result<Events<'a>, Refused> {
     let parties = parties(state, &command.card)?;
     if let Some(card) = parties.card {
@@ -45,7 +45,9 @@ pub fn back<'a>(state: &State, command: &Back<'a>) -> Result<Events<'a>, Refused
         }
     }
     let earmark = state.authorization(command.earmark);
-    if !earmark.is_some_and(Authorization::is_purchase) {
+    // One that stands behind a card has a life since then, as has one that was given back.
+    let is_free = |it: &Authorization| it.is_purchase() && it.life().is_none();
+    if !earmark.is_some_and(is_free) {
         return Err(Refused);
     }
     let mut events = open(state, &command.card, &parties);

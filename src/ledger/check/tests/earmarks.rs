@@ -158,6 +158,7 @@ fn an_earmark_stands_behind_one_unused_card_for_good() {
     assert!(ledger.back(2, EARMARK).is_err(), "the card was used");
     assert_eq!(ledger.back(1, EARMARK), Ok(true));
     assert_eq!(ledger.back(1, EARMARK), Ok(false), "it is there");
+    assert!(ledger.back(5, EARMARK).is_err(), "it is another card's");
     ledger.approve(&Ask::new(101, 5).on_card(9, Some(1)));
     assert!(ledger.back(1, 101).is_err(), "another one");
     // One that was given back is none.
