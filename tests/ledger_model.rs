@@ -17,9 +17,6 @@ mod calendar;
 #[path = "ledger_model/commands.rs"]
 mod commands;
 #[cfg(test)]
-#[path = "ledger_model/earmarks.rs"]
-mod earmarks;
-#[cfg(test)]
 #[path = "ledger_model/intents.rs"]
 mod intents;
 #[cfg(test)]

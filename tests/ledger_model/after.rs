@@ -7,7 +7,6 @@ use countersign::domain::decision::{Decision, DeclineReason};
 use countersign::domain::lifecycle::{BookStatus, OnReversal};
 
 use crate::commands::{Preset, Report};
-use crate::earmarks::PLACEHOLDER;
 use crate::lives::{Books, POSTINGS};
 use crate::model::{Fact, Life, Lock, Model, Moment, Taken, is_same_merchant};
 use crate::sheet::Place;
@@ -20,6 +19,8 @@ pub(crate) struct Found {
     /// The merchant that its owner has locked it to.
     pub(crate) preset: Option<Preset>,
     pub(crate) in_snapshot: bool,
+    pub(crate) single_use: bool,
+    pub(crate) locks_to_first: bool,
     pub(crate) was_used: bool,
 }
 
@@ -73,6 +74,13 @@ impl Model {
         let known = &mut self.known[number];
         known.card = known.card.or(named);
         known.named.name(report.mcc);
+        let stands = |fact: &Fact| fact.life == number && fact.stands();
+        let books = life.ought(&steps);
+        if !self.facts.iter().any(stands) && books.held + books.posted > 0 {
+            known.uses.consumes |= found.single_use;
+            let lock = report.merchant.filter(|_| found.locks_to_first);
+            known.uses.lock = known.uses.lock.or(lock);
+        }
         known.life = Some(life);
         let open = Place {
             day: self.day_of(moment),
@@ -81,12 +89,11 @@ impl Model {
             agent,
         };
         self.settle(number, open, moment);
-        self.follow(self.known[number].card, moment);
         status
     }
 
     /// A life before its first report: what its steps hold.
-    pub(crate) fn begin(&self, number: Option<usize>) -> Life {
+    fn begin(&self, number: Option<usize>) -> Life {
         let mut life = Life::default();
         let facts = self.facts.iter().filter(|fact| Some(fact.life) == number);
         for fact in facts.filter(|fact| fact.stands()) {
@@ -116,9 +123,7 @@ impl Model {
                 Some(life) => life,
                 None => self.begin(Some(number)),
             };
-            // Whose holds lapse is a matter of the connection.
-            let of_issuer = self.known[number].card.filter(|card| *card != PLACEHOLDER);
-            if life.held() == 0 || of_issuer.is_none() {
+            if life.held() == 0 || self.known[number].card.is_none() {
                 continue;
             }
             any = true;
@@ -131,7 +136,6 @@ impl Model {
                 agent: None,
             };
             self.settle(number, open, moment);
-            self.follow(of_issuer, moment);
         }
         any
     }
@@ -159,6 +163,9 @@ impl Model {
         } else if was_undone && !is_undone {
             self.redo(number);
         }
+        if !self.facts.iter().filter(of_it).any(Fact::stands) {
+            self.settle_alone(number, &books, open);
+        }
         if books.posted > 0
             && let Some(card) = card
         {
@@ -171,8 +178,48 @@ impl Model {
         }
     }
 
+    /// What its issuer approved without us uses the card as an approval would.
+    fn settle_alone(&mut self, number: usize, books: &Books, open: Place) {
+        let known = self.known[number].clone();
+        let Some(card) = known.card else {
+            return;
+        };
+        if books.held + books.posted > 0 {
+            if known.uses.consumes && !self.consumed.contains_key(&card) {
+                self.consumed.insert(card, (number, open.at));
+                self.known[number].uses.consumed_at = Some(open.at);
+            }
+            if let Some(merchant) = known.uses.lock {
+                let lock = self.locks.entry(card).or_insert_with(|| Lock {
+                    merchant,
+                    holders: BTreeSet::new(),
+                });
+                if is_same_merchant(&lock.merchant, &merchant) {
+                    lock.holders.insert(number);
+                }
+            }
+        } else if books.is_undone {
+            let on_reversal = known.life.unwrap().on_reversal;
+            let keeps_use = books.is_reversed && on_reversal == OnReversal::KeepUse;
+            if self.has_consumed_alone(number) && !keeps_use {
+                self.consumed.remove(&card);
+            }
+            if !books.is_reversed || on_reversal == OnReversal::GiveBack {
+                self.leave_locks(number);
+            }
+        }
+    }
+
+    /// Whether its card is consumed by what its issuer approved without us.
+    pub(crate) fn has_consumed_alone(&self, number: usize) -> bool {
+        let known = &self.known[number];
+        let by = known.uses.consumed_at.map(|at| (number, at));
+        let card = known.card.and_then(|card| self.consumed.get(&card));
+        by.is_some() && card.copied() == by
+    }
+
     /// Posts the oldest first, gives back the latest first, and charges what is missing now.
-    pub(crate) fn move_to(&mut self, number: usize, books: &Books, open: Place, moment: Moment) {
+    fn move_to(&mut self, number: usize, books: &Books, open: Place, moment: Moment) {
         let card = self.known[number].card;
         let mut life = self.known[number].life.clone().unwrap();
         let charged = books.posted - life.restored(books);
@@ -334,7 +381,6 @@ impl Model {
             };
             self.settle(life, open, moment);
         }
-        self.follow(card, moment);
         true
     }
 
@@ -382,16 +428,13 @@ impl Model {
     }
 
     /// Forgets the authorizations and intents that are over since `cut`; whether there were any.
-    pub(crate) fn sweep(&mut self, cut: i64, moment: Moment) -> bool {
+    pub(crate) fn sweep(&mut self, cut: i64) -> bool {
         let remembers = |life: usize| !self.known[life].is_forgotten;
         let any_intent = self.intents.any_over(cut, remembers);
         let quiet = self.quiet(cut);
         for life in &quiet {
             self.known[*life].is_forgotten = true;
             self.sheet.forget(*life);
-        }
-        for life in &quiet {
-            self.follow(self.known[*life].card, moment);
         }
         let any = !quiet.is_empty() || any_intent;
         if any {

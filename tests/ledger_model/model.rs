@@ -8,7 +8,6 @@ use countersign::domain::decision::{Decision, DeclineReason};
 
 use crate::calendar::{Date, MINUTE, date_at, date_ends, hour_at, hour_ends};
 use crate::commands::{Ask, CardPolicy, Limits, Merchant, PROBE_MAX, Policy, Preset};
-use crate::earmarks::Backing;
 use crate::intents::{Book, Finding, named_by};
 use crate::lives::{self, Named, Own};
 use crate::sheet::{Place, Scope, Sheet, bucket, length};
@@ -47,6 +46,14 @@ pub(crate) struct Taken {
 
 pub(crate) type Life = lives::Life<Place, Taken>;
 
+/// What an authorization does to its card that its issuer approved without us.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Uses {
+    pub(crate) consumes: bool,
+    pub(crate) consumed_at: Option<i64>,
+    pub(crate) lock: Option<Merchant>,
+}
+
 /// One authorization, from the first that is heard of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
@@ -54,6 +61,7 @@ pub(crate) struct Known {
     pub(crate) card: Option<u8>,
     pub(crate) is_forgotten: bool,
     pub(crate) named: Named,
+    pub(crate) uses: Uses,
     /// Present from the first report on.
     pub(crate) life: Option<Life>,
 }
@@ -184,7 +192,6 @@ pub(crate) struct Model {
     hour: Option<Open<i32>>,
     pub(crate) latest: Option<i64>,
     pub(crate) intents: Book,
-    pub(crate) backed: BTreeMap<u8, Backing>,
 }
 
 fn spends(kind: AuthorizationKind) -> bool {
@@ -307,28 +314,13 @@ impl Model {
     /// Approvals in this hour, on this day, for ever.
     pub(crate) fn counts(&self, scope: Scope, hour: i32, day: Date) -> [usize; 3] {
         let counted = self.facts.iter().filter(|fact| fact.counted);
-        let above = |fact: &Fact| !fact.card.is_some_and(|card| self.is_backed(card));
-        let is_of = |fact: &&Fact| match scope {
-            Scope::Card(_) => fact.is_of(scope),
-            Scope::Agent(_) | Scope::Customer => fact.is_of(scope) && above(fact),
-        };
-        let counted: Vec<_> = counted.filter(is_of).collect();
+        let counted: Vec<_> = counted.filter(|fact| fact.is_of(scope)).collect();
         let of_hour = counted
             .iter()
             .filter(|fact| fact.place.hour == hour)
             .count();
         let of_day = counted.iter().filter(|fact| fact.place.day == day).count();
         [of_hour, of_day, counted.len()]
-    }
-
-    /// Approvals for ever.
-    pub(crate) fn counts_for_ever(&self, scope: Scope) -> usize {
-        let counted = self.facts.iter().filter(|fact| fact.counted);
-        counted.filter(|fact| fact.is_of(scope)).count()
-    }
-
-    pub(crate) fn is_canceled(&self, card: u8) -> bool {
-        self.cards.get(&card).is_some_and(|it| it.0 == 2)
     }
 
     /// What each bucket holds that has not left the span by `now`, by the bucket's beginning.
@@ -349,6 +341,16 @@ impl Model {
 
     pub(crate) fn lock_of(&self, card: u8) -> Option<Merchant> {
         self.locks.get(&card).map(|lock| lock.merchant)
+    }
+
+    /// Whether anything has consumed the card but what the issuer approved of this authorization
+    /// without us.
+    fn is_consumed_by_other(&self, ask: &Ask) -> bool {
+        let own = self.life_of(ask.authorization);
+        let by_itself = own.is_some_and(|number| {
+            self.known[number].card == Some(ask.card) && self.has_consumed_alone(number)
+        });
+        self.is_consumed(ask.card) && !by_itself
     }
 
     pub(crate) fn is_consumed(&self, card: u8) -> bool {
@@ -442,9 +444,7 @@ impl Model {
         );
         let card = &policy.cards[usize::from(ask.card)];
         let limits = self.limits(ask, policy, moment);
-        let covered = self.covered(ask.card);
-        let with_earmark = |it: &Obstacle| it.left.max(0) + covered[it.level];
-        let smallest = limits.iter().map(with_earmark).min();
+        let smallest = limits.iter().map(|it| it.left.max(0)).min();
         let inquiry = ask.kind == AuthorizationKind::BalanceInquiry;
         match self.recognise(ask) {
             Some((_, true)) => return conflict,
@@ -470,7 +470,8 @@ impl Model {
         let available = smallest.filter(|_| inquiry);
         let (found, refused) = self.refuse(ask, policy, &limits, moment);
         let by_room = refused.is_some_and(|(reason, _)| reason.number() >= 27);
-        let room = smallest.into_iter().chain([self.countable().left]).min();
+        let every = limits.iter().map(|it| it.left);
+        let room = every.chain([self.countable().left]).min();
         let is_first = !self.is_purchase(ask.authorization);
         let part = room.filter(|room| *room > 0 && by_room && is_first && card.past.may_part);
         let decision = match (part, refused) {
@@ -487,7 +488,7 @@ impl Model {
         };
         if decision.is_approval() && spends(ask.kind) && ask.amount > 0 {
             let may = card.past.may_probe && ask.amount <= PROBE_MAX;
-            let unused = self.probe_of(ask.card).is_none();
+            let unused = self.probe_of(ask.card).is_none() && !self.is_consumed(ask.card);
             let uses = is_first || self.is_probe_alone(ask.authorization, ask.card);
             verdict.probes = card.single_use && may && unused && is_first;
             verdict.consumes = card.single_use && uses && !verdict.probes;
@@ -495,12 +496,6 @@ impl Model {
             verdict.flagged = found.is_flagged;
         }
         verdict
-    }
-
-    /// What an earmark covers of what is asked for, by level.
-    fn covered(&self, card: u8) -> [i128; 3] {
-        let unused = self.unused_earmark(card).unwrap_or(0);
-        [0, unused, unused]
     }
 
     /// The limits on amounts, card's first, with what is left under each.
@@ -528,10 +523,7 @@ impl Model {
                         field: Field::Span(window),
                         limit,
                         left: limit - spent,
-                        until: {
-                            let asked = i128::from(ask.amount) - self.covered(ask.card)[level];
-                            self.span_until(asked.max(0), limit, window, &buckets)
-                        },
+                        until: self.span_until(ask, limit, window, &buckets),
                     });
                 }
             }
@@ -552,7 +544,7 @@ impl Model {
     /// When so much has left the span that the amount fits.
     fn span_until(
         &self,
-        asked: i128,
+        ask: &Ask,
         limit: i128,
         span: usize,
         buckets: &BTreeMap<i64, i128>,
@@ -560,7 +552,7 @@ impl Model {
         let mut spent: i128 = buckets.values().sum();
         for (begins, amount) in buckets {
             spent -= amount;
-            if spent + asked <= limit {
+            if spent + i128::from(ask.amount) <= limit {
                 return Some(begins + bucket(span) + length(span));
             }
         }
@@ -633,7 +625,7 @@ impl Model {
             }
         }
         let uses = !is_increment || alone;
-        if spends(ask.kind) && card.single_use && uses && self.is_consumed(ask.card) {
+        if spends(ask.kind) && card.single_use && uses && self.is_consumed_by_other(ask) {
             return (found, Some((DeclineReason::SingleUseConsumed, None)));
         }
         if spends(ask.kind) && self.is_elsewhere(ask, card) {
@@ -643,11 +635,7 @@ impl Model {
             return (found, None);
         }
         let waits = self.too_soon(ask, policy, moment).filter(|_| !is_increment);
-        let covered = self.covered(ask.card);
-        (
-            found,
-            waits.or_else(|| self.without_room(amount, limits, covered)),
-        )
+        (found, waits.or_else(|| self.without_room(amount, limits)))
     }
 
     /// Reasons 25 and 26.
@@ -670,14 +658,10 @@ impl Model {
         &self,
         amount: i128,
         limits: &[Obstacle],
-        covered: [i128; 3],
     ) -> Option<(DeclineReason, Option<Obstacle>)> {
         let countable = self.countable();
         let mut limits = limits.iter().chain([&countable]);
-        let broken = limits.find(|limit| {
-            let asked = (amount - covered[limit.level]).max(0);
-            asked > 0 && asked > limit.left
-        })?;
+        let broken = limits.find(|limit| amount > limit.left)?;
         let reason = match broken.level {
             0 => DeclineReason::CardLimitExceeded,
             1 => DeclineReason::AgentLimitExceeded,
@@ -709,7 +693,7 @@ impl Model {
         if agent.is_some_and(|status| *status != 0) {
             reasons.push(DeclineReason::AgentSuspended);
         }
-        if (ask.expired && !is_increment) || used_up || self.is_lost(ask.card) {
+        if (ask.expired && !is_increment) || used_up {
             reasons.push(DeclineReason::CardExpired);
         }
         reasons.extend(ask.rule);
@@ -763,10 +747,7 @@ impl Model {
 
     fn counted_out(&self, ask: &Ask, policy: &Policy, moment: Moment) -> Option<Obstacle> {
         let (day, hour) = (self.day_of(moment), self.hour_of(moment));
-        let is_bought = self.unused_earmark(ask.card).is_some();
-        let levels = levels(ask, policy);
-        let asked = levels.into_iter().take(if is_bought { 1 } else { 3 });
-        for (scope, limits) in asked {
+        for (scope, limits) in levels(ask, policy) {
             let counts = self.counts(scope, hour, day);
             for (which, limit) in limits.counts.into_iter().enumerate() {
                 let Some(limit) = limit.filter(|limit| counts[which] >= *limit as usize) else {
@@ -817,6 +798,7 @@ impl Model {
                 card: None,
                 is_forgotten: false,
                 named: Named::default(),
+                uses: Uses::default(),
                 life: None,
             });
             self.known.len() - 1
@@ -889,7 +871,6 @@ impl Model {
             let at = self.latest.unwrap_or(moment.at).max(moment.at);
             self.settle(life, Place { at, ..place }, moment);
         }
-        self.follow(of_it, moment);
     }
 
     /// Opens what has to be opened for a charge.
