@@ -5,6 +5,8 @@
 #[path = "api/in_file.rs"]
 mod database;
 
+#[path = "api/alerts.rs"]
+mod alerts;
 #[path = "api/audit.rs"]
 mod audit;
 #[path = "api/canary.rs"]

@@ -6,6 +6,7 @@
 
 mod about;
 mod agents;
+mod alerts;
 mod attestations;
 mod audit;
 mod body;

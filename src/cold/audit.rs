@@ -44,6 +44,8 @@ pub enum Who {
     Nobody,
     /// Whoever reaches the operators' listener.
     Operator,
+    /// A rule that watches for risk.
+    RiskRule,
 }
 
 impl Who {
@@ -62,6 +64,7 @@ impl Who {
             Self::Key { id, scope } => (Some(&**id), "key", Some(*scope)),
             Self::Nobody => (None, "nobody", None),
             Self::Operator => (None, "operator", None),
+            Self::RiskRule => (None, "riskRule", None),
         };
         WhoText { id, kind, scope }
     }
@@ -300,6 +303,7 @@ fn webhook(change: &WebhookChange) -> Option<Made> {
         WebhookChange::Again(row) => Some(made(&row.webhook_id, "replayed")),
         WebhookChange::Disabled(id, _) => Some(made(id, "disabled")),
         WebhookChange::Told(_)
+        | WebhookChange::Alert(_)
         | WebhookChange::Tried(_)
         | WebhookChange::Failing(..)
         | WebhookChange::Full(..)

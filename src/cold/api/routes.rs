@@ -15,8 +15,8 @@ use super::about::About;
 use super::exchange::{Ask, Reply, answer, problem};
 use super::problem::Problem;
 use super::{
-    Served, agents, attestations, audit, cards, connections, customers, decisions, evaluate,
-    imports, intents, keys, openapi, simple, transactions, webhooks,
+    Served, agents, alerts, attestations, audit, cards, connections, customers, decisions,
+    evaluate, imports, intents, keys, openapi, simple, transactions, webhooks,
 };
 use crate::cold::store::Scope;
 
@@ -98,6 +98,7 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         GET "/api/v1/cards" EVERYBODY simple::list LIST;
         GET "/api/v1/cards/{id}" EVERYBODY simple::one ONE;
         DELETE "/api/v1/cards/{id}" OWNERS simple::cancel CANCEL;
+        GET "/v1/alerts" PEOPLE alerts::list LIST;
         POST "/v1/webhooks" OWNERS webhooks::create CREATE;
         GET "/v1/webhooks" OWNERS webhooks::list LIST;
         GET "/v1/webhooks/{id}" OWNERS webhooks::one ONE;

@@ -10,7 +10,8 @@ use crate::domain::identity::{KeySpace, Keys as _};
 use crate::domain::time::Timestamp;
 use crate::fingerprint::Fingerprinter;
 use crate::ledger::command::{
-    AgentRef, Attest, CardRef, DeclareIntent, IntentRefused, Route, SetStanding, SettleIntent,
+    AgentRef, Attest, Authority, CardRef, DeclareIntent, IntentRefused, Route, SetStanding,
+    SettleIntent,
 };
 use crate::ledger::embedded::journal::Position;
 use crate::ledger::embedded::store::commands::IntentUnavailable;
@@ -53,6 +54,8 @@ pub enum Order {
         intent: String,
         verdict: IntentVerdict,
     },
+    /// A risk rule freezes a card, which only its owner unfreezes.
+    RiskFreeze(CardName),
     /// An agent says what it is doing with a card.
     Attest { card: CardName },
 }
@@ -101,6 +104,7 @@ impl Order {
             Self::Agent { status, .. } => *status != AgentStatus::Active,
             // What the ledger refuses of these is kept nowhere.
             Self::Declare { .. } | Self::Settle { .. } | Self::Attest { .. } => true,
+            Self::RiskFreeze(_) => true,
         }
     }
 
@@ -181,6 +185,14 @@ impl Order {
                     at,
                 };
                 ledger.settle_intent(card.route(keys).key, &command)?
+            }
+            Self::RiskFreeze(card) => {
+                let command = SetStanding::Freeze {
+                    card: card.in_ledger(keys),
+                    frozen: true,
+                    by: Authority::Risk,
+                };
+                ledger.set_standing(&card.route(keys), &command, at)?
             }
             Self::Attest { card } => {
                 let card_ref = card.in_ledger(keys);
