@@ -247,11 +247,10 @@ impl Config {
         };
         let server = &typed.server;
         let issuer_listen = server.issuer_listen.as_deref();
-        let timeout =
-            |typed: Option<u64>, key: &str| read_timeout(typed, &format!("{place}: {key}"));
+        let timeout = |typed, key: &str| read_timeout(typed, &format!("{place}: {key}"));
         let issuers = issuer::issuers(&typed.issuer, place)?;
-        let data_dir = overrides.data_dir.or(typed.data_dir);
-        let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT));
+        let default = || PathBuf::from(DATA_DIR_DEFAULT);
+        let data_dir = (overrides.data_dir.or(typed.data_dir)).unwrap_or_else(default);
         let database = database::address(overrides.database, typed.database.as_deref(), place)?;
         let budget_ms = budget_ms(&issuers, sandbox);
         Ok(Self {

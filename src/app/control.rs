@@ -352,10 +352,8 @@ fn start_plane(
     around: Around<'_>,
 ) -> Result<Arc<Api>, StartError> {
     let rows_rule = matches!(around.rules, Rules::Database(_));
-    let store = plane.store;
-    let writer = Arc::clone(around.writer);
-    let shown = operators.shown();
-    let bell = Arc::<Notify>::default();
+    let (store, writer) = (plane.store, Arc::clone(around.writer));
+    let (shown, bell) = (operators.shown(), Arc::<Notify>::default());
     let outbox = Outbox {
         store: Arc::clone(&store),
         clock: around.clock,
@@ -399,9 +397,7 @@ fn start_plane(
         control.clone(),
     );
     let read = (around.records, around.writer, around.journal);
-    let mut config = around.alerts;
-    // Where a file rules, no row can freeze a card.
-    config.is_dry_run |= !rows_rule;
+    let config = around.alerts.of(rows_rule);
     start_alerts(around.cold, &told, watched, read, config);
     Ok(Arc::new(Api::new(Parts {
         store,

@@ -44,6 +44,8 @@ pub enum Who {
     Nobody,
     /// Whoever reaches the operators' listener.
     Operator,
+    /// The issuer of this connection: what has become of its cards there.
+    Issuer(String),
     /// A rule that watches for risk.
     RiskRule,
 }
@@ -64,6 +66,7 @@ impl Who {
             Self::Key { id, scope } => (Some(&**id), "key", Some(*scope)),
             Self::Nobody => (None, "nobody", None),
             Self::Operator => (None, "operator", None),
+            Self::Issuer(connection) => (Some(&**connection), "issuer", None),
             Self::RiskRule => (None, "riskRule", None),
         };
         WhoText { id, kind, scope }

@@ -18,6 +18,17 @@ pub struct AlertsConfig {
     pub is_dry_run: bool,
 }
 
+impl AlertsConfig {
+    /// Where a file rules, no row can freeze a card.
+    #[must_use]
+    pub fn of(self, rows_rule: bool) -> Self {
+        Self {
+            is_dry_run: self.is_dry_run || !rows_rule,
+            ..self
+        }
+    }
+}
+
 /// Alerts that can freeze a card.
 const RISK_KINDS: [&str; 4] = [
     "decline_storm",
