@@ -82,6 +82,16 @@ pub struct Addresses {
     pub ops: SocketAddr,
 }
 
+impl Addresses {
+    fn of(hot: &HotServer, operators: &Operators, listen: SocketAddr) -> Self {
+        Self {
+            issuer: hot.address(),
+            listen,
+            ops: operators.address,
+        }
+    }
+}
+
 /// A started server, and what its ready line says.
 pub struct Started {
     /// The server.
@@ -141,6 +151,8 @@ impl App {
             records: &records,
             writer: &writer,
             clock,
+            journal: recovered.journal,
+            webhooks: config.webhooks,
             watch_every: config.snapshot_poll,
         };
         control::start(&served, plane, loaded, &operators, around)?;
@@ -148,11 +160,7 @@ impl App {
         spawn_sweeper(&cold, port, clock, (config.retention_days, hold_days));
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
 
-        let addresses = Addresses {
-            issuer: hot.address(),
-            ops: operators.address,
-            listen: front,
-        };
+        let addresses = Addresses::of(&hot, &operators, front);
         let app = Self {
             hot,
             writer,
