@@ -45,6 +45,7 @@ use crate::cold::webhooks::address::Reach;
 use crate::fingerprint::Fingerprinter;
 use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
+use cards::Reveals;
 use exchange::InFlight;
 
 pub use routes::router;
@@ -69,6 +70,7 @@ pub struct Api {
     /// Whether what is kept here is in force.
     pub(super) rows_rule: bool,
     in_flight: InFlight,
+    reveals: Reveals,
     /// When cards were first used: it never changes.
     first_spends: Mutex<HashMap<String, String>>,
 }
@@ -111,6 +113,7 @@ impl Api {
             keys: parts.keys,
             rows_rule: parts.rows_rule,
             in_flight: InFlight::default(),
+            reveals: Reveals::default(),
             first_spends: Mutex::default(),
         }
     }
