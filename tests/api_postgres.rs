@@ -33,6 +33,8 @@ mod plane;
 mod quickstart;
 #[path = "api/replacing.rs"]
 mod replacing;
+#[path = "api/reveal.rs"]
+mod reveal;
 #[path = "api/rules.rs"]
 mod rules;
 #[path = "api/scopes.rs"]

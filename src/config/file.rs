@@ -128,6 +128,8 @@ pub(super) struct CardsFile {
     pub(super) program: Option<String>,
     pub(super) timeout_ms: Option<u64>,
     pub(super) poll_s: Option<u64>,
+    pub(super) reveal: Option<String>,
+    pub(super) reveal_to_agents: Option<bool>,
 }
 
 /// One place of a secret. What stands there may be the secret itself, so no error repeats it.

@@ -40,6 +40,7 @@ const TABLE: [(&str, &str, [bool; 4], Other); 51] = [
     ("POST", "/v1/cards/{id}/freeze", STOPPERS, NotFound),
     ("POST", "/v1/cards/{id}/unfreeze", OWNER, NotFound),
     ("POST", "/v1/cards/{id}/replace", OWNER, NotFound),
+    ("POST", "/v1/cards/{id}/reveal", SPENDERS, NotFound),
     ("GET", "/v1/cards/{id}/policy", ALL, NotFound),
     ("POST", "/v1/cards/{id}/intents", SPENDERS, NotFound),
     ("GET", "/v1/cards/{id}/intents", ALL, NotFound),

@@ -78,6 +78,7 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         POST "/v1/cards/{id}/freeze" STOPPERS cards::freeze FREEZE;
         POST "/v1/cards/{id}/unfreeze" OWNERS cards::unfreeze UNFREEZE;
         POST "/v1/cards/{id}/replace" OWNERS cards::replace REPLACE;
+        POST "/v1/cards/{id}/reveal" SPENDERS cards::reveal REVEAL;
         GET "/v1/cards/{id}/policy" EVERYBODY cards::policy POLICY;
         POST "/v1/cards/{id}/intents" SPENDERS intents::create CREATE;
         GET "/v1/cards/{id}/intents" EVERYBODY intents::list LIST;
