@@ -6,6 +6,7 @@
 
 mod about;
 mod agents;
+mod alerts;
 mod attestations;
 mod audit;
 mod body;
@@ -48,6 +49,7 @@ use crate::cold::webhooks::address::Reach;
 use crate::fingerprint::Fingerprinter;
 use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
+use cards::Reveals;
 use exchange::InFlight;
 
 pub use routes::router;
@@ -76,6 +78,7 @@ pub struct Api {
     in_flight: InFlight,
     /// Purchase requests that are being looked for, or made.
     buying: purchases::Buying,
+    reveals: Reveals,
     /// When cards were first used: it never changes.
     first_spends: Mutex<HashMap<String, String>>,
 }
@@ -121,6 +124,7 @@ impl Api {
             journal: parts.journal,
             buying: purchases::Buying::default(),
             in_flight: InFlight::default(),
+            reveals: Reveals::default(),
             first_spends: Mutex::default(),
         }
     }

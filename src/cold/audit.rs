@@ -49,6 +49,8 @@ pub enum Who {
     Server,
     /// The issuer of this connection: what has become of its cards there.
     Issuer(String),
+    /// A rule that watches for risk.
+    RiskRule,
 }
 
 impl Who {
@@ -69,6 +71,7 @@ impl Who {
             Self::Operator => (None, "operator", None),
             Self::Server => (None, "server", None),
             Self::Issuer(connection) => (Some(&**connection), "issuer", None),
+            Self::RiskRule => (None, "riskRule", None),
         };
         WhoText { id, kind, scope }
     }
@@ -321,6 +324,7 @@ fn webhook(change: &WebhookChange) -> Option<Made> {
         WebhookChange::Again(row) => Some(made(&row.webhook_id, "replayed")),
         WebhookChange::Disabled(id, _) => Some(made(id, "disabled")),
         WebhookChange::Told(_)
+        | WebhookChange::Alert(_)
         | WebhookChange::Tried(_)
         | WebhookChange::Failing(..)
         | WebhookChange::Full(..)

@@ -14,6 +14,7 @@ use crate::ledger::state::{AgentState, CardState, MerchantLock, State};
 use crate::ledger::trailing;
 
 mod earmarks;
+mod forced;
 mod give_back;
 mod intents;
 mod settle;

@@ -446,6 +446,8 @@ fn life_rows() -> Vec<Row> {
                 refunds_restore: true,
                 on_reversal: OnReversal::KeepLock,
                 has_drifted: true,
+                consumes: false,
+                locks: None,
             }),
         ),
     ]
@@ -495,6 +497,8 @@ fn hold_time_rows() -> Vec<Row> {
                 refunds_restore: false,
                 on_reversal: OnReversal::GiveBack,
                 has_drifted: false,
+                consumes: false,
+                locks: None,
             }),
         ),
     ]
