@@ -369,6 +369,7 @@ fn key_of(event: &Event) -> Option<String> {
         | crate::cold::audit::Who::Nobody
         | crate::cold::audit::Who::Operator
         | crate::cold::audit::Who::Issuer(_)
+        | crate::cold::audit::Who::RiskRule
         | crate::cold::audit::Who::Server => None,
     }
 }

@@ -322,6 +322,7 @@ impl Wanted {
             terms: BookTerms::default(),
             hold_time: HoldTime::Unknown,
             merchant: None,
+            acceptor: None,
         };
         let route = Route {
             key: customer.key(),
