@@ -1,5 +1,6 @@
 //! The cold path: everything that nobody waits for at a card terminal.
 
+pub mod alerts;
 pub mod api;
 pub mod ask;
 pub mod audit;
@@ -26,3 +27,4 @@ mod schema;
 pub mod seal;
 pub mod store;
 pub mod tokens;
+pub mod webhooks;

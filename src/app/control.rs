@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use crate::app::StartError;
 use crate::app::operators::Operators;
 use crate::clock::Clock;
+use crate::cold::alerts;
 use crate::cold::api::{Api, Parts, Served};
 use crate::cold::audit::signer::Signer;
 use crate::cold::control::{self, Control, LoadError, Surroundings};
@@ -25,14 +26,18 @@ use crate::cold::records::Records;
 use crate::cold::seal::MasterKeys;
 use crate::cold::store::{Store, StoreError};
 use crate::cold::tokens::TokenSecret;
-use crate::config::{Config, SANDBOX_NAME};
+use crate::cold::webhooks::address::Reach;
+use crate::cold::webhooks::{self, reader};
+use crate::config::{AlertsConfig, Config, SANDBOX_NAME, WebhooksConfig};
 use crate::decide::document::DocumentRefused;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::card::Key;
 use crate::fingerprint::Fingerprinter;
 use crate::hot::pipeline::Core;
+use crate::ledger::embedded::frame::JournalId;
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::embedded::writer::Writer;
+use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
 
 /// What is in force: a file where one is named, else the database where there is one, else the
@@ -70,7 +75,7 @@ pub(super) struct Plane {
     store: Arc<dyn Store>,
     secret: TokenSecret,
     signer: Signer,
-    master_keys: Option<MasterKeys>,
+    master_keys: Option<Arc<MasterKeys>>,
     issuers: Vec<Arc<dyn IssuerClient>>,
 }
 
@@ -135,7 +140,7 @@ impl Plane {
         let unsealed = unseal(&*store, master_keys.as_ref(), &issuers);
         cold.block_on(unsealed).map_err(|error| fault(&error))?;
         Ok(Some(Self {
-            master_keys,
+            master_keys: master_keys.map(Arc::new),
             store,
             secret,
             signer,
@@ -227,6 +232,10 @@ pub(super) struct Around<'a> {
     pub(super) records: &'a Arc<Records>,
     pub(super) writer: &'a Arc<Writer>,
     pub(super) clock: Clock,
+    /// The journal's name.
+    pub(super) journal: JournalId,
+    pub(super) webhooks: WebhooksConfig,
+    pub(super) alerts: AlertsConfig,
     /// Between two looks at the file that rules.
     pub(super) watch_every: Option<Duration>,
 }
@@ -276,6 +285,66 @@ fn start_mirrors<'i>(
     }
 }
 
+/// One task that delivers, one that counts, one that reads what was decided.
+fn start_webhooks(
+    of_outbox: &Outbox,
+    keys: Option<Arc<MasterKeys>>,
+    around: &Around<'_>,
+) -> webhooks::Around {
+    let of_outbox = of_outbox.clone();
+    let told = webhooks::Around {
+        store: of_outbox.store,
+        clock: of_outbox.clock,
+        keys,
+        bell: Arc::default(),
+        telemetry: of_outbox.telemetry,
+        readiness: of_outbox.readiness,
+        reach: Reach {
+            loopback: around.webhooks.allow_loopback,
+        },
+        backlog_max: around.webhooks.backlog_max,
+    };
+    let cold = around.cold;
+    drop(cold.spawn(webhooks::deliver(told.clone())));
+    drop(cold.spawn(webhooks::watch::watch(told.clone())));
+    let writer = Arc::clone(around.writer);
+    let name = around.journal.0.iter().map(|byte| format!("{byte:02x}"));
+    drop(cold.spawn(reader::read(reader::Around {
+        store: Arc::clone(&told.store),
+        records: Arc::clone(around.records),
+        journal: Box::new(move || writer.published()),
+        clock: told.clock,
+        bell: Arc::clone(&told.bell),
+        telemetry: Arc::clone(&told.telemetry),
+        name: name.collect(),
+    })));
+    told
+}
+
+/// One task that reads what was decided and booked.
+fn start_alerts(
+    cold: &Runtime,
+    told: &webhooks::Around,
+    (snapshots, ledger, control): (Arc<CurrentSnapshot>, LedgerPort, Control),
+    (records, writer, journal): (&Arc<Records>, &Arc<Writer>, JournalId),
+    config: AlertsConfig,
+) {
+    let writer = Arc::clone(writer);
+    let name: String = journal.0.iter().map(|byte| format!("{byte:02x}")).collect();
+    drop(cold.spawn(alerts::watch(alerts::Around {
+        store: Arc::clone(&told.store),
+        records: Arc::clone(records),
+        journal: Box::new(move || writer.published()),
+        snapshots,
+        ledger,
+        control,
+        clock: told.clock,
+        telemetry: Arc::clone(&told.telemetry),
+        config,
+        name: format!("alerts:{name}"),
+    })));
+}
+
 fn start_plane(
     plane: Plane,
     snapshots: Arc<CurrentSnapshot>,
@@ -283,10 +352,8 @@ fn start_plane(
     around: Around<'_>,
 ) -> Result<Arc<Api>, StartError> {
     let rows_rule = matches!(around.rules, Rules::Database(_));
-    let store = plane.store;
-    let writer = Arc::clone(around.writer);
-    let shown = operators.shown();
-    let bell = Arc::<Notify>::default();
+    let (store, writer) = (plane.store, Arc::clone(around.writer));
+    let (shown, bell) = (operators.shown(), Arc::<Notify>::default());
     let outbox = Outbox {
         store: Arc::clone(&store),
         clock: around.clock,
@@ -295,6 +362,7 @@ fn start_plane(
         readiness: Arc::clone(&shown.readiness),
     };
     start_outbox(around.cold, &outbox, &plane.issuers);
+    let told = start_webhooks(&outbox, plane.master_keys.clone(), &around);
     let around_control = Surroundings {
         store: Arc::clone(&store),
         snapshots: Arc::clone(&snapshots),
@@ -308,6 +376,7 @@ fn start_plane(
         readiness: Arc::clone(&shown.readiness),
         noted: Arc::clone(&shown.noted),
         bell: Arc::clone(&bell),
+        webhook_bell: Arc::clone(&told.bell),
     };
     let control = Control::start(around_control, plane.signer);
     let control = control
@@ -322,12 +391,21 @@ fn start_plane(
         },
         plane.issuers.iter().filter(|_| rows_rule),
     );
+    let watched = (
+        Arc::clone(&snapshots),
+        shown.ledger.clone(),
+        control.clone(),
+    );
+    let read = (around.records, around.writer, around.journal);
+    let config = around.alerts.of(rows_rule);
+    start_alerts(around.cold, &told, watched, read, config);
     Ok(Arc::new(Api::new(Parts {
         store,
         secret: plane.secret,
         control,
         issuers: plane.issuers,
         master_keys: plane.master_keys,
+        reach: told.reach,
         snapshots,
         ledger: shown.ledger.clone(),
         records: Arc::clone(around.records),

@@ -6,6 +6,7 @@
 
 mod about;
 mod agents;
+mod alerts;
 mod attestations;
 mod audit;
 mod body;
@@ -29,6 +30,7 @@ pub mod routes;
 mod simple;
 mod text;
 mod transactions;
+mod webhooks;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -40,9 +42,11 @@ use crate::cold::records::Records;
 use crate::cold::seal::MasterKeys;
 use crate::cold::store::Store;
 use crate::cold::tokens::TokenSecret;
+use crate::cold::webhooks::address::Reach;
 use crate::fingerprint::Fingerprinter;
 use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
+use cards::Reveals;
 use exchange::InFlight;
 
 pub use routes::router;
@@ -55,7 +59,9 @@ pub struct Api {
     pub(super) control: Control,
     pub(super) issuers: Vec<Arc<dyn IssuerClient>>,
     /// Absent where there is none to seal with.
-    pub(super) master_keys: Option<MasterKeys>,
+    pub(super) master_keys: Option<Arc<MasterKeys>>,
+    /// Where webhooks may lead.
+    pub(super) reach: Reach,
     pub(super) snapshots: Arc<CurrentSnapshot>,
     pub(super) ledger: LedgerPort,
     pub(super) records: Arc<Records>,
@@ -65,6 +71,7 @@ pub struct Api {
     /// Whether what is kept here is in force.
     pub(super) rows_rule: bool,
     in_flight: InFlight,
+    reveals: Reveals,
     /// When cards were first used: it never changes.
     first_spends: Mutex<HashMap<String, String>>,
 }
@@ -76,7 +83,8 @@ pub struct Parts {
     pub secret: TokenSecret,
     pub control: Control,
     pub issuers: Vec<Arc<dyn IssuerClient>>,
-    pub master_keys: Option<MasterKeys>,
+    pub master_keys: Option<Arc<MasterKeys>>,
+    pub reach: Reach,
     pub snapshots: Arc<CurrentSnapshot>,
     pub ledger: LedgerPort,
     pub records: Arc<Records>,
@@ -98,6 +106,7 @@ impl Api {
             control: parts.control,
             issuers: parts.issuers,
             master_keys: parts.master_keys,
+            reach: parts.reach,
             snapshots: parts.snapshots,
             ledger: parts.ledger,
             records: parts.records,
@@ -105,6 +114,7 @@ impl Api {
             keys: parts.keys,
             rows_rule: parts.rows_rule,
             in_flight: InFlight::default(),
+            reveals: Reveals::default(),
             first_spends: Mutex::default(),
         }
     }

@@ -3,12 +3,14 @@
 //! Events are versioned by their tag: a tag is never reused and never changes its layout, so that
 //! every journal ever written stays readable. One journal frame holds the events of one command.
 
+use crate::domain::acceptor::CardAcceptor;
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::authorization::AuthorizationKind;
 use crate::domain::card::{AgentStatus, CardStatus, Key};
 use crate::domain::claims::MerchantKeys;
 use crate::domain::decision::Decision;
 use crate::domain::explanation::Explanation;
+use crate::domain::hold_time::HoldTime;
 use crate::domain::identity::StepIdentity;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
@@ -65,6 +67,20 @@ pub struct LockedMerchant<'a> {
     pub country: Option<u16>,
 }
 
+impl<'a> LockedMerchant<'a> {
+    /// Of a message that names this merchant.
+    pub(in crate::ledger) fn of(keys: MerchantKeys, acceptor: &'a CardAcceptor<'a>) -> Self {
+        Self {
+            keys,
+            acquirer_id: acceptor.acquirer_id.as_deref().unwrap_or_default(),
+            acceptor_id: acceptor.acceptor_id.as_deref().unwrap_or_default(),
+            descriptor: &acceptor.descriptor,
+            mcc: acceptor.mcc.map(|mcc| mcc.get()),
+            country: acceptor.country.map(|country| country.packed()),
+        }
+    }
+}
+
 /// Whether the agent had said what it was doing (behaviour 6.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AttestationClass {
@@ -96,6 +112,8 @@ pub struct Decided<'a> {
     pub agent: Option<AgentNo>,
     /// What was asked.
     pub kind: AuthorizationKind,
+    /// How long an approval of it may be held, by the merchant's category.
+    pub hold_time: HoldTime,
     /// How much was asked; of an approval that reserves, how much was checked against the limits,
     /// so that nothing is ever booked that was not checked.
     pub amount: Amount,
@@ -256,12 +274,14 @@ pub enum Event<'a> {
         at: Timestamp,
     },
     /// The issuer said nothing about authorizations of this connection since `cut`: what they still
-    /// hold is given back. Of those whose keys begin with the byte `part`, or of all where it is 256.
+    /// hold is given back. Of those whose keys begin with the byte `part`, or of all where it is 256;
+    /// where `time` is the usual one, of those alone that are held for so long.
     Lapsed {
         state: StateNo,
         part: u16,
         connection: &'a str,
         cut: Timestamp,
+        time: HoldTime,
     },
     /// An issuer reported what became of an authorization.
     Booked(Booked<'a>),
@@ -286,6 +306,8 @@ const INTENT_SETTLED: u8 = 15;
 const ATTESTED: u8 = 16;
 const BOOKED: u8 = 17;
 const LAPSED: u8 = 18;
+/// Holds of the usual time alone; [`LAPSED`] is of every hold.
+const LAPSED_USUAL: u8 = 19;
 
 impl<'a> Event<'a> {
     /// The state that the event concerns.
@@ -402,11 +424,16 @@ impl<'a> Event<'a> {
             DECIDED_MORE => Self::Decided(decode_decided(reader, state, true)?),
             CONFLICTED => Self::Conflicted(decode_decided(reader, state, false)?),
             BOOKED => Self::Booked(decode_booked(reader, state)?),
-            LAPSED => Self::Lapsed {
+            LAPSED | LAPSED_USUAL => Self::Lapsed {
                 state,
                 part: reader.u16()?,
                 connection: reader.text()?,
                 cut: Timestamp::from_micros(reader.i64()?),
+                time: if tag == LAPSED {
+                    HoldTime::Long
+                } else {
+                    HoldTime::Usual
+                },
             },
             _ => decode_later(reader, tag, state)?,
         }))

@@ -1,7 +1,12 @@
 //! Reports and lapses, side by side.
 
+use std::borrow::Cow;
+
+use countersign::domain::acceptor::CardAcceptor;
 use countersign::domain::currency::Currency;
+use countersign::domain::hold_time::HoldTime;
 use countersign::domain::lifecycle::{BookStatus, BookTerms, MovementKind};
+use countersign::domain::mcc::Mcc;
 use countersign::domain::time::Timestamp;
 use countersign::domain::window::{Calendar, LocalDay};
 use countersign::ledger::authorization::Authorization;
@@ -40,6 +45,7 @@ fn told(report: &Report) -> Option<Told> {
         refunded: account.refunded.map(minor),
         status: account.status,
         revision: account.asks + account.others,
+        made_at: account.made_at.map(Timestamp::from_secs),
         asks: account.asks,
         approvals: account.approvals,
         listed_posted: listed(posted),
@@ -58,6 +64,19 @@ struct Glance {
     has_lapsed: bool,
     locks: usize,
     consumed: usize,
+    consumed_alone: bool,
+}
+
+/// What is shown of any merchant.
+fn acceptor() -> CardAcceptor<'static> {
+    CardAcceptor {
+        acquirer_id: None,
+        acceptor_id: None,
+        descriptor: Cow::Borrowed("ACME"),
+        mcc: None,
+        city: Cow::Borrowed(""),
+        country: None,
+    }
 }
 
 impl Lockstep {
@@ -118,6 +137,9 @@ impl Lockstep {
         "report Stale",
         "report Ignored",
         "posted without us",
+        "consumed without us",
+        "locked without us",
+        "use given back that was taken without us",
         "posted above what was approved",
         "declined there",
         "drifted",
@@ -132,6 +154,8 @@ impl Lockstep {
         "use kept at a reversal",
         "probe posted",
         "lapsed",
+        "lapsed: usual",
+        "outlived the usual time",
         "word after a lapse",
     ];
 
@@ -155,7 +179,7 @@ impl Lockstep {
                     self.report(&report);
                 }
             }
-            Heard::Lapse(back) => self.lapse(self.now - back),
+            Heard::Lapse(back, is_usual) => self.lapse(self.now - back, *is_usual),
         }
     }
 
@@ -203,13 +227,19 @@ impl Lockstep {
                 refunds_restore: report.refunds_restore,
                 on_reversal: report.on_reversal,
                 preset_lock: preset_lock(policy.preset),
+                single_use: policy.single_use,
+                locks_to_first: policy.lock,
             },
+            hold_time: HoldTime::of(report.mcc.map(|it| Mcc::from_number(it).unwrap())),
             merchant: report.merchant.as_ref().map(merchant_keys),
+            acceptor: Some(&acceptor()),
         };
         let found = Found {
             agent: policy.agent,
             preset: policy.preset,
             in_snapshot: policy.in_snapshot,
+            single_use: policy.single_use,
+            locks_to_first: policy.lock,
             was_used: self.state.card_by_key(card.key).is_some(),
         };
         let before = self.glance(report.authorization);
@@ -275,6 +305,7 @@ impl Lockstep {
             restored: books.zip(life).map_or(0, |(it, life)| life.restored(&it)),
             charged: life.map_or(0, |life| life.charged()),
             held: self.model.total_of(authorization) - life.map_or(0, |life| life.charged()),
+            consumed_alone: self.model.has_consumed_alone(number),
             is_undone: life.is_some_and(|life| life.taken.is_some()),
             has_lapsed: life.is_some_and(|life| life.has_lapsed),
             ..of_cards
@@ -301,6 +332,15 @@ impl Lockstep {
             ("posted above what was approved", books.excess),
             ("declined there", books.declined_there),
             ("drifted", books.drift),
+            (
+                "consumed without us",
+                !before.consumed_alone && after.consumed_alone,
+            ),
+            (
+                "use given back that was taken without us",
+                before.consumed_alone && !after.consumed_alone,
+            ),
+            ("locked without us", before.locks < after.locks),
             ("refund restored", after.restored > before.restored),
             (
                 "held again after a hold had lapsed",
@@ -326,16 +366,30 @@ impl Lockstep {
         }
     }
 
-    fn lapse(&mut self, cut: i64) {
+    fn lapse(&mut self, cut: i64, is_usual: bool) {
         // Maps of this size are in one part.
-        let cut_at = Timestamp::from_micros(cut);
+        let time = if is_usual {
+            HoldTime::Usual
+        } else {
+            HoldTime::Long
+        };
+        let cut_at = (Timestamp::from_micros(cut), time);
         assert!(check::lapse(&self.state, 0, "beta", cut_at).is_none());
         let events = check::lapse(&self.state, 0, "acme", cut_at);
         let lapsed = events.map(|events| self.apply(&events)).is_some();
         let moment = self.moment();
-        assert_eq!(lapsed, self.model.lapse(cut, moment));
+        assert_eq!(lapsed, self.model.lapse(cut, is_usual, moment));
         if lapsed {
-            self.saw("lapsed");
+            self.saw(if is_usual { "lapsed: usual" } else { "lapsed" });
+        }
+        let outlives = |number: usize| {
+            let known = &self.model.known[number];
+            known.card.is_some()
+                && !known.named.is_usual()
+                && self.model.total_of(known.authorization) > 0
+        };
+        if is_usual && self.model.quiet(cut).into_iter().any(outlives) {
+            self.saw("outlived the usual time");
         }
     }
 

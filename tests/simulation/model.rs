@@ -12,6 +12,7 @@ use countersign::domain::card::{AgentStatus, CardStatus};
 use countersign::domain::decision::{Decision, DeclineReason};
 
 use crate::issuer::Message;
+use crate::lives::Named;
 use crate::world::{MERCHANTS, Rules, World, ZONES, has_same_ids, is_same_merchant};
 
 #[path = "model/life.rs"]
@@ -104,7 +105,8 @@ pub(crate) enum What {
     Attested(usize, i64),
     /// What an issuer reported, when, and through which card.
     Booked(Report, life::Received),
-    Lapsed(i64),
+    /// Since when, and whether of the usual holds alone.
+    Lapsed(i64, bool),
     Swept(i64),
 }
 
@@ -149,10 +151,21 @@ impl Step {
     }
 }
 
+/// What an authorization does to its card that its issuer approved without us.
+#[derive(Clone, Debug, Default)]
+struct Uses {
+    consumes: bool,
+    /// Whether it is by this that it has consumed its card.
+    has_consumed: bool,
+    lock: Option<usize>,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Authorization {
     card: Option<usize>,
     steps: Vec<Step>,
+    named: Named,
+    uses: Uses,
     /// Present from the first report on.
     life: Option<Life>,
 }
@@ -352,7 +365,7 @@ impl Model {
                 }
                 book.reported(&report, &received);
             }
-            What::Lapsed(cut) => book.lapsed(cut),
+            What::Lapsed(cut, is_usual) => book.lapsed(cut, is_usual),
             What::Swept(cut) => book.swept(cut),
             What::Conflicted(_) | What::Redelivered(_) => {}
         }
@@ -475,10 +488,10 @@ impl Model {
         self.opened.iter().filter(stale).copied().collect()
     }
 
-    /// Owners that hold something of which nothing was heard since `cut`.
-    pub(crate) fn quiet(&self, cut: i64) -> Vec<Owner> {
+    /// Owners that hold something of which nothing was heard since `cut`, for the usual time or at all.
+    pub(crate) fn quiet(&self, cut: i64, is_usual: bool) -> Vec<Owner> {
         let is_customer = |owner: &&Owner| **owner != Owner::Nobody;
-        let quiet = |owner: &&Owner| self.books[owner].any_quiet(cut);
+        let quiet = |owner: &&Owner| self.books[owner].any_quiet(cut, is_usual);
         let customers = self.opened.iter().filter(is_customer);
         customers.filter(quiet).copied().collect()
     }
@@ -609,7 +622,9 @@ impl Book {
             })
             .or_else(|| {
                 let consumed = message.spends() && card.single_use && !is_increment;
-                (consumed && self.consumed.contains_key(&at))
+                let by_itself = known.is_some_and(|known| known.uses.has_consumed)
+                    && self.consumed.get(&at) == Some(&message.authorization);
+                (consumed && self.consumed.contains_key(&at) && !by_itself)
                     .then_some(DeclineReason::SingleUseConsumed)
             })
             .or_else(|| {
@@ -720,6 +735,10 @@ impl Book {
         };
         let known = self.authorizations.entry(number).or_default();
         known.card = known.card.or(decided.card);
+        if decided.decision.is_approval() {
+            let code = MERCHANTS[decided.message.merchant].mcc;
+            known.named.name(Some(code));
+        }
         let counts = !known.is_purchase();
         known.steps.push(Step {
             line,
@@ -758,6 +777,8 @@ impl Book {
         };
         if decided.consumes {
             self.consumed.insert(card, number);
+            let known = self.authorizations.get_mut(&number).unwrap();
+            known.uses.has_consumed = false;
         }
         if decided.locks {
             self.locks.insert(
@@ -812,7 +833,8 @@ impl Book {
         let Some(card) = card else {
             return;
         };
-        if self.consumed.get(&card) == Some(&number) {
+        let by_steps = !known.uses.has_consumed;
+        if by_steps && self.consumed.get(&card) == Some(&number) {
             self.consumed.remove(&card);
         }
         if let Some(lock) = self.locks.get_mut(&card) {
@@ -885,7 +907,7 @@ fn per_auth(world: &World, card: usize) -> Option<i64> {
     }
 }
 
-fn locks_to_first(world: &World, card: usize) -> bool {
+pub(crate) fn locks_to_first(world: &World, card: usize) -> bool {
     let rules = rules(world, card).into_iter().flatten();
     let mut words = rules.filter_map(|rules| rules.lock_to_first);
     if overrides(world, card) {

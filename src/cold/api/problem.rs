@@ -69,6 +69,11 @@ impl Problem {
         }
     }
 
+    /// One that its code says all of.
+    pub(super) fn of(code: Code) -> Self {
+        Self::new(code)
+    }
+
     fn with_detail(self, detail: impl Into<String>) -> Self {
         Self {
             detail: Some(detail.into()),
@@ -213,6 +218,26 @@ impl Problem {
 
     pub(super) fn idempotency_conflict() -> Self {
         Self::new(Code::IdempotencyConflict)
+    }
+
+    pub(super) fn card_stopped(detail: &str) -> Self {
+        Self::new(Code::CardStopped).with_detail(detail)
+    }
+
+    pub(super) fn reveal_gated(detail: &str) -> Self {
+        Self::new(Code::RevealGated).with_detail(detail)
+    }
+
+    pub(super) fn too_many_reveals() -> Self {
+        Self {
+            retry_after_s: Some(60),
+            ..Self::new(Code::TooManyReveals)
+        }
+    }
+
+    /// Whether its idempotency key belongs to another request.
+    pub(super) fn is_idempotency_conflict(&self) -> bool {
+        self.known == Code::IdempotencyConflict
     }
 
     pub(super) fn idempotency_in_progress() -> Self {

@@ -42,6 +42,8 @@ impl IssuerClient for OneCard {
 
     fn manner(&self) -> Manner {
         Manner {
+            reveals: false,
+            reveals_to_agents: false,
             is_remote: true,
             knows_keys: true,
             asks: true,
@@ -108,6 +110,7 @@ fn order_row(key: &str) -> OutboxRow {
         at,
         rules: Rules::default(),
         is_paused: false,
+        request: None,
     };
     OutboxRow {
         id: OutboxRow::id_of_order(key),

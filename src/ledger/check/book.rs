@@ -6,7 +6,7 @@ use crate::ledger::check::windows::Windows;
 use crate::ledger::check::{Events, Parties, open, parties};
 use crate::ledger::codec::ExternalId;
 use crate::ledger::command::{Book, BookAnswer, Refused};
-use crate::ledger::event::{AgentNo, Booked, CardNo, Event};
+use crate::ledger::event::{AgentNo, Booked, CardNo, Event, LockedMerchant};
 use crate::ledger::life::{FACTS_MAX, Fact, Life, Told, is_posting};
 use crate::ledger::state::State;
 
@@ -35,7 +35,11 @@ pub fn book<'a>(state: &State, command: &Book<'a>) -> Result<CheckedBook<'a>, Re
     let life = known.and_then(Authorization::life);
     let news = news(known, life, command)?;
     let has_drifted = drifts(state, known, command) && !life.is_some_and(|it| it.has_drifted);
-    if news.facts.is_empty() && news.told.is_none() && !has_drifted {
+    let learns = known.is_some_and(|known| {
+        let longer = known.hold_time().and(command.hold_time) != known.hold_time();
+        longer && says_something(command)
+    });
+    if news.facts.is_empty() && news.told.is_none() && !has_drifted && !learns {
         return Ok(nothing_new(life, command));
     }
     let count = life.map_or(0, |life| life.facts.len());
@@ -57,13 +61,22 @@ pub fn book<'a>(state: &State, command: &Book<'a>) -> Result<CheckedBook<'a>, Re
         day: state.day,
         hour: state.hour,
         currency: command.currency,
+        hold_time: command.hold_time,
         facts: news.facts,
         told: news.told,
         refunds_restore: command.terms.refunds_restore,
         on_reversal: command.terms.on_reversal,
         has_drifted,
+        consumes: false,
+        locks: None,
     };
-    let (after, charges) = foresee(known, &booked);
+    let (after, charges, is_alone) = foresee(known, &booked);
+    if is_alone {
+        let uses = life.and_then(|life| life.uses.as_deref());
+        booked.consumes = command.terms.single_use && !uses.is_some_and(|it| it.consumes);
+        let has_locked = uses.is_some_and(|it| it.lock.is_some());
+        booked.locks = locked_by(command).filter(|_| !has_locked);
+    }
     if charges && booked.card.is_some() {
         let windows = Windows::new(state, &command.calendar, command.at);
         (booked.day, booked.hour) = (windows.day, windows.hour);
@@ -92,10 +105,9 @@ fn nothing_new<'a>(life: Option<&Life>, command: &Book<'_>) -> CheckedBook<'a> {
         let known = life.and_then(|life| life.told);
         known.is_some_and(|known| known.is_newer_than(told))
     };
-    let says_something = command.told.is_some() || command.facts.iter().any(keeps);
     let status = match life {
         Some(_) if command.told.as_ref().is_some_and(is_older) => BookStatus::Stale,
-        Some(_) if says_something => BookStatus::Duplicate,
+        Some(_) if says_something(command) => BookStatus::Duplicate,
         _ => BookStatus::Ignored,
     };
     let rests = life.filter(|_| status != BookStatus::Ignored);
@@ -107,6 +119,10 @@ fn nothing_new<'a>(life: Option<&Life>, command: &Book<'_>) -> CheckedBook<'a> {
         },
         events: Events::default(),
     }
+}
+
+fn says_something(command: &Book<'_>) -> bool {
+    command.told.is_some() || command.facts.iter().any(keeps)
 }
 
 fn keeps(fact: &Fact) -> bool {
@@ -164,7 +180,7 @@ fn drifts(state: &State, known: Option<&Authorization>, command: &Book<'_>) -> b
     if preset.is_some_and(|lock| !lock.admits(&merchant)) {
         return true;
     }
-    let of_card = known.and_then(|known| state.card(known.card?));
+    let of_card = known.and_then(|known| state.card(known.card()?));
     let card = of_card.or_else(|| state.card_by_key(command.card_key).map(|(_, card)| card));
     card.and_then(|card| card.lock.as_ref())
         .is_some_and(|lock| !lock.keys.is_same_merchant(&merchant))
@@ -179,7 +195,7 @@ fn card_of(
 ) -> Option<CardNo> {
     let named = parties.map(|parties| parties.card_no);
     let used = || state.card_by_key(command.card_key).map(|(no, _)| no);
-    known.and_then(|known| known.card).or(named).or_else(used)
+    known.and_then(Authorization::card).or(named).or_else(used)
 }
 
 /// The agent that asked first, else the one that holds the card now.
@@ -190,8 +206,16 @@ fn agent_of(known: Option<&Authorization>, parties: Option<&Parties<'_>>) -> Opt
     }
 }
 
-/// The flags after the event, and whether something has to be charged now.
-fn foresee(known: Option<&Authorization>, booked: &Booked<'_>) -> (Flags, bool) {
+/// The merchant of the report, where the card is locked to the first.
+fn locked_by<'a>(command: &Book<'a>) -> Option<LockedMerchant<'a>> {
+    let keys = command.merchant.filter(|_| command.terms.locks_to_first);
+    let named = keys.zip(command.acceptor);
+    named.map(|(keys, acceptor)| LockedMerchant::of(keys, acceptor))
+}
+
+/// The flags after the event, whether something has to be charged now, and whether money moves
+/// without any approval of ours.
+fn foresee(known: Option<&Authorization>, booked: &Booked<'_>) -> (Flags, bool, bool) {
     let mut after = match known {
         Some(known) => known.clone(),
         None => Authorization::parked(booked.card, booked.at),
@@ -199,7 +223,7 @@ fn foresee(known: Option<&Authorization>, booked: &Booked<'_>) -> (Flags, bool) 
     after.begin_life();
     let steps: Vec<Step> = after.steps().collect();
     let Some(life) = after.life_mut() else {
-        return (Flags::default(), false);
+        return (Flags::default(), false, false);
     };
     life.take(booked, &steps);
     let books = life.books(&steps);
@@ -207,5 +231,6 @@ fn foresee(known: Option<&Authorization>, booked: &Booked<'_>) -> (Flags, bool) 
     let more = posts.saturating_minus(life.charged());
     let from_hold = more.min(life.held());
     let held = life.held().saturating_minus(from_hold);
-    (books.flags, more > from_hold || books.held > held)
+    let is_alone = books.moves() && !steps.iter().any(Step::stands);
+    (books.flags, more > from_hold || books.held > held, is_alone)
 }

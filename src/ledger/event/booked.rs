@@ -6,11 +6,14 @@
 use crate::domain::amount::Minor;
 use crate::domain::card::Key;
 use crate::domain::currency::Currency;
+use crate::domain::hold_time::HoldTime;
 use crate::domain::lifecycle::{OnReversal, StandingStatus};
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::codec::{ExternalId, Malformed, Put, Reader};
-use crate::ledger::event::{AgentNo, BOOKED, CardNo, StateNo, head};
+use crate::ledger::event::{
+    AgentNo, BOOKED, CardNo, LockedMerchant, StateNo, decode_locked, encode_locked, head,
+};
 use crate::ledger::life::{FACTS_MAX, Fact, Told};
 
 /// One report about one authorization: what was new in it.
@@ -34,6 +37,8 @@ pub struct Booked<'a> {
     pub hour: LocalHour,
     /// Of all amounts.
     pub currency: Currency,
+    /// How long it may be held, by the category of the merchant that the report names.
+    pub hold_time: HoldTime,
     /// Things that were not known before.
     pub facts: Vec<Fact>,
     /// A newer account than the one that was known.
@@ -44,13 +49,23 @@ pub struct Booked<'a> {
     pub on_reversal: OnReversal,
     /// Whether another merchant posted than the one that the card is locked to.
     pub has_drifted: bool,
+    /// Whether what the issuer has approved without us consumes a single-use card.
+    pub consumes: bool,
+    /// The merchant that it locks the card to, where that is not locked yet.
+    pub locks: Option<LockedMerchant<'a>>,
 }
 
 const HAS_TOLD: u8 = 1;
 const REFUNDS_RESTORE: u8 = 2;
 const HAS_DRIFTED: u8 = 4;
+/// Of two bits. Events of versions that did not know any have none.
+const HOLD_TIME_SHIFT: u32 = 3;
+const CONSUMES: u8 = 32;
+const HAS_LOCK: u8 = 64;
 const HAS_POSTED: u8 = 1;
 const HAS_REFUNDED: u8 = 2;
+/// Accounts of versions that did not know it have none.
+const HAS_MADE_AT: u8 = 4;
 
 pub(super) fn encode_booked(out: &mut Vec<u8>, booked: &Booked<'_>) {
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
@@ -69,7 +84,10 @@ pub(super) fn encode_booked(out: &mut Vec<u8>, booked: &Booked<'_>) {
     out.push(
         flag(booked.told.is_some(), HAS_TOLD)
             | flag(booked.refunds_restore, REFUNDS_RESTORE)
-            | flag(booked.has_drifted, HAS_DRIFTED),
+            | flag(booked.has_drifted, HAS_DRIFTED)
+            | (booked.hold_time as u8) << HOLD_TIME_SHIFT
+            | flag(booked.consumes, CONSUMES)
+            | flag(booked.locks.is_some(), HAS_LOCK),
     );
     out.push(booked.on_reversal as u8);
     if let Some(told) = &booked.told {
@@ -77,6 +95,9 @@ pub(super) fn encode_booked(out: &mut Vec<u8>, booked: &Booked<'_>) {
     }
     out.put_u64(booked.facts.len() as u64);
     booked.facts.iter().for_each(|fact| encode_fact(out, fact));
+    if let Some(locked) = &booked.locks {
+        encode_locked(out, locked);
+    }
 }
 
 pub(super) fn decode_booked<'a>(
@@ -91,6 +112,7 @@ pub(super) fn decode_booked<'a>(
     let currency = Currency::from_packed(reader.u16()?);
     let currency = currency.ok().ok_or(Malformed)?;
     let flags = reader.u8()?;
+    let hold_time = HoldTime::from_number(flags >> HOLD_TIME_SHIFT & 3).ok_or(Malformed)?;
     let on_reversal = OnReversal::from_number(reader.u8()?).ok_or(Malformed)?;
     let told = (flags & HAS_TOLD != 0)
         .then(|| decode_told(reader))
@@ -99,7 +121,12 @@ pub(super) fn decode_booked<'a>(
     if count > FACTS_MAX {
         return Err(Malformed);
     }
-    let facts = (0..count).map(|_| decode_fact(reader));
+    let facts: Vec<Fact> = (0..count)
+        .map(|_| decode_fact(reader))
+        .collect::<Result<_, _>>()?;
+    let locks = (flags & HAS_LOCK != 0)
+        .then(|| decode_locked(reader))
+        .transpose()?;
     Ok(Booked {
         state,
         at,
@@ -110,11 +137,14 @@ pub(super) fn decode_booked<'a>(
         day,
         hour,
         currency,
-        facts: facts.collect::<Result<_, _>>()?,
+        hold_time,
+        facts,
         told,
         refunds_restore: flags & REFUNDS_RESTORE != 0,
         on_reversal,
         has_drifted: flags & HAS_DRIFTED != 0,
+        consumes: flags & CONSUMES != 0,
+        locks,
     })
 }
 
@@ -146,7 +176,11 @@ pub(in crate::ledger) fn decode_fact(reader: &mut Reader<'_>) -> Result<Fact, Ma
 
 pub(in crate::ledger) fn encode_told(out: &mut Vec<u8>, told: &Told) {
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
-    out.push(flag(told.posted.is_some(), HAS_POSTED) | flag(told.refunded.is_some(), HAS_REFUNDED));
+    out.push(
+        flag(told.posted.is_some(), HAS_POSTED)
+            | flag(told.refunded.is_some(), HAS_REFUNDED)
+            | flag(told.made_at.is_some(), HAS_MADE_AT),
+    );
     out.push(told.status as u8);
     out.put_u64(u64::from(told.revision));
     out.put_u64(u64::from(told.asks));
@@ -156,6 +190,9 @@ pub(in crate::ledger) fn encode_told(out: &mut Vec<u8>, told: &Told) {
         .chain(told.posted)
         .chain(told.refunded)
         .for_each(|minor| out.put_i64(minor.get()));
+    if let Some(at) = told.made_at {
+        out.put_i64(at.micros());
+    }
 }
 
 pub(in crate::ledger) fn decode_told(reader: &mut Reader<'_>) -> Result<Told, Malformed> {
@@ -185,6 +222,9 @@ pub(in crate::ledger) fn decode_told(reader: &mut Reader<'_>) -> Result<Told, Ma
             .transpose()?,
         refunded: (bits & HAS_REFUNDED != 0)
             .then(|| minor(reader))
+            .transpose()?,
+        made_at: (bits & HAS_MADE_AT != 0)
+            .then(|| reader.i64().map(Timestamp::from_micros))
             .transpose()?,
     })
 }

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use countersign::domain::lifecycle::BookStatus;
 
 use super::{Authorization, Book, Charge, Lock, Step, windows};
-use crate::lives::{self, Books, Own};
+use crate::lives::{self, Books, Own, POSTINGS};
+use crate::world::{has_same_ids, is_same_merchant};
 
 /// Where and when something is charged, and to which agent beside card and customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +28,8 @@ pub(crate) struct Taken {
 }
 
 pub(crate) type Life = lives::Life<Place, Taken>;
-/// Merchants are none of its matters: drift is for other tests.
-pub(crate) type Report = lives::Report<()>;
+/// With the number of the merchant.
+pub(crate) type Report = lives::Report<usize>;
 
 /// How a report reached its book.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +41,11 @@ pub(crate) struct Received {
     pub(crate) card: Option<usize>,
     /// The agent that holds it now.
     pub(crate) agent: Option<usize>,
+    /// The merchant that the owner has locked the card to, where the snapshot knows it.
+    pub(crate) preset: Option<usize>,
+    /// Whether the policies make it a card for a single use, and lock it to the first merchant.
+    pub(crate) single_use: bool,
+    pub(crate) locks_to_first: bool,
     /// Of the customer's zone, in seconds.
     pub(crate) offset: i64,
 }
@@ -81,26 +87,51 @@ impl Authorization {
 
 impl Book {
     /// What a report would come to.
-    pub(crate) fn hears(&self, report: &Report, number: u32) -> BookStatus {
-        let known = self.authorizations.get(&number);
+    pub(crate) fn hears(&self, report: &Report, received: &Received) -> BookStatus {
+        let known = self.authorizations.get(&received.number);
         let unknown = Authorization::default();
         let of_it = known.unwrap_or(&unknown);
         let mut life = of_it.life.clone().unwrap_or_default();
-        let status = life.hear(report, &of_it.own(), known.is_some(), false);
+        let learns = of_it.named.would_learn(report.mcc);
+        let notes = (self.drifts(report, received), learns);
+        let status = life.hear(report, &of_it.own(), known.is_some(), notes);
         if of_it.life.is_none() && status != BookStatus::Applied {
             return BookStatus::Ignored;
         }
         status
     }
 
+    /// Whether somebody posts whom a lock of the card does not admit.
+    fn drifts(&self, report: &Report, received: &Received) -> bool {
+        let posts = report.happened.iter().any(|it| POSTINGS.contains(&it.kind));
+        let Some(merchant) = report.merchant.filter(|_| posts) else {
+            return false;
+        };
+        let known = self.authorizations.get(&received.number);
+        let card = known.and_then(|known| known.card).or(received.card);
+        let lock = card.and_then(|card| self.locks.get(&card));
+        let preset = received.preset;
+        preset.is_some_and(|preset| !has_same_ids(preset, merchant))
+            || lock.is_some_and(|lock| !is_same_merchant(lock.merchant, merchant))
+    }
+
     pub(super) fn reported(&mut self, report: &Report, received: &Received) {
         let number = received.number;
         let is_known = self.authorizations.contains_key(&number);
+        let drifts = self.drifts(report, received);
         let known = self.authorizations.entry(number).or_default();
         let steps = known.own();
         let mut life = known.life.clone().unwrap_or_else(|| known.begin());
-        life.hear(report, &steps, is_known, false);
+        let learns = known.named.would_learn(report.mcc);
+        life.hear(report, &steps, is_known, (drifts, learns));
+        known.named.name(report.mcc);
         life.at = life.at.max(received.at);
+        let books = life.ought(&steps);
+        if !known.steps.iter().any(Step::stands) && books.held + books.posted > 0 {
+            known.uses.consumes |= received.single_use;
+            let lock = report.merchant.filter(|_| received.locks_to_first);
+            known.uses.lock = known.uses.lock.or(lock);
+        }
         known.card = known.card.or(received.card);
         known.life = Some(life);
         let agent = known
@@ -126,24 +157,26 @@ impl Book {
         self.settle(number, open, (day_ends, hour_ends));
     }
 
-    /// The authorizations that hold something of which nothing was heard since `cut`.
-    fn quiet(&self, cut: i64) -> Vec<u32> {
+    /// The authorizations that hold something of which nothing was heard since `cut`, for the usual
+    /// time or at all.
+    fn quiet(&self, cut: i64, is_usual: bool) -> Vec<u32> {
         let holds = |it: &Authorization| match &it.life {
             Some(life) => life.held() > 0,
             None => it.steps.iter().any(Step::stands),
         };
         let all = self.authorizations.iter();
-        let quiet = all.filter(|(_, it)| it.card.is_some() && it.last_at() < cut && holds(it));
+        let of_time = all.filter(|(_, it)| !is_usual || it.named.is_usual());
+        let quiet = of_time.filter(|(_, it)| it.card.is_some() && it.last_at() < cut && holds(it));
         quiet.map(|(number, _)| *number).collect()
     }
 
-    pub(crate) fn any_quiet(&self, cut: i64) -> bool {
-        !self.quiet(cut).is_empty()
+    pub(crate) fn any_quiet(&self, cut: i64, is_usual: bool) -> bool {
+        !self.quiet(cut, is_usual).is_empty()
     }
 
     /// Gives back what is held and was not spoken of since `cut`.
-    pub(super) fn lapsed(&mut self, cut: i64) {
-        for number in self.quiet(cut) {
+    pub(super) fn lapsed(&mut self, cut: i64, is_usual: bool) {
+        for number in self.quiet(cut, is_usual) {
             let known = self.authorizations.get_mut(&number).unwrap();
             let mut life = known.life.clone().unwrap_or_else(|| known.begin());
             life.has_lapsed = true;
@@ -200,6 +233,54 @@ impl Book {
         } else if was_undone && !is_undone {
             self.redo(number);
         }
+        if !self.authorizations[&number].steps.iter().any(Step::stands) {
+            self.settle_alone(number, &books);
+        }
+    }
+
+    /// What its issuer approved without us uses the card as an approval would.
+    fn settle_alone(&mut self, number: u32, books: &Books) {
+        let known = self.authorizations.get_mut(&number).unwrap();
+        let Some(card) = known.card else {
+            return;
+        };
+        if books.held + books.posted > 0 {
+            if known.uses.consumes && !self.consumed.contains_key(&card) {
+                self.consumed.insert(card, number);
+                known.uses.has_consumed = true;
+            }
+            if let Some(merchant) = known.uses.lock {
+                let lock = self.locks.entry(card).or_insert_with(|| Lock {
+                    merchant,
+                    authorizations: BTreeSet::new(),
+                });
+                if is_same_merchant(lock.merchant, merchant) {
+                    lock.authorizations.insert(number);
+                }
+            }
+        } else if books.is_undone {
+            if known.uses.has_consumed && self.consumed.get(&card) == Some(&number) {
+                self.consumed.remove(&card);
+            }
+            known.uses.has_consumed = false;
+            if let Some(lock) = self.locks.get_mut(&card) {
+                lock.authorizations.remove(&number);
+                if lock.authorizations.is_empty() {
+                    self.locks.remove(&card);
+                }
+            }
+        }
+    }
+
+    /// Whether its card is consumed by what its issuer approved without us, and locked by it alone.
+    pub(crate) fn uses_alone(&self, number: u32) -> (bool, bool) {
+        let Some(known) = self.authorizations.get(&number) else {
+            return (false, false);
+        };
+        let lock = known.card.and_then(|card| self.locks.get(&card));
+        let locks = lock.filter(|_| known.uses.lock.is_some());
+        let alone = locks.is_some_and(|it| it.authorizations.iter().eq([&number]));
+        (known.uses.has_consumed, alone)
     }
 
     /// Posts the oldest first, gives back the latest first, and charges what is missing now.

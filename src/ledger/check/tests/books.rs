@@ -1,5 +1,6 @@
 //! What comes after an authorization: what is held, posted and given back, in every order.
 
+use crate::domain::hold_time::HoldTime;
 use crate::domain::lifecycle::MovementKind::{
     self, Authorized, AuthorizedAndPosted, Declined, Expired, Posted, RefundReversed, Refunded,
     Released, Replaced,
@@ -184,6 +185,148 @@ fn i9_an_expiry_gives_back_the_amount_only_and_a_late_clearing_is_booked() {
     assert_eq!(ledger.totals(), [(100, 0); 3]);
     assert_eq!(day_of(&ledger, TODAY + 9), (100, 0));
     assert_eq!(ledger.flags(1), Flags::default());
+}
+
+#[test]
+fn i10_what_the_issuer_approves_without_us_consumes_and_locks_the_card_until_it_is_undone() {
+    let using = |it: &mut Report| {
+        it.merchant = Some(1);
+        (it.terms.single_use, it.terms.locks_to_first) = (true, true);
+    };
+    let ask = |n: u32| Ask::new(n, 100).single_use().locking();
+    // A hold and a posting of its own, and each undone again.
+    let held = Report::of(1).told(Pending, (1, 1, 0), 100).with(using);
+    let posted = Report::of(1).posted(7, 100).with(using);
+    for forced in [&held, &posted] {
+        let mut ledger = Ledger::new();
+        ledger.report(forced);
+        assert!(ledger.card(1).consumed.is_some());
+        assert_eq!(ledger.card(1).lock.as_ref().unwrap().approvals, 1);
+        let mut ledger = ledger.recovered();
+        assert_eq!(ledger.decline(&ask(2)).reason, SingleUseConsumed);
+        // The question that it was, late.
+        ledger.approve(&ask(1));
+        assert_eq!(ledger.card(1).lock.as_ref().unwrap().approvals, 1);
+        assert_eq!(ledger.decline(&ask(3)).reason, SingleUseConsumed);
+    }
+    let mut ledger = Ledger::new();
+    ledger.report(&held);
+    let voided = Report::of(1).told(Voided, (1, 1, 1), 0).with(using);
+    ledger.report(&voided);
+    assert_eq!(ledger.card(1).consumed, None);
+    assert!(ledger.card(1).lock.is_none());
+    let mut ledger = ledger.recovered();
+    ledger.report(&posted);
+    assert!(ledger.card(1).consumed.is_some(), "posted all the same");
+    assert!(ledger.card(1).lock.is_some());
+    // A refund uses nothing.
+    let mut ledger = Ledger::new();
+    let refund = Report::of(3).fact(9, Refunded, 100, 50).with(using);
+    ledger.report(&refund);
+    assert_eq!(ledger.card(1).consumed, None);
+}
+
+#[test]
+fn i10_of_what_was_approved_without_us_the_use_outlives_an_overruled_question() {
+    let mut ledger = Ledger::new();
+    let posted = Report::of(1).posted(7, 100).with(|it| {
+        it.terms.single_use = true;
+    });
+    ledger.report(&posted);
+    let answer = ledger.approve(&Ask::new(1, 100).single_use());
+    ledger.overrule(1, answer);
+    assert!(ledger.card(1).consumed.is_some());
+    let refused = ledger.decline(&Ask::new(2, 100).single_use());
+    assert_eq!(refused.reason, SingleUseConsumed);
+}
+
+#[test]
+fn i2_a_hold_that_is_raised_or_lowered_without_a_step_follows_the_account_that_was_made_last() {
+    let account = |held: i64, made: i64| Report::of(1).told(Pending, (1, 1, 0), held).made(made);
+    let accounts = [account(100, 1), account(140, 2), account(60, 3)];
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
+        let mut ledger = Ledger::new();
+        ledger.approve(&Ask::new(1, 100));
+        let mut newest = None;
+        for at in order {
+            let expected = if newest.is_some_and(|newest| at < newest) {
+                BookStatus::Stale
+            } else {
+                BookStatus::Applied
+            };
+            assert_eq!(ledger.report(&accounts[at]), expected, "{order:?}");
+            newest = newest.max(Some(at));
+            let held = [100, 140, 60][newest.unwrap()];
+            assert_eq!(ledger.totals(), [(held, held); 3], "{order:?}");
+        }
+        assert_eq!(ledger.recovered().flags(1), Flags::default());
+    }
+}
+
+#[test]
+fn i2_a_later_account_that_knows_fewer_steps_raises_the_hold_and_lowers_it_not() {
+    for (told, held) in [(140, 140), (100, 130)] {
+        let mut ledger = Ledger::new();
+        ledger.approve(&Ask::new(1, 100));
+        ledger.report(&Report::of(1).told(Pending, (1, 1, 0), 100).made(1));
+        ledger.approve(&Ask::new(1, 30).step(2));
+        ledger.report(&Report::of(1).told(Pending, (1, 1, 0), told).made(2));
+        assert_eq!(ledger.totals()[2], (held, held));
+    }
+}
+
+#[test]
+fn i9_a_usual_hold_ends_before_one_of_a_hotel_and_before_one_that_nobody_can_tell() {
+    let mut ledger = Ledger::new();
+    let shop = |it: &mut Ask| it.mcc = Some(5_812);
+    let hotel = |it: &mut Ask| it.mcc = Some(7_011);
+    ledger.approve(&Ask::new(1, 100).with(shop));
+    ledger.approve(&Ask::new(2, 20).with(hotel));
+    ledger.approve(&Ask::new(3, 3));
+    // An increment that names no category takes nothing back; one of a hotel makes it long.
+    ledger.approve(&Ask::new(1, 400).step(2));
+    ledger.approve(&Ask::new(4, 5_000).with(shop));
+    ledger.approve(&Ask::new(4, 1_000).step(2).with(hotel));
+    let mut ledger = ledger.recovered();
+    assert!(ledger.lapse_of(HoldTime::Usual, "acme", 9));
+    assert!(!ledger.lapse_of(HoldTime::Usual, "acme", 99));
+    assert_eq!(ledger.totals()[2], (6_023, 6_023));
+    assert!(ledger.books(1).1.is_expired);
+    assert!(ledger.lapse_of(HoldTime::Long, "acme", 33));
+    assert_eq!(ledger.totals()[2], (0, 0));
+}
+
+#[test]
+fn i9_a_report_says_how_long_its_hold_lives_in_any_order() {
+    let told = |n: u32| Report::of(n).told(Pending, (1, 1, 0), 100);
+    let long = |it: &mut Report| it.hold_time = HoldTime::Long;
+    let usual = |it: &mut Report| it.hold_time = HoldTime::Usual;
+    for turned in [false, true] {
+        let mut ledger = Ledger::new();
+        let mut words = [told(1).with(long), told(1).with(usual)];
+        if turned {
+            words.reverse();
+        }
+        for word in &words {
+            ledger.report(word);
+        }
+        assert_eq!(ledger.report(&words[0]), BookStatus::Duplicate);
+        assert_eq!(ledger.report(&words[1]), BookStatus::Duplicate);
+        // A stand-in whose category nobody names, and one of the usual time.
+        ledger.report(&told(2));
+        ledger.report(&told(3).with(usual));
+        let mut ledger = ledger.recovered();
+        assert!(ledger.lapse_of(HoldTime::Usual, "acme", 9));
+        let held = [1, 2, 3].map(|n| ledger.books(n).0[0]);
+        assert_eq!(held, [100, 100, 0], "turned: {turned}");
+    }
 }
 
 #[test]
