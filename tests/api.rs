@@ -7,6 +7,8 @@ mod database;
 
 #[path = "api/audit.rs"]
 mod audit;
+#[path = "api/backtest.rs"]
+mod backtest;
 #[path = "api/canary.rs"]
 mod canary;
 #[path = "api/cards.rs"]
@@ -47,3 +49,5 @@ mod store;
 mod tampering;
 #[path = "api/transactions.rs"]
 mod transactions;
+#[path = "api/versions.rs"]
+mod versions;

@@ -11,6 +11,8 @@ mod pg;
 mod audit;
 #[path = "api/away.rs"]
 mod away;
+#[path = "api/backtest.rs"]
+mod backtest;
 #[path = "api/canary.rs"]
 mod canary;
 #[path = "api/cards.rs"]
@@ -44,3 +46,5 @@ mod simple;
 mod store;
 #[path = "api/transactions.rs"]
 mod transactions;
+#[path = "api/versions.rs"]
+mod versions;

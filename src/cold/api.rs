@@ -29,9 +29,12 @@ pub mod routes;
 mod simple;
 mod text;
 mod transactions;
+mod versions;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::cold::control::Control;
@@ -64,6 +67,8 @@ pub struct Api {
     pub(super) keys: Fingerprinter,
     /// Whether what is kept here is in force.
     pub(super) rows_rule: bool,
+    /// One journey through the journal at a time.
+    pub(super) trials: Semaphore,
     in_flight: InFlight,
     /// When cards were first used: it never changes.
     first_spends: Mutex<HashMap<String, String>>,
@@ -104,6 +109,7 @@ impl Api {
             clock: parts.clock,
             keys: parts.keys,
             rows_rule: parts.rows_rule,
+            trials: Semaphore::new(1),
             in_flight: InFlight::default(),
             first_spends: Mutex::default(),
         }

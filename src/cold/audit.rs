@@ -90,6 +90,9 @@ pub struct Made {
     scope: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
+    /// Of a version of rules: its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u32>,
     what: &'static str,
 }
 
@@ -253,6 +256,14 @@ fn one(change: &Change) -> Option<Made> {
             id: row.id.clone(),
             kind: "attestation",
             what: "made",
+            ..Made::default()
+        },
+        Change::PolicyVersion(row, _) => Made {
+            id: row.subject_id.clone(),
+            kind: "policyVersion",
+            policy_sha256: policy(&row.ruled.policy),
+            version: Some(row.number),
+            what: row.state.name(),
             ..Made::default()
         },
         Change::Sealed(row) => Made {

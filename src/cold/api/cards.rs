@@ -25,9 +25,10 @@ use new::NewCard;
 use replace::Replacement;
 use view::CardShown;
 
-pub(super) use change::{Nothing, cancel, change, freeze, unfreeze};
+pub(super) use change::{Nothing, cancel, change, freeze, refuse_unheld, told_of_rules, unfreeze};
 pub(super) use new::{Draft, create, keep, order, owner};
 pub(super) use replace::replace;
+pub(super) use view::LimitShown;
 
 pub(super) const CREATE: About = About {
     takes: Some(shape::<NewCard>),

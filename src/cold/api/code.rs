@@ -52,8 +52,13 @@ codes! {
     IntentConflict 409 "intent_conflict" "Another intent of this card is called so";
     SnapshotFileRules 409 "snapshot_file_rules"
         "A snapshot's file rules, so that nothing can be changed here";
+    StaleVersion 409 "stale_version"
+        "Another version of the rules is in force than the one that was read";
+    TooManyDrafts 409 "too_many_drafts"
+        "As many drafts wait as may; activate one, or throw one away";
     TooManyIntents 409 "too_many_intents"
         "As many intents of the card wait as may; withdraw one, or let one expire";
+    VersionState 409 "version_state" "The version's state does not allow this";
     TooLarge 413 "too_large" "The body is too large";
     UnsupportedMediaType 415 "unsupported_media_type" "The body must be JSON";
     IdempotencyConflict 422 "idempotency_conflict"

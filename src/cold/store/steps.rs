@@ -3,10 +3,10 @@
 //! A step is written once, in SQLite's words. PostgreSQL's are the same with three words exchanged
 //! ([`for_postgres`]), so that no table can be of two shapes.
 
-use super::{StoreError, errands};
+use super::{StoreError, errands, versions};
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 4] = [FIRST, SECOND, errands::TABLES, AUDIT];
+pub(super) const STEPS: [&str; 5] = [FIRST, SECOND, errands::TABLES, AUDIT, versions::TABLES];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.
 const FIRST: &str = "

@@ -9,10 +9,10 @@ use super::find;
 use super::new::{Limit, Status, refuse_unenforced};
 use super::view::strictest;
 use crate::cold::api::body::{present, read};
-use crate::cold::api::customers;
 use crate::cold::api::exchange::{Ask, Reply, Tries};
 use crate::cold::api::fields::document;
 use crate::cold::api::problem::Problem;
+use crate::cold::api::{customers, versions};
 use crate::cold::control::{Order, Work, card_policy};
 use crate::cold::issuers::rules::Rules;
 use crate::cold::schema::PolicyDocument;
@@ -119,6 +119,7 @@ async fn make(ask: Ask, wanted: Wanted) -> Result<Reply, Problem> {
 
 async fn attempt(ask: &Ask, wanted: &Wanted) -> Result<(Work, Reply), Problem> {
     let mut row = find(ask, &ask.id).await?;
+    let before = versions::Of::from(&row);
     let mut held = ask.api.held(&row).await?;
     let is_canceled = strictest(row.status, held.status) == CardStatus::Canceled;
     let stays_canceled = wanted.status == Some(CardStatus::Canceled)
@@ -143,11 +144,14 @@ async fn attempt(ask: &Ask, wanted: &Wanted) -> Result<(Work, Reply), Problem> {
     row.is_frozen = wanted.frozen.unwrap_or(row.is_frozen);
     held.status = wanted.status.unwrap_or(held.status);
     held.is_frozen = wanted.frozen.unwrap_or(held.is_frozen);
+    let after = versions::Of::from(&row);
+    let history = versions::patched(ask, &before, after, &mut row.versions).await?;
     let shown = ask.api.card_shown_with(row.clone(), held).await?;
     let reply = Reply::ok(&shown)?;
     let order = order(&row, wanted);
     let mut told = told(ask, &row, wanted);
     told.extend(lifted(ask, &row, wanted).await?);
+    told.extend(history);
     let work = Work {
         batch: [Change::Card(row)].into_iter().chain(told).collect(),
         orders: order.into_iter().collect(),
@@ -171,7 +175,7 @@ async fn lifted(ask: &Ask, row: &Card, wanted: &Wanted) -> Result<Option<Change>
 }
 
 /// What the issuer cannot hold, where nothing else would (behaviour 4.8).
-async fn refuse_unheld(
+pub(in crate::cold::api) async fn refuse_unheld(
     ask: &Ask,
     row: &Card,
     policy: &Policy,
@@ -200,6 +204,11 @@ fn told(ask: &Ask, row: &Card, wanted: &Wanted) -> Vec<Change> {
         told.extend(told_of(ask, row, Errand::Rules));
     }
     told
+}
+
+/// That a card's limits have changed.
+pub(in crate::cold::api) fn told_of_rules(ask: &Ask, row: &Card) -> Option<Change> {
+    told_of(ask, row, Errand::Rules)
 }
 
 /// One thing that the card's issuer is told, where it is asked over a network.

@@ -16,12 +16,13 @@ use super::view::strictest;
 use crate::cold::api::body::read;
 use crate::cold::api::exchange::{Ask, Reply, Tries};
 use crate::cold::api::problem::Problem;
-use crate::cold::api::{agents, customers, fleet};
+use crate::cold::api::{agents, customers, fleet, versions};
 use crate::cold::control::{Order, Work, card_policy};
 use crate::cold::ids::draw;
 use crate::cold::issuers::rules::Rules;
 use crate::cold::issuers::{CardOrder, IssuedCard, State};
 use crate::cold::store::outward::Errand;
+use crate::cold::store::versions::Versions;
 use crate::cold::store::{Card, Change};
 use crate::decide::compile::parse_instant;
 use crate::domain::card::{AgentStatus, CardStatus};
@@ -92,8 +93,13 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
         }
         let new = successor(&old, &issued, now, ask.now);
         let told = (now != stands).then(|| told_of(&ask, &new, Errand::State));
+        let before = versions::Of::from(&old);
+        let mut old = retired(old, until)?;
+        let after = versions::Of::from(&old);
+        // An end that is written into the old card's policy is a version of it.
+        let history = versions::patched(&ask, &before, after, &mut old.versions).await?;
         let settled = settled.clone().into_iter().chain(told.flatten());
-        let outcome = swap(&ask, retired(old, until)?, new, settled.collect()).await;
+        let outcome = swap(&ask, old, new, settled.chain(history).collect()).await;
         if !tries.again(&outcome) {
             return outcome;
         }
@@ -114,6 +120,8 @@ fn successor(
         exp_year: issued.exp_year,
         status,
         is_frozen,
+        // Its counters are its own, and so is the history of its rules.
+        versions: Versions::default(),
         created_at: now,
         revision: 0,
         ..old.clone()
