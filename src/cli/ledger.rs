@@ -118,7 +118,7 @@ pub(super) fn rebuild(storage: &dyn Storage) -> Result<Rebuilt, Failure> {
     let states = rebuild
         .finish()
         .map_err(|error| corrupt_text(&error.to_string()))?;
-    let journal = end.journal.or(base.map(|base| base.journal));
+    let journal = end.journal.or_else(|| base.map(|base| base.journal));
     Ok(Rebuilt {
         states,
         seed: journal.map_or(0, JournalId::fingerprint_seed),

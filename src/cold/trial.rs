@@ -234,7 +234,19 @@ impl<'t, K: Keys> Trial<'t, K> {
             Event::Overruled { authorization, .. } if self.dropped.contains_key(authorization) => {
                 return;
             }
-            _ => {}
+            Event::Booked(_)
+            | Event::Overruled { .. }
+            | Event::Conflicted(_)
+            | Event::Redelivered { .. }
+            | Event::StandingSet { .. }
+            | Event::Swept { .. }
+            | Event::Lapsed { .. }
+            | Event::WindowsOpened { .. }
+            | Event::RollingOpened { .. }
+            | Event::RiskFrozen { .. }
+            | Event::IntentDeclared { .. }
+            | Event::IntentSettled { .. }
+            | Event::Attested { .. } => {}
         }
         fold(&mut self.state, event, sequence);
     }

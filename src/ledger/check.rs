@@ -121,7 +121,7 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
         .as_ref()
         .map(|it| Tried::new(state, command, known, &parties, it));
     decided.shadow = tried.as_ref().map(|tried| tried.verdict);
-    let wanted = tried.map_or(SeriesSet::default(), |tried| tried.series);
+    let wanted = tried.map(|tried| tried.series).unwrap_or_default();
     events.opened.extend(verdict.series_opened(wanted));
     let answer = Answer {
         decision: finding.decision,

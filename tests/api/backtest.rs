@@ -67,7 +67,7 @@ fn a_backtest_lists_what_would_change_with_amounts_and_changes_nothing() {
     let path = world.draft(&card, &json!({"limits": {"total": 3_500}}));
     let (told, changes) = world.backtest(&path, &json!({}));
     let too_much = change("approve_to_decline", 3_000, json!("card_limit_exceeded"));
-    assert_eq!(changes, [too_much.clone()]);
+    assert_eq!(changes, [too_much]);
     assert_eq!(
         (&told["decisions"], &told["unchanged"]),
         (&json!(5), &json!(4))

@@ -94,7 +94,7 @@ pub(super) fn line(event: &Event<'_>) -> String {
 }
 
 /// A decision in one word.
-fn word(decision: Decision) -> &'static str {
+fn said(decision: Decision) -> &'static str {
     match decision {
         Decision::Approve => "approve",
         Decision::ApprovePartial(_) => "partial",
@@ -251,7 +251,7 @@ impl Line {
         if let Some(shadow) = &it.shadow {
             let [card, agent, customer] = shadow.versions;
             self.put("shadow", format_args!("{card}/{agent}/{customer}"));
-            self.put("shadow_decision", word(shadow.decision));
+            self.put("shadow_decision", said(shadow.decision));
         }
         if let Some(facts) = &it.facts {
             self.facts(facts, currency);

@@ -100,7 +100,7 @@ pub fn card_policy(document: Option<&str>, limit: Option<&CardLimit>) -> Result<
 
 /// What is tried out on a customer or an agent.
 fn shadow(versions: &Versions) -> Result<Option<Shadow>, Refused> {
-    tried(versions, |document| policy(document))
+    tried(versions, policy)
 }
 
 /// The same on a card, with the limit that stands beside its policy.

@@ -179,19 +179,10 @@ fn tell(snapshot: &Snapshot, keys: &Fingerprinter, buys: &[Buy]) -> Told {
     told
 }
 
-fn decide_one(
-    told: &mut Told,
-    snapshot: &Snapshot,
-    keys: &Fingerprinter,
-    (sequence, buy, at): (u64, &Buy, Timestamp),
-) {
-    let id = CARDS[buy.card];
-    let view = snapshot.card_by_id(id).unwrap();
+fn facts(buy: &Buy) -> Facts<'static> {
     let (descriptor, mcc, country, acceptor_id) = SHOPS[buy.shop];
     let minor = |n: i64| Minor::new(n).unwrap();
-    // An authorization stays with its card.
-    let authorization = format!("{id}-{}", buy.authorization);
-    let facts = Facts {
+    Facts {
         amount: minor(buy.amount),
         cash: minor(if buy.cash { buy.amount } else { 0 }),
         acquirer_id: acceptor_id.map(|_| "400001"),
@@ -202,9 +193,18 @@ fn decide_one(
         partial_approval_capable: buy.takes_part,
         card_present: Some(buy.cash),
         risk_score: buy.risk_score,
-    };
-    let request = AuthorizationRequest {
-        authorization: authorization.as_str().into(),
+    }
+}
+
+/// What the issuer asks; not made by what reads records.
+fn asked<'a>(
+    authorization: &'a str,
+    buy: &Buy,
+    facts: &Facts<'static>,
+) -> AuthorizationRequest<'a> {
+    let (descriptor, mcc, country, _) = SHOPS[buy.shop];
+    AuthorizationRequest {
+        authorization: authorization.into(),
         step: None,
         delivery: None,
         kind: buy.kind,
@@ -223,7 +223,21 @@ fn decide_one(
         partial_approval_capable: facts.partial_approval_capable,
         card_present: facts.card_present,
         risk_score: facts.risk_score,
-    };
+    }
+}
+
+fn decide_one(
+    told: &mut Told,
+    snapshot: &Snapshot,
+    keys: &Fingerprinter,
+    (sequence, buy, at): (u64, &Buy, Timestamp),
+) {
+    let id = CARDS[buy.card];
+    let view = snapshot.card_by_id(id).unwrap();
+    // An authorization stays with its card.
+    let authorization = format!("{id}-{}", buy.authorization);
+    let facts = facts(buy);
+    let request = asked(&authorization, buy, &facts);
     let proposal = evaluate(&view, &request, at, keys);
     let card = CardRef {
         key: view.card.key(),
