@@ -19,6 +19,7 @@ pub mod verify;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::cold::store::versions::PolicyVersion;
 use crate::cold::store::{Card, Change, Mode, Scope};
 use crate::domain::time::Timestamp;
 
@@ -258,14 +259,7 @@ fn one(change: &Change) -> Option<Made> {
             what: "made",
             ..Made::default()
         },
-        Change::PolicyVersion(row, _) => Made {
-            id: row.subject_id.clone(),
-            kind: "policyVersion",
-            policy_sha256: policy(&row.ruled.policy),
-            version: Some(row.number),
-            what: row.state.name(),
-            ..Made::default()
-        },
+        Change::PolicyVersion(row, _) => policy_version(row),
         Change::Sealed(row) => Made {
             id: row.connection.clone(),
             kind: "issuerKey",
@@ -281,6 +275,17 @@ fn one(change: &Change) -> Option<Made> {
         | Change::Audit(_)
         | Change::Checkpoint(_) => return None,
     })
+}
+
+fn policy_version(row: &PolicyVersion) -> Made {
+    Made {
+        id: row.subject_id.clone(),
+        kind: "policyVersion",
+        policy_sha256: row.ruled.policy.as_deref().map(digest),
+        version: Some(row.number),
+        what: row.state.name(),
+        ..Made::default()
+    }
 }
 
 fn card(row: &Card) -> Made {

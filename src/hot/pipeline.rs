@@ -467,7 +467,7 @@ fn facts<'r>(request: &'r AuthorizationRequest<'_>) -> Option<Facts<'r>> {
         card_present: request.card_present,
         risk_score: request.risk_score,
     };
-    facts.are_short().then_some(facts)
+    facts.may_be_kept().then_some(facts)
 }
 
 fn answered(

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::about::{About, Given, PAGED, shape};
 use super::body::read;
-use super::cards::LimitShown;
+use super::cards::{LimitShown, Nothing};
 use super::code::Code;
 use super::exchange::{Ask, Reply, Tries};
 use super::fields::{CascadeWord, document, shown_document};
@@ -103,7 +103,10 @@ struct List {
 macro_rules! of_noun {
     ($module:ident $noun:ident $word:literal) => {
         pub(super) mod $module {
-            use super::*;
+            use super::{
+                About, Activation, Ask, Code, Given, NewVersion, Nothing, Noun, PAGED, Problem,
+                Reply, VersionShown, backtest, shape,
+            };
 
             pub(in crate::cold::api) const LIST: About = About {
                 query: PAGED,
@@ -127,7 +130,7 @@ macro_rules! of_noun {
                 )
             };
             pub(in crate::cold::api) const SHADOW: About = About {
-                takes: Some(shape::<super::super::cards::Nothing>),
+                takes: Some(shape::<Nothing>),
                 gives: &[Given::ok(shape::<VersionShown>)],
                 problems: &[Code::VersionState],
                 ..About::new(
@@ -306,7 +309,7 @@ fn work(batch: Vec<Change>) -> Work {
 
 async fn shadow(ask: Ask, noun: Noun) -> Result<Reply, Problem> {
     ask.query.finish()?;
-    let super::cards::Nothing {} = read(&ask.body)?;
+    let Nothing {} = read(&ask.body)?;
     let mut tries = Tries::default();
     loop {
         let mut subject = Subject::find(&ask, noun).await?;

@@ -173,11 +173,7 @@ pub(super) fn decode_decided<'a>(
 ) -> Result<Decided<'a>, Malformed> {
     let flags = reader.u8()?;
     let has = |bit| flags & bit != 0;
-    let (more, wide) = match tag {
-        DECIDED_WIDE => (flag_byte(reader, MORE)?, flag_byte(reader, WIDE)?),
-        DECIDED_MORE => (flag_byte(reader, MORE)?, 0),
-        _ => (0, 0),
-    };
+    let (more, wide) = further_flags(reader, tag)?;
     let at = Timestamp::from_micros(i64::from_ne_bytes(reader.fixed_u64()?.to_ne_bytes()));
     let authorization_key = reader.key()?;
     let content = reader.fixed_u64()?;
@@ -208,7 +204,6 @@ pub(super) fn decode_decided<'a>(
     let shadow = (wide & HAS_SHADOW != 0).then(|| seen::decode_shadow(reader));
     let shadow = shadow.transpose()?;
     let facts = (wide & HAS_FACTS != 0).then(|| seen::decode_facts(reader));
-    let facts = facts.transpose()?;
     Ok(Decided {
         state,
         at,
@@ -236,9 +231,17 @@ pub(super) fn decode_decided<'a>(
         explanation,
         card_token,
         shadow,
-        facts,
+        facts: facts.transpose()?,
         snapshot_version,
         latency_us,
+    })
+}
+
+fn further_flags(reader: &mut Reader<'_>, tag: u8) -> Result<(u8, u8), Malformed> {
+    Ok(match tag {
+        DECIDED_WIDE => (flag_byte(reader, MORE)?, flag_byte(reader, WIDE)?),
+        DECIDED_MORE => (flag_byte(reader, MORE)?, 0),
+        _ => (0, 0),
     })
 }
 

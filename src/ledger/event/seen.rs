@@ -41,19 +41,35 @@ pub struct Facts<'a> {
     pub risk_score: Option<u8>,
 }
 
-impl Facts<'_> {
-    /// Whether no text is too long to be kept.
-    #[must_use]
-    pub fn are_short(&self) -> bool {
-        let ids = [self.acquirer_id, self.acceptor_id].into_iter().flatten();
-        let mut texts = ids.chain([self.descriptor]);
-        texts.all(|text| text.len() <= TEXT_SIZE_MAX)
-    }
-}
-
 /// Bytes of one text that are kept. Networks' names have 25; whoever sends more than this writes no
 /// facts into the journal, because cut ones would decide otherwise.
 const TEXT_SIZE_MAX: usize = 128;
+/// Digits in a row from which on a name may hold a card number (ISO 7812). A phone's have eleven.
+const NUMBER_LEN: usize = 13;
+
+impl Facts<'_> {
+    /// Whether they may be kept: no text is too long, and the merchant's name holds nothing that could
+    /// be a card number (behaviour 8.4).
+    #[must_use]
+    pub fn may_be_kept(&self) -> bool {
+        let ids = [self.acquirer_id, self.acceptor_id].into_iter().flatten();
+        let mut texts = ids.chain([self.descriptor]);
+        texts.all(|text| text.len() <= TEXT_SIZE_MAX) && !has_long_number(self.descriptor)
+    }
+}
+
+/// Whether so many digits stand in a row, spaces and dashes between them not counted.
+fn has_long_number(text: &str) -> bool {
+    let mut digits = 0;
+    text.bytes().any(|byte| {
+        match byte {
+            b'0'..=b'9' => digits += 1,
+            b' ' | b'-' => {}
+            _ => digits = 0,
+        }
+        digits >= NUMBER_LEN
+    })
+}
 
 pub(super) fn encode_shadow(out: &mut Vec<u8>, shadow: &ShadowVerdict) {
     let versions = shadow.versions.into_iter();
@@ -110,4 +126,56 @@ pub(super) fn decode_facts<'a>(reader: &mut Reader<'a>) -> Result<Facts<'a>, Mal
         card_present: has(SAYS_PRESENT).then_some(has(IS_PRESENT)),
         risk_score: has(HAS_SCORE).then(|| reader.u8()).transpose()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(descriptor: &str) -> Facts<'_> {
+        Facts {
+            amount: Minor::ZERO,
+            cash: Minor::ZERO,
+            acquirer_id: None,
+            acceptor_id: Some("174030075991123"),
+            descriptor,
+            mcc: None,
+            country: None,
+            partial_approval_capable: false,
+            card_present: None,
+            risk_score: None,
+        }
+    }
+
+    #[test]
+    fn s15_a_name_that_may_hold_a_card_number_is_not_kept() {
+        for kept in [
+            "BLUE BOTTLE #12",
+            "SHOP +44 20 7946 0958",
+            "123456789012",
+            "1234567890/1234567890",
+        ] {
+            assert!(named(kept).may_be_kept(), "{kept}");
+        }
+        for left in [
+            "SHOP 4539578763621486",
+            "4539 5787 6362 1486",
+            "4539-5787-6362-1486",
+            "x1234567890123",
+        ] {
+            assert!(!named(left).may_be_kept(), "{left}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_leaves_no_facts() {
+        let longest = "x".repeat(TEXT_SIZE_MAX);
+        assert!(named(&longest).may_be_kept());
+        assert!(!named(&format!("{longest}x")).may_be_kept());
+        let long_id = Facts {
+            acceptor_id: Some(&*format!("{longest}x")),
+            ..named("SHOP")
+        };
+        assert!(!long_id.may_be_kept());
+    }
 }
