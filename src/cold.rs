@@ -27,3 +27,4 @@ pub mod seal;
 pub mod store;
 pub mod tokens;
 pub mod trial;
+pub mod webhooks;

@@ -51,3 +51,5 @@ mod tampering;
 mod transactions;
 #[path = "api/versions.rs"]
 mod versions;
+#[path = "api/webhooks.rs"]
+mod webhooks;

@@ -48,3 +48,5 @@ mod store;
 mod transactions;
 #[path = "api/versions.rs"]
 mod versions;
+#[path = "api/webhooks.rs"]
+mod webhooks;

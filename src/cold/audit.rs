@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::cold::store::versions::PolicyVersion;
+use crate::cold::store::webhook::WebhookChange;
 use crate::cold::store::{Card, Change, Mode, Scope};
 use crate::domain::time::Timestamp;
 
@@ -262,10 +263,14 @@ fn one(change: &Change) -> Option<Made> {
         Change::PolicyVersion(row, _) => policy_version(row),
         Change::Sealed(row) => Made {
             id: row.connection.clone(),
-            kind: "issuerKey",
+            kind: match row.connection.starts_with("webhook:") {
+                true => "webhookSecret",
+                false => "issuerKey",
+            },
             what: "set",
             ..Made::default()
         },
+        Change::Webhooks(change) => return webhook(change),
         // What follows from the changes beside them, and what is told elsewhere.
         Change::Reply(_)
         | Change::Outbox(_)
@@ -285,6 +290,38 @@ fn policy_version(row: &PolicyVersion) -> Made {
         version: Some(row.number),
         what: row.state.name(),
         ..Made::default()
+    }
+}
+
+/// What its owner does with an endpoint; what becomes of deliveries is told by them.
+fn webhook(change: &WebhookChange) -> Option<Made> {
+    let made = |id: &str, what| Made {
+        id: id.to_owned(),
+        kind: "webhook",
+        what,
+        ..Made::default()
+    };
+    match change {
+        WebhookChange::Webhook(row) => Some(Made {
+            customer_id: row.customer_id.clone(),
+            status: Some(if row.is_enabled {
+                "enabled"
+            } else {
+                "disabled"
+            }),
+            ..made(&row.id, made_or_changed(row.revision))
+        }),
+        WebhookChange::Gone(id) => Some(made(id, "removed")),
+        WebhookChange::ToldTo(id, _) => Some(made(id, "tested")),
+        WebhookChange::Again(row) => Some(made(&row.webhook_id, "replayed")),
+        WebhookChange::Disabled(id, _) => Some(made(id, "disabled")),
+        WebhookChange::Told(_)
+        | WebhookChange::Tried(_)
+        | WebhookChange::Failing(..)
+        | WebhookChange::Full(..)
+        | WebhookChange::TooOld(_)
+        | WebhookChange::Forget(..)
+        | WebhookChange::Read(..) => None,
     }
 }
 

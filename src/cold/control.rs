@@ -25,6 +25,7 @@ use crate::cold::audit::signer::Signer;
 use crate::cold::durable::JournalProgress;
 use crate::cold::readiness::Readiness;
 use crate::cold::store::{Batch, Change, Store, StoreError};
+use crate::cold::webhooks::notice;
 use crate::decide::compile::Builder;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
@@ -108,6 +109,8 @@ pub struct Surroundings {
     pub noted: Arc<Noted>,
     /// Rung where an issuer is to be told something.
     pub bell: Arc<Notify>,
+    /// Rung where a webhook is to be told something.
+    pub webhook_bell: Arc<Notify>,
 }
 
 /// The running thread. It ends when every clone of this is dropped.
@@ -256,7 +259,7 @@ impl Keeper {
         }
     }
 
-    async fn change(&mut self, work: Work) -> Result<(), Failed> {
+    async fn change(&mut self, mut work: Work) -> Result<(), Failed> {
         let changes_rules = work.batch.iter().any(|change| change.rule().is_some());
         let touches_rules = changes_rules || !work.orders.is_empty();
         if touches_rules && !self.around.rows_rule {
@@ -266,7 +269,17 @@ impl Keeper {
         let next = changes_rules
             .then(|| self.compile(&work.batch))
             .transpose()?;
+        let told = notice::of_batch(&*self.around.store, &work.batch, self.around.clock.now());
+        let told = told.await.map_err(|error| {
+            tracing::error!(%error, "what webhooks are to be told of a change");
+            Failed::Store
+        })?;
+        work.batch.extend(told);
         let tells = work.batch.iter().any(|it| matches!(it, Change::Outbox(_)));
+        let notices = work
+            .batch
+            .iter()
+            .any(|it| matches!(it, Change::Webhooks(_)));
         let (first, last): (Vec<Order>, Vec<Order>) =
             work.orders.into_iter().partition(Order::goes_first);
         self.order(first).await?;
@@ -290,6 +303,9 @@ impl Keeper {
         }
         if tells {
             self.around.bell.notify_waiters();
+        }
+        if notices {
+            self.around.webhook_bell.notify_waiters();
         }
         self.order(last).await
     }

@@ -13,6 +13,8 @@ mod sql;
 pub mod sqlite;
 mod steps;
 pub mod versions;
+pub mod webhook;
+mod webhook_rows;
 mod write;
 
 use std::fmt;
@@ -20,6 +22,7 @@ use std::pin::Pin;
 
 use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use self::versions::{PolicyVersion, VersionState, Versions, VersionsAsked};
+use self::webhook::{DeliveriesAsked, Delivery, DeliveryCount, Due, Mark, Webhook, WebhookChange};
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{Entry, Event};
 
@@ -303,6 +306,8 @@ pub enum Change {
     Audit(Event),
     /// A signed statement about the audit log.
     Checkpoint(Checkpoint),
+    /// Of outgoing webhooks.
+    Webhooks(Box<WebhookChange>),
 }
 
 /// A row of what decides authorizations.
@@ -334,8 +339,15 @@ impl Change {
             | Self::Origin(_)
             | Self::Intent(_)
             | Self::Attestation(_)
-            | Self::PolicyVersion(..) => None,
+            | Self::PolicyVersion(..)
+            | Self::Webhooks(_) => None,
         }
+    }
+}
+
+impl From<WebhookChange> for Change {
+    fn from(change: WebhookChange) -> Self {
+        Self::Webhooks(Box::new(change))
     }
 }
 
@@ -437,6 +449,22 @@ pub trait Store: Send + Sync {
     fn outbox_counts(&self) -> Answer<'_, OutboxCounts>;
     /// The sealed keys of issuers, in the order of their connections.
     fn sealed(&self) -> Answer<'_, Vec<SealedRow>>;
+    /// The secret that is sealed under this name.
+    fn sealed_as(&self, name: String) -> Answer<'_, Option<SealedRow>>;
+    /// The endpoint of this id.
+    fn webhook(&self, id: String) -> Answer<'_, Option<Webhook>>;
+    /// Endpoints, newest first.
+    fn webhooks(&self, listed: Listed) -> Answer<'_, Vec<Webhook>>;
+    /// All of them, of both modes.
+    fn all_webhooks(&self) -> Answer<'_, Vec<Webhook>>;
+    /// Whom something waits for that is to be tried now.
+    fn webhooks_due(&self, now: Timestamp) -> Answer<'_, Vec<Due>>;
+    /// Deliveries to one endpoint.
+    fn deliveries(&self, asked: DeliveriesAsked) -> Answer<'_, Vec<Delivery>>;
+    /// How many wait, and how many are dead, by endpoint.
+    fn delivery_counts(&self) -> Answer<'_, Vec<DeliveryCount>>;
+    /// How far this reader has come; absent where it has not begun.
+    fn read_mark(&self, reader: String) -> Answer<'_, Option<Mark>>;
     /// Where a card comes from, where it is not an ordinary one of ours.
     fn card_origin(&self, id: String) -> Answer<'_, Option<CardOrigin>>;
     /// Keeps all of a batch, durably, or nothing of it.

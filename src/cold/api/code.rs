@@ -59,6 +59,9 @@ codes! {
     TooManyIntents 409 "too_many_intents"
         "As many intents of the card wait as may; withdraw one, or let one expire";
     VersionState 409 "version_state" "The version's state does not allow this";
+    TooManyWebhooks 409 "too_many_webhooks"
+        "There are as many webhooks as may be; remove one";
+    WebhookDisabled 409 "webhook_disabled" "The webhook is disabled; enable it first";
     TooLarge 413 "too_large" "The body is too large";
     UnsupportedMediaType 415 "unsupported_media_type" "The body must be JSON";
     IdempotencyConflict 422 "idempotency_conflict"

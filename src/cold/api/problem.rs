@@ -70,6 +70,11 @@ impl Problem {
         }
     }
 
+    /// One that its code says all of.
+    pub(super) fn of(code: Code) -> Self {
+        Self::new(code)
+    }
+
     fn with_detail(self, detail: impl Into<String>) -> Self {
         Self {
             detail: Some(detail.into()),

@@ -44,7 +44,7 @@ pub(super) fn maybe_text(row: &dyn Columns, column: &str) -> Result<Option<Strin
     row.text(column)
 }
 
-fn maybe_number(row: &dyn Columns, column: &str) -> Result<Option<i64>, StoreError> {
+pub(super) fn maybe_number(row: &dyn Columns, column: &str) -> Result<Option<i64>, StoreError> {
     row.number(column)
 }
 
@@ -66,6 +66,10 @@ pub(super) fn instant(row: &dyn Columns, column: &str) -> Result<Timestamp, Stor
     number(row, column).map(Timestamp::from_micros)
 }
 
+pub(super) fn mode(row: &dyn Columns) -> Result<Mode, StoreError> {
+    word(row, "mode", MODES)
+}
+
 pub(super) fn flag(row: &dyn Columns, column: &str) -> Result<bool, StoreError> {
     Ok(number(row, column)? != 0)
 }
@@ -80,10 +84,6 @@ pub(super) fn word<T: Copy>(
     let mut known = known.into_iter();
     let found = known.find(|(word, _)| *word == text);
     found.map(|(_, value)| value).ok_or_else(|| unknown(column))
-}
-
-pub(super) fn mode(row: &dyn Columns) -> Result<Mode, StoreError> {
-    word(row, "mode", MODES)
 }
 
 fn currency(row: &dyn Columns, column: &str) -> Result<Currency, StoreError> {

@@ -3,10 +3,17 @@
 //! A step is written once, in SQLite's words. PostgreSQL's are the same with three words exchanged
 //! ([`for_postgres`]), so that no table can be of two shapes.
 
-use super::{StoreError, errands, versions};
+use super::{StoreError, errands, versions, webhook_rows};
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 5] = [FIRST, SECOND, errands::TABLES, AUDIT, versions::TABLES];
+pub(super) const STEPS: [&str; 6] = [
+    FIRST,
+    SECOND,
+    errands::TABLES,
+    AUDIT,
+    webhook_rows::TABLES,
+    versions::TABLES,
+];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.
 const FIRST: &str = "

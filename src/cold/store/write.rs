@@ -4,7 +4,7 @@ use super::rows::{cascade_name, entry, seq, usage_name};
 use super::sql::{Statement, Writing};
 use super::{
     Agent, ApiKey, Attestation, Card, Change, Customer, Intent, StoreError, StoredReply, errands,
-    versions,
+    versions, webhook_rows,
 };
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{self, Entry, Event};
@@ -19,6 +19,7 @@ fn may_miss(change: &Change) -> bool {
 pub(super) async fn change(writing: &mut impl Writing, change: Change) -> Result<(), StoreError> {
     let may_miss = may_miss(&change);
     let statement = match change {
+        Change::Webhooks(change) => return webhook_rows::change(writing, *change).await,
         Change::Customer(row) => customer(row),
         Change::Agent(row) => agent(row),
         Change::Card(row) => card(row),

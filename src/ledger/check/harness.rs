@@ -11,6 +11,7 @@ use crate::domain::currency::Currency;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::Explanation;
 use crate::domain::identity::StepIdentity;
+use crate::domain::mcc::Mcc;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::check::{self, Checked, Events};
@@ -114,6 +115,7 @@ pub(in crate::ledger) struct Ask {
     pub(in crate::ledger) hour: Option<(i32, i64)>,
     pub(in crate::ledger) expired: Option<DeclineReason>,
     pub(in crate::ledger) hours: Option<DeclineReason>,
+    pub(in crate::ledger) mcc: Option<u16>,
     pub(in crate::ledger) claims: Claims,
     /// What documents that are tried out claim.
     pub(in crate::ledger) tried: Option<Box<Claims>>,
@@ -139,6 +141,7 @@ impl Ask {
             hour: None,
             expired: None,
             hours: None,
+            mcc: None,
             claims: Claims {
                 amount: Amount {
                     minor: amount,
@@ -254,7 +257,11 @@ impl Ask {
 }
 
 fn with_command<T>(ask: &Ask, decide: impl FnOnce(&Authorize<'_>) -> T) -> T {
-    let (acceptor, proposal) = (acceptor(), ask.proposal());
+    let proposal = ask.proposal();
+    let acceptor = CardAcceptor {
+        mcc: ask.mcc.map(|code| Mcc::from_number(code).unwrap()),
+        ..acceptor()
+    };
     let tried = ask.tried.as_ref().map(|claims| {
         let claims = claims.as_ref().clone();
         ask.clone().with(|it| it.claims = claims).proposal()
