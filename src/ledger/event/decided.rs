@@ -14,7 +14,7 @@ use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::codec::{ExternalId, Malformed, Put, Reader};
 use crate::ledger::event::{
     AgentNo, AttestationClass, CONFLICTED, CardNo, DECIDED, DECIDED_MORE, DECIDED_WIDE, Decided,
-    LockedMerchant, StateNo, head, seen,
+    Facts, LockedMerchant, ShadowVerdict, StateNo, head, seen,
 };
 
 const HAS_NAME: u8 = 1;
@@ -191,8 +191,7 @@ pub(super) fn decode_decided<'a>(
     let kind = reader.u8()?;
     let hold_time = HoldTime::from_number(kind >> HOLD_TIME_SHIFT).ok_or(Malformed)?;
     let kind = AuthorizationKind::from_number(kind & KIND).ok_or(Malformed)?;
-    let currency = Currency::from_packed(reader.u16()?).ok().ok_or(Malformed)?;
-    let minor = read_minor(reader)?;
+    let amount = read_amount(reader)?;
     let decision = decode_decision(reader)?;
     let day = LocalDay(reader.i32()?);
     let snapshot_version = reader.u64()?;
@@ -208,9 +207,7 @@ pub(super) fn decode_decided<'a>(
         .transpose()?;
     let hour = decode_hour(reader, at, more)?;
     let intent = (more & HAS_INTENT != 0).then(|| reader.key()).transpose()?;
-    let shadow = (wide & HAS_SHADOW != 0).then(|| seen::decode_shadow(reader));
-    let shadow = shadow.transpose()?;
-    let facts = (wide & HAS_FACTS != 0).then(|| seen::decode_facts(reader));
+    let (shadow, facts) = decode_wide(reader, wide)?;
     Ok(Decided {
         state,
         at,
@@ -226,7 +223,7 @@ pub(super) fn decode_decided<'a>(
         agent: agent.map(AgentNo),
         kind,
         hold_time,
-        amount: Amount { minor, currency },
+        amount,
         decision,
         day,
         hour,
@@ -239,10 +236,20 @@ pub(super) fn decode_decided<'a>(
         explanation,
         card_token,
         shadow,
-        facts: facts.transpose()?,
+        facts,
         snapshot_version,
         latency_us,
     })
+}
+
+fn decode_wide<'a>(
+    reader: &mut Reader<'a>,
+    wide: u8,
+) -> Result<(Option<ShadowVerdict>, Option<Facts<'a>>), Malformed> {
+    let shadow = (wide & HAS_SHADOW != 0).then(|| seen::decode_shadow(reader));
+    let shadow = shadow.transpose()?;
+    let facts = (wide & HAS_FACTS != 0).then(|| seen::decode_facts(reader));
+    Ok((shadow, facts.transpose()?))
 }
 
 fn further_flags(reader: &mut Reader<'_>, tag: u8) -> Result<(u8, u8), Malformed> {
@@ -282,6 +289,12 @@ fn class(more: u8) -> Result<AttestationClass, Malformed> {
         STALE => Ok(AttestationClass::Stale),
         _ => Err(Malformed),
     }
+}
+
+fn read_amount(reader: &mut Reader<'_>) -> Result<Amount, Malformed> {
+    let currency = Currency::from_packed(reader.u16()?).ok().ok_or(Malformed)?;
+    let minor = read_minor(reader)?;
+    Ok(Amount { minor, currency })
 }
 
 pub(super) fn read_minor(reader: &mut Reader<'_>) -> Result<Minor, Malformed> {
