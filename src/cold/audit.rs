@@ -45,6 +45,8 @@ pub enum Who {
     Nobody,
     /// Whoever reaches the operators' listener.
     Operator,
+    /// The issuer of this connection: what has become of its cards there.
+    Issuer(String),
 }
 
 impl Who {
@@ -63,6 +65,7 @@ impl Who {
             Self::Key { id, scope } => (Some(&**id), "key", Some(*scope)),
             Self::Nobody => (None, "nobody", None),
             Self::Operator => (None, "operator", None),
+            Self::Issuer(connection) => (Some(&**connection), "issuer", None),
         };
         WhoText { id, kind, scope }
     }

@@ -320,6 +320,29 @@ pub enum Rule<'r> {
 }
 
 impl Change {
+    /// The id of the row that it changes, where two changes of it exclude each other.
+    #[must_use]
+    pub fn row(&self) -> Option<&str> {
+        match self {
+            Self::Customer(row) => Some(&row.id),
+            Self::Agent(row) => Some(&row.id),
+            Self::Card(row) => Some(&row.id),
+            Self::ApiKey(row, _) | Self::ApiKeyChanged(row) => Some(&row.id),
+            Self::Intent(row) => Some(&row.id),
+            Self::Outbox(row) | Self::OutboxTried(row) => Some(&row.id),
+            Self::OutboxDone(id, _) => Some(id),
+            Self::Sealed(row) => Some(&row.connection),
+            Self::Origin(row) => Some(&row.card_id),
+            Self::Attestation(row) => Some(&row.id),
+            // A version stands beside the row of its subject, which excludes others.
+            Self::PolicyVersion(..)
+            | Self::Reply(_)
+            | Self::Audit(_)
+            | Self::Checkpoint(_)
+            | Self::Webhooks(_) => None,
+        }
+    }
+
     /// What it changes of the rules; absent where it decides nothing.
     #[must_use]
     pub fn rule(&self) -> Option<Rule<'_>> {

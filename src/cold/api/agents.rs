@@ -232,6 +232,7 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
         let work = Work {
             batch,
             orders: order.into_iter().collect(),
+            ..Work::default()
         };
         let outcome = ask.make(work, reply).await;
         if !tries.again(&outcome) {

@@ -25,8 +25,8 @@ use new::NewCard;
 use replace::Replacement;
 use view::CardShown;
 
-pub(super) use change::{Nothing, cancel, change, freeze, refuse_unheld, told_of_rules, unfreeze};
-pub(super) use new::{Draft, create, keep, order, owner};
+pub(super) use change::{Nothing, cancel, change, freeze, ruled, unfreeze};
+pub(super) use new::{Draft, agent, create, keep, order, owner, refuse_unenforced};
 pub(super) use replace::replace;
 pub(super) use view::LimitShown;
 

@@ -241,6 +241,11 @@ impl Problem {
         Self::new(Code::IdempotencyConflict)
     }
 
+    /// Whether its idempotency key belongs to another request.
+    pub(super) fn is_idempotency_conflict(&self) -> bool {
+        self.known == Code::IdempotencyConflict
+    }
+
     pub(super) fn idempotency_in_progress() -> Self {
         Self::new(Code::IdempotencyInProgress).after_a_second()
     }

@@ -349,13 +349,14 @@ async fn activate(ask: Ask, noun: Noun) -> Result<Reply, Problem> {
             return Err(Problem::version_state(before, "draft or shadow"));
         }
         subject.refuse_stale(wanted.active_version.or(row.based_on))?;
+        let card = subject.card();
         let mut batch = vec![subject.retire_active(&ask).await?];
         if before == VersionState::Shadow {
             subject.versions_mut().shadow = None;
         }
         subject.set_policy(row.ruled.policy.clone());
         subject.check(row.ruled.policy.as_deref())?;
-        subject.refuse_unheld(&ask, wanted.allow_unenforced).await?;
+        batch.extend(subject.held(&ask, card, wanted.allow_unenforced).await?);
         subject.versions_mut().active = row.number;
         row.state = VersionState::Active;
         row.ruled = subject.ruled();
@@ -363,7 +364,6 @@ async fn activate(ask: Ask, noun: Noun) -> Result<Reply, Problem> {
         row.reason = reason.clone().or(row.reason);
         let reply = Reply::ok(&shown(row.clone())?)?;
         batch.push(Change::PolicyVersion(row, Some(before)));
-        batch.extend(subject.told(&ask));
         batch.push(subject.into_change());
         let outcome = ask.make(work(batch), reply).await;
         if !tries.again(&outcome) {
@@ -384,10 +384,11 @@ async fn roll_back(ask: Ask, noun: Noun) -> Result<Reply, Problem> {
             return Err(Problem::version_state(old.state, "retired"));
         }
         subject.refuse_stale(wanted.active_version)?;
+        let card = subject.card();
         let mut batch = vec![subject.retire_active(&ask).await?];
         subject.restore(&old);
         subject.check(old.ruled.policy.as_deref())?;
-        subject.refuse_unheld(&ask, wanted.allow_unenforced).await?;
+        batch.extend(subject.held(&ask, card, wanted.allow_unenforced).await?);
         let row = PolicyVersion {
             ruled: subject.ruled(),
             restores: Some(old.number),
@@ -398,7 +399,6 @@ async fn roll_back(ask: Ask, noun: Noun) -> Result<Reply, Problem> {
         let path = format!("{}/policy/versions/{}", noun.path(subject.id()), row.number);
         let reply = Reply::created(path, &shown(row.clone())?)?;
         batch.push(Change::PolicyVersion(row, None));
-        batch.extend(subject.told(&ask));
         batch.push(subject.into_change());
         let outcome = ask.make(work(batch), reply).await;
         if !tries.again(&outcome) {

@@ -500,9 +500,10 @@ impl<D: Driver> Store for SqlStore<D> {
     fn apply(&self, batch: Batch) -> Answer<'_, ()> {
         Box::pin(async move {
             let mut writing = self.0.begin().await?;
+            // Where this returns early, everything is taken back.
+            let mut chain = write::Chain::take(&mut writing, &batch).await?;
             for change in batch {
-                // Where this returns early, everything is taken back.
-                write::change(&mut writing, change).await?;
+                write::change(&mut writing, &mut chain, change).await?;
             }
             writing.commit().await
         })

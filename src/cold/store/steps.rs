@@ -6,12 +6,13 @@
 use super::{StoreError, errands, versions, webhook_rows};
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 6] = [
+pub(super) const STEPS: [&str; 7] = [
     FIRST,
     SECOND,
     errands::TABLES,
     AUDIT,
     webhook_rows::TABLES,
+    LACKS_LOCK,
     versions::TABLES,
 ];
 
@@ -148,6 +149,11 @@ CREATE TABLE audit_checkpoints (
     checkpoint TEXT NOT NULL,
     signature BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Whether a card's issuer does not hold the lock to its first merchant.
+const LACKS_LOCK: &str = "
+ALTER TABLE card_origins ADD COLUMN lacks_lock INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// The step that a database of this version needs next; none where it is up to date.

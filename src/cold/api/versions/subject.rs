@@ -1,7 +1,7 @@
 //! The customer, agent or card whose rules are looked at or changed.
 
 use super::history::Of;
-use crate::cold::api::cards::{refuse_unheld, told_of_rules};
+use crate::cold::api::cards::ruled;
 use crate::cold::api::exchange::Ask;
 use crate::cold::api::problem::Problem;
 use crate::cold::api::{agents, cards, customers};
@@ -9,7 +9,7 @@ use crate::cold::control::{card_policy, policy};
 use crate::cold::store::versions::{PolicyVersion, Ruled, VersionState, Versions};
 use crate::cold::store::{Agent, Card, Change, Customer};
 use crate::decide::policy::Policy;
-use crate::domain::card::{CardStatus, Level};
+use crate::domain::card::Level;
 
 /// What has rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,24 +224,25 @@ impl Subject {
         }
     }
 
-    /// Refuses a card's rules that its issuer cannot hold where nothing else would, and any rules of
-    /// a card that is canceled.
-    pub(super) async fn refuse_unheld(&self, ask: &Ask, is_allowed: bool) -> Result<(), Problem> {
-        let Self::Card(row) = self else {
-            return Ok(());
-        };
-        if row.status == CardStatus::Canceled {
-            return Err(Problem::card_canceled());
+    /// The card as it is, where it is one.
+    pub(super) fn card(&self) -> Option<Card> {
+        match self {
+            Self::Card(row) => Some(row.clone()),
+            Self::Customer(_) | Self::Agent(_) => None,
         }
-        let policy = card_policy(row.policy.as_deref(), row.limit.as_ref())?;
-        refuse_unheld(ask, row, &policy, is_allowed).await
     }
 
-    /// What the card's issuer is told of new rules.
-    pub(super) fn told(&self, ask: &Ask) -> Option<Change> {
-        match self {
-            Self::Card(row) => told_of_rules(ask, row),
-            Self::Customer(_) | Self::Agent(_) => None,
+    /// What follows at its issuer from a card's new rules. They are refused where the issuer cannot
+    /// hold them and nothing else would, and where the card is canceled.
+    pub(super) async fn held(
+        &self,
+        ask: &Ask,
+        before: Option<Card>,
+        is_allowed: bool,
+    ) -> Result<Vec<Change>, Problem> {
+        match (self, before) {
+            (Self::Card(row), Some(before)) => ruled(ask, &before, row, is_allowed).await,
+            (Self::Card(_) | Self::Customer(_) | Self::Agent(_), _) => Ok(Vec::new()),
         }
     }
 }
