@@ -104,11 +104,8 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
             // Where its issuer never asks us, nothing else ends it there.
             more.extend(told_at(&ask, &old, Errand::End, until));
         }
-        let before = versions::Of::from(&old);
-        let mut old = retired(old, until)?;
-        let after = versions::Of::from(&old);
-        // An end that is written into the old card's policy is a version of it.
-        more.extend(versions::patched(&ask, &before, after, &mut old.versions).await?);
+        let (old, history) = over(&ask, old, until).await?;
+        more.extend(history);
         let outcome = swap(&ask, old, new, more).await;
         if !tries.again(&outcome) {
             return outcome;
@@ -174,6 +171,19 @@ fn end(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
         let message = "must be an instant like \"2026-05-30T00:00:00Z\", within 90 days from now";
         Problem::invalid_field("oldCardUntil", message)
     })
+}
+
+/// The old card as it is from now on. An end that is written into its policy is a version of it.
+async fn over(
+    ask: &Ask,
+    old: Card,
+    until: Option<Timestamp>,
+) -> Result<(Card, Vec<Change>), Problem> {
+    let before = versions::Of::from(&old);
+    let mut old = retired(old, until)?;
+    let after = versions::Of::from(&old);
+    let history = versions::patched(ask, &before, after, &mut old.versions).await?;
+    Ok((old, history))
 }
 
 /// The old card as it is from now on.
