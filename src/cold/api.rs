@@ -6,6 +6,7 @@
 
 mod about;
 mod agents;
+mod alerts;
 mod attestations;
 mod audit;
 mod body;
@@ -48,6 +49,7 @@ use crate::cold::webhooks::address::Reach;
 use crate::fingerprint::Fingerprinter;
 use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
+use cards::Reveals;
 use exchange::InFlight;
 
 pub use routes::router;
@@ -74,6 +76,7 @@ pub struct Api {
     /// One journey through the journal at a time.
     pub(super) trials: Semaphore,
     in_flight: InFlight,
+    reveals: Reveals,
     /// When cards were first used: it never changes.
     first_spends: Mutex<HashMap<String, String>>,
 }
@@ -117,6 +120,7 @@ impl Api {
             rows_rule: parts.rows_rule,
             trials: Semaphore::new(1),
             in_flight: InFlight::default(),
+            reveals: Reveals::default(),
             first_spends: Mutex::default(),
         }
     }

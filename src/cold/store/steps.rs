@@ -6,13 +6,14 @@
 use super::{StoreError, errands, versions, webhook_rows};
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 7] = [
+pub(super) const STEPS: [&str; 8] = [
     FIRST,
     SECOND,
     errands::TABLES,
     AUDIT,
     webhook_rows::TABLES,
     LACKS_LOCK,
+    webhook_rows::ALERTS,
     versions::TABLES,
 ];
 

@@ -439,6 +439,8 @@ fn life_rows() -> Vec<Row> {
                 refunds_restore: true,
                 on_reversal: OnReversal::KeepLock,
                 has_drifted: true,
+                consumes: false,
+                locks: None,
             }),
         ),
     ]
@@ -488,6 +490,8 @@ fn hold_time_rows() -> Vec<Row> {
                 refunds_restore: false,
                 on_reversal: OnReversal::GiveBack,
                 has_drifted: false,
+                consumes: false,
+                locks: None,
             }),
         ),
     ]

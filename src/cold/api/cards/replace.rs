@@ -104,8 +104,7 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
             // Where its issuer never asks us, nothing else ends it there.
             more.extend(told_at(&ask, &old, Errand::End, until));
         }
-        let (old, history) = over(&ask, old, until).await?;
-        more.extend(history);
+        let old = over(&ask, old, until, &mut more).await?;
         let outcome = swap(&ask, old, new, more).await;
         if !tries.again(&outcome) {
             return outcome;
@@ -178,12 +177,13 @@ async fn over(
     ask: &Ask,
     old: Card,
     until: Option<Timestamp>,
-) -> Result<(Card, Vec<Change>), Problem> {
+    more: &mut Vec<Change>,
+) -> Result<Card, Problem> {
     let before = versions::Of::from(&old);
     let mut old = retired(old, until)?;
     let after = versions::Of::from(&old);
-    let history = versions::patched(ask, &before, after, &mut old.versions).await?;
-    Ok((old, history))
+    more.extend(versions::patched(ask, &before, after, &mut old.versions).await?);
+    Ok(old)
 }
 
 /// The old card as it is from now on.
