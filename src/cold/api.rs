@@ -30,10 +30,13 @@ pub mod routes;
 mod simple;
 mod text;
 mod transactions;
+mod versions;
 mod webhooks;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::cold::control::Control;
@@ -70,6 +73,8 @@ pub struct Api {
     pub(super) keys: Fingerprinter,
     /// Whether what is kept here is in force.
     pub(super) rows_rule: bool,
+    /// One journey through the journal at a time.
+    pub(super) trials: Semaphore,
     in_flight: InFlight,
     reveals: Reveals,
     /// When cards were first used: it never changes.
@@ -113,6 +118,7 @@ impl Api {
             clock: parts.clock,
             keys: parts.keys,
             rows_rule: parts.rows_rule,
+            trials: Semaphore::new(1),
             in_flight: InFlight::default(),
             reveals: Reveals::default(),
             first_spends: Mutex::default(),

@@ -19,6 +19,7 @@ pub mod verify;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::cold::store::versions::PolicyVersion;
 use crate::cold::store::webhook::WebhookChange;
 use crate::cold::store::{Card, Change, Mode, Scope};
 use crate::domain::time::Timestamp;
@@ -97,6 +98,9 @@ pub struct Made {
     scope: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
+    /// Of a version of rules: its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u32>,
     what: &'static str,
 }
 
@@ -262,6 +266,7 @@ fn one(change: &Change) -> Option<Made> {
             what: "made",
             ..Made::default()
         },
+        Change::PolicyVersion(row, _) => policy_version(row),
         Change::Sealed(row) => Made {
             id: row.connection.clone(),
             kind: match row.connection.starts_with("webhook:") {
@@ -281,6 +286,17 @@ fn one(change: &Change) -> Option<Made> {
         | Change::Audit(_)
         | Change::Checkpoint(_) => return None,
     })
+}
+
+fn policy_version(row: &PolicyVersion) -> Made {
+    Made {
+        id: row.subject_id.clone(),
+        kind: "policyVersion",
+        policy_sha256: row.ruled.policy.as_deref().map(digest),
+        version: Some(row.number),
+        what: row.state.name(),
+        ..Made::default()
+    }
 }
 
 /// What its owner does with an endpoint; what becomes of deliveries is told by them.

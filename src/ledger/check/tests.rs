@@ -18,6 +18,7 @@ mod counts;
 mod intents;
 mod orders;
 mod reports;
+mod shadow;
 mod spans;
 mod undone;
 mod windows;
