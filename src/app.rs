@@ -22,6 +22,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::disable_transparent_huge_pages;
 use tokio::runtime::Runtime;
 
+use crate::app::sweep::HoldLife;
 use crate::cli::Exit;
 use crate::clock::Clock;
 use crate::cold::api::Served;
@@ -34,9 +35,10 @@ use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
 use crate::cold::sandbox::time::TimeFile;
 use crate::cold::store::Store;
 use crate::config::{
-    Config, ConfigError, DurabilityLevel, HOLD_DAYS_DEFAULT, IssuerConfig, SANDBOX_DEADLINE_MS,
-    SANDBOX_NAME, hot_threads,
+    Config, ConfigError, DurabilityLevel, HOLD_DAYS_DEFAULT, HoldDays, IssuerConfig,
+    SANDBOX_DEADLINE_MS, SANDBOX_NAME, hot_threads,
 };
+use crate::domain::hold_time::HoldTime;
 use crate::fingerprint::Fingerprinter;
 use crate::hot::durability::Progress;
 use crate::hot::pipeline::{Connection, Core, Pipeline};
@@ -78,6 +80,16 @@ pub struct Addresses {
     pub issuer: SocketAddr,
     pub listen: SocketAddr,
     pub ops: SocketAddr,
+}
+
+impl Addresses {
+    fn of(hot: &HotServer, operators: &Operators, listen: SocketAddr) -> Self {
+        Self {
+            issuer: hot.address(),
+            listen,
+            ops: operators.address,
+        }
+    }
 }
 
 /// A started server, and what its ready line says.
@@ -139,6 +151,8 @@ impl App {
             records: &records,
             writer: &writer,
             clock,
+            journal: recovered.journal,
+            webhooks: config.webhooks,
             watch_every: config.snapshot_poll,
         };
         control::start(&served, plane, loaded, &operators, around)?;
@@ -146,11 +160,7 @@ impl App {
         spawn_sweeper(&cold, port, clock, (config.retention_days, hold_days));
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
 
-        let addresses = Addresses {
-            issuer: hot.address(),
-            ops: operators.address,
-            listen: front,
-        };
+        let addresses = Addresses::of(&hot, &operators, front);
         let app = Self {
             hot,
             writer,
@@ -531,25 +541,29 @@ fn arm(shared: &Arc<Shared>, writer: &Arc<Writer>, core: Core) {
 }
 
 /// The connections, and how long holds live at each.
-fn take_issuers(config: &mut Config) -> (Vec<IssuerConfig>, Vec<(Box<str>, i64)>) {
+fn take_issuers(config: &mut Config) -> (Vec<IssuerConfig>, Vec<HoldLife>) {
     let issuers = std::mem::take(&mut config.issuers);
-    let lives = issuers.iter().map(hold_life).collect();
+    let lives = issuers.iter().flat_map(hold_lives).collect();
     (issuers, lives)
 }
 
-/// How long a connection's holds live without a word of the issuer: two days longer than it lets
-/// them live itself.
-fn hold_life(issuer: &IssuerConfig) -> (Box<str>, i64) {
+/// How long a connection's holds live without a word of the issuer, in microseconds: two days longer
+/// than it lets them live itself.
+fn hold_lives(issuer: &IssuerConfig) -> [HoldLife; 2] {
     const PATIENCE_DAYS: i64 = 2;
-    let days = i64::from(issuer.hold_days).saturating_add(PATIENCE_DAYS);
-    (issuer.name.as_str().into(), days.saturating_mul(DAY_US))
+    let HoldDays { usual, long } = issuer.hold_days;
+    [(HoldTime::Usual, usual), (HoldTime::Long, long)].map(|(time, days)| {
+        let days = i64::from(days).saturating_add(PATIENCE_DAYS);
+        let life_us = days.saturating_mul(DAY_US);
+        (issuer.name.as_str().into(), time, life_us)
+    })
 }
 
 fn spawn_sweeper(
     cold: &Runtime,
     port: LedgerPort,
     clock: Clock,
-    (retention_days, holds_us): (u32, Vec<(Box<str>, i64)>),
+    (retention_days, holds_us): (u32, Vec<HoldLife>),
 ) {
     let retention_us = i64::from(retention_days).saturating_mul(DAY_US);
     let sweep = sweep::sweep_for_ever(port, clock, retention_us, holds_us);

@@ -26,3 +26,4 @@ mod schema;
 pub mod seal;
 pub mod store;
 pub mod tokens;
+pub mod webhooks;

@@ -21,7 +21,7 @@ use secrecy::SecretString;
 pub use self::cards::{CardMaker, CardsConfig};
 pub use self::database::database_address;
 pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
-pub use self::issuer::IssuerConfig;
+pub use self::issuer::{HoldDays, IssuerConfig};
 pub use self::log::log_setting;
 pub use self::secret::SecretSource;
 use crate::issuer::IssuerKind;
@@ -141,10 +141,21 @@ pub struct Config {
     pub master_keys: Vec<SecretString>,
     /// Where cards are made.
     pub card_makers: Vec<CardsConfig>,
+    /// Outgoing webhooks.
+    pub webhooks: WebhooksConfig,
     /// Whether the built-in issuer is one of the connections.
     pub sandbox: bool,
     /// Whether time may be moved forward: every connection is a sandbox.
     pub sandbox_clock: bool,
+}
+
+/// `[webhooks]`: what events are told to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WebhooksConfig {
+    /// Whether they may lead to this machine itself, over plain HTTP too: for trying things out.
+    pub allow_loopback: bool,
+    /// How many deliveries may wait for one of them.
+    pub backlog_max: i64,
 }
 
 /// Why a configuration is refused: where, and what is wrong.
@@ -195,6 +206,8 @@ pub const SANDBOX_DEADLINE_MS: u32 = 300;
 const RECORDS_DAYS_DEFAULT: u32 = 400;
 const RECORDS_INDEXED: std::ops::RangeInclusive<usize> = 100_000..=1_000_000_000;
 const RECORDS_INDEXED_DEFAULT: usize = 10_000_000;
+const BACKLOG: std::ops::RangeInclusive<i64> = 10..=10_000_000;
+const BACKLOG_DEFAULT: i64 = 100_000;
 /// 0 switches the looking off.
 const SNAPSHOT_POLL_MS: std::ops::RangeInclusive<u64> = 50..=3_600_000;
 const SNAPSHOT_POLL_MS_DEFAULT: u64 = 1_000;
@@ -272,6 +285,7 @@ impl Config {
             issuers,
             master_keys: master_keys(&typed.keys.master, place)?,
             card_makers: cards::read_all(&typed.issuer, place)?,
+            webhooks: webhooks(&typed.webhooks, place)?,
             snapshot: snapshot(
                 overrides.snapshot,
                 typed.snapshot,
@@ -468,6 +482,20 @@ fn records_indexed_max(ledger: &file::LedgerFile, place: &str) -> Result<usize, 
         format!("{place}: ledger.records_indexed_max"),
         message,
     ))
+}
+
+fn webhooks(typed: &file::WebhooksFile, place: &str) -> Result<WebhooksConfig, ConfigError> {
+    let backlog_max = typed.backlog_max.unwrap_or(BACKLOG_DEFAULT);
+    if !BACKLOG.contains(&backlog_max) {
+        let (least, most) = (BACKLOG.start(), BACKLOG.end());
+        let message = format!("must lie between {least} and {most}");
+        let place = format!("{place}: webhooks.backlog_max");
+        return Err(ConfigError::new(place, message));
+    }
+    Ok(WebhooksConfig {
+        allow_loopback: typed.allow_loopback.unwrap_or(false),
+        backlog_max,
+    })
 }
 
 fn snapshot_poll(typed: Option<u64>, place: &str) -> Result<Option<Duration>, ConfigError> {

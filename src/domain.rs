@@ -13,6 +13,7 @@ pub mod currency;
 pub mod currency_numeric;
 pub mod decision;
 pub mod explanation;
+pub mod hold_time;
 pub mod identity;
 pub mod lifecycle;
 pub mod mcc;

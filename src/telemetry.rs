@@ -17,6 +17,11 @@ use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::lifecycle::{BookStatus, Flags};
 use crate::domain::time::Timestamp;
 
+mod webhooks;
+
+use webhooks::Meters;
+pub use webhooks::WebhookCounts;
+
 /// Upper bounds of the latency buckets, in microseconds; the last bucket is open.
 const BUCKETS_US: [u64; 14] = [
     25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000,
@@ -63,6 +68,7 @@ pub struct Telemetry {
     outbox_waiting: AtomicI64,
     outbox_dead: AtomicI64,
     outbox_age_s: AtomicI64,
+    webhooks: Meters,
 }
 
 impl Telemetry {
@@ -92,6 +98,7 @@ impl Telemetry {
             outbox_waiting: AtomicI64::new(0),
             outbox_dead: AtomicI64::new(0),
             outbox_age_s: AtomicI64::new(0),
+            webhooks: Meters::default(),
         })
     }
 
@@ -175,6 +182,21 @@ impl Telemetry {
         self.outbox_age_s.store(age_s, Ordering::Relaxed);
     }
 
+    /// What waits for webhooks.
+    pub fn set_webhooks(&self, counts: WebhookCounts) {
+        self.webhooks.set(counts);
+    }
+
+    /// How many records of the journal webhooks have not seen yet.
+    pub fn set_unread(&self, count: u64) {
+        self.webhooks.set_unread(count);
+    }
+
+    /// Counts an attempt at a webhook.
+    pub fn count_attempt(&self, is_taken: bool) {
+        self.webhooks.count_attempt(is_taken);
+    }
+
     /// Whether the snapshot's file is not what is in force.
     pub fn set_snapshot_waiting(&self, is_waiting: bool) {
         self.snapshot_waiting
@@ -224,6 +246,7 @@ impl Collector for Scrape {
         self.latencies(&mut encoder)?;
         self.refusals(&mut encoder)?;
         self.events(&mut encoder)?;
+        self.0.webhooks.encode(&mut encoder)?;
         let mut gauge = |name, help, value: &AtomicI64| {
             let gauge = ConstGauge::new(value.load(Ordering::Relaxed));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)

@@ -47,3 +47,5 @@ mod store;
 mod tampering;
 #[path = "api/transactions.rs"]
 mod transactions;
+#[path = "api/webhooks.rs"]
+mod webhooks;

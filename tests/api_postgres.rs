@@ -44,3 +44,5 @@ mod simple;
 mod store;
 #[path = "api/transactions.rs"]
 mod transactions;
+#[path = "api/webhooks.rs"]
+mod webhooks;

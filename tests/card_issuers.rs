@@ -11,6 +11,8 @@ mod create;
 mod database;
 #[path = "card_issuers/desk.rs"]
 mod desk;
+#[path = "card_issuers/faithful.rs"]
+mod faithful;
 #[path = "card_issuers/far_side.rs"]
 mod far_side;
 #[expect(dead_code, reason = "shared; each target uses a part")]

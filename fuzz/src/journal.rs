@@ -12,6 +12,7 @@ use countersign::domain::authorization::AuthorizationKind;
 use countersign::domain::card::Key;
 use countersign::domain::currency::Currency;
 use countersign::domain::decision::Decision;
+use countersign::domain::hold_time::HoldTime;
 use countersign::domain::identity::StepIdentity;
 use countersign::domain::time::Timestamp;
 use countersign::domain::window::{LocalDay, LocalHour};
@@ -266,6 +267,7 @@ fn payload(number: u64, minor: i64, size: usize) -> Vec<u8> {
         card: None,
         agent: None,
         kind: AuthorizationKind::Authorization,
+        hold_time: HoldTime::default(),
         amount: Amount {
             minor: Minor::new(minor).unwrap(),
             currency: Currency::USD,

@@ -11,7 +11,6 @@ mod template;
 
 use crate::clock;
 use crate::error::Error;
-use crate::fleet;
 use crate::ids::{self, Domain, UUID_SIZE};
 use crate::signature::{Key, SIGNATURE_SIZE};
 use template::{AMOUNT_SIZE, Constants, RISK_SIZE, Template};
@@ -26,7 +25,8 @@ pub(crate) struct Recipe<'a> {
     pub(crate) host: &'a str,
     pub(crate) path: &'a str,
     pub(crate) key: &'a Key,
-    pub(crate) cards: u64,
+    /// The issuer's tokens of the cards that are used.
+    pub(crate) cards: &'a [[u8; UUID_SIZE]],
     pub(crate) seed: u64,
 }
 
@@ -80,11 +80,12 @@ impl Press {
         let choose = |salt, bound| ids::choose(seed, index, salt, bound);
         let between =
             |salt, range: std::ops::Range<u64>| range.start + choose(salt, range.end - range.start);
+        let card = choose(1, recipe.cards.len() as u64);
         let mut variables = Variables {
             template: usize::try_from(choose(0, self.templates.len() as u64)).ok()?,
             token: ids::uuid(seed, Domain::Authorization, index),
             webhook_id: ids::uuid(seed, Domain::WebhookId, index),
-            card: fleet::card_token(choose(1, recipe.cards)),
+            card: *recipe.cards.get(usize::try_from(card).ok()?)?,
             signature: [b'-'; SIGNATURE_SIZE],
             amount: digits(between(2, AMOUNT_MINOR)),
             risk_score: digits(between(3, RISK_SCORE)),
@@ -129,7 +130,7 @@ pub(crate) fn example_body() -> (Vec<u8>, String) {
         host: "h",
         path: "/",
         key: &key,
-        cards: 10,
+        cards: &crate::fleet::card_tokens(10),
         seed: 1,
     };
     let press = Press::new(&recipe).unwrap();

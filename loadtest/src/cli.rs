@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Load the baselines and countersign in turn, and compare
     Compare(CompareArgs),
+    /// Load countersign alone and with changes of cards beside it, in turn, and compare
+    Busy(BusyArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -178,6 +180,56 @@ pub(crate) struct CompareArgs {
     #[arg(long, default_value_t = 1)]
     pub(crate) generator_core: usize,
     /// Where the data directories are made; the disk under it is the one measured
+    #[arg(long, default_value_os_t = std::env::temp_dir())]
+    pub(crate) work_dir: PathBuf,
+    /// Write all figures as JSON to this file
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) generator: GeneratorArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BusyArgs {
+    /// The countersign binary
+    #[arg(long)]
+    pub(crate) server_bin: PathBuf,
+    #[arg(long, value_enum, default_value = "relaxed")]
+    pub(crate) durability: Durability,
+    /// Pairs of runs: one without changes, one with them
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=99))]
+    pub(crate) rounds: u64,
+    /// Connections of the hot load
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4_096))]
+    pub(crate) connections: u64,
+    /// Authorizations a second of an open loop; without it the loop is closed
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rate: Option<u64>,
+    /// Cards, made over the API before the first run
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) cards: u64,
+    /// Changes of cards a second, each over HTTP, at their times
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) changes: u64,
+    /// Connections that make them
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1_024))]
+    pub(crate) clients: u64,
+    /// Measured seconds of each run
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) seconds: u64,
+    /// Seconds before them that are not measured
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=60))]
+    pub(crate) warmup: u64,
+    #[arg(long, default_value_t = 0)]
+    pub(crate) server_core: usize,
+    #[arg(long, default_value_t = 1)]
+    pub(crate) generator_core: usize,
+    /// The core of whoever makes changes, and of the server's threads but for those that answer
+    /// authorizations and write the journal; without it, those are on the server's core, and whoever
+    /// makes changes is on the generator's
+    #[arg(long)]
+    pub(crate) cold_core: Option<usize>,
+    /// Where the data directory is made
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     pub(crate) work_dir: PathBuf,
     /// Write all figures as JSON to this file

@@ -4,28 +4,32 @@
 //! The ratio is taken within a round, where the machine was the same for both, and the median of
 //! the rounds is reported.
 
-mod child;
 mod disk;
 mod machine;
 mod report;
 mod subject;
-mod workspace;
 
 use serde::Serialize;
 
+use crate::child::{Child, Cores};
 use crate::cli::{CompareArgs, Durability};
 use crate::cores;
 use crate::error::Error;
+use crate::fleet;
 use crate::ids;
 use crate::measurement::Measurement;
 use crate::output;
 use crate::refusal::{Refusal, refusals};
 use crate::run::{self, Pace, Plan};
-use child::Child;
+use crate::workspace::Workspace;
 use disk::Disk;
 use machine::Machine;
 use subject::{SECRET, Subject};
-use workspace::Workspace;
+
+/// The middle value; of an even number, the lower of the two in the middle.
+pub(crate) fn median(values: impl Iterator<Item = u64>) -> u64 {
+    report::median(values)
+}
 
 /// All that was measured.
 #[derive(Debug, Serialize)]
@@ -170,7 +174,11 @@ impl Bench<'_> {
         let (args, generator) = (self.args, self.args.generator);
         let data_dir = self.workspace.fresh_data_dir()?;
         let command = subject.command(args, self.workspace, &data_dir)?;
-        let child = Child::start(command, subject.name(), self.workspace, args)?;
+        let cores = Cores {
+            server: args.server_core,
+            generator: args.generator_core,
+        };
+        let child = Child::start(command, subject.name(), self.workspace, cores)?;
         let target = child.target(&subject::path())?;
         let seed = generator
             .seed
@@ -178,7 +186,7 @@ impl Bench<'_> {
         let measurement = run::execute(&Plan {
             target: &target,
             secret: SECRET,
-            cards: args.fleet.cards,
+            cards: &fleet::card_tokens(args.fleet.cards),
             connections: self.connections,
             pace,
             warmup_s: args.warmup,

@@ -24,6 +24,11 @@ impl Fleet {
     }
 }
 
+/// The issuer's tokens of so many cards.
+pub(crate) fn card_tokens(cards: u64) -> Vec<[u8; UUID_SIZE]> {
+    (0..cards).map(card_token).collect()
+}
+
 /// The issuer's token of a card.
 pub(crate) fn card_token(card: u64) -> [u8; UUID_SIZE] {
     ids::uuid(CARD_SEED, Domain::Card, card)

@@ -5,6 +5,8 @@
 
 mod authorization;
 mod baseline;
+mod busy;
+mod child;
 mod cli;
 mod clock;
 mod compare;
@@ -27,6 +29,7 @@ mod tally;
 mod target;
 mod usage;
 mod verdict;
+mod workspace;
 
 use std::process::ExitCode;
 
@@ -61,6 +64,7 @@ fn dispatch(command: Command) -> Result<(), Error> {
         Command::Config(args) => write_config(&args),
         Command::Run(args) => run_once(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::Busy(args) => busy::busy(&args),
     }
 }
 
@@ -106,7 +110,7 @@ fn run_once(args: &RunArgs) -> Result<(), Error> {
     let measurement = run::execute(&Plan {
         target: &Target::parse(&args.target)?,
         secret: &args.secret,
-        cards: args.cards,
+        cards: &fleet::card_tokens(args.cards),
         connections: args.connections,
         pace,
         warmup_s: args.warmup,

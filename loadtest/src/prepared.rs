@@ -68,7 +68,7 @@ mod tests {
             host: "h",
             path: "/",
             key: &key,
-            cards: 10,
+            cards: &crate::fleet::card_tokens(10),
             seed: 1,
         };
         let mut prepared = Prepared::new(&recipe, 100).unwrap();

@@ -13,6 +13,7 @@ use tokio::task::{JoinSet, LocalSet};
 
 use crate::authorization::Recipe;
 use crate::error::Error;
+use crate::ids::UUID_SIZE;
 use crate::measurement::Measurement;
 use crate::prepared::Prepared;
 use crate::signature::Key;
@@ -30,7 +31,8 @@ const SECOND_NS: u64 = 1_000_000_000;
 pub(crate) struct Plan<'a> {
     pub(crate) target: &'a Target,
     pub(crate) secret: &'a str,
-    pub(crate) cards: u64,
+    /// The issuer's tokens of the cards that are used.
+    pub(crate) cards: &'a [[u8; UUID_SIZE]],
     pub(crate) connections: u64,
     pub(crate) pace: Pace,
     pub(crate) warmup_s: u64,

@@ -35,10 +35,32 @@ impl Accounts {
     pub(crate) fn of_process(pid: u32) -> Option<Self> {
         let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
         let threads = tasks.filter_map(|task| read(&task.ok()?.path().join("schedstat")));
-        threads.reduce(|sum, thread| Self {
-            busy_ns: sum.busy_ns + thread.busy_ns,
-            waiting_ns: sum.waiting_ns + thread.waiting_ns,
-        })
+        threads.reduce(Self::plus)
+    }
+
+    /// The sum over those threads of a process whose names begin so.
+    pub(crate) fn of_threads(pid: u32, begins: &str) -> Option<Self> {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+        let threads = tasks.filter_map(|task| {
+            let task = task.ok()?.path();
+            let name = fs::read_to_string(task.join("comm")).ok()?;
+            name.starts_with(begins)
+                .then(|| read(&task.join("schedstat")))?
+        });
+        threads.reduce(Self::plus)
+    }
+
+    /// The sum of both.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            busy_ns: self.busy_ns + other.busy_ns,
+            waiting_ns: self.waiting_ns + other.waiting_ns,
+        }
+    }
+
+    /// Processor time since another reading.
+    pub(crate) fn busy_ns_since(self, earlier: Self) -> u64 {
+        self.busy_ns.saturating_sub(earlier.busy_ns)
     }
 
     /// Everything that ran on a core, and what the hypervisor took from it. Interrupts are left out:

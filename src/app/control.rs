@@ -25,12 +25,15 @@ use crate::cold::records::Records;
 use crate::cold::seal::MasterKeys;
 use crate::cold::store::{Store, StoreError};
 use crate::cold::tokens::TokenSecret;
-use crate::config::{Config, SANDBOX_NAME};
+use crate::cold::webhooks::address::Reach;
+use crate::cold::webhooks::{self, reader};
+use crate::config::{Config, SANDBOX_NAME, WebhooksConfig};
 use crate::decide::document::DocumentRefused;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::card::Key;
 use crate::fingerprint::Fingerprinter;
 use crate::hot::pipeline::Core;
+use crate::ledger::embedded::frame::JournalId;
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::embedded::writer::Writer;
 use crate::seam::snapshot::CurrentSnapshot;
@@ -70,7 +73,7 @@ pub(super) struct Plane {
     store: Arc<dyn Store>,
     secret: TokenSecret,
     signer: Signer,
-    master_keys: Option<MasterKeys>,
+    master_keys: Option<Arc<MasterKeys>>,
     issuers: Vec<Arc<dyn IssuerClient>>,
 }
 
@@ -135,7 +138,7 @@ impl Plane {
         let unsealed = unseal(&*store, master_keys.as_ref(), &issuers);
         cold.block_on(unsealed).map_err(|error| fault(&error))?;
         Ok(Some(Self {
-            master_keys,
+            master_keys: master_keys.map(Arc::new),
             store,
             secret,
             signer,
@@ -227,6 +230,9 @@ pub(super) struct Around<'a> {
     pub(super) records: &'a Arc<Records>,
     pub(super) writer: &'a Arc<Writer>,
     pub(super) clock: Clock,
+    /// The journal's name.
+    pub(super) journal: JournalId,
+    pub(super) webhooks: WebhooksConfig,
     /// Between two looks at the file that rules.
     pub(super) watch_every: Option<Duration>,
 }
@@ -276,6 +282,42 @@ fn start_mirrors<'i>(
     }
 }
 
+/// One task that delivers, one that counts, one that reads what was decided.
+fn start_webhooks(
+    of_outbox: &Outbox,
+    keys: Option<Arc<MasterKeys>>,
+    around: &Around<'_>,
+) -> webhooks::Around {
+    let of_outbox = of_outbox.clone();
+    let told = webhooks::Around {
+        store: of_outbox.store,
+        clock: of_outbox.clock,
+        keys,
+        bell: Arc::default(),
+        telemetry: of_outbox.telemetry,
+        readiness: of_outbox.readiness,
+        reach: Reach {
+            loopback: around.webhooks.allow_loopback,
+        },
+        backlog_max: around.webhooks.backlog_max,
+    };
+    let cold = around.cold;
+    drop(cold.spawn(webhooks::deliver(told.clone())));
+    drop(cold.spawn(webhooks::watch::watch(told.clone())));
+    let writer = Arc::clone(around.writer);
+    let name = around.journal.0.iter().map(|byte| format!("{byte:02x}"));
+    drop(cold.spawn(reader::read(reader::Around {
+        store: Arc::clone(&told.store),
+        records: Arc::clone(around.records),
+        journal: Box::new(move || writer.published()),
+        clock: told.clock,
+        bell: Arc::clone(&told.bell),
+        telemetry: Arc::clone(&told.telemetry),
+        name: name.collect(),
+    })));
+    told
+}
+
 fn start_plane(
     plane: Plane,
     snapshots: Arc<CurrentSnapshot>,
@@ -295,6 +337,7 @@ fn start_plane(
         readiness: Arc::clone(&shown.readiness),
     };
     start_outbox(around.cold, &outbox, &plane.issuers);
+    let told = start_webhooks(&outbox, plane.master_keys.clone(), &around);
     let around_control = Surroundings {
         store: Arc::clone(&store),
         snapshots: Arc::clone(&snapshots),
@@ -308,6 +351,7 @@ fn start_plane(
         readiness: Arc::clone(&shown.readiness),
         noted: Arc::clone(&shown.noted),
         bell: Arc::clone(&bell),
+        webhook_bell: Arc::clone(&told.bell),
     };
     let control = Control::start(around_control, plane.signer);
     let control = control
@@ -328,6 +372,7 @@ fn start_plane(
         control,
         issuers: plane.issuers,
         master_keys: plane.master_keys,
+        reach: told.reach,
         snapshots,
         ledger: shown.ledger.clone(),
         records: Arc::clone(around.records),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::domain::hold_time::HoldTime;
 use crate::domain::time::Timestamp;
 use crate::ledger::embedded::store::{EmbeddedLedger, SweepCursor, Unavailable};
 use crate::seam::commands::{LedgerPort, PortError};
@@ -16,13 +17,17 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Between two steps of one sweep, so that authorizations pass between them.
 const SWEEP_STEP: Duration = Duration::from_millis(5);
 
+/// A connection, the holds that are meant, and how long they live, in microseconds. Those of the long
+/// time are all that have not ended by the usual one.
+pub(super) type HoldLife = (Box<str>, HoldTime, i64);
+
 /// Gives back what was held for longer than its connection's holds live, and forgets what is older
 /// than the retention, a little at a time.
 pub(super) async fn sweep_for_ever(
     port: LedgerPort,
     clock: Clock,
     retention_us: i64,
-    holds_us: Vec<(Box<str>, i64)>,
+    holds_us: Vec<HoldLife>,
 ) {
     loop {
         let due = clock.now().plus_micros(SWEEP_EVERY_US);
@@ -33,7 +38,7 @@ pub(super) async fn sweep_for_ever(
         let before = |us: i64| Timestamp::from_micros(now.micros().saturating_sub(us));
         let cuts = holds_us
             .iter()
-            .map(|(name, us)| (name.clone(), before(*us)));
+            .map(|(name, time, us)| (name.clone(), *time, before(*us)));
         let cuts: Arc<[_]> = cuts.collect();
         let lapse = move |ledger: &EmbeddedLedger, from| ledger.lapse(from, &cuts);
         if visit(&port, lapse).await.is_err() {

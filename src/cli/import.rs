@@ -27,6 +27,9 @@ pub struct ImportArguments {
     /// Take them over
     #[arg(long)]
     apply: bool,
+    /// Take rules of agent and customer that nobody enforces, where the connection's issuer never asks
+    #[arg(long)]
+    allow_unenforced: bool,
     /// The server's listener for people and agents [default: 127.0.0.1:8701]
     #[arg(
         long,
@@ -54,6 +57,7 @@ struct WireWanted<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     agent_id: Option<&'a str>,
     dry_run: bool,
+    allow_unenforced: bool,
 }
 
 #[derive(Deserialize)]
@@ -90,6 +94,7 @@ pub fn run(arguments: &ImportArguments, out: &mut dyn Write) -> Result<Exit, Fai
         customer_id: &arguments.customer,
         agent_id: arguments.agent.as_deref(),
         dry_run: !arguments.apply,
+        allow_unenforced: arguments.allow_unenforced,
     };
     let body = serde_json::to_vec(&wanted).map_err(|error| Failure::other(&error))?;
     let api = Api {

@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::cli::Exit;
 use crate::cli::demo::{Failure, runtime, unwritten};
 use crate::clock::Clock;
+use crate::cold::audit::{self, Event, Who};
 use crate::cold::init::{Opened, Place};
 use crate::cold::seal::{self, MasterKeys, SECRET_LEN_MAX};
 use crate::cold::store::Change;
@@ -181,8 +182,22 @@ fn set(place: &Where, connection: &str) -> Result<String, Failure> {
     let now = Clock::start().now();
     desk.with_store(async |opened| {
         let row = keys.seal(connection, &key, now)?;
-        let kept = opened.store.apply(vec![Change::Sealed(row)]).await;
-        kept.map_err(seal::SealError::Store)
+        let batch = vec![Change::Sealed(row)];
+        let told = audit::made(&batch);
+        let told = Change::Audit(Event {
+            at: now,
+            mode: None,
+            who: Who::CommandLine,
+            action: "countersign keys set".to_owned(),
+            changes: told,
+            from: None,
+            request_id: None,
+            outcome: "ok".to_owned(),
+        });
+        let kept = opened
+            .store
+            .apply(batch.into_iter().chain([told]).collect());
+        kept.await.map_err(seal::SealError::Store)
     })?;
     Ok(format!(
         "the key of `{connection}` is sealed; the next start uses it"

@@ -29,6 +29,7 @@ pub mod routes;
 mod simple;
 mod text;
 mod transactions;
+mod webhooks;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -40,6 +41,7 @@ use crate::cold::records::Records;
 use crate::cold::seal::MasterKeys;
 use crate::cold::store::Store;
 use crate::cold::tokens::TokenSecret;
+use crate::cold::webhooks::address::Reach;
 use crate::fingerprint::Fingerprinter;
 use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
@@ -55,7 +57,9 @@ pub struct Api {
     pub(super) control: Control,
     pub(super) issuers: Vec<Arc<dyn IssuerClient>>,
     /// Absent where there is none to seal with.
-    pub(super) master_keys: Option<MasterKeys>,
+    pub(super) master_keys: Option<Arc<MasterKeys>>,
+    /// Where webhooks may lead.
+    pub(super) reach: Reach,
     pub(super) snapshots: Arc<CurrentSnapshot>,
     pub(super) ledger: LedgerPort,
     pub(super) records: Arc<Records>,
@@ -76,7 +80,8 @@ pub struct Parts {
     pub secret: TokenSecret,
     pub control: Control,
     pub issuers: Vec<Arc<dyn IssuerClient>>,
-    pub master_keys: Option<MasterKeys>,
+    pub master_keys: Option<Arc<MasterKeys>>,
+    pub reach: Reach,
     pub snapshots: Arc<CurrentSnapshot>,
     pub ledger: LedgerPort,
     pub records: Arc<Records>,
@@ -98,6 +103,7 @@ impl Api {
             control: parts.control,
             issuers: parts.issuers,
             master_keys: parts.master_keys,
+            reach: parts.reach,
             snapshots: parts.snapshots,
             ledger: parts.ledger,
             records: parts.records,

@@ -19,6 +19,7 @@ pub mod verify;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::cold::store::webhook::WebhookChange;
 use crate::cold::store::{Card, Change, Mode, Scope};
 use crate::domain::time::Timestamp;
 
@@ -43,6 +44,8 @@ pub enum Who {
     Nobody,
     /// Whoever reaches the operators' listener.
     Operator,
+    /// The issuer of this connection: what has become of its cards there.
+    Issuer(String),
 }
 
 impl Who {
@@ -61,6 +64,7 @@ impl Who {
             Self::Key { id, scope } => (Some(&**id), "key", Some(*scope)),
             Self::Nobody => (None, "nobody", None),
             Self::Operator => (None, "operator", None),
+            Self::Issuer(connection) => (Some(&**connection), "issuer", None),
         };
         WhoText { id, kind, scope }
     }
@@ -257,10 +261,14 @@ fn one(change: &Change) -> Option<Made> {
         },
         Change::Sealed(row) => Made {
             id: row.connection.clone(),
-            kind: "issuerKey",
+            kind: match row.connection.starts_with("webhook:") {
+                true => "webhookSecret",
+                false => "issuerKey",
+            },
             what: "set",
             ..Made::default()
         },
+        Change::Webhooks(change) => return webhook(change),
         // What follows from the changes beside them, and what is told elsewhere.
         Change::Reply(_)
         | Change::Outbox(_)
@@ -270,6 +278,38 @@ fn one(change: &Change) -> Option<Made> {
         | Change::Audit(_)
         | Change::Checkpoint(_) => return None,
     })
+}
+
+/// What its owner does with an endpoint; what becomes of deliveries is told by them.
+fn webhook(change: &WebhookChange) -> Option<Made> {
+    let made = |id: &str, what| Made {
+        id: id.to_owned(),
+        kind: "webhook",
+        what,
+        ..Made::default()
+    };
+    match change {
+        WebhookChange::Webhook(row) => Some(Made {
+            customer_id: row.customer_id.clone(),
+            status: Some(if row.is_enabled {
+                "enabled"
+            } else {
+                "disabled"
+            }),
+            ..made(&row.id, made_or_changed(row.revision))
+        }),
+        WebhookChange::Gone(id) => Some(made(id, "removed")),
+        WebhookChange::ToldTo(id, _) => Some(made(id, "tested")),
+        WebhookChange::Again(row) => Some(made(&row.webhook_id, "replayed")),
+        WebhookChange::Disabled(id, _) => Some(made(id, "disabled")),
+        WebhookChange::Told(_)
+        | WebhookChange::Tried(_)
+        | WebhookChange::Failing(..)
+        | WebhookChange::Full(..)
+        | WebhookChange::TooOld(_)
+        | WebhookChange::Forget(..)
+        | WebhookChange::Read(..) => None,
+    }
 }
 
 fn card(row: &Card) -> Made {

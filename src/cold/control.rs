@@ -4,8 +4,12 @@
 //! rows, publishes, and only then answers, so that whoever has the answer can use what he changed.
 //! What stops a card is set in the ledger before that, and what lets it go again after it: whatever
 //! a crash leaves undone in between, the stricter of the two is in force.
+//!
+//! What waits meanwhile is made together, in one transaction and one snapshot, so that many callers
+//! at once cost one sync of the disk and not one each.
 
 mod compile;
+mod group;
 mod orders;
 mod trail;
 
@@ -24,8 +28,7 @@ use crate::cold::audit::noted::Noted;
 use crate::cold::audit::signer::Signer;
 use crate::cold::durable::JournalProgress;
 use crate::cold::readiness::Readiness;
-use crate::cold::store::{Batch, Change, Store, StoreError};
-use crate::decide::compile::Builder;
+use crate::cold::store::{Batch, Store};
 use crate::decide::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::fingerprint::Fingerprinter;
@@ -35,11 +38,14 @@ use crate::seam::snapshot::CurrentSnapshot;
 use crate::telemetry::Telemetry;
 
 pub use compile::{LoadError, Refused, card_policy, load, policy};
+use group::Asked;
 pub use orders::{CardName, NotOrdered, Order};
 use trail::Trail;
 
 /// Changes that may wait at a time; more are refused.
 const WAITING_MAX: usize = 1_024;
+/// Changes that are made together; more take turns.
+const TOGETHER_MAX: usize = 128;
 /// Between two attempts to free what somebody still reads.
 const FREE_EVERY: Duration = Duration::from_millis(5);
 /// Without work, the thread looks up this often.
@@ -59,8 +65,11 @@ const BEHIND: &str = "database_fault";
 pub struct Work {
     /// Rows, kept together.
     pub batch: Batch,
-    /// What the ledger is to hold beside them.
+    /// What the ledger is to hold beside them: what stops something before they are kept, what lets
+    /// it go again after it.
     pub orders: Vec<Order>,
+    /// What the ledger is to hold once they are in force, whatever it is.
+    pub after: Vec<Order>,
 }
 
 /// Why a change was not made.
@@ -108,6 +117,8 @@ pub struct Surroundings {
     pub noted: Arc<Noted>,
     /// Rung where an issuer is to be told something.
     pub bell: Arc<Notify>,
+    /// Rung where a webhook is to be told something.
+    pub webhook_bell: Arc<Notify>,
 }
 
 /// The running thread. It ends when every clone of this is dropped.
@@ -119,7 +130,7 @@ pub struct Control {
 }
 
 enum Command {
-    Make(Work, oneshot::Sender<Result<(), Failed>>),
+    Make(Asked),
     /// Writes and signs what waits: the process ends.
     Settle(oneshot::Sender<()>),
 }
@@ -195,7 +206,8 @@ impl Control {
     /// [`Failed`] where it is not, as far as is known.
     pub async fn make(&self, work: Work) -> Result<(), Failed> {
         let (answer, answered) = oneshot::channel();
-        let sent = self.commands.try_send(Command::Make(work, answer));
+        let asked = Asked { work, answer };
+        let sent = self.commands.try_send(Command::Make(asked));
         sent.map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Failed::Busy,
             mpsc::error::TrySendError::Closed(_) => Failed::Ended,
@@ -220,18 +232,10 @@ impl Keeper {
         loop {
             let wait = self.wait(read_count);
             tokio::select! {
-                command = commands.recv() => match command {
-                    Some(Command::Make(work, answer)) => {
-                        let outcome = self.change(work).await;
-                        // Nobody listens any more where the caller has gone away.
-                        let _gone = answer.send(outcome);
-                    }
-                    Some(Command::Settle(answer)) => {
-                        self.trail.work(self.around.clock.now(), true).await;
-                        let _gone = answer.send(());
-                    }
-                    None => return,
-                },
+                command = commands.recv() => {
+                    let Some(first) = command else { return };
+                    self.take(first, &mut commands).await;
+                }
                 () = noted.news() => {}
                 () = sleep(wait) => {
                     // Where it does not succeed, it is said, and tried again.
@@ -256,52 +260,24 @@ impl Keeper {
         }
     }
 
-    async fn change(&mut self, work: Work) -> Result<(), Failed> {
-        let changes_rules = work.batch.iter().any(|change| change.rule().is_some());
-        let touches_rules = changes_rules || !work.orders.is_empty();
-        if touches_rules && !self.around.rows_rule {
-            return Err(Failed::FileRules);
-        }
-        self.catch_up().await?;
-        let next = changes_rules
-            .then(|| self.compile(&work.batch))
-            .transpose()?;
-        let tells = work.batch.iter().any(|it| matches!(it, Change::Outbox(_)));
-        let (first, last): (Vec<Order>, Vec<Order>) =
-            work.orders.into_iter().partition(Order::goes_first);
-        self.order(first).await?;
-        let entries = work.batch.iter();
-        let entry_count = entries
-            .filter(|change| matches!(change, Change::Audit(_)))
-            .count();
-        match self.around.store.apply(work.batch).await {
-            Ok(()) => self.trail.kept(entry_count, self.around.clock.now()),
-            Err(StoreError::Conflict) => return Err(Failed::Conflict),
-            Err(StoreError::Fault(why)) => {
-                tracing::error!(%why, "a change may be kept in the database and not in force");
-                self.is_behind
-                    .store(self.around.rows_rule, Ordering::Release);
-                self.around.readiness.set_warning(BEHIND);
-                return Err(Failed::Store);
+    /// Carries out a command and whatever waits behind it.
+    async fn take(&mut self, first: Command, commands: &mut mpsc::Receiver<Command>) {
+        let mut changes = Vec::new();
+        let mut next = Some(first);
+        while let Some(command) = next {
+            match command {
+                Command::Make(asked) => changes.push(asked),
+                Command::Settle(answer) => {
+                    self.make_all(std::mem::take(&mut changes)).await;
+                    self.trail.work(self.around.clock.now(), true).await;
+                    // Nobody listens any more where the caller has gone away.
+                    let _gone = answer.send(());
+                }
             }
+            let has_room = changes.len() < TOGETHER_MAX;
+            next = has_room.then(|| commands.try_recv().ok()).flatten();
         }
-        if let Some(next) = next {
-            self.publish(next);
-        }
-        if tells {
-            self.around.bell.notify_waiters();
-        }
-        self.order(last).await
-    }
-
-    fn compile(&self, batch: &Batch) -> Result<Snapshot, Failed> {
-        let before = self.around.snapshots.load();
-        let mut builder = Builder::changing(&before, &self.around.keys);
-        for change in batch {
-            compile::put(&mut builder, change).map_err(Failed::Refused)?;
-        }
-        let next = builder.finish(before.version() + 1);
-        Ok(next)
+        self.make_all(changes).await;
     }
 
     fn publish(&self, next: Snapshot) {
@@ -332,20 +308,6 @@ impl Keeper {
         }
         self.is_behind.store(false, Ordering::Release);
         self.around.readiness.clear_warning(BEHIND);
-        Ok(())
-    }
-
-    async fn order(&self, orders: Vec<Order>) -> Result<(), Failed> {
-        for order in orders {
-            let at = self.around.clock.now();
-            let given = order.give(
-                &self.around.ledger,
-                &self.around.journal,
-                &self.around.keys,
-                at,
-            );
-            given.await.map_err(Failed::Ledger)?;
-        }
         Ok(())
     }
 

@@ -80,6 +80,9 @@ pub struct CardOrder {
     pub rules: Rules,
     /// Whether it begins stopped.
     pub is_paused: bool,
+    /// Keyed hash of the request that it is made for, where that has an idempotency key.
+    #[serde(default)]
+    pub request: Option<String>,
 }
 
 mod micros {

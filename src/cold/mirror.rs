@@ -12,11 +12,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::cold::audit::{self, Event, Who};
 use crate::cold::control::{Control, Failed, Order, Work};
 use crate::cold::issuers::{CardThere, IssuerClient, IssuerError, State, rules};
 use crate::cold::store::outward::{CardOrigin, Errand, OutboxRow};
 use crate::cold::store::{Card, Change, OutboxAsked, Store, StoreError};
 use crate::domain::card::CardStatus;
+use crate::domain::time::Timestamp;
 
 /// Pages of an issuer's list.
 const PAGES_MAX: usize = 10_000;
@@ -199,7 +201,7 @@ impl Around {
             State::Open | State::Other => None,
         };
         let work = match status {
-            Some(status) => change(card, status, origin),
+            Some(status) => change(card, status, origin, now),
             None => Work {
                 batch: vec![Change::Outbox(row)],
                 ..Work::default()
@@ -213,7 +215,7 @@ impl Around {
     }
 }
 
-fn change(mut card: Card, status: CardStatus, origin: Option<CardOrigin>) -> Work {
+fn change(mut card: Card, status: CardStatus, origin: Option<CardOrigin>, now: Timestamp) -> Work {
     tracing::warn!(
         card = %card.id,
         connection = %card.connection,
@@ -231,11 +233,26 @@ fn change(mut card: Card, status: CardStatus, origin: Option<CardOrigin>) -> Wor
     });
     let origin = CardOrigin {
         card_id: card.id.clone(),
-        has_past: origin.is_some_and(|it| it.has_past),
+        has_past: origin.as_ref().is_some_and(|it| it.has_past),
+        lacks_lock: origin.is_some_and(|it| it.lacks_lock),
         is_paused_there: status == CardStatus::Locked,
     };
+    let event = Event {
+        at: now,
+        mode: Some(card.mode),
+        who: Who::Issuer(card.connection.clone()),
+        action: "a card is here what it is there".to_owned(),
+        changes: Vec::new(),
+        from: None,
+        request_id: None,
+        outcome: status.name().to_owned(),
+    };
+    let mut batch = vec![Change::Card(card), Change::Origin(origin)];
+    let changes = audit::made(&batch);
+    batch.push(Change::Audit(Event { changes, ..event }));
     Work {
-        batch: vec![Change::Card(card), Change::Origin(origin)],
+        batch,
         orders: Vec::from_iter(order),
+        after: Vec::new(),
     }
 }

@@ -18,6 +18,8 @@ use crate::cold::issuers::{CardOrder, IssuerClient, IssuerError, State};
 use crate::cold::readiness::Readiness;
 use crate::cold::store::outward::{Errand, OutboxRow};
 use crate::cold::store::{Card, Change, OutboxAsked, Store, StoreError};
+use crate::decide::compile::parse_instant;
+use crate::domain::time::Timestamp;
 use crate::telemetry::Telemetry;
 
 /// Rows that are told at a time on one connection.
@@ -47,6 +49,14 @@ pub struct Around {
     pub bell: Arc<Notify>,
     pub telemetry: Arc<Telemetry>,
     pub readiness: Arc<Readiness>,
+}
+
+/// What has become of a row.
+enum Told {
+    /// It is done.
+    Done,
+    /// It is to be told from then on.
+    From(Timestamp),
 }
 
 /// Why a row is not done.
@@ -133,10 +143,15 @@ impl Around {
     async fn attempt(&self, row: OutboxRow, issuer: &dyn IssuerClient) -> bool {
         let outcome = match row.errand {
             Errand::Order => self.settle(&row, issuer).await,
-            Errand::State | Errand::Rules => self.tell_of_card(&row, issuer).await,
+            Errand::State | Errand::Rules | Errand::End => self.tell_of_card(&row, issuer).await,
         };
         let change = match outcome {
-            Ok(()) => Change::OutboxDone(row.id, row.version),
+            Ok(Told::Done) => Change::OutboxDone(row.id, row.version),
+            Ok(Told::From(then)) => Change::Outbox(OutboxRow {
+                created_at: then,
+                due_at: then,
+                ..row
+            }),
             Err(undone) => Change::OutboxTried(self.tried(row, undone)),
         };
         let kept = self.store.apply(vec![change]).await;
@@ -172,27 +187,53 @@ impl Around {
     }
 
     /// Tells how the card stands now.
-    async fn tell_of_card(&self, row: &OutboxRow, issuer: &dyn IssuerClient) -> Result<(), Undone> {
+    async fn tell_of_card(
+        &self,
+        row: &OutboxRow,
+        issuer: &dyn IssuerClient,
+    ) -> Result<Told, Undone> {
         let Some(card) = self.store.card(row.card_id.clone()).await? else {
-            return Ok(());
+            return Ok(Told::Done);
         };
         let rules = rules::of_card(&*self.store, &card).await?;
         let rules =
             rules.ok_or_else(|| Undone::Never("its rules are not understood".to_owned()))?;
         match row.errand {
-            Errand::Order => Ok(()),
-            Errand::State => tell_state(&card, &rules, issuer).await,
+            Errand::Order => {}
+            Errand::State => {
+                let opens = rules.state(card.status, card.is_frozen) == State::Open;
+                // A card does not open before the limits are there that it is to have.
+                if opens && self.has_new_rules(&card).await? {
+                    let token = card.issuer_token.clone();
+                    issuer.set_rules(token, rules.clone()).await?;
+                }
+                tell_state(&card, &rules, issuer).await?;
+            }
             // A fence of nothing is none at some issuers: the card is paused behind the one it has.
-            Errand::Rules if rules.allow_nothing() => Ok(()),
-            Errand::Rules => Ok(issuer.set_rules(card.issuer_token, rules).await?),
+            Errand::Rules if rules.allow_nothing() => {}
+            Errand::Rules => issuer.set_rules(card.issuer_token, rules).await?,
+            Errand::End => match end_of(&card) {
+                None => {}
+                Some(end) if end > self.clock.now() => return Ok(Told::From(end)),
+                Some(_over) => issuer.set_state(card.issuer_token, State::Closed).await?,
+            },
         }
+        Ok(Told::Done)
+    }
+
+    /// Whether the card's limits are still to be told.
+    async fn has_new_rules(&self, card: &Card) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let row = OutboxRow::of_card(Errand::Rules, &card.id, &card.connection, now);
+        let waits = self.store.outbox(OutboxAsked::One(row.id)).await?;
+        Ok(!waits.is_empty())
     }
 
     /// Closes the card of an order that nobody came back for. A card that is ours was answered after
     /// all.
-    async fn settle(&self, row: &OutboxRow, issuer: &dyn IssuerClient) -> Result<(), Undone> {
+    async fn settle(&self, row: &OutboxRow, issuer: &dyn IssuerClient) -> Result<Told, Undone> {
         if self.store.card(row.card_id.clone()).await?.is_some() {
-            return Ok(());
+            return Ok(Told::Done);
         }
         let order: CardOrder = serde_json::from_str(&row.payload)
             .map_err(|error| Undone::Never(format!("the order is not understood: {error}")))?;
@@ -200,8 +241,14 @@ impl Around {
             tracing::warn!(card = %row.card_id, "a card that was ordered and never answered is closed");
             issuer.set_state(orphan.token, State::Closed).await?;
         }
-        Ok(())
+        Ok(Told::Done)
     }
+}
+
+/// The end that the card's own policy sets.
+fn end_of(card: &Card) -> Option<Timestamp> {
+    let policy: serde_json::Value = serde_json::from_str(card.policy.as_deref()?).ok()?;
+    parse_instant(policy.get("validUntil")?.as_str()?)
 }
 
 /// A refusal may mean that it is so already: the issuer is asked how the card stands.

@@ -7,6 +7,7 @@
 //! been written meanwhile, and what was decided before, once the thread has come to it. Its memory is
 //! bounded: beyond a number of records the oldest are forgotten, though the journal still has them.
 
+pub mod feed;
 mod index;
 mod known;
 mod names;
@@ -173,6 +174,8 @@ struct Core {
     /// Reads what was written before this process; absent once it has.
     past: Option<Follower>,
     past_through: u64,
+    /// The first segment that is not of processes before.
+    own_segment: u64,
     known: Known,
     /// The last one that was logged.
     fault: Option<FollowFault>,
@@ -198,6 +201,7 @@ impl Records {
             follower: Follower::from(next),
             past: Some(Follower::before(next.segment)),
             past_through: next.sequence.saturating_sub(1),
+            own_segment: next.segment,
             known: Known::new(names, indexed_max),
             fault: None,
             readiness,

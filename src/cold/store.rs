@@ -12,12 +12,15 @@ mod rows;
 mod sql;
 pub mod sqlite;
 mod steps;
+pub mod webhook;
+mod webhook_rows;
 mod write;
 
 use std::fmt;
 use std::pin::Pin;
 
 use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
+use self::webhook::{DeliveriesAsked, Delivery, DeliveryCount, Due, Mark, Webhook, WebhookChange};
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{Entry, Event};
 
@@ -296,6 +299,8 @@ pub enum Change {
     Audit(Event),
     /// A signed statement about the audit log.
     Checkpoint(Checkpoint),
+    /// Of outgoing webhooks.
+    Webhooks(Box<WebhookChange>),
 }
 
 /// A row of what decides authorizations.
@@ -308,6 +313,24 @@ pub enum Rule<'r> {
 }
 
 impl Change {
+    /// The id of the row that it changes, where two changes of it exclude each other.
+    #[must_use]
+    pub fn row(&self) -> Option<&str> {
+        match self {
+            Self::Customer(row) => Some(&row.id),
+            Self::Agent(row) => Some(&row.id),
+            Self::Card(row) => Some(&row.id),
+            Self::ApiKey(row, _) | Self::ApiKeyChanged(row) => Some(&row.id),
+            Self::Intent(row) => Some(&row.id),
+            Self::Outbox(row) | Self::OutboxTried(row) => Some(&row.id),
+            Self::OutboxDone(id, _) => Some(id),
+            Self::Sealed(row) => Some(&row.connection),
+            Self::Origin(row) => Some(&row.card_id),
+            Self::Attestation(row) => Some(&row.id),
+            Self::Reply(_) | Self::Audit(_) | Self::Checkpoint(_) | Self::Webhooks(_) => None,
+        }
+    }
+
     /// What it changes of the rules; absent where it decides nothing.
     #[must_use]
     pub fn rule(&self) -> Option<Rule<'_>> {
@@ -326,8 +349,15 @@ impl Change {
             | Self::Sealed(_)
             | Self::Origin(_)
             | Self::Intent(_)
-            | Self::Attestation(_) => None,
+            | Self::Attestation(_)
+            | Self::Webhooks(_) => None,
         }
+    }
+}
+
+impl From<WebhookChange> for Change {
+    fn from(change: WebhookChange) -> Self {
+        Self::Webhooks(Box::new(change))
     }
 }
 
@@ -423,6 +453,22 @@ pub trait Store: Send + Sync {
     fn outbox_counts(&self) -> Answer<'_, OutboxCounts>;
     /// The sealed keys of issuers, in the order of their connections.
     fn sealed(&self) -> Answer<'_, Vec<SealedRow>>;
+    /// The secret that is sealed under this name.
+    fn sealed_as(&self, name: String) -> Answer<'_, Option<SealedRow>>;
+    /// The endpoint of this id.
+    fn webhook(&self, id: String) -> Answer<'_, Option<Webhook>>;
+    /// Endpoints, newest first.
+    fn webhooks(&self, listed: Listed) -> Answer<'_, Vec<Webhook>>;
+    /// All of them, of both modes.
+    fn all_webhooks(&self) -> Answer<'_, Vec<Webhook>>;
+    /// Whom something waits for that is to be tried now.
+    fn webhooks_due(&self, now: Timestamp) -> Answer<'_, Vec<Due>>;
+    /// Deliveries to one endpoint.
+    fn deliveries(&self, asked: DeliveriesAsked) -> Answer<'_, Vec<Delivery>>;
+    /// How many wait, and how many are dead, by endpoint.
+    fn delivery_counts(&self) -> Answer<'_, Vec<DeliveryCount>>;
+    /// How far this reader has come; absent where it has not begun.
+    fn read_mark(&self, reader: String) -> Answer<'_, Option<Mark>>;
     /// Where a card comes from, where it is not an ordinary one of ours.
     fn card_origin(&self, id: String) -> Answer<'_, Option<CardOrigin>>;
     /// Keeps all of a batch, durably, or nothing of it.

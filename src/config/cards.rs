@@ -136,6 +136,7 @@ fn check_privacy(
         ("tolerance_s", issuer.tolerance_s.is_some()),
         ("unsigned", issuer.unsigned.is_some()),
         ("hold_days", issuer.hold_days.is_some()),
+        ("hold_days_long", issuer.hold_days_long.is_some()),
         ("signature", issuer.signature.is_some()),
         ("livemode", issuer.livemode.is_some()),
         ("account", issuer.account.is_some()),

@@ -27,7 +27,16 @@ pub(super) struct ConfigFile {
     #[serde(default)]
     pub(super) keys: KeysFile,
     #[serde(default)]
+    pub(super) webhooks: WebhooksFile,
+    #[serde(default)]
     pub(super) issuer: Vec<IssuerFile>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebhooksFile {
+    pub(super) allow_loopback: Option<bool>,
+    pub(super) backlog_max: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -68,6 +77,7 @@ pub(super) struct IssuerFile {
     pub(super) secrets: SecretSources,
     pub(super) event_secrets: Option<SecretSources>,
     pub(super) hold_days: Option<u32>,
+    pub(super) hold_days_long: Option<u32>,
     pub(super) tolerance_s: Option<u32>,
     pub(super) deadline_ms: Option<u32>,
     pub(super) unsigned: Option<String>,

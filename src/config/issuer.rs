@@ -20,18 +20,28 @@ pub struct IssuerConfig {
     pub events: Option<Issuer>,
     /// From receipt to our answer, in milliseconds.
     pub deadline_ms: u32,
-    /// How long this issuer lets a hold live at most, in days.
-    pub hold_days: u32,
+    /// How long this issuer lets a hold live at most.
+    pub hold_days: HoldDays,
     /// What the operator should know at each start.
     pub warnings: Vec<&'static str>,
 }
+
+/// How long an issuer lets a hold live at most, in days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldDays {
+    /// Of most categories.
+    pub usual: u32,
+    /// Of hotels, rented cars and what else is held long; never less.
+    pub long: u32,
+}
+
+/// Where the configuration does not say: the networks' week, and the month of hotels and cars.
+pub(crate) const HOLD_DAYS_DEFAULT: HoldDays = HoldDays { usual: 7, long: 31 };
 
 /// Issuers count from when they send; half a second is left for the way there and back.
 const WAY_MS: u32 = 500;
 const DEADLINE_MS_DEFAULT: u32 = 300;
 const TOLERANCE_S_DEFAULT: u32 = 300;
-/// The networks let the holds of hotels and car rentals live the longest: 31 days.
-pub(crate) const HOLD_DAYS_DEFAULT: u32 = 31;
 const HOLD_DAYS_MAX: u32 = 3_650;
 
 const UNSIGNED: &str = "unsigned = \"accept\": whoever reaches this connection's address can have \
@@ -161,13 +171,19 @@ impl Fields<'_> {
         Err(self.fault("deadline_ms", message))
     }
 
-    fn hold_days(&self) -> Result<u32, ConfigError> {
-        let days = self.typed.hold_days.unwrap_or(HOLD_DAYS_DEFAULT);
-        if (1..=HOLD_DAYS_MAX).contains(&days) {
-            return Ok(days);
+    fn hold_days(&self) -> Result<HoldDays, ConfigError> {
+        let usual = self.typed.hold_days.unwrap_or(HOLD_DAYS_DEFAULT.usual);
+        if !(1..=HOLD_DAYS_MAX).contains(&usual) {
+            let message = format!("must lie between 1 and {HOLD_DAYS_MAX}");
+            return Err(self.fault("hold_days", message));
         }
-        let message = format!("must lie between 1 and {HOLD_DAYS_MAX}");
-        Err(self.fault("hold_days", message))
+        let default = HOLD_DAYS_DEFAULT.long.max(usual);
+        let long = self.typed.hold_days_long.unwrap_or(default);
+        if (usual..=HOLD_DAYS_MAX).contains(&long) {
+            return Ok(HoldDays { usual, long });
+        }
+        let message = format!("must lie between hold_days, {usual}, and {HOLD_DAYS_MAX}");
+        Err(self.fault("hold_days_long", message))
     }
 
     fn issuer(&self, kind: IssuerKind, unsigned: Unsigned) -> Result<Issuer, ConfigError> {

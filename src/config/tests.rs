@@ -60,6 +60,41 @@ fn numbers_outside_their_bounds_are_refused_by_their_key() {
 }
 
 #[test]
+fn i9_holds_live_a_week_or_a_month_and_the_long_ones_never_shorter() {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = dir.path().join("secret");
+    std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    let head = format!(
+        "snapshot = \"cards.json\"\n[[issuer]]\nname = \"acme\"\nkind = \"lithic\"\nsecrets = [\"file:{}\"]\n",
+        secret.display()
+    );
+    let days = |text: &str| {
+        let config = load(&format!("{head}{text}"))?;
+        let HoldDays { usual, long } = config.issuers[0].hold_days;
+        Ok::<_, ConfigError>((usual, long))
+    };
+    for (text, expected) in [
+        ("", (7, 31)),
+        ("hold_days = 1", (1, 31)),
+        ("hold_days = 40", (40, 40)),
+        ("hold_days_long = 7", (7, 7)),
+        ("hold_days = 3\nhold_days_long = 3650", (3, 3_650)),
+    ] {
+        assert_eq!(days(text).unwrap(), expected, "{text}");
+    }
+    for (text, key) in [
+        ("hold_days = 0", "hold_days"),
+        ("hold_days = 3651", "hold_days"),
+        ("hold_days_long = 6", "hold_days_long"),
+        ("hold_days = 9\nhold_days_long = 8", "hold_days_long"),
+        ("hold_days_long = 3651", "hold_days_long"),
+    ] {
+        let error = days(text).unwrap_err();
+        assert!(error.place.ends_with(&format!(".{key}")), "{error}");
+    }
+}
+
+#[test]
 fn a_key_is_found_in_its_line_or_as_much_of_it_as_is_there() {
     let text = "snapshot = \"a\"\n\n[server]\nlisten = \"x\"\n\n[[issuer]]\nname = \"a\"\n\
                 secrets = [\n  \"env:A\",\n  \"env:B\",\n]\n\n[[issuer]]\nname = \"b\"\n\

@@ -96,6 +96,9 @@ pub struct Standing {
     pub status: StandingStatus,
     /// How many steps and movements the report knows of: one that knows fewer is older.
     pub revision: usize,
+    /// When the issuer made the report, by its clock, where it tells: of two that know as much, the
+    /// one that was made later is newer.
+    pub made_at: Option<Timestamp>,
 }
 
 /// The issuer's word for where an authorization stands.

@@ -53,6 +53,13 @@ impl Mcc {
     pub fn is_cash(self) -> bool {
         matches!(self.0, 6010 | 6011 | 4829 | 6050 | 6051 | 6540 | 7995)
     }
+
+    /// Whether issuers let a hold of it live for about a month: airlines, rented cars and hotels, each
+    /// by its own code or by that of its trade, cruise lines, and what is sold from a distance.
+    #[must_use]
+    pub fn holds_long(self) -> bool {
+        matches!(self.0, 3000..=3999 | 4411 | 4511 | 5960..=5969 | 7011 | 7512 | 7513 | 7519)
+    }
 }
 
 /// Four digits with leading zeros.

@@ -6,6 +6,7 @@
 
 use crate::domain::amount::Minor;
 use crate::domain::decision::{Decision, DeclineReason};
+use crate::domain::hold_time::HoldTime;
 use crate::domain::identity::StoredStep;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
@@ -139,6 +140,10 @@ impl More {
 
 const NOBODY: u32 = u32::MAX;
 
+fn number_of(card: Option<CardNo>) -> u32 {
+    card.map_or(NOBODY, |card| card.0)
+}
+
 /// Of a step's word: 53 bits of money, 6 of the decision, then flags.
 const RESERVED_BITS: u32 = 53;
 const RESERVED: u64 = (1 << RESERVED_BITS) - 1;
@@ -243,8 +248,10 @@ impl PackedStep {
 /// One authorization: its card and its steps in order of arrival.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authorization {
-    /// Absent where the card was unknown.
-    pub card: Option<CardNo>,
+    /// Of [`NOBODY`] where the card was unknown.
+    card: u32,
+    /// The longest that anybody has named.
+    hold_time: HoldTime,
     /// The first step, which nearly always is the only one.
     pub first: PackedStep,
     /// Increments, and what else is rare.
@@ -261,7 +268,12 @@ impl Authorization {
                 ..More::NOTHING
             })
         });
-        Self { card, first, more }
+        Self {
+            card: number_of(card),
+            hold_time: HoldTime::default(),
+            first,
+            more,
+        }
     }
 
     /// An authorization of which something is known before any step of it has come.
@@ -275,8 +287,34 @@ impl Authorization {
             day: LocalDay(i32::MIN),
             agent: NOBODY,
         };
-        let more = None;
-        Self { card, first, more }
+        Self {
+            card: number_of(card),
+            hold_time: HoldTime::default(),
+            first,
+            more: None,
+        }
+    }
+
+    /// Absent where the card was unknown.
+    #[must_use]
+    pub fn card(&self) -> Option<CardNo> {
+        (self.card != NOBODY).then_some(CardNo(self.card))
+    }
+
+    /// Binds it to a card; to the first that is named.
+    pub(in crate::ledger) fn bind(&mut self, card: Option<CardNo>) {
+        self.card = number_of(self.card().or(card));
+    }
+
+    /// How long its issuer lets it hold something, by the merchant's category.
+    #[must_use]
+    pub fn hold_time(&self) -> HoldTime {
+        self.hold_time
+    }
+
+    /// Somebody has named the merchant's category.
+    pub(in crate::ledger) fn learn_hold_time(&mut self, named: HoldTime) {
+        self.hold_time = self.hold_time.and(named);
     }
 
     /// Whether no step of it has come.
@@ -364,11 +402,12 @@ impl Authorization {
         let mut steps: Vec<Step> = self.steps().collect();
         steps.iter_mut().for_each(&mut act);
         if let Some((first, more)) = steps.split_first() {
-            let card = self.card;
+            let (card, hold_time) = (self.card(), self.hold_time);
             let life = self.more.as_mut().and_then(|more| more.life.take());
             *self = Self::new(card, first);
             more.iter().for_each(|step| self.push(step));
             self.first.word |= lock;
+            self.hold_time = hold_time;
             if let Some(life) = life {
                 self.set_life(*life);
             }
@@ -412,7 +451,7 @@ impl Authorization {
             let posted = books.posted.saturating_minus(life.restored(&books));
             !(books.held.is_zero() && posted.is_zero())
         };
-        self.card.is_none() && self.life().is_some_and(counts)
+        self.card == NOBODY && self.life().is_some_and(counts)
     }
 
     /// Whether any step stands approved with an amount, and its issuer has not taken that back:
@@ -484,6 +523,7 @@ mod tests {
         for n in 0..1 << 13 {
             let mut packed = Authorization::new(Some(CardNo(3)), &step(n));
             packed.set_under_lock(n % 3 == 0);
+            packed.learn_hold_time(HoldTime::Usual);
             assert_eq!(packed.steps().collect::<Vec<_>>(), [step(n)]);
             packed.push(&step(n * 7 % (1 << 13)));
             packed.push(&step(n ^ 0x155));
@@ -493,6 +533,8 @@ mod tests {
             packed.change(|step| step.reserved = Minor::ZERO);
             assert_eq!(packed.reserved(), Minor::ZERO);
             assert_eq!(packed.steps().count(), 3);
+            assert_eq!(packed.card(), Some(CardNo(3)));
+            assert_eq!(packed.hold_time(), HoldTime::Usual);
             assert_eq!(packed.is_under_lock(), n % 3 == 0);
         }
     }

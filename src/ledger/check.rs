@@ -5,6 +5,7 @@ use crate::domain::authorization::AuthorizationKind;
 use crate::domain::claims::Claims;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
+use crate::domain::hold_time::HoldTime;
 use crate::domain::identity::Recognition;
 use crate::domain::time::Timestamp;
 use crate::ledger::authorization::{Authorization, Step};
@@ -81,7 +82,7 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
     };
     let parties = parties(state, &card)?;
     // An authorization that was declined while nobody knew its card has none to contradict.
-    let known_card = known.and_then(|known| known.card);
+    let known_card = known.and_then(Authorization::card);
     if known_card.is_some_and(|card| card != parties.card_no) {
         return Ok(conflict(state, known, command, None));
     }
@@ -209,7 +210,7 @@ fn conflict<'a>(
     let explanation = Explanation::bare(DeclineReason::ConflictingDuplicate);
     let decision = Decision::Decline(explanation.reason);
     let mut record = decided(state, known, command, decision);
-    let first_card = || known.and_then(|known| known.card);
+    let first_card = || known.and_then(Authorization::card);
     record.card = used_card(state, command).or_else(first_card);
     record.ordinal = contradicted.unwrap_or(record.ordinal);
     record.explanation = Some(explanation);
@@ -274,6 +275,11 @@ fn decided<'a>(
         card: None,
         agent: None,
         kind: command.kind,
+        hold_time: if decision.is_approval() {
+            HoldTime::of(command.acceptor.mcc)
+        } else {
+            HoldTime::Unknown
+        },
         amount: command.amount,
         decision,
         day: state.day,
@@ -392,21 +398,22 @@ pub fn sweep(state: &State, part: u16, cut: Timestamp) -> Option<Events<'static>
     })
 }
 
-/// Gives back what authorizations of a connection hold about which nothing was heard since `cut`;
-/// nothing where there are none.
+/// Gives back what authorizations of a connection hold about which nothing was heard since `cut`: of
+/// those that are held for the usual time, or of all; nothing where there are none.
 #[must_use]
 pub fn lapse<'a>(
     state: &State,
     part: u16,
     connection: &'a str,
-    cut: Timestamp,
+    (cut, time): (Timestamp, HoldTime),
 ) -> Option<Events<'a>> {
-    any_lapsed(state, part, connection, cut).then(|| {
+    any_lapsed(state, part, connection, (cut, time)).then(|| {
         Events::only(Event::Lapsed {
             state: state.no,
             part: state.authorizations.part_name(part),
             connection,
             cut,
+            time,
         })
     })
 }

@@ -8,6 +8,7 @@ use crate::domain::claims::{MerchantKeys, Proposal};
 use crate::domain::currency::Currency;
 use crate::domain::decision::Decision;
 use crate::domain::explanation::Explanation;
+use crate::domain::hold_time::HoldTime;
 use crate::domain::identity::StepIdentity;
 use crate::domain::lifecycle::{BookStatus, BookTerms, Flags};
 use crate::domain::time::Timestamp;
@@ -110,6 +111,8 @@ pub struct Book<'a> {
     pub told: Option<Told>,
     /// What the policies in force say about it.
     pub terms: BookTerms,
+    /// How long it may be held, by the category of the merchant that the report names.
+    pub hold_time: HoldTime,
     /// Whether another merchant posted than the one that the card is locked to; asked of the lock
     /// with this merchant's keys.
     pub merchant: Option<MerchantKeys>,

@@ -56,8 +56,9 @@ pub fn fold(state: &mut State, event: &Event<'_>, position: u64) {
             part,
             connection,
             cut,
+            time,
             ..
-        } => settle::lapse(state, *part, connection, *cut),
+        } => settle::lapse(state, *part, connection, (*cut, *time)),
         Event::WindowsOpened {
             day,
             day_ends,
@@ -212,11 +213,15 @@ fn remember(state: &mut State, decided: &Decided<'_>, step: Step) -> (bool, bool
             };
             Authorization::new(card, &first)
         });
-    let Some(authorization) = entry.filter(|_| !is_new) else {
+    let Some(authorization) = entry else {
         return (reserves, false);
     };
+    authorization.learn_hold_time(decided.hold_time);
+    if is_new {
+        return (reserves, false);
+    }
     let counted = reserves && !authorization.is_purchase();
-    authorization.card = authorization.card.or(card);
+    authorization.bind(card);
     authorization.push(&Step { counted, ..step });
     let life = authorization.life_mut();
     let has_life = life.is_some();
@@ -274,7 +279,7 @@ fn sweep(state: &mut State, part: u16, cut: Timestamp) {
             let booking = portion.place.booking();
             each_scope(
                 state,
-                authorization.card,
+                authorization.card(),
                 portion.place.agent,
                 |counters, _| {
                     counters.settle(&booking, portion.held);

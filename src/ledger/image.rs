@@ -5,6 +5,7 @@
 use crate::domain::amount::Minor;
 use crate::domain::card::{AgentStatus, CardStatus, Key};
 use crate::domain::decision::{Decision, DeclineReason};
+use crate::domain::hold_time::HoldTime;
 use crate::domain::identity::StoredStep;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour, WindowKind};
@@ -22,6 +23,9 @@ use crate::ledger::state::{AgentState, CardState, Extras, MerchantLock, State};
 
 mod first;
 mod life;
+
+/// In an authorization's flags, of two bits.
+const HOLD_TIME_SHIFT: u32 = 3;
 
 /// What an image says. Numbers are never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -369,12 +373,17 @@ fn agent(reader: &mut Reader<'_>, format: Format) -> Result<AgentState, Malforme
 }
 
 fn put_authorization(out: &mut Vec<u8>, authorization: &Authorization, format: Format) {
-    out.put_u64(authorization.card.map_or(0, |card| u64::from(card.0) + 1));
+    out.put_u64(authorization.card().map_or(0, |card| u64::from(card.0) + 1));
     let life = authorization.life().filter(|_| format >= Format::Second);
+    let hold_time = match format {
+        Format::First => HoldTime::Unknown,
+        Format::Second => authorization.hold_time(),
+    };
     out.push(
         u8::from(authorization.is_under_lock())
             | u8::from(life.is_some()) << 1
-            | u8::from(authorization.is_parked()) << 2,
+            | u8::from(authorization.is_parked()) << 2
+            | (hold_time as u8) << HOLD_TIME_SHIFT,
     );
     let increments = authorization.steps().count().saturating_sub(1);
     out.put_u64(increments as u64);
@@ -393,9 +402,9 @@ fn authorization(reader: &mut Reader<'_>, format: Format) -> Result<Authorizatio
     let card = reader.u64()?.checked_sub(1).map(u32::try_from).transpose();
     let card = card?.map(CardNo);
     let flags = reader.u8()?;
-    if flags > 7 {
-        return Err(Malformed);
-    }
+    // Images of versions that did not know hold times have none: what they hold is held for the
+    // longest.
+    let hold_time = HoldTime::from_number(flags >> HOLD_TIME_SHIFT).ok_or(Malformed)?;
     let increments = reader.u64()?;
     let mut authorization = if flags & 4 == 0 {
         Authorization::new(card, &step(reader, format)?)
@@ -411,6 +420,7 @@ fn authorization(reader: &mut Reader<'_>, format: Format) -> Result<Authorizatio
         authorization.set_life(life::read(reader)?);
     }
     authorization.set_under_lock(flags & 1 != 0);
+    authorization.learn_hold_time(hold_time);
     Ok(authorization)
 }
 

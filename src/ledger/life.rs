@@ -97,6 +97,8 @@ pub struct Told {
     pub status: StandingStatus,
     /// How many steps and movements the account knows.
     pub revision: u32,
+    /// When the issuer made it, by its clock; absent where it does not tell.
+    pub made_at: Option<Timestamp>,
     /// How many steps it knows; one that ends the authorization knows those that we had decided.
     pub asks: u32,
     /// How many of them the issuer approved.
@@ -108,8 +110,9 @@ pub struct Told {
 }
 
 impl Told {
-    /// Whether this account is newer than the other. Where both know as much, an end is later than
-    /// what it ends, and a smaller hold than a larger, because holds grow by steps only.
+    /// Whether this account is newer than the other. Where both know as much, the one that was made
+    /// later is; where that is not known or was within one instant, an end is later than what it
+    /// ends, and a smaller hold than a larger, because most holds grow by steps only.
     #[must_use]
     pub fn is_newer_than(&self, other: &Self) -> bool {
         self.order() > other.order()
@@ -118,6 +121,7 @@ impl Told {
     fn order(&self) -> impl Ord {
         (
             self.revision,
+            self.made_at,
             self.status.is_final(),
             Reverse(self.held),
             self.posted,

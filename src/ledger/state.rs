@@ -308,7 +308,7 @@ impl State {
             it.steps()
                 .any(|step| step.stored.delivery == Some(delivery))
         };
-        let of_card = |it: &Authorization| it.card == Some(card) && came_by(it);
+        let of_card = |it: &Authorization| it.card() == Some(card) && came_by(it);
         self.authorizations.key_where(of_card)
     }
 
@@ -345,7 +345,7 @@ impl State {
             .into_iter()
             .map(|(_, authorization)| authorization);
         sorted
-            .filter(|it| it.card == Some(card) && !it.reserved().is_zero())
+            .filter(|it| it.card() == Some(card) && !it.reserved().is_zero())
             .collect()
     }
 }

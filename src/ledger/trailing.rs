@@ -37,7 +37,7 @@ pub(in crate::ledger) fn begin(
             let amount = portion.held.saturating_plus(portion.posted);
             for LeveledSeries { level, series } in &mut begun {
                 let is_of = match level {
-                    Level::Card => card.is_some() && authorization.card == card,
+                    Level::Card => card.is_some() && authorization.card() == card,
                     Level::Agent => agent.is_some() && agent_of_it == agent,
                     Level::Customer => true,
                 };

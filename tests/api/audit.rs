@@ -164,6 +164,35 @@ fn every_change_is_told_with_who_what_when_from_where_and_how_it_ended() {
 }
 
 #[test]
+fn what_is_declared_is_told_also_when_it_is_declared_again() {
+    let plane = Plane::start();
+    let card = plane.card(&json!({"policy": {"requireApproval": true}}));
+    let path = format!("/v1/cards/{card}/intents");
+    let body = json!({"purpose": "a train", "intentId": "trip", "expectedAmount": 900});
+    plane.owner_asks("POST", &path, &body, 201);
+    plane.owner_asks("POST", &path, &body, 200);
+    plane.owner_asks("POST", &format!("{path}/trip/approve"), &Value::Null, 200);
+    let said = json!({"statement": "I buy a ticket"});
+    let attested = format!("/v1/cards/{card}/attestations");
+    plane.owner_asks("POST", &attested, &said, 201);
+    let told: Vec<[Value; 3]> = entries(&plane)
+        .iter()
+        .skip(2)
+        .map(|it| {
+            let change = &it["changes"][0];
+            [&it["outcome"], &change["kind"], &change["what"]].map(Value::clone)
+        })
+        .collect();
+    let expected = [
+        json!(["201", "intent", "made"]),
+        json!(["200", null, null]),
+        json!(["200", "intent", "changed"]),
+        json!(["201", "attestation", "made"]),
+    ];
+    assert_eq!(json!(told), json!(expected));
+}
+
+#[test]
 fn attempts_and_what_operators_do_are_told_too() {
     let plane = Plane::start();
     let card = plane.card(&json!({}));

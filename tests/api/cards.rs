@@ -424,3 +424,49 @@ fn nothing_that_is_answered_holds_a_number_of_a_card() {
     }
     assert_eq!(response.header("cache-control"), Some("no-store"));
 }
+
+/// Changes that wait for each other are made together, and each has its own answer: what does not fit,
+/// or has met another one's row, spoils nothing beside it.
+#[test]
+fn many_changes_at_once_are_each_answered_for_itself_and_in_force() {
+    const CARDS: usize = 24;
+    let plane = Plane::start();
+    let cards: Vec<String> = (0..CARDS).map(|_| plane.card(&json!({}))).collect();
+    let limit = |amount: usize| json!({"limits": {"amount": amount, "currency": "USD", "interval": "per_authorization"}});
+    let called = json!({"customerId": plane.customer, "externalId": "one of many"});
+    let change = |at: usize| {
+        let path = format!("/v1/cards/{}", cards[at]);
+        let answers = [
+            plane.ask(&plane.owner, "PATCH", &path, &limit(1_000 + at)),
+            // What is no policy.
+            plane.ask(
+                &plane.owner,
+                "PATCH",
+                &path,
+                &json!({"policy": {"limits": {"perAuth": -1}}}),
+            ),
+            // Everybody's row.
+            plane.ask(&plane.owner, "POST", "/v1/agents", &called),
+        ];
+        let own = plane.buy(&cards[at], 1_000 + at as u64);
+        let more = plane.buy(&cards[at], 1_001 + at as u64);
+        (answers.map(|it| it.status), own, more)
+    };
+    let change = &change;
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..CARDS)
+            .map(|at| scope.spawn(move || change(at)))
+            .collect();
+        asking.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    let mut made = 0;
+    for ([limited, refused, called], own, more) in outcomes {
+        assert_eq!((limited, refused), (200, 400));
+        assert!([200, 201, 409].contains(&called), "{called}");
+        made += usize::from(called == 201);
+        assert_eq!(own, "APPROVED");
+        assert_ne!(more, "APPROVED", "beyond the limit of the answer");
+    }
+    assert_eq!(made, 1, "one row of this name");
+    assert_eq!(plane.get("/v1/agents")["data"].as_array().unwrap().len(), 1);
+}

@@ -5,6 +5,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::plane::{Plane, code, id, value};
+use crate::server::now;
 
 fn cap(plane: &Plane, fleet: &Value) {
     let path = format!("/v1/customers/{}", plane.customer);
@@ -47,6 +48,31 @@ fn a_customer_has_no_more_agents_than_its_cap_also_when_many_ask_at_once() {
     let none = json!({"agentsMax": null, "cardsPerAgentMax": null, "agentMayCreateCards": false});
     assert_eq!(shown["fleet"], none);
     assert_eq!(ask().status, 201);
+}
+
+#[test]
+fn cards_beside_those_that_they_replace_count_also_when_many_ask_at_once() {
+    let plane = Plane::start();
+    let agent = plane.agent(&json!({}));
+    let cards: Vec<String> = (0..32)
+        .map(|_| plane.card(&json!({"agentId": agent})))
+        .collect();
+    cap(&plane, &json!({"cardsPerAgentMax": 34}));
+    let until = now().plus_micros(3_600_000_000).rfc3339().to_string();
+    let body = json!({"oldCardUntil": until});
+    let ask = |card: &String| {
+        let path = format!("/v1/cards/{card}/replace");
+        plane.ask(&plane.owner, "POST", &path, &body).status
+    };
+    let made: Vec<u16> = thread::scope(|scope| {
+        let asking: Vec<_> = cards
+            .iter()
+            .map(|card| scope.spawn(move || ask(card)))
+            .collect();
+        asking.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    let count = made.iter().filter(|status| **status == 201).count();
+    assert_eq!(count, 2, "{made:?}");
 }
 
 #[test]

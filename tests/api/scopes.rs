@@ -23,7 +23,7 @@ use Other::{Empty, NotFound, Own};
 
 /// Method, path, whether owner, reviewer, viewer and agent may, and what keys of the other mode get.
 /// No key and a revoked one get 401 everywhere here.
-const TABLE: [(&str, &str, [bool; 4], Other); 41] = [
+const TABLE: [(&str, &str, [bool; 4], Other); 50] = [
     ("POST", "/v1/customers", OWNER, Own),
     ("GET", "/v1/customers", PEOPLE, Empty),
     ("GET", "/v1/customers/{id}", PEOPLE, NotFound),
@@ -75,6 +75,20 @@ const TABLE: [(&str, &str, [bool; 4], Other); 41] = [
     ("GET", "/api/v1/cards", ALL, Empty),
     ("GET", "/api/v1/cards/{id}", ALL, NotFound),
     ("DELETE", "/api/v1/cards/{id}", OWNER, NotFound),
+    ("POST", "/v1/webhooks", OWNER, Own),
+    ("GET", "/v1/webhooks", OWNER, Empty),
+    ("GET", "/v1/webhooks/{id}", OWNER, NotFound),
+    ("PATCH", "/v1/webhooks/{id}", OWNER, NotFound),
+    ("DELETE", "/v1/webhooks/{id}", OWNER, NotFound),
+    ("POST", "/v1/webhooks/{id}/rotate", OWNER, NotFound),
+    ("POST", "/v1/webhooks/{id}/test", OWNER, NotFound),
+    ("GET", "/v1/webhooks/{id}/deliveries", OWNER, NotFound),
+    (
+        "POST",
+        "/v1/webhooks/{id}/deliveries/{deliveryId}/replay",
+        OWNER,
+        NotFound,
+    ),
     ("GET", "/v1/audit", OWNER, Empty),
     ("POST", "/v1/api-keys", OWNER, Own),
     ("GET", "/v1/api-keys", OWNER, Empty),
@@ -240,6 +254,7 @@ impl World {
                 json!({"label": "x", "limit_usd": 5, "customer_id": customer})
             }
             ("POST", "/v1/api-keys") => json!({"scope": "viewer"}),
+            ("POST", "/v1/webhooks") => json!({"url": "https://hooks.invalid/made"}),
             ("POST", "/v1/spend/evaluate") => json!({
                 "cardId": plane.card(&json!({"agentId": agent})), "amount": 1, "currency": "USD",
                 "merchant": {"descriptor": "SHOP"},
@@ -263,6 +278,10 @@ impl World {
             }
             Some("cards") => plane.card(&json!({"agentId": agent})),
             Some("decisions") => self.decision(),
+            Some("webhooks") => {
+                let body = json!({"url": "https://hooks.invalid/made"});
+                id(&plane.owner_asks("POST", "/v1/webhooks", &body, 201))
+            }
             Some("api-keys") => {
                 let body = json!({"scope": "viewer"});
                 id(&plane.owner_asks("POST", "/v1/api-keys", &body, 201))
@@ -270,6 +289,11 @@ impl World {
             _ => panic!("no example for {path}"),
         };
         let path = path.replace("{id}", &object);
+        if path.contains("{deliveryId}") {
+            let test = format!("/v1/webhooks/{object}/test");
+            let made = id(&plane.owner_asks("POST", &test, &Value::Null, 200));
+            return (path.replace("{deliveryId}", &made), body);
+        }
         if path.contains("{intentId}") {
             let intents = format!("/v1/cards/{object}/intents");
             let intent = json!({"purpose": "made by the table", "intentId": "made"});

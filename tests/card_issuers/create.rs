@@ -310,6 +310,7 @@ fn a_number_comes_out_where_it_is_asked_for_alone() {
                 ..Rules::default()
             },
             is_paused: false,
+            request: None,
         };
         let made = runtime.block_on(client.create(order)).unwrap();
         assert!(!format!("{made:?}").contains(crate::far_side::NUMBER));

@@ -134,6 +134,13 @@ fn the_master_key_is_made_checked_and_rotated() {
         "sk_other\n",
     );
     assert_eq!(status, Some(0), "{said}");
+    let (status, told) = run(&mut desk, &["audit", "export"], "");
+    assert_eq!(status, Some(0), "{told}");
+    let told = told.lines().last().unwrap();
+    assert!(
+        told.contains("countersign keys set") && told.contains("\"kind\":\"issuerKey\""),
+        "{told}"
+    );
     desk.restart();
     assert!(!makes_cards(&desk));
     let (_, _) = run(&mut desk, &["keys", "set", "--connection", "acme"], KEY);

@@ -1,6 +1,7 @@
 //! Stripe's `issuing_authorization.*` and `issuing_transaction.*`.
 
 use countersign::issuer::{Fault, NotUnderstood};
+use serde_json::Value;
 
 use crate::support::{fixture, in_short, names, observe, stripe};
 
@@ -30,6 +31,8 @@ const ROWS: &[Row] = &[
     ("incremented", &["authorized 2599", "authorized 500"], Some("pending 3099 0 0"), false),
     // Two and a half thousand krona, which Stripe writes with two decimals.
     ("krona", &["posted 2500"], None, false),
+    // Raised without a question, as an advice does it.
+    ("raised", &["authorized 2599"], Some("pending 4200 0 0"), false),
     ("refund", &["refunded 500"], None, false),
     ("refunded", &["authorized 2599", "posted 1000", "posted 2000", "refunded 500"], Some("closed 0 3000 500"), false),
     ("reversed", &["authorized 2599"], Some("voided 0 0 0"), false),
@@ -57,6 +60,15 @@ fn every_event_is_observed_as_its_row_says() {
         let standing = standing.map(str::to_owned);
         assert_eq!(in_short(one), (expected, standing), "{name}");
         assert_eq!(one.is_forced, *is_forced, "{name}");
+        let created = serde_json::from_str::<Value>(&body).unwrap()["created"].as_i64();
+        let made_at = one
+            .standing
+            .map(|it| it.made_at.unwrap().micros() / 1_000_000);
+        assert_eq!(
+            made_at,
+            created.filter(|_| one.standing.is_some()),
+            "{name}"
+        );
         assert_eq!(one.card_token, "ic_1QwErTyUiOpAsDfGhJkLzXcV");
         let unlinked = ["forced_capture", "unlinked_refund"].contains(name);
         let authorization = (!unlinked).then_some(AUTHORIZATION);

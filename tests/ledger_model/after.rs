@@ -53,7 +53,8 @@ impl Model {
         let old = known.and_then(|known| known.life.clone());
         let is_first = old.is_none();
         let mut life = old.unwrap_or_else(|| self.begin(number));
-        let status = life.hear(report, &steps, number.is_some(), drifts);
+        let learns = known.is_some_and(|known| known.named.would_learn(report.mcc));
+        let status = life.hear(report, &steps, number.is_some(), (drifts, learns));
         if status != BookStatus::Applied {
             return if is_first {
                 BookStatus::Ignored
@@ -70,6 +71,7 @@ impl Model {
         let number = self.remember(report.authorization);
         let known = &mut self.known[number];
         known.card = known.card.or(named);
+        known.named.name(report.mcc);
         known.life = Some(life);
         let open = Place {
             day: self.day_of(moment),
@@ -100,10 +102,14 @@ impl Model {
         lock.is_some_and(|lock| !is_same_merchant(&lock, &merchant))
     }
 
-    /// Gives back what is held of which nothing was heard since `cut`; whether there was anything.
-    pub(crate) fn lapse(&mut self, cut: i64, moment: Moment) -> bool {
+    /// Gives back what is held of which nothing was heard since `cut`, of the usual holds or of all;
+    /// whether there was anything.
+    pub(crate) fn lapse(&mut self, cut: i64, is_usual: bool, moment: Moment) -> bool {
         let mut any = false;
         for number in self.quiet(cut) {
+            if is_usual && !self.known[number].named.is_usual() {
+                continue;
+            }
             let mut life = match self.known[number].life.clone() {
                 Some(life) => life,
                 None => self.begin(Some(number)),

@@ -1,7 +1,9 @@
 //! Reports and lapses, side by side.
 
 use countersign::domain::currency::Currency;
+use countersign::domain::hold_time::HoldTime;
 use countersign::domain::lifecycle::{BookStatus, BookTerms, MovementKind};
+use countersign::domain::mcc::Mcc;
 use countersign::domain::time::Timestamp;
 use countersign::domain::window::{Calendar, LocalDay};
 use countersign::ledger::authorization::Authorization;
@@ -40,6 +42,7 @@ fn told(report: &Report) -> Option<Told> {
         refunded: account.refunded.map(minor),
         status: account.status,
         revision: account.asks + account.others,
+        made_at: account.made_at.map(Timestamp::from_secs),
         asks: account.asks,
         approvals: account.approvals,
         listed_posted: listed(posted),
@@ -132,6 +135,8 @@ impl Lockstep {
         "use kept at a reversal",
         "probe posted",
         "lapsed",
+        "lapsed: usual",
+        "outlived the usual time",
         "word after a lapse",
     ];
 
@@ -155,7 +160,7 @@ impl Lockstep {
                     self.report(&report);
                 }
             }
-            Heard::Lapse(back) => self.lapse(self.now - back),
+            Heard::Lapse(back, is_usual) => self.lapse(self.now - back, *is_usual),
         }
     }
 
@@ -204,6 +209,7 @@ impl Lockstep {
                 on_reversal: report.on_reversal,
                 preset_lock: preset_lock(policy.preset),
             },
+            hold_time: HoldTime::of(report.mcc.map(|it| Mcc::from_number(it).unwrap())),
             merchant: report.merchant.as_ref().map(merchant_keys),
         };
         let found = Found {
@@ -326,16 +332,30 @@ impl Lockstep {
         }
     }
 
-    fn lapse(&mut self, cut: i64) {
+    fn lapse(&mut self, cut: i64, is_usual: bool) {
         // Maps of this size are in one part.
-        let cut_at = Timestamp::from_micros(cut);
+        let time = if is_usual {
+            HoldTime::Usual
+        } else {
+            HoldTime::Long
+        };
+        let cut_at = (Timestamp::from_micros(cut), time);
         assert!(check::lapse(&self.state, 0, "beta", cut_at).is_none());
         let events = check::lapse(&self.state, 0, "acme", cut_at);
         let lapsed = events.map(|events| self.apply(&events)).is_some();
         let moment = self.moment();
-        assert_eq!(lapsed, self.model.lapse(cut, moment));
+        assert_eq!(lapsed, self.model.lapse(cut, is_usual, moment));
         if lapsed {
-            self.saw("lapsed");
+            self.saw(if is_usual { "lapsed: usual" } else { "lapsed" });
+        }
+        let outlives = |number: usize| {
+            let known = &self.model.known[number];
+            known.card.is_some()
+                && !known.named.is_usual()
+                && self.model.total_of(known.authorization) > 0
+        };
+        if is_usual && self.model.quiet(cut).into_iter().any(outlives) {
+            self.saw("outlived the usual time");
         }
     }
 

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use crate::calendar::{DAY, FIRST, HOUR, LAST, MINUTE, ZONES};
+use crate::intents::mcc_of;
 use crate::lives::{self, Account, Happened, KINDS};
 
 pub(crate) const CARDS: u8 = 4;
@@ -140,8 +141,8 @@ pub(crate) enum Heard {
     Undo(Report, bool),
     /// An earlier report again, word for word.
     ReportAgain(Index),
-    /// Gives back what is held and was not spoken of for this long.
-    Lapse(i64),
+    /// Gives back what is held and was not spoken of for this long: of the usual holds or of all.
+    Lapse(i64, bool),
 }
 
 #[derive(Clone, Debug)]
@@ -421,8 +422,11 @@ fn account() -> impl Strategy<Value = Account> {
     ]);
     let held = prop_oneof![2 => Just(0i64), 2 => 1..60i64];
     let sum = || option::weighted(0.4, prop_oneof![2 => Just(0i64), 1 => 1..60i64]);
-    (status, 0..4u32, 0..2u32, 0..4u32, held, sum(), sum()).prop_map(
-        |(status, asks, fewer, others, held, posted, refunded)| Account {
+    let made_at = option::weighted(0.6, 0..6i64);
+    let sums = (held, sum(), sum());
+    (status, 0..4u32, 0..2u32, 0..4u32, sums, made_at).prop_map(
+        |(status, asks, fewer, others, (held, posted, refunded), made_at)| Account {
+            made_at,
             status,
             asks,
             approvals: asks.saturating_sub(fewer),
@@ -459,6 +463,7 @@ fn report() -> impl Strategy<Value = Report> {
                     card: card.unwrap_or(authorization % CARDS),
                     happened,
                     account,
+                    mcc: merchant.map(|it| mcc_of(it.weak)),
                     merchant,
                     refunds_restore,
                     on_reversal,
@@ -487,7 +492,8 @@ fn heard() -> impl Strategy<Value = Heard> {
         6 => (index(), report()).prop_map(|(it, report)| Heard::ReportOn(it, report)),
         7 => (report(), any::<bool>()).prop_map(|(it, reversed)| Heard::Undo(it, reversed)),
         4 => index().prop_map(Heard::ReportAgain),
-        2 => prop_oneof![1 => 0..HOUR, 1 => 0..4 * DAY].prop_map(Heard::Lapse),
+        2 => (prop_oneof![1 => 0..HOUR, 1 => 0..4 * DAY], any::<bool>())
+            .prop_map(|(back, is_usual)| Heard::Lapse(back, is_usual)),
     ]
 }
 

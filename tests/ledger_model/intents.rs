@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use countersign::domain::decision::DeclineReason;
 
 use crate::commands::{Ask, Declare, Wants};
+use crate::lives::HELD_LONG;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -45,9 +46,14 @@ pub(crate) fn prefix_of(weak: u64) -> u64 {
     1_000 + weak
 }
 
-/// The merchant's category.
+/// The merchant's category: a shop or a hotel.
 pub(crate) fn mcc_of(weak: u64) -> u16 {
-    5_000 + u16::try_from(weak).unwrap()
+    if weak == 0 { 5_812 } else { HELD_LONG[0] }
+}
+
+/// The same, where the question names it.
+pub(crate) fn named_by(ask: &Ask) -> Option<u16> {
+    (ask.content != 0).then(|| mcc_of(ask.merchant.weak))
 }
 
 impl Intent {

@@ -35,7 +35,7 @@ use crate::commands::{
     AGENTS, Ask, CARDS, Case, Command, Declare, INTENTS, Limits, Merchant, PROBE_MAX, Policy,
     Preset, Report,
 };
-use crate::intents::{Fate, mcc_of, prefix_of};
+use crate::intents::{Fate, mcc_of, named_by, prefix_of};
 use crate::model::{self, Field, Model, Moment, Obstacle, Verdict};
 use crate::sheet::Scope;
 
@@ -214,7 +214,7 @@ fn with_command<T>(
         acquirer_id: None,
         acceptor_id: None,
         descriptor: Cow::Borrowed("ACME"),
-        mcc: None,
+        mcc: named_by(ask).map(|it| Mcc::from_number(it).unwrap()),
         city: Cow::Borrowed(""),
         country: None,
     };

@@ -8,8 +8,8 @@ use countersign::domain::decision::{Decision, DeclineReason};
 
 use crate::calendar::{Date, MINUTE, date_at, date_ends, hour_at, hour_ends};
 use crate::commands::{Ask, CardPolicy, Limits, Merchant, PROBE_MAX, Policy, Preset};
-use crate::intents::{Book, Finding};
-use crate::lives::{self, Own};
+use crate::intents::{Book, Finding, named_by};
+use crate::lives::{self, Named, Own};
 use crate::sheet::{Place, Scope, Sheet, bucket, length};
 
 const LARGEST: i128 = (1 << 53) - 1;
@@ -52,6 +52,7 @@ pub(crate) struct Known {
     pub(crate) authorization: u8,
     pub(crate) card: Option<u8>,
     pub(crate) is_forgotten: bool,
+    pub(crate) named: Named,
     /// Present from the first report on.
     pub(crate) life: Option<Life>,
 }
@@ -777,6 +778,7 @@ impl Model {
                 authorization,
                 card: None,
                 is_forgotten: false,
+                named: Named::default(),
                 life: None,
             });
             self.known.len() - 1
@@ -812,6 +814,9 @@ impl Model {
         let life = self.remember(ask.authorization);
         let of_it = card.in_snapshot.then_some(ask.card);
         self.known[life].card = self.known[life].card.or(of_it);
+        if verdict.decision.is_approval() {
+            self.known[life].named.name(named_by(ask));
+        }
         let place = Place {
             day: self.day_of(moment),
             hour: self.hour_of(moment),

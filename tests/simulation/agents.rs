@@ -102,7 +102,7 @@ impl Run {
         let merchant = chance.one_in(2).then(|| chance.index(EXPECTED.len()));
         let mccs = match (merchant, chance.below(4)) {
             (Some(at), 0) => vec![MERCHANTS[EXPECTED[at].1[0]].mcc],
-            (None, 0) => vec![5734, 5942],
+            (None, 0) => vec![5734, 7011],
             _ => Vec::new(),
         };
         Terms {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use countersign::domain::card::Key;
 use countersign::domain::decision::Decision;
+use countersign::domain::hold_time::HoldTime;
 use countersign::domain::identity::{KeySpace, Keys};
 use countersign::domain::time::Timestamp;
 use countersign::domain::window::{LocalDay, LocalHour, WindowKind};
@@ -495,8 +496,10 @@ impl Names {
                 matches!(change, StandingChange::Agent(agent, to)
                     if self.agents.get(&(state, agent.0)) == Some(&agent_id(*at)) && to == status)
             }
-            (Event::Swept { cut, .. }, What::Swept(at))
-            | (Event::Lapsed { cut, .. }, What::Lapsed(at)) => cut.micros() == *at,
+            (Event::Swept { cut, .. }, What::Swept(at)) => cut.micros() == *at,
+            (Event::Lapsed { cut, time, .. }, What::Lapsed(at, is_usual)) => {
+                cut.micros() == *at && (*time == HoldTime::Usual) == *is_usual
+            }
             (Event::Booked(booked), What::Booked(_, received)) => {
                 let card = booked
                     .card

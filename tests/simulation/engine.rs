@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use countersign::decide::document::{DocumentContext, read_snapshot};
 use countersign::decide::snapshot::Snapshot;
+use countersign::domain::hold_time::HoldTime;
 use countersign::domain::time::Timestamp;
 use countersign::fingerprint::Fingerprinter;
 use countersign::hot::pipeline::{Arrival, Begun, Connection, Core, Pipeline, Waited};
@@ -381,11 +382,16 @@ impl Engine {
     }
 
     /// Gives back what was held and not spoken of since the cut; whether it came to its end.
-    pub(crate) fn lapse(&self, cut: Timestamp) -> bool {
+    pub(crate) fn lapse(&self, cut: Timestamp, time: HoldTime) -> bool {
         if self.planted == Planted::NeverLapses {
             return true;
         }
-        let cuts = [(CONNECTION.into(), cut)];
+        let time = if self.planted == Planted::LongHoldsEndEarly {
+            HoldTime::Long
+        } else {
+            time
+        };
+        let cuts = [(CONNECTION.into(), time, cut)];
         let mut cursor = Some(SweepCursor::default());
         while let Some(from) = cursor {
             match self.ledger.lapse(from, &cuts) {

@@ -12,6 +12,7 @@ use countersign::domain::card::{AgentStatus, CardStatus};
 use countersign::domain::decision::{Decision, DeclineReason};
 
 use crate::issuer::Message;
+use crate::lives::Named;
 use crate::world::{MERCHANTS, Rules, World, ZONES, has_same_ids, is_same_merchant};
 
 #[path = "model/life.rs"]
@@ -104,7 +105,8 @@ pub(crate) enum What {
     Attested(usize, i64),
     /// What an issuer reported, when, and through which card.
     Booked(Report, life::Received),
-    Lapsed(i64),
+    /// Since when, and whether of the usual holds alone.
+    Lapsed(i64, bool),
     Swept(i64),
 }
 
@@ -153,6 +155,7 @@ impl Step {
 struct Authorization {
     card: Option<usize>,
     steps: Vec<Step>,
+    named: Named,
     /// Present from the first report on.
     life: Option<Life>,
 }
@@ -352,7 +355,7 @@ impl Model {
                 }
                 book.reported(&report, &received);
             }
-            What::Lapsed(cut) => book.lapsed(cut),
+            What::Lapsed(cut, is_usual) => book.lapsed(cut, is_usual),
             What::Swept(cut) => book.swept(cut),
             What::Conflicted(_) | What::Redelivered(_) => {}
         }
@@ -475,10 +478,10 @@ impl Model {
         self.opened.iter().filter(stale).copied().collect()
     }
 
-    /// Owners that hold something of which nothing was heard since `cut`.
-    pub(crate) fn quiet(&self, cut: i64) -> Vec<Owner> {
+    /// Owners that hold something of which nothing was heard since `cut`, for the usual time or at all.
+    pub(crate) fn quiet(&self, cut: i64, is_usual: bool) -> Vec<Owner> {
         let is_customer = |owner: &&Owner| **owner != Owner::Nobody;
-        let quiet = |owner: &&Owner| self.books[owner].any_quiet(cut);
+        let quiet = |owner: &&Owner| self.books[owner].any_quiet(cut, is_usual);
         let customers = self.opened.iter().filter(is_customer);
         customers.filter(quiet).copied().collect()
     }
@@ -720,6 +723,10 @@ impl Book {
         };
         let known = self.authorizations.entry(number).or_default();
         known.card = known.card.or(decided.card);
+        if decided.decision.is_approval() {
+            let code = MERCHANTS[decided.message.merchant].mcc;
+            known.named.name(Some(code));
+        }
         let counts = !known.is_purchase();
         known.steps.push(Step {
             line,

@@ -76,11 +76,13 @@ pub(crate) enum Planted {
     ReportedTwice,
     /// A hold that was forgotten is never given back.
     NeverLapses,
+    /// Every hold ends when a usual one does.
+    LongHoldsEndEarly,
 }
 
 impl Planted {
     /// All of them.
-    pub(crate) const BUGS: [Self; 29] = [
+    pub(crate) const BUGS: [Self; 30] = [
         Self::ReplyBeforeDurable,
         Self::RetriedFsync,
         Self::NoFsync,
@@ -110,6 +112,7 @@ impl Planted {
         Self::ReportDropped,
         Self::ReportedTwice,
         Self::NeverLapses,
+        Self::LongHoldsEndEarly,
     ];
 
     /// The laws by which it may show.
@@ -131,7 +134,10 @@ impl Planted {
             Self::IntentOverdue => &["I7", "rules"],
             Self::ReportLostAtRestart | Self::PostedAsReleasedAtRestart => &["I7", "books"],
             Self::ReportBeforeDurable => &["I3"],
-            Self::ReportDropped | Self::ReportedTwice | Self::NeverLapses => &["books"],
+            Self::ReportDropped
+            | Self::ReportedTwice
+            | Self::NeverLapses
+            | Self::LongHoldsEndEarly => &["books"],
             Self::LimitOneBelow
             | Self::NotOverruled
             | Self::CooldownShort

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use countersign::domain::hold_time::HoldTime;
 use countersign::domain::lifecycle::{BookStatus, MovementKind, OnReversal, StandingStatus};
 use countersign::domain::time::Timestamp;
 use countersign::hot::pipeline::Arrival;
@@ -19,10 +20,10 @@ use crate::model::{Owner, What};
 use crate::planted::Planted;
 use crate::run::{Checked, DAY_US, Run};
 use crate::trace::hold;
-use crate::world::{ZONES, card_token};
+use crate::world::{MERCHANTS, Merchant, ZONES, card_token};
 
-/// A hold of which the issuer says nothing is given back after so long.
-const HOLD_US: i64 = 33 * DAY_US;
+/// A hold of which the issuer says nothing is given back after so long: one of the usual time, and any.
+const HOLD_US: [i64; 2] = [9 * DAY_US, 33 * DAY_US];
 /// After so long the issuer speaks of an authorization no more: before it is forgotten.
 const SPOKEN_OF_US: i64 = 40 * DAY_US;
 /// An account is at its end after so many movements.
@@ -52,6 +53,7 @@ pub(crate) struct Issued {
     number: u32,
     token: String,
     card: usize,
+    merchant: usize,
     since: i64,
     tells_all: bool,
     restores: bool,
@@ -60,6 +62,8 @@ pub(crate) struct Issued {
     held: i64,
     posted: i64,
     refunded: i64,
+    /// When it made its latest account.
+    told_at: i64,
     end: Option<StandingStatus>,
 }
 
@@ -82,13 +86,7 @@ impl Issued {
         } else {
             StandingStatus::Pending
         });
-        let word = match status {
-            StandingStatus::Voided => "VOIDED",
-            StandingStatus::Expired => "EXPIRED",
-            StandingStatus::Declined => "DECLINED",
-            StandingStatus::Settled => "SETTLED",
-            StandingStatus::Pending | StandingStatus::Closed => "PENDING",
-        };
+        let word = word_of(status);
         let mut events = Vec::new();
         for ask in 0..asks {
             let result = if ask < approvals {
@@ -119,9 +117,11 @@ impl Issued {
             ));
         }
         let body = format!(
-            r#"{{"event_type":"card_transaction.updated","token":"{}","card_token":"{}","status":"{word}","amounts":{{"cardholder":{},"hold":{},"settlement":{}}},"events":[{}]}}"#,
+            r#"{{"event_type":"card_transaction.updated","token":"{}","card_token":"{}","merchant":{},"updated":"{}","status":"{word}","amounts":{{"cardholder":{},"hold":{},"settlement":{}}},"events":[{}]}}"#,
             self.token,
             card_token(self.card),
+            merchant(self.merchant),
+            Timestamp::from_micros(self.told_at).rfc3339(),
             money(0),
             money(-self.held),
             money(self.refunded - self.posted),
@@ -144,6 +144,7 @@ impl Issued {
                 held: self.held,
                 posted: Some(self.posted),
                 refunded: Some(self.refunded),
+                made_at: Some(self.told_at),
             }),
         );
         (Rc::from(body.into_bytes()), report)
@@ -165,7 +166,8 @@ impl Issued {
             card: 0,
             happened: movements.map(happened).collect(),
             account,
-            merchant: None,
+            merchant: Some(self.merchant),
+            mcc: Some(MERCHANTS[self.merchant].mcc),
             refunds_restore: self.restores,
             on_reversal: OnReversal::GiveBack,
         }
@@ -192,9 +194,10 @@ impl Issued {
             String::new()
         };
         let body = format!(
-            r#"{{"transactions":[{{"type":"{what}","state":"{state}","token":"mov_{}","card_token":"{}","amount":{}.{:02},"currency_code":"USD","created_time":"{}","is_final_clearing":{is_last},"gpa_order":{{"jit_funding":{{{own}"original_jit_funding_token":"{}"}}}}}}]}}"#,
+            r#"{{"transactions":[{{"type":"{what}","state":"{state}","token":"mov_{}","card_token":"{}",{},"amount":{}.{:02},"currency_code":"USD","created_time":"{}","is_final_clearing":{is_last},"gpa_order":{{"jit_funding":{{{own}"original_jit_funding_token":"{}"}}}}}}]}}"#,
             it.id,
             card_token(self.card),
+            card_acceptor(self.merchant),
             it.amount / 100,
             it.amount % 100,
             Timestamp::from_micros(it.at).rfc3339(),
@@ -219,8 +222,45 @@ fn id_of(it: &Movement) -> u64 {
     above + u64::from(it.id)
 }
 
+/// Lithic's word for it.
+fn word_of(status: StandingStatus) -> &'static str {
+    match status {
+        StandingStatus::Voided => "VOIDED",
+        StandingStatus::Expired => "EXPIRED",
+        StandingStatus::Declined => "DECLINED",
+        StandingStatus::Settled => "SETTLED",
+        StandingStatus::Pending | StandingStatus::Closed => "PENDING",
+    }
+}
+
 fn money(amount: i64) -> String {
     format!(r#"{{"amount":{amount},"currency":"USD"}}"#)
+}
+
+/// In Lithic's shape.
+fn merchant(which: usize) -> String {
+    let Merchant {
+        acquirer,
+        acceptor,
+        descriptor,
+        mcc,
+    } = MERCHANTS[which];
+    format!(
+        r#"{{"acceptor_id":"{acceptor}","acquiring_institution_id":"{acquirer}","descriptor":"{descriptor}","mcc":"{mcc}","city":"ONLINE","state":"","country":"USA"}}"#
+    )
+}
+
+/// In Marqeta's.
+fn card_acceptor(which: usize) -> String {
+    let Merchant {
+        acquirer,
+        acceptor,
+        descriptor,
+        mcc,
+    } = MERCHANTS[which];
+    format!(
+        r#""acquirer":{{"institution_id_code":"{acquirer}"}},"card_acceptor":{{"mid":"{acceptor}","name":"{descriptor}","mcc":"{mcc}","city":"ONLINE","country":"USA"}}"#
+    )
 }
 
 fn event(token: &str, what: &str, result: &str, amount: i64) -> String {
@@ -263,11 +303,12 @@ impl Run {
             return self.issued.len() - 1 - self.chance.index(recent);
         }
         let asked = self.sent.len().min(12);
-        let (number, card) = if asked > 0 && !self.chance.one_in(6) {
+        let (number, card, merchant) = if asked > 0 && !self.chance.one_in(6) {
             let message = &self.sent[self.sent.len() - 1 - self.chance.index(asked)].message;
-            (message.authorization, message.card)
+            (message.authorization, message.card, message.merchant)
         } else {
-            (self.number(), self.chance.index(self.world().cards.len()))
+            let card = self.chance.index(self.world().cards.len());
+            (self.number(), card, self.chance.index(MERCHANTS.len()))
         };
         if let Some(known) = self.issued.iter().position(|it| it.number == number) {
             return known;
@@ -278,17 +319,18 @@ impl Run {
                 .issued
                 .len()
                 .checked_sub(1)
-                .unwrap_or_else(|| self.begin(number, 0));
+                .unwrap_or_else(|| self.begin(number, 0, merchant));
         }
-        self.begin(number, card)
+        self.begin(number, card, merchant)
     }
 
-    fn begin(&mut self, number: u32, card: usize) -> usize {
+    fn begin(&mut self, number: u32, card: usize, merchant: usize) -> usize {
         let customer = self.world().cards[card].customer;
         self.issued.push(Issued {
             number,
             token: token_of(number),
             card,
+            merchant,
             since: self.clock,
             tells_all: self.chance.one_in(2),
             restores: customer == 0,
@@ -297,6 +339,7 @@ impl Run {
             held: 0,
             posted: 0,
             refunded: 0,
+            told_at: 0,
             end: None,
         });
         self.issued.len() - 1
@@ -371,7 +414,7 @@ impl Run {
     }
 
     fn has_moved(&mut self, at: usize, movement: Movement, steps: u32) {
-        let declined = self.chance.one_in(6);
+        let (declined, now) = (self.chance.one_in(6), self.clock);
         let issued = &mut self.issued[at];
         let amount = movement.amount;
         let is_news = movement.kind != MovementKind::Noted;
@@ -407,6 +450,7 @@ impl Run {
                 issued.movements.push(movement);
             }
             let approvals = steps.saturating_sub(u32::from(declined));
+            issued.told_at = now.max(issued.told_at + 1);
             issued.account(steps, approvals)
         } else {
             issued.movements.push(movement);
@@ -442,7 +486,10 @@ impl Run {
             return Ok(());
         };
         let report = &sent.report;
-        let expected = self.model.of_book(owner, |book| book.hears(report, number));
+        let received = self.received(number, card);
+        let expected = self
+            .model
+            .of_book(owner, |book| book.hears(report, &received));
         let observed = self.observe(self.issued[at].tells_all, &sent.body);
         self.trace.note(format_args!(
             "{} report on {number}: {report:?} {observed:?}",
@@ -515,21 +562,26 @@ impl Run {
             return;
         }
         self.engine.kick();
-        let known = Some(&self.world().cards[card]).filter(|it| it.present);
-        let customer = known.map(|it| &self.world().customers[it.customer]);
-        let received = Received {
-            number,
-            at: self.clock,
-            card: Some(card),
-            agent: known.and_then(|it| it.agent),
-            offset: customer.map_or(0, |it| ZONES[it.zone].1),
-        };
+        let received = self.received(number, card);
         self.note_cover(owner, number);
         if self.planted == Planted::ReportBeforeDurable {
             self.relied_on.insert(self.model.lines.len());
         }
         self.commanded(owner, What::Booked(report, received), answer.position);
         self.note_cover(owner, number);
+    }
+
+    fn received(&self, number: u32, card: usize) -> Received {
+        let known = Some(&self.world().cards[card]).filter(|it| it.present);
+        let customer = known.map(|it| &self.world().customers[it.customer]);
+        Received {
+            number,
+            at: self.clock,
+            card: Some(card),
+            agent: known.and_then(|it| it.agent),
+            preset: known.and_then(|it| it.preset),
+            offset: customer.map_or(0, |it| ZONES[it.zone].1),
+        }
     }
 
     fn note_cover(&mut self, owner: Owner, number: u32) {
@@ -548,6 +600,7 @@ impl Run {
             ),
             (books.refunded > 0, "books: refunded"),
             (has_lapsed, "books: lapsed"),
+            (books.drift, "books: drifted"),
         ];
         for (_, what) in met.into_iter().filter(|(is, _)| *is) {
             self.cover.hit(what);
@@ -556,10 +609,16 @@ impl Run {
 
     /// Gives back what the issuer has forgotten.
     fn lapse(&mut self) -> Checked {
-        let cut = self.clock - HOLD_US;
-        let quiet = self.model.quiet(cut);
+        let is_usual = self.chance.one_in(2);
+        let time = if is_usual {
+            HoldTime::Usual
+        } else {
+            HoldTime::Long
+        };
+        let cut = self.clock - HOLD_US[usize::from(!is_usual)];
+        let quiet = self.model.quiet(cut, is_usual);
         let before = self.engine.image_of_each();
-        let complete = self.engine.lapse(Timestamp::from_micros(cut));
+        let complete = self.engine.lapse(Timestamp::from_micros(cut), time);
         let after = self.engine.image_of_each();
         self.engine.kick();
         let has_changed = |owner: &Owner| before.get(owner) != after.get(owner);
@@ -570,10 +629,14 @@ impl Run {
                 "{owner:?} holds what its issuer has forgotten"
             );
             if has_changed(owner) {
-                self.cover.hit("lapsed");
+                self.cover
+                    .hit(if is_usual { "lapsed: usual" } else { "lapsed" });
                 self.backlog += 1;
-                self.model.push(*owner, What::Lapsed(cut), None);
+                self.model.push(*owner, What::Lapsed(cut, is_usual), None);
             }
+        }
+        if is_usual && !self.model.quiet(cut, false).is_empty() {
+            self.cover.hit("outlived the usual time");
         }
         let others = before.keys().filter(|owner| !quiet.contains(owner));
         for owner in others {

@@ -42,7 +42,7 @@ const fn merchant(
 /// 0 and 2 are one merchant under two names; 3 and 4 are two shops behind one aggregator.
 pub(crate) const MERCHANTS: [Merchant; 5] = [
     merchant("400001", "CUMULUS00000001", "CUMULUS HOSTING", 5734),
-    merchant("400001", "NIMBUS000000001", "NIMBUS BOOKS", 5942),
+    merchant("400001", "NIMBUS000000001", "NIMBUS BOOKS", 7011),
     merchant("400001", "CUMULUS00000001", "CUMULUS SUPPORT", 5734),
     merchant("400002", "AGGREGATOR00001", "SQ *ALPHA", 5812),
     merchant("400002", "AGGREGATOR00001", "SQ *BETA", 5812),
@@ -177,7 +177,7 @@ impl Rules {
         rules.rolling = [chance.one_in(3), chance.one_in(3), chance.one_in(3)];
         rules.lock_to_first = [None, None, None, None, Some(true), Some(false)][chance.index(6)];
         if chance.one_in(8) {
-            rules.allowed = vec![5734, 5942];
+            rules.allowed = vec![5734, 7011];
         }
         if chance.one_in(8) {
             rules.blocked = vec![5812];
@@ -233,7 +233,7 @@ impl Rules {
             4 => self.per_auth = chance.one_in(3).then(|| 20 + amount(chance, scale)),
             5 => self.lock_to_first = [None, Some(true), Some(false)][chance.index(3)],
             6 => self.allowed = if chance.one_in(2) { vec![5734] } else { vec![] },
-            7 => self.blocked = if chance.one_in(3) { vec![5942] } else { vec![] },
+            7 => self.blocked = if chance.one_in(3) { vec![7011] } else { vec![] },
             8 => {
                 let at = chance.index(3);
                 self.rolling[at] = !self.rolling[at];

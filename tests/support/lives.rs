@@ -1,7 +1,7 @@
 //! What issuers report, on a sheet of paper, for models to compare the ledger with: everything that was ever said is kept as it was said,
 //! and where an authorization ought to stand is read from all of it each time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use countersign::domain::lifecycle::{BookStatus, MovementKind, OnReversal, StandingStatus};
 
@@ -25,6 +25,8 @@ pub(crate) struct Account {
     pub(crate) held: i64,
     pub(crate) posted: Option<i64>,
     pub(crate) refunded: Option<i64>,
+    /// When its issuer made it.
+    pub(crate) made_at: Option<i64>,
 }
 
 /// One report.
@@ -35,8 +37,39 @@ pub(crate) struct Report<M> {
     pub(crate) happened: Vec<Happened>,
     pub(crate) account: Option<Account>,
     pub(crate) merchant: Option<M>,
+    /// The merchant's category.
+    pub(crate) mcc: Option<u16>,
     pub(crate) refunds_restore: bool,
     pub(crate) on_reversal: OnReversal,
+}
+
+/// Every category that was named of an authorization.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Named(BTreeSet<u16>);
+
+/// Those of these tests that are held for about a month.
+pub(crate) const HELD_LONG: [u16; 2] = [7_011, 3_600];
+
+impl Named {
+    pub(crate) fn name(&mut self, mcc: Option<u16>) {
+        self.0.extend(mcc);
+    }
+
+    /// Whether it is held for about a week; one of which nobody knows is not.
+    pub(crate) fn is_usual(&self) -> bool {
+        !self.0.is_empty() && !self.is_long()
+    }
+
+    fn is_long(&self) -> bool {
+        self.0.iter().any(|mcc| HELD_LONG.contains(mcc))
+    }
+
+    /// Whether this word on it changes how long it is held.
+    pub(crate) fn would_learn(&self, mcc: Option<u16>) -> bool {
+        let mut after = self.clone();
+        after.name(mcc);
+        (self.is_usual(), self.is_long()) != (after.is_usual(), after.is_long())
+    }
 }
 
 impl<M> Report<M> {
@@ -83,6 +116,7 @@ fn rank(kind: MovementKind) -> usize {
 struct Heard {
     status: StandingStatus,
     revision: u32,
+    made_at: Option<i64>,
     asks: u32,
     approvals: u32,
     held: i128,
@@ -111,6 +145,7 @@ impl Heard {
         };
         (
             self.revision,
+            self.made_at,
             self.is_final(),
             -self.held,
             self.posted,
@@ -229,7 +264,7 @@ impl<P: Copy + PartialEq, T> Life<P, T> {
         report: &Report<M>,
         steps: &[Own],
         is_known: bool,
-        drifts: bool,
+        (drifts, learns): (bool, bool),
     ) -> BookStatus {
         let before = (self.known(), self.newest());
         let refunded = self.ought(steps).refunded;
@@ -251,12 +286,13 @@ impl<P: Copy + PartialEq, T> Life<P, T> {
         let counts = told.filter(|told| is_known || !is_nothing(told));
         self.heard.extend(counts);
         let drifts = drifts && !self.has_drifted;
+        let learns = learns && is_known && (told.is_some() || !kept.is_empty());
         let after = (self.known(), self.newest());
         let same = |a: &BTreeMap<u64, Happened>, b: &BTreeMap<u64, Happened>| {
             format!("{a:?}") == format!("{b:?}")
         };
         let has_news = before.1 != after.1;
-        if same(&before.0, &after.0) && !has_news && !drifts {
+        if same(&before.0, &after.0) && !has_news && !drifts && !learns {
             let is_older =
                 told.is_some_and(|told| before.1.is_some_and(|it| it.age() > told.age()));
             return if told.is_none() && kept.is_empty() {
@@ -444,6 +480,7 @@ fn heard<M>(report: &Report<M>, account: Account, steps: usize) -> Heard {
     let mut heard = Heard {
         status: account.status,
         revision: account.asks + account.others,
+        made_at: account.made_at,
         asks: account.asks,
         approvals: account.approvals,
         held: i128::from(account.held),

@@ -41,7 +41,7 @@ const WIRING: [&str; 4] = ["app", "cli", "lib", "main"];
 
 /// An external crate, the places that may name it, and why it is confined. A place is a file, a
 /// module (`src/seam` is `src/seam.rs` and all below `src/seam/`), or a prefix ending in `*`.
-const CONFINED: [(&str, &[&str], &str); 21] = [
+const CONFINED: [(&str, &[&str], &str); 22] = [
     (
         "arc_swap",
         &["src/seam"],
@@ -80,8 +80,8 @@ const CONFINED: [(&str, &[&str], &str); 21] = [
     ),
     (
         "hyper_rustls",
-        &["src/cold/issuers"],
-        "only issuers are asked over TLS",
+        &["src/cold/issuers", "src/cold/webhooks"],
+        "only issuers and webhooks are asked over TLS",
     ),
     (
         "hyper_util",
@@ -132,6 +132,11 @@ const CONFINED: [(&str, &[&str], &str); 21] = [
         "sqlx",
         &["src/cold/store"],
         "the database is replaceable as one module",
+    ),
+    (
+        "tower_service",
+        &["src/cold/webhooks"],
+        "connections are judged in one place",
     ),
     ("toml", &["src/config"], "one module reads the config file"),
     (

@@ -43,7 +43,7 @@ fn prints_signed_requests_of_the_documented_shape_and_size() {
         host: "127.0.0.1:1",
         path,
         key: &key,
-        cards: 50,
+        cards: &crate::fleet::card_tokens(50),
         seed: 3,
     };
     let press = Press::new(&recipe).unwrap();
@@ -79,7 +79,7 @@ fn spreads_over_tokens_cards_merchants_and_mccs() {
         host: "h",
         path: "/",
         key: &key,
-        cards: 50,
+        cards: &crate::fleet::card_tokens(50),
         seed: 3,
     };
     let press = Press::new(&recipe).unwrap();

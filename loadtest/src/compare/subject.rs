@@ -5,12 +5,12 @@ use std::process::Command;
 
 use serde::Serialize;
 
-use super::workspace::Workspace;
 use crate::cli::{CompareArgs, Durability, FleetArgs};
 use crate::config;
 use crate::error::Error;
 use crate::fleet::Fleet;
 use crate::snapshot::Snapshot;
+use crate::workspace::Workspace;
 
 /// Public, and worth nothing: it signs invented authorizations on the loopback interface.
 pub(super) const SECRET: &str = "bG9hZHRlc3QgbG9hZHRlc3QgbG9hZHRlc3QgbG9hZCE=";

@@ -11,6 +11,7 @@ use crate::domain::card::{Key, Level};
 use crate::domain::currency::Currency;
 use crate::domain::decision::Decision;
 use crate::domain::explanation::Explanation;
+use crate::domain::hold_time::HoldTime;
 use crate::domain::lifecycle::{MovementKind, OnReversal};
 use crate::domain::time::Timestamp;
 use crate::domain::window::WindowKind;
@@ -20,10 +21,24 @@ use crate::ledger::event::{
 use crate::ledger::intent::{IntentTerms, IntentVerdict};
 use crate::ledger::rolling::SeriesSet;
 
-fn lapsed(line: &mut Line, event: &Event<'_>, (part, on, cut): (u16, &str, Timestamp)) {
+fn lapsed(
+    line: &mut Line,
+    event: &Event<'_>,
+    (part, on, cut): (u16, &str, Timestamp),
+    time: HoldTime,
+) {
     line.begin("lapsed", event).put("part", part);
     line.put("connection", on);
     line.put("before", cut.rfc3339());
+    line.maybe("hold_time", hold_word(time));
+}
+
+fn hold_word(time: HoldTime) -> Option<&'static str> {
+    match time {
+        HoldTime::Unknown => None,
+        HoldTime::Usual => Some("usual"),
+        HoldTime::Long => Some("long"),
+    }
 }
 
 /// The event in one line.
@@ -60,8 +75,9 @@ pub(super) fn line(event: &Event<'_>) -> String {
             part,
             connection,
             cut,
+            time,
             ..
-        } => lapsed(&mut line, event, (*part, connection, *cut)),
+        } => lapsed(&mut line, event, (*part, connection, *cut), *time),
         Event::WindowsOpened {
             day,
             day_ends,
@@ -218,6 +234,7 @@ impl Line {
         if it.card.is_some() {
             self.put("day", it.day.0).put("hour", it.hour.0);
         }
+        self.maybe("hold_time", hold_word(it.hold_time));
         self.flag("consumes", it.consumes).flag("probes", it.probes);
         self.flag("flagged", it.flagged);
         if let Some(intent) = it.intent {
@@ -297,6 +314,7 @@ impl Line {
             .whose(it.card, it.agent);
         self.text("authorization", &it.external.to_string());
         self.key("authorization_key", it.authorization);
+        self.maybe("hold_time", hold_word(it.hold_time));
         for fact in &it.facts {
             self.put("fact", format_args!("{:016x}", fact.id));
             self.put("what", movement_word(fact.kind));

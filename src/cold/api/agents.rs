@@ -227,6 +227,7 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
         let work = Work {
             batch: vec![Change::Agent(row)],
             orders: order.into_iter().collect(),
+            ..Work::default()
         };
         let outcome = ask.make(work, reply).await;
         if !tries.again(&outcome) {

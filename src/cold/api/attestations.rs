@@ -2,6 +2,7 @@
 //!
 //! The ledger notes when; what was said is a row.
 
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -96,13 +97,19 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
     };
     let path = format!("/v1/cards/{}/attestations", card.id);
     let reply = Reply::created(path, &AttestationShown::from(row.clone()))?;
-    let work = Work {
+    // The words are kept before they let anything be spent.
+    let said = Work {
         batch: vec![Change::Attestation(row)],
+        ..Work::default()
+    };
+    ask.make_part(said, StatusCode::CREATED).await?;
+    let attested = Work {
         orders: vec![Order::Attest {
             card: CardName::from(&card),
         }],
+        ..Work::default()
     };
-    ask.make(work, reply).await
+    ask.make_last(attested, reply).await
 }
 
 pub(super) async fn list(mut ask: Ask) -> Result<Reply, Problem> {

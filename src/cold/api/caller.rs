@@ -5,6 +5,7 @@ use axum::http::header::AUTHORIZATION;
 
 use super::Api;
 use super::problem::Problem;
+use crate::cold::store::webhook::Webhook;
 use crate::cold::store::{Agent, ApiKey, Card, Customer, Mode, Scope};
 
 /// A key that is in force.
@@ -73,6 +74,15 @@ impl Caller {
             row.mode == self.key.mode
                 && (self.key.customer_id.is_none() || row.customer_id == self.key.customer_id)
                 && (self.key.agent_id.is_none() || row.agent_id == self.key.agent_id)
+        };
+        found.filter(in_reach).ok_or_else(Problem::not_found)
+    }
+
+    /// The same for a webhook.
+    pub(super) fn webhook(&self, found: Option<Webhook>) -> Result<Webhook, Problem> {
+        let in_reach = |row: &Webhook| {
+            row.mode == self.key.mode
+                && (self.key.customer_id.is_none() || row.customer_id == self.key.customer_id)
         };
         found.filter(in_reach).ok_or_else(Problem::not_found)
     }

@@ -26,7 +26,7 @@ use replace::Replacement;
 use view::CardShown;
 
 pub(super) use change::{Nothing, cancel, change, freeze, unfreeze};
-pub(super) use new::{Draft, create, keep, order, owner};
+pub(super) use new::{Draft, agent, create, keep, order, owner, refuse_unenforced};
 pub(super) use replace::replace;
 
 pub(super) const CREATE: About = About {

@@ -54,6 +54,9 @@ codes! {
         "A snapshot's file rules, so that nothing can be changed here";
     TooManyIntents 409 "too_many_intents"
         "As many intents of the card wait as may; withdraw one, or let one expire";
+    TooManyWebhooks 409 "too_many_webhooks"
+        "There are as many webhooks as may be; remove one";
+    WebhookDisabled 409 "webhook_disabled" "The webhook is disabled; enable it first";
     TooLarge 413 "too_large" "The body is too large";
     UnsupportedMediaType 415 "unsupported_media_type" "The body must be JSON";
     IdempotencyConflict 422 "idempotency_conflict"

@@ -23,6 +23,7 @@ use super::query::Parameters;
 use super::routes::Route;
 use super::text::{looks_like_a_card_number, refuse_card_numbers};
 use super::{Api, Served};
+use crate::cold::audit::line::hex;
 use crate::cold::audit::{self, Event, Who};
 use crate::cold::control::Work;
 use crate::cold::ids::{draw, is_ours};
@@ -160,13 +161,45 @@ impl Reply {
 }
 
 impl Ask {
+    /// The keyed hash of what is asked, where it has an idempotency key.
+    pub(super) fn fingerprint(&self) -> Option<String> {
+        self.keep.as_ref().map(|keep| hex(&keep.fingerprint))
+    }
+
+    /// Makes a change that is a part of what is asked: the answer is kept when all of it is done.
+    pub(super) async fn make_part(
+        &self,
+        mut work: Work,
+        status: StatusCode,
+    ) -> Result<(), Problem> {
+        let event = self
+            .trace
+            .event(Some(&self.caller), self.now, status.as_u16().to_string());
+        let changes = audit::made(&work.batch);
+        work.batch.push(Change::Audit(Event { changes, ..event }));
+        Ok(self.api.control.make(work).await?)
+    }
+
+    /// The last part, together with the answer; the audit log has heard of it with a part before.
+    pub(super) async fn make_last(&self, mut work: Work, reply: Reply) -> Result<Reply, Problem> {
+        work.batch.extend(self.kept(&reply));
+        self.api.control.make(work).await?;
+        Ok(Reply {
+            is_kept: true,
+            ..reply
+        })
+    }
+
+    fn kept(&self, reply: &Reply) -> Option<Change> {
+        let keep = self.keep.as_ref()?;
+        let kept = keep.reply(reply.status.as_u16(), reply.body.clone(), false, self.now);
+        Some(Change::Reply(kept))
+    }
+
     /// Makes a change together with the answer that tells of it: where the caller asks again, the
     /// one is there exactly where the other is.
     pub(super) async fn make(&self, mut work: Work, reply: Reply) -> Result<Reply, Problem> {
-        if let Some(keep) = &self.keep {
-            let kept = keep.reply(reply.status.as_u16(), reply.body.clone(), false, self.now);
-            work.batch.push(Change::Reply(kept));
-        }
+        work.batch.extend(self.kept(&reply));
         let outcome = reply.status.as_u16().to_string();
         let event = self.trace.event(Some(&self.caller), self.now, outcome);
         let changes = audit::made(&work.batch);
@@ -362,7 +395,9 @@ async fn carry_out(route: &'static Route, ask: Ask) -> Response<Body> {
         Err(refused) => Some((refused.status(), refused.body(), true)),
     };
     // What failed here may succeed when it is asked again (behaviour 4.5); so may what others held up.
-    let is_final = |status: u16| status < 500 && status != 409;
+    // A body that is not the key's is refused, and takes the key from no other.
+    let is_conflict = matches!(&outcome, Err(refused) if refused.is_idempotency_conflict());
+    let is_final = |status: u16| status < 500 && status != 409 && !is_conflict;
     if let (Some(keep), Some((status, body, is_problem))) = (keep, to_keep)
         && is_final(status)
     {

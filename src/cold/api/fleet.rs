@@ -79,11 +79,22 @@ pub(super) async fn room_for_card(
     customer: Customer,
     agent: Option<&str>,
 ) -> Result<Option<Change>, Problem> {
+    room_for_cards(ask, customer, agent, 1).await
+}
+
+/// The same for so many cards of an agent.
+pub(super) async fn room_for_cards(
+    ask: &Ask,
+    customer: Customer,
+    agent: Option<&str>,
+    count: usize,
+) -> Result<Option<Change>, Problem> {
     let (Some(most), Some(agent)) = (customer.fleet.cards_per_agent_max, agent) else {
         return Ok(None);
     };
     let there = ask.api.store.count_cards(agent.to_owned()).await?;
-    if there >= most {
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    if there.saturating_add(count) > most {
         let detail = format!("the agent has {there} cards, and may have {most}");
         return Err(Problem::fleet_cap_reached(detail));
     }

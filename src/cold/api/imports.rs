@@ -1,6 +1,7 @@
 //! `POST /v1/connections/{id}/import`: takes over cards that an issuer has and nobody here knows
 //! (behaviour 3.7).
 
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -9,13 +10,15 @@ use super::body::read;
 use super::code::Code;
 use super::exchange::{Ask, Reply};
 use super::problem::Problem;
-use super::{agents, connections, customers};
+use super::{cards, connections, customers, fleet};
 use crate::cold::control::Work;
 use crate::cold::ids::draw;
+use crate::cold::issuers::rules::Rules;
 use crate::cold::issuers::{CardThere, State};
 use crate::cold::mirror;
 use crate::cold::store::outward::CardOrigin;
 use crate::cold::store::{Card, Change};
+use crate::decide::policy::Policy;
 use crate::domain::card::{CardStatus, Usage};
 
 /// Cards that one commit takes over.
@@ -30,6 +33,9 @@ pub(super) const RUN: About = About {
         Code::NotFound,
         Code::BeyondReach,
         Code::SnapshotFileRules,
+        Code::AgentDisabled,
+        Code::FleetCapReached,
+        Code::NotEnforced,
         Code::IssuerUnavailable,
         Code::IssuerDenied,
         Code::IssuerRefused,
@@ -50,6 +56,9 @@ pub(super) struct Wanted {
     agent_id: Option<String>,
     /// Without a word nothing is taken over.
     dry_run: Option<bool>,
+    /// Take rules of agent and customer that nobody holds, where the connection's issuer never asks.
+    #[serde(default)]
+    allow_unenforced: bool,
 }
 
 /// What an import found and did.
@@ -85,7 +94,7 @@ pub(super) async fn run(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
     let wanted: Wanted = read(&ask.body)?;
     let customer = customers::find(&ask, &wanted.customer_id).await?;
-    let agent_id = agent(&ask, wanted.agent_id, &customer.id).await?;
+    let agent = cards::agent(&ask, wanted.agent_id.as_deref(), &customer).await?;
     let dry_run = wanted.dry_run.unwrap_or(true);
     if !ask.caller.reaches_all() {
         let what = "a key of one customer takes over no cards of a connection";
@@ -95,6 +104,13 @@ pub(super) async fn run(ask: Ask) -> Result<Reply, Problem> {
         return Err(Problem::file_rules());
     }
     let issuer = connections::find(&ask)?;
+    if !issuer.manner().asks {
+        let rules = Rules::of(&Policy::default(), Usage::Multi, &customer);
+        let rules = rules.with_fields((None, None), agent.as_ref(), &customer);
+        cards::refuse_unenforced(issuer, &rules, wanted.allow_unenforced)?;
+    }
+    let agent_id = agent.map(|agent| agent.id);
+    let of = (&*customer.id, agent_id.as_deref());
     let cards = mirror::all_cards(issuer).await?;
     let ordered = mirror::ordered(&*ask.api.store).await?;
     let mut outcome = Outcome {
@@ -120,12 +136,7 @@ pub(super) async fn run(ask: Ask) -> Result<Reply, Problem> {
             outcome.passed_over += 1;
             continue;
         }
-        let card = row(
-            &ask,
-            there,
-            issuer.connection(),
-            (&customer.id, agent_id.as_deref()),
-        );
+        let card = row(&ask, there, issuer.connection(), of);
         outcome.imported += 1;
         if outcome.cards.len() < SHOWN_MAX {
             outcome.cards.push(Imported {
@@ -138,33 +149,29 @@ pub(super) async fn run(ask: Ask) -> Result<Reply, Problem> {
             batch.extend(taken_over(card));
         }
         if batch.len() >= AT_ONCE * 2 {
-            keep(&ask, std::mem::take(&mut batch)).await?;
+            keep(&ask, of, std::mem::take(&mut batch)).await?;
         }
     }
     if !batch.is_empty() {
-        keep(&ask, batch).await?;
+        keep(&ask, of, batch).await?;
     }
     Reply::ok(&outcome)
 }
 
-async fn agent(ask: &Ask, id: Option<String>, customer: &str) -> Result<Option<String>, Problem> {
-    let Some(id) = id else {
-        return Ok(None);
-    };
-    let agent = agents::find(ask, &id).await?;
-    if agent.customer_id != customer {
-        let message = "the agent is another customer's";
-        return Err(Problem::invalid_field("agentId", message));
-    }
-    Ok(Some(agent.id))
-}
-
-async fn keep(ask: &Ask, batch: Vec<Change>) -> Result<(), Problem> {
+/// As many cards as there is room for, as with cards that are made.
+async fn keep(
+    ask: &Ask,
+    (customer, agent): (&str, Option<&str>),
+    batch: Vec<Change>,
+) -> Result<(), Problem> {
+    let cards = batch.iter().filter(|it| matches!(it, Change::Card(_)));
+    let customer = customers::find(ask, customer).await?;
+    let room = fleet::room_for_cards(ask, customer, agent, cards.count()).await?;
     let work = Work {
-        batch,
+        batch: batch.into_iter().chain(room).collect(),
         ..Work::default()
     };
-    Ok(ask.api.control.make(work).await?)
+    ask.make_part(work, StatusCode::OK).await
 }
 
 /// A card that the issuer knows no limits of ours for: its agent's and its customer's are in force.
@@ -199,6 +206,7 @@ fn taken_over(card: Card) -> [Change; 2] {
         card_id: card.id.clone(),
         has_past: true,
         is_paused_there: card.status == CardStatus::Locked,
+        lacks_lock: true,
     };
     [Change::Card(card), Change::Origin(origin)]
 }

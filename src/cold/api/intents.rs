@@ -6,6 +6,7 @@
 
 mod new;
 
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -140,7 +141,7 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
                 batch: vec![Change::Intent(row.clone())],
                 ..Work::default()
             };
-            ask.api.control.make(work).await?;
+            ask.make_part(work, StatusCode::CREATED).await?;
         }
         Some(known) => {
             let is_same = known.expects == row.expects
@@ -150,7 +151,8 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
                 return Err(Problem::intent_conflict());
             }
             // Perhaps it was never declared: whoever kept it was interrupted.
-            ask.api.control.make(declared(&card, &known, terms)).await?;
+            let declared = declared(&card, &known, terms);
+            ask.make_part(declared, StatusCode::OK).await?;
             return Reply::ok(&look(&ask, &card, known).await?);
         }
     }
@@ -162,7 +164,7 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
     };
     let declared = declared(&card, &row, terms);
     let reply = Reply::created(path, &shown(row, Some(state), ask.now)?)?;
-    ask.make(declared, reply).await
+    ask.make_last(declared, reply).await
 }
 
 /// The order that declares what is kept.
@@ -228,7 +230,8 @@ pub(super) async fn cancel(ask: Ask) -> Result<Reply, Problem> {
     settle(ask, IntentVerdict::Cancel, None).await
 }
 
-/// The ledger is told first: a verdict that it refuses is kept nowhere.
+/// The ledger is told first: a verdict that it refuses is kept nowhere. Only the word that lets an
+/// intent that waits for it be used is kept before that, so that none is used without its name.
 async fn settle(
     ask: Ask,
     verdict: IntentVerdict,
@@ -252,15 +255,38 @@ async fn settle(
             verdict,
         };
         let reply = Reply::ok(&shown(row.clone(), Some(state), ask.now)?)?;
+        let states = ask
+            .api
+            .states_of(&card, std::slice::from_ref(&row), ask.now);
+        let waits = states.await?.first().copied().flatten() == Some(IntentStatus::PendingApproval);
         let work = Work {
             batch: vec![Change::Intent(row)],
             orders: vec![order],
+            ..Work::default()
         };
-        let outcome = ask.make(work, reply).await;
+        let outcome = if waits && verdict == IntentVerdict::Approve {
+            approve_kept(&ask, work, reply).await
+        } else {
+            ask.make(work, reply).await
+        };
         if !tries.again(&outcome) {
             return outcome;
         }
     }
+}
+
+async fn approve_kept(ask: &Ask, work: Work, reply: Reply) -> Result<Reply, Problem> {
+    let Work { batch, orders, .. } = work;
+    let kept = Work {
+        batch,
+        ..Work::default()
+    };
+    ask.make_part(kept, StatusCode::OK).await?;
+    let said = Work {
+        orders,
+        ..Work::default()
+    };
+    ask.make_last(said, reply).await
 }
 
 /// The intent that the path names, where the caller may know of it.

@@ -69,6 +69,11 @@ impl Problem {
         }
     }
 
+    /// One that its code says all of.
+    pub(super) fn of(code: Code) -> Self {
+        Self::new(code)
+    }
+
     fn with_detail(self, detail: impl Into<String>) -> Self {
         Self {
             detail: Some(detail.into()),
@@ -213,6 +218,11 @@ impl Problem {
 
     pub(super) fn idempotency_conflict() -> Self {
         Self::new(Code::IdempotencyConflict)
+    }
+
+    /// Whether its idempotency key belongs to another request.
+    pub(super) fn is_idempotency_conflict(&self) -> bool {
+        self.known == Code::IdempotencyConflict
     }
 
     pub(super) fn idempotency_in_progress() -> Self {

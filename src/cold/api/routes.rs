@@ -16,7 +16,7 @@ use super::exchange::{Ask, Reply, answer, problem};
 use super::problem::Problem;
 use super::{
     Served, agents, attestations, audit, cards, connections, customers, decisions, evaluate,
-    imports, intents, keys, openapi, simple, transactions,
+    imports, intents, keys, openapi, simple, transactions, webhooks,
 };
 use crate::cold::store::Scope;
 
@@ -98,6 +98,15 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         GET "/api/v1/cards" EVERYBODY simple::list LIST;
         GET "/api/v1/cards/{id}" EVERYBODY simple::one ONE;
         DELETE "/api/v1/cards/{id}" OWNERS simple::cancel CANCEL;
+        POST "/v1/webhooks" OWNERS webhooks::create CREATE;
+        GET "/v1/webhooks" OWNERS webhooks::list LIST;
+        GET "/v1/webhooks/{id}" OWNERS webhooks::one ONE;
+        PATCH "/v1/webhooks/{id}" OWNERS webhooks::change CHANGE;
+        DELETE "/v1/webhooks/{id}" OWNERS webhooks::remove REMOVE;
+        POST "/v1/webhooks/{id}/rotate" OWNERS webhooks::rotate ROTATE;
+        POST "/v1/webhooks/{id}/test" OWNERS webhooks::test TEST;
+        GET "/v1/webhooks/{id}/deliveries" OWNERS webhooks::deliveries DELIVERIES;
+        POST "/v1/webhooks/{id}/deliveries/{deliveryId}/replay" OWNERS webhooks::replay REPLAY;
         GET "/v1/audit" OWNERS audit::list LIST;
         POST "/v1/api-keys" OWNERS keys::create CREATE;
         GET "/v1/api-keys" OWNERS keys::list LIST;

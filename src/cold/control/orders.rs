@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use crate::cold::durable::{JournalProgress, becomes_durable};
 use crate::cold::store::Card;
 use crate::domain::card::{AgentStatus, CardStatus, Key};
 use crate::domain::identity::{KeySpace, Keys as _};
@@ -104,27 +103,24 @@ impl Order {
         }
     }
 
-    /// Gives it, and waits until it is durable.
+    /// Gives it: where the journal has it. It stands once that is durable.
     pub(super) async fn give(
         self,
         ledger: &LedgerPort,
-        journal: &JournalProgress,
         keys: &Fingerprinter,
         at: Timestamp,
-    ) -> Result<(), NotOrdered> {
+    ) -> Result<Position, NotOrdered> {
         let mut attempts = 0;
-        let position = loop {
+        loop {
             let (order, keys) = (self.clone(), keys.clone());
             match ledger.ask(move |ledger| order.set(ledger, &keys, at)).await {
-                Ok(Ok(position)) => break position,
+                Ok(Ok(position)) => return Ok(position),
                 Ok(Err(not_set)) => return Err(not_set.into()),
                 Err(PortError::Busy) if attempts < ATTEMPTS_MAX => attempts += 1,
                 Err(PortError::Busy | PortError::Closed) => return Err(NotOrdered::Unavailable),
             }
             tokio::time::sleep(ATTEMPT_EVERY).await;
-        };
-        let is_durable = becomes_durable(journal, position).await;
-        is_durable.then_some(()).ok_or(NotOrdered::Unavailable)
+        }
     }
 
     /// Runs on a hot thread.

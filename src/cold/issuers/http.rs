@@ -1,7 +1,7 @@
 //! Calls to an issuer's API, and what has become of them: not sent, answered, or nobody knows.
 //!
 //! Connections are kept alive. The client sends a request again by itself only where nothing of it
-//! had been written. What an issuer says of a refusal is kept short and without long runs of digits,
+//! had been written. What an issuer says of a refusal is kept short and without long runs of digits, also in groups,
 //! so that no card's number comes into a log through it.
 
 use std::time::Duration;
@@ -202,14 +202,23 @@ fn words(body: &[u8]) -> String {
     let mut digits = 0;
     let shown = said.unwrap_or_default();
     let shown = shown.chars().take(WORDS_LEN_MAX).map(|c| {
-        digits = if c.is_ascii_digit() { digits + 1 } else { 0 };
+        if c.is_ascii_digit() {
+            digits += 1;
+        } else if !joins_groups(c) {
+            digits = 0;
+        }
         match c {
             c if c.is_control() => ' ',
-            _ if digits > DIGITS_MAX => '*',
+            c if digits > DIGITS_MAX && c.is_ascii_digit() => '*',
             c => c,
         }
     });
     shown.collect()
+}
+
+/// What stands between the groups of a card's number, as people write it.
+fn joins_groups(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '-' | '.' | '_' | '/' | '\u{2010}'..='\u{2015}')
 }
 
 /// Text as the name or the value of a form's or a query's field.
@@ -242,6 +251,19 @@ mod tests {
         for status in [301, 408, 409, 500, 503] {
             let unknown = matches!(judged(status, "<html>"), Err(IssuerError::Unknown(_)));
             assert!(unknown, "{status}");
+        }
+        for grouped in [
+            "4242 4242 4242 4242",
+            "4242-4242-4242-4242",
+            "4242.4242 4242 / 4242",
+        ] {
+            let said = judged(400, &format!(r#"{{"message":"card {grouped} is bad"}}"#));
+            let IssuerError::Refused(words) = said.unwrap_err() else {
+                panic!("{grouped}");
+            };
+            let digits = words.chars().filter(char::is_ascii_digit).count();
+            assert_eq!(digits, 3 + DIGITS_MAX, "{words}");
+            assert!(words.ends_with("is bad"), "{words}");
         }
         let after = IssuerError::Limited(Duration::from_secs(7));
         assert_eq!(judged(429, "{}"), Err(after));

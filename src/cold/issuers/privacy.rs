@@ -56,7 +56,7 @@ pub(super) fn unenforced(rules: &Rules) -> Vec<String> {
         ("policy.limits.perAuth", is_whole(rules.per_auth))
     };
     let is_held = |field: &str| match field {
-        "policy.lockToFirstMerchant" => true,
+        "policy.lockToFirstMerchant" => !rules.lacks_lock,
         _ => field == held_limit.0 && held_limit.1 || rules.allow_nothing(),
     };
     let mut missing: Vec<String> = rules

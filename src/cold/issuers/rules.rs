@@ -39,6 +39,9 @@ pub struct Rules {
     pub has_probe: bool,
     /// Whether its first merchant is its only one.
     pub locks_merchant: bool,
+    /// Whether the issuer does not hold that lock: the card was made without it.
+    #[serde(default)]
+    pub lacks_lock: bool,
     /// Every field that is set at any level, by its path.
     pub fields: Vec<String>,
 }
@@ -64,6 +67,7 @@ impl Rules {
             has_past: false,
             is_single: usage == Usage::Single,
             has_probe: probes || again,
+            lacks_lock: false,
             locks_merchant: policy.lock_to_first_merchant() == Some(true),
             fields: Vec::new(),
         }
@@ -134,8 +138,11 @@ pub(in crate::cold) async fn of_card(
     let origin = store.card_origin(row.id.clone()).await?;
     let rules = Rules::of(&policy, row.usage, &customer);
     let rules = rules.with_fields(own, agent.as_ref(), &customer);
-    let has_past = origin.is_some_and(|origin| origin.has_past);
-    Ok(Some(Rules { has_past, ..rules }))
+    Ok(Some(Rules {
+        has_past: origin.as_ref().is_some_and(|origin| origin.has_past),
+        lacks_lock: origin.is_some_and(|origin| origin.lacks_lock),
+        ..rules
+    }))
 }
 
 /// `limits` is told by what is inside it, everything else by its name.

@@ -234,6 +234,7 @@ mod tests {
             at: Timestamp::from_secs(1_780_000_000),
             rules: Rules::default(),
             is_paused: false,
+            request: None,
         }
     }
 

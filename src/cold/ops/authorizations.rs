@@ -191,7 +191,7 @@ fn shown(
     connection: String,
     authorization: String,
 ) -> AuthorizationShown {
-    let card = found.card.and_then(|card| state.card(card));
+    let card = found.card().and_then(|card| state.card(card));
     let agent = found.steps().next().and_then(|step| step.agent);
     let agent = agent.and_then(|agent| state.agent(agent));
     AuthorizationShown {

@@ -108,6 +108,7 @@ fn order_row(key: &str) -> OutboxRow {
         at,
         rules: Rules::default(),
         is_paused: false,
+        request: None,
     };
     OutboxRow {
         id: OutboxRow::id_of_order(key),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::feed::Whose;
 use crate::domain::card::Key;
 use crate::ledger::codec::ExternalId;
 use crate::ledger::event::{AgentNo, CardNo, Decided, Owner, StateNo};
@@ -176,6 +177,16 @@ impl Names {
             Some(card) => (Some(card.hash), card.connection),
             None => (None, names.connection),
         }
+    }
+
+    /// Whose a card is; nobody's where the state is a connection's.
+    pub(super) fn whose(&self, state: StateNo, card: Option<CardNo>) -> Option<Whose<'_>> {
+        let names = self.state(state)?;
+        let card = card.and_then(|card| names.card(card));
+        Some(Whose {
+            customer: names.customer.as_deref()?,
+            card: card.map(|card| &*card.id),
+        })
     }
 
     pub(super) fn called(&self, decided: &Decided<'_>) -> Called<'_> {

@@ -68,6 +68,7 @@ pub(super) fn origin_row(row: &dyn Columns) -> Result<CardOrigin, StoreError> {
         card_id: text(row, "card_id")?,
         has_past: flag(row, "has_past")?,
         is_paused_there: flag(row, "is_paused_there")?,
+        lacks_lock: flag(row, "lacks_lock")?,
     })
 }
 
@@ -126,13 +127,15 @@ pub(super) fn sealed(row: SealedRow) -> Statement {
 
 pub(super) fn origin(row: CardOrigin) -> Statement {
     Statement::of(
-        "INSERT INTO card_origins (card_id, has_past, is_paused_there) VALUES ($1, $2, $3)
+        "INSERT INTO card_origins (card_id, has_past, is_paused_there, lacks_lock)
+         VALUES ($1, $2, $3, $4)
          ON CONFLICT (card_id) DO UPDATE SET has_past = excluded.has_past,
-            is_paused_there = excluded.is_paused_there",
+            is_paused_there = excluded.is_paused_there, lacks_lock = excluded.lacks_lock",
     )
     .bind(row.card_id)
     .bind(row.has_past)
     .bind(row.is_paused_there)
+    .bind(row.lacks_lock)
 }
 
 pub(super) fn outbox(asked: OutboxAsked) -> Statement {
@@ -140,7 +143,7 @@ pub(super) fn outbox(asked: OutboxAsked) -> Statement {
     match asked {
         OutboxAsked::Due(connection, now, limit) => Statement::of(
             "SELECT * FROM outbox WHERE connection = $1 AND is_dead = 0 AND due_us <= $2
-             ORDER BY errand DESC, due_us LIMIT $3",
+             ORDER BY CASE errand WHEN 'end' THEN 'state' ELSE errand END DESC, due_us LIMIT $3",
         )
         .bind(connection)
         .bind(now.micros())
@@ -155,11 +158,13 @@ pub(super) fn outbox(asked: OutboxAsked) -> Statement {
     }
 }
 
-/// By whether they are tried no more: how many, and the oldest. Orders wait by design.
+/// By whether they are tried no more: how many, and the oldest. Orders wait by design, and so do ends
+/// that have not been tried: they wait for their time.
 pub(super) fn outbox_counts() -> Statement {
     Statement::of(
         "SELECT is_dead, COUNT(*) AS row_count, MIN(created_us) AS oldest_us FROM outbox
-         WHERE errand <> 'order' OR is_dead = 1 GROUP BY is_dead",
+         WHERE errand = 'state' OR errand = 'rules' OR is_dead = 1 OR (errand = 'end' AND attempts > 0)
+         GROUP BY is_dead",
     )
 }
 

@@ -13,11 +13,13 @@ pub enum Errand {
     State,
     /// What limits a card has, as they stand then.
     Rules,
+    /// That a card is over, once the end that its policy sets has come.
+    End,
 }
 
 impl Errand {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Order, Self::State, Self::Rules];
+    pub const ALL: [Self; 4] = [Self::Order, Self::State, Self::Rules, Self::End];
 
     /// The word in columns and views.
     #[must_use]
@@ -26,6 +28,7 @@ impl Errand {
             Self::Order => "order",
             Self::State => "state",
             Self::Rules => "rules",
+            Self::End => "end",
         }
     }
 }
@@ -127,4 +130,6 @@ pub struct CardOrigin {
     pub has_past: bool,
     /// Whether it is locked here because its issuer has paused it.
     pub is_paused_there: bool,
+    /// Whether its issuer does not hold the lock to its first merchant: the card was made without it.
+    pub lacks_lock: bool,
 }

@@ -42,7 +42,7 @@ pub(super) fn maybe_text(row: &dyn Columns, column: &str) -> Result<Option<Strin
     row.text(column)
 }
 
-fn maybe_number(row: &dyn Columns, column: &str) -> Result<Option<i64>, StoreError> {
+pub(super) fn maybe_number(row: &dyn Columns, column: &str) -> Result<Option<i64>, StoreError> {
     row.number(column)
 }
 
@@ -62,6 +62,10 @@ pub(super) fn unknown(column: &str) -> StoreError {
 
 pub(super) fn instant(row: &dyn Columns, column: &str) -> Result<Timestamp, StoreError> {
     number(row, column).map(Timestamp::from_micros)
+}
+
+pub(super) fn mode(row: &dyn Columns) -> Result<Mode, StoreError> {
+    word(row, "mode", MODES)
 }
 
 pub(super) fn flag(row: &dyn Columns, column: &str) -> Result<bool, StoreError> {

@@ -8,9 +8,10 @@ use super::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use super::rows::{
     agent, api_key, attestation, card, checkpoint, count, customer, entry, intent, reply, seq,
 };
+use super::webhook::{DeliveriesAsked, Delivery, DeliveryCount, Due, Mark, Webhook};
 use super::{
     Agent, Answer, ApiKey, Attestation, Batch, Card, Customer, Intent, Listed, Mode, OfCard,
-    OutboxAsked, ReplyKey, Store, StoreError, StoredReply, errands, write,
+    OutboxAsked, ReplyKey, Store, StoreError, StoredReply, errands, webhook_rows, write,
 };
 use crate::cold::audit::Entry;
 use crate::cold::audit::line::Checkpoint;
@@ -434,6 +435,49 @@ impl<D: Driver> Store for SqlStore<D> {
         Box::pin(self.0.rows(asked, errands::sealed_row))
     }
 
+    fn sealed_as(&self, name: String) -> Answer<'_, Option<SealedRow>> {
+        let asked = Statement::of("SELECT * FROM issuer_keys WHERE connection = $1").bind(name);
+        Box::pin(self.one(asked, errands::sealed_row))
+    }
+
+    fn webhook(&self, id: String) -> Answer<'_, Option<Webhook>> {
+        let asked = Statement::of("SELECT * FROM webhooks WHERE id = $1").bind(id);
+        Box::pin(self.one(asked, webhook_rows::webhook))
+    }
+
+    fn webhooks(&self, asked: Listed) -> Answer<'_, Vec<Webhook>> {
+        Box::pin(
+            self.0
+                .rows(webhook_rows::listed(asked), webhook_rows::webhook),
+        )
+    }
+
+    fn all_webhooks(&self) -> Answer<'_, Vec<Webhook>> {
+        let asked = Statement::of("SELECT * FROM webhooks ORDER BY id");
+        Box::pin(self.0.rows(asked, webhook_rows::webhook))
+    }
+
+    fn webhooks_due(&self, now: Timestamp) -> Answer<'_, Vec<Due>> {
+        Box::pin(self.0.rows(webhook_rows::due(now), webhook_rows::is_due))
+    }
+
+    fn deliveries(&self, asked: DeliveriesAsked) -> Answer<'_, Vec<Delivery>> {
+        let asked = webhook_rows::deliveries(asked);
+        Box::pin(self.0.rows(asked, webhook_rows::delivery))
+    }
+
+    fn delivery_counts(&self) -> Answer<'_, Vec<DeliveryCount>> {
+        Box::pin(
+            self.0
+                .rows(webhook_rows::counts(), webhook_rows::delivery_count),
+        )
+    }
+
+    fn read_mark(&self, reader: String) -> Answer<'_, Option<Mark>> {
+        let asked = Statement::of("SELECT * FROM read_marks WHERE reader = $1").bind(reader);
+        Box::pin(self.one(asked, webhook_rows::mark))
+    }
+
     fn card_origin(&self, id: String) -> Answer<'_, Option<CardOrigin>> {
         let asked = Statement::of("SELECT * FROM card_origins WHERE card_id = $1").bind(id);
         Box::pin(self.one(asked, errands::origin_row))
@@ -442,9 +486,10 @@ impl<D: Driver> Store for SqlStore<D> {
     fn apply(&self, batch: Batch) -> Answer<'_, ()> {
         Box::pin(async move {
             let mut writing = self.0.begin().await?;
+            // Where this returns early, everything is taken back.
+            let mut chain = write::Chain::take(&mut writing, &batch).await?;
             for change in batch {
-                // Where this returns early, everything is taken back.
-                write::change(&mut writing, change).await?;
+                write::change(&mut writing, &mut chain, change).await?;
             }
             writing.commit().await
         })

@@ -3,10 +3,17 @@
 //! A step is written once, in SQLite's words. PostgreSQL's are the same with three words exchanged
 //! ([`for_postgres`]), so that no table can be of two shapes.
 
-use super::{StoreError, errands};
+use super::{StoreError, errands, webhook_rows};
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 4] = [FIRST, SECOND, errands::TABLES, AUDIT];
+pub(super) const STEPS: [&str; 6] = [
+    FIRST,
+    SECOND,
+    errands::TABLES,
+    AUDIT,
+    webhook_rows::TABLES,
+    LACKS_LOCK,
+];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.
 const FIRST: &str = "
@@ -141,6 +148,11 @@ CREATE TABLE audit_checkpoints (
     checkpoint TEXT NOT NULL,
     signature BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Whether a card's issuer does not hold the lock to its first merchant.
+const LACKS_LOCK: &str = "
+ALTER TABLE card_origins ADD COLUMN lacks_lock INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// The step that a database of this version needs next; none where it is up to date.

@@ -1,9 +1,10 @@
 //! Changes as statements.
 
 use super::rows::{cascade_name, entry, seq, usage_name};
-use super::sql::{Statement, Writing};
+use super::sql::{Statement, Writing, most};
 use super::{
     Agent, ApiKey, Attestation, Card, Change, Customer, Intent, StoreError, StoredReply, errands,
+    webhook_rows,
 };
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{self, Entry, Event};
@@ -15,9 +16,14 @@ fn may_miss(change: &Change) -> bool {
 }
 
 /// Makes a change: it touches one row, or it has met another one.
-pub(super) async fn change(writing: &mut impl Writing, change: Change) -> Result<(), StoreError> {
+pub(super) async fn change(
+    writing: &mut impl Writing,
+    chain: &mut Chain,
+    change: Change,
+) -> Result<(), StoreError> {
     let may_miss = may_miss(&change);
     let statement = match change {
+        Change::Webhooks(change) => return webhook_rows::change(writing, *change).await,
         Change::Customer(row) => customer(row),
         Change::Agent(row) => agent(row),
         Change::Card(row) => card(row),
@@ -31,10 +37,7 @@ pub(super) async fn change(writing: &mut impl Writing, change: Change) -> Result
         Change::Origin(row) => errands::origin(row),
         Change::Intent(row) => intent(row),
         Change::Attestation(row) => attestation(row),
-        Change::Audit(event) => {
-            let entry = next_entry(writing, &event).await?;
-            new_entry(entry)
-        }
+        Change::Audit(event) => new_entry(chain.append(&event)),
         Change::Checkpoint(row) => new_checkpoint(row),
     };
     match writing.execute(statement).await? {
@@ -45,22 +48,54 @@ pub(super) async fn change(writing: &mut impl Writing, change: Change) -> Result
     }
 }
 
-/// The entry in the place behind the last one. Whoever else appends waits for the end of this
-/// transaction, since all change the one row that counts.
-async fn next_entry(writing: &mut impl Writing, event: &Event) -> Result<Entry, StoreError> {
-    let count = Statement::of("UPDATE audit_head SET seq = seq + 1");
-    writing.execute(count).await?;
-    let heads = writing.rows(Statement::of("SELECT seq FROM audit_head"), seq);
-    let &[seq] = heads.await?.as_slice() else {
-        return Err(broken("has not one head"));
-    };
-    if seq == 1 {
-        return Ok(audit::entry(event, seq, &audit::BEFORE_ALL));
+/// The end of the audit log, while a batch is written.
+pub(super) struct Chain {
+    last_seq: i64,
+    last_hash: [u8; 32],
+}
+
+impl Chain {
+    /// Takes the places for all entries of a batch at once. Whoever else appends waits for the end of
+    /// this transaction, since all change the one row that counts.
+    pub(super) async fn take(
+        writing: &mut impl Writing,
+        batch: &[Change],
+    ) -> Result<Self, StoreError> {
+        let entries = batch.iter().filter(|it| matches!(it, Change::Audit(_)));
+        let count = most(entries.count());
+        let start = Self {
+            last_seq: 0,
+            last_hash: audit::BEFORE_ALL,
+        };
+        if count == 0 {
+            return Ok(start);
+        }
+        let taken = Statement::of("UPDATE audit_head SET seq = seq + $1").bind(count);
+        writing.execute(taken).await?;
+        let heads = writing.rows(Statement::of("SELECT seq FROM audit_head"), seq);
+        let &[head] = heads.await?.as_slice() else {
+            return Err(broken("has not one head"));
+        };
+        let last_seq = head - count;
+        if last_seq == 0 {
+            return Ok(start);
+        }
+        let last = Statement::of("SELECT * FROM audit WHERE seq = $1").bind(last_seq);
+        let last = writing.rows(last, entry).await?;
+        let last = last.first().ok_or_else(|| broken("lacks its last entry"))?;
+        Ok(Self {
+            last_seq,
+            last_hash: last.hash,
+        })
     }
-    let last = Statement::of("SELECT * FROM audit WHERE seq = $1").bind(seq - 1);
-    let last = writing.rows(last, entry).await?;
-    let last = last.first().ok_or_else(|| broken("lacks its last entry"))?;
-    Ok(audit::entry(event, seq, &last.hash))
+
+    /// The entry in the place behind the last one.
+    fn append(&mut self, event: &Event) -> Entry {
+        self.last_seq += 1;
+        let entry = audit::entry(event, self.last_seq, &self.last_hash);
+        self.last_hash = entry.hash;
+        entry
+    }
 }
 
 fn broken(why: &str) -> StoreError {

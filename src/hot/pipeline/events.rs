@@ -11,6 +11,7 @@ use crate::decide::merchant_text::merchant_keys;
 use crate::decide::snapshot::CardView;
 use crate::domain::amount::Minor;
 use crate::domain::card::Key;
+use crate::domain::hold_time::HoldTime;
 use crate::domain::identity::{KeySpace, Keys};
 use crate::domain::lifecycle::{
     BookStatus, BookTerms, Flags, Movement, MovementKind, Observation, Standing,
@@ -130,6 +131,7 @@ impl Core {
                 .standing
                 .map(|it| told(&it, &observation.movements)),
             terms: BookTerms::default(),
+            hold_time: HoldTime::of(observation.acceptor.as_ref().and_then(|it| it.mcc)),
             merchant: observation
                 .acceptor
                 .as_ref()
@@ -244,6 +246,7 @@ fn told(standing: &Standing, movements: &[Movement<'_>]) -> Told {
         refunded: standing.refunded,
         status: standing.status,
         revision: u32::try_from(standing.revision).unwrap_or(u32::MAX),
+        made_at: standing.made_at,
         asks: count(is_ask),
         approvals: count(is_approval),
         listed_posted: sum(&is_posting),

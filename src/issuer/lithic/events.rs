@@ -12,6 +12,7 @@ use super::wire::{Merchant, Money};
 use crate::domain::amount::Minor;
 use crate::domain::currency::Currency;
 use crate::domain::lifecycle::{Movement, MovementKind, Observation, Standing, StandingStatus};
+use crate::domain::time::Timestamp;
 use crate::issuer::delivery::VerifiedBody;
 use crate::issuer::wire::{self, Object, Text, id, refuse};
 use crate::issuer::{Fault, NotUnderstood};
@@ -38,6 +39,8 @@ struct Transaction<'a> {
     events: Vec<Object<Event<'a>>>,
     #[serde(borrow)]
     merchant: Option<Object<Merchant<'a>>>,
+    #[serde(borrow)]
+    updated: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -70,7 +73,7 @@ struct EventAmounts<'a> {
 }
 
 /// Every path that a fault can be found at.
-const PATHS: [&str; 31] = [
+const PATHS: [&str; 32] = [
     "amounts",
     "amounts.cardholder",
     "amounts.cardholder.amount",
@@ -102,6 +105,7 @@ const PATHS: [&str; 31] = [
     "merchant.mcc",
     "status",
     "token",
+    "updated",
 ];
 
 /// Whether an event is about a card itself: `card.updated` and its like.
@@ -165,6 +169,9 @@ fn observation<'a>(
         refunded,
         status,
         revision: movements.len(),
+        made_at: transaction
+            .updated
+            .and_then(|it| Timestamp::parse_rfc3339(&it.0)),
     };
     Ok(Observation {
         delivery,

@@ -14,6 +14,7 @@ use crate::domain::acceptor::CardAcceptor;
 use crate::domain::amount::Minor;
 use crate::domain::currency::Currency;
 use crate::domain::lifecycle::{Movement, MovementKind, Observation, Standing, StandingStatus};
+use crate::domain::time::Timestamp;
 use crate::issuer::delivery::VerifiedBody;
 use crate::issuer::wire::{self, Object, Text, id, refuse};
 use crate::issuer::{Fault, NotUnderstood};
@@ -24,6 +25,7 @@ struct Envelope<'a> {
     id: Text<'a>,
     #[serde(rename = "type", borrow)]
     event_type: Text<'a>,
+    created: Option<i64>,
     livemode: bool,
     #[serde(borrow)]
     account: Option<Text<'a>>,
@@ -124,8 +126,9 @@ impl<'de> Visitor<'de> for ReferenceVisitor {
 }
 
 /// Every path that a fault can be found at.
-const PATHS: [&str; 44] = [
+const PATHS: [&str; 45] = [
     "account",
+    "created",
     "data",
     "data.object",
     "data.object.amount",
@@ -189,7 +192,8 @@ pub(in crate::issuer) fn observations<'a>(
     match envelope.event_type.0.as_ref() {
         "issuing_authorization.created" | "issuing_authorization.updated" => {
             let event: Event<Authorization<'a>> = wire::parse(body.bytes(), &PATHS)?;
-            authorization(event.data.0.object.0, delivery).map(|one| vec![one])
+            let made_at = envelope.created.map(Timestamp::from_secs);
+            authorization(event.data.0.object.0, delivery, made_at).map(|one| vec![one])
         }
         "issuing_transaction.created" | "issuing_transaction.updated" => {
             let event: Event<Transaction<'a>> = wire::parse(body.bytes(), &PATHS)?;
@@ -223,7 +227,7 @@ const LISTED_PATHS: [&str; 16] = [
 pub(in crate::issuer) fn listed_authorization(
     element: &[u8],
 ) -> Result<Observation<'_>, NotUnderstood> {
-    authorization(wire::parse(element, &LISTED_PATHS)?, None)
+    authorization(wire::parse(element, &LISTED_PATHS)?, None, None)
 }
 
 /// A transaction of Stripe's list.
@@ -233,10 +237,12 @@ pub(in crate::issuer) fn listed_transaction(
     transaction(wire::parse(element, &LISTED_PATHS)?, None)
 }
 
-/// The authorization as it stands. Its steps are named by their place, as the questions were.
+/// The authorization as it stood when the event was made. Its steps are named by their place, as the
+/// questions were.
 fn authorization<'a>(
     wire: Authorization<'a>,
     delivery: Option<Cow<'a, str>>,
+    made_at: Option<Timestamp>,
 ) -> Result<Observation<'a>, NotUnderstood> {
     let currency = currency(&wire.currency)?;
     let status = status(&wire)?;
@@ -272,6 +278,7 @@ fn authorization<'a>(
         refunded: told.then_some(refunded),
         status,
         revision: movements.len(),
+        made_at,
     };
     Ok(Observation {
         delivery,

@@ -35,7 +35,11 @@ pub fn book<'a>(state: &State, command: &Book<'a>) -> Result<CheckedBook<'a>, Re
     let life = known.and_then(Authorization::life);
     let news = news(known, life, command)?;
     let has_drifted = drifts(state, known, command) && !life.is_some_and(|it| it.has_drifted);
-    if news.facts.is_empty() && news.told.is_none() && !has_drifted {
+    let learns = known.is_some_and(|known| {
+        let longer = known.hold_time().and(command.hold_time) != known.hold_time();
+        longer && says_something(command)
+    });
+    if news.facts.is_empty() && news.told.is_none() && !has_drifted && !learns {
         return Ok(nothing_new(life, command));
     }
     let count = life.map_or(0, |life| life.facts.len());
@@ -57,6 +61,7 @@ pub fn book<'a>(state: &State, command: &Book<'a>) -> Result<CheckedBook<'a>, Re
         day: state.day,
         hour: state.hour,
         currency: command.currency,
+        hold_time: command.hold_time,
         facts: news.facts,
         told: news.told,
         refunds_restore: command.terms.refunds_restore,
@@ -92,10 +97,9 @@ fn nothing_new<'a>(life: Option<&Life>, command: &Book<'_>) -> CheckedBook<'a> {
         let known = life.and_then(|life| life.told);
         known.is_some_and(|known| known.is_newer_than(told))
     };
-    let says_something = command.told.is_some() || command.facts.iter().any(keeps);
     let status = match life {
         Some(_) if command.told.as_ref().is_some_and(is_older) => BookStatus::Stale,
-        Some(_) if says_something => BookStatus::Duplicate,
+        Some(_) if says_something(command) => BookStatus::Duplicate,
         _ => BookStatus::Ignored,
     };
     let rests = life.filter(|_| status != BookStatus::Ignored);
@@ -107,6 +111,10 @@ fn nothing_new<'a>(life: Option<&Life>, command: &Book<'_>) -> CheckedBook<'a> {
         },
         events: Events::default(),
     }
+}
+
+fn says_something(command: &Book<'_>) -> bool {
+    command.told.is_some() || command.facts.iter().any(keeps)
 }
 
 fn keeps(fact: &Fact) -> bool {
@@ -164,7 +172,7 @@ fn drifts(state: &State, known: Option<&Authorization>, command: &Book<'_>) -> b
     if preset.is_some_and(|lock| !lock.admits(&merchant)) {
         return true;
     }
-    let of_card = known.and_then(|known| state.card(known.card?));
+    let of_card = known.and_then(|known| state.card(known.card()?));
     let card = of_card.or_else(|| state.card_by_key(command.card_key).map(|(_, card)| card));
     card.and_then(|card| card.lock.as_ref())
         .is_some_and(|lock| !lock.keys.is_same_merchant(&merchant))
@@ -179,7 +187,7 @@ fn card_of(
 ) -> Option<CardNo> {
     let named = parties.map(|parties| parties.card_no);
     let used = || state.card_by_key(command.card_key).map(|(no, _)| no);
-    known.and_then(|known| known.card).or(named).or_else(used)
+    known.and_then(Authorization::card).or(named).or_else(used)
 }
 
 /// The agent that asked first, else the one that holds the card now.

@@ -11,6 +11,7 @@ use crate::domain::currency::Currency;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::Explanation;
 use crate::domain::identity::StepIdentity;
+use crate::domain::mcc::Mcc;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::check::{self, Checked, Events};
@@ -114,6 +115,7 @@ pub(in crate::ledger) struct Ask {
     pub(in crate::ledger) hour: Option<(i32, i64)>,
     pub(in crate::ledger) expired: Option<DeclineReason>,
     pub(in crate::ledger) hours: Option<DeclineReason>,
+    pub(in crate::ledger) mcc: Option<u16>,
     pub(in crate::ledger) claims: Claims,
 }
 
@@ -137,6 +139,7 @@ impl Ask {
             hour: None,
             expired: None,
             hours: None,
+            mcc: None,
             claims: Claims {
                 amount: Amount {
                     minor: amount,
@@ -245,7 +248,11 @@ impl Ask {
 }
 
 fn with_command<T>(ask: &Ask, decide: impl FnOnce(&Authorize<'_>) -> T) -> T {
-    let (acceptor, proposal) = (acceptor(), ask.proposal());
+    let proposal = ask.proposal();
+    let acceptor = CardAcceptor {
+        mcc: ask.mcc.map(|code| Mcc::from_number(code).unwrap()),
+        ..acceptor()
+    };
     let names = [ask.authorization, ask.card, ask.agent.unwrap_or(0)].map(|n| format!("id_{n}"));
     let [authorization, card_id, agent_id] = &names;
     let card = CardRef {

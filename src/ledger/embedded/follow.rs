@@ -155,6 +155,21 @@ impl Follower {
         }
     }
 
+    /// One that reads this segment and those behind it, from the first one's first record on.
+    #[must_use]
+    pub fn of_segments_from(segment: u64) -> Self {
+        Self {
+            segment_min: segment,
+            ..Self::default()
+        }
+    }
+
+    /// The highest sequence number that it has handed over; 0 where there is none.
+    #[must_use]
+    pub fn read_through(&self) -> u64 {
+        self.next.map_or(0, |next| next.saturating_sub(1))
+    }
+
     /// What the last poll has looked past; only where nobody writes any more.
     pub fn take_gap(&mut self) -> Option<Gap> {
         self.gap.take()

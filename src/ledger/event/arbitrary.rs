@@ -11,6 +11,7 @@ use crate::domain::claims::MerchantKeys;
 use crate::domain::currency::Currency;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
+use crate::domain::hold_time::HoldTime;
 use crate::domain::identity::StepIdentity;
 use crate::domain::lifecycle::{OnReversal, StandingStatus};
 use crate::domain::mcc::Mcc;
@@ -234,16 +235,25 @@ fn later() -> BoxedStrategy<Event<'static>> {
         ),
         (state(), card(), at()).prop_map(|(state, card, at)| Event::Attested { state, card, at }),
         booked().prop_map(Event::Booked),
-        (state(), 0..=256u16, text(), at()).prop_map(|(state, part, connection, cut)| {
-            Event::Lapsed {
+        (state(), 0..=256u16, text(), at(), any::<bool>()).prop_map(
+            |(state, part, connection, cut, is_usual)| Event::Lapsed {
                 state,
                 part,
                 connection,
                 cut,
+                time: if is_usual {
+                    HoldTime::Usual
+                } else {
+                    HoldTime::Long
+                },
             }
-        }),
+        ),
     ]
     .boxed()
+}
+
+fn hold_time() -> impl Strategy<Value = HoldTime> {
+    (0..3u8).prop_map(|number| HoldTime::from_number(number).unwrap())
 }
 
 fn fact() -> impl Strategy<Value = Fact> {
@@ -267,7 +277,7 @@ fn told() -> impl Strategy<Value = Told> {
         StandingStatus::Closed,
     ]);
     let counts = (0..4u32, 0..4u32, prop_oneof![0..4u32, any::<u32>()]);
-    let told = (option::of(minor()), option::of(minor()));
+    let told = (option::of(minor()), option::of(minor()), option::of(at()));
     let sums = (minor(), minor(), minor());
     (status, counts, told, sums).prop_map(|(status, counts, told, sums)| Told {
         held: sums.0,
@@ -275,6 +285,7 @@ fn told() -> impl Strategy<Value = Told> {
         refunded: told.1,
         status,
         revision: counts.2,
+        made_at: told.2,
         asks: counts.0,
         approvals: counts.1,
         listed_posted: sums.1,
@@ -283,7 +294,7 @@ fn told() -> impl Strategy<Value = Told> {
 }
 
 fn booked() -> BoxedStrategy<Booked<'static>> {
-    let of = (state(), at(), key(), external_id(), currency());
+    let of = (state(), at(), key(), external_id(), currency(), hold_time());
     let card = option::of(u32s().prop_map(CardNo));
     let agent = option::of(u32s().prop_map(AgentNo));
     let place = (card, agent, day(), any::<i32>().prop_map(LocalHour));
@@ -302,6 +313,7 @@ fn booked() -> BoxedStrategy<Booked<'static>> {
             authorization: of.2,
             external: of.3,
             currency: of.4,
+            hold_time: of.5,
             card: place.0,
             agent: place.1,
             day: place.2,
@@ -339,7 +351,8 @@ pub(in crate::ledger) fn decided() -> BoxedStrategy<Decided<'static>> {
         option::of(external_id()),
     );
     let asked = (state(), at(), step, u32s(), external_id(), kind(), amount).boxed();
-    let said = (decision(), day(), any::<bool>(), option::of(locked())).boxed();
+    let locks = option::of(locked());
+    let said = (decision(), day(), any::<bool>(), locks, hold_time()).boxed();
     (asked, parties, said, more(), u64s(), u32s())
         .prop_map(
             |(asked, parties, said, more, snapshot_version, latency_us)| Decided {
@@ -351,6 +364,7 @@ pub(in crate::ledger) fn decided() -> BoxedStrategy<Decided<'static>> {
                 card: parties.0,
                 agent: parties.1,
                 kind: asked.5,
+                hold_time: said.4,
                 amount: asked.6,
                 decision: said.0.0,
                 day: said.1,

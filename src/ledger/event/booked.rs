@@ -6,6 +6,7 @@
 use crate::domain::amount::Minor;
 use crate::domain::card::Key;
 use crate::domain::currency::Currency;
+use crate::domain::hold_time::HoldTime;
 use crate::domain::lifecycle::{OnReversal, StandingStatus};
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
@@ -34,6 +35,8 @@ pub struct Booked<'a> {
     pub hour: LocalHour,
     /// Of all amounts.
     pub currency: Currency,
+    /// How long it may be held, by the category of the merchant that the report names.
+    pub hold_time: HoldTime,
     /// Things that were not known before.
     pub facts: Vec<Fact>,
     /// A newer account than the one that was known.
@@ -49,8 +52,12 @@ pub struct Booked<'a> {
 const HAS_TOLD: u8 = 1;
 const REFUNDS_RESTORE: u8 = 2;
 const HAS_DRIFTED: u8 = 4;
+/// Of two bits. Events of versions that did not know any have none.
+const HOLD_TIME_SHIFT: u32 = 3;
 const HAS_POSTED: u8 = 1;
 const HAS_REFUNDED: u8 = 2;
+/// Accounts of versions that did not know it have none.
+const HAS_MADE_AT: u8 = 4;
 
 pub(super) fn encode_booked(out: &mut Vec<u8>, booked: &Booked<'_>) {
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
@@ -69,7 +76,8 @@ pub(super) fn encode_booked(out: &mut Vec<u8>, booked: &Booked<'_>) {
     out.push(
         flag(booked.told.is_some(), HAS_TOLD)
             | flag(booked.refunds_restore, REFUNDS_RESTORE)
-            | flag(booked.has_drifted, HAS_DRIFTED),
+            | flag(booked.has_drifted, HAS_DRIFTED)
+            | (booked.hold_time as u8) << HOLD_TIME_SHIFT,
     );
     out.push(booked.on_reversal as u8);
     if let Some(told) = &booked.told {
@@ -91,6 +99,7 @@ pub(super) fn decode_booked<'a>(
     let currency = Currency::from_packed(reader.u16()?);
     let currency = currency.ok().ok_or(Malformed)?;
     let flags = reader.u8()?;
+    let hold_time = HoldTime::from_number(flags >> HOLD_TIME_SHIFT & 3).ok_or(Malformed)?;
     let on_reversal = OnReversal::from_number(reader.u8()?).ok_or(Malformed)?;
     let told = (flags & HAS_TOLD != 0)
         .then(|| decode_told(reader))
@@ -110,6 +119,7 @@ pub(super) fn decode_booked<'a>(
         day,
         hour,
         currency,
+        hold_time,
         facts: facts.collect::<Result<_, _>>()?,
         told,
         refunds_restore: flags & REFUNDS_RESTORE != 0,
@@ -146,7 +156,11 @@ pub(in crate::ledger) fn decode_fact(reader: &mut Reader<'_>) -> Result<Fact, Ma
 
 pub(in crate::ledger) fn encode_told(out: &mut Vec<u8>, told: &Told) {
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
-    out.push(flag(told.posted.is_some(), HAS_POSTED) | flag(told.refunded.is_some(), HAS_REFUNDED));
+    out.push(
+        flag(told.posted.is_some(), HAS_POSTED)
+            | flag(told.refunded.is_some(), HAS_REFUNDED)
+            | flag(told.made_at.is_some(), HAS_MADE_AT),
+    );
     out.push(told.status as u8);
     out.put_u64(u64::from(told.revision));
     out.put_u64(u64::from(told.asks));
@@ -156,6 +170,9 @@ pub(in crate::ledger) fn encode_told(out: &mut Vec<u8>, told: &Told) {
         .chain(told.posted)
         .chain(told.refunded)
         .for_each(|minor| out.put_i64(minor.get()));
+    if let Some(at) = told.made_at {
+        out.put_i64(at.micros());
+    }
 }
 
 pub(in crate::ledger) fn decode_told(reader: &mut Reader<'_>) -> Result<Told, Malformed> {
@@ -185,6 +202,9 @@ pub(in crate::ledger) fn decode_told(reader: &mut Reader<'_>) -> Result<Told, Ma
             .transpose()?,
         refunded: (bits & HAS_REFUNDED != 0)
             .then(|| minor(reader))
+            .transpose()?,
+        made_at: (bits & HAS_MADE_AT != 0)
+            .then(|| reader.i64().map(Timestamp::from_micros))
             .transpose()?,
     })
 }

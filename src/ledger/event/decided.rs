@@ -7,6 +7,7 @@ use crate::domain::claims::MerchantKeys;
 use crate::domain::currency::Currency;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
+use crate::domain::hold_time::HoldTime;
 use crate::domain::identity::StepIdentity;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
@@ -33,6 +34,11 @@ const STALE: u8 = 8;
 const HAS_INTENT: u8 = 16;
 const HAS_HOUR: u8 = 32;
 const MORE: u8 = PROBES | FLAGGED | ATTESTED | STALE | HAS_INTENT | HAS_HOUR;
+
+/// The kind's byte has the hold time in its highest bits. Events of versions that did not know any
+/// have none there, and are held for the longest.
+const HOLD_TIME_SHIFT: u32 = 6;
+const KIND: u8 = (1 << HOLD_TIME_SHIFT) - 1;
 
 /// The decision byte of an approval in full; declines are their reason's number.
 const APPROVE: u8 = 0;
@@ -105,7 +111,7 @@ fn encode(out: &mut Vec<u8>, tag: u8, decided: &Decided<'_>, more: u8) {
     .into_iter()
     .flatten()
     .for_each(|number| out.put_u64(u64::from(number)));
-    out.push(decided.kind as u8);
+    out.push(decided.kind as u8 | (decided.hold_time as u8) << HOLD_TIME_SHIFT);
     out.put_u64(u64::from(decided.amount.currency.packed()));
     out.put_i64(decided.amount.minor.get());
     match decided.decision {
@@ -157,7 +163,9 @@ pub(super) fn decode_decided<'a>(
     let authorization = reader.external_id()?;
     let card = has(HAS_CARD).then(|| reader.u32()).transpose()?;
     let agent = has(HAS_AGENT).then(|| reader.u32()).transpose()?;
-    let kind = AuthorizationKind::from_number(reader.u8()?).ok_or(Malformed)?;
+    let kind = reader.u8()?;
+    let hold_time = HoldTime::from_number(kind >> HOLD_TIME_SHIFT).ok_or(Malformed)?;
+    let kind = AuthorizationKind::from_number(kind & KIND).ok_or(Malformed)?;
     let currency = Currency::from_packed(reader.u16()?).ok().ok_or(Malformed)?;
     let minor = read_minor(reader)?;
     let decision = decode_decision(reader)?;
@@ -189,6 +197,7 @@ pub(super) fn decode_decided<'a>(
         card: card.map(CardNo),
         agent: agent.map(AgentNo),
         kind,
+        hold_time,
         amount: Amount { minor, currency },
         decision,
         day,

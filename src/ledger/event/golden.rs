@@ -7,6 +7,7 @@ use crate::domain::claims::MerchantKeys;
 use crate::domain::currency::Currency;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
+use crate::domain::hold_time::HoldTime;
 use crate::domain::identity::StepIdentity;
 use crate::domain::lifecycle::{MovementKind, OnReversal, StandingStatus};
 use crate::domain::mcc::Mcc;
@@ -43,6 +44,7 @@ fn approval() -> Decided<'static> {
         card: Some(CardNo(7)),
         agent: Some(AgentNo(130)),
         kind: AuthorizationKind::Authorization,
+        hold_time: HoldTime::Unknown,
         amount: Amount {
             minor: minor(123_456),
             currency: Currency::USD,
@@ -395,6 +397,7 @@ fn life_rows() -> Vec<Row> {
                 part: 256,
                 connection: "acme",
                 cut: AT,
+                time: HoldTime::Long,
             },
         ),
         (
@@ -412,6 +415,7 @@ fn life_rows() -> Vec<Row> {
                 day: LocalDay(20_600),
                 hour: LocalHour(494_444),
                 currency: Currency::USD,
+                hold_time: HoldTime::Unknown,
                 facts: vec![Fact {
                     id: 7,
                     kind: MovementKind::Posted { is_last: true },
@@ -424,6 +428,7 @@ fn life_rows() -> Vec<Row> {
                     refunded: None,
                     status: StandingStatus::Settled,
                     revision: 3,
+                    made_at: None,
                     asks: 2,
                     approvals: 1,
                     listed_posted: minor(2_599),
@@ -432,6 +437,55 @@ fn life_rows() -> Vec<Row> {
                 refunds_restore: true,
                 on_reversal: OnReversal::KeepLock,
                 has_drifted: true,
+            }),
+        ),
+    ]
+}
+
+/// What came with hold times.
+fn hold_time_rows() -> Vec<Row> {
+    vec![
+        (
+            "13ac0280020461636d658089a9bbd1b9a906",
+            Event::Lapsed {
+                state: STATE,
+                part: 256,
+                connection: "acme",
+                cut: AT,
+                time: HoldTime::Usual,
+            },
+        ),
+        (
+            concat!(
+                "04ac020e4022b58be6520600100f0e0d0c0b0a0908070605040302012827262524232221181716151413121101",
+                "000b1f7c526b7a4c5d9f513b0c5a6f0a0107820140a76d80890f00f0c102b9609601",
+            ),
+            Event::Decided(Decided {
+                hold_time: HoldTime::Usual,
+                ..approval()
+            }),
+        ),
+        (
+            concat!(
+                "11ac028089a9bbd1b9a906040000000000000000000000000000000869617574685f310000f0c102d8ad3ca76d",
+                "100000",
+            ),
+            Event::Booked(Booked {
+                state: STATE,
+                at: AT,
+                authorization: Key(4),
+                external: ExternalId::Text("iauth_1"),
+                card: None,
+                agent: None,
+                day: LocalDay(20_600),
+                hour: LocalHour(494_444),
+                currency: Currency::USD,
+                hold_time: HoldTime::Long,
+                facts: Vec::new(),
+                told: None,
+                refunds_restore: false,
+                on_reversal: OnReversal::GiveBack,
+                has_drifted: false,
             }),
         ),
     ]
@@ -456,6 +510,7 @@ fn what_every_version_wrote_is_read_and_written_alike() {
         other_rows(),
         second_rows(),
         life_rows(),
+        hold_time_rows(),
     ];
     for (golden, event) in rows.into_iter().flatten() {
         let mut written = Vec::new();

@@ -4,14 +4,15 @@
 use crate::domain::amount::Minor;
 use crate::domain::card::{AgentStatus, CardStatus};
 use crate::domain::currency::Currency;
+use crate::domain::hold_time::HoldTime;
 use crate::domain::mcc::Mcc;
 use crate::domain::time::Timestamp;
 use crate::domain::window::LocalDay;
 use crate::ledger::codec::{Malformed, Put, Reader};
 use crate::ledger::event::{
-    ATTESTED, AgentNo, CardNo, Event, INTENT_DECLARED, INTENT_SETTLED, LAPSED, OVERRULED,
-    REDELIVERED, RISK_FROZEN, ROLLING_OPENED, STANDING_SET, SWEPT, StandingChange, StateNo,
-    WINDOWS_OPENED, head,
+    ATTESTED, AgentNo, CardNo, Event, INTENT_DECLARED, INTENT_SETTLED, LAPSED, LAPSED_USUAL,
+    OVERRULED, REDELIVERED, RISK_FROZEN, ROLLING_OPENED, STANDING_SET, SWEPT, StandingChange,
+    StateNo, WINDOWS_OPENED, head,
 };
 use crate::ledger::intent::{INTENT_MCCS_MAX, IntentTerms, IntentVerdict};
 use crate::ledger::rolling::SeriesSet;
@@ -59,8 +60,10 @@ pub(super) fn encode_later(out: &mut Vec<u8>, event: &Event<'_>) {
             part,
             connection,
             cut,
+            time,
         } => {
-            head(out, LAPSED, *state);
+            let is_usual = *time == HoldTime::Usual;
+            head(out, if is_usual { LAPSED_USUAL } else { LAPSED }, *state);
             out.put_u64(u64::from(*part));
             out.put_text(connection);
             out.put_i64(cut.micros());

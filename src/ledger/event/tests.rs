@@ -8,6 +8,7 @@ use crate::domain::card::Key;
 use crate::domain::currency::Currency;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
+use crate::domain::hold_time::HoldTime;
 use crate::domain::identity::StepIdentity;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
@@ -150,6 +151,7 @@ fn approval(state: u32, card: u32) -> Decided<'static> {
         card: Some(CardNo(card)),
         agent: None,
         kind: AuthorizationKind::Authorization,
+        hold_time: HoldTime::Usual,
         amount: Amount {
             minor: Minor::new(123_456).unwrap(),
             currency: Currency::USD,

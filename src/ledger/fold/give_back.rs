@@ -16,7 +16,7 @@ pub(super) fn overrule(state: &mut State, key: Key, decided_at: u64) {
     let Some(authorization) = state.authorizations.get_mut(key) else {
         return;
     };
-    let card_no = authorization.card;
+    let card_no = authorization.card();
     let is_it = |step: &Step| step.position == decided_at && step.decision.is_approval();
     let Some(taken_back) = authorization.steps().find(is_it) else {
         return;
@@ -64,7 +64,7 @@ pub(super) fn undo(state: &mut State, key: Key, is_reversed: bool) {
     let Some(authorization) = state.authorizations.get_mut(key) else {
         return;
     };
-    let (card_no, is_under_lock) = (authorization.card, authorization.is_under_lock());
+    let (card_no, is_under_lock) = (authorization.card(), authorization.is_under_lock());
     let steps: Vec<Step> = authorization.steps().collect();
     let mut keeps = OnReversal::GiveBack;
     let mut taken = Taken::default();
@@ -119,7 +119,7 @@ pub(super) fn redo(state: &mut State, key: Key) {
     let Some(authorization) = state.authorizations.get_mut(key) else {
         return;
     };
-    let card_no = authorization.card;
+    let card_no = authorization.card();
     let Some(taken) = authorization.life_mut().and_then(|life| life.taken.take()) else {
         return;
     };

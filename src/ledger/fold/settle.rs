@@ -1,6 +1,7 @@
 //! What an issuer reported moves the sums of card, agent and customer (behaviour 2.13 e to h).
 
 use crate::domain::card::Key;
+use crate::domain::hold_time::HoldTime;
 use crate::domain::time::Timestamp;
 use crate::ledger::authorization::{Authorization, Step};
 use crate::ledger::event::{Booked, CardNo};
@@ -15,7 +16,8 @@ pub(super) fn book(state: &mut State, booked: &Booked<'_>, position: u64) {
     let Some(authorization) = state.authorizations.get_mut(key) else {
         return;
     };
-    authorization.card = authorization.card.or(booked.card);
+    authorization.bind(booked.card);
+    authorization.learn_hold_time(booked.hold_time);
     authorization.begin_life();
     let steps: Vec<Step> = authorization.steps().collect();
     if let Some(life) = authorization.life_mut() {
@@ -39,7 +41,7 @@ pub(super) fn settle(state: &mut State, key: Key, open: Place) {
         return;
     };
     let steps: Vec<Step> = authorization.steps().collect();
-    let card = authorization.card;
+    let card = authorization.card();
     let Some(life) = authorization.life_mut() else {
         return;
     };
@@ -64,10 +66,17 @@ pub(super) fn settle(state: &mut State, key: Key, open: Place) {
     }
 }
 
-/// Whether nothing was heard about a card of the connection since `cut`, and something is held.
-fn has_lapsed(state: &State, it: &Authorization, connection: &str, cut: Timestamp) -> bool {
-    let card = it.card.and_then(|card| state.card(card));
+/// Whether nothing was heard about a card of the connection since the cut, and something is held: of
+/// the usual holds, or of all.
+fn has_lapsed(
+    state: &State,
+    it: &Authorization,
+    connection: &str,
+    (cut, time): (Timestamp, HoldTime),
+) -> bool {
+    let card = it.card().and_then(|card| state.card(card));
     it.last_at() < cut
+        && (time != HoldTime::Usual || it.hold_time() == HoldTime::Usual)
         && !it.reserved().is_zero()
         && card.is_some_and(|card| &*card.connection == connection)
 }
@@ -77,13 +86,13 @@ pub(in crate::ledger) fn any_lapsed(
     state: &State,
     part: u16,
     connection: &str,
-    cut: Timestamp,
+    cut: (Timestamp, HoldTime),
 ) -> bool {
     let lapsed = |it: &Authorization| has_lapsed(state, it, connection, cut);
     state.authorizations.any_in_part(part, lapsed)
 }
 
-pub(super) fn lapse(state: &mut State, part: u16, connection: &str, cut: Timestamp) {
+pub(super) fn lapse(state: &mut State, part: u16, connection: &str, cut: (Timestamp, HoldTime)) {
     let lapsed = |it: &Authorization| has_lapsed(state, it, connection, cut);
     for key in state.authorizations.keys_of_part(part, lapsed) {
         let Some(authorization) = state.authorizations.get_mut(key) else {

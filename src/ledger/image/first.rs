@@ -27,7 +27,7 @@ pub(super) fn complete(state: &mut State) {
         let Some(authorization) = state.authorizations.get_mut(key) else {
             continue;
         };
-        let card = authorization.card;
+        let card = authorization.card();
         let mut counted = true;
         authorization.change(|step| {
             if step.decision.is_approval() && !step.reserved.is_zero() {

@@ -4,6 +4,7 @@ use super::{Format, authorization, life, put_authorization};
 use crate::domain::card::Level;
 use crate::domain::claims::{IntentRule, ScopeLimits};
 use crate::domain::decision::Decision;
+use crate::domain::hold_time::HoldTime;
 use crate::domain::lifecycle::{MovementKind, StandingStatus};
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
@@ -75,11 +76,12 @@ fn an_authorization_has_the_flags_that_are_known_and_no_others() {
     let mut written = Authorization::parked(Some(CardNo(3)), Timestamp::from_secs(9));
     written.set_life(Life::default());
     written.set_under_lock(true);
+    written.learn_hold_time(HoldTime::Long);
     let mut bytes = Vec::new();
     put_authorization(&mut bytes, &written, Format::Second);
     let read = |bytes: &[u8]| authorization(&mut Reader::new(bytes), Format::Second);
     assert_eq!(read(&bytes), Ok(written));
-    for unknown in [8, 0x80] {
+    for unknown in [0x18, 0x20, 0x80] {
         let mut bytes = bytes.clone();
         bytes[1] |= unknown;
         assert_eq!(read(&bytes), Err(Malformed));
@@ -113,7 +115,7 @@ fn a_life_comes_back_with_its_flags_and_the_first_of_all_agents() {
 
 #[test]
 fn an_account_comes_back_with_what_it_tells_and_leaves_out() {
-    for posted in [None, Some(0), Some(6)] {
+    for (posted, made_at) in [(None, None), (Some(0), Some(8)), (Some(6), None)] {
         for refunded in [None, Some(0), Some(7)] {
             let written = Life {
                 told: Some(Told {
@@ -122,6 +124,7 @@ fn an_account_comes_back_with_what_it_tells_and_leaves_out() {
                     refunded: refunded.map(minor),
                     status: StandingStatus::Pending,
                     revision: 1,
+                    made_at: made_at.map(Timestamp::from_secs),
                     asks: 2,
                     approvals: 3,
                     listed_posted: minor(8),

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use countersign::domain::lifecycle::BookStatus;
 
 use super::{Authorization, Book, Charge, Lock, Step, windows};
-use crate::lives::{self, Books, Own};
+use crate::lives::{self, Books, Own, POSTINGS};
+use crate::world::{has_same_ids, is_same_merchant};
 
 /// Where and when something is charged, and to which agent beside card and customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +28,8 @@ pub(crate) struct Taken {
 }
 
 pub(crate) type Life = lives::Life<Place, Taken>;
-/// Merchants are none of its matters: drift is for other tests.
-pub(crate) type Report = lives::Report<()>;
+/// With the number of the merchant.
+pub(crate) type Report = lives::Report<usize>;
 
 /// How a report reached its book.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +41,8 @@ pub(crate) struct Received {
     pub(crate) card: Option<usize>,
     /// The agent that holds it now.
     pub(crate) agent: Option<usize>,
+    /// The merchant that the owner has locked the card to, where the snapshot knows it.
+    pub(crate) preset: Option<usize>,
     /// Of the customer's zone, in seconds.
     pub(crate) offset: i64,
 }
@@ -81,25 +84,44 @@ impl Authorization {
 
 impl Book {
     /// What a report would come to.
-    pub(crate) fn hears(&self, report: &Report, number: u32) -> BookStatus {
-        let known = self.authorizations.get(&number);
+    pub(crate) fn hears(&self, report: &Report, received: &Received) -> BookStatus {
+        let known = self.authorizations.get(&received.number);
         let unknown = Authorization::default();
         let of_it = known.unwrap_or(&unknown);
         let mut life = of_it.life.clone().unwrap_or_default();
-        let status = life.hear(report, &of_it.own(), known.is_some(), false);
+        let learns = of_it.named.would_learn(report.mcc);
+        let notes = (self.drifts(report, received), learns);
+        let status = life.hear(report, &of_it.own(), known.is_some(), notes);
         if of_it.life.is_none() && status != BookStatus::Applied {
             return BookStatus::Ignored;
         }
         status
     }
 
+    /// Whether somebody posts whom a lock of the card does not admit.
+    fn drifts(&self, report: &Report, received: &Received) -> bool {
+        let posts = report.happened.iter().any(|it| POSTINGS.contains(&it.kind));
+        let Some(merchant) = report.merchant.filter(|_| posts) else {
+            return false;
+        };
+        let known = self.authorizations.get(&received.number);
+        let card = known.and_then(|known| known.card).or(received.card);
+        let lock = card.and_then(|card| self.locks.get(&card));
+        let preset = received.preset;
+        preset.is_some_and(|preset| !has_same_ids(preset, merchant))
+            || lock.is_some_and(|lock| !is_same_merchant(lock.merchant, merchant))
+    }
+
     pub(super) fn reported(&mut self, report: &Report, received: &Received) {
         let number = received.number;
         let is_known = self.authorizations.contains_key(&number);
+        let drifts = self.drifts(report, received);
         let known = self.authorizations.entry(number).or_default();
         let steps = known.own();
         let mut life = known.life.clone().unwrap_or_else(|| known.begin());
-        life.hear(report, &steps, is_known, false);
+        let learns = known.named.would_learn(report.mcc);
+        life.hear(report, &steps, is_known, (drifts, learns));
+        known.named.name(report.mcc);
         life.at = life.at.max(received.at);
         known.card = known.card.or(received.card);
         known.life = Some(life);
@@ -126,24 +148,26 @@ impl Book {
         self.settle(number, open, (day_ends, hour_ends));
     }
 
-    /// The authorizations that hold something of which nothing was heard since `cut`.
-    fn quiet(&self, cut: i64) -> Vec<u32> {
+    /// The authorizations that hold something of which nothing was heard since `cut`, for the usual
+    /// time or at all.
+    fn quiet(&self, cut: i64, is_usual: bool) -> Vec<u32> {
         let holds = |it: &Authorization| match &it.life {
             Some(life) => life.held() > 0,
             None => it.steps.iter().any(Step::stands),
         };
         let all = self.authorizations.iter();
-        let quiet = all.filter(|(_, it)| it.card.is_some() && it.last_at() < cut && holds(it));
+        let of_time = all.filter(|(_, it)| !is_usual || it.named.is_usual());
+        let quiet = of_time.filter(|(_, it)| it.card.is_some() && it.last_at() < cut && holds(it));
         quiet.map(|(number, _)| *number).collect()
     }
 
-    pub(crate) fn any_quiet(&self, cut: i64) -> bool {
-        !self.quiet(cut).is_empty()
+    pub(crate) fn any_quiet(&self, cut: i64, is_usual: bool) -> bool {
+        !self.quiet(cut, is_usual).is_empty()
     }
 
     /// Gives back what is held and was not spoken of since `cut`.
-    pub(super) fn lapsed(&mut self, cut: i64) {
-        for number in self.quiet(cut) {
+    pub(super) fn lapsed(&mut self, cut: i64, is_usual: bool) {
+        for number in self.quiet(cut, is_usual) {
             let known = self.authorizations.get_mut(&number).unwrap();
             let mut life = known.life.clone().unwrap_or_else(|| known.begin());
             life.has_lapsed = true;

@@ -19,7 +19,8 @@ use crate::cold::schema::PolicyDocument;
 use crate::cold::store::outward::{CardOrigin, Errand, OutboxRow};
 use crate::cold::store::{Card, Change};
 use crate::decide::policy::Policy;
-use crate::domain::card::CardStatus;
+use crate::domain::card::{CardStatus, Usage};
+use crate::domain::time::Timestamp;
 
 /// What becomes of a card; what is absent stays.
 #[derive(Deserialize, ToSchema)]
@@ -128,6 +129,9 @@ async fn attempt(ask: &Ask, wanted: &Wanted) -> Result<(Work, Reply), Problem> {
     if is_canceled && !stays_canceled {
         return Err(Problem::card_canceled());
     }
+    let had_lock = card_policy(row.policy.as_deref(), row.limit.as_ref())?.lock_to_first_merchant();
+    let had_lock = had_lock == Some(true);
+    let paused_before = ask.api.rules_of(&row).await?.allow_nothing();
     if let Some(limit) = &wanted.limit {
         let customer = customers::of_card(ask, &row).await?;
         row.limit = limit.as_ref().map(|it| it.read(&customer)).transpose()?;
@@ -136,8 +140,11 @@ async fn attempt(ask: &Ask, wanted: &Wanted) -> Result<(Work, Reply), Problem> {
         row.policy.clone_from(policy);
     }
     let policy = card_policy(row.policy.as_deref(), row.limit.as_ref())?;
+    let mut origin = None;
     if wanted.limit.is_some() || wanted.policy.is_some() {
-        refuse_unheld(ask, &row, &policy, wanted.allows_unenforced).await?;
+        origin = lock_lacking(ask, &row, had_lock, &policy).await?;
+        let lacks_lock = origin.is_some();
+        refuse_unheld(ask, &row, (&policy, lacks_lock), wanted.allows_unenforced).await?;
     }
     row.status = wanted.status.unwrap_or(row.status);
     row.is_frozen = wanted.frozen.unwrap_or(row.is_frozen);
@@ -146,23 +153,36 @@ async fn attempt(ask: &Ask, wanted: &Wanted) -> Result<(Work, Reply), Problem> {
     let shown = ask.api.card_shown_with(row.clone(), held).await?;
     let reply = Reply::ok(&shown)?;
     let order = order(&row, wanted);
-    let mut told = told(ask, &row, wanted);
-    told.extend(lifted(ask, &row, wanted).await?);
+    let paused_now = ask.api.rules_of(&row).await?.allow_nothing();
+    let mut told = told(ask, &row, wanted, paused_before != paused_now);
+    told.extend(lifted(ask, &row, wanted, origin).await?);
     let work = Work {
         batch: [Change::Card(row)].into_iter().chain(told).collect(),
         orders: order.into_iter().collect(),
+        after: Vec::new(),
     };
     Ok((work, reply))
 }
 
 /// Whoever says what the card is to be says it in the issuer's place, too.
-async fn lifted(ask: &Ask, row: &Card, wanted: &Wanted) -> Result<Option<Change>, Problem> {
-    if wanted.status.is_none() && wanted.frozen.is_none() {
-        return Ok(None);
+async fn lifted(
+    ask: &Ask,
+    row: &Card,
+    wanted: &Wanted,
+    changed: Option<CardOrigin>,
+) -> Result<Option<Change>, Problem> {
+    let stays = wanted.status.is_none() && wanted.frozen.is_none();
+    if stays {
+        return Ok(changed.map(Change::Origin));
     }
-    let origin = ask.api.store.card_origin(row.id.clone()).await?;
-    let paused = origin.filter(|origin| origin.is_paused_there);
-    Ok(paused.map(|origin| {
+    let known = match changed {
+        Some(changed) => Some(changed),
+        None => {
+            let origin = ask.api.store.card_origin(row.id.clone()).await?;
+            origin.filter(|origin| origin.is_paused_there)
+        }
+    };
+    Ok(known.map(|origin| {
         Change::Origin(CardOrigin {
             is_paused_there: false,
             ..origin
@@ -170,11 +190,40 @@ async fn lifted(ask: &Ask, row: &Card, wanted: &Wanted) -> Result<Option<Change>
     }))
 }
 
+/// A card that is locked to its first merchant later than it was made is not so at an issuer that
+/// never asks: it makes such cards, and changes none into one. What is known of the card then.
+async fn lock_lacking(
+    ask: &Ask,
+    row: &Card,
+    had_lock: bool,
+    policy: &Policy,
+) -> Result<Option<CardOrigin>, Problem> {
+    let asks = ask
+        .api
+        .issuer_of(&row.connection)
+        .is_none_or(|it| it.manner().asks);
+    if asks || row.usage == Usage::Single || policy.lock_to_first_merchant() != Some(true) {
+        return Ok(None);
+    }
+    let origin = ask.api.store.card_origin(row.id.clone()).await?;
+    let origin = origin.unwrap_or_else(|| CardOrigin {
+        card_id: row.id.clone(),
+        has_past: false,
+        is_paused_there: false,
+        lacks_lock: false,
+    });
+    let lacks_lock = origin.lacks_lock || origin.has_past || !had_lock;
+    Ok(lacks_lock.then_some(CardOrigin {
+        lacks_lock,
+        ..origin
+    }))
+}
+
 /// What the issuer cannot hold, where nothing else would (behaviour 4.8).
 async fn refuse_unheld(
     ask: &Ask,
     row: &Card,
-    policy: &Policy,
+    (policy, lacks_lock): (&Policy, bool),
     is_allowed: bool,
 ) -> Result<(), Problem> {
     let issuer = ask.api.issuer_of(&row.connection);
@@ -188,14 +237,20 @@ async fn refuse_unheld(
     };
     let own = (row.policy.as_deref(), row.limit.as_ref());
     let rules = Rules::of(policy, row.usage, &customer);
-    let rules = rules.with_fields(own, agent.as_ref(), &customer);
+    let rules = Rules {
+        lacks_lock,
+        ..rules.with_fields(own, agent.as_ref(), &customer)
+    };
     refuse_unenforced(issuer, &rules, is_allowed)
 }
 
 /// What the issuer is told of the change: that the card stands differently, and within which limits.
-fn told(ask: &Ask, row: &Card, wanted: &Wanted) -> Vec<Change> {
-    let mut told = Vec::from_iter(told_of(ask, row, Errand::State));
-    // A limit of nothing pauses the card there, so that limits concern its state as well.
+/// A limit of nothing pauses the card there; no other limit says anything about its state, which its
+/// issuer may have changed meanwhile.
+fn told(ask: &Ask, row: &Card, wanted: &Wanted, limits_stop_or_open: bool) -> Vec<Change> {
+    let stands = wanted.status.is_some() || wanted.frozen.is_some() || limits_stop_or_open;
+    let state = stands.then(|| told_of(ask, row, Errand::State));
+    let mut told = Vec::from_iter(state.flatten());
     if wanted.limit.is_some() || wanted.policy.is_some() {
         told.extend(told_of(ask, row, Errand::Rules));
     }
@@ -204,8 +259,13 @@ fn told(ask: &Ask, row: &Card, wanted: &Wanted) -> Vec<Change> {
 
 /// One thing that the card's issuer is told, where it is asked over a network.
 pub(super) fn told_of(ask: &Ask, row: &Card, errand: Errand) -> Option<Change> {
+    told_at(ask, row, errand, ask.now)
+}
+
+/// The same, from an instant on.
+pub(super) fn told_at(ask: &Ask, row: &Card, errand: Errand, at: Timestamp) -> Option<Change> {
     let issuer = ask.api.issuer_of(&row.connection)?;
-    let row = OutboxRow::of_card(errand, &row.id, &row.connection, ask.now);
+    let row = OutboxRow::of_card(errand, &row.id, &row.connection, at);
     issuer.manner().is_remote.then_some(Change::Outbox(row))
 }
 

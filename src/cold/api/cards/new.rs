@@ -210,6 +210,7 @@ pub(in crate::cold::api) async fn order(
         at: ask.now,
         is_paused: rules.state(draft.status, false) != State::Open,
         rules,
+        request: ask.fingerprint(),
     };
     let Ordered { issued, .. } = order_card(ask, issuer, order).await?;
     Ok(Card {
@@ -289,7 +290,7 @@ pub(in crate::cold::api) async fn owner(
 }
 
 /// What an issuer that never asks cannot hold is held by nobody (behaviour 4.8).
-pub(super) fn refuse_unenforced(
+pub(in crate::cold::api) fn refuse_unenforced(
     issuer: &dyn IssuerClient,
     rules: &Rules,
     is_allowed: bool,
@@ -336,7 +337,11 @@ fn refuse_what_nobody_makes(new: &NewCard) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn agent(ask: &Ask, id: Option<&str>, customer: &Customer) -> Result<Option<Agent>, Problem> {
+pub(in crate::cold::api) async fn agent(
+    ask: &Ask,
+    id: Option<&str>,
+    customer: &Customer,
+) -> Result<Option<Agent>, Problem> {
     let Some(id) = id else {
         return Ok(None);
     };

@@ -104,6 +104,10 @@ async fn keep(ask: &Ask, issuer: &dyn IssuerClient, order: CardOrder) -> Result<
                 tracing::error!(%error, "a kept order is not understood");
                 Problem::internal()
             })?;
+            // Another card than the one that may be made already.
+            if known.request != order.request {
+                return Err(Problem::idempotency_conflict());
+            }
             let at = known.at;
             (known, Some(at))
         }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::change::told_of;
+use super::change::{told_at, told_of};
 use super::new::{issuer, order_key};
 use super::order::{Ordered, order_card};
 use super::standing::CardHeld;
@@ -72,6 +72,8 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
     let stands = standing(&old, &held);
     let rules = Rules {
         has_past: false,
+        // The new one is made with the lock.
+        lacks_lock: false,
         ..ask.api.rules_of(&old).await?
     };
     let order = CardOrder {
@@ -80,6 +82,7 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
         at: ask.now,
         is_paused: rules.state(stands.0, stands.1) != State::Open,
         rules,
+        request: ask.fingerprint(),
     };
     let Ordered { issued, settled } = order_card(&ask, issuer, order).await?;
     let mut tries = Tries::default();
@@ -92,8 +95,15 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
         }
         let new = successor(&old, &issued, now, ask.now);
         let told = (now != stands).then(|| told_of(&ask, &new, Errand::State));
-        let settled = settled.clone().into_iter().chain(told.flatten());
-        let outcome = swap(&ask, retired(old, until)?, new, settled.collect()).await;
+        let mut more = Vec::from_iter(settled.clone());
+        more.extend(told.flatten());
+        if let Some(until) = until {
+            let customer = customers::of_card(&ask, &old).await?;
+            more.extend(fleet::room_for_card(&ask, customer, old.agent_id.as_deref()).await?);
+            // Where its issuer never asks us, nothing else ends it there.
+            more.extend(told_at(&ask, &old, Errand::End, until));
+        }
+        let outcome = swap(&ask, retired(old, until)?, new, more).await;
         if !tries.again(&outcome) {
             return outcome;
         }
@@ -139,9 +149,12 @@ async fn swap(ask: &Ask, old: Card, new: Card, more: Vec<Change>) -> Result<Repl
     });
     let told = is_over.then(|| told_of(ask, &old, Errand::State)).flatten();
     let cards = [Change::Card(old), Change::Card(new)];
+    // The row ends the old card by itself. The ledger hears of it afterwards: where the rows are not
+    // kept, the old card goes on, and the call can be repeated.
     let work = Work {
         batch: cards.into_iter().chain(told).chain(more).collect(),
-        orders: order.into_iter().collect(),
+        orders: Vec::new(),
+        after: order.into_iter().collect(),
     };
     ask.make(work, reply).await
 }

@@ -180,7 +180,7 @@ pub(super) fn look_at_holds(
         let hold = |approval: Approval| {
             let authorization = state.authorization(approval.key)?;
             let held = authorization.reserved();
-            let ours = authorization.card == no && !held.is_zero();
+            let ours = authorization.card() == no && !held.is_zero();
             ours.then(|| HoldView {
                 authorization: approval.authorization,
                 amount: held.get(),

@@ -2,6 +2,7 @@
 
 use crate::domain::amount::Minor;
 use crate::domain::currency::Currency;
+use crate::domain::hold_time::HoldTime;
 use crate::domain::lifecycle::{BookStatus, BookTerms, Flags, MovementKind, StandingStatus};
 use crate::domain::time::Timestamp;
 use crate::domain::window::{Calendar, LocalDay, LocalHour};
@@ -24,6 +25,7 @@ pub(in crate::ledger) struct Report {
     pub(in crate::ledger) told: Option<Told>,
     pub(in crate::ledger) terms: BookTerms,
     pub(in crate::ledger) merchant: Option<u64>,
+    pub(in crate::ledger) hold_time: HoldTime,
 }
 
 impl Report {
@@ -37,6 +39,7 @@ impl Report {
             told: None,
             terms: BookTerms::default(),
             merchant: None,
+            hold_time: HoldTime::Unknown,
         }
     }
 
@@ -82,12 +85,18 @@ impl Report {
                 refunded: Some(refunded),
                 status,
                 revision: asks + others,
+                made_at: None,
                 asks,
                 approvals,
                 listed_posted: posted,
                 listed_refunded: refunded,
             });
         })
+    }
+
+    /// The account was made at this second of the issuer's clock.
+    pub(in crate::ledger) fn made(self, s: i64) -> Self {
+        self.with(|it| it.told.as_mut().unwrap().made_at = Some(Timestamp::from_secs(s)))
     }
 
     pub(in crate::ledger) fn later(self, days: i32) -> Self {
@@ -133,6 +142,7 @@ impl Ledger {
             facts: &report.facts,
             told: report.told,
             terms: report.terms,
+            hold_time: report.hold_time,
             merchant: report.merchant.map(merchant),
         };
         let CheckedBook { mut answer, events } = book::book(&self.state, &command)?;
@@ -147,8 +157,18 @@ impl Ledger {
     /// Gives back what was held since before this many days after the first report's; whether there
     /// was anything.
     pub(in crate::ledger) fn lapse(&mut self, connection: &str, days: i64) -> bool {
+        self.lapse_of(HoldTime::Long, connection, days)
+    }
+
+    /// Of the holds of this time.
+    pub(in crate::ledger) fn lapse_of(
+        &mut self,
+        time: HoldTime,
+        connection: &str,
+        days: i64,
+    ) -> bool {
         let cut = Timestamp::from_micros(1_780_000_000_000_001 + days * 86_400_000_000);
-        let events = check::lapse(&self.state, 0, connection, cut);
+        let events = check::lapse(&self.state, 0, connection, (cut, time));
         events.map(|events| self.apply(&events)).is_some()
     }
 
@@ -162,7 +182,7 @@ impl Ledger {
         let found = found.unwrap();
         let (life, books) = (found.life().unwrap(), found.books().unwrap());
         let restored = life.restored(&books).get();
-        if found.card.is_some() {
+        if found.card().is_some() {
             assert_eq!(
                 life.held(),
                 books.held,

@@ -1,5 +1,6 @@
 //! What comes after an authorization: what is held, posted and given back, in every order.
 
+use crate::domain::hold_time::HoldTime;
 use crate::domain::lifecycle::MovementKind::{
     self, Authorized, AuthorizedAndPosted, Declined, Expired, Posted, RefundReversed, Refunded,
     Released, Replaced,
@@ -184,6 +185,95 @@ fn i9_an_expiry_gives_back_the_amount_only_and_a_late_clearing_is_booked() {
     assert_eq!(ledger.totals(), [(100, 0); 3]);
     assert_eq!(day_of(&ledger, TODAY + 9), (100, 0));
     assert_eq!(ledger.flags(1), Flags::default());
+}
+
+#[test]
+fn i2_a_hold_that_is_raised_or_lowered_without_a_step_follows_the_account_that_was_made_last() {
+    let account = |held: i64, made: i64| Report::of(1).told(Pending, (1, 1, 0), held).made(made);
+    let accounts = [account(100, 1), account(140, 2), account(60, 3)];
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
+        let mut ledger = Ledger::new();
+        ledger.approve(&Ask::new(1, 100));
+        let mut newest = None;
+        for at in order {
+            let expected = if newest.is_some_and(|newest| at < newest) {
+                BookStatus::Stale
+            } else {
+                BookStatus::Applied
+            };
+            assert_eq!(ledger.report(&accounts[at]), expected, "{order:?}");
+            newest = newest.max(Some(at));
+            let held = [100, 140, 60][newest.unwrap()];
+            assert_eq!(ledger.totals(), [(held, held); 3], "{order:?}");
+        }
+        assert_eq!(ledger.recovered().flags(1), Flags::default());
+    }
+}
+
+#[test]
+fn i2_a_later_account_that_knows_fewer_steps_raises_the_hold_and_lowers_it_not() {
+    for (told, held) in [(140, 140), (100, 130)] {
+        let mut ledger = Ledger::new();
+        ledger.approve(&Ask::new(1, 100));
+        ledger.report(&Report::of(1).told(Pending, (1, 1, 0), 100).made(1));
+        ledger.approve(&Ask::new(1, 30).step(2));
+        ledger.report(&Report::of(1).told(Pending, (1, 1, 0), told).made(2));
+        assert_eq!(ledger.totals()[2], (held, held));
+    }
+}
+
+#[test]
+fn i9_a_usual_hold_ends_before_one_of_a_hotel_and_before_one_that_nobody_can_tell() {
+    let mut ledger = Ledger::new();
+    let shop = |it: &mut Ask| it.mcc = Some(5_812);
+    let hotel = |it: &mut Ask| it.mcc = Some(7_011);
+    ledger.approve(&Ask::new(1, 100).with(shop));
+    ledger.approve(&Ask::new(2, 20).with(hotel));
+    ledger.approve(&Ask::new(3, 3));
+    // An increment that names no category takes nothing back; one of a hotel makes it long.
+    ledger.approve(&Ask::new(1, 400).step(2));
+    ledger.approve(&Ask::new(4, 5_000).with(shop));
+    ledger.approve(&Ask::new(4, 1_000).step(2).with(hotel));
+    let mut ledger = ledger.recovered();
+    assert!(ledger.lapse_of(HoldTime::Usual, "acme", 9));
+    assert!(!ledger.lapse_of(HoldTime::Usual, "acme", 99));
+    assert_eq!(ledger.totals()[2], (6_023, 6_023));
+    assert!(ledger.books(1).1.is_expired);
+    assert!(ledger.lapse_of(HoldTime::Long, "acme", 33));
+    assert_eq!(ledger.totals()[2], (0, 0));
+}
+
+#[test]
+fn i9_a_report_says_how_long_its_hold_lives_in_any_order() {
+    let told = |n: u32| Report::of(n).told(Pending, (1, 1, 0), 100);
+    let long = |it: &mut Report| it.hold_time = HoldTime::Long;
+    let usual = |it: &mut Report| it.hold_time = HoldTime::Usual;
+    for turned in [false, true] {
+        let mut ledger = Ledger::new();
+        let mut words = [told(1).with(long), told(1).with(usual)];
+        if turned {
+            words.reverse();
+        }
+        for word in &words {
+            ledger.report(word);
+        }
+        assert_eq!(ledger.report(&words[0]), BookStatus::Duplicate);
+        assert_eq!(ledger.report(&words[1]), BookStatus::Duplicate);
+        // A stand-in whose category nobody names, and one of the usual time.
+        ledger.report(&told(2));
+        ledger.report(&told(3).with(usual));
+        let mut ledger = ledger.recovered();
+        assert!(ledger.lapse_of(HoldTime::Usual, "acme", 9));
+        let held = [1, 2, 3].map(|n| ledger.books(n).0[0]);
+        assert_eq!(held, [100, 100, 0], "turned: {turned}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What an authorization leaves that was undone, and what it takes again when it is posted after all.
 
 use crate::domain::decision::DeclineReason::MerchantLockMismatch;
+use crate::domain::hold_time::HoldTime;
 use crate::domain::lifecycle::MovementKind::Released;
 use crate::domain::lifecycle::OnReversal;
 use crate::domain::lifecycle::StandingStatus::{Pending, Voided};
@@ -152,7 +153,7 @@ fn i9_a_hold_lapses_when_its_last_word_is_older_than_the_cut() {
     ledger.approve(&ask);
     let lapses = |micros| {
         let cut = Timestamp::from_micros(micros);
-        check::lapse(&ledger.state, 0, "acme", cut).is_some()
+        check::lapse(&ledger.state, 0, "acme", (cut, HoldTime::Long)).is_some()
     };
     assert!(!lapses(ask.at));
     assert!(lapses(ask.at + 1));

@@ -6,6 +6,7 @@ use dashmap::mapref::entry::Entry;
 
 use super::{EmbeddedLedger, Opened, SWEEP_PARTS, States, SweepCursor, Unavailable};
 use crate::domain::card::Key;
+use crate::domain::hold_time::HoldTime;
 use crate::domain::lifecycle::BookStatus;
 use crate::domain::time::Timestamp;
 use crate::ledger::check;
@@ -98,14 +99,14 @@ impl EmbeddedLedger {
     }
 
     /// Goes on giving back what customers' authorizations hold about which nothing was heard since
-    /// the cut of their connection, in the order of [`EmbeddedLedger::sweep`]. Absent at the end.
+    /// the cut of their connection and hold time, in the order of [`EmbeddedLedger::sweep`]. Absent at the end.
     ///
     /// # Errors
     /// [`Unavailable`] where the journal takes nothing.
     pub fn lapse(
         &self,
         mut from: SweepCursor,
-        cuts: &[(Box<str>, Timestamp)],
+        cuts: &[(Box<str>, HoldTime, Timestamp)],
     ) -> Result<Option<SweepCursor>, Unavailable> {
         for _ in 0..SWEEP_PARTS {
             let Some(owner) = self.opened().get(from.owner).copied() else {
@@ -115,8 +116,9 @@ impl EmbeddedLedger {
             if let Opened::Customer(key) = owner
                 && let Some(mut state) = self.customers.get_mut(&key)
             {
-                for (connection, cut) in cuts {
-                    if let Some(events) = check::lapse(&state, from.part, connection, *cut) {
+                for (connection, time, cut) in cuts {
+                    let cut = (*cut, *time);
+                    if let Some(events) = check::lapse(&state, from.part, connection, cut) {
                         self.record(&mut state, None, &events, Class::Release)?;
                     }
                 }

@@ -10,11 +10,10 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
-use super::workspace::Workspace;
-use crate::cli::CompareArgs;
 use crate::cores;
 use crate::error::Error;
 use crate::target::Target;
+use crate::workspace::Workspace;
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(20);
@@ -23,25 +22,35 @@ const STOP_POLL: Duration = Duration::from_millis(20);
 const LOG_LINES_MAX: usize = 20;
 
 #[derive(Debug)]
-pub(super) struct Child {
+pub(crate) struct Child {
     name: &'static str,
     process: Process,
-    issuer: String,
+    ready: Ready,
+}
+
+/// Whose core is which.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cores {
+    pub(crate) server: usize,
+    pub(crate) generator: usize,
 }
 
 /// What the server says on its one line of standard output.
-#[derive(Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct Ready {
     issuer: String,
+    /// The baselines have none.
+    #[serde(default)]
+    listen: String,
 }
 
 impl Child {
     /// Returns when the server says that it is ready.
-    pub(super) fn start(
+    pub(crate) fn start(
         mut command: Command,
         name: &'static str,
         workspace: &Workspace,
-        args: &CompareArgs,
+        cores: Cores,
     ) -> Result<Self, Error> {
         let log = File::create(workspace.log()).map_err(Error::io("create the server's log"))?;
         command
@@ -49,45 +58,48 @@ impl Child {
             .stdout(Stdio::piped())
             .stderr(log);
         // The child inherits the core of this thread.
-        cores::pin_current_thread(args.server_core)?;
+        cores::pin_current_thread(cores.server)?;
         let spawned = command.spawn();
-        cores::pin_current_thread(args.generator_core)?;
+        cores::pin_current_thread(cores.generator)?;
         let doing = format!("start {}", command.get_program().display());
         let process = spawned.map_err(Error::io(doing))?;
         let mut child = Self {
             name,
             process,
-            issuer: String::new(),
+            ready: Ready::default(),
         };
-        child.issuer = child.ready().map_err(|why| {
+        child.ready = child.ready().map_err(|why| {
             let log = log_tail(workspace);
             Error::Server(format!("{name} {why}; the end of its log:\n{log}"))
         })?;
         Ok(child)
     }
 
-    fn ready(&mut self) -> Result<String, String> {
+    fn ready(&mut self) -> Result<Ready, String> {
         let stdout = self.process.stdout.take().ok_or("has no stdout")?;
         let first = first_line(stdout).recv_timeout(READY_WITHIN);
         let line = first.map_err(|_silence| "did not become ready")?;
         let json = line
             .strip_prefix("ready ")
             .ok_or_else(|| format!("said `{line}`, not that it is ready"))?;
-        let ready: Ready =
-            serde_json::from_str(json).map_err(|fault| format!("said `{line}`: {fault}"))?;
-        Ok(ready.issuer)
+        serde_json::from_str(json).map_err(|fault| format!("said `{line}`: {fault}"))
     }
 
-    pub(super) fn target(&self, path: &str) -> Result<Target, Error> {
-        Target::parse(&format!("{}{path}", self.issuer))
+    pub(crate) fn target(&self, path: &str) -> Result<Target, Error> {
+        Target::parse(&format!("{}{path}", self.ready.issuer))
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    /// The listener for people and agents.
+    pub(crate) fn api(&self, path: &str) -> Result<Target, Error> {
+        Target::parse(&format!("{}{path}", self.ready.listen))
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }
 
     /// Asks it to end. A server that has died on the way, or that does not end, is an error.
-    pub(super) fn stop(mut self) -> Result<(), Error> {
+    pub(crate) fn stop(mut self) -> Result<(), Error> {
         let fail = |why: &str| Error::Server(format!("{} {why}", self.name));
         let waiting = Error::io(format!("wait for {}", self.name));
         if let Some(status) = self.process.try_wait().map_err(waiting)? {

@@ -8,13 +8,13 @@ use crate::error::Error;
 use crate::ids;
 
 #[derive(Debug)]
-pub(super) struct Workspace {
+pub(crate) struct Workspace {
     path: PathBuf,
     data_dirs: Cell<u64>,
 }
 
 impl Workspace {
-    pub(super) fn new(parent: &Path) -> Result<Self, Error> {
+    pub(crate) fn new(parent: &Path) -> Result<Self, Error> {
         let path = parent.join(format!("countersign-load-{:016x}", ids::fresh_seed()));
         fs::create_dir(&path).map_err(Error::io(format!("create {}", path.display())))?;
         Ok(Self {
@@ -23,24 +23,24 @@ impl Workspace {
         })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.path.join("countersign.toml")
     }
 
-    pub(super) fn snapshot(&self) -> PathBuf {
+    pub(crate) fn snapshot(&self) -> PathBuf {
         self.path.join("snapshot.json")
     }
 
-    pub(super) fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.path.join("server.log")
     }
 
     /// A directory of its own for each process.
-    pub(super) fn fresh_data_dir(&self) -> Result<PathBuf, Error> {
+    pub(crate) fn fresh_data_dir(&self) -> Result<PathBuf, Error> {
         let number = self.data_dirs.replace(self.data_dirs.get() + 1);
         let path = self.path.join(format!("data-{number}"));
         fs::create_dir(&path).map_err(Error::io(format!("create {}", path.display())))?;
@@ -48,7 +48,7 @@ impl Workspace {
     }
 
     /// Frees the disk early; what is left goes with the workspace.
-    pub(super) fn remove(&self, data_dir: &Path) {
+    pub(crate) fn remove(&self, data_dir: &Path) {
         debug_assert!(data_dir.starts_with(&self.path));
         fs::remove_dir_all(data_dir).unwrap_or_default();
     }

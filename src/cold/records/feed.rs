@@ -1,0 +1,179 @@
+//! The same records for whoever has to see each of them once, in order, over restarts.
+//!
+//! A reader keeps a mark of how far it has come, where it keeps what it has made of what it read. It
+//! reads files, behind the index and behind the disk: what it has seen cannot vanish. It goes at its
+//! own pace; whoever writes does not know that it is there.
+
+use std::sync::Arc;
+
+use super::names::Names;
+use super::record::{self, Aftermath};
+use super::{DecisionRecord, Records, lock};
+use crate::cold::store::webhook::Mark;
+use crate::ledger::embedded::follow::{FollowFault, Follower};
+use crate::ledger::embedded::io::Storage;
+use crate::ledger::event::{Booked, CardNo, Decided, Event, StateNo, events_of};
+
+/// One reader.
+pub struct Feed {
+    storage: Arc<dyn Storage>,
+    follower: Follower,
+    /// The last record that was handed over.
+    mark: Mark,
+    /// Records before this one are of processes that have ended.
+    own_from: u64,
+    /// Segments that were given up in their middle.
+    lost: u64,
+}
+
+/// One event of the journal, with the names of its numbers.
+pub struct Seen<'a> {
+    /// The number of its record.
+    pub sequence: u64,
+    /// What happened.
+    pub event: Event<'a>,
+    names: &'a Names,
+}
+
+/// Whose an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the id of the same name")]
+pub struct Whose<'a> {
+    pub customer: &'a str,
+    pub card: Option<&'a str>,
+}
+
+impl Seen<'_> {
+    /// A decision as it is shown.
+    #[must_use]
+    pub fn decision(&self, decided: &Decided<'_>) -> DecisionRecord {
+        let fresh = Aftermath {
+            is_overruled: false,
+            deliveries: 1,
+        };
+        record::show(self.sequence, decided, self.names.called(decided), fresh)
+    }
+
+    /// Whose a card of this number is; nobody's where no customer is known.
+    #[must_use]
+    pub fn whose(&self, state: StateNo, card: Option<CardNo>) -> Option<Whose<'_>> {
+        self.names.whose(state, card)
+    }
+
+    /// Whose the decision is.
+    #[must_use]
+    pub fn whose_decision(&self, decided: &Decided<'_>) -> Option<Whose<'_>> {
+        self.whose(decided.state, decided.card)
+    }
+
+    /// Whose the report is.
+    #[must_use]
+    pub fn whose_report(&self, booked: &Booked<'_>) -> Option<Whose<'_>> {
+        self.whose(booked.state, booked.card)
+    }
+}
+
+impl Feed {
+    /// How far it has come.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    /// Goes back to a mark, because what was made of what was read since may not be kept.
+    pub fn go_back(&mut self, mark: Mark) {
+        self.follower = Follower::of_segments_from(mark.segment);
+        self.mark = mark;
+    }
+
+    /// How many segments were given up since it was last asked.
+    pub fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Goes on behind a segment of before that is damaged.
+    fn step_over(&mut self, first_lost: u64) -> bool {
+        if first_lost >= self.own_from {
+            return false;
+        }
+        self.follower = Follower::of_segments_from(self.mark.segment + 1);
+        self.mark.segment += 1;
+        self.lost += 1;
+        true
+    }
+}
+
+impl Records {
+    /// A reader that goes on behind this mark; where there is none, it begins with what is decided
+    /// from this start on. A mark that the journal has not reached is of records that a power loss
+    /// took.
+    #[must_use]
+    pub fn feed(&self, mark: Option<Mark>) -> Feed {
+        let core = lock(&self.core);
+        let begin = Mark {
+            segment: core.own_segment,
+            sequence: core.past_through,
+        };
+        let mark = mark.filter(|mark| mark.sequence <= core.past_through);
+        let mark = mark.unwrap_or(begin);
+        Feed {
+            storage: Arc::clone(&core.storage),
+            follower: Follower::of_segments_from(mark.segment),
+            mark,
+            own_from: core.past_through + 1,
+            lost: 0,
+        }
+    }
+
+    /// How many records this reader has not seen yet.
+    #[must_use]
+    pub fn unseen(&self, feed: &Feed, durable: u64) -> u64 {
+        let through = durable.min(lock(&self.core).follower.read_through());
+        through.saturating_sub(feed.mark.sequence)
+    }
+
+    /// Hands over the events of the next chunk, those that are on the disk up to this number and whose
+    /// names are known. Whether there is more.
+    ///
+    /// # Errors
+    /// [`FollowFault`]; a later call tries again from the same place.
+    pub fn read_on(
+        &self,
+        feed: &mut Feed,
+        durable: u64,
+        mut see: impl FnMut(&Seen<'_>),
+    ) -> Result<bool, FollowFault> {
+        let core = lock(&self.core);
+        let through = durable.min(core.follower.read_through());
+        if through <= feed.mark.sequence {
+            return Ok(false);
+        }
+        let Feed {
+            storage,
+            follower,
+            mark,
+            ..
+        } = feed;
+        let names = &core.known.names;
+        let polled = follower.poll(&**storage, through, |record| {
+            if record.sequence <= mark.sequence {
+                return;
+            }
+            *mark = Mark {
+                segment: record.segment,
+                sequence: record.sequence,
+            };
+            for event in events_of(record.payload).filter_map(Result::ok) {
+                see(&Seen {
+                    sequence: record.sequence,
+                    event,
+                    names,
+                });
+            }
+        });
+        match polled {
+            Err(FollowFault::Lost(first)) if feed.step_over(first) => Ok(true),
+            polled => polled,
+        }
+    }
+}

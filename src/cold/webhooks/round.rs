@@ -1,0 +1,176 @@
+//! One round of attempts at one endpoint.
+
+use tokio::task::JoinSet;
+
+use super::Around;
+use super::schedule::pause_us;
+use super::secrets::{Signers, UNSIGNED};
+use super::send::{Outcome, Sender};
+use crate::cold::store::webhook::{
+    DeliveriesAsked, Delivery, DeliveryState, Webhook, WebhookChange,
+};
+use crate::cold::store::{Batch, StoreError};
+use crate::domain::time::Timestamp;
+
+/// Deliveries of one round; one alone where the endpoint was away.
+const AT_ONCE: usize = 32;
+/// An endpoint that has taken nothing for so long is told nothing more.
+const FAILING_US_MAX: i64 = 5 * 86_400 * 1_000_000;
+
+/// How it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fared {
+    /// Something was taken, or there was nothing to do.
+    Well,
+    /// Everything was in vain.
+    Badly,
+}
+
+pub(super) struct Round {
+    pub(super) around: Around,
+    pub(super) sender: Sender,
+}
+
+impl Round {
+    pub(super) async fn run(&self, id: &str) -> Fared {
+        self.tell(id).await.unwrap_or_else(|error| {
+            tracing::warn!(webhook = id, %error, "a webhook is told later");
+            Fared::Badly
+        })
+    }
+
+    async fn tell(&self, id: &str) -> Result<Fared, StoreError> {
+        let store = &self.around.store;
+        let now = self.around.clock.now();
+        let webhook = store.webhook(id.to_owned()).await?;
+        let Some(webhook) = webhook.filter(|it| it.is_enabled) else {
+            return Ok(Fared::Well);
+        };
+        let count = if webhook.failing_since.is_some() {
+            1
+        } else {
+            AT_ONCE
+        };
+        let due = DeliveriesAsked::Due(id.to_owned(), now, count);
+        let rows = store.deliveries(due).await?;
+        if rows.is_empty() {
+            return Ok(Fared::Well);
+        }
+        let tried = self.attempt(&webhook, rows).await;
+        let (batch, fared) = self.judge(&webhook, tried);
+        store.apply(batch).await?;
+        Ok(fared)
+    }
+
+    async fn attempt(&self, webhook: &Webhook, rows: Vec<Delivery>) -> Vec<(Delivery, Outcome)> {
+        let now = self.around.clock.now();
+        let keys = self.around.keys.as_deref();
+        let signers = match Signers::of(&*self.around.store, keys, webhook, now).await {
+            Ok(signers) => signers,
+            Err(error) => {
+                tracing::error!(webhook = webhook.id, %error, "a webhook cannot be signed");
+                let failed = Outcome::Failed {
+                    status: None,
+                    why: UNSIGNED.to_owned(),
+                    after: None,
+                };
+                return rows.into_iter().map(|row| (row, failed.clone())).collect();
+            }
+        };
+        let mut attempts = JoinSet::new();
+        for row in rows {
+            let signed = signers.sign(&row.id, now, &row.body);
+            let (sender, url) = (self.sender.clone(), webhook.url.clone());
+            attempts.spawn(async move {
+                let outcome = sender.send(&url, signed, row.body.clone()).await;
+                (row, outcome)
+            });
+        }
+        attempts.join_all().await
+    }
+
+    /// What is kept of the attempts.
+    fn judge(&self, webhook: &Webhook, tried: Vec<(Delivery, Outcome)>) -> (Batch, Fared) {
+        let now = self.around.clock.now();
+        let is_taken = |(_, outcome): &(_, Outcome)| matches!(outcome, Outcome::Taken(_));
+        let fared = if tried.iter().any(is_taken) {
+            Fared::Well
+        } else {
+            Fared::Badly
+        };
+        let gone = tried.iter().any(|(_, it)| *it == Outcome::Gone);
+        let mut batch = Batch::new();
+        let mut last_error = None;
+        for (row, outcome) in tried {
+            let is_taken = matches!(outcome, Outcome::Taken(_));
+            self.around.telemetry.count_attempt(is_taken);
+            let row = after(row, outcome, now, getrandom::u64().unwrap_or(0));
+            last_error = last_error.or_else(|| row.last_error.clone());
+            batch.push(WebhookChange::Tried(row).into());
+        }
+        let id = webhook.id.clone();
+        let since = webhook.failing_since;
+        match fared {
+            Fared::Well if since.is_some() => batch.push(WebhookChange::Failing(id, None).into()),
+            Fared::Well => {}
+            Fared::Badly if since.is_none() => {
+                tracing::warn!(webhook = id, ?last_error, "a webhook fails");
+                batch.push(WebhookChange::Failing(id, Some(now)).into());
+            }
+            Fared::Badly => {}
+        }
+        let is_over = since.is_some_and(|since| now.micros_since(since) >= FAILING_US_MAX);
+        let because = match (gone, fared, is_over) {
+            (true, ..) => Some("the receiver answered 410 Gone".to_owned()),
+            (false, Fared::Badly, true) => {
+                let last = last_error.unwrap_or_default();
+                Some(format!(
+                    "it took nothing for five days; the last time: {last}"
+                ))
+            }
+            (false, ..) => None,
+        };
+        if let Some(because) = because {
+            tracing::error!(webhook = webhook.id, %because, "a webhook is told nothing more");
+            batch.push(WebhookChange::Disabled(webhook.id.clone(), because).into());
+        }
+        (batch, fared)
+    }
+}
+
+/// The row after an attempt.
+fn after(row: Delivery, outcome: Outcome, now: Timestamp, chance: u64) -> Delivery {
+    let attempts = row.attempts.saturating_add(1);
+    let tried = Delivery {
+        attempts,
+        tried_at: Some(now),
+        ..row
+    };
+    match outcome {
+        Outcome::Taken(status) => Delivery {
+            state: DeliveryState::Done,
+            last_status: Some(status),
+            last_error: None,
+            ..tried
+        },
+        Outcome::Gone => Delivery {
+            state: DeliveryState::Dead,
+            last_status: Some(410),
+            last_error: Some("the receiver answered 410 Gone".to_owned()),
+            ..tried
+        },
+        Outcome::Failed { status, why, after } => {
+            let pause = pause_us(attempts, after, chance);
+            Delivery {
+                state: match pause {
+                    Some(_) => DeliveryState::Waiting,
+                    None => DeliveryState::Dead,
+                },
+                due_at: now.plus_micros(pause.unwrap_or(0)),
+                last_status: status,
+                last_error: Some(why),
+                ..tried
+            }
+        }
+    }
+}
