@@ -153,6 +153,7 @@ impl App {
             clock,
             journal: recovered.journal,
             webhooks: config.webhooks,
+            alerts: config.alerts.clone(),
             watch_every: config.snapshot_poll,
         };
         control::start(&served, plane, loaded, &operators, around)?;

@@ -1,5 +1,6 @@
 //! The cold path: everything that nobody waits for at a card terminal.
 
+pub mod alerts;
 pub mod api;
 pub mod ask;
 pub mod audit;

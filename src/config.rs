@@ -3,6 +3,7 @@
 //! Two steps: `file` holds what was typed, this module what is ready to run with. Secrets are read
 //! here and leave as types that cannot be printed.
 
+mod alerts;
 mod cards;
 mod connections;
 mod database;
@@ -25,6 +26,7 @@ pub use self::issuer::{HoldDays, IssuerConfig};
 pub use self::log::log_setting;
 pub use self::secret::SecretSource;
 use crate::issuer::IssuerKind;
+pub use alerts::AlertsConfig;
 
 /// When an approval may leave (behaviour 3.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +145,8 @@ pub struct Config {
     pub card_makers: Vec<CardsConfig>,
     /// Outgoing webhooks.
     pub webhooks: WebhooksConfig,
+    /// When owners are told, and what freezes a card.
+    pub alerts: AlertsConfig,
     /// Whether the built-in issuer is one of the connections.
     pub sandbox: bool,
     /// Whether time may be moved forward: every connection is a sandbox.
@@ -243,11 +247,10 @@ impl Config {
         };
         let server = &typed.server;
         let issuer_listen = server.issuer_listen.as_deref();
-        let timeout =
-            |typed: Option<u64>, key: &str| read_timeout(typed, &format!("{place}: {key}"));
+        let timeout = |typed, key: &str| read_timeout(typed, &format!("{place}: {key}"));
         let issuers = issuer::issuers(&typed.issuer, place)?;
-        let data_dir = overrides.data_dir.or(typed.data_dir);
-        let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT));
+        let default = || PathBuf::from(DATA_DIR_DEFAULT);
+        let data_dir = (overrides.data_dir.or(typed.data_dir)).unwrap_or_else(default);
         let database = database::address(overrides.database, typed.database.as_deref(), place)?;
         let budget_ms = budget_ms(&issuers, sandbox);
         Ok(Self {
@@ -286,6 +289,7 @@ impl Config {
             master_keys: master_keys(&typed.keys.master, place)?,
             card_makers: cards::read_all(&typed.issuer, place)?,
             webhooks: webhooks(&typed.webhooks, place)?,
+            alerts: alerts::read(&typed.alerts, &typed.risk, place)?,
             snapshot: snapshot(
                 overrides.snapshot,
                 typed.snapshot,

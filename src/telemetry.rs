@@ -197,6 +197,11 @@ impl Telemetry {
         self.webhooks.count_attempt(is_taken);
     }
 
+    /// Counts an alert by its kind.
+    pub fn count_alert(&self, kind: &'static str) {
+        self.webhooks.count_alert(kind);
+    }
+
     /// Whether the snapshot's file is not what is in force.
     pub fn set_snapshot_waiting(&self, is_waiting: bool) {
         self.snapshot_waiting

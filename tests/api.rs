@@ -5,6 +5,8 @@
 #[path = "api/in_file.rs"]
 mod database;
 
+#[path = "api/alerts.rs"]
+mod alerts;
 #[path = "api/audit.rs"]
 mod audit;
 #[path = "api/canary.rs"]
@@ -32,6 +34,8 @@ mod plane;
 mod quickstart;
 #[path = "api/replacing.rs"]
 mod replacing;
+#[path = "api/reveal.rs"]
+mod reveal;
 #[path = "api/rules.rs"]
 mod rules;
 #[path = "api/scopes.rs"]

@@ -7,6 +7,8 @@ mod database;
 #[path = "support/postgres.rs"]
 mod pg;
 
+#[path = "api/alerts.rs"]
+mod alerts;
 #[path = "api/audit.rs"]
 mod audit;
 #[path = "api/away.rs"]
@@ -31,6 +33,8 @@ mod plane;
 mod quickstart;
 #[path = "api/replacing.rs"]
 mod replacing;
+#[path = "api/reveal.rs"]
+mod reveal;
 #[path = "api/rules.rs"]
 mod rules;
 #[path = "api/scopes.rs"]

@@ -684,6 +684,8 @@ fn what_follows_an_authorization_is_what_the_policies_say() {
             refunds_restore,
             on_reversal,
             preset_lock: None,
+            single_use: card.contains("single"),
+            locks_to_first: locks.is_some(),
         };
         assert_eq!(with_card(rules, book_terms), expected, "{policies:?}");
         let claims = ask(rules, &purchase(), "2026-05-20T12:00:00Z").claims;

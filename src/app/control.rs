@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use crate::app::StartError;
 use crate::app::operators::Operators;
 use crate::clock::Clock;
+use crate::cold::alerts;
 use crate::cold::api::{Api, Parts, Served};
 use crate::cold::audit::signer::Signer;
 use crate::cold::control::{self, Control, LoadError, Surroundings};
@@ -27,7 +28,7 @@ use crate::cold::store::{Store, StoreError};
 use crate::cold::tokens::TokenSecret;
 use crate::cold::webhooks::address::Reach;
 use crate::cold::webhooks::{self, reader};
-use crate::config::{Config, SANDBOX_NAME, WebhooksConfig};
+use crate::config::{AlertsConfig, Config, SANDBOX_NAME, WebhooksConfig};
 use crate::decide::document::DocumentRefused;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::card::Key;
@@ -36,6 +37,7 @@ use crate::hot::pipeline::Core;
 use crate::ledger::embedded::frame::JournalId;
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::embedded::writer::Writer;
+use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
 
 /// What is in force: a file where one is named, else the database where there is one, else the
@@ -233,6 +235,7 @@ pub(super) struct Around<'a> {
     /// The journal's name.
     pub(super) journal: JournalId,
     pub(super) webhooks: WebhooksConfig,
+    pub(super) alerts: AlertsConfig,
     /// Between two looks at the file that rules.
     pub(super) watch_every: Option<Duration>,
 }
@@ -318,6 +321,30 @@ fn start_webhooks(
     told
 }
 
+/// One task that reads what was decided and booked.
+fn start_alerts(
+    cold: &Runtime,
+    told: &webhooks::Around,
+    (snapshots, ledger, control): (Arc<CurrentSnapshot>, LedgerPort, Control),
+    (records, writer, journal): (&Arc<Records>, &Arc<Writer>, JournalId),
+    config: AlertsConfig,
+) {
+    let writer = Arc::clone(writer);
+    let name: String = journal.0.iter().map(|byte| format!("{byte:02x}")).collect();
+    drop(cold.spawn(alerts::watch(alerts::Around {
+        store: Arc::clone(&told.store),
+        records: Arc::clone(records),
+        journal: Box::new(move || writer.published()),
+        snapshots,
+        ledger,
+        control,
+        clock: told.clock,
+        telemetry: Arc::clone(&told.telemetry),
+        config,
+        name: format!("alerts:{name}"),
+    })));
+}
+
 fn start_plane(
     plane: Plane,
     snapshots: Arc<CurrentSnapshot>,
@@ -325,10 +352,8 @@ fn start_plane(
     around: Around<'_>,
 ) -> Result<Arc<Api>, StartError> {
     let rows_rule = matches!(around.rules, Rules::Database(_));
-    let store = plane.store;
-    let writer = Arc::clone(around.writer);
-    let shown = operators.shown();
-    let bell = Arc::<Notify>::default();
+    let (store, writer) = (plane.store, Arc::clone(around.writer));
+    let (shown, bell) = (operators.shown(), Arc::<Notify>::default());
     let outbox = Outbox {
         store: Arc::clone(&store),
         clock: around.clock,
@@ -366,6 +391,14 @@ fn start_plane(
         },
         plane.issuers.iter().filter(|_| rows_rule),
     );
+    let watched = (
+        Arc::clone(&snapshots),
+        shown.ledger.clone(),
+        control.clone(),
+    );
+    let read = (around.records, around.writer, around.journal);
+    let config = around.alerts.of(rows_rule);
+    start_alerts(around.cold, &told, watched, read, config);
     Ok(Arc::new(Api::new(Parts {
         store,
         secret: plane.secret,

@@ -6,6 +6,7 @@
 
 mod about;
 mod agents;
+mod alerts;
 mod attestations;
 mod audit;
 mod body;
@@ -45,6 +46,7 @@ use crate::cold::webhooks::address::Reach;
 use crate::fingerprint::Fingerprinter;
 use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
+use cards::Reveals;
 use exchange::InFlight;
 
 pub use routes::router;
@@ -69,6 +71,7 @@ pub struct Api {
     /// Whether what is kept here is in force.
     pub(super) rows_rule: bool,
     in_flight: InFlight,
+    reveals: Reveals,
     /// When cards were first used: it never changes.
     first_spends: Mutex<HashMap<String, String>>,
 }
@@ -111,6 +114,7 @@ impl Api {
             keys: parts.keys,
             rows_rule: parts.rows_rule,
             in_flight: InFlight::default(),
+            reveals: Reveals::default(),
             first_spends: Mutex::default(),
         }
     }

@@ -46,6 +46,8 @@ pub enum Who {
     Operator,
     /// The issuer of this connection: what has become of its cards there.
     Issuer(String),
+    /// A rule that watches for risk.
+    RiskRule,
 }
 
 impl Who {
@@ -65,6 +67,7 @@ impl Who {
             Self::Nobody => (None, "nobody", None),
             Self::Operator => (None, "operator", None),
             Self::Issuer(connection) => (Some(&**connection), "issuer", None),
+            Self::RiskRule => (None, "riskRule", None),
         };
         WhoText { id, kind, scope }
     }
@@ -303,6 +306,7 @@ fn webhook(change: &WebhookChange) -> Option<Made> {
         WebhookChange::Again(row) => Some(made(&row.webhook_id, "replayed")),
         WebhookChange::Disabled(id, _) => Some(made(id, "disabled")),
         WebhookChange::Told(_)
+        | WebhookChange::Alert(_)
         | WebhookChange::Tried(_)
         | WebhookChange::Failing(..)
         | WebhookChange::Full(..)

@@ -202,6 +202,10 @@ pub struct Manner {
     pub knows_keys: bool,
     /// Whether it asks us before each purchase. Where it does not, only its own limits hold.
     pub asks: bool,
+    /// Whether numbers of its cards are shown.
+    pub reveals: bool,
+    /// To agents, too, of their own cards.
+    pub reveals_to_agents: bool,
     /// Whether a key can be set for it: it needs one, and the configuration has none.
     pub takes_key: bool,
 }

@@ -20,7 +20,9 @@ use std::fmt;
 use std::pin::Pin;
 
 use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
-use self::webhook::{DeliveriesAsked, Delivery, DeliveryCount, Due, Mark, Webhook, WebhookChange};
+use self::webhook::{
+    Alert, DeliveriesAsked, Delivery, DeliveryCount, Due, Mark, Webhook, WebhookChange,
+};
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{Entry, Event};
 
@@ -467,6 +469,10 @@ pub trait Store: Send + Sync {
     fn deliveries(&self, asked: DeliveriesAsked) -> Answer<'_, Vec<Delivery>>;
     /// How many wait, and how many are dead, by endpoint.
     fn delivery_counts(&self) -> Answer<'_, Vec<DeliveryCount>>;
+    /// Alerts, newest first.
+    fn alerts(&self, listed: Listed) -> Answer<'_, Vec<Alert>>;
+    /// Whether there is an alert of this name.
+    fn is_alert(&self, name: String) -> Answer<'_, bool>;
     /// How far this reader has come; absent where it has not begun.
     fn read_mark(&self, reader: String) -> Answer<'_, Option<Mark>>;
     /// Where a card comes from, where it is not an ordinary one of ours.

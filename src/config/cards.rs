@@ -79,6 +79,10 @@ pub struct CardsConfig {
     pub timeout: Duration,
     /// Between two looks at what its cards are there; absent where nobody looks.
     pub poll: Option<Duration>,
+    /// Whether numbers of its cards are shown.
+    pub reveals: bool,
+    /// To agents, too, of their own cards.
+    pub reveals_to_agents: bool,
 }
 
 const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 100..=120_000;
@@ -200,7 +204,10 @@ fn read(issuer: &IssuerFile, cards: &CardsFile, place: &str) -> Result<CardsConf
             format!("must lie between {least} and {most}, or be 0"),
         );
     }
+    let (reveals, reveals_to_agents) = shown(cards, place)?;
     Ok(CardsConfig {
+        reveals,
+        reveals_to_agents,
         connection: issuer.name.clone(),
         maker,
         is_test,
@@ -211,6 +218,23 @@ fn read(issuer: &IssuerFile, cards: &CardsFile, place: &str) -> Result<CardsConf
         timeout: Duration::from_millis(timeout_ms),
         poll: (poll_s != 0).then(|| Duration::from_secs(poll_s)),
     })
+}
+
+/// Whether numbers are shown, and whether to agents.
+fn shown(cards: &CardsFile, place: &str) -> Result<(bool, bool), ConfigError> {
+    let fault =
+        |key: &str, message: &str| Err(ConfigError::new(format!("{place}.cards{key}"), message));
+    let reveals = match cards.reveal.as_deref() {
+        None | Some("off") => false,
+        Some("details") => true,
+        Some(_) => return fault(".reveal", "must be `off` or `details`"),
+    };
+    let to_agents = cards.reveal_to_agents.unwrap_or(false);
+    if to_agents && !reveals {
+        let message = "has no effect without reveal = \"details\"";
+        return fault(".reveal_to_agents", message);
+    }
+    Ok((reveals, to_agents))
 }
 
 /// Its key, where the configuration names it.

@@ -29,7 +29,26 @@ pub(super) struct ConfigFile {
     #[serde(default)]
     pub(super) webhooks: WebhooksFile,
     #[serde(default)]
+    pub(super) alerts: AlertsFile,
+    #[serde(default)]
+    pub(super) risk: RiskFile,
+    #[serde(default)]
     pub(super) issuer: Vec<IssuerFile>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AlertsFile {
+    pub(super) limit_share_percent: Option<i64>,
+    pub(super) decline_storm_count: Option<i64>,
+    pub(super) spend_spike_factor: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RiskFile {
+    pub(super) freeze_on: Option<Vec<String>>,
+    pub(super) dry_run: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -109,6 +128,8 @@ pub(super) struct CardsFile {
     pub(super) program: Option<String>,
     pub(super) timeout_ms: Option<u64>,
     pub(super) poll_s: Option<u64>,
+    pub(super) reveal: Option<String>,
+    pub(super) reveal_to_agents: Option<bool>,
 }
 
 /// One place of a secret. What stands there may be the secret itself, so no error repeats it.

@@ -359,6 +359,8 @@ pub fn book_terms(card: &CardView<'_>) -> BookTerms {
             Some((false, _)) => OnReversal::KeepUse,
         },
         preset_lock: card.card.preset_lock(),
+        single_use: single,
+        locks_to_first: it.lock_to_first_merchant().is_some() || matches!(again, Some((true, _))),
     }
 }
 

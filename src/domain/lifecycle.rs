@@ -224,6 +224,10 @@ pub struct BookTerms {
     pub on_reversal: OnReversal,
     /// The merchant that the owner has locked the card to: another one that posts has drifted.
     pub preset_lock: Option<PresetLock>,
+    /// Whether the card is for a single use, which what the issuer approves without us is too.
+    pub single_use: bool,
+    /// Whether the first merchant locks the card.
+    pub locks_to_first: bool,
 }
 
 /// What a full reversal gives back of a single-use card (behaviour 2.14 a).

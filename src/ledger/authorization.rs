@@ -374,7 +374,9 @@ impl Authorization {
     pub(in crate::ledger) fn push(&mut self, step: &Step) {
         let (packed, rare) = PackedStep::pack(step);
         if self.is_parked() {
+            let lock = self.first.word & UNDER_LOCK;
             self.first = packed;
+            self.first.word |= lock;
             if rare.is_some() || self.more.is_some() {
                 let more = self.more.get_or_insert_with(|| Box::new(More::NOTHING));
                 more.first = rare;

@@ -2,7 +2,6 @@
 
 use crate::domain::amount::Minor;
 use crate::domain::authorization::AuthorizationKind;
-use crate::domain::claims::Claims;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
 use crate::domain::hold_time::HoldTime;
@@ -105,7 +104,8 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
         decided.attestation = verdict.attestation();
         let unlocked = parties.card.is_none_or(|card| card.lock.is_none());
         if unlocked && proposal.claims.lock_to_first_merchant.is_some() {
-            decided.locks = Some(locked_merchant(command, &proposal.claims));
+            let merchant = proposal.claims.merchant;
+            decided.locks = Some(LockedMerchant::of(merchant, command.acceptor));
         }
     }
     if verdict.charges(&decided) {
@@ -294,18 +294,6 @@ fn decided<'a>(
         card_token: None,
         snapshot_version: command.snapshot_version,
         latency_us: command.latency_us,
-    }
-}
-
-fn locked_merchant<'a>(command: &Authorize<'a>, claims: &Claims) -> LockedMerchant<'a> {
-    let acceptor = command.acceptor;
-    LockedMerchant {
-        keys: claims.merchant,
-        acquirer_id: acceptor.acquirer_id.as_deref().unwrap_or_default(),
-        acceptor_id: acceptor.acceptor_id.as_deref().unwrap_or_default(),
-        descriptor: &acceptor.descriptor,
-        mcc: acceptor.mcc.map(|mcc| mcc.get()),
-        country: acceptor.country.map(|country| country.packed()),
     }
 }
 

@@ -116,6 +116,8 @@ pub struct Book<'a> {
     /// Whether another merchant posted than the one that the card is locked to; asked of the lock
     /// with this merchant's keys.
     pub merchant: Option<MerchantKeys>,
+    /// That merchant as the report names it.
+    pub acceptor: Option<&'a CardAcceptor<'a>>,
 }
 
 /// The ledger's word on one report.

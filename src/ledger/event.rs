@@ -3,6 +3,7 @@
 //! Events are versioned by their tag: a tag is never reused and never changes its layout, so that
 //! every journal ever written stays readable. One journal frame holds the events of one command.
 
+use crate::domain::acceptor::CardAcceptor;
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::authorization::AuthorizationKind;
 use crate::domain::card::{AgentStatus, CardStatus, Key};
@@ -64,6 +65,20 @@ pub struct LockedMerchant<'a> {
     pub descriptor: &'a str,
     pub mcc: Option<u16>,
     pub country: Option<u16>,
+}
+
+impl<'a> LockedMerchant<'a> {
+    /// Of a message that names this merchant.
+    pub(in crate::ledger) fn of(keys: MerchantKeys, acceptor: &'a CardAcceptor<'a>) -> Self {
+        Self {
+            keys,
+            acquirer_id: acceptor.acquirer_id.as_deref().unwrap_or_default(),
+            acceptor_id: acceptor.acceptor_id.as_deref().unwrap_or_default(),
+            descriptor: &acceptor.descriptor,
+            mcc: acceptor.mcc.map(|mcc| mcc.get()),
+            country: acceptor.country.map(|country| country.packed()),
+        }
+    }
 }
 
 /// Whether the agent had said what it was doing (behaviour 6.2).

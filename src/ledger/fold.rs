@@ -13,6 +13,7 @@ use crate::ledger::rolling::{Rolling, SeriesSet};
 use crate::ledger::state::{AgentState, CardState, MerchantLock, State};
 use crate::ledger::trailing;
 
+mod forced;
 mod give_back;
 mod intents;
 mod settle;

@@ -14,7 +14,10 @@ use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::authorization::Step;
 use crate::ledger::counters::{Booking, WindowIds};
 use crate::ledger::event::AgentNo;
-use crate::ledger::state::MerchantLock;
+
+mod uses;
+
+pub(in crate::ledger) use uses::{Taken, Uses};
 
 /// Facts that are kept of one authorization; a message that would bring more is not taken.
 pub const FACTS_MAX: usize = 1_024;
@@ -214,15 +217,6 @@ pub struct Books {
     pub flags: Flags,
 }
 
-/// What a card had of an authorization that was undone, should it be posted after all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::ledger) struct Taken {
-    pub(in crate::ledger) consumed_at: Option<Timestamp>,
-    pub(in crate::ledger) probe: Option<u64>,
-    pub(in crate::ledger) was_under_lock: bool,
-    pub(in crate::ledger) lock: Option<Box<MerchantLock>>,
-}
-
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Life {
@@ -240,6 +234,9 @@ pub struct Life {
     pub(in crate::ledger) on_reversal: OnReversal,
     /// Present while the authorization is undone.
     pub(in crate::ledger) taken: Option<Box<Taken>>,
+    /// Present from the first report on that found it approved without us, on a card of whose use
+    /// something depends.
+    pub(in crate::ledger) uses: Option<Box<Uses>>,
     /// When something was booked last.
     pub(in crate::ledger) at: Timestamp,
     /// The journal position of the latest booking.
@@ -269,6 +266,12 @@ impl Life {
     #[must_use]
     pub fn last_at(&self) -> Timestamp {
         self.at
+    }
+
+    /// Whether it has consumed its card at this instant, approved without us.
+    pub(in crate::ledger) fn has_consumed_at(&self, at: Timestamp) -> bool {
+        let uses = self.uses.as_deref();
+        uses.is_some_and(|uses| uses.consumed_at == Some(at))
     }
 
     /// Whether the issuer did not approve it after all.
@@ -320,7 +323,7 @@ impl Life {
             (books.is_undone, books.is_expired, books.is_closed) = (false, true, true);
         }
         let approved = sum(approvals(steps).map(|step| step.reserved));
-        let moves = !(books.held.is_zero() && books.posted.is_zero());
+        let moves = books.moves();
         let forced = match &self.told {
             Some(told) => count(approvals(steps)) < told.approvals,
             None => self.facts.iter().any(|fact| {
@@ -507,6 +510,12 @@ impl Life {
 }
 
 impl Books {
+    /// Whether money is held or posted.
+    #[must_use]
+    pub fn moves(&self) -> bool {
+        !(self.held.is_zero() && self.posted.is_zero())
+    }
+
     /// One more thing has happened.
     fn follow(&mut self, fact: &Fact) {
         let amount = fact.amount;

@@ -1,12 +1,16 @@
 //! Counts of outgoing webhooks.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+
+use super::lock;
 
 /// What waits for endpoints, over all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +40,7 @@ pub(super) struct Meters {
     unread: AtomicU64,
     taken: AtomicU64,
     failed: AtomicU64,
+    alerts: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl Meters {
@@ -59,6 +64,10 @@ impl Meters {
     pub(super) fn count_attempt(&self, is_taken: bool) {
         let meter = if is_taken { &self.taken } else { &self.failed };
         meter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_alert(&self, kind: &'static str) {
+        *lock(&self.alerts).entry(kind).or_default() += 1;
     }
 
     pub(super) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
@@ -102,6 +111,12 @@ impl Meters {
         ] {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let help = "Alerts that owners were told of";
+        let mut family =
+            encoder.encode_descriptor("owner_alerts", help, None, MetricType::Counter)?;
+        for (kind, count) in lock(&self.alerts).iter() {
+            ConstCounter::new(*count).encode(family.encode_family(&[("kind", *kind)])?)?;
         }
         let help = "Attempts at webhooks by what became of them";
         let mut family =

@@ -189,6 +189,20 @@ impl Plane {
         self.sandbox_sends("events", &id, &body).status
     }
 
+    /// The same, by another shop.
+    pub(crate) fn clear_elsewhere(&self, card: &str, authorization: &str, amount: u64) -> u16 {
+        const FIXTURE: &str = include_str!("../../fixtures/lithic/event.cleared.json");
+        let body = FIXTURE
+            .replace("0b1f7c52-6b7a-4c5d-9f51-3b0c5a6f0a01", authorization)
+            .replace("5a0f2c1e-9d34-4b7e-8f7c-2f6f1c9e4142", &self.token_of(card))
+            .replace("2599", &amount.to_string());
+        let mut event: Value = serde_json::from_str(&body).unwrap();
+        event["merchant"]["acceptor_id"] = json!("ANOTHER00000001");
+        event["merchant"]["descriptor"] = json!("ANOTHER SHOP");
+        let id = format!("clear-{}", now().micros());
+        self.sandbox_sends("events", &id, &event.to_string()).status
+    }
+
     fn sandbox_sends(&self, what: &str, id: &str, body: &str) -> Response {
         let path = self.home.data_dir().join("sandbox/secret");
         let secret = fs::read_to_string(path).unwrap().trim_end().to_owned();

@@ -23,7 +23,7 @@ use Other::{Empty, NotFound, Own};
 
 /// Method, path, whether owner, reviewer, viewer and agent may, and what keys of the other mode get.
 /// No key and a revoked one get 401 everywhere here.
-const TABLE: [(&str, &str, [bool; 4], Other); 50] = [
+const TABLE: [(&str, &str, [bool; 4], Other); 52] = [
     ("POST", "/v1/customers", OWNER, Own),
     ("GET", "/v1/customers", PEOPLE, Empty),
     ("GET", "/v1/customers/{id}", PEOPLE, NotFound),
@@ -40,6 +40,7 @@ const TABLE: [(&str, &str, [bool; 4], Other); 50] = [
     ("POST", "/v1/cards/{id}/freeze", STOPPERS, NotFound),
     ("POST", "/v1/cards/{id}/unfreeze", OWNER, NotFound),
     ("POST", "/v1/cards/{id}/replace", OWNER, NotFound),
+    ("POST", "/v1/cards/{id}/reveal", SPENDERS, NotFound),
     ("GET", "/v1/cards/{id}/policy", ALL, NotFound),
     ("POST", "/v1/cards/{id}/intents", SPENDERS, NotFound),
     ("GET", "/v1/cards/{id}/intents", ALL, NotFound),
@@ -75,6 +76,7 @@ const TABLE: [(&str, &str, [bool; 4], Other); 50] = [
     ("GET", "/api/v1/cards", ALL, Empty),
     ("GET", "/api/v1/cards/{id}", ALL, NotFound),
     ("DELETE", "/api/v1/cards/{id}", OWNER, NotFound),
+    ("GET", "/v1/alerts", PEOPLE, Empty),
     ("POST", "/v1/webhooks", OWNER, Own),
     ("GET", "/v1/webhooks", OWNER, Empty),
     ("GET", "/v1/webhooks/{id}", OWNER, NotFound),

@@ -17,13 +17,13 @@ use crate::server::{find, millis_since, now};
 
 /// What one delivery brought.
 #[derive(Clone, Debug)]
-struct Came {
+pub(crate) struct Came {
     headers: BTreeMap<String, String>,
     body: Vec<u8>,
 }
 
 /// Somebody who takes deliveries, or does not.
-struct Receiver {
+pub(crate) struct Receiver {
     port: u16,
     status: Arc<AtomicU16>,
     came: Arc<Mutex<Vec<Came>>>,
@@ -34,11 +34,11 @@ impl Came {
         self.headers["webhook-id"].clone()
     }
 
-    fn event(&self) -> Value {
+    pub(crate) fn event(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    fn kind(&self) -> String {
+    pub(crate) fn kind(&self) -> String {
         self.event()["type"].as_str().unwrap().to_owned()
     }
 
@@ -58,7 +58,7 @@ impl Came {
 }
 
 impl Receiver {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let receiver = Self {
             port: listener.local_addr().unwrap().port(),
@@ -76,7 +76,7 @@ impl Receiver {
         receiver
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/hooks?of=ours", self.port)
     }
 
@@ -84,12 +84,12 @@ impl Receiver {
         self.status.store(status, Ordering::Relaxed);
     }
 
-    fn came(&self) -> Vec<Came> {
+    pub(crate) fn came(&self) -> Vec<Came> {
         self.came.lock().unwrap().clone()
     }
 
     /// Waits until this is so of what came.
-    fn until(&self, what: &str, is_so: impl Fn(&[Came]) -> bool) -> Vec<Came> {
+    pub(crate) fn until(&self, what: &str, is_so: impl Fn(&[Came]) -> bool) -> Vec<Came> {
         let since = now();
         while millis_since(since) < 30_000 {
             let came = self.came();
@@ -101,12 +101,12 @@ impl Receiver {
         panic!("{what}: {:?}", self.kinds());
     }
 
-    fn until_kind(&self, kind: &str) -> Came {
+    pub(crate) fn until_kind(&self, kind: &str) -> Came {
         let came = self.until(kind, |came| came.iter().any(|it| it.kind() == kind));
         came.into_iter().find(|it| it.kind() == kind).unwrap()
     }
 
-    fn kinds(&self) -> Vec<String> {
+    pub(crate) fn kinds(&self) -> Vec<String> {
         self.came().iter().map(Came::kind).collect()
     }
 }
@@ -140,23 +140,23 @@ fn serve(stream: TcpStream, status: &AtomicU16, came: &Mutex<Vec<Came>>) -> std:
     }
 }
 
-const HERE: &str = "[webhooks]\nallow_loopback = true\n";
+pub(crate) const HERE: &str = "[webhooks]\nallow_loopback = true\n";
 
 /// A plane whose webhooks may lead here.
-fn plane(config: &str, flags: &[&str]) -> Plane {
+pub(crate) fn plane(config: &str, flags: &[&str]) -> Plane {
     let mut plane = Plane::initialised();
     plane.home.write("hooks.toml", config);
     restart(&mut plane, flags);
     plane
 }
 
-fn restart(plane: &mut Plane, flags: &[&str]) {
+pub(crate) fn restart(plane: &mut Plane, flags: &[&str]) {
     let config = plane.home.path("hooks.toml").display().to_string();
     let flags = [&["--config", &*config], flags].concat();
     plane.restart_with(&flags);
 }
 
-fn webhook(plane: &Plane, url: &str, more: &Value) -> Value {
+pub(crate) fn webhook(plane: &Plane, url: &str, more: &Value) -> Value {
     let mut body = json!({"url": url});
     let fields = more.as_object().unwrap().clone();
     body.as_object_mut().unwrap().extend(fields);
@@ -402,7 +402,7 @@ fn what_nobody_takes_for_days_is_dead_and_can_be_replayed() {
     until_metric(&plane, "countersign_webhook_dead 0");
 }
 
-fn until_metric(plane: &Plane, line: &str) {
+pub(crate) fn until_metric(plane: &Plane, line: &str) {
     let since = now();
     while !plane.server().admin_text("/metrics").contains(line) {
         assert!(millis_since(since) < 20_000, "no `{line}`");

@@ -300,6 +300,8 @@ fn a_number_comes_out_where_it_is_asked_for_alone() {
             program: None,
             timeout: std::time::Duration::from_secs(5),
             poll: None,
+            reveals: false,
+            reveals_to_agents: false,
         });
         let order = countersign::cold::issuers::CardOrder {
             key: "0123456789abcdef0123456789abcdef".to_owned(),
@@ -317,6 +319,33 @@ fn a_number_comes_out_where_it_is_asked_for_alone() {
         let revealed = runtime.block_on(client.reveal(made.token)).unwrap();
         assert_eq!(revealed.number.expose_secret(), crate::far_side::NUMBER);
         assert_eq!(revealed.cvv.expose_secret(), "987");
+    }
+}
+
+#[test]
+fn s15_what_an_issuer_shows_is_passed_on_where_it_is_switched_on_and_kept_nowhere() {
+    let none = Desk::start(Speech::Lithic);
+    let card = none.plane.card(&json!({}));
+    let ask = |desk: &Desk, key: &str, card: &str| {
+        let path = format!("/v1/cards/{card}/reveal");
+        desk.plane.ask(key, "POST", &path, &Value::Null)
+    };
+    let refused = ask(&none, &none.plane.owner, &card);
+    assert_eq!(code(&refused, 422), "not_supported");
+    for speech in ALL {
+        let mut desk = Desk::with(speech, "reveal = \"details\"\nkey = \"file:");
+        let agent = desk.plane.agent(&json!({}));
+        let agents = desk.plane.key(&json!({"scope": "agent", "agentId": agent}));
+        let card = desk.plane.card(&json!({"agentId": agent}));
+        let shown = ask(&desk, &desk.plane.owner, &card);
+        assert_eq!(shown.status, 200, "{}", shown.text());
+        assert_eq!(value(&shown)["number"], crate::far_side::NUMBER);
+        assert_eq!(value(&shown)["cvv"], "987");
+        let refused = ask(&desk, &agents, &card);
+        assert_eq!(code(&refused, 403), "beyond_reach");
+        desk.plane.kill();
+        let leaks = crate::desk::files_with(desk.plane.home.path("."), crate::far_side::NUMBER);
+        assert_eq!(leaks, [""; 0]);
     }
 }
 

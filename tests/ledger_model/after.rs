@@ -19,6 +19,8 @@ pub(crate) struct Found {
     /// The merchant that its owner has locked it to.
     pub(crate) preset: Option<Preset>,
     pub(crate) in_snapshot: bool,
+    pub(crate) single_use: bool,
+    pub(crate) locks_to_first: bool,
     pub(crate) was_used: bool,
 }
 
@@ -72,6 +74,13 @@ impl Model {
         let known = &mut self.known[number];
         known.card = known.card.or(named);
         known.named.name(report.mcc);
+        let stands = |fact: &Fact| fact.life == number && fact.stands();
+        let books = life.ought(&steps);
+        if !self.facts.iter().any(stands) && books.held + books.posted > 0 {
+            known.uses.consumes |= found.single_use;
+            let lock = report.merchant.filter(|_| found.locks_to_first);
+            known.uses.lock = known.uses.lock.or(lock);
+        }
         known.life = Some(life);
         let open = Place {
             day: self.day_of(moment),
@@ -154,6 +163,9 @@ impl Model {
         } else if was_undone && !is_undone {
             self.redo(number);
         }
+        if !self.facts.iter().filter(of_it).any(Fact::stands) {
+            self.settle_alone(number, &books, open);
+        }
         if books.posted > 0
             && let Some(card) = card
         {
@@ -164,6 +176,46 @@ impl Model {
                 self.consumed.entry(card).or_insert(by);
             }
         }
+    }
+
+    /// What its issuer approved without us uses the card as an approval would.
+    fn settle_alone(&mut self, number: usize, books: &Books, open: Place) {
+        let known = self.known[number].clone();
+        let Some(card) = known.card else {
+            return;
+        };
+        if books.held + books.posted > 0 {
+            if known.uses.consumes && !self.consumed.contains_key(&card) {
+                self.consumed.insert(card, (number, open.at));
+                self.known[number].uses.consumed_at = Some(open.at);
+            }
+            if let Some(merchant) = known.uses.lock {
+                let lock = self.locks.entry(card).or_insert_with(|| Lock {
+                    merchant,
+                    holders: BTreeSet::new(),
+                });
+                if is_same_merchant(&lock.merchant, &merchant) {
+                    lock.holders.insert(number);
+                }
+            }
+        } else if books.is_undone {
+            let on_reversal = known.life.unwrap().on_reversal;
+            let keeps_use = books.is_reversed && on_reversal == OnReversal::KeepUse;
+            if self.has_consumed_alone(number) && !keeps_use {
+                self.consumed.remove(&card);
+            }
+            if !books.is_reversed || on_reversal == OnReversal::GiveBack {
+                self.leave_locks(number);
+            }
+        }
+    }
+
+    /// Whether its card is consumed by what its issuer approved without us.
+    pub(crate) fn has_consumed_alone(&self, number: usize) -> bool {
+        let known = &self.known[number];
+        let by = known.uses.consumed_at.map(|at| (number, at));
+        let card = known.card.and_then(|card| self.consumed.get(&card));
+        by.is_some() && card.copied() == by
     }
 
     /// Posts the oldest first, gives back the latest first, and charges what is missing now.

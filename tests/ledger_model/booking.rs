@@ -1,5 +1,8 @@
 //! Reports and lapses, side by side.
 
+use std::borrow::Cow;
+
+use countersign::domain::acceptor::CardAcceptor;
 use countersign::domain::currency::Currency;
 use countersign::domain::hold_time::HoldTime;
 use countersign::domain::lifecycle::{BookStatus, BookTerms, MovementKind};
@@ -61,6 +64,19 @@ struct Glance {
     has_lapsed: bool,
     locks: usize,
     consumed: usize,
+    consumed_alone: bool,
+}
+
+/// What is shown of any merchant.
+fn acceptor() -> CardAcceptor<'static> {
+    CardAcceptor {
+        acquirer_id: None,
+        acceptor_id: None,
+        descriptor: Cow::Borrowed("ACME"),
+        mcc: None,
+        city: Cow::Borrowed(""),
+        country: None,
+    }
 }
 
 impl Lockstep {
@@ -121,6 +137,9 @@ impl Lockstep {
         "report Stale",
         "report Ignored",
         "posted without us",
+        "consumed without us",
+        "locked without us",
+        "use given back that was taken without us",
         "posted above what was approved",
         "declined there",
         "drifted",
@@ -208,14 +227,19 @@ impl Lockstep {
                 refunds_restore: report.refunds_restore,
                 on_reversal: report.on_reversal,
                 preset_lock: preset_lock(policy.preset),
+                single_use: policy.single_use,
+                locks_to_first: policy.lock,
             },
             hold_time: HoldTime::of(report.mcc.map(|it| Mcc::from_number(it).unwrap())),
             merchant: report.merchant.as_ref().map(merchant_keys),
+            acceptor: Some(&acceptor()),
         };
         let found = Found {
             agent: policy.agent,
             preset: policy.preset,
             in_snapshot: policy.in_snapshot,
+            single_use: policy.single_use,
+            locks_to_first: policy.lock,
             was_used: self.state.card_by_key(card.key).is_some(),
         };
         let before = self.glance(report.authorization);
@@ -281,6 +305,7 @@ impl Lockstep {
             restored: books.zip(life).map_or(0, |(it, life)| life.restored(&it)),
             charged: life.map_or(0, |life| life.charged()),
             held: self.model.total_of(authorization) - life.map_or(0, |life| life.charged()),
+            consumed_alone: self.model.has_consumed_alone(number),
             is_undone: life.is_some_and(|life| life.taken.is_some()),
             has_lapsed: life.is_some_and(|life| life.has_lapsed),
             ..of_cards
@@ -307,6 +332,15 @@ impl Lockstep {
             ("posted above what was approved", books.excess),
             ("declined there", books.declined_there),
             ("drifted", books.drift),
+            (
+                "consumed without us",
+                !before.consumed_alone && after.consumed_alone,
+            ),
+            (
+                "use given back that was taken without us",
+                before.consumed_alone && !after.consumed_alone,
+            ),
+            ("locked without us", before.locks < after.locks),
             ("refund restored", after.restored > before.restored),
             (
                 "held again after a hold had lapsed",

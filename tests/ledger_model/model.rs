@@ -46,6 +46,14 @@ pub(crate) struct Taken {
 
 pub(crate) type Life = lives::Life<Place, Taken>;
 
+/// What an authorization does to its card that its issuer approved without us.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Uses {
+    pub(crate) consumes: bool,
+    pub(crate) consumed_at: Option<i64>,
+    pub(crate) lock: Option<Merchant>,
+}
+
 /// One authorization, from the first that is heard of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
@@ -53,6 +61,7 @@ pub(crate) struct Known {
     pub(crate) card: Option<u8>,
     pub(crate) is_forgotten: bool,
     pub(crate) named: Named,
+    pub(crate) uses: Uses,
     /// Present from the first report on.
     pub(crate) life: Option<Life>,
 }
@@ -334,6 +343,16 @@ impl Model {
         self.locks.get(&card).map(|lock| lock.merchant)
     }
 
+    /// Whether anything has consumed the card but what the issuer approved of this authorization
+    /// without us.
+    fn is_consumed_by_other(&self, ask: &Ask) -> bool {
+        let own = self.life_of(ask.authorization);
+        let by_itself = own.is_some_and(|number| {
+            self.known[number].card == Some(ask.card) && self.has_consumed_alone(number)
+        });
+        self.is_consumed(ask.card) && !by_itself
+    }
+
     pub(crate) fn is_consumed(&self, card: u8) -> bool {
         self.consumed.contains_key(&card)
     }
@@ -469,7 +488,7 @@ impl Model {
         };
         if decision.is_approval() && spends(ask.kind) && ask.amount > 0 {
             let may = card.past.may_probe && ask.amount <= PROBE_MAX;
-            let unused = self.probe_of(ask.card).is_none();
+            let unused = self.probe_of(ask.card).is_none() && !self.is_consumed(ask.card);
             let uses = is_first || self.is_probe_alone(ask.authorization, ask.card);
             verdict.probes = card.single_use && may && unused && is_first;
             verdict.consumes = card.single_use && uses && !verdict.probes;
@@ -606,7 +625,7 @@ impl Model {
             }
         }
         let uses = !is_increment || alone;
-        if spends(ask.kind) && card.single_use && uses && self.is_consumed(ask.card) {
+        if spends(ask.kind) && card.single_use && uses && self.is_consumed_by_other(ask) {
             return (found, Some((DeclineReason::SingleUseConsumed, None)));
         }
         if spends(ask.kind) && self.is_elsewhere(ask, card) {
@@ -779,6 +798,7 @@ impl Model {
                 card: None,
                 is_forgotten: false,
                 named: Named::default(),
+                uses: Uses::default(),
                 life: None,
             });
             self.known.len() - 1

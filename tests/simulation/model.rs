@@ -151,11 +151,21 @@ impl Step {
     }
 }
 
+/// What an authorization does to its card that its issuer approved without us.
+#[derive(Clone, Debug, Default)]
+struct Uses {
+    consumes: bool,
+    /// Whether it is by this that it has consumed its card.
+    has_consumed: bool,
+    lock: Option<usize>,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Authorization {
     card: Option<usize>,
     steps: Vec<Step>,
     named: Named,
+    uses: Uses,
     /// Present from the first report on.
     life: Option<Life>,
 }
@@ -612,7 +622,9 @@ impl Book {
             })
             .or_else(|| {
                 let consumed = message.spends() && card.single_use && !is_increment;
-                (consumed && self.consumed.contains_key(&at))
+                let by_itself = known.is_some_and(|known| known.uses.has_consumed)
+                    && self.consumed.get(&at) == Some(&message.authorization);
+                (consumed && self.consumed.contains_key(&at) && !by_itself)
                     .then_some(DeclineReason::SingleUseConsumed)
             })
             .or_else(|| {
@@ -765,6 +777,8 @@ impl Book {
         };
         if decided.consumes {
             self.consumed.insert(card, number);
+            let known = self.authorizations.get_mut(&number).unwrap();
+            known.uses.has_consumed = false;
         }
         if decided.locks {
             self.locks.insert(
@@ -819,7 +833,8 @@ impl Book {
         let Some(card) = card else {
             return;
         };
-        if self.consumed.get(&card) == Some(&number) {
+        let by_steps = !known.uses.has_consumed;
+        if by_steps && self.consumed.get(&card) == Some(&number) {
             self.consumed.remove(&card);
         }
         if let Some(lock) = self.locks.get_mut(&card) {
@@ -892,7 +907,7 @@ fn per_auth(world: &World, card: usize) -> Option<i64> {
     }
 }
 
-fn locks_to_first(world: &World, card: usize) -> bool {
+pub(crate) fn locks_to_first(world: &World, card: usize) -> bool {
     let rules = rules(world, card).into_iter().flatten();
     let mut words = rules.filter_map(|rules| rules.lock_to_first);
     if overrides(world, card) {

@@ -16,7 +16,7 @@ use countersign::ledger::command::BookAnswer;
 use crate::issuer::{Message, secret};
 use crate::lives::{Account, Happened};
 use crate::model::life::{Received, Report};
-use crate::model::{Owner, What};
+use crate::model::{Owner, What, locks_to_first};
 use crate::planted::Planted;
 use crate::run::{Checked, DAY_US, Run};
 use crate::trace::hold;
@@ -580,6 +580,8 @@ impl Run {
             card: Some(card),
             agent: known.and_then(|it| it.agent),
             preset: known.and_then(|it| it.preset),
+            single_use: known.is_some_and(|it| it.single_use),
+            locks_to_first: known.is_some() && locks_to_first(self.world(), card),
             offset: customer.map_or(0, |it| ZONES[it.zone].1),
         }
     }
@@ -589,7 +591,10 @@ impl Run {
         else {
             return;
         };
+        let (consumes, locks) = self.model.of_book(owner, |book| book.uses_alone(number));
         let met = [
+            (consumes, "books: consumed without us"),
+            (locks, "books: locked without us"),
             (books.is_undone, "books: undone"),
             (books.forced, "books: forced"),
             (books.excess, "books: excess"),

@@ -4,6 +4,7 @@ mod change;
 mod new;
 mod order;
 mod replace;
+mod reveal;
 mod standing;
 mod view;
 
@@ -23,11 +24,13 @@ use crate::cold::store::Card;
 use change::CardChange;
 use new::NewCard;
 use replace::Replacement;
+use reveal::Shown;
 use view::CardShown;
 
 pub(super) use change::{Nothing, cancel, change, freeze, unfreeze};
 pub(super) use new::{Draft, agent, create, keep, order, owner, refuse_unenforced};
 pub(super) use replace::replace;
+pub(super) use reveal::{Reveals, reveal};
 
 pub(super) const CREATE: About = About {
     takes: Some(shape::<NewCard>),
@@ -104,6 +107,26 @@ pub(super) const REPLACE: About = About {
     ..About::new(
         "replaceCard",
         "Makes a card like this one, and cancels this one: at once, or later.",
+    )
+};
+pub(super) const REVEAL: About = About {
+    takes: Some(shape::<Nothing>),
+    gives: &[Given::ok(shape::<Shown<'static>>)],
+    problems: &[
+        Code::BeyondReach,
+        Code::CardCanceled,
+        Code::CardStopped,
+        Code::RevealGated,
+        Code::SnapshotFileRules,
+        Code::TooManyReveals,
+        Code::NotSupported,
+        Code::IssuerRefused,
+        Code::IssuerUnavailable,
+        Code::IssuerDenied,
+    ],
+    ..About::new(
+        "revealCard",
+        "Shows a card's number, expiry and CVV, where its connection is set to; kept nowhere, and told in the audit log.",
     )
 };
 pub(super) const POLICY: About = About {

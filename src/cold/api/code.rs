@@ -44,12 +44,14 @@ codes! {
     TooSlow 408 "too_slow" "The body did not arrive in time";
     AgentDisabled 409 "agent_disabled" "The agent is disabled for good";
     CardCanceled 409 "card_canceled" "The card is canceled for ever";
+    CardStopped 409 "card_stopped" "The card is locked, frozen, used up or over";
     Conflict 409 "conflict" "The object is being changed by others; ask again";
     FleetCapReached 409 "fleet_cap_reached" "The customer's caps leave no room for another";
     IdempotencyInProgress 409 "idempotency_in_progress"
         "The same request is still being carried out";
     IntentClosed 409 "intent_closed" "The intent is matched, rejected, withdrawn or expired";
     IntentConflict 409 "intent_conflict" "Another intent of this card is called so";
+    RevealGated 409 "reveal_gated" "The card's rules ask for more before it is shown";
     SnapshotFileRules 409 "snapshot_file_rules"
         "A snapshot's file rules, so that nothing can be changed here";
     TooManyIntents 409 "too_many_intents"
@@ -65,6 +67,7 @@ codes! {
     NotEnforced 422 "not_enforced"
         "The connection's issuer cannot hold these rules, and nothing else would";
     NotSupported 422 "not_supported" "This is not supported here";
+    TooManyReveals 429 "too_many_reveals" "The card was shown too often; ask again in a minute";
     Internal 500 "internal" "Something went wrong here";
     Busy 503 "busy" "Too much is waiting already; ask again";
     IssuerDenied 503 "issuer_denied"

@@ -153,6 +153,14 @@ impl Reply {
         })
     }
 
+    /// The same, whose body stands nowhere but on the wire.
+    pub(super) fn kept_nowhere(self) -> Self {
+        Self {
+            is_kept: true,
+            ..self
+        }
+    }
+
     /// The same with another body; for what is shown once and kept without its secret.
     pub(super) fn showing(self, value: &impl serde::Serialize) -> Result<Self, Problem> {
         let Self { body, .. } = Self::of(self.status, value)?;
@@ -397,7 +405,7 @@ async fn carry_out(route: &'static Route, ask: Ask) -> Response<Body> {
     // What failed here may succeed when it is asked again (behaviour 4.5); so may what others held up.
     // A body that is not the key's is refused, and takes the key from no other.
     let is_conflict = matches!(&outcome, Err(refused) if refused.is_idempotency_conflict());
-    let is_final = |status: u16| status < 500 && status != 409 && !is_conflict;
+    let is_final = |status: u16| status < 500 && ![409, 429].contains(&status) && !is_conflict;
     if let (Some(keep), Some((status, body, is_problem))) = (keep, to_keep)
         && is_final(status)
     {

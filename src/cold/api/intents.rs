@@ -21,7 +21,7 @@ use super::problem::Problem;
 use super::query::Page;
 use super::{Api, cards, customers, text};
 use crate::cold::control::{CardName, Order, Work};
-use crate::cold::store::{Card, Change, Intent, OfCard};
+use crate::cold::store::{Card, Change, Intent, OfCard, PAGE_LEN_MAX};
 use crate::decide::effective::{Approval, approval};
 use crate::domain::card::CardStatus;
 use crate::domain::time::Timestamp;
@@ -349,6 +349,18 @@ fn word(status: IntentStatus) -> &'static str {
         IntentStatus::Rejected => "rejected",
         IntentStatus::Canceled => "canceled",
     }
+}
+
+/// Whether an intent of the card waits for its authorization, with a human's word where that is needed.
+pub(super) async fn has_usable_intent(ask: &Ask, card: &Card) -> Result<bool, Problem> {
+    let of_card = OfCard {
+        card_id: card.id.clone(),
+        after: None,
+        limit: PAGE_LEN_MAX,
+    };
+    let rows = ask.api.store.intents(of_card).await?;
+    let states = ask.api.states_of(card, &rows, ask.now).await?;
+    Ok(states.contains(&Some(IntentStatus::Pending)))
 }
 
 impl Api {

@@ -220,6 +220,21 @@ impl Problem {
         Self::new(Code::IdempotencyConflict)
     }
 
+    pub(super) fn card_stopped(detail: &str) -> Self {
+        Self::new(Code::CardStopped).with_detail(detail)
+    }
+
+    pub(super) fn reveal_gated(detail: &str) -> Self {
+        Self::new(Code::RevealGated).with_detail(detail)
+    }
+
+    pub(super) fn too_many_reveals() -> Self {
+        Self {
+            retry_after_s: Some(60),
+            ..Self::new(Code::TooManyReveals)
+        }
+    }
+
     /// Whether its idempotency key belongs to another request.
     pub(super) fn is_idempotency_conflict(&self) -> bool {
         self.known == Code::IdempotencyConflict

@@ -9,7 +9,8 @@ use crate::domain::identity::{KeySpace, Keys as _};
 use crate::domain::time::Timestamp;
 use crate::fingerprint::Fingerprinter;
 use crate::ledger::command::{
-    AgentRef, Attest, CardRef, DeclareIntent, IntentRefused, Route, SetStanding, SettleIntent,
+    AgentRef, Attest, Authority, CardRef, DeclareIntent, IntentRefused, Route, SetStanding,
+    SettleIntent,
 };
 use crate::ledger::embedded::journal::Position;
 use crate::ledger::embedded::store::commands::IntentUnavailable;
@@ -52,6 +53,8 @@ pub enum Order {
         intent: String,
         verdict: IntentVerdict,
     },
+    /// A risk rule freezes a card, which only its owner unfreezes.
+    RiskFreeze(CardName),
     /// An agent says what it is doing with a card.
     Attest { card: CardName },
 }
@@ -100,6 +103,7 @@ impl Order {
             Self::Agent { status, .. } => *status != AgentStatus::Active,
             // What the ledger refuses of these is kept nowhere.
             Self::Declare { .. } | Self::Settle { .. } | Self::Attest { .. } => true,
+            Self::RiskFreeze(_) => true,
         }
     }
 
@@ -136,11 +140,10 @@ impl Order {
                 status,
                 frozen,
             } => {
-                let (status, frozen) = (*status, *frozen);
                 let command = SetStanding::Card {
                     card: card.in_ledger(keys),
-                    status,
-                    frozen,
+                    status: *status,
+                    frozen: *frozen,
                 };
                 ledger.set_standing(&card.route(keys), &command, at)?
             }
@@ -178,10 +181,12 @@ impl Order {
                 };
                 ledger.settle_intent(card.route(keys).key, &command)?
             }
+            Self::RiskFreeze(card) => {
+                ledger.set_standing(&card.route(keys), &card.risk_freeze(keys), at)?
+            }
             Self::Attest { card } => {
                 let card_ref = card.in_ledger(keys);
-                let command = Attest { card: card_ref, at };
-                ledger.attest(&card.route(keys), &command)?
+                ledger.attest(&card.route(keys), &Attest { card: card_ref, at })?
             }
         };
         // What stood already may rest on a frame that is not durable yet: it is, once one that comes
@@ -229,6 +234,14 @@ impl CardName {
             id: &self.card_id,
             connection: &self.connection,
             agent: self.agent_id.as_deref().map(|id| agent_ref(keys, id)),
+        }
+    }
+
+    fn risk_freeze(&self, keys: &Fingerprinter) -> SetStanding<'_> {
+        SetStanding::Freeze {
+            card: self.in_ledger(keys),
+            frozen: true,
+            by: Authority::Risk,
         }
     }
 

@@ -39,6 +39,8 @@ pub struct RemoteClient {
     /// Whether the configuration has the key.
     is_configured: bool,
     poll: Option<Duration>,
+    reveals: bool,
+    reveals_to_agents: bool,
 }
 
 impl RemoteClient {
@@ -60,6 +62,8 @@ impl RemoteClient {
             },
             is_configured: config.key.is_some(),
             poll: config.poll,
+            reveals: config.reveals,
+            reveals_to_agents: config.reveals_to_agents,
             key: RwLock::new(config.key),
         }
     }
@@ -167,6 +171,8 @@ impl IssuerClient for RemoteClient {
 
     fn manner(&self) -> Manner {
         Manner {
+            reveals: self.reveals,
+            reveals_to_agents: self.reveals_to_agents,
             is_remote: true,
             knows_keys: self.maker != CardMaker::Privacy,
             asks: self.maker.asks(),

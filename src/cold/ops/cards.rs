@@ -27,11 +27,11 @@ use crate::decide::snapshot::{CardView, CustomerSlot, Snapshot};
 use crate::domain::card::{Key, Usage};
 use crate::domain::time::Timestamp;
 use crate::domain::window::ZoneTable;
-use crate::seam::commands::PortError;
+use crate::seam::commands::{LedgerPort, PortError};
 use ledger::{
     CardInLedger, Moment, Owned, UsedCard, look_at_card, look_at_holds, look_at_used_card,
 };
-use view::{CardShown, HoldView, MerchantLockView};
+use view::{CardShown, HoldView, LimitView, MerchantLockView};
 
 /// Records looked at in one step, and so authorizations asked for in one command.
 const STEP_LEN: usize = 64;
@@ -67,6 +67,25 @@ pub(super) async fn one(
         holds,
         holds_complete,
     )))
+}
+
+/// Every cap on a sum of a card in the snapshot, and where it stands; absent where nobody answers.
+pub(in crate::cold) async fn limits_of(
+    ledger: &LedgerPort,
+    snapshot: &Snapshot,
+    id: &str,
+    now: Timestamp,
+) -> Option<Vec<LimitView>> {
+    let card = snapshot.card_by_id(id)?;
+    let owned = Owned {
+        customer: card.customer.key(),
+        card: card.card.key(),
+        agent: card.agent.map(|agent| agent.key()),
+    };
+    let moment = moment(now, Some(card.customer.zone()));
+    let looked = in_time(ledger.ask(move |it| look_at_card(it, owned, moment)));
+    let in_ledger = looked.await.ok()?;
+    Some(limits::of_sums(&card, &effective(&card), &in_ledger))
 }
 
 /// A card that the snapshot in force does not have: what the ledger keeps of it.

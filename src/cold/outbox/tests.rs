@@ -42,6 +42,8 @@ impl IssuerClient for OneCard {
 
     fn manner(&self) -> Manner {
         Manner {
+            reveals: false,
+            reveals_to_agents: false,
             is_remote: true,
             knows_keys: true,
             asks: true,

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use super::names::Names;
 use super::record::{self, Aftermath};
-use super::{DecisionRecord, Records, lock};
+use super::{Cursor, DecisionRecord, Filter, PAGE_LEN_MAX, Records, lock};
 use crate::cold::store::webhook::Mark;
+use crate::decide::compile::parse_instant;
+use crate::domain::time::Timestamp;
 use crate::ledger::embedded::follow::{FollowFault, Follower};
 use crate::ledger::embedded::io::Storage;
 use crate::ledger::event::{Booked, CardNo, Decided, Event, StateNo, events_of};
@@ -123,6 +125,51 @@ impl Records {
             own_from: core.past_through + 1,
             lost: 0,
         }
+    }
+
+    /// Whether the records of the processes before this one are known, too.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        lock(&self.core).past.is_none()
+    }
+
+    /// When a card's decisions before this one were made, whether each was an approval, and what was
+    /// approved; oldest first, the newest so many of them.
+    ///
+    /// # Errors
+    /// [`FollowFault`] where a record cannot be read.
+    pub fn before(
+        &self,
+        card: &str,
+        sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, bool, i64)>, FollowFault> {
+        let filter = Filter {
+            card: Some(card),
+            ..Filter::default()
+        };
+        let page = self.page(&filter, limit, Some(Cursor(sequence)))?;
+        let decided = page.decisions.into_iter().rev().filter_map(|it| {
+            let at = parse_instant(&it.at)?;
+            Some((at, it.reason.is_none(), it.approved_amount))
+        });
+        // What approves nothing says nothing about spending.
+        let says = decided.filter(|(_, is_approval, amount)| !is_approval || *amount > 0);
+        Ok(says.collect())
+    }
+
+    /// Whether a step of the authorization was approved here.
+    ///
+    /// # Errors
+    /// [`FollowFault`] where a record cannot be read.
+    pub fn was_approved(&self, card: &str, authorization: &str) -> Result<bool, FollowFault> {
+        let filter = Filter {
+            card: Some(card),
+            authorization: Some(authorization),
+            ..Filter::default()
+        };
+        let page = self.page(&filter, PAGE_LEN_MAX, None)?;
+        Ok(page.decisions.iter().any(|it| it.reason.is_none()))
     }
 
     /// How many records this reader has not seen yet.

@@ -8,7 +8,7 @@ use super::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use super::rows::{
     agent, api_key, attestation, card, checkpoint, count, customer, entry, intent, reply, seq,
 };
-use super::webhook::{DeliveriesAsked, Delivery, DeliveryCount, Due, Mark, Webhook};
+use super::webhook::{Alert, DeliveriesAsked, Delivery, DeliveryCount, Due, Mark, Webhook};
 use super::{
     Agent, Answer, ApiKey, Attestation, Batch, Card, Customer, Intent, Listed, Mode, OfCard,
     OutboxAsked, ReplyKey, Store, StoreError, StoredReply, errands, webhook_rows, write,
@@ -471,6 +471,18 @@ impl<D: Driver> Store for SqlStore<D> {
             self.0
                 .rows(webhook_rows::counts(), webhook_rows::delivery_count),
         )
+    }
+
+    fn alerts(&self, asked: Listed) -> Answer<'_, Vec<Alert>> {
+        Box::pin(
+            self.0
+                .rows(webhook_rows::alerts(asked), webhook_rows::alert),
+        )
+    }
+
+    fn is_alert(&self, name: String) -> Answer<'_, bool> {
+        let asked = Statement::of("SELECT * FROM alerts WHERE name = $1").bind(name);
+        Box::pin(async move { Ok(self.one(asked, webhook_rows::alert).await?.is_some()) })
     }
 
     fn read_mark(&self, reader: String) -> Answer<'_, Option<Mark>> {

@@ -6,13 +6,14 @@
 use super::{StoreError, errands, webhook_rows};
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 6] = [
+pub(super) const STEPS: [&str; 7] = [
     FIRST,
     SECOND,
     errands::TABLES,
     AUDIT,
     webhook_rows::TABLES,
     LACKS_LOCK,
+    webhook_rows::ALERTS,
 ];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.

@@ -163,6 +163,22 @@ pub struct DeliveryCount {
     pub oldest_at: Timestamp,
 }
 
+/// Something that an owner wanted to know at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field of the same name")]
+pub struct Alert {
+    pub id: String,
+    /// What it is about: there is one of each.
+    pub name: String,
+    pub mode: Mode,
+    pub customer_id: String,
+    pub card_id: String,
+    pub kind: String,
+    /// As webhooks are told of it.
+    pub body: String,
+    pub created_at: Timestamp,
+}
+
 /// How far somebody has read the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
@@ -183,6 +199,8 @@ pub enum WebhookChange {
     Told(Notice),
     /// Something to be told to this endpoint, whatever it wants.
     ToldTo(String, Notice),
+    /// An alert of whose name there is none.
+    Alert(Alert),
     /// What became of an attempt, unless it was asked for anew in between.
     Tried(Delivery),
     /// A delivery is tried anew, from now on.

@@ -3,7 +3,7 @@
 use super::rows::{flag, instant, maybe_number, maybe_text, mode, number, text, unknown, word};
 use super::sql::{Columns, Statement, Writing, most};
 use super::webhook::{
-    DeliveriesAsked, Delivery, DeliveryCount, DeliveryState, Due, Mark, Notice, Webhook,
+    Alert, DeliveriesAsked, Delivery, DeliveryCount, DeliveryState, Due, Mark, Notice, Webhook,
     WebhookChange, sealed_names,
 };
 use super::{Listed, StoreError};
@@ -50,6 +50,21 @@ CREATE TABLE read_marks (
     segment INTEGER NOT NULL,
     sequence INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// What owners wanted to know.
+pub(super) const ALERTS: &str = "
+CREATE TABLE alerts (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    mode TEXT NOT NULL,
+    customer_id TEXT NOT NULL REFERENCES customers (id),
+    card_id TEXT NOT NULL REFERENCES cards (id),
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL,
+    created_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX alerts_of_customer ON alerts (customer_id, id);
 ";
 
 /// Behind every id, in the order of texts.
@@ -220,6 +235,7 @@ fn statements(change: WebhookChange) -> Vec<Statement> {
         WebhookChange::Gone(id) => gone(&id),
         WebhookChange::Told(notice) => told(notice),
         WebhookChange::ToldTo(webhook_id, notice) => vec![told_to(webhook_id, notice)],
+        WebhookChange::Alert(row) => vec![new_alert(row)],
         WebhookChange::Tried(row) => vec![tried(row)],
         WebhookChange::Again(row) => vec![again(row)],
         WebhookChange::Failing(id, since) => vec![
@@ -329,6 +345,50 @@ fn told_to(webhook_id: String, notice: Notice) -> Statement {
     .bind(notice.kind)
     .bind(notice.body)
     .bind(notice.at.micros())
+}
+
+fn new_alert(row: Alert) -> Statement {
+    Statement::of(
+        "INSERT INTO alerts (id, name, mode, customer_id, card_id, kind, body, created_us)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(row.id)
+    .bind(row.name)
+    .bind(row.mode.name())
+    .bind(row.customer_id)
+    .bind(row.card_id)
+    .bind(row.kind)
+    .bind(row.body)
+    .bind(row.created_at.micros())
+}
+
+pub(super) fn alert(row: &dyn Columns) -> Result<Alert, StoreError> {
+    Ok(Alert {
+        id: text(row, "id")?,
+        name: text(row, "name")?,
+        mode: mode(row)?,
+        customer_id: text(row, "customer_id")?,
+        card_id: text(row, "card_id")?,
+        kind: text(row, "kind")?,
+        body: text(row, "body")?,
+        created_at: instant(row, "created_us")?,
+    })
+}
+
+/// Alerts, newest first.
+pub(super) fn alerts(asked: Listed) -> Statement {
+    let after = asked.after.unwrap_or_else(|| BEHIND_ALL.to_owned());
+    let of_customer = "SELECT * FROM alerts WHERE mode = $1 AND id < $2 AND customer_id = $3
+         ORDER BY id DESC LIMIT $4";
+    let all = "SELECT * FROM alerts WHERE mode = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
+    let statement = match asked.customer_id {
+        Some(id) => Statement::of(of_customer)
+            .bind(asked.mode.name())
+            .bind(after)
+            .bind(id),
+        None => Statement::of(all).bind(asked.mode.name()).bind(after),
+    };
+    statement.bind(most(asked.limit))
 }
 
 fn tried(row: Delivery) -> Statement {

@@ -10,7 +10,7 @@ use crate::domain::card::CardStatus;
 use crate::domain::time::Timestamp;
 
 /// Kinds that endpoints are told of, in the order of the documentation.
-pub const KINDS: [&str; 9] = [
+pub const KINDS: [&str; 16] = [
     DECLINED,
     APPROVED,
     "card.created",
@@ -20,9 +20,20 @@ pub const KINDS: [&str; 9] = [
     "card.unfrozen",
     "card.canceled",
     PENDING_APPROVAL,
+    "alert.limit_share",
+    "alert.decline_storm",
+    "alert.merchant_drift",
+    "alert.spend_spike",
+    "alert.forced_posting",
+    RISK_WOULD_FREEZE,
+    RISK_FROZEN,
 ];
 /// What whoever makes an endpoint gets without asking for it: everything but approvals.
-pub const KINDS_DEFAULT: [&str; 3] = [DECLINED, "card.*", "intent.*"];
+pub const KINDS_DEFAULT: [&str; 5] = [DECLINED, "card.*", "intent.*", "alert.*", "risk.*"];
+/// A risk rule has frozen a card.
+pub const RISK_FROZEN: &str = "risk.card_frozen";
+/// A risk rule would have, and only tells.
+pub const RISK_WOULD_FREEZE: &str = "risk.would_freeze";
 /// An authorization was declined.
 pub const DECLINED: &str = "decision.declined";
 /// An authorization was approved, in full or in part.

@@ -136,6 +136,7 @@ impl Core {
                 .acceptor
                 .as_ref()
                 .map(|acceptor| merchant_keys(&self.keys, acceptor)),
+            acceptor: observation.acceptor.as_ref(),
         };
         if let Some(view) = &view {
             if view.customer.currency() != observation.currency {

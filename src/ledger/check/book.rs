@@ -6,7 +6,7 @@ use crate::ledger::check::windows::Windows;
 use crate::ledger::check::{Events, Parties, open, parties};
 use crate::ledger::codec::ExternalId;
 use crate::ledger::command::{Book, BookAnswer, Refused};
-use crate::ledger::event::{AgentNo, Booked, CardNo, Event};
+use crate::ledger::event::{AgentNo, Booked, CardNo, Event, LockedMerchant};
 use crate::ledger::life::{FACTS_MAX, Fact, Life, Told, is_posting};
 use crate::ledger::state::State;
 
@@ -67,8 +67,16 @@ pub fn book<'a>(state: &State, command: &Book<'a>) -> Result<CheckedBook<'a>, Re
         refunds_restore: command.terms.refunds_restore,
         on_reversal: command.terms.on_reversal,
         has_drifted,
+        consumes: false,
+        locks: None,
     };
-    let (after, charges) = foresee(known, &booked);
+    let (after, charges, is_alone) = foresee(known, &booked);
+    if is_alone {
+        let uses = life.and_then(|life| life.uses.as_deref());
+        booked.consumes = command.terms.single_use && !uses.is_some_and(|it| it.consumes);
+        let has_locked = uses.is_some_and(|it| it.lock.is_some());
+        booked.locks = locked_by(command).filter(|_| !has_locked);
+    }
     if charges && booked.card.is_some() {
         let windows = Windows::new(state, &command.calendar, command.at);
         (booked.day, booked.hour) = (windows.day, windows.hour);
@@ -198,8 +206,16 @@ fn agent_of(known: Option<&Authorization>, parties: Option<&Parties<'_>>) -> Opt
     }
 }
 
-/// The flags after the event, and whether something has to be charged now.
-fn foresee(known: Option<&Authorization>, booked: &Booked<'_>) -> (Flags, bool) {
+/// The merchant of the report, where the card is locked to the first.
+fn locked_by<'a>(command: &Book<'a>) -> Option<LockedMerchant<'a>> {
+    let keys = command.merchant.filter(|_| command.terms.locks_to_first);
+    let named = keys.zip(command.acceptor);
+    named.map(|(keys, acceptor)| LockedMerchant::of(keys, acceptor))
+}
+
+/// The flags after the event, whether something has to be charged now, and whether money moves
+/// without any approval of ours.
+fn foresee(known: Option<&Authorization>, booked: &Booked<'_>) -> (Flags, bool, bool) {
     let mut after = match known {
         Some(known) => known.clone(),
         None => Authorization::parked(booked.card, booked.at),
@@ -207,7 +223,7 @@ fn foresee(known: Option<&Authorization>, booked: &Booked<'_>) -> (Flags, bool) 
     after.begin_life();
     let steps: Vec<Step> = after.steps().collect();
     let Some(life) = after.life_mut() else {
-        return (Flags::default(), false);
+        return (Flags::default(), false, false);
     };
     life.take(booked, &steps);
     let books = life.books(&steps);
@@ -215,5 +231,6 @@ fn foresee(known: Option<&Authorization>, booked: &Booked<'_>) -> (Flags, bool) 
     let more = posts.saturating_minus(life.charged());
     let from_hold = more.min(life.held());
     let held = life.held().saturating_minus(from_hold);
-    (books.flags, more > from_hold || books.held > held)
+    let is_alone = books.moves() && !steps.iter().any(Step::stands);
+    (books.flags, more > from_hold || books.held > held, is_alone)
 }

@@ -283,7 +283,7 @@ fn with_command<T>(ask: &Ask, decide: impl FnOnce(&Authorize<'_>) -> T) -> T {
     })
 }
 
-fn acceptor() -> CardAcceptor<'static> {
+pub(in crate::ledger) fn acceptor() -> CardAcceptor<'static> {
     CardAcceptor {
         acquirer_id: Some(Cow::Borrowed("400001")),
         acceptor_id: None,

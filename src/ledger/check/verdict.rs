@@ -13,7 +13,7 @@ use crate::ledger::check::windows::Windows;
 use crate::ledger::check::{Parties, spends};
 use crate::ledger::command::Authorize;
 use crate::ledger::event::{Decided, Event};
-use crate::ledger::state::State;
+use crate::ledger::state::{CardState, State};
 
 const MINUTE_US: i64 = 60_000_000;
 
@@ -173,7 +173,8 @@ impl Verdict<'_> {
 
     /// Whether an approval is the card's one probe (behaviour 2.14 a).
     pub(super) fn probes(&self) -> bool {
-        let unused = self.parties.card.is_none_or(|card| card.probe().is_none());
+        let is_unused = |card: &CardState| card.probe().is_none() && card.consumed.is_none();
+        let unused = self.parties.card.is_none_or(is_unused);
         self.claims.single_use && self.claims.rules.may_probe && unused && !self.is_increment
     }
 
@@ -271,7 +272,16 @@ impl Verdict<'_> {
         if !self.claims.single_use || !is_use {
             return None;
         }
-        let (at, _) = self.parties.card?.consumed?;
+        let (at, by) = self.parties.card?.consumed?;
+        // The issuer has approved it already, and tells of that before it asks, or we hear it so.
+        let is_own = by == self.command.step.authorization
+            && self
+                .known
+                .and_then(Authorization::life)
+                .is_some_and(|life| life.has_consumed_at(at));
+        if is_own {
+            return None;
+        }
         Some(Explanation {
             observed: Some(at.micros()),
             ..Explanation::of_rule(

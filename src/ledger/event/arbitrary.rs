@@ -305,7 +305,8 @@ fn booked() -> BoxedStrategy<Booked<'static>> {
         OnReversal::KeepLock,
         OnReversal::KeepUse,
     ]);
-    let notes = (any::<bool>(), any::<bool>(), on_reversal);
+    let uses = (any::<bool>(), option::of(locked()));
+    let notes = (any::<bool>(), any::<bool>(), on_reversal, uses);
     (of, place, said, notes)
         .prop_map(|(of, place, said, notes)| Booked {
             state: of.0,
@@ -323,6 +324,8 @@ fn booked() -> BoxedStrategy<Booked<'static>> {
             refunds_restore: notes.0,
             has_drifted: notes.1,
             on_reversal: notes.2,
+            consumes: notes.3.0,
+            locks: notes.3.1,
         })
         .boxed()
 }

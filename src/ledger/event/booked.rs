@@ -11,7 +11,9 @@ use crate::domain::lifecycle::{OnReversal, StandingStatus};
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::codec::{ExternalId, Malformed, Put, Reader};
-use crate::ledger::event::{AgentNo, BOOKED, CardNo, StateNo, head};
+use crate::ledger::event::{
+    AgentNo, BOOKED, CardNo, LockedMerchant, StateNo, decode_locked, encode_locked, head,
+};
 use crate::ledger::life::{FACTS_MAX, Fact, Told};
 
 /// One report about one authorization: what was new in it.
@@ -47,6 +49,10 @@ pub struct Booked<'a> {
     pub on_reversal: OnReversal,
     /// Whether another merchant posted than the one that the card is locked to.
     pub has_drifted: bool,
+    /// Whether what the issuer has approved without us consumes a single-use card.
+    pub consumes: bool,
+    /// The merchant that it locks the card to, where that is not locked yet.
+    pub locks: Option<LockedMerchant<'a>>,
 }
 
 const HAS_TOLD: u8 = 1;
@@ -54,6 +60,8 @@ const REFUNDS_RESTORE: u8 = 2;
 const HAS_DRIFTED: u8 = 4;
 /// Of two bits. Events of versions that did not know any have none.
 const HOLD_TIME_SHIFT: u32 = 3;
+const CONSUMES: u8 = 32;
+const HAS_LOCK: u8 = 64;
 const HAS_POSTED: u8 = 1;
 const HAS_REFUNDED: u8 = 2;
 /// Accounts of versions that did not know it have none.
@@ -77,7 +85,9 @@ pub(super) fn encode_booked(out: &mut Vec<u8>, booked: &Booked<'_>) {
         flag(booked.told.is_some(), HAS_TOLD)
             | flag(booked.refunds_restore, REFUNDS_RESTORE)
             | flag(booked.has_drifted, HAS_DRIFTED)
-            | (booked.hold_time as u8) << HOLD_TIME_SHIFT,
+            | (booked.hold_time as u8) << HOLD_TIME_SHIFT
+            | flag(booked.consumes, CONSUMES)
+            | flag(booked.locks.is_some(), HAS_LOCK),
     );
     out.push(booked.on_reversal as u8);
     if let Some(told) = &booked.told {
@@ -85,6 +95,9 @@ pub(super) fn encode_booked(out: &mut Vec<u8>, booked: &Booked<'_>) {
     }
     out.put_u64(booked.facts.len() as u64);
     booked.facts.iter().for_each(|fact| encode_fact(out, fact));
+    if let Some(locked) = &booked.locks {
+        encode_locked(out, locked);
+    }
 }
 
 pub(super) fn decode_booked<'a>(
@@ -108,7 +121,12 @@ pub(super) fn decode_booked<'a>(
     if count > FACTS_MAX {
         return Err(Malformed);
     }
-    let facts = (0..count).map(|_| decode_fact(reader));
+    let facts: Vec<Fact> = (0..count)
+        .map(|_| decode_fact(reader))
+        .collect::<Result<_, _>>()?;
+    let locks = (flags & HAS_LOCK != 0)
+        .then(|| decode_locked(reader))
+        .transpose()?;
     Ok(Booked {
         state,
         at,
@@ -120,11 +138,13 @@ pub(super) fn decode_booked<'a>(
         hour,
         currency,
         hold_time,
-        facts: facts.collect::<Result<_, _>>()?,
+        facts,
         told,
         refunds_restore: flags & REFUNDS_RESTORE != 0,
         on_reversal,
         has_drifted: flags & HAS_DRIFTED != 0,
+        consumes: flags & CONSUMES != 0,
+        locks,
     })
 }
 

@@ -437,6 +437,8 @@ fn life_rows() -> Vec<Row> {
                 refunds_restore: true,
                 on_reversal: OnReversal::KeepLock,
                 has_drifted: true,
+                consumes: false,
+                locks: None,
             }),
         ),
     ]
@@ -486,6 +488,8 @@ fn hold_time_rows() -> Vec<Row> {
                 refunds_restore: false,
                 on_reversal: OnReversal::GiveBack,
                 has_drifted: false,
+                consumes: false,
+                locks: None,
             }),
         ),
     ]

@@ -5,9 +5,9 @@ use crate::domain::hold_time::HoldTime;
 use crate::domain::time::Timestamp;
 use crate::ledger::authorization::{Authorization, Step};
 use crate::ledger::event::{Booked, CardNo};
-use crate::ledger::fold::{each_scope, give_back};
+use crate::ledger::fold::{each_scope, forced, give_back};
 use crate::ledger::life::{Fact, Life, Move, Moved, Place, is_ask};
-use crate::ledger::state::State;
+use crate::ledger::state::{MerchantLock, State};
 
 pub(super) fn book(state: &mut State, booked: &Booked<'_>, position: u64) {
     let key = booked.authorization;
@@ -60,6 +60,9 @@ pub(super) fn settle(state: &mut State, key: Key, open: Place) {
         give_back::undo(state, key, books.is_reversed);
     } else if was_undone && !is_undone {
         give_back::redo(state, key);
+    }
+    if !steps.iter().any(Step::stands) {
+        forced::settle(state, key, &books, open);
     }
     if !books.posted.is_zero() {
         consume_probe(state, key, card, open);
@@ -178,6 +181,12 @@ impl Life {
         self.told = told.or(self.told);
         self.has_drifted |= booked.has_drifted;
         self.on_reversal = booked.on_reversal;
+        if booked.consumes || booked.locks.is_some() {
+            let uses = self.uses.get_or_insert_default();
+            uses.consumes |= booked.consumes;
+            let lock = booked.locks.as_ref().map(MerchantLock::of).map(Box::new);
+            uses.lock = uses.lock.take().or(lock);
+        }
         let after = self.books(steps).refunded;
         if booked.refunds_restore {
             let more = after.saturating_minus(before);

@@ -13,7 +13,7 @@ use crate::ledger::check::harness::{Ask, Ledger, authorization_key, intent, limi
 use crate::ledger::codec::{Malformed, Reader};
 use crate::ledger::event::{AgentNo, CardNo};
 use crate::ledger::image;
-use crate::ledger::life::{FACTS_MAX, Fact, Life, Place, Portion, Told};
+use crate::ledger::life::{FACTS_MAX, Fact, Life, Place, Portion, Told, Uses};
 
 #[test]
 fn an_image_is_of_its_state_alone() {
@@ -105,6 +105,11 @@ fn a_life_comes_back_with_its_flags_and_the_first_of_all_agents() {
             has_drifted,
             has_lapsed,
             portions: [None, Some(0), Some(7)].map(portion).to_vec(),
+            uses: Some(Box::new(Uses {
+                consumes: has_drifted,
+                consumed_at: has_lapsed.then(|| Timestamp::from_secs(9)),
+                lock: None,
+            })),
             ..Life::default()
         };
         let mut bytes = Vec::new();

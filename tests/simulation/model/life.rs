@@ -43,6 +43,9 @@ pub(crate) struct Received {
     pub(crate) agent: Option<usize>,
     /// The merchant that the owner has locked the card to, where the snapshot knows it.
     pub(crate) preset: Option<usize>,
+    /// Whether the policies make it a card for a single use, and lock it to the first merchant.
+    pub(crate) single_use: bool,
+    pub(crate) locks_to_first: bool,
     /// Of the customer's zone, in seconds.
     pub(crate) offset: i64,
 }
@@ -123,6 +126,12 @@ impl Book {
         life.hear(report, &steps, is_known, (drifts, learns));
         known.named.name(report.mcc);
         life.at = life.at.max(received.at);
+        let books = life.ought(&steps);
+        if !known.steps.iter().any(Step::stands) && books.held + books.posted > 0 {
+            known.uses.consumes |= received.single_use;
+            let lock = report.merchant.filter(|_| received.locks_to_first);
+            known.uses.lock = known.uses.lock.or(lock);
+        }
         known.card = known.card.or(received.card);
         known.life = Some(life);
         let agent = known
@@ -224,6 +233,54 @@ impl Book {
         } else if was_undone && !is_undone {
             self.redo(number);
         }
+        if !self.authorizations[&number].steps.iter().any(Step::stands) {
+            self.settle_alone(number, &books);
+        }
+    }
+
+    /// What its issuer approved without us uses the card as an approval would.
+    fn settle_alone(&mut self, number: u32, books: &Books) {
+        let known = self.authorizations.get_mut(&number).unwrap();
+        let Some(card) = known.card else {
+            return;
+        };
+        if books.held + books.posted > 0 {
+            if known.uses.consumes && !self.consumed.contains_key(&card) {
+                self.consumed.insert(card, number);
+                known.uses.has_consumed = true;
+            }
+            if let Some(merchant) = known.uses.lock {
+                let lock = self.locks.entry(card).or_insert_with(|| Lock {
+                    merchant,
+                    authorizations: BTreeSet::new(),
+                });
+                if is_same_merchant(lock.merchant, merchant) {
+                    lock.authorizations.insert(number);
+                }
+            }
+        } else if books.is_undone {
+            if known.uses.has_consumed && self.consumed.get(&card) == Some(&number) {
+                self.consumed.remove(&card);
+            }
+            known.uses.has_consumed = false;
+            if let Some(lock) = self.locks.get_mut(&card) {
+                lock.authorizations.remove(&number);
+                if lock.authorizations.is_empty() {
+                    self.locks.remove(&card);
+                }
+            }
+        }
+    }
+
+    /// Whether its card is consumed by what its issuer approved without us, and locked by it alone.
+    pub(crate) fn uses_alone(&self, number: u32) -> (bool, bool) {
+        let Some(known) = self.authorizations.get(&number) else {
+            return (false, false);
+        };
+        let lock = known.card.and_then(|card| self.locks.get(&card));
+        let locks = lock.filter(|_| known.uses.lock.is_some());
+        let alone = locks.is_some_and(|it| it.authorizations.iter().eq([&number]));
+        (known.uses.has_consumed, alone)
     }
 
     /// Posts the oldest first, gives back the latest first, and charges what is missing now.

@@ -73,6 +73,28 @@ pub(in crate::cold) struct LimitView {
     resets_at: Option<String>,
 }
 
+impl LimitView {
+    /// Whether so many percent of it are used.
+    pub(in crate::cold) fn is_over(&self, percent: i64) -> bool {
+        let parts = self.limit.zip(self.spent);
+        parts.is_some_and(|(limit, spent)| {
+            limit > 0 && i128::from(spent) * 100 >= i128::from(limit) * i128::from(percent)
+        })
+    }
+
+    /// The limit and its window, in one word. A trailing span is told once a day.
+    pub(in crate::cold) fn window_name(&self, now: Timestamp) -> String {
+        let day = now.secs().div_euclid(86_400).to_string();
+        let window = match (self.window, &self.resets_at) {
+            (Some("calendar"), Some(ends)) => ends.clone(),
+            (Some(_), _) => day,
+            (None, _) => String::new(),
+        };
+        let (field, limit) = (self.field.unwrap_or_default(), self.limit.unwrap_or(0));
+        format!("{}:{field}:{limit}:{window}", self.level)
+    }
+}
+
 /// One cap on a number of approvals and where it stands.
 #[derive(Serialize, ToSchema)]
 #[schema(as = CountStanding)]

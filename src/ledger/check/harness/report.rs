@@ -9,7 +9,7 @@ use crate::domain::window::{Calendar, LocalDay, LocalHour};
 use crate::ledger::check;
 use crate::ledger::check::book::{self, CheckedBook};
 use crate::ledger::check::harness::{
-    Ledger, TODAY, agent_key, authorization_key, card_key, merchant, minor,
+    Ledger, TODAY, acceptor, agent_key, authorization_key, card_key, merchant, minor,
 };
 use crate::ledger::command::{AgentRef, Book, BookAnswer, CardRef, Refused};
 use crate::ledger::life::{Books, Fact, Told, is_posting};
@@ -144,6 +144,7 @@ impl Ledger {
             terms: report.terms,
             hold_time: report.hold_time,
             merchant: report.merchant.map(merchant),
+            acceptor: Some(&acceptor()),
         };
         let CheckedBook { mut answer, events } = book::book(&self.state, &command)?;
         if answer.status == BookStatus::Applied {

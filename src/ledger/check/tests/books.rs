@@ -188,6 +188,59 @@ fn i9_an_expiry_gives_back_the_amount_only_and_a_late_clearing_is_booked() {
 }
 
 #[test]
+fn i10_what_the_issuer_approves_without_us_consumes_and_locks_the_card_until_it_is_undone() {
+    let using = |it: &mut Report| {
+        it.merchant = Some(1);
+        (it.terms.single_use, it.terms.locks_to_first) = (true, true);
+    };
+    let ask = |n: u32| Ask::new(n, 100).single_use().locking();
+    // A hold and a posting of its own, and each undone again.
+    let held = Report::of(1).told(Pending, (1, 1, 0), 100).with(using);
+    let posted = Report::of(1).posted(7, 100).with(using);
+    for forced in [&held, &posted] {
+        let mut ledger = Ledger::new();
+        ledger.report(forced);
+        assert!(ledger.card(1).consumed.is_some());
+        assert_eq!(ledger.card(1).lock.as_ref().unwrap().approvals, 1);
+        let mut ledger = ledger.recovered();
+        assert_eq!(ledger.decline(&ask(2)).reason, SingleUseConsumed);
+        // The question that it was, late.
+        ledger.approve(&ask(1));
+        assert_eq!(ledger.card(1).lock.as_ref().unwrap().approvals, 1);
+        assert_eq!(ledger.decline(&ask(3)).reason, SingleUseConsumed);
+    }
+    let mut ledger = Ledger::new();
+    ledger.report(&held);
+    let voided = Report::of(1).told(Voided, (1, 1, 1), 0).with(using);
+    ledger.report(&voided);
+    assert_eq!(ledger.card(1).consumed, None);
+    assert!(ledger.card(1).lock.is_none());
+    let mut ledger = ledger.recovered();
+    ledger.report(&posted);
+    assert!(ledger.card(1).consumed.is_some(), "posted all the same");
+    assert!(ledger.card(1).lock.is_some());
+    // A refund uses nothing.
+    let mut ledger = Ledger::new();
+    let refund = Report::of(3).fact(9, Refunded, 100, 50).with(using);
+    ledger.report(&refund);
+    assert_eq!(ledger.card(1).consumed, None);
+}
+
+#[test]
+fn i10_of_what_was_approved_without_us_the_use_outlives_an_overruled_question() {
+    let mut ledger = Ledger::new();
+    let posted = Report::of(1).posted(7, 100).with(|it| {
+        it.terms.single_use = true;
+    });
+    ledger.report(&posted);
+    let answer = ledger.approve(&Ask::new(1, 100).single_use());
+    ledger.overrule(1, answer);
+    assert!(ledger.card(1).consumed.is_some());
+    let refused = ledger.decline(&Ask::new(2, 100).single_use());
+    assert_eq!(refused.reason, SingleUseConsumed);
+}
+
+#[test]
 fn i2_a_hold_that_is_raised_or_lowered_without_a_step_follows_the_account_that_was_made_last() {
     let account = |held: i64, made: i64| Report::of(1).told(Pending, (1, 1, 0), held).made(made);
     let accounts = [account(100, 1), account(140, 2), account(60, 3)];

@@ -1,0 +1,71 @@
+//! `[alerts]` and `[risk]`: what owners are told of, and what freezes a card (behaviour 8.2).
+
+use super::ConfigError;
+use super::file::{AlertsFile, RiskFile};
+
+/// When alerts are raised, and what follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertsConfig {
+    /// Of a limit, in percent; 0 raises none.
+    pub limit_share_percent: i64,
+    /// Declines of one card within ten minutes; 0 raises none.
+    pub decline_storm_count: usize,
+    /// How many times a card's usual amount; 0 raises none.
+    pub spend_spike_factor: i64,
+    /// Kinds of alerts that freeze the card.
+    pub freeze_on: Vec<String>,
+    /// Whether it is only told that the card would have been frozen.
+    pub is_dry_run: bool,
+}
+
+impl AlertsConfig {
+    /// Where a file rules, no row can freeze a card.
+    #[must_use]
+    pub fn of(self, rows_rule: bool) -> Self {
+        Self {
+            is_dry_run: self.is_dry_run || !rows_rule,
+            ..self
+        }
+    }
+}
+
+/// Alerts that can freeze a card.
+const RISK_KINDS: [&str; 4] = [
+    "decline_storm",
+    "forced_posting",
+    "merchant_drift",
+    "spend_spike",
+];
+const FREEZE_ON_DEFAULT: [&str; 2] = ["decline_storm", "spend_spike"];
+
+pub(super) fn read(
+    alerts: &AlertsFile,
+    risk: &RiskFile,
+    place: &str,
+) -> Result<AlertsConfig, ConfigError> {
+    let within = |value: i64, least: i64, most: i64, key: &str| {
+        if value == 0 || (least..=most).contains(&value) {
+            return Ok(value);
+        }
+        let message = format!("must lie between {least} and {most}, or be 0 for never");
+        Err(ConfigError::new(format!("{place}: alerts.{key}"), message))
+    };
+    let count = alerts.decline_storm_count.unwrap_or(10);
+    let count = within(count, 2, 100, "decline_storm_count")?;
+    let default = || FREEZE_ON_DEFAULT.map(str::to_owned).to_vec();
+    let freeze_on = risk.freeze_on.clone().unwrap_or_else(default);
+    if let Some(at) = freeze_on.iter().position(|it| !RISK_KINDS.contains(&&**it)) {
+        let message = format!("must be one of {}", RISK_KINDS.join(", "));
+        let place = format!("{place}: risk.freeze_on[{at}]");
+        return Err(ConfigError::new(place, message));
+    }
+    let share = alerts.limit_share_percent.unwrap_or(80);
+    let factor = alerts.spend_spike_factor.unwrap_or(5);
+    Ok(AlertsConfig {
+        limit_share_percent: within(share, 1, 100, "limit_share_percent")?,
+        decline_storm_count: usize::try_from(count).unwrap_or(0),
+        spend_spike_factor: within(factor, 2, 1_000, "spend_spike_factor")?,
+        freeze_on,
+        is_dry_run: risk.dry_run.unwrap_or(true),
+    })
+}
