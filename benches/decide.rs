@@ -86,6 +86,7 @@ fn one_card(keys: &Fingerprinter, further: &str) -> Snapshot {
         currency: Currency::USD,
         cascade: Cascade::Tighten,
         policy: policy(&text),
+        shadow: None,
     };
     builder.add_customer(customer).unwrap();
     let card = CardRow {
@@ -100,6 +101,7 @@ fn one_card(keys: &Fingerprinter, further: &str) -> Snapshot {
         created_at: None,
         merchant_lock: None,
         policy: policy(&text),
+        shadow: None,
     };
     builder.add_card(card).unwrap();
     builder.finish(1)
@@ -124,6 +126,7 @@ fn snapshot(cards: usize, keys: &Fingerprinter) -> Snapshot {
                 currency: Currency::USD,
                 cascade: Cascade::Tighten,
                 policy: of_customer.clone(),
+                shadow: None,
             };
             builder.add_customer(row).unwrap();
         }
@@ -133,6 +136,7 @@ fn snapshot(cards: usize, keys: &Fingerprinter) -> Snapshot {
                 customer_id: &customer,
                 status: AgentStatus::Active,
                 policy: of_agent.clone(),
+                shadow: None,
             };
             builder.add_agent(row).unwrap();
         }
@@ -148,6 +152,7 @@ fn snapshot(cards: usize, keys: &Fingerprinter) -> Snapshot {
             created_at: None,
             merchant_lock: None,
             policy: of_card.clone(),
+            shadow: None,
         };
         builder.add_card(row).unwrap();
     }
@@ -265,6 +270,7 @@ fn publish_one_card(
                 created_at: None,
                 merchant_lock: None,
                 policy: of_card.clone(),
+                shadow: None,
             };
             change.add_card(row).unwrap();
             let next = change.finish(base.version() + 1);

@@ -134,6 +134,8 @@ fn main() {
                 card_token: "tok_1",
                 acceptor: &acceptor,
                 proposal: Some(&proposal),
+                shadow: None,
+                facts: None,
                 snapshot_version: 12,
                 latency_us: 40,
             };

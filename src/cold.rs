@@ -27,4 +27,5 @@ mod schema;
 pub mod seal;
 pub mod store;
 pub mod tokens;
+pub mod trial;
 pub mod webhooks;

@@ -9,6 +9,8 @@ mod database;
 mod alerts;
 #[path = "api/audit.rs"]
 mod audit;
+#[path = "api/backtest.rs"]
+mod backtest;
 #[path = "api/canary.rs"]
 mod canary;
 #[path = "api/cards.rs"]
@@ -55,5 +57,7 @@ mod store;
 mod tampering;
 #[path = "api/transactions.rs"]
 mod transactions;
+#[path = "api/versions.rs"]
+mod versions;
 #[path = "api/webhooks.rs"]
 mod webhooks;

@@ -13,6 +13,8 @@ mod alerts;
 mod audit;
 #[path = "api/away.rs"]
 mod away;
+#[path = "api/backtest.rs"]
+mod backtest;
 #[path = "api/canary.rs"]
 mod canary;
 #[path = "api/cards.rs"]
@@ -48,5 +50,7 @@ mod simple;
 mod store;
 #[path = "api/transactions.rs"]
 mod transactions;
+#[path = "api/versions.rs"]
+mod versions;
 #[path = "api/webhooks.rs"]
 mod webhooks;

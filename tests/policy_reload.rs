@@ -57,6 +57,7 @@ fn told(view: &CardView<'_>) -> String {
         agent,
         customer,
         connection,
+        ..
     } = view;
     let agent = agent.map(|it| (it.id(), it.key(), it.status(), digest(it.policy())));
     format!(
@@ -266,6 +267,7 @@ proptest! {
                 created_at: None,
                 merchant_lock: None,
                 policy: view.card.policy().cloned().unwrap_or_default(),
+                shadow: None,
             }).unwrap();
         }
         let after = change.finish(8);
@@ -510,6 +512,7 @@ fn a_status_of_a_card_in_a_change_is_that_of_its_row() {
         created_at: None,
         merchant_lock: None,
         policy: Policy::default(),
+        shadow: None,
     };
     change.add_card(row.clone()).unwrap();
     assert_eq!(change.add_card(row).unwrap_err().field, "id");

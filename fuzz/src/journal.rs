@@ -283,6 +283,8 @@ fn payload(number: u64, minor: i64, size: usize) -> Vec<u8> {
         locks: None,
         explanation: None,
         card_token: None,
+        shadow: None,
+        facts: None,
         snapshot_version: 1,
         latency_us: 50,
     })

@@ -91,11 +91,9 @@ pub(super) fn recover(storage: &dyn Storage) -> Result<Recovery, StartError> {
         Some(journal) => journal,
         None => new_identity()?,
     };
-    let JournalId([a, b, c, d, e, f, g, h, ..]) = journal;
-    let seed = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
     Ok(Recovery {
         states,
-        seed,
+        seed: journal.fingerprint_seed(),
         journal,
         next: found.next,
     })

@@ -4,7 +4,7 @@ mod events;
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
@@ -14,13 +14,14 @@ use crate::cold::doctor::InUse;
 use crate::domain::decision::Decision;
 use crate::ledger::embedded::checkpoint::{self, Checkpoint, Loaded};
 use crate::ledger::embedded::files::{Files, OpenError};
-use crate::ledger::embedded::frame::Cursor;
+use crate::ledger::embedded::frame::{Cursor, JournalId};
 use crate::ledger::embedded::io::{Name, Storage};
 use crate::ledger::embedded::rebuild::Rebuild;
 use crate::ledger::embedded::recover::{RecoverError, examine_whole};
 use crate::ledger::embedded::scan::{End, Record};
 use crate::ledger::event::{Event, events_of};
 use crate::ledger::image;
+use crate::ledger::state::State;
 
 /// `countersign ledger …`.
 #[derive(Debug, Args)]
@@ -57,21 +58,8 @@ struct VerifyArguments {
 /// [`Failure`] says what could not be read, or where the journal is corrupt.
 pub fn run(arguments: &LedgerArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
     let LedgerCommand::Verify(arguments) = &arguments.command;
-    let path = arguments.data_dir.join("journal");
-    if !path.is_dir() {
-        let message = format!("{}: no journal is here", path.display());
-        return Err(Failure {
-            message,
-            exit: Exit::Usage,
-        });
-    }
-    let files = Files::open(&path).map_err(|error| match error {
-        OpenError::InUse => Failure {
-            message: InUse::of(&path).to_string(),
-            exit: Exit::InUse,
-        },
-        OpenError::Io(error) => Failure::other(&format!("{}: {error}", path.display())),
-    })?;
+    let path = journal_of(&arguments.data_dir);
+    let files = open(&arguments.data_dir)?;
     verify(&files, arguments.events, out).map_err(|failure| match failure.exit {
         Exit::Corrupt => Failure {
             message: format!(
@@ -82,6 +70,58 @@ pub fn run(arguments: &LedgerArguments, out: &mut dyn Write) -> Result<Exit, Fai
             ..failure
         },
         Exit::Ok | Exit::Other | Exit::Usage | Exit::InUse => failure,
+    })
+}
+
+fn journal_of(data_dir: &Path) -> PathBuf {
+    data_dir.join("journal")
+}
+
+/// The journal of a data directory that no other process has, until this is dropped.
+pub(super) fn open(data_dir: &Path) -> Result<Files, Failure> {
+    let path = journal_of(data_dir);
+    if !path.is_dir() {
+        let message = format!("{}: no journal is here", path.display());
+        return Err(Failure {
+            message,
+            exit: Exit::Usage,
+        });
+    }
+    Files::open(&path).map_err(|error| match error {
+        OpenError::InUse => Failure {
+            message: InUse::of(&path).to_string(),
+            exit: Exit::InUse,
+        },
+        OpenError::Io(error) => Failure::other(&format!("{}: {error}", path.display())),
+    })
+}
+
+/// What a journal comes to.
+pub(super) struct Rebuilt {
+    pub(super) states: Vec<State>,
+    /// Seeds the fingerprints.
+    pub(super) seed: u64,
+}
+
+/// Reads a journal to its end without changing it.
+pub(super) fn rebuild(storage: &dyn Storage) -> Result<Rebuilt, Failure> {
+    let loaded = checkpoint::load(storage).map_err(|error| corrupt(&error))?;
+    let base = loaded.checkpoint;
+    let mut rebuild = start_from(storage, base.as_ref())?;
+    let from = base.as_ref().map_or(0, |base| base.covers.sequence);
+    let (_, end) = examine_whole(storage, |record| {
+        if record.sequence >= from {
+            rebuild.take(record.sequence, record.payload);
+        }
+    })
+    .map_err(|error| corrupt(&error))?;
+    let states = rebuild
+        .finish()
+        .map_err(|error| corrupt_text(&error.to_string()))?;
+    let journal = end.journal.or_else(|| base.map(|base| base.journal));
+    Ok(Rebuilt {
+        states,
+        seed: journal.map_or(0, JournalId::fingerprint_seed),
     })
 }
 

@@ -32,10 +32,13 @@ pub mod routes;
 mod simple;
 mod text;
 mod transactions;
+mod versions;
 mod webhooks;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::cold::control::Control;
@@ -75,6 +78,8 @@ pub struct Api {
     pub(super) rows_rule: bool,
     /// Tells when what the ledger took is durable.
     pub(super) journal: JournalProgress,
+    /// One journey through the journal at a time.
+    pub(super) trials: Semaphore,
     in_flight: InFlight,
     /// Purchase requests that are being looked for, or made.
     buying: purchases::Buying,
@@ -123,6 +128,7 @@ impl Api {
             rows_rule: parts.rows_rule,
             journal: parts.journal,
             buying: purchases::Buying::default(),
+            trials: Semaphore::new(1),
             in_flight: InFlight::default(),
             reveals: Reveals::default(),
             first_spends: Mutex::default(),

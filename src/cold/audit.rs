@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::cold::store::purchases::Purchase;
+use crate::cold::store::versions::PolicyVersion;
 use crate::cold::store::webhook::WebhookChange;
 use crate::cold::store::{Card, Change, Mode, Scope};
 use crate::domain::time::Timestamp;
@@ -101,6 +102,9 @@ pub struct Made {
     scope: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
+    /// Of a version of rules: its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u32>,
     what: &'static str,
 }
 
@@ -267,6 +271,7 @@ fn one(change: &Change) -> Option<Made> {
             ..Made::default()
         },
         Change::Purchase(row) => purchase(row),
+        Change::PolicyVersion(row, _) => policy_version(row),
         Change::Sealed(row) => Made {
             id: row.connection.clone(),
             kind: match row.connection.starts_with("webhook:") {
@@ -297,6 +302,17 @@ fn purchase(row: &Purchase) -> Made {
         kind: "purchaseRequest",
         status: Some(row.state.name()),
         what: made_or_changed(row.revision),
+        ..Made::default()
+    }
+}
+
+fn policy_version(row: &PolicyVersion) -> Made {
+    Made {
+        id: row.subject_id.clone(),
+        kind: "policyVersion",
+        policy_sha256: row.ruled.policy.as_deref().map(digest),
+        version: Some(row.number),
+        what: row.state.name(),
         ..Made::default()
     }
 }

@@ -14,6 +14,7 @@ use crate::cold::audit::signer::Signer;
 use crate::cold::audit::{self, Event, Who};
 use crate::cold::ids::draw;
 use crate::cold::seal::{MasterKeys, SealError};
+use crate::cold::store::versions::Versions;
 use crate::cold::store::{
     ApiKey, Change, Customer, Fleet, Listed, Mode, Scope, Store, StoreError, postgres, sqlite,
 };
@@ -345,6 +346,7 @@ fn customer(wanted: &Wanted, now: Timestamp) -> Customer {
         cascade: Cascade::default(),
         fleet: Fleet::default(),
         policy: None,
+        versions: Versions::default(),
         created_at: now,
         revision: 0,
     }

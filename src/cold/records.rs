@@ -20,6 +20,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::cold::readiness::Readiness;
+use crate::cold::trial::Cast;
 use crate::domain::card::Key;
 use crate::domain::time::Timestamp;
 use crate::ledger::embedded::follow::{FollowFault, Follower, read_one};
@@ -252,6 +253,37 @@ impl Records {
     #[must_use]
     pub fn agent_named(&self, id: &str) -> Option<Named<AgentNo>> {
         self.search().known.names.agent_named(id)
+    }
+
+    /// Everybody of a customer who has been seen, by number; absent where nobody was.
+    #[must_use]
+    pub fn cast(&self, customer: &str) -> Option<Cast> {
+        self.search().known.names.cast(customer)
+    }
+
+    /// Reads the journal from its oldest segment up to what is written now, frame by frame, until
+    /// `take` wants no more. Searches go on meanwhile.
+    ///
+    /// # Errors
+    /// [`FollowFault`] where a frame cannot be read.
+    pub fn read_through(
+        &self,
+        mut take: impl FnMut(u64, &[u8]) -> bool,
+    ) -> Result<(), FollowFault> {
+        let (storage, written) = {
+            let core = self.search();
+            (Arc::clone(&core.storage), (core.written)())
+        };
+        let mut follower = Follower::default();
+        let mut goes_on = true;
+        while goes_on {
+            let mut wants = true;
+            let has_more = follower.poll(&*storage, written, |record| {
+                wants = wants && take(record.sequence, record.payload);
+            })?;
+            goes_on = has_more && wants;
+        }
+        Ok(())
     }
 
     /// Forgets what stands in segments before this one, which are being removed.

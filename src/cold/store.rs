@@ -13,6 +13,7 @@ mod rows;
 mod sql;
 pub mod sqlite;
 mod steps;
+pub mod versions;
 pub mod webhook;
 mod webhook_rows;
 mod write;
@@ -22,6 +23,7 @@ use std::pin::Pin;
 
 use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use self::purchases::{Purchase, PurchaseState, PurchaseWanted};
+use self::versions::{PolicyVersion, VersionState, Versions, VersionsAsked};
 use self::webhook::{
     Alert, DeliveriesAsked, Delivery, DeliveryCount, Due, Mark, Webhook, WebhookChange,
 };
@@ -129,6 +131,7 @@ pub struct Customer {
     pub fleet: Fleet,
     /// The document as its owner wrote it.
     pub policy: Option<String>,
+    pub versions: Versions,
     pub created_at: Timestamp,
     /// Counts the changes; 0 is a row that is not kept yet.
     pub revision: i64,
@@ -156,6 +159,7 @@ pub struct Agent {
     pub name: Option<String>,
     pub status: AgentStatus,
     pub policy: Option<String>,
+    pub versions: Versions,
     pub created_at: Timestamp,
     pub revision: i64,
 }
@@ -189,6 +193,7 @@ pub struct Card {
     pub limit: Option<CardLimit>,
     pub label: Option<String>,
     pub policy: Option<String>,
+    pub versions: Versions,
     pub created_at: Timestamp,
     pub revision: i64,
 }
@@ -300,6 +305,8 @@ pub enum Change {
     Intent(Intent),
     Attestation(Attestation),
     Purchase(Box<Purchase>),
+    /// A version of rules; new where there is no state that it was in before.
+    PolicyVersion(PolicyVersion, Option<VersionState>),
     /// An entry of the audit log, which gets its place when the batch is kept.
     Audit(Event),
     /// A signed statement about the audit log.
@@ -339,7 +346,12 @@ impl Change {
             Self::Origin(row) => Some(&row.card_id),
             Self::Attestation(row) => Some(&row.id),
             Self::Purchase(row) => Some(&row.id),
-            Self::Reply(_) | Self::Audit(_) | Self::Checkpoint(_) | Self::Webhooks(_) => None,
+            // A version stands beside the row of its subject, which excludes others.
+            Self::PolicyVersion(..)
+            | Self::Reply(_)
+            | Self::Audit(_)
+            | Self::Checkpoint(_)
+            | Self::Webhooks(_) => None,
         }
     }
 
@@ -363,6 +375,7 @@ impl Change {
             | Self::Intent(_)
             | Self::Attestation(_)
             | Self::Purchase(_)
+            | Self::PolicyVersion(..)
             | Self::Webhooks(_) => None,
         }
     }
@@ -452,6 +465,12 @@ pub trait Store: Send + Sync {
     fn intents(&self, of_card: OfCard) -> Answer<'_, Vec<Intent>>;
     /// The attestations of a card, newest first.
     fn attestations(&self, of_card: OfCard) -> Answer<'_, Vec<Attestation>>;
+    /// The history of a subject's rules, newest first.
+    fn policy_versions(&self, asked: VersionsAsked) -> Answer<'_, Vec<PolicyVersion>>;
+    /// One version of it, deleted ones too.
+    fn policy_version(&self, subject_id: String, number: u32) -> Answer<'_, Option<PolicyVersion>>;
+    /// How many drafts wait at a subject.
+    fn count_drafts(&self, subject_id: String) -> Answer<'_, i64>;
     /// Customers of both modes in the order of their ids, behind this id: for whoever reads all.
     fn all_customers(&self, after: String, limit: usize) -> Answer<'_, Vec<Customer>>;
     /// The same of agents.

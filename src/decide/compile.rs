@@ -6,10 +6,11 @@
 mod zone;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::effective::needs_created_at;
 use super::merchant_text::{strong_key, weak_key};
-use super::policy::{Cascade, Policy};
+use super::policy::{Cascade, Policy, Shadow};
 use super::snapshot::{
     AgentSeen, AgentSlot, CardSlot, CustomerSeen, CustomerSlot, Draft, MaybeTimestamp,
     PresetMerchant, PresetName, Rest, RowTaken, Snapshot,
@@ -34,6 +35,7 @@ pub struct CustomerRow<'a> {
     pub currency: Currency,
     pub cascade: Cascade,
     pub policy: Policy,
+    pub shadow: Option<Shadow>,
 }
 
 /// An agent as a document has it.
@@ -44,6 +46,7 @@ pub struct AgentRow<'a> {
     pub customer_id: &'a str,
     pub status: AgentStatus,
     pub policy: Policy,
+    pub shadow: Option<Shadow>,
 }
 
 /// A card as a document has it.
@@ -61,6 +64,7 @@ pub struct CardRow<'a> {
     pub created_at: Option<Timestamp>,
     pub merchant_lock: Option<LockRow<'a>>,
     pub policy: Policy,
+    pub shadow: Option<Shadow>,
 }
 
 /// A merchant lock as a document has it.
@@ -210,6 +214,7 @@ impl<'k, K: Keys> Builder<'k, K> {
             cascade: row.cascade,
             zone,
             policy: None,
+            shadow: row.shadow.map(Arc::new),
         };
         let added = self.draft.put_customer(slot, row.policy);
         added.map_err(|taken| row_taken(taken, "another customer has this id"))
@@ -241,6 +246,7 @@ impl<'k, K: Keys> Builder<'k, K> {
             customer: customer.index,
             status: row.status,
             policy: None,
+            shadow: row.shadow.map(Arc::new),
         };
         let added = self.draft.put_agent(slot, row.policy);
         added.map_err(|taken| row_taken(taken, "another agent has this id"))
@@ -275,6 +281,7 @@ impl<'k, K: Keys> Builder<'k, K> {
             key,
             id: row.id.into(),
             policy: None,
+            shadow: row.shadow.map(Arc::new),
             preset: row
                 .merchant_lock
                 .map(|lock| Box::new(preset(self.keys, &lock))),

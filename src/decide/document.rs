@@ -373,6 +373,7 @@ impl<'a, K: Keys> Load<'a, '_, K> {
                 currency: currency.unwrap_or(Currency::USD),
                 cascade: cascade.unwrap_or_default(),
                 policy,
+                shadow: None,
             });
             self.accept(raw, path, added);
         }
@@ -395,6 +396,7 @@ impl<'a, K: Keys> Load<'a, '_, K> {
                     customer_id: customer,
                     status: status.unwrap_or_default(),
                     policy,
+                    shadow: None,
                 });
                 self.accept(raw, path, added);
             }
@@ -440,6 +442,7 @@ impl<'a, K: Keys> Load<'a, '_, K> {
             created_at,
             merchant_lock: lock.as_ref().map(Lock::row),
             policy,
+            shadow: None,
         });
         self.accept(raw, path, added);
     }

@@ -10,6 +10,7 @@ mod rules;
 use self::claims::claims;
 use self::rules::rule;
 use super::effective::InForce;
+use super::policy::Policy;
 use super::snapshot::CardView;
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::authorization::{AuthorizationKind, AuthorizationRequest};
@@ -29,7 +30,30 @@ pub fn evaluate(
     now: Timestamp,
     keys: &impl Keys,
 ) -> Proposal {
-    let asked = Asked::new(card, request, now);
+    evaluate_in_force(card, InForce::of(card), request, now, keys)
+}
+
+/// The same with these documents in the places of the card's, its agent's and its customer's.
+#[must_use]
+pub fn evaluate_under(
+    card: &CardView<'_>,
+    policies: [Option<&Policy>; 3],
+    request: &AuthorizationRequest<'_>,
+    now: Timestamp,
+    keys: &impl Keys,
+) -> Proposal {
+    let in_force = InForce::new(policies, card.customer.cascade());
+    evaluate_in_force(card, in_force, request, now, keys)
+}
+
+fn evaluate_in_force(
+    card: &CardView<'_>,
+    in_force: InForce<'_>,
+    request: &AuthorizationRequest<'_>,
+    now: Timestamp,
+    keys: &impl Keys,
+) -> Proposal {
+    let asked = Asked::new(card, in_force, request, now);
     let is_money_back = request.kind == AuthorizationKind::Credit;
     let spends = asked.spends();
     let has_terms = asked.in_force.has_terms();
@@ -69,8 +93,12 @@ struct Asked<'s, 'r> {
 }
 
 impl<'s, 'r> Asked<'s, 'r> {
-    fn new(card: &'s CardView<'s>, request: &'r AuthorizationRequest<'r>, now: Timestamp) -> Self {
-        let in_force = InForce::of(card);
+    fn new(
+        card: &'s CardView<'s>,
+        in_force: InForce<'s>,
+        request: &'r AuthorizationRequest<'r>,
+        now: Timestamp,
+    ) -> Self {
         let mut amount = request.amount.minor;
         // A pump asks whether the card is good, and tells the litres later (behaviour 2.6). Where the
         // issuer gives a hold above 1.00, that is the amount already.

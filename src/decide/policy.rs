@@ -241,6 +241,16 @@ pub struct Policy {
     terms: Option<Arc<Terms>>,
 }
 
+/// A document that is tried out beside the one in force: evaluated and recorded, never enforced
+/// (behaviour 8.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadow {
+    /// The number of its version at its customer, agent or card.
+    pub version: u32,
+    /// What it says.
+    pub policy: Policy,
+}
+
 impl Policy {
     /// The cap, where this level sets one.
     #[must_use]

@@ -23,7 +23,7 @@ use ids::IdIndex;
 use rows::Rows;
 
 use super::compile::Zone;
-use super::policy::{Cascade, Policy};
+use super::policy::{Cascade, Policy, Shadow};
 use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key, Usage};
 use crate::domain::claims::PresetLock;
 use crate::domain::currency::Currency;
@@ -79,6 +79,7 @@ pub struct CustomerSlot {
     pub(super) cascade: Cascade,
     pub(super) zone: Arc<Zone>,
     pub(super) policy: Option<Arc<Policy>>,
+    pub(super) shadow: Option<Arc<Shadow>>,
 }
 
 impl CustomerSlot {
@@ -139,6 +140,7 @@ pub struct AgentSlot {
     pub(super) customer: CustomerIndex,
     pub(super) status: AgentStatus,
     pub(super) policy: Option<Arc<Policy>>,
+    pub(super) shadow: Option<Arc<Shadow>>,
 }
 
 impl AgentSlot {
@@ -173,6 +175,7 @@ pub struct CardSlot {
     pub(super) key: Key,
     pub(super) id: Box<str>,
     pub(super) policy: Option<Arc<Policy>>,
+    pub(super) shadow: Option<Arc<Shadow>>,
     /// Few cards have one.
     pub(super) preset: Option<Box<PresetMerchant>>,
     pub(super) created_at: MaybeTimestamp,
@@ -257,6 +260,16 @@ pub struct CardView<'s> {
     pub customer: &'s CustomerSlot,
     /// The name of its issuer connection.
     pub connection: &'s str,
+    layer: Layer,
+}
+
+/// Which documents a view shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layer {
+    /// Those in force.
+    Active,
+    /// The shadow where a level has one, and elsewhere the one in force.
+    Shadow,
 }
 
 impl<'s> CardView<'s> {
@@ -264,7 +277,40 @@ impl<'s> CardView<'s> {
     #[must_use]
     pub fn policies(&self) -> [Option<&'s Policy>; 3] {
         let agent = self.agent.and_then(AgentSlot::policy);
-        [self.card.policy(), agent, self.customer.policy()]
+        let active = [self.card.policy(), agent, self.customer.policy()];
+        if self.layer == Layer::Active {
+            return active;
+        }
+        let [card, agent, customer] = self.shadows();
+        let instead = |shadow: Option<&'s Shadow>, active| shadow.map(|it| &it.policy).or(active);
+        let [of_card, of_agent, of_customer] = active;
+        [
+            instead(card, of_card),
+            instead(agent, of_agent),
+            instead(customer, of_customer),
+        ]
+    }
+
+    fn shadows(&self) -> [Option<&'s Shadow>; 3] {
+        let agent = self.agent.and_then(|agent| agent.shadow.as_deref());
+        let customer = self.customer.shadow.as_deref();
+        [self.card.shadow.as_deref(), agent, customer]
+    }
+
+    /// The same card under the documents that are tried out, with their versions by level (0 where a
+    /// level tries none). Absent, after one look, where no level tries any.
+    #[must_use]
+    pub fn in_shadow(&self) -> Option<(Self, [u32; 3])> {
+        let shadows = self.shadows();
+        if shadows.iter().all(Option::is_none) {
+            return None;
+        }
+        let versions = shadows.map(|shadow| shadow.map_or(0, |it| it.version));
+        let view = Self {
+            layer: Layer::Shadow,
+            ..*self
+        };
+        Some((view, versions))
     }
 }
 
@@ -409,6 +455,7 @@ impl Snapshot {
             agent,
             customer: self.customers.get(card.customer.0)?,
             connection: self.connections.get(usize::from(card.connection))?,
+            layer: Layer::Active,
         })
     }
 }

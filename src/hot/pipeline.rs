@@ -25,9 +25,11 @@ use crate::domain::time::Timestamp;
 use crate::fingerprint::Fingerprinter;
 use crate::issuer::delivery::{Presented, SignatureRefused, VerifiedBody};
 use crate::issuer::{Issuer, NotUnderstood, Question, Reply, ReplyForm, SameBy};
-use crate::ledger::command::{AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Route};
+use crate::ledger::command::{
+    AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Route, Shadowed,
+};
 use crate::ledger::embedded::store::{EmbeddedLedger, Unavailable};
-use crate::ledger::event::Owner;
+use crate::ledger::event::{Facts, Owner};
 use crate::seam::snapshot::CurrentSnapshot;
 
 /// One configured account at an issuer.
@@ -286,6 +288,8 @@ impl Core {
             card_token: &request.card_token,
             acceptor: &request.acceptor,
             proposal: None,
+            shadow: None,
+            facts: facts(request),
             snapshot_version: 0,
             latency_us: 0,
         };
@@ -298,8 +302,13 @@ impl Core {
             let (owner, answer) = match snapshot.card(card_key) {
                 Some(view) => {
                     let proposal = evaluate(&view, request, arrival.received, &self.keys);
+                    let tried = view.in_shadow().map(|(shadow, versions)| {
+                        let proposal = evaluate(&shadow, request, arrival.received, &self.keys);
+                        (versions, proposal)
+                    });
                     command.latency_us = elapsed(now());
-                    let answer = self.on_known_card(connection, &view, &proposal, &command);
+                    let proposals = (&proposal, tried.as_ref());
+                    let answer = self.on_known_card(connection, &view, proposals, &command);
                     (view.customer.key(), answer.map(Some))
                 }
                 None => {
@@ -369,7 +378,7 @@ impl Core {
         &self,
         connection: &Connection,
         view: &CardView<'_>,
-        proposal: &Proposal,
+        (proposal, tried): (&Proposal, Option<&([u32; 3], Proposal)>),
         command: &Authorize<'_>,
     ) -> Result<Answer, Unavailable> {
         let customer = view.customer;
@@ -389,6 +398,10 @@ impl Core {
         let command = Authorize {
             card: Some(card),
             proposal: Some(proposal),
+            shadow: tried.map(|(versions, proposal)| Shadowed {
+                versions: *versions,
+                proposal,
+            }),
             ..command.clone()
         };
         self.ledger
@@ -436,6 +449,25 @@ impl Core {
         self.keys
             .key(KeySpace::Connection, &[connection.name.as_bytes()])
     }
+}
+
+/// What the record keeps of a request, so that it can be decided again on paper (behaviour 8.3).
+fn facts<'r>(request: &'r AuthorizationRequest<'_>) -> Option<Facts<'r>> {
+    let acceptor = &request.acceptor;
+    let (acquirer_id, acceptor_id) = (&acceptor.acquirer_id, &acceptor.acceptor_id);
+    let facts = Facts {
+        amount: request.amount.minor,
+        cash: request.cash,
+        acquirer_id: acquirer_id.as_deref(),
+        acceptor_id: acceptor_id.as_deref(),
+        descriptor: &acceptor.descriptor,
+        mcc: acceptor.mcc.map(Mcc::get),
+        country: acceptor.country.map(Country::packed),
+        partial_approval_capable: request.partial_approval_capable,
+        card_present: request.card_present,
+        risk_score: request.risk_score,
+    };
+    facts.may_be_kept().then_some(facts)
 }
 
 fn answered(

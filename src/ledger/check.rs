@@ -9,9 +9,14 @@ use crate::domain::identity::Recognition;
 use crate::domain::time::Timestamp;
 use crate::ledger::authorization::{Authorization, Step};
 use crate::ledger::codec::ExternalId;
-use crate::ledger::command::{AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Refused};
-use crate::ledger::event::{AgentNo, AttestationClass, CardNo, Decided, Event, LockedMerchant};
+use crate::ledger::command::{
+    AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Refused, Shadowed,
+};
+use crate::ledger::event::{
+    AgentNo, AttestationClass, CardNo, Decided, Event, LockedMerchant, ShadowVerdict,
+};
 use crate::ledger::fold::any_lapsed;
+use crate::ledger::rolling::SeriesSet;
 use crate::ledger::state::{AgentState, CardState, State};
 
 pub mod book;
@@ -92,6 +97,7 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
     decided.card = Some(parties.card_no);
     decided.agent = parties.agent_no;
     decided.explanation = finding.explanation;
+    decided.facts = command.facts;
     verdict.place(&mut decided);
     if finding.decision.is_approval() && spends(command.kind) {
         decided.amount = proposal.claims.amount;
@@ -112,7 +118,13 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
     if verdict.charges(&decided) {
         events.opened.extend(verdict.windows_opened());
     }
-    events.opened.extend(verdict.series_opened());
+    let tried = command
+        .shadow
+        .as_ref()
+        .map(|it| Tried::new(state, command, known, &parties, it));
+    decided.shadow = tried.as_ref().map(|tried| tried.verdict);
+    let wanted = tried.map(|tried| tried.series).unwrap_or_default();
+    events.opened.extend(verdict.series_opened(wanted));
     let answer = Answer {
         decision: finding.decision,
         novelty: Novelty::New,
@@ -122,6 +134,34 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
     };
     events.done = Some(Event::Decided(decided));
     Ok(Checked { answer, events })
+}
+
+/// What documents that are tried out come to, by the state as it is; nothing of it is booked.
+struct Tried {
+    verdict: ShadowVerdict,
+    /// The trailing sums that they ask for: kept from now on, so that they are walked for once and
+    /// not with every request.
+    series: SeriesSet,
+}
+
+impl Tried {
+    fn new(
+        state: &State,
+        command: &Authorize<'_>,
+        known: Option<&Authorization>,
+        parties: &Parties<'_>,
+        shadow: &Shadowed<'_>,
+    ) -> Self {
+        let verdict = Verdict::new(state, command, known, parties, &shadow.proposal.claims);
+        let finding = verdict.finding(shadow.proposal);
+        Self {
+            verdict: ShadowVerdict {
+                versions: shadow.versions,
+                decision: finding.decision,
+            },
+            series: verdict.series_wanted(),
+        }
+    }
 }
 
 fn spends(kind: AuthorizationKind) -> bool {
@@ -293,6 +333,8 @@ fn decided<'a>(
         locks: None,
         explanation: None,
         card_token: None,
+        shadow: None,
+        facts: None,
         snapshot_version: command.snapshot_version,
         latency_us: command.latency_us,
     }

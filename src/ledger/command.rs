@@ -13,7 +13,7 @@ use crate::domain::identity::StepIdentity;
 use crate::domain::lifecycle::{BookStatus, BookTerms, Flags};
 use crate::domain::time::Timestamp;
 use crate::domain::window::Calendar;
-use crate::ledger::event::Owner;
+use crate::ledger::event::{Facts, Owner};
 use crate::ledger::intent::{IntentTerms, IntentVerdict};
 use crate::ledger::life::{Fact, Told};
 
@@ -48,6 +48,15 @@ pub struct AgentRef<'a> {
     pub id: &'a str,
 }
 
+/// What the stateless rules of documents that are tried out say (behaviour 8.3).
+#[derive(Clone, Copy, Debug)]
+pub struct Shadowed<'a> {
+    /// Their versions, in the order of [`crate::domain::card::Level::ALL`]; 0 where a level has none.
+    pub versions: [u32; 3],
+    /// What they say.
+    pub proposal: &'a Proposal,
+}
+
 /// Decide one step of an authorization.
 #[derive(Clone, Debug)]
 pub struct Authorize<'a> {
@@ -71,6 +80,10 @@ pub struct Authorize<'a> {
     pub acceptor: &'a CardAcceptor<'a>,
     /// What the stateless rules say; absent where the snapshot does not know the card.
     pub proposal: Option<&'a Proposal>,
+    /// What documents that are tried out say; it changes neither the answer nor a counter.
+    pub shadow: Option<Shadowed<'a>>,
+    /// What was asked, for whoever decides it again on paper; absent where it is too long to keep.
+    pub facts: Option<Facts<'a>>,
     /// The policy snapshot that made the proposal.
     pub snapshot_version: u64,
     /// Microseconds since the request arrived.

@@ -25,6 +25,7 @@ mod decided;
 #[cfg(test)]
 mod golden;
 mod later;
+mod seen;
 
 pub use booked::Booked;
 use booked::{decode_booked, encode_booked};
@@ -33,6 +34,7 @@ use decided::{decode_decided, encode_conflicted, encode_decided};
 pub(in crate::ledger) use decided::{decode_locked, encode_locked};
 use later::{decode_later, encode_later};
 pub(in crate::ledger) use later::{decode_terms, encode_terms};
+pub use seen::{Facts, ShadowVerdict};
 
 /// One state of the ledger: a customer's, or a connection's for cards that nobody knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -139,6 +141,10 @@ pub struct Decided<'a> {
     pub explanation: Option<Explanation>,
     /// The issuer's token of a card that nobody knows.
     pub card_token: Option<ExternalId<'a>>,
+    /// What documents that are tried out would have decided.
+    pub shadow: Option<ShadowVerdict>,
+    /// What was asked; absent where nobody knows the card, or earlier versions wrote the record.
+    pub facts: Option<Facts<'a>>,
     /// The policy snapshot that was in force.
     pub snapshot_version: u64,
     /// From the request's arrival to this decision, without the wait for durability, in µs.
@@ -315,7 +321,10 @@ const BOOKED: u8 = 17;
 const LAPSED: u8 = 18;
 /// Holds of the usual time alone; [`LAPSED`] is of every hold.
 const LAPSED_USUAL: u8 = 19;
-const BACKED: u8 = 20;
+/// A decided step of which more has to be said than [`DECIDED_MORE`] has flags for.
+const DECIDED_WIDE: u8 = 20;
+/// An earmark stands behind a card.
+const BACKED: u8 = 21;
 
 impl<'a> Event<'a> {
     /// The state that the event concerns.
@@ -430,9 +439,9 @@ impl<'a> Event<'a> {
                 key: reader.key()?,
                 id: reader.text()?,
             },
-            DECIDED => Self::Decided(decode_decided(reader, state, false)?),
-            DECIDED_MORE => Self::Decided(decode_decided(reader, state, true)?),
-            CONFLICTED => Self::Conflicted(decode_decided(reader, state, false)?),
+            DECIDED => Self::Decided(decode_decided(reader, state, DECIDED)?),
+            DECIDED_MORE | DECIDED_WIDE => Self::Decided(decode_decided(reader, state, tag)?),
+            CONFLICTED => Self::Conflicted(decode_decided(reader, state, tag)?),
             BOOKED => Self::Booked(decode_booked(reader, state)?),
             LAPSED | LAPSED_USUAL => Self::Lapsed {
                 state,

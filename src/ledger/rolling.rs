@@ -221,6 +221,12 @@ impl SeriesSet {
         self.0 & Self::bit(level, kind) != 0
     }
 
+    /// Those of both.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(self) -> bool {

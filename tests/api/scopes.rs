@@ -24,7 +24,7 @@ use Other::{Empty, NotFound, Own};
 
 /// Method, path, whether owner, reviewer, viewer and agent may, and what keys of the other mode get.
 /// No key and a revoked one get 401 everywhere here.
-const TABLE: [(&str, &str, [bool; 4], Other); 57] = [
+const TABLE: [(&str, &str, [bool; 4], Other); 76] = [
     ("POST", "/v1/customers", OWNER, Own),
     ("GET", "/v1/customers", PEOPLE, Empty),
     ("GET", "/v1/customers/{id}", PEOPLE, NotFound),
@@ -43,6 +43,130 @@ const TABLE: [(&str, &str, [bool; 4], Other); 57] = [
     ("POST", "/v1/cards/{id}/replace", OWNER, NotFound),
     ("POST", "/v1/cards/{id}/reveal", SPENDERS, NotFound),
     ("GET", "/v1/cards/{id}/policy", ALL, NotFound),
+    (
+        "POST",
+        "/v1/customers/{id}/policy/versions",
+        OWNER,
+        NotFound,
+    ),
+    (
+        "GET",
+        "/v1/customers/{id}/policy/versions",
+        PEOPLE,
+        NotFound,
+    ),
+    (
+        "GET",
+        "/v1/customers/{id}/policy/versions/{version}",
+        PEOPLE,
+        NotFound,
+    ),
+    (
+        "DELETE",
+        "/v1/customers/{id}/policy/versions/{version}",
+        OWNER,
+        NotFound,
+    ),
+    (
+        "POST",
+        "/v1/customers/{id}/policy/versions/{version}/shadow",
+        OWNER,
+        NotFound,
+    ),
+    (
+        "POST",
+        "/v1/customers/{id}/policy/versions/{version}/activate",
+        OWNER,
+        NotFound,
+    ),
+    (
+        "POST",
+        "/v1/customers/{id}/policy/versions/{version}/rollback",
+        OWNER,
+        NotFound,
+    ),
+    (
+        "POST",
+        "/v1/customers/{id}/policy/versions/{version}/backtest",
+        OWNER,
+        NotFound,
+    ),
+    ("POST", "/v1/agents/{id}/policy/versions", OWNER, NotFound),
+    ("GET", "/v1/agents/{id}/policy/versions", PEOPLE, NotFound),
+    (
+        "GET",
+        "/v1/agents/{id}/policy/versions/{version}",
+        PEOPLE,
+        NotFound,
+    ),
+    (
+        "DELETE",
+        "/v1/agents/{id}/policy/versions/{version}",
+        OWNER,
+        NotFound,
+    ),
+    (
+        "POST",
+        "/v1/agents/{id}/policy/versions/{version}/shadow",
+        OWNER,
+        NotFound,
+    ),
+    (
+        "POST",
+        "/v1/agents/{id}/policy/versions/{version}/activate",
+        OWNER,
+        NotFound,
+    ),
+    (
+        "POST",
+        "/v1/agents/{id}/policy/versions/{version}/rollback",
+        OWNER,
+        NotFound,
+    ),
+    (
+        "POST",
+        "/v1/agents/{id}/policy/versions/{version}/backtest",
+        OWNER,
+        NotFound,
+    ),
+    ("POST", "/v1/cards/{id}/policy/versions", OWNER, NotFound),
+    ("GET", "/v1/cards/{id}/policy/versions", PEOPLE, NotFound),
+    (
+        "GET",
+        "/v1/cards/{id}/policy/versions/{version}",
+        PEOPLE,
+        NotFound,
+    ),
+    (
+        "DELETE",
+        "/v1/cards/{id}/policy/versions/{version}",
+        OWNER,
+        NotFound,
+    ),
+    (
+        "POST",
+        "/v1/cards/{id}/policy/versions/{version}/shadow",
+        OWNER,
+        NotFound,
+    ),
+    (
+        "POST",
+        "/v1/cards/{id}/policy/versions/{version}/activate",
+        OWNER,
+        NotFound,
+    ),
+    (
+        "POST",
+        "/v1/cards/{id}/policy/versions/{version}/rollback",
+        OWNER,
+        NotFound,
+    ),
+    (
+        "POST",
+        "/v1/cards/{id}/policy/versions/{version}/backtest",
+        OWNER,
+        NotFound,
+    ),
     ("POST", "/v1/cards/{id}/intents", SPENDERS, NotFound),
     ("GET", "/v1/cards/{id}/intents", ALL, NotFound),
     ("GET", "/v1/cards/{id}/intents/{intentId}", ALL, NotFound),
@@ -282,6 +406,7 @@ impl World {
             ("POST", "/v1/cards/{id}/intents") => json!({"purpose": "made by the table"}),
             ("POST", "/v1/purchase-requests") => wish(&json!({})),
             ("POST", "/v1/cards/{id}/attestations") => json!({"statement": "made by the table"}),
+            ("POST", path) if path.ends_with("/versions") => json!({"policy": {}}),
             ("POST" | "PATCH", _) => json!({}),
             _ => Value::Null,
         };
@@ -325,7 +450,26 @@ impl World {
             let intent = json!({"purpose": "made by the table", "intentId": "made"});
             plane.owner_asks("POST", &intents, &intent, 201);
         }
+        let path = if path.contains("{version}") {
+            self.with_version(&path)
+        } else {
+            path
+        };
         (path.replace("{intentId}", "made"), body)
+    }
+
+    /// A version that the request is well for: a draft, or one that was in force.
+    fn with_version(&self, path: &str) -> String {
+        let (versions, _) = path.split_once("/{version}").unwrap();
+        let draft = json!({"policy": {"limits": {"perAuth": 1_000_000}}});
+        let made = self.plane.owner_asks("POST", versions, &draft, 201);
+        let mut number = made["version"].to_string();
+        if path.ends_with("/rollback") {
+            let activate = format!("{versions}/{number}/activate");
+            self.plane.owner_asks("POST", &activate, &json!({}), 200);
+            "1".clone_into(&mut number);
+        }
+        path.replace("{version}", &number)
     }
 
     /// A decision on a card of the agent.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use countersign::cold::store::versions::Versions;
 use countersign::cold::store::{
     Agent, ApiKey, Card, CardLimit, Change, Customer, Fleet, Listed, Mode, ReplyKey, Scope, Store,
     StoreError, StoredReply, TABLES_VERSION,
@@ -45,6 +46,7 @@ fn customer(id: &str) -> Customer {
         cascade: Cascade::Override,
         fleet: Fleet::default(),
         policy: Some("{\"limits\":{\"perAuth\":1}}".to_owned()),
+        versions: Versions::default(),
         created_at: at(1),
         revision: 0,
     }
@@ -59,6 +61,7 @@ fn agent(id: &str, customer: &str) -> Agent {
         name: None,
         status: AgentStatus::Paused,
         policy: None,
+        versions: Versions::default(),
         created_at: at(2),
         revision: 0,
     }
@@ -88,6 +91,7 @@ fn card(id: &str, customer: &str, agent: Option<&str>) -> Card {
         }),
         label: None,
         policy: None,
+        versions: Versions::default(),
         created_at: at(3),
         revision: 0,
     }

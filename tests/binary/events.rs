@@ -101,6 +101,35 @@ fn i1_i9_a_lithic_authorization_is_held_posted_and_let_go_over_a_restart() {
     assert!(server.terminate().success());
 }
 
+/// Behaviour 11.3: what a card has spent outlives its leaving of the snapshot, and so do its events.
+#[test]
+fn an_event_of_a_card_that_left_the_snapshot_is_booked() {
+    let home = home();
+    let with_it = fs::read_to_string(home.path("snapshot.json")).unwrap();
+    let server = home.start();
+    server
+        .client()
+        .ask(&authorization(AUTHORIZATION, CARD, 2_599));
+    assert!(server.terminate().success());
+    let mut without = SnapshotOf::default();
+    without.customer("cus", &json!({}));
+    without.card("another", "cus", None, &json!({}));
+    home.write("snapshot.json", &without.build().to_string());
+    let server = home.start();
+    let asked = server.client().ask(&authorization("later", CARD, 1));
+    assert!(!asked.is_approval(), "{}", asked.text());
+    assert_eq!(status(&server, "cleared_partly"), "applied");
+    let partly = outcome(&server);
+    assert_eq!([&partly["held"], &partly["posted"]], [1_599, 1_000]);
+    assert!(server.terminate().success());
+
+    home.write("snapshot.json", &with_it);
+    let server = home.start();
+    assert_eq!(outcome(&server), partly);
+    assert_eq!(today(&server), [2_599, 1_599]);
+    assert!(server.terminate().success());
+}
+
 #[test]
 fn i10_a_decline_there_gives_back_what_was_approved_here() {
     let server = home().start();

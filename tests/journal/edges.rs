@@ -5,7 +5,7 @@ use countersign::ledger::embedded::io::{Io, IoFault, Name};
 use countersign::ledger::embedded::journal::{
     Class, Config, Durability, Journal, Lane, Position, Refusal,
 };
-use countersign::ledger::embedded::recover::RecoverError;
+use countersign::ledger::embedded::recover::{RecoverError, examine_whole};
 use countersign::ledger::embedded::scan::{Corrupt, Reason};
 
 use crate::disk::Disk;
@@ -124,6 +124,25 @@ fn a_sync_is_wanted_at_once_exactly_while_a_write_waits_for_it() {
         }
         assert_eq!(waited, durability == Durability::Relaxed);
     }
+}
+
+/// The writer is woken for these, and for nothing else.
+#[test]
+fn a_write_is_pending_while_frames_wait_and_nobody_writes() {
+    let disk = Disk::new();
+    let mut run = ready(&disk, small(Durability::Relaxed));
+    assert!(!run.journal.is_write_pending(), "nothing waits");
+    run.append(9, Class::Reserve).unwrap();
+    assert!(run.journal.is_write_pending());
+    let first = run.journal.next_io(Lane::Write).unwrap();
+    run.append(9, Class::Reserve).unwrap();
+    assert!(!run.journal.is_write_pending(), "one is being written");
+    run.journal.complete(first, Ok(()));
+    assert!(run.journal.is_write_pending(), "what came meanwhile waits");
+    let second = run.journal.next_io(Lane::Write).unwrap();
+    run.append(9, Class::Reserve).unwrap();
+    run.journal.complete(second, Err(IoFault::EIO));
+    assert!(!run.journal.is_write_pending(), "nothing is written again");
 }
 
 #[test]
@@ -366,6 +385,38 @@ fn a_start_that_fails_names_the_file_that_it_was_about() {
     }
     let (used, spare) = (Some(Name::Segment(1)), Some(Name::Segment(2)));
     assert_eq!(named, [used, used, used, None, spare, None]);
+}
+
+/// Where the journal begins, and the records that it has.
+fn whole(disk: &Disk) -> Result<(Cursor, Vec<u64>), RecoverError> {
+    let mut records = Vec::new();
+    let (begin, _) = examine_whole(disk, |record| records.push(record.sequence))?;
+    Ok((begin, records))
+}
+
+#[test]
+fn a_journal_is_read_from_the_oldest_segment_that_is_left() {
+    let disk = Disk::new();
+    let mut run = ready(&disk, small(Durability::Strict));
+    assert_eq!(whole(&disk).unwrap(), (Cursor::GENESIS, Vec::new()));
+    run.fill_until(3);
+    run.close();
+    let appended: Vec<u64> = run.appended.iter().map(|(number, _)| *number).collect();
+    assert_eq!(whole(&disk).unwrap(), (Cursor::GENESIS, appended.clone()));
+
+    let second = Name::Segment(2);
+    let content = disk.content(second);
+    disk.lose(second);
+    match whole(&disk) {
+        Err(RecoverError::Corrupt(corrupt)) => assert_eq!(corrupt.name, second),
+        other => panic!("{other:?}"),
+    }
+    disk.set_content(second, content);
+    disk.lose(Name::Segment(1));
+    let (begin, left) = whole(&disk).unwrap();
+    assert_eq!(begin.segment, 2);
+    assert!(!left.is_empty() && left.len() < appended.len());
+    assert!(appended.ends_with(&left));
 }
 
 #[test]

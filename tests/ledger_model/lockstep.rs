@@ -244,6 +244,8 @@ fn with_command<T>(
         card_token: "token",
         acceptor: &acceptor,
         proposal: card.in_snapshot.then_some(&proposal),
+        shadow: None,
+        facts: None,
         snapshot_version: 1,
         latency_us: 1,
     })

@@ -244,6 +244,8 @@ impl Store {
             card_token: "tok",
             acceptor: &request.acceptor,
             proposal: Some(&proposal),
+            shadow: None,
+            facts: None,
             snapshot_version: snapshot.version(),
             latency_us: 37,
         };
@@ -271,6 +273,8 @@ impl Store {
             card_token: "stranger",
             acceptor: &request.acceptor,
             proposal: None,
+            shadow: None,
+            facts: None,
             snapshot_version: 7,
             latency_us: 37,
         };

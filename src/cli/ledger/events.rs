@@ -5,6 +5,7 @@
 
 use std::fmt::{Display, Write as _};
 
+use crate::domain::acceptor::Country;
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::authorization::AuthorizationKind;
 use crate::domain::card::{Key, Level};
@@ -16,7 +17,7 @@ use crate::domain::lifecycle::{MovementKind, OnReversal};
 use crate::domain::time::Timestamp;
 use crate::domain::window::WindowKind;
 use crate::ledger::event::{
-    AgentNo, AttestationClass, Booked, CardNo, Decided, Event, Owner, StandingChange,
+    AgentNo, AttestationClass, Booked, CardNo, Decided, Event, Facts, Owner, StandingChange,
 };
 use crate::ledger::intent::{IntentTerms, IntentVerdict};
 use crate::ledger::rolling::SeriesSet;
@@ -107,6 +108,15 @@ pub(super) fn line(event: &Event<'_>) -> String {
         Event::Booked(booked) => line.booked(event, booked),
     }
     line.0
+}
+
+/// A decision in one word.
+fn said(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Approve => "approve",
+        Decision::ApprovePartial(_) => "partial",
+        Decision::Decline(reason) => reason.code(),
+    }
 }
 
 struct Line(String);
@@ -262,8 +272,27 @@ impl Line {
         if let Some(token) = &it.card_token {
             self.text("card_token", &token.to_string());
         }
+        if let Some(shadow) = &it.shadow {
+            let [card, agent, customer] = shadow.versions;
+            self.put("shadow", format_args!("{card}/{agent}/{customer}"));
+            self.put("shadow_decision", said(shadow.decision));
+        }
+        if let Some(facts) = &it.facts {
+            self.facts(facts, currency);
+        }
         self.put("snapshot", it.snapshot_version);
         self.put("latency_us", it.latency_us);
+    }
+
+    /// What was asked, where it is not said already.
+    fn facts(&mut self, it: &Facts<'_>, currency: Currency) {
+        self.text("merchant", it.descriptor).maybe("mcc", it.mcc);
+        let country = it.country.and_then(Country::from_packed);
+        self.maybe("country", country.map(|it| String::from_iter(it.letters())));
+        self.maybe("score", it.risk_score);
+        if !it.cash.is_zero() {
+            self.money("cash", it.cash, currency);
+        }
     }
 
     fn explanation(&mut self, it: &Explanation) {

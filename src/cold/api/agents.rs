@@ -11,11 +11,11 @@ use super::exchange::{Ask, Reply, Tries};
 use super::fields::{AgentStatus, document, shown_document};
 use super::problem::Problem;
 use super::query::{Page, narrow};
-use super::text;
-use super::{customers, fleet};
+use super::{customers, fleet, text, versions};
 use crate::cold::control::{Order, Work, policy};
 use crate::cold::ids::draw;
 use crate::cold::schema::PolicyDocument;
+use crate::cold::store::versions::Versions;
 use crate::cold::store::{Agent, Change};
 use crate::domain::card;
 
@@ -142,6 +142,7 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
         name: text::name(new.name, "name")?,
         status: new.status.map(Into::into).unwrap_or_default(),
         policy: document(new.policy),
+        versions: Versions::default(),
         created_at: ask.now,
         revision: 0,
     };
@@ -208,6 +209,7 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
     let mut tries = Tries::default();
     loop {
         let mut row = find(&ask, &ask.id).await?;
+        let before = versions::Of::from(&row);
         let held = ask.api.standing_of_agent(&row).await?;
         if let Some(status) = status {
             let is_disabled = row.status == card::AgentStatus::Disabled;
@@ -223,9 +225,12 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
             agent_id: row.id.clone(),
             status,
         });
+        let after = versions::Of::from(&row);
+        let mut batch = versions::patched(&ask, &before, after, &mut row.versions).await?;
         let reply = Reply::ok(&shown_with(row.clone(), status.unwrap_or(held))?)?;
+        batch.push(Change::Agent(row));
         let work = Work {
-            batch: vec![Change::Agent(row)],
+            batch,
             orders: order.into_iter().collect(),
             ..Work::default()
         };

@@ -54,8 +54,13 @@ codes! {
     RevealGated 409 "reveal_gated" "The card's rules ask for more before it is shown";
     SnapshotFileRules 409 "snapshot_file_rules"
         "A snapshot's file rules, so that nothing can be changed here";
+    StaleVersion 409 "stale_version"
+        "Another version of the rules is in force than the one that was read";
+    TooManyDrafts 409 "too_many_drafts"
+        "As many drafts wait as may; activate one, or throw one away";
     TooManyIntents 409 "too_many_intents"
         "As many intents of the card wait as may; withdraw one, or let one expire";
+    VersionState 409 "version_state" "The version's state does not allow this";
     TooManyWebhooks 409 "too_many_webhooks"
         "There are as many webhooks as may be; remove one";
     WebhookDisabled 409 "webhook_disabled" "The webhook is disabled; enable it first";

@@ -12,10 +12,11 @@ use super::fields::{CascadeWord, CustomerStatus, document, shown_document};
 use super::fleet::FleetWord;
 use super::problem::Problem;
 use super::query::Page;
-use super::text;
+use super::{text, versions};
 use crate::cold::control::{Work, policy};
 use crate::cold::ids::draw;
 use crate::cold::schema::PolicyDocument;
+use crate::cold::store::versions::Versions;
 use crate::cold::store::{Card, Change, Customer, Fleet};
 use crate::decide::compile::compile_zone;
 use crate::domain::currency::Currency;
@@ -163,6 +164,7 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
         cascade: new.cascade.map(Into::into).unwrap_or_default(),
         fleet: fleet(new.fleet)?,
         policy: document(new.policy),
+        versions: Versions::default(),
         created_at: ask.now,
         revision: 0,
     };
@@ -233,14 +235,18 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
     let mut tries = Tries::default();
     loop {
         let mut row = find(&ask, &ask.id).await?;
+        let before = versions::Of::from(&row);
         row.name = name.clone().unwrap_or(row.name);
         row.status = change.status.map_or(row.status, Into::into);
         row.cascade = change.cascade.map_or(row.cascade, Into::into);
         row.fleet = caps.unwrap_or(row.fleet);
         row.policy = document.clone().unwrap_or(row.policy);
+        let after = versions::Of::from(&row);
+        let mut batch = versions::patched(&ask, &before, after, &mut row.versions).await?;
         let reply = Reply::ok(&shown(row.clone())?)?;
+        batch.push(Change::Customer(row));
         let work = Work {
-            batch: vec![Change::Customer(row)],
+            batch,
             ..Work::default()
         };
         let outcome = ask.make(work, reply).await;

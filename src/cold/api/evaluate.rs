@@ -155,6 +155,8 @@ fn decide(
         card_token: &request.card_token,
         acceptor: &request.acceptor,
         proposal: Some(&proposal),
+        shadow: None,
+        facts: None,
         snapshot_version: snapshot.version(),
         latency_us: 0,
     };

@@ -17,6 +17,7 @@ use crate::cold::issuers::rules::Rules;
 use crate::cold::issuers::{CardThere, State};
 use crate::cold::mirror;
 use crate::cold::store::outward::CardOrigin;
+use crate::cold::store::versions::Versions;
 use crate::cold::store::{Card, Change};
 use crate::decide::policy::Policy;
 use crate::domain::card::{CardStatus, Usage};
@@ -195,6 +196,7 @@ fn row(ask: &Ask, there: CardThere, connection: &str, of: (&str, Option<&str>)) 
         exp_year: there.exp_year,
         limit: None,
         policy: None,
+        versions: Versions::default(),
         label: None,
         created_at: ask.now,
         revision: 0,

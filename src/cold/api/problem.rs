@@ -7,6 +7,7 @@ use super::code::Code;
 use crate::cold::control::{Failed, NotOrdered, Refused};
 use crate::cold::issuers::IssuerError;
 use crate::cold::store::StoreError;
+use crate::cold::store::versions::VersionState;
 use crate::ledger::command::IntentRefused;
 
 /// Faults that one answer names.
@@ -212,6 +213,26 @@ impl Problem {
             errors: faults.take(FAULTS_MAX).collect(),
             ..Self::new(Code::NotEnforced)
         }
+    }
+
+    // === versions of rules ===
+
+    pub(super) fn stale_version(read: u32, active: u32) -> Self {
+        Self::new(Code::StaleVersion).with_detail(format!(
+            "version {active} is in force, and not version {read}; look at it, and say \
+             `\"activeVersion\": {active}` where this is still what is wanted"
+        ))
+    }
+
+    pub(super) fn version_state(state: VersionState, wanted: &str) -> Self {
+        let state = state.name();
+        Self::new(Code::VersionState).with_detail(format!(
+            "the version is {state}, and would have to be {wanted}"
+        ))
+    }
+
+    pub(super) fn too_many_drafts(most: i64) -> Self {
+        Self::new(Code::TooManyDrafts).with_detail(format!("{most} drafts wait already"))
     }
 
     // === idempotency ===

@@ -15,6 +15,7 @@ use super::about::About;
 use super::exchange::{Ask, Reply, answer, problem};
 use super::mcp::{Access, Mcp};
 use super::problem::Problem;
+use super::versions::{agent_versions, card_versions, customer_versions};
 use super::{
     Served, agents, alerts, attestations, audit, cards, connections, customers, decisions,
     evaluate, imports, intents, keys, mcp, openapi, purchases, simple, transactions, webhooks,
@@ -83,6 +84,30 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         POST "/v1/cards/{id}/replace" OWNERS cards::replace REPLACE;
         POST "/v1/cards/{id}/reveal" SPENDERS cards::reveal REVEAL;
         GET "/v1/cards/{id}/policy" EVERYBODY cards::policy POLICY;
+        POST "/v1/customers/{id}/policy/versions" OWNERS customer_versions::create CREATE;
+        GET "/v1/customers/{id}/policy/versions" PEOPLE customer_versions::list LIST;
+        GET "/v1/customers/{id}/policy/versions/{version}" PEOPLE customer_versions::one ONE;
+        DELETE "/v1/customers/{id}/policy/versions/{version}" OWNERS customer_versions::delete DELETE;
+        POST "/v1/customers/{id}/policy/versions/{version}/shadow" OWNERS customer_versions::shadow SHADOW;
+        POST "/v1/customers/{id}/policy/versions/{version}/activate" OWNERS customer_versions::activate ACTIVATE;
+        POST "/v1/customers/{id}/policy/versions/{version}/rollback" OWNERS customer_versions::roll_back ROLL_BACK;
+        POST "/v1/customers/{id}/policy/versions/{version}/backtest" OWNERS customer_versions::backtest BACKTEST;
+        POST "/v1/agents/{id}/policy/versions" OWNERS agent_versions::create CREATE;
+        GET "/v1/agents/{id}/policy/versions" PEOPLE agent_versions::list LIST;
+        GET "/v1/agents/{id}/policy/versions/{version}" PEOPLE agent_versions::one ONE;
+        DELETE "/v1/agents/{id}/policy/versions/{version}" OWNERS agent_versions::delete DELETE;
+        POST "/v1/agents/{id}/policy/versions/{version}/shadow" OWNERS agent_versions::shadow SHADOW;
+        POST "/v1/agents/{id}/policy/versions/{version}/activate" OWNERS agent_versions::activate ACTIVATE;
+        POST "/v1/agents/{id}/policy/versions/{version}/rollback" OWNERS agent_versions::roll_back ROLL_BACK;
+        POST "/v1/agents/{id}/policy/versions/{version}/backtest" OWNERS agent_versions::backtest BACKTEST;
+        POST "/v1/cards/{id}/policy/versions" OWNERS card_versions::create CREATE;
+        GET "/v1/cards/{id}/policy/versions" PEOPLE card_versions::list LIST;
+        GET "/v1/cards/{id}/policy/versions/{version}" PEOPLE card_versions::one ONE;
+        DELETE "/v1/cards/{id}/policy/versions/{version}" OWNERS card_versions::delete DELETE;
+        POST "/v1/cards/{id}/policy/versions/{version}/shadow" OWNERS card_versions::shadow SHADOW;
+        POST "/v1/cards/{id}/policy/versions/{version}/activate" OWNERS card_versions::activate ACTIVATE;
+        POST "/v1/cards/{id}/policy/versions/{version}/rollback" OWNERS card_versions::roll_back ROLL_BACK;
+        POST "/v1/cards/{id}/policy/versions/{version}/backtest" OWNERS card_versions::backtest BACKTEST;
         POST "/v1/cards/{id}/intents" SPENDERS intents::create CREATE;
         GET "/v1/cards/{id}/intents" EVERYBODY intents::list LIST;
         GET "/v1/cards/{id}/intents/{intentId}" EVERYBODY intents::one ONE;

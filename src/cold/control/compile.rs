@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use crate::cold::store::versions::Versions;
 use crate::cold::store::{
     Agent, Answer, Card, CardLimit, Change, Customer, Rule, Store, StoreError,
 };
 use crate::decide::compile::{AgentRow, Builder, CardRow, CustomerRow, OwnerOf, RowRefused};
 use crate::decide::document::{DocumentError, read_policy_alone};
-use crate::decide::policy::Policy;
+use crate::decide::policy::{Policy, Shadow};
 use crate::decide::snapshot::Snapshot;
 use crate::fingerprint::Fingerprinter;
 
@@ -97,6 +98,31 @@ pub fn card_policy(document: Option<&str>, limit: Option<&CardLimit>) -> Result<
     Ok(policy)
 }
 
+/// What is tried out on a customer or an agent.
+fn shadow(versions: &Versions) -> Result<Option<Shadow>, Refused> {
+    tried(versions, policy)
+}
+
+/// The same on a card, with the limit that stands beside its policy.
+fn card_shadow(row: &Card) -> Result<Option<Shadow>, Refused> {
+    tried(&row.versions, |document| {
+        card_policy(document, row.limit.as_ref())
+    })
+}
+
+fn tried(
+    versions: &Versions,
+    compile: impl FnOnce(Option<&str>) -> Result<Policy, Refused>,
+) -> Result<Option<Shadow>, Refused> {
+    let Some(document) = &versions.shadow else {
+        return Ok(None);
+    };
+    Ok(Some(Shadow {
+        version: document.version,
+        policy: compile(document.policy.as_deref())?,
+    }))
+}
+
 /// Adds a changed row to a builder. What decides nothing is passed over.
 pub(super) fn put(
     builder: &mut Builder<'_, Fingerprinter>,
@@ -118,6 +144,7 @@ fn put_customer(builder: &mut Builder<'_, Fingerprinter>, row: &Customer) -> Res
         currency: row.currency,
         cascade: row.cascade,
         policy: policy(row.policy.as_deref())?,
+        shadow: shadow(&row.versions)?,
     })?;
     Ok(())
 }
@@ -128,6 +155,7 @@ fn put_agent(builder: &mut Builder<'_, Fingerprinter>, row: &Agent) -> Result<()
         customer_id: &row.customer_id,
         status: row.status,
         policy: policy(row.policy.as_deref())?,
+        shadow: shadow(&row.versions)?,
     })?;
     Ok(())
 }
@@ -145,6 +173,7 @@ fn put_card(builder: &mut Builder<'_, Fingerprinter>, row: &Card) -> Result<(), 
         created_at: Some(row.created_at),
         merchant_lock: None,
         policy: card_policy(row.policy.as_deref(), row.limit.as_ref())?,
+        shadow: card_shadow(row)?,
     })?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::feed::Whose;
+use crate::cold::trial::Cast;
 use crate::domain::card::Key;
 use crate::ledger::codec::ExternalId;
 use crate::ledger::event::{AgentNo, CardNo, Decided, Owner, StateNo};
@@ -101,6 +102,25 @@ impl Names {
         self.newest_of(|names| {
             let at = names.agents.iter().rposition(|known| **known == *id)?;
             u32::try_from(at).ok().map(AgentNo)
+        })
+    }
+
+    /// Everybody of a customer, by number.
+    pub(super) fn cast(&self, customer: &str) -> Option<Cast> {
+        let (no, names) = (0..).zip(&self.states).find_map(|(no, names)| {
+            let names = names.as_ref()?;
+            (names.customer.as_deref() == Some(customer)).then_some((StateNo(no), names))
+        })?;
+        let cards = names.cards.iter().map(|card| {
+            let connection = self.connections.get(usize::from(card.connection));
+            (card.id.clone(), connection.cloned().unwrap_or_default())
+        });
+        Some(Cast {
+            state: no,
+            key: names.key,
+            customer: customer.to_owned(),
+            cards: cards.collect(),
+            agents: names.agents.clone(),
         })
     }
 

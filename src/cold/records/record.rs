@@ -11,7 +11,7 @@ use crate::cold::schema::Reason;
 use crate::domain::amount::Minor;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::Explanation;
-use crate::ledger::event::{AttestationClass, Decided};
+use crate::ledger::event::{AttestationClass, Decided, ShadowVerdict};
 
 /// The public name of a decision: its position in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub struct DecisionRecord {
     pub reason: Option<&'static str>,
     /// The reason in words and values; null where it was not declined.
     pub explanation: Option<Explained>,
+    /// What a version that is tried out would have decided; null where none is, or none was yet.
+    pub shadow: Option<ShadowRecord>,
     /// Whether the agent had said, within the window, what it was doing with the card.
     #[schema(pattern = "^(attested|stale|unattested)$")]
     pub attestation: &'static str,
@@ -99,6 +101,51 @@ impl DecisionRecord {
     }
 }
 
+/// What versions that are tried out would have decided, by the counters as they were then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ShadowVerdict)]
+#[serde(rename_all = "camelCase")]
+pub struct ShadowRecord {
+    /// The version that was tried out on the card; null where none was.
+    pub card_version: Option<u32>,
+    /// The same on its agent.
+    pub agent_version: Option<u32>,
+    /// The same on its customer.
+    pub customer_version: Option<u32>,
+    /// Minor units that would have been approved.
+    pub approved_amount: i64,
+    /// The word for it.
+    #[schema(pattern = "^(approve|partial|decline)$")]
+    pub decision: &'static str,
+    /// Why it would have been declined; null where it would not.
+    #[schema(value_type = Option<Reason>)]
+    pub reason: Option<&'static str>,
+}
+
+impl ShadowRecord {
+    fn new(verdict: &ShadowVerdict, amount: Minor) -> Self {
+        let [card, agent, customer] = verdict.versions.map(|it| Some(it).filter(|it| *it > 0));
+        let (decision, approved, reason) = told(verdict.decision, amount);
+        Self {
+            card_version: card,
+            agent_version: agent,
+            customer_version: customer,
+            approved_amount: approved.get(),
+            decision,
+            reason: reason.map(DeclineReason::code),
+        }
+    }
+}
+
+/// A decision in a word, with what it approves and why it declines.
+fn told(decision: Decision, amount: Minor) -> (&'static str, Minor, Option<DeclineReason>) {
+    match decision {
+        Decision::Approve => ("approve", amount, None),
+        Decision::ApprovePartial(part) => ("partial", part, None),
+        Decision::Decline(reason) => ("decline", Minor::ZERO, Some(reason)),
+    }
+}
+
 /// What later events say about a record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Aftermath {
@@ -119,11 +166,11 @@ pub(super) fn show(
         (decided.decision, decided.explanation)
     };
     let currency = decided.amount.currency;
-    let (word, approved, reason) = match decision {
-        Decision::Approve => ("approve", decided.amount.minor, None),
-        Decision::ApprovePartial(amount) => ("partial", amount, None),
-        Decision::Decline(reason) => ("decline", Minor::ZERO, Some(reason)),
-    };
+    let (word, approved, reason) = told(decision, decided.amount.minor);
+    let asked = decided
+        .facts
+        .map_or(decided.amount.minor, |facts| facts.amount);
+    let shadow = decided.shadow.as_ref();
     // A decline always explains itself, also where nothing but its cause was recorded.
     let explanation = reason.map(|reason| explanation.unwrap_or_else(|| Explanation::bare(reason)));
     DecisionRecord {
@@ -141,6 +188,7 @@ pub(super) fn show(
         decision: word,
         reason: reason.map(DeclineReason::code),
         explanation: explanation.map(|it| explain(&it, Context { currency })),
+        shadow: shadow.map(|verdict| ShadowRecord::new(verdict, asked)),
         attestation: match decided.attestation {
             AttestationClass::Attested => "attested",
             AttestationClass::Stale => "stale",

@@ -16,6 +16,7 @@ fn record() -> DecisionRecord {
         decision: "approve",
         reason: None,
         explanation: None,
+        shadow: None,
         attestation: "unattested",
         snapshot_version: 1,
         latency_us: 1,

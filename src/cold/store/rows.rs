@@ -2,6 +2,7 @@
 //! default: an unknown status must not become an active card.
 
 use super::sql::Columns;
+use super::versions::versions;
 use super::{
     Agent, ApiKey, Attestation, Card, CardLimit, Customer, Fleet, Intent, Mode, ReplyKey, Scope,
     StoreError, StoredReply,
@@ -15,6 +16,7 @@ use crate::domain::currency::Currency;
 use crate::domain::time::Timestamp;
 
 pub(super) const MODES: [(&str, Mode); 2] = [("test", Mode::Test), ("live", Mode::Live)];
+pub(super) const CASCADES: [Cascade; 2] = [Cascade::Tighten, Cascade::Override];
 const CUSTOMER_STATUSES: [CustomerStatus; 2] = [CustomerStatus::Active, CustomerStatus::Suspended];
 const AGENT_STATUSES: [AgentStatus; 3] = [
     AgentStatus::Active,
@@ -94,7 +96,6 @@ fn hash(row: &dyn Columns, column: &str) -> Result<[u8; 32], StoreError> {
 }
 
 pub(super) fn customer(row: &dyn Columns) -> Result<Customer, StoreError> {
-    let cascades = [Cascade::Tighten, Cascade::Override];
     Ok(Customer {
         id: text(row, "id")?,
         mode: word(row, "mode", MODES)?,
@@ -106,7 +107,7 @@ pub(super) fn customer(row: &dyn Columns) -> Result<Customer, StoreError> {
         cascade: word(
             row,
             "cascade_kind",
-            cascades.map(|it| (cascade_name(it), it)),
+            CASCADES.map(|it| (cascade_name(it), it)),
         )?,
         fleet: Fleet {
             agents_max: maybe_number(row, "agents_max")?,
@@ -114,6 +115,7 @@ pub(super) fn customer(row: &dyn Columns) -> Result<Customer, StoreError> {
             agent_may_create_cards: number(row, "agent_may_create_cards")? != 0,
         },
         policy: maybe_text(row, "policy")?,
+        versions: versions(row)?,
         created_at: instant(row, "created_us")?,
         revision: number(row, "revision")?,
     })
@@ -133,6 +135,7 @@ pub(super) fn agent(row: &dyn Columns) -> Result<Agent, StoreError> {
         name: maybe_text(row, "name")?,
         status: word(row, "status", AGENT_STATUSES.map(|it| (it.name(), it)))?,
         policy: maybe_text(row, "policy")?,
+        versions: versions(row)?,
         created_at: instant(row, "created_us")?,
         revision: number(row, "revision")?,
     })
@@ -162,12 +165,13 @@ pub(super) fn card(row: &dyn Columns) -> Result<Card, StoreError> {
         limit: limit(row)?,
         label: maybe_text(row, "label")?,
         policy: maybe_text(row, "policy")?,
+        versions: versions(row)?,
         created_at: instant(row, "created_us")?,
         revision: number(row, "revision")?,
     })
 }
 
-fn limit(row: &dyn Columns) -> Result<Option<CardLimit>, StoreError> {
+pub(super) fn limit(row: &dyn Columns) -> Result<Option<CardLimit>, StoreError> {
     let Some(amount) = maybe_number(row, "limit_amount")? else {
         return Ok(None);
     };

@@ -9,10 +9,11 @@ use super::purchases::{self, Purchase, PurchaseState, PurchaseWanted};
 use super::rows::{
     agent, api_key, attestation, card, checkpoint, count, customer, entry, intent, reply, seq,
 };
+use super::versions::{PolicyVersion, VersionsAsked};
 use super::webhook::{Alert, DeliveriesAsked, Delivery, DeliveryCount, Due, Mark, Webhook};
 use super::{
     Agent, Answer, ApiKey, Attestation, Batch, Card, Customer, Intent, Listed, Mode, OfCard,
-    OutboxAsked, ReplyKey, Store, StoreError, StoredReply, errands, webhook_rows, write,
+    OutboxAsked, ReplyKey, Store, StoreError, StoredReply, errands, versions, webhook_rows, write,
 };
 use crate::cold::audit::Entry;
 use crate::cold::audit::line::Checkpoint;
@@ -387,6 +388,19 @@ impl<D: Driver> Store for SqlStore<D> {
         let sql =
             "SELECT * FROM attestations WHERE card_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
         Box::pin(self.0.rows(of_card(sql, asked), attestation))
+    }
+
+    fn policy_versions(&self, asked: VersionsAsked) -> Answer<'_, Vec<PolicyVersion>> {
+        Box::pin(self.0.rows(versions::asked(asked), versions::version))
+    }
+
+    fn policy_version(&self, subject_id: String, number: u32) -> Answer<'_, Option<PolicyVersion>> {
+        Box::pin(self.one(versions::one(subject_id, number), versions::version))
+    }
+
+    fn count_drafts(&self, subject_id: String) -> Answer<'_, i64> {
+        let asked = versions::drafts(subject_id);
+        Box::pin(async move { Ok(self.one(asked, count).await?.unwrap_or(0)) })
     }
 
     fn all_customers(&self, after: String, limit: usize) -> Answer<'_, Vec<Customer>> {

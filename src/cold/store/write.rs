@@ -4,7 +4,7 @@ use super::rows::{cascade_name, entry, seq, usage_name};
 use super::sql::{Statement, Writing, most};
 use super::{
     Agent, ApiKey, Attestation, Card, Change, Customer, Intent, StoreError, StoredReply, errands,
-    purchases, webhook_rows,
+    purchases, versions, webhook_rows,
 };
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{self, Entry, Event};
@@ -38,6 +38,7 @@ pub(super) async fn change(
         Change::Intent(row) => intent(row),
         Change::Attestation(row) => attestation(row),
         Change::Purchase(row) => purchases::put(*row),
+        Change::PolicyVersion(row, before) => versions::put(row, before),
         Change::Audit(event) => new_entry(chain.append(&event)),
         Change::Checkpoint(row) => new_checkpoint(row),
     };
@@ -165,15 +166,17 @@ fn attestation(row: Attestation) -> Statement {
 fn customer(row: Customer) -> Statement {
     let sql = if row.revision == 0 {
         "INSERT INTO customers (external_id, name, status, timezone, currency, cascade_kind, policy,
-            created_us, mode, agents_max, cards_per_agent_max, agent_may_create_cards, id, revision)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 + 1)"
+            created_us, mode, agents_max, cards_per_agent_max, agent_may_create_cards,
+            version_active, version_last, shadow_version, shadow_policy, id, revision)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18 + 1)"
     } else {
         "UPDATE customers SET external_id = $1, name = $2, status = $3, timezone = $4, currency = $5,
             cascade_kind = $6, policy = $7, created_us = $8, mode = $9, agents_max = $10,
-            cards_per_agent_max = $11, agent_may_create_cards = $12, revision = revision + 1
-         WHERE id = $13 AND revision = $14"
+            cards_per_agent_max = $11, agent_may_create_cards = $12, version_active = $13,
+            version_last = $14, shadow_version = $15, shadow_policy = $16, revision = revision + 1
+         WHERE id = $17 AND revision = $18"
     };
-    Statement::of(sql)
+    let statement = Statement::of(sql)
         .bind(row.external_id)
         .bind(row.name)
         .bind(row.status.name())
@@ -185,29 +188,32 @@ fn customer(row: Customer) -> Statement {
         .bind(row.mode.name())
         .bind(row.fleet.agents_max)
         .bind(row.fleet.cards_per_agent_max)
-        .bind(row.fleet.agent_may_create_cards)
+        .bind(row.fleet.agent_may_create_cards);
+    versions::bind(statement, row.versions)
         .bind(row.id)
         .bind(row.revision)
 }
 
 fn agent(row: Agent) -> Statement {
     let sql = if row.revision == 0 {
-        "INSERT INTO agents (customer_id, external_id, name, status, policy, created_us, mode, id,
-            revision)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9 + 1)"
+        "INSERT INTO agents (customer_id, external_id, name, status, policy, created_us, mode,
+            version_active, version_last, shadow_version, shadow_policy, id, revision)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 + 1)"
     } else {
         "UPDATE agents SET customer_id = $1, external_id = $2, name = $3, status = $4, policy = $5,
-            created_us = $6, mode = $7, revision = revision + 1
-         WHERE id = $8 AND revision = $9"
+            created_us = $6, mode = $7, version_active = $8, version_last = $9, shadow_version = $10,
+            shadow_policy = $11, revision = revision + 1
+         WHERE id = $12 AND revision = $13"
     };
-    Statement::of(sql)
+    let statement = Statement::of(sql)
         .bind(row.customer_id)
         .bind(row.external_id)
         .bind(row.name)
         .bind(row.status.name())
         .bind(row.policy)
         .bind(row.created_at.micros())
-        .bind(row.mode.name())
+        .bind(row.mode.name());
+    versions::bind(statement, row.versions)
         .bind(row.id)
         .bind(row.revision)
 }
@@ -216,16 +222,19 @@ fn card(row: Card) -> Statement {
     let sql = if row.revision == 0 {
         "INSERT INTO cards (customer_id, agent_id, connection, issuer_token, is_physical, usage,
             status, is_frozen, last4, exp_month, exp_year, limit_amount, limit_currency,
-            limit_interval, policy, created_us, mode, label, id, revision)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20 + 1)"
+            limit_interval, policy, created_us, mode, label, version_active, version_last,
+            shadow_version, shadow_policy, id, revision)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+            $20, $21, $22, $23, $24 + 1)"
     } else {
         "UPDATE cards SET customer_id = $1, agent_id = $2, connection = $3, issuer_token = $4,
             is_physical = $5, usage = $6, status = $7, is_frozen = $8, last4 = $9, exp_month = $10,
             exp_year = $11, limit_amount = $12, limit_currency = $13, limit_interval = $14, policy = $15,
-            created_us = $16, mode = $17, label = $18, revision = revision + 1
-         WHERE id = $19 AND revision = $20"
+            created_us = $16, mode = $17, label = $18, version_active = $19, version_last = $20,
+            shadow_version = $21, shadow_policy = $22, revision = revision + 1
+         WHERE id = $23 AND revision = $24"
     };
-    Statement::of(sql)
+    let statement = Statement::of(sql)
         .bind(row.customer_id)
         .bind(row.agent_id)
         .bind(row.connection)
@@ -243,7 +252,8 @@ fn card(row: Card) -> Statement {
         .bind(row.policy)
         .bind(row.created_at.micros())
         .bind(row.mode.name())
-        .bind(row.label)
+        .bind(row.label);
+    versions::bind(statement, row.versions)
         .bind(row.id)
         .bind(row.revision)
 }

@@ -176,6 +176,7 @@ pub async fn of_batch(
             | Change::Sealed(_)
             | Change::Origin(_)
             | Change::Attestation(_)
+            | Change::PolicyVersion(..)
             | Change::Audit(_)
             | Change::Checkpoint(_)
             | Change::Purchase(_)

@@ -17,7 +17,7 @@ use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::check::{self, Checked, Events};
 use crate::ledger::command::{
     AgentRef, Answer, Attest, Authority, Authorize, Back, CardRef, DeclareIntent, IntentRefused,
-    Novelty, Overrule, Refused, SetStanding, SettleIntent,
+    Novelty, Overrule, Refused, SetStanding, SettleIntent, Shadowed,
 };
 use crate::ledger::counters::{NUMBERS, Sum};
 use crate::ledger::event::{Decided, Event, Owner, StateNo, events_of};
@@ -117,6 +117,8 @@ pub(in crate::ledger) struct Ask {
     pub(in crate::ledger) hours: Option<DeclineReason>,
     pub(in crate::ledger) mcc: Option<u16>,
     pub(in crate::ledger) claims: Claims,
+    /// What documents that are tried out claim.
+    pub(in crate::ledger) tried: Option<Box<Claims>>,
 }
 
 impl Ask {
@@ -157,7 +159,14 @@ impl Ask {
                 merchant: merchant(1),
                 rules: CardRules::default(),
             },
+            tried: None,
         }
+    }
+
+    /// Beside what another question claims, as documents that are tried out would have it.
+    pub(in crate::ledger) fn trying(self, other: &Self) -> Self {
+        let claims = other.claims.clone();
+        self.with(|it| it.tried = Some(Box::new(claims)))
     }
 
     pub(in crate::ledger) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
@@ -253,6 +262,10 @@ fn with_command<T>(ask: &Ask, decide: impl FnOnce(&Authorize<'_>) -> T) -> T {
         mcc: ask.mcc.map(|code| Mcc::from_number(code).unwrap()),
         ..acceptor()
     };
+    let tried = ask.tried.as_ref().map(|claims| {
+        let claims = claims.as_ref().clone();
+        ask.clone().with(|it| it.claims = claims).proposal()
+    });
     let names = [ask.authorization, ask.card, ask.agent.unwrap_or(0)].map(|n| format!("id_{n}"));
     let [authorization, card_id, agent_id] = &names;
     let card = CardRef {
@@ -278,6 +291,11 @@ fn with_command<T>(ask: &Ask, decide: impl FnOnce(&Authorize<'_>) -> T) -> T {
         card_token: "tok",
         acceptor: &acceptor,
         proposal: ask.known.1.then_some(&proposal),
+        shadow: tried.as_ref().map(|proposal| Shadowed {
+            versions: [0, 7, 0],
+            proposal,
+        }),
+        facts: None,
         snapshot_version: 7,
         latency_us: 12,
     })

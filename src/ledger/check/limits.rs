@@ -83,13 +83,19 @@ impl Begun {
 }
 
 impl Verdict<'_> {
-    /// The event that begins the series that are asked for.
-    pub(super) fn series_opened(&self) -> Option<Event<'static>> {
-        (!self.begun.wanted.is_empty()).then_some(Event::RollingOpened {
+    /// The series that are asked for and not kept yet.
+    pub(super) fn series_wanted(&self) -> SeriesSet {
+        self.begun.wanted
+    }
+
+    /// The event that begins those, and others that are wanted beside them.
+    pub(super) fn series_opened(&self, others: SeriesSet) -> Option<Event<'static>> {
+        let series = self.begun.wanted.or(others);
+        (!series.is_empty()).then_some(Event::RollingOpened {
             state: self.state.no,
             card: Some(self.parties.card_no),
             agent: self.parties.agent_no,
-            series: self.begun.wanted,
+            series,
         })
     }
 

@@ -11,6 +11,7 @@ use crate::ledger::check::harness::{
     Ask, Ledger, TODAY, authorization_key, card_key, limits, merchant, minor,
 };
 use crate::ledger::command::{Answer, Novelty, Refused};
+use crate::ledger::event::{Event, events_of};
 
 mod books;
 mod cards;
@@ -19,6 +20,7 @@ mod earmarks;
 mod intents;
 mod orders;
 mod reports;
+mod shadow;
 mod spans;
 mod undone;
 mod windows;
@@ -841,4 +843,23 @@ fn a12_an_approval_books_the_amount_that_was_checked() {
     assert_eq!(ledger.totals(), [(150, 150); 3]);
     let steps = ledger.state.authorization(authorization_key(1)).unwrap();
     assert_eq!(steps.reserved(), minor(150));
+}
+
+/// A record tells what was asked, and what a policy makes of it where that is held.
+#[test]
+fn what_holds_nothing_is_recorded_with_the_amount_that_was_asked() {
+    let mut ledger = Ledger::new();
+    let fuel = |n| Ask::new(n, 1).with(|it| it.claims.amount.minor = minor(150));
+    ledger.decline(&fuel(1).with(|it| it.rule = Some(MccBlocked)));
+    ledger.approve(&Ask::new(2, 40).of_kind(AuthorizationKind::Credit));
+    ledger.approve(&fuel(3));
+    let events = ledger
+        .frames
+        .iter()
+        .flat_map(|(_, frame)| events_of(frame).map(Result::unwrap));
+    let recorded = events.filter_map(|event| match event {
+        Event::Decided(decided) => Some(decided.amount.minor),
+        _ => None,
+    });
+    assert_eq!(recorded.collect::<Vec<_>>(), [1, 40, 150].map(minor));
 }

@@ -38,6 +38,15 @@ const MARK_LEN: u32 = CONTROL | 24;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalId(pub [u8; 16]);
 
+impl JournalId {
+    /// Seeds the fingerprints of everything in the data directory, for its whole life.
+    #[must_use]
+    pub fn fingerprint_seed(self) -> u64 {
+        let Self([a, b, c, d, e, f, g, h, ..]) = self;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
 /// Where the next frame is expected. Genesis is segment 1, sequence 1, chain 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {

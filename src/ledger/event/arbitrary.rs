@@ -19,8 +19,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour, WindowKind};
 use crate::ledger::codec::ExternalId;
 use crate::ledger::event::{
-    AgentNo, AttestationClass, Booked, CardNo, Decided, Event, LockedMerchant, Owner,
-    StandingChange, StateNo,
+    AgentNo, AttestationClass, Booked, CardNo, Decided, Event, Facts, LockedMerchant, Owner,
+    ShadowVerdict, StandingChange, StateNo,
 };
 use crate::ledger::intent::{IntentTerms, IntentVerdict};
 use crate::ledger::life::{Fact, Told};
@@ -336,11 +336,47 @@ fn booked() -> BoxedStrategy<Booked<'static>> {
         .boxed()
 }
 
+fn shadow() -> BoxedStrategy<ShadowVerdict> {
+    ([u32s(), u32s(), u32s()], decision())
+        .prop_map(|(versions, (decision, _))| ShadowVerdict { versions, decision })
+        .boxed()
+}
+
+fn facts() -> BoxedStrategy<Facts<'static>> {
+    let ids = (option::of(text()), option::of(text()), text()).boxed();
+    let codes = (option::of(any::<u16>()), option::of(any::<u16>())).boxed();
+    let more = (
+        any::<bool>(),
+        option::of(any::<bool>()),
+        option::of(any::<u8>()),
+    );
+    (minor(), minor(), ids, codes, more)
+        .prop_map(|(amount, cash, ids, codes, more)| Facts {
+            amount,
+            cash,
+            acquirer_id: ids.0,
+            acceptor_id: ids.1,
+            descriptor: ids.2,
+            mcc: codes.0,
+            country: codes.1,
+            partial_approval_capable: more.0,
+            card_present: more.1,
+            risk_score: more.2,
+        })
+        .boxed()
+}
+
+/// What the third layout says.
+fn wide() -> BoxedStrategy<(Option<ShadowVerdict>, Option<Facts<'static>>)> {
+    (option::of(shadow()), option::of(facts())).boxed()
+}
+
 /// A record of a conflict says nothing that the first layout cannot say.
 fn conflicted(mut decided: Decided<'static>) -> Event<'static> {
     decided.hour = Decided::utc_hour(decided.at);
     (decided.probes, decided.flagged, decided.intent) = (false, false, None);
     decided.attestation = AttestationClass::Unattested;
+    (decided.shadow, decided.facts) = (None, None);
     Event::Conflicted(decided)
 }
 
@@ -362,9 +398,9 @@ pub(in crate::ledger) fn decided() -> BoxedStrategy<Decided<'static>> {
     let asked = (state(), at(), step, u32s(), external_id(), kind(), amount).boxed();
     let locks = option::of(locked());
     let said = (decision(), day(), any::<bool>(), locks, hold_time()).boxed();
-    (asked, parties, said, more(), u64s(), u32s())
+    (asked, parties, said, more(), wide(), u64s(), u32s())
         .prop_map(
-            |(asked, parties, said, more, snapshot_version, latency_us)| Decided {
+            |(asked, parties, said, more, wide, snapshot_version, latency_us)| Decided {
                 state: asked.0,
                 at: asked.1,
                 step: asked.2,
@@ -386,6 +422,8 @@ pub(in crate::ledger) fn decided() -> BoxedStrategy<Decided<'static>> {
                 locks: said.3,
                 explanation: said.0.1,
                 card_token: parties.2,
+                shadow: wide.0,
+                facts: wide.1,
                 snapshot_version,
                 latency_us,
             },

@@ -13,8 +13,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::codec::{ExternalId, Malformed, Put, Reader};
 use crate::ledger::event::{
-    AgentNo, AttestationClass, CONFLICTED, CardNo, DECIDED, DECIDED_MORE, Decided, LockedMerchant,
-    StateNo, head,
+    AgentNo, AttestationClass, CONFLICTED, CardNo, DECIDED, DECIDED_MORE, DECIDED_WIDE, Decided,
+    Facts, LockedMerchant, ShadowVerdict, StateNo, head, seen,
 };
 
 const HAS_NAME: u8 = 1;
@@ -26,7 +26,7 @@ const HAS_LOCK: u8 = 32;
 const CONSUMES: u8 = 64;
 const HAS_CARD_TOKEN: u8 = 128;
 
-/// Of the second flag byte, which only [`DECIDED_MORE`] has.
+/// Of the second flag byte, which [`DECIDED_MORE`] and [`DECIDED_WIDE`] have.
 const PROBES: u8 = 1;
 const FLAGGED: u8 = 2;
 const ATTESTED: u8 = 4;
@@ -35,6 +35,10 @@ const HAS_INTENT: u8 = 16;
 const HAS_HOUR: u8 = 32;
 const MORE: u8 = PROBES | FLAGGED | ATTESTED | STALE | HAS_INTENT | HAS_HOUR;
 
+/// Of the third flag byte, which only [`DECIDED_WIDE`] has.
+const HAS_SHADOW: u8 = 1;
+const HAS_FACTS: u8 = 2;
+const WIDE: u8 = HAS_SHADOW | HAS_FACTS;
 /// The kind's byte has the hold time in its highest bits. Events of versions that did not know any
 /// have none there, and are held for the longest.
 const HOLD_TIME_SHIFT: u32 = 6;
@@ -48,9 +52,13 @@ const APPROVE_PARTIAL: u8 = 255;
 /// In the first layout where nothing has to be said that it cannot say, so that an ordinary step
 /// takes no more than it ever did.
 pub(super) fn encode_decided(out: &mut Vec<u8>, decided: &Decided<'_>) {
-    let more = more_flags(decided);
-    let tag = if more == 0 { DECIDED } else { DECIDED_MORE };
-    encode(out, tag, decided, more);
+    let (more, wide) = (more_flags(decided), wide_flags(decided));
+    let tag = match (more, wide) {
+        (0, 0) => DECIDED,
+        (_, 0) => DECIDED_MORE,
+        _ => DECIDED_WIDE,
+    };
+    encode(out, tag, decided, [more, wide]);
     if more & HAS_HOUR != 0 {
         let hours = i64::from(decided.hour.0) - i64::from(Decided::utc_hour(decided.at).0);
         out.put_i64(hours);
@@ -58,10 +66,16 @@ pub(super) fn encode_decided(out: &mut Vec<u8>, decided: &Decided<'_>) {
     if let Some(intent) = decided.intent {
         out.put_key(intent);
     }
+    if let Some(shadow) = &decided.shadow {
+        seen::encode_shadow(out, shadow);
+    }
+    if let Some(facts) = &decided.facts {
+        seen::encode_facts(out, facts);
+    }
 }
 
 pub(super) fn encode_conflicted(out: &mut Vec<u8>, decided: &Decided<'_>) {
-    encode(out, CONFLICTED, decided, 0);
+    encode(out, CONFLICTED, decided, [0, 0]);
 }
 
 fn more_flags(decided: &Decided<'_>) -> u8 {
@@ -76,11 +90,15 @@ fn more_flags(decided: &Decided<'_>) -> u8 {
         }
 }
 
+fn wide_flags(decided: &Decided<'_>) -> u8 {
+    flag(decided.shadow.is_some(), HAS_SHADOW) | flag(decided.facts.is_some(), HAS_FACTS)
+}
+
 fn flag(set: bool, bit: u8) -> u8 {
     if set { bit } else { 0 }
 }
 
-fn encode(out: &mut Vec<u8>, tag: u8, decided: &Decided<'_>, more: u8) {
+fn encode(out: &mut Vec<u8>, tag: u8, decided: &Decided<'_>, [more, wide]: [u8; 2]) {
     head(out, tag, decided.state);
     out.push(
         flag(decided.step.name.is_some(), HAS_NAME)
@@ -92,8 +110,11 @@ fn encode(out: &mut Vec<u8>, tag: u8, decided: &Decided<'_>, more: u8) {
             | flag(decided.consumes, CONSUMES)
             | flag(decided.card_token.is_some(), HAS_CARD_TOKEN),
     );
-    if tag == DECIDED_MORE {
+    if tag == DECIDED_MORE || tag == DECIDED_WIDE {
         out.push(more);
+    }
+    if tag == DECIDED_WIDE {
+        out.push(wide);
     }
     out.put_fixed_u64(u64::from_ne_bytes(decided.at.micros().to_ne_bytes()));
     out.put_key(decided.step.authorization);
@@ -114,14 +135,7 @@ fn encode(out: &mut Vec<u8>, tag: u8, decided: &Decided<'_>, more: u8) {
     out.push(decided.kind as u8 | (decided.hold_time as u8) << HOLD_TIME_SHIFT);
     out.put_u64(u64::from(decided.amount.currency.packed()));
     out.put_i64(decided.amount.minor.get());
-    match decided.decision {
-        Decision::Approve => out.push(APPROVE),
-        Decision::Decline(reason) => out.push(reason.number()),
-        Decision::ApprovePartial(amount) => {
-            out.push(APPROVE_PARTIAL);
-            out.put_i64(amount.get());
-        }
-    }
+    put_decision(out, decided.decision);
     out.put_i64(i64::from(decided.day.0));
     out.put_u64(decided.snapshot_version);
     out.put_u64(u64::from(decided.latency_us));
@@ -133,6 +147,17 @@ fn encode(out: &mut Vec<u8>, tag: u8, decided: &Decided<'_>, more: u8) {
     }
     if let Some(token) = &decided.card_token {
         put_id(out, token);
+    }
+}
+
+pub(super) fn put_decision(out: &mut Vec<u8>, decision: Decision) {
+    match decision {
+        Decision::Approve => out.push(APPROVE),
+        Decision::Decline(reason) => out.push(reason.number()),
+        Decision::ApprovePartial(amount) => {
+            out.push(APPROVE_PARTIAL);
+            out.put_i64(amount.get());
+        }
     }
 }
 
@@ -149,11 +174,11 @@ fn put_id(out: &mut Vec<u8>, id: &ExternalId<'_>) {
 pub(super) fn decode_decided<'a>(
     reader: &mut Reader<'a>,
     state: StateNo,
-    has_more: bool,
+    tag: u8,
 ) -> Result<Decided<'a>, Malformed> {
     let flags = reader.u8()?;
     let has = |bit| flags & bit != 0;
-    let more = if has_more { more_byte(reader)? } else { 0 };
+    let (more, wide) = further_flags(reader, tag)?;
     let at = Timestamp::from_micros(i64::from_ne_bytes(reader.fixed_u64()?.to_ne_bytes()));
     let authorization_key = reader.key()?;
     let content = reader.fixed_u64()?;
@@ -166,8 +191,7 @@ pub(super) fn decode_decided<'a>(
     let kind = reader.u8()?;
     let hold_time = HoldTime::from_number(kind >> HOLD_TIME_SHIFT).ok_or(Malformed)?;
     let kind = AuthorizationKind::from_number(kind & KIND).ok_or(Malformed)?;
-    let currency = Currency::from_packed(reader.u16()?).ok().ok_or(Malformed)?;
-    let minor = read_minor(reader)?;
+    let amount = read_amount(reader)?;
     let decision = decode_decision(reader)?;
     let day = LocalDay(reader.i32()?);
     let snapshot_version = reader.u64()?;
@@ -183,6 +207,7 @@ pub(super) fn decode_decided<'a>(
         .transpose()?;
     let hour = decode_hour(reader, at, more)?;
     let intent = (more & HAS_INTENT != 0).then(|| reader.key()).transpose()?;
+    let (shadow, facts) = decode_wide(reader, wide)?;
     Ok(Decided {
         state,
         at,
@@ -198,7 +223,7 @@ pub(super) fn decode_decided<'a>(
         agent: agent.map(AgentNo),
         kind,
         hold_time,
-        amount: Amount { minor, currency },
+        amount,
         decision,
         day,
         hour,
@@ -210,17 +235,37 @@ pub(super) fn decode_decided<'a>(
         locks,
         explanation,
         card_token,
+        shadow,
+        facts,
         snapshot_version,
         latency_us,
     })
 }
 
-fn more_byte(reader: &mut Reader<'_>) -> Result<u8, Malformed> {
-    let more = reader.u8()?;
-    (more & !MORE == 0).then_some(more).ok_or(Malformed)
+fn decode_wide<'a>(
+    reader: &mut Reader<'a>,
+    wide: u8,
+) -> Result<(Option<ShadowVerdict>, Option<Facts<'a>>), Malformed> {
+    let shadow = (wide & HAS_SHADOW != 0).then(|| seen::decode_shadow(reader));
+    let shadow = shadow.transpose()?;
+    let facts = (wide & HAS_FACTS != 0).then(|| seen::decode_facts(reader));
+    Ok((shadow, facts.transpose()?))
 }
 
-fn decode_decision(reader: &mut Reader<'_>) -> Result<Decision, Malformed> {
+fn further_flags(reader: &mut Reader<'_>, tag: u8) -> Result<(u8, u8), Malformed> {
+    Ok(match tag {
+        DECIDED_WIDE => (flag_byte(reader, MORE)?, flag_byte(reader, WIDE)?),
+        DECIDED_MORE => (flag_byte(reader, MORE)?, 0),
+        _ => (0, 0),
+    })
+}
+
+fn flag_byte(reader: &mut Reader<'_>, known: u8) -> Result<u8, Malformed> {
+    let flags = reader.u8()?;
+    (flags & !known == 0).then_some(flags).ok_or(Malformed)
+}
+
+pub(super) fn decode_decision(reader: &mut Reader<'_>) -> Result<Decision, Malformed> {
     Ok(match reader.u8()? {
         APPROVE => Decision::Approve,
         APPROVE_PARTIAL => Decision::ApprovePartial(read_minor(reader)?),
@@ -246,7 +291,13 @@ fn class(more: u8) -> Result<AttestationClass, Malformed> {
     }
 }
 
-fn read_minor(reader: &mut Reader<'_>) -> Result<Minor, Malformed> {
+fn read_amount(reader: &mut Reader<'_>) -> Result<Amount, Malformed> {
+    let currency = Currency::from_packed(reader.u16()?).ok().ok_or(Malformed)?;
+    let minor = read_minor(reader)?;
+    Ok(Amount { minor, currency })
+}
+
+pub(super) fn read_minor(reader: &mut Reader<'_>) -> Result<Minor, Malformed> {
     Minor::new(reader.i64()?).ok().ok_or(Malformed)
 }
 

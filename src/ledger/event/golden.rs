@@ -15,8 +15,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour, WindowKind};
 use crate::ledger::codec::ExternalId;
 use crate::ledger::event::{
-    AgentNo, AttestationClass, Booked, CardNo, Decided, Event, LockedMerchant, Owner,
-    StandingChange, StateNo, events_of,
+    AgentNo, AttestationClass, Booked, CardNo, Decided, Event, Facts, LockedMerchant, Owner,
+    ShadowVerdict, StandingChange, StateNo, events_of,
 };
 use crate::ledger::intent::{IntentTerms, IntentVerdict};
 use crate::ledger::life::{Fact, Told};
@@ -60,6 +60,8 @@ fn approval() -> Decided<'static> {
         locks: None,
         explanation: None,
         card_token: None,
+        shadow: None,
+        facts: None,
         snapshot_version: 12_345,
         latency_us: 150,
     }
@@ -391,7 +393,7 @@ fn second_rows() -> Vec<Row> {
 fn life_rows() -> Vec<Row> {
     vec![
         (
-            "14ac02078089a9bbd1b9a90604000000000000000000000000000000",
+            "15ac02078089a9bbd1b9a90604000000000000000000000000000000",
             Event::Backed {
                 state: STATE,
                 card: CardNo(7),
@@ -515,6 +517,75 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What versions of policies added.
+fn wide_rows() -> Vec<Row> {
+    let facts = Facts {
+        amount: minor(1),
+        cash: minor(2),
+        acquirer_id: Some("400001"),
+        acceptor_id: Some("CUMULUS"),
+        descriptor: "CAFÉ 12",
+        mcc: Some(5_812),
+        country: Some(0x5553),
+        partial_approval_capable: true,
+        card_present: Some(true),
+        risk_score: Some(42),
+    };
+    let bare = Facts {
+        acquirer_id: None,
+        acceptor_id: None,
+        mcc: None,
+        country: None,
+        partial_approval_capable: false,
+        card_present: Some(false),
+        risk_score: None,
+        ..facts
+    };
+    let shadow = |decision| ShadowVerdict {
+        versions: [300, 0, 1],
+        decision,
+    };
+    vec![
+        (
+            concat!(
+                "14ac026e3b034022b58be6520600100f0e0d0c0b0a0908070605040302012827262524232221",
+                "181716151413121101000b1f7c526b7a4c5d9f513b0c5a6f0a0107820100a76d80890f00f0c1",
+                "02b960960103060000000000000005000000000000000700000000000000063430303030310f",
+                "43554d554c5553303030303030303108434146c389203132b52dd3aa0102403f3e3d3c3b3a39",
+                "3837363534333231ac020001ff12ff020408434146c389203132063430303030310743554d55",
+                "4c5553b42dd3aa012a",
+            ),
+            Event::Decided(Decided {
+                shadow: Some(shadow(Decision::ApprovePartial(minor(9)))),
+                facts: Some(facts),
+                ..more()
+            }),
+        ),
+        (
+            concat!(
+                "14ac020e00024022b58be6520600100f0e0d0c0b0a0908070605040302012827262524232221",
+                "181716151413121101000b1f7c526b7a4c5d9f513b0c5a6f0a0107820100a76d80890f00f0c1",
+                "02b960960120020408434146c389203132",
+            ),
+            Event::Decided(Decided {
+                facts: Some(bare),
+                ..approval()
+            }),
+        ),
+        (
+            concat!(
+                "14ac020e00014022b58be6520600100f0e0d0c0b0a0908070605040302012827262524232221",
+                "181716151413121101000b1f7c526b7a4c5d9f513b0c5a6f0a0107820100a76d80890f00f0c1",
+                "02b9609601ac0200010b",
+            ),
+            Event::Decided(Decided {
+                shadow: Some(shadow(Decision::Decline(DeclineReason::MccBlocked))),
+                ..approval()
+            }),
+        ),
+    ]
+}
+
 #[test]
 fn what_every_version_wrote_is_read_and_written_alike() {
     let rows = [
@@ -523,6 +594,7 @@ fn what_every_version_wrote_is_read_and_written_alike() {
         other_rows(),
         second_rows(),
         life_rows(),
+        wide_rows(),
         hold_time_rows(),
     ];
     for (golden, event) in rows.into_iter().flatten() {

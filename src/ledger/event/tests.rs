@@ -167,6 +167,8 @@ fn approval(state: u32, card: u32) -> Decided<'static> {
         locks: None,
         explanation: None,
         card_token: None,
+        shadow: None,
+        facts: None,
         snapshot_version: 12_345,
         latency_us: 150,
     }

@@ -9,10 +9,10 @@ use super::find;
 use super::new::{Limit, Status, refuse_unenforced};
 use super::view::strictest;
 use crate::cold::api::body::{present, read};
-use crate::cold::api::customers;
 use crate::cold::api::exchange::{Ask, Reply, Tries};
 use crate::cold::api::fields::document;
 use crate::cold::api::problem::Problem;
+use crate::cold::api::{customers, versions};
 use crate::cold::control::{Order, Work, card_policy};
 use crate::cold::issuers::rules::Rules;
 use crate::cold::schema::PolicyDocument;
@@ -120,6 +120,7 @@ async fn make(ask: Ask, wanted: Wanted) -> Result<Reply, Problem> {
 
 async fn attempt(ask: &Ask, wanted: &Wanted) -> Result<(Work, Reply), Problem> {
     let mut row = find(ask, &ask.id).await?;
+    let before = versions::Of::from(&row);
     let mut held = ask.api.held(&row).await?;
     let is_canceled = strictest(row.status, held.status) == CardStatus::Canceled;
     let stays_canceled = wanted.status == Some(CardStatus::Canceled)
@@ -150,12 +151,15 @@ async fn attempt(ask: &Ask, wanted: &Wanted) -> Result<(Work, Reply), Problem> {
     row.is_frozen = wanted.frozen.unwrap_or(row.is_frozen);
     held.status = wanted.status.unwrap_or(held.status);
     held.is_frozen = wanted.frozen.unwrap_or(held.is_frozen);
+    let after = versions::Of::from(&row);
+    let history = versions::patched(ask, &before, after, &mut row.versions).await?;
     let shown = ask.api.card_shown_with(row.clone(), held).await?;
     let reply = Reply::ok(&shown)?;
     let order = order(&row, wanted);
     let paused_now = ask.api.rules_of(&row).await?.allow_nothing();
     let mut told = told(ask, &row, wanted, paused_before != paused_now);
     told.extend(lifted(ask, &row, wanted, origin).await?);
+    told.extend(history);
     let work = Work {
         batch: [Change::Card(row)].into_iter().chain(told).collect(),
         orders: order.into_iter().collect(),
@@ -255,6 +259,30 @@ fn told(ask: &Ask, row: &Card, wanted: &Wanted, limits_stop_or_open: bool) -> Ve
         told.extend(told_of(ask, row, Errand::Rules));
     }
     told
+}
+
+/// What follows from other rules of a card: what is known of it at its issuer, and what that is told.
+/// Refused where nobody would hold them.
+pub(in crate::cold::api) async fn ruled(
+    ask: &Ask,
+    before: &Card,
+    after: &Card,
+    is_allowed: bool,
+) -> Result<Vec<Change>, Problem> {
+    if after.status == CardStatus::Canceled {
+        return Err(Problem::card_canceled());
+    }
+    let had_lock = card_policy(before.policy.as_deref(), before.limit.as_ref())?;
+    let had_lock = had_lock.lock_to_first_merchant() == Some(true);
+    let policy = card_policy(after.policy.as_deref(), after.limit.as_ref())?;
+    let origin = lock_lacking(ask, after, had_lock, &policy).await?;
+    refuse_unheld(ask, after, (&policy, origin.is_some()), is_allowed).await?;
+    let paused_before = ask.api.rules_of(before).await?.allow_nothing();
+    let paused_now = ask.api.rules_of(after).await?.allow_nothing();
+    let state = (paused_before != paused_now).then(|| told_of(ask, after, Errand::State));
+    let rules = told_of(ask, after, Errand::Rules);
+    let told = state.flatten().into_iter().chain(rules);
+    Ok(told.chain(origin.map(Change::Origin)).collect())
 }
 
 /// One thing that the card's issuer is told, where it is asked over a network.

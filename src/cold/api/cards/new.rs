@@ -21,6 +21,7 @@ use crate::cold::issuers::{CardOrder, IssuerClient, State};
 use crate::cold::schema::PolicyDocument;
 use crate::cold::store::OutboxAsked;
 use crate::cold::store::outward::OutboxRow;
+use crate::cold::store::versions::Versions;
 use crate::cold::store::{Agent, Card, CardLimit, Change, Customer, Scope};
 use crate::decide::policy::Cascade;
 use crate::domain::amount::{Amount, Minor};
@@ -231,6 +232,7 @@ pub(in crate::cold::api) async fn order(
         exp_year: issued.exp_year,
         limit: draft.limit,
         policy: draft.policy,
+        versions: Versions::default(),
         label: draft.label,
         created_at: ask.now,
         revision: 0,

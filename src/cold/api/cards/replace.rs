@@ -16,12 +16,13 @@ use super::view::strictest;
 use crate::cold::api::body::read;
 use crate::cold::api::exchange::{Ask, Reply, Tries};
 use crate::cold::api::problem::Problem;
-use crate::cold::api::{agents, customers, fleet};
+use crate::cold::api::{agents, customers, fleet, versions};
 use crate::cold::control::{Order, Work, card_policy};
 use crate::cold::ids::draw;
 use crate::cold::issuers::rules::Rules;
 use crate::cold::issuers::{CardOrder, IssuedCard, State};
 use crate::cold::store::outward::Errand;
+use crate::cold::store::versions::Versions;
 use crate::cold::store::{Card, Change};
 use crate::decide::compile::parse_instant;
 use crate::domain::card::{AgentStatus, CardStatus};
@@ -103,7 +104,8 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
             // Where its issuer never asks us, nothing else ends it there.
             more.extend(told_at(&ask, &old, Errand::End, until));
         }
-        let outcome = swap(&ask, retired(old, until)?, new, more).await;
+        let old = over(&ask, old, until, &mut more).await?;
+        let outcome = swap(&ask, old, new, more).await;
         if !tries.again(&outcome) {
             return outcome;
         }
@@ -124,6 +126,8 @@ fn successor(
         exp_year: issued.exp_year,
         status,
         is_frozen,
+        // Its counters are its own, and so is the history of its rules.
+        versions: Versions::default(),
         created_at: now,
         revision: 0,
         ..old.clone()
@@ -166,6 +170,20 @@ fn end(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
         let message = "must be an instant like \"2026-05-30T00:00:00Z\", within 90 days from now";
         Problem::invalid_field("oldCardUntil", message)
     })
+}
+
+/// The old card as it is from now on. An end that is written into its policy is a version of it.
+async fn over(
+    ask: &Ask,
+    old: Card,
+    until: Option<Timestamp>,
+    more: &mut Vec<Change>,
+) -> Result<Card, Problem> {
+    let before = versions::Of::from(&old);
+    let mut old = retired(old, until)?;
+    let after = versions::Of::from(&old);
+    more.extend(versions::patched(ask, &before, after, &mut old.versions).await?);
+    Ok(old)
 }
 
 /// The old card as it is from now on.

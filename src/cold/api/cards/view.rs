@@ -65,7 +65,7 @@ pub(in crate::cold::api) struct CardShown {
 /// A cap over an interval.
 #[derive(Serialize, ToSchema)]
 #[schema(as = CardLimit)]
-struct LimitShown {
+pub(in crate::cold::api) struct LimitShown {
     /// Minor units.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     amount: i64,
@@ -75,7 +75,7 @@ struct LimitShown {
 }
 
 impl LimitShown {
-    fn new(limit: CardLimit) -> Self {
+    pub(in crate::cold::api) fn new(limit: CardLimit) -> Self {
         Self {
             amount: limit.amount.minor.get(),
             currency: limit.amount.currency.to_string(),

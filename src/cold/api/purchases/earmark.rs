@@ -205,6 +205,8 @@ impl Wanted {
             card_token: &self.agent_id,
             acceptor: &acceptor,
             proposal: Some(&proposal),
+            shadow: None,
+            facts: None,
             snapshot_version: self.snapshot.version(),
             latency_us: 0,
         };

@@ -16,6 +16,7 @@ use crate::cold::issuers::rules::Rules;
 use crate::cold::issuers::{CardOrder, IssuedCard, IssuerClient, IssuerError};
 use crate::cold::store::outward::{Errand, OutboxRow};
 use crate::cold::store::purchases::{Purchase, PurchaseState};
+use crate::cold::store::versions::Versions;
 use crate::cold::store::{Card, Change, Customer};
 use crate::domain::amount::Amount;
 use crate::domain::card::{CardStatus, Usage};
@@ -191,6 +192,7 @@ fn card(
         exp_year: issued.exp_year,
         limit: None,
         policy: Some(document),
+        versions: Versions::default(),
         label: None,
         created_at: now,
         revision: 0,

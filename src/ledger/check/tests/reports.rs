@@ -187,6 +187,24 @@ fn a_report_that_charges_nothing_opens_no_window() {
     assert_eq!(open(&ledger), before);
 }
 
+/// Else a day would go on as it stood at the decline, whatever zone the customer has got since.
+#[test]
+fn a_decline_opens_no_window_where_all_that_was_reported_is_charged() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100));
+    ledger.report(&Report::of(1).posted(7, 30));
+    let open = |ledger: &Ledger| (ledger.state.day, ledger.state.day_ends, ledger.state.hour);
+    let before = open(&ledger);
+    let tomorrow = Ask::new(1, 60)
+        .step(2)
+        .on_day(TODAY + 1)
+        .later(86_400_000_000);
+    ledger.decline(&tomorrow.clone().with(|it| it.rule = Some(MccBlocked)));
+    assert_eq!(open(&ledger), before);
+    ledger.approve(&tomorrow.step(3));
+    assert_ne!(open(&ledger), before);
+}
+
 #[test]
 fn what_moves_nothing_is_ignored_and_what_is_repeated_is_where_it_was_booked() {
     let mut ledger = Ledger::new();

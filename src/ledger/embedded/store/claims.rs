@@ -110,9 +110,9 @@ impl Claims {
         if let Ok(found) = shard.find_entry(spread(claim.tag), |it| *it == claim) {
             found.remove();
         }
-        if shard.capacity() > 4 * shard.len().max(16) {
-            let kept = 2 * shard.len();
-            shard.shrink_to(kept, |it| spread(it.tag));
+        let room = shard.capacity();
+        if room > 4 * shard.len().max(16) {
+            shard.shrink_to(room / 2, |it| spread(it.tag));
         }
     }
 
@@ -128,6 +128,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const ONE: StateNo = StateNo(1);
@@ -163,6 +165,35 @@ mod tests {
         }
         let shard = claims.shard(key(0)).unwrap();
         assert!(shard.is_empty() && shard.capacity() < 100);
+    }
+
+    /// Room comes back by halves, so that the next claims need none anew.
+    #[test]
+    fn half_of_the_room_comes_back_once_less_than_a_quarter_is_taken() {
+        let claims = Claims::new();
+        let key = |n: u32| Key(u128::from(n) << 88);
+        let room = || claims.shard(key(0)).unwrap().capacity();
+        for n in 0..120 {
+            claims.claim(key(n), ONE);
+        }
+        let most = room();
+        let fewest = u32::try_from(most / 4).unwrap();
+        for n in fewest..120 {
+            claims.release(key(n), ONE);
+        }
+        assert_eq!(room(), most, "a quarter is taken");
+        claims.release(key(0), ONE);
+        assert_eq!(room(), most / 2);
+    }
+
+    #[test]
+    fn tags_are_spread_over_the_upper_and_the_lower_bits_of_a_hash() {
+        let different = |part: fn(u64) -> u64| {
+            let parts: BTreeSet<u64> = (0..1_024).map(|tag| part(spread(tag))).collect();
+            parts.len()
+        };
+        assert_eq!(different(|hash| hash % 1_024), 1_024, "places in a table");
+        assert_eq!(different(|hash| hash >> 57), 128, "marks in a place");
     }
 
     #[test]
