@@ -1,5 +1,6 @@
 //! A database that is away: before the start, and in the middle of everything.
 
+use std::cell::Cell;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -153,8 +154,8 @@ fn a_server_that_dies_in_the_middle_loses_nothing_and_doubles_nothing() {
     assert!(find(&log, PASSWORD.as_bytes()).is_none());
 }
 
-/// Between the program and its database: once armed, it lets one commit pass and then hangs up, so
-/// that nobody hears that it was made.
+/// Between the program and its database: once armed, it lets the commit of a card pass and then hangs
+/// up, so that nobody hears that it was made.
 struct Cutter {
     port: u16,
     armed: Arc<AtomicBool>,
@@ -176,9 +177,13 @@ impl Cutter {
                     pass(back.0, back.1, &|_bytes| hung_up.load(Ordering::SeqCst))
                 });
                 thread::spawn(move || {
+                    let of_card = Cell::new(false);
                     pass(client, server, &|bytes| {
+                        // The answer that is kept with the card. Marks of readers are committed, too.
+                        of_card.set(of_card.get() || find(bytes, b"expMonth").is_some());
                         let is_commit = find(bytes, b"COMMIT").is_some();
-                        if is_commit && is_armed.swap(false, Ordering::SeqCst) {
+                        let is_cards = is_commit && of_card.replace(false);
+                        if is_cards && is_armed.swap(false, Ordering::SeqCst) {
                             hang_up.store(true, Ordering::SeqCst);
                         }
                         false
@@ -193,7 +198,7 @@ impl Cutter {
 
 /// Passes bytes on until one side ends, or what comes is not to be passed on: then both are closed.
 fn pass(mut from: TcpStream, mut to: TcpStream, ends: &dyn Fn(&[u8]) -> bool) {
-    let mut bytes = [0; 4_096];
+    let mut bytes = [0; 65_536];
     while let Ok(size) = from.read(&mut bytes) {
         if size == 0 || ends(&bytes[..size]) || to.write_all(&bytes[..size]).is_err() {
             break;

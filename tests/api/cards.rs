@@ -470,3 +470,16 @@ fn many_changes_at_once_are_each_answered_for_itself_and_in_force() {
     assert_eq!(made, 1, "one row of this name");
     assert_eq!(plane.get("/v1/agents")["data"].as_array().unwrap().len(), 1);
 }
+
+/// The tests' own purchases: tokens are random, and one in two thousand holds the fixture's amount.
+#[test]
+fn a_name_that_holds_the_fixtures_amount_stays_as_it_is() {
+    let body = crate::server::purchase("buy-12599", "sbx_2599d1", 100);
+    assert!(body.contains("buy-12599") && body.contains("sbx_2599d1"));
+    assert!(
+        !body
+            .replace("12599", "")
+            .replace("_2599", "")
+            .contains("2599")
+    );
+}

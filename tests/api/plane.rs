@@ -11,7 +11,9 @@ use countersign::issuer::standard_webhooks::{Secret, sign};
 use serde_json::{Value, json};
 
 use crate::database::Database;
-use crate::server::{Client, Home, Response, Server, binary, millis_since, now, purchase, said};
+use crate::server::{
+    Client, Home, Response, Server, binary, millis_since, now, purchase, said, with_names,
+};
 
 const ANYWHERE: &str = "127.0.0.1:0";
 
@@ -180,27 +182,26 @@ impl Plane {
 
     /// Tells that the whole authorization was posted; the answer's status.
     pub(crate) fn clear(&self, card: &str, authorization: &str, amount: u64) -> u16 {
-        const FIXTURE: &str = include_str!("../../fixtures/lithic/event.cleared.json");
-        let body = FIXTURE
-            .replace("0b1f7c52-6b7a-4c5d-9f51-3b0c5a6f0a01", authorization)
-            .replace("5a0f2c1e-9d34-4b7e-8f7c-2f6f1c9e4142", &self.token_of(card))
-            .replace("2599", &amount.to_string());
-        let id = format!("clear-{}", now().micros());
-        self.sandbox_sends("events", &id, &body).status
+        self.tells(&self.cleared(card, authorization, amount))
     }
 
     /// The same, by another shop.
     pub(crate) fn clear_elsewhere(&self, card: &str, authorization: &str, amount: u64) -> u16 {
-        const FIXTURE: &str = include_str!("../../fixtures/lithic/event.cleared.json");
-        let body = FIXTURE
-            .replace("0b1f7c52-6b7a-4c5d-9f51-3b0c5a6f0a01", authorization)
-            .replace("5a0f2c1e-9d34-4b7e-8f7c-2f6f1c9e4142", &self.token_of(card))
-            .replace("2599", &amount.to_string());
-        let mut event: Value = serde_json::from_str(&body).unwrap();
+        let mut event: Value =
+            serde_json::from_str(&self.cleared(card, authorization, amount)).unwrap();
         event["merchant"]["acceptor_id"] = json!("ANOTHER00000001");
         event["merchant"]["descriptor"] = json!("ANOTHER SHOP");
+        self.tells(&event.to_string())
+    }
+
+    fn cleared(&self, card: &str, authorization: &str, amount: u64) -> String {
+        const FIXTURE: &str = include_str!("../../fixtures/lithic/event.cleared.json");
+        with_names(FIXTURE, authorization, &self.token_of(card), amount)
+    }
+
+    fn tells(&self, event: &str) -> u16 {
         let id = format!("clear-{}", now().micros());
-        self.sandbox_sends("events", &id, &event.to_string()).status
+        self.sandbox_sends("events", &id, event).status
     }
 
     fn sandbox_sends(&self, what: &str, id: &str, body: &str) -> Response {

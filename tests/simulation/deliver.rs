@@ -308,9 +308,11 @@ impl Run {
         hold!(in_tolerance && !garbled, "I8", "decided and not authentic");
         let message = &self.sent[at].message;
         self.trace.note(format_args!(
-            "{} #{at} authorization {} card {} amount {}: {}",
+            "{} #{at} authorization {} step {:?} delivery {} card {} amount {}: {}",
             self.clock,
             message.authorization,
+            message.step,
+            message.delivery,
             message.card,
             message.amount,
             outcome(&begun)

@@ -430,8 +430,8 @@ impl Model {
         Prediction { owner, verdict }
     }
 
-    /// The word of another customer's book on an authorization that it knows, unless `owner`'s own
-    /// knows it too.
+    /// The word of the first other customer's book that has one on an authorization, unless `owner`'s
+    /// own knows it.
     fn contradicted(
         &self,
         owner: Owner,
@@ -448,12 +448,16 @@ impl Model {
             return None;
         }
         let mut others = self.opened.iter().filter(is_other);
-        let owner = *others.find(|place| is_known(place))?;
-        let known = &self.books[&owner].authorizations[&message.authorization];
-        let of_another_card = || (is_present && known.card.is_some()).then_some(Verdict::Conflict);
-        let verdict = self.recognise(owner, message, body);
-        let verdict = verdict.or_else(of_another_card)?;
-        Some(Prediction { owner, verdict })
+        // An id that was decided for one customer may have been reported of another one, too.
+        others.find_map(|place| {
+            let owner = *is_known(place).then_some(place)?;
+            let known = &self.books[&owner].authorizations[&message.authorization];
+            let of_another_card =
+                || (is_present && known.card.is_some()).then_some(Verdict::Conflict);
+            let verdict = self.recognise(owner, message, body);
+            let verdict = verdict.or_else(of_another_card)?;
+            Some(Prediction { owner, verdict })
+        })
     }
 
     fn recognise(&self, owner: Owner, message: &Message, body: &[u8]) -> Option<Verdict> {

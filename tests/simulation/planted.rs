@@ -122,22 +122,17 @@ impl Planted {
             Self::ReplyBeforeDurable | Self::PoisonIgnored => &["I4"],
             Self::RetriedFsync | Self::NoFsync | Self::NoDirectorySync => &["I3", "I4"],
             Self::CommandBeforeDurable => &["I3"],
-            Self::CheckThenReserve
-            | Self::LimitOneAbove
-            | Self::RollingByCalendar
-            | Self::PartUnasked => &["I1"],
-            // A sum may decline what the count no longer does.
-            Self::CountOneAbove => &["I1", "rules"],
+            Self::CheckThenReserve | Self::LimitOneAbove | Self::PartUnasked => &["I1"],
+            // A sum may decline what the count no longer does, and a month of 31 days what one of 30 would not.
+            Self::CountOneAbove | Self::RollingByCalendar => &["I1", "rules"],
             Self::DedupeLostAtRestart => &["I2", "I7", "I8"],
             Self::RecordLostAtRestart => &["I2", "I3", "I7", "rules"],
             Self::PartWholeAtRestart => &["I2", "I7"],
             Self::IntentOverdue => &["I7", "rules"],
             Self::ReportLostAtRestart | Self::PostedAsReleasedAtRestart => &["I7", "books"],
             Self::ReportBeforeDurable => &["I3"],
-            Self::ReportDropped
-            | Self::ReportedTwice
-            | Self::NeverLapses
-            | Self::LongHoldsEndEarly => &["books"],
+            Self::ReportDropped | Self::ReportedTwice | Self::NeverLapses => &["books"],
+            Self::LongHoldsEndEarly => &["I8", "books"],
             Self::LimitOneBelow
             | Self::NotOverruled
             | Self::CooldownShort

@@ -482,10 +482,16 @@ pub(crate) fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
 /// Lithic's request for a purchase of this amount: the fixture with other ids.
 pub(crate) fn purchase(token: &str, card: &str, amount: u64) -> String {
     const FIXTURE: &str = include_str!("../../fixtures/lithic/purchase.json");
-    FIXTURE
+    with_names(FIXTURE, token, card, amount)
+}
+
+/// One of Lithic's fixtures about another authorization, card and amount. The amount comes first: in
+/// the names of the others, which are random, its digits may stand by chance.
+pub(crate) fn with_names(fixture: &str, token: &str, card: &str, amount: u64) -> String {
+    fixture
+        .replace("2599", &amount.to_string())
         .replace("0b1f7c52-6b7a-4c5d-9f51-3b0c5a6f0a01", token)
         .replace("5a0f2c1e-9d34-4b7e-8f7c-2f6f1c9e4142", card)
-        .replace("2599", &amount.to_string())
 }
 
 /// The three signature headers, signed just then.
