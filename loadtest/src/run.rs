@@ -136,15 +136,20 @@ impl Readings {
 async fn connect(address: SocketAddr, connections: u64) -> Result<Vec<TcpStream>, Error> {
     let mut streams = Vec::new();
     for _ in 0..connections {
-        let stream = TcpStream::connect(address)
-            .await
-            .map_err(Error::io(format!("connect to {address}")))?;
-        stream
-            .set_nodelay(true)
-            .map_err(Error::io("set TCP_NODELAY"))?;
-        streams.push(stream);
+        streams.push(connect_one(address).await?);
     }
     Ok(streams)
+}
+
+/// A connection that sends at once what it is given.
+pub(crate) async fn connect_one(address: SocketAddr) -> Result<TcpStream, Error> {
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(Error::io(format!("connect to {address}")))?;
+    stream
+        .set_nodelay(true)
+        .map_err(Error::io("set TCP_NODELAY"))?;
+    Ok(stream)
 }
 
 fn measurement(plan: &Plan<'_>, work: &Work) -> Measurement {

@@ -22,6 +22,7 @@ use crate::cores;
 use crate::error::Error;
 use crate::http;
 use crate::latency::{Latency, Quantiles};
+use crate::run::connect_one;
 use crate::usage::Accounts;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -168,14 +169,8 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) async fn connect(address: SocketAddr, key: &str) -> Result<Self, Error> {
-        let stream = TcpStream::connect(address)
-            .await
-            .map_err(Error::io(format!("connect to {address}")))?;
-        stream
-            .set_nodelay(true)
-            .map_err(Error::io("set TCP_NODELAY"))?;
         Ok(Self {
-            stream,
+            stream: connect_one(address).await?,
             headers: format!(
                 "host: {address}\r\nauthorization: Bearer {key}\r\ncontent-type: \
                  application/json\r\n"

@@ -274,7 +274,7 @@ async fn create(ask: Ask, noun: Noun) -> Result<Reply, Problem> {
         if drafts >= DRAFTS_MAX {
             return Err(Problem::too_many_drafts(DRAFTS_MAX));
         }
-        let mut batch = subject.begun();
+        let batch = subject.begun();
         let row = PolicyVersion {
             state: VersionState::Draft,
             ruled: Ruled {
@@ -287,9 +287,7 @@ async fn create(ask: Ask, noun: Noun) -> Result<Reply, Problem> {
         };
         let path = format!("{}/policy/versions/{}", noun.path(subject.id()), row.number);
         let reply = Reply::created(path, &shown(row.clone())?)?;
-        batch.push(Change::PolicyVersion(row, None));
-        batch.push(subject.into_change());
-        let outcome = ask.make(work(batch), reply).await;
+        let outcome = keep(&ask, batch, subject, (row, None), reply).await;
         if !tries.again(&outcome) {
             return outcome;
         }
@@ -307,6 +305,19 @@ fn work(batch: Vec<Change>) -> Work {
     }
 }
 
+/// Keeps a version, new where it was in no state before, and its subject with it.
+async fn keep(
+    ask: &Ask,
+    mut batch: Vec<Change>,
+    subject: Subject,
+    (row, before): (PolicyVersion, Option<VersionState>),
+    reply: Reply,
+) -> Result<Reply, Problem> {
+    batch.push(Change::PolicyVersion(row, before));
+    batch.push(subject.into_change());
+    ask.make(work(batch), reply).await
+}
+
 async fn shadow(ask: Ask, noun: Noun) -> Result<Reply, Problem> {
     ask.query.finish()?;
     let Nothing {} = read(&ask.body)?;
@@ -319,7 +330,7 @@ async fn shadow(ask: Ask, noun: Noun) -> Result<Reply, Problem> {
             return Err(Problem::version_state(before, "draft or retired"));
         }
         subject.check(row.ruled.policy.as_deref())?;
-        let mut batch = Vec::from_iter(subject.unshadow(&ask).await?);
+        let batch = Vec::from_iter(subject.unshadow(&ask).await?);
         row.state = VersionState::Shadow;
         row.ended_at = None;
         subject.versions_mut().shadow = Some(ShadowDocument {
@@ -327,9 +338,7 @@ async fn shadow(ask: Ask, noun: Noun) -> Result<Reply, Problem> {
             policy: row.ruled.policy.clone(),
         });
         let reply = Reply::ok(&shown(row.clone())?)?;
-        batch.push(Change::PolicyVersion(row, Some(before)));
-        batch.push(subject.into_change());
-        let outcome = ask.make(work(batch), reply).await;
+        let outcome = keep(&ask, batch, subject, (row, Some(before)), reply).await;
         if !tries.again(&outcome) {
             return outcome;
         }
@@ -349,23 +358,20 @@ async fn activate(ask: Ask, noun: Noun) -> Result<Reply, Problem> {
             return Err(Problem::version_state(before, "draft or shadow"));
         }
         subject.refuse_stale(wanted.active_version.or(row.based_on))?;
-        let card = subject.card();
-        let mut batch = vec![subject.retire_active(&ask).await?];
+        let change = |subject: &mut Subject| subject.set_policy(row.ruled.policy.clone());
+        let batch = subject
+            .put_in_force(&ask, wanted.allow_unenforced, change)
+            .await?;
         if before == VersionState::Shadow {
             subject.versions_mut().shadow = None;
         }
-        subject.set_policy(row.ruled.policy.clone());
-        subject.check(row.ruled.policy.as_deref())?;
-        batch.extend(subject.held(&ask, card, wanted.allow_unenforced).await?);
         subject.versions_mut().active = row.number;
         row.state = VersionState::Active;
         row.ruled = subject.ruled();
         row.active_at = Some(ask.now);
         row.reason = reason.clone().or(row.reason);
         let reply = Reply::ok(&shown(row.clone())?)?;
-        batch.push(Change::PolicyVersion(row, Some(before)));
-        batch.push(subject.into_change());
-        let outcome = ask.make(work(batch), reply).await;
+        let outcome = keep(&ask, batch, subject, (row, Some(before)), reply).await;
         if !tries.again(&outcome) {
             return outcome;
         }
@@ -384,11 +390,10 @@ async fn roll_back(ask: Ask, noun: Noun) -> Result<Reply, Problem> {
             return Err(Problem::version_state(old.state, "retired"));
         }
         subject.refuse_stale(wanted.active_version)?;
-        let card = subject.card();
-        let mut batch = vec![subject.retire_active(&ask).await?];
-        subject.restore(&old);
-        subject.check(old.ruled.policy.as_deref())?;
-        batch.extend(subject.held(&ask, card, wanted.allow_unenforced).await?);
+        let change = |subject: &mut Subject| subject.restore(&old);
+        let batch = subject
+            .put_in_force(&ask, wanted.allow_unenforced, change)
+            .await?;
         let row = PolicyVersion {
             ruled: subject.ruled(),
             restores: Some(old.number),
@@ -398,9 +403,7 @@ async fn roll_back(ask: Ask, noun: Noun) -> Result<Reply, Problem> {
         subject.versions_mut().active = row.number;
         let path = format!("{}/policy/versions/{}", noun.path(subject.id()), row.number);
         let reply = Reply::created(path, &shown(row.clone())?)?;
-        batch.push(Change::PolicyVersion(row, None));
-        batch.push(subject.into_change());
-        let outcome = ask.make(work(batch), reply).await;
+        let outcome = keep(&ask, batch, subject, (row, None), reply).await;
         if !tries.again(&outcome) {
             return outcome;
         }
@@ -432,11 +435,7 @@ async fn delete(ask: Ask, noun: Noun) -> Result<Reply, Problem> {
             }
         }
         let reply = Reply::ok(&shown(row.clone())?)?;
-        let batch = vec![
-            Change::PolicyVersion(row, Some(before)),
-            subject.into_change(),
-        ];
-        let outcome = ask.make(work(batch), reply).await;
+        let outcome = keep(&ask, Vec::new(), subject, (row, Some(before)), reply).await;
         if !tries.again(&outcome) {
             return outcome;
         }

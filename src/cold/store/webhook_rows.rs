@@ -136,10 +136,15 @@ pub(super) fn mark(row: &dyn Columns) -> Result<Mark, StoreError> {
 
 /// Endpoints, newest first.
 pub(super) fn listed(asked: Listed) -> Statement {
-    let after = asked.after.unwrap_or_else(|| BEHIND_ALL.to_owned());
     let of_customer = "SELECT * FROM webhooks WHERE mode = $1 AND id < $2 AND customer_id = $3
          ORDER BY id DESC LIMIT $4";
     let all = "SELECT * FROM webhooks WHERE mode = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
+    newest_first(of_customer, all, asked)
+}
+
+/// A page by the statement for one customer's rows, or by that for everybody's.
+fn newest_first(of_customer: &'static str, all: &'static str, asked: Listed) -> Statement {
+    let after = asked.after.unwrap_or_else(|| BEHIND_ALL.to_owned());
     let statement = match asked.customer_id {
         Some(id) => Statement::of(of_customer)
             .bind(asked.mode.name())
@@ -377,18 +382,10 @@ pub(super) fn alert(row: &dyn Columns) -> Result<Alert, StoreError> {
 
 /// Alerts, newest first.
 pub(super) fn alerts(asked: Listed) -> Statement {
-    let after = asked.after.unwrap_or_else(|| BEHIND_ALL.to_owned());
     let of_customer = "SELECT * FROM alerts WHERE mode = $1 AND id < $2 AND customer_id = $3
          ORDER BY id DESC LIMIT $4";
     let all = "SELECT * FROM alerts WHERE mode = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
-    let statement = match asked.customer_id {
-        Some(id) => Statement::of(of_customer)
-            .bind(asked.mode.name())
-            .bind(after)
-            .bind(id),
-        None => Statement::of(all).bind(asked.mode.name()).bind(after),
-    };
-    statement.bind(most(asked.limit))
+    newest_first(of_customer, all, asked)
 }
 
 fn tried(row: Delivery) -> Statement {

@@ -47,7 +47,14 @@ impl Reach {
         if authority.contains('@') {
             return Err("must hold no user and no password");
         }
+        let behind_host = authority.get(host.len()..).unwrap_or_default();
+        if !behind_host.is_empty() && uri.port_u16().is_none_or(|port| port == 0) {
+            return Err("must have a port from 1 to 65535, or none");
+        }
         let literal = literal(host);
+        if literal.is_none() && ends_in_a_number(host) {
+            return Err("must name a host, or have an address in its usual spelling");
+        }
         let is_here = literal.is_some_and(|it| plain(it).is_loopback()) || is_local_name(host);
         match uri.scheme_str() {
             Some("https") => {}
@@ -64,6 +71,16 @@ impl Reach {
 fn is_local_name(host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     host == "localhost" || host.ends_with(".localhost")
+}
+
+/// Whether resolvers may take it for an address of IPv4 in an old spelling: `127.1`, `0x7f000001`. What
+/// it leads to is judged when it is connected to, as with every name; nobody needs such a one.
+fn ends_in_a_number(host: &str) -> bool {
+    let last = host.trim_end_matches('.').rsplit('.').next();
+    let last = last.unwrap_or_default().to_ascii_lowercase();
+    let hex = last.strip_prefix("0x");
+    let is_hex = hex.is_some_and(|digits| digits.bytes().all(|it| it.is_ascii_hexdigit()));
+    is_hex || !last.is_empty() && last.bytes().all(|it| it.is_ascii_digit())
 }
 
 /// The address that a host is written as, where it is one.
@@ -207,6 +224,9 @@ mod tests {
             "https://example.com:8443/hooks?x=1",
             "https://8.8.8.8/",
             "https://[2606:4700::1111]/x",
+            "https://[2606:4700::1111]:8443/x",
+            "https://1.example/",
+            "https://0x.example/",
         ] {
             assert!(PUBLIC.check(good).is_ok(), "{good}");
         }
@@ -227,6 +247,14 @@ mod tests {
             "https://localhost/",
             "https://LOCALHOST./",
             "https://a.localhost/",
+            "https://example.com:0/",
+            "https://example.com:/",
+            "https://example.com:65536/",
+            "https://2130706433/",
+            "https://0x7f000001/",
+            "https://0X7F.1/",
+            "https://127.1/",
+            "https://example.1./",
         ] {
             assert!(PUBLIC.check(bad).is_err(), "{bad}");
         }

@@ -196,11 +196,6 @@ impl Subject {
         next
     }
 
-    /// The end of the version in force.
-    pub(super) async fn retire_active(&self, ask: &Ask) -> Result<Change, Problem> {
-        self.of().retire(ask).await
-    }
-
     /// The end of what is tried out, where there is something.
     pub(super) async fn unshadow(&mut self, ask: &Ask) -> Result<Option<Change>, Problem> {
         let Some(shadow) = self.versions_mut().shadow.take() else {
@@ -224,8 +219,23 @@ impl Subject {
         }
     }
 
+    /// Lets other rules of it be in force: the end of those that were, and what follows at its issuer.
+    pub(super) async fn put_in_force(
+        &mut self,
+        ask: &Ask,
+        allow_unenforced: bool,
+        change: impl FnOnce(&mut Self),
+    ) -> Result<Vec<Change>, Problem> {
+        let before = self.card();
+        let mut batch = vec![self.of().retire(ask).await?];
+        change(self);
+        self.check(self.ruled().policy.as_deref())?;
+        batch.extend(self.held(ask, before, allow_unenforced).await?);
+        Ok(batch)
+    }
+
     /// The card as it is, where it is one.
-    pub(super) fn card(&self) -> Option<Card> {
+    fn card(&self) -> Option<Card> {
         match self {
             Self::Card(row) => Some(row.clone()),
             Self::Customer(_) | Self::Agent(_) => None,
@@ -234,7 +244,7 @@ impl Subject {
 
     /// What follows at its issuer from a card's new rules. They are refused where the issuer cannot
     /// hold them and nothing else would, and where the card is canceled.
-    pub(super) async fn held(
+    async fn held(
         &self,
         ask: &Ask,
         before: Option<Card>,
