@@ -295,6 +295,7 @@ fn put_extras(out: &mut Vec<u8>, card: &CardState) {
     }
     if let Some(backing) = backing {
         out.put_key(backing.earmark);
+        out.put_u64(backing.position);
     }
 }
 
@@ -311,13 +312,19 @@ fn extras(reader: &mut Reader<'_>) -> Result<Option<Box<Extras>>, Malformed> {
             open_intents.push(reader.key()?);
         }
     }
-    let is_open = flags & 16 != 0;
-    let earmark = (flags & 8 != 0).then(|| reader.key()).transpose()?;
+    let mut backing = None;
+    if flags & 8 != 0 {
+        backing = Some(Backing {
+            earmark: reader.key()?,
+            position: reader.u64()?,
+            is_open: flags & 16 != 0,
+        });
+    }
     Ok(Some(Box::new(Extras {
         probe,
         attested_at,
         open_intents,
-        backing: earmark.map(|earmark| Backing { earmark, is_open }),
+        backing,
     })))
 }
 

@@ -144,8 +144,19 @@ pub(in crate::ledger) struct Extras {
 pub struct Backing {
     /// The authorization that holds it.
     pub earmark: Key,
+    /// The journal position of its first step: one that comes under the same key once this one is
+    /// forgotten is another earmark.
+    pub position: u64,
     /// Whether what is unused is kept for the card.
     pub is_open: bool,
+}
+
+impl Backing {
+    /// Whether it is this authorization.
+    pub(in crate::ledger) fn is_by(&self, authorization: &Authorization) -> bool {
+        let first = authorization.steps().next();
+        first.is_some_and(|step| step.position == self.position)
+    }
 }
 
 impl CardState {
@@ -314,6 +325,12 @@ impl State {
     #[must_use]
     pub fn authorization(&self, key: Key) -> Option<&Authorization> {
         self.authorizations.get(key)
+    }
+
+    /// The earmark that stands behind a card; absent once it is forgotten.
+    pub(in crate::ledger) fn earmark(&self, backing: Backing) -> Option<&Authorization> {
+        let found = self.authorizations.get(backing.earmark);
+        found.filter(|it| backing.is_by(it))
     }
 
     /// The card's authorization of which a step came by this delivery.

@@ -165,6 +165,53 @@ fn b5_7_a_human_decides_once_and_everything_is_asked_again_then() {
     );
 }
 
+/// Behaviour 5.7.
+#[test]
+fn b5_7_of_two_reviewers_one_decides_and_of_what_was_looked_at_alone() {
+    let plane = Plane::start();
+    let buyer = buyer(&plane, &json!({"unscopedRequests": "allow"}));
+    let waits = buyer.asks(&plane, &json!({}));
+    let version = waits["version"].as_i64().unwrap();
+    for verb in ["approve", "deny"] {
+        let path = format!(
+            "/v1/purchase-requests/{}/{verb}",
+            waits["id"].as_str().unwrap()
+        );
+        let other = json!({"version": version + 1});
+        let refused = plane.ask(&plane.owner, "POST", &path, &other);
+        assert_eq!(code(&refused, 409), "request_changed");
+    }
+    assert_eq!(
+        buyer.sees(&plane, &waits["id"]),
+        waits,
+        "nothing is decided"
+    );
+    let mut cards = 0;
+    for n in 1..=8 {
+        let waits = buyer.asks(&plane, &json!({"amount": n}));
+        let looked_at = json!({"version": waits["version"]});
+        let acts = |verb| act(&plane, &waits["id"], verb, &looked_at);
+        let (approves, denies) = thread::scope(|scope| {
+            let approves = scope.spawn(|| acts("approve"));
+            let denies = scope.spawn(|| acts("deny"));
+            (approves.join().unwrap(), denies.join().unwrap())
+        });
+        let decided = buyer.sees(&plane, &waits["id"]);
+        assert_eq!(
+            approves, decided,
+            "who comes second is shown what is decided"
+        );
+        cards += usize::from(decided["status"] == "approved");
+        if decided["status"] == "denied" {
+            assert_eq!(denies, decided);
+        }
+        // What is decided stays, whichever version was looked at.
+        assert_eq!(acts("deny"), decided);
+    }
+    let made = plane.get("/v1/cards?limit=200");
+    assert_eq!(made["data"].as_array().unwrap().len(), cards);
+}
+
 /// Behaviour 5.9.
 #[test]
 fn b5_9_the_same_request_is_one_request_concurrently_and_after_a_crash() {

@@ -180,6 +180,8 @@ pub(crate) enum Command {
     Hear(Heard),
     /// An earmark of this number and amount, behind a card.
     Earmark(u8, u8, i64),
+    /// Asks on a card with an open earmark, or cancels it.
+    Backed(Index, Option<Ask>),
     /// The state is written down and read back.
     Checkpoint,
 }
@@ -547,6 +549,8 @@ fn command() -> impl Strategy<Value = Command> {
         34 => heard().prop_map(Command::Hear),
         5 => (0..CARDS, 0..EARMARKS, 1..90i64)
             .prop_map(|(card, n, amount)| Command::Earmark(card, n, amount)),
+        5 => (index(), option::weighted(0.9, ask()))
+            .prop_map(|(it, ask)| Command::Backed(it, ask)),
         1 => Just(Command::Checkpoint),
     ]
 }

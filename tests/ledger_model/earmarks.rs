@@ -5,6 +5,7 @@ use countersign::domain::card::Key;
 use countersign::domain::time::Timestamp;
 use countersign::ledger::check;
 use countersign::ledger::command::Back;
+use proptest::sample::Index;
 
 use crate::commands::{Ask, CARDS, Merchant};
 use crate::lives::Books;
@@ -13,7 +14,7 @@ use crate::model::{Model, Moment};
 use crate::sheet::{Place, Scope};
 
 /// The authorizations that are earmarks; nothing is reported about them.
-const FIRST: u8 = 200;
+const FIRST: u8 = 100;
 /// The card that no issuer has, on which all of them stand.
 pub(crate) const PLACEHOLDER: u8 = CARDS;
 
@@ -64,6 +65,25 @@ impl Model {
     pub(crate) fn is_lost(&self, card: u8) -> bool {
         let backing = self.backed.get(&card);
         backing.is_some_and(|it| self.known[it.life].is_forgotten)
+    }
+
+    /// Approvals for ever.
+    fn counts_for_ever(&self, scope: Scope) -> usize {
+        let counted = self.facts.iter().filter(|fact| fact.counted);
+        counted.filter(|fact| fact.is_of(scope)).count()
+    }
+
+    /// What an earmark covers of what is asked for, by level.
+    pub(crate) fn covered(&self, card: u8) -> [i128; 3] {
+        let unused = self.unused_earmark(card).unwrap_or(0);
+        [0, unused, unused]
+    }
+
+    /// The cards with an open earmark.
+    fn open_backed(&self) -> Vec<u8> {
+        let open = self.backed.keys().copied();
+        open.filter(|card| self.unused_earmark(*card).is_some())
+            .collect()
     }
 
     pub(crate) fn is_backed(&self, card: u8) -> bool {
@@ -142,6 +162,22 @@ impl Model {
 }
 
 impl Lockstep {
+    /// Asks on a card with an open earmark, or cancels it; nothing where there is none.
+    pub(crate) fn use_backed(&mut self, index: &Index, ask: Option<&Ask>) {
+        let open = self.model.open_backed();
+        if open.is_empty() {
+            return;
+        }
+        let card = open[index.index(open.len())];
+        match ask {
+            Some(ask) => self.ask(&Ask {
+                card,
+                ..ask.clone()
+            }),
+            None => self.set_card(card, Some(2), None),
+        }
+    }
+
     /// Sets aside so much, where the limits have room, and puts it behind a card, where that is new.
     pub(crate) fn earmark(&mut self, card: u8, n: u8, amount: i64) {
         let merchant = Merchant {

@@ -395,6 +395,7 @@ impl Lockstep {
             Command::Sweep(back) => self.sweep(self.now - back),
             Command::Hear(heard) => self.hear(heard),
             Command::Earmark(card, n, amount) => self.earmark(*card, *n, *amount),
+            Command::Backed(index, ask) => self.use_backed(index, ask.as_ref()),
             Command::Checkpoint => self.checkpoint(),
         }
         self.compare();
@@ -707,7 +708,7 @@ impl Lockstep {
         }
     }
 
-    fn set_card(&mut self, card: u8, status: Option<u8>, frozen: Option<bool>) {
+    pub(crate) fn set_card(&mut self, card: u8, status: Option<u8>, frozen: Option<bool>) {
         let statuses = [CardStatus::Active, CardStatus::Locked, CardStatus::Canceled];
         let id = format!("card_{card}");
         let command = SetStanding::Card {

@@ -81,7 +81,7 @@ impl Fact {
         }
     }
 
-    fn is_of(&self, scope: Scope) -> bool {
+    pub(crate) fn is_of(&self, scope: Scope) -> bool {
         match scope {
             Scope::Card(card) => self.card == Some(card),
             Scope::Agent(agent) => self.place.agent == Some(agent),
@@ -330,12 +330,6 @@ impl Model {
         [of_hour, of_day, counted.len()]
     }
 
-    /// Approvals for ever.
-    pub(crate) fn counts_for_ever(&self, scope: Scope) -> usize {
-        let counted = self.facts.iter().filter(|fact| fact.counted);
-        counted.filter(|fact| fact.is_of(scope)).count()
-    }
-
     pub(crate) fn is_canceled(&self, card: u8) -> bool {
         self.cards.get(&card).is_some_and(|it| it.0 == 2)
     }
@@ -514,12 +508,6 @@ impl Model {
             verdict.flagged = found.is_flagged;
         }
         verdict
-    }
-
-    /// What an earmark covers of what is asked for, by level.
-    fn covered(&self, card: u8) -> [i128; 3] {
-        let unused = self.unused_earmark(card).unwrap_or(0);
-        [0, unused, unused]
     }
 
     /// The limits on amounts, card's first, with what is left under each.

@@ -248,6 +248,13 @@ impl Problem {
         Self::new(Code::IdempotencyConflict).with_detail(detail)
     }
 
+    /// Whoever decides has looked at another version of the request.
+    pub(super) fn request_changed(looked_at: i64, now: i64) -> Self {
+        Self::new(Code::RequestChanged).with_detail(format!(
+            "version {looked_at} was looked at, and it is version {now} now: look at it again"
+        ))
+    }
+
     /// Whether the issuer will not do it, however often it is asked.
     pub(super) fn is_refused_by_issuer(&self) -> bool {
         matches!(self.known, Code::IssuerRefused | Code::NotSupported)

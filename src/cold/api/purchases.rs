@@ -19,7 +19,6 @@ use super::about::{
     About, CURSOR, Given, LIMIT, OF_AGENT, OF_CUSTOMER, Parameter, ParameterKind, shape,
 };
 use super::body::read;
-use super::cards::Nothing;
 use super::code::Code;
 use super::exchange::{Ask, Reply};
 use super::problem::Problem;
@@ -34,6 +33,16 @@ pub(super) use spending::{SpendingSummary, summary};
 pub(super) use tend::Buying;
 pub use tend::tend;
 
+/// A word for a request.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PurchaseApproval)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Approval {
+    /// The version that was looked at: where the request has changed since, nothing is decided.
+    #[schema(minimum = 1)]
+    version: Option<i64>,
+}
+
 /// Why a request is denied.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = PurchaseDenial)]
@@ -42,6 +51,9 @@ pub(super) struct Denial {
     /// The agent is told.
     #[schema(min_length = 1, max_length = 1000)]
     reason: Option<String>,
+    /// The version that was looked at: where the request has changed since, nothing is decided.
+    #[schema(minimum = 1)]
+    version: Option<i64>,
 }
 
 const OF_STATUS: Parameter = Parameter {
@@ -69,8 +81,9 @@ pub(super) const ONE: About = About {
     ..About::new("getPurchaseRequest", "One request, and what became of it.")
 };
 pub(super) const APPROVE: About = About {
-    takes: Some(shape::<Nothing>),
+    takes: Some(shape::<Approval>),
     gives: &[Given::ok(shape::<PurchaseShown>)],
+    problems: &[Code::RequestChanged],
     ..About::new(
         "approvePurchaseRequest",
         "A human's word for a request that waits. One that was decided stays as it is.",
@@ -79,6 +92,7 @@ pub(super) const APPROVE: About = About {
 pub(super) const DENY: About = About {
     takes: Some(shape::<Denial>),
     gives: &[Given::ok(shape::<PurchaseShown>)],
+    problems: &[Code::RequestChanged],
     ..About::new(
         "denyPurchaseRequest",
         "A human's word against a request that waits. One that was decided stays as it is.",
@@ -138,18 +152,18 @@ pub(super) async fn one(ask: Ask) -> Result<Reply, Problem> {
 
 pub(super) async fn approve(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
-    let Nothing {} = read(&ask.body)?;
+    let Approval { version } = read(&ask.body)?;
     let row = in_reach(&ask).await?;
-    let row = desk::approve(&ask.api, &row.id, &ask.event()).await?;
+    let row = desk::approve(&ask.api, (&row.id, version), &ask.event()).await?;
     Reply::ok(&shown(&ask.api, row, ask.now).await?)
 }
 
 pub(super) async fn deny(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
-    let Denial { reason } = read(&ask.body)?;
+    let Denial { reason, version } = read(&ask.body)?;
     let reason = reason.map(|it| text::words(&it, "reason")).transpose()?;
     let row = in_reach(&ask).await?;
-    let row = desk::refuse(&ask.api, &row.id, reason, &ask.event()).await?;
+    let row = desk::refuse(&ask.api, (&row.id, version), reason, &ask.event()).await?;
     Reply::ok(&shown(&ask.api, row, ask.now).await?)
 }
 

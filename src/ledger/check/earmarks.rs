@@ -15,7 +15,7 @@ use crate::ledger::state::{CardState, State};
 /// What is left of the open earmark behind a card, by what it really holds; absent where there is none.
 pub(super) fn unused(state: &State, card: &CardState) -> Option<Minor> {
     let backing = card.backing().filter(|backing| backing.is_open)?;
-    let earmark = state.authorization(backing.earmark)?;
+    let earmark = state.earmark(backing)?;
     let held = card.counters.total().held;
     Some(earmark.reserved().saturating_minus(held))
 }
@@ -23,20 +23,27 @@ pub(super) fn unused(state: &State, card: &CardState) -> Option<Minor> {
 /// Whether the earmark behind a card is forgotten: nothing above the card would be charged.
 pub(super) fn is_lost(state: &State, card: &CardState) -> bool {
     let backing = card.backing();
-    backing.is_some_and(|backing| state.authorization(backing.earmark).is_none())
+    backing.is_some_and(|backing| state.earmark(backing).is_none())
 }
 
 /// Backs a card; nothing where it stands so already.
 ///
 /// # Errors
-/// [`Refused`] where the card was used or canceled before or has another earmark, where there is no
+/// [`Refused`] where the card was used or canceled before or has another earmark (or had this one,
+/// which is forgotten), where there is no
 /// such hold or it stands behind another card, or where numbers are used up.
 pub fn back<'a>(state: &State, command: &Back<'a>) -> Result<Events<'a>, Refused> {
     let parties = parties(state, &command.card)?;
     if let Some(card) = parties.card {
         match card.backing() {
-            Some(known) if known.earmark == command.earmark => return Ok(Events::default()),
-            Some(_) => return Err(Refused),
+            Some(known) => {
+                let is_it = known.earmark == command.earmark && state.earmark(known).is_some();
+                return if is_it {
+                    Ok(Events::default())
+                } else {
+                    Err(Refused)
+                };
+            }
             None => {}
         }
         let is_used = !card.counters.total().spent.is_zero() || card.counters.approvals() > 0;

@@ -6,6 +6,7 @@
 //! charged to the windows under way, and what is never used comes back in one piece.
 
 use crate::domain::card::{CardStatus, Key};
+use crate::ledger::authorization::Authorization;
 use crate::ledger::event::CardNo;
 use crate::ledger::fold::settle::apply;
 use crate::ledger::life::Place;
@@ -13,9 +14,17 @@ use crate::ledger::state::{Backing, State};
 
 /// Puts an earmark behind a card.
 pub(super) fn back(state: &mut State, no: CardNo, earmark: Key) {
+    let first = |it: &Authorization| it.steps().next().map(|step| step.position);
+    let Some(position) = state.authorization(earmark).and_then(first) else {
+        return;
+    };
     if let Some(card) = state.card_mut(no) {
         let is_open = card.status != CardStatus::Canceled;
-        card.extras_mut().backing = Some(Backing { earmark, is_open });
+        card.extras_mut().backing = Some(Backing {
+            earmark,
+            position,
+            is_open,
+        });
     }
     follow(state, Some(no));
 }
@@ -54,7 +63,8 @@ pub(super) fn follow(state: &mut State, card: Option<CardNo>) {
         backing.is_open = false;
         card.extras_mut().backing = Some(backing);
     }
-    let Some(earmark) = state.authorizations.get_mut(backing.earmark) else {
+    let earmark = state.authorizations.get_mut(backing.earmark);
+    let Some(earmark) = earmark.filter(|it| backing.is_by(it)) else {
         return;
     };
     earmark.begin_life();

@@ -286,11 +286,31 @@ fn may_review(api: &Api, row: &Purchase, why: &Explanation) -> bool {
     level != Level::Card && is_once && over.reviews(level, RequestRule::Limits)
 }
 
-/// A human approves: everything is asked again now (behaviour 5.7).
-pub(super) async fn approve(api: &Arc<Api>, id: &str, event: &Event) -> Result<Purchase, Problem> {
+/// Whether the row waits for a human. One that is decided stays as it is, whichever version was
+/// looked at.
+///
+/// # Errors
+/// Where it waits and has changed since it was looked at.
+fn waits(row: &Purchase, looked_at: Option<i64>) -> Result<bool, Problem> {
+    let waits = row.state == PurchaseState::PendingReview;
+    match looked_at {
+        Some(version) if waits && version != row.revision => {
+            Err(Problem::request_changed(version, row.revision))
+        }
+        _ => Ok(waits),
+    }
+}
+
+/// A human approves, perhaps by the version that was looked at: everything is asked again now
+/// (behaviour 5.7).
+pub(super) async fn approve(
+    api: &Arc<Api>,
+    (id, looked_at): (&str, Option<i64>),
+    event: &Event,
+) -> Result<Purchase, Problem> {
     for _ in 0..TRIES_MAX {
         let mut row = find(api, id).await?;
-        if row.state != PurchaseState::PendingReview {
+        if !waits(&row, looked_at)? {
             return Ok(row);
         }
         let now = event.at;
@@ -341,13 +361,13 @@ async fn approved(api: &Arc<Api>, row: &mut Purchase, event: &Event) -> Result<(
 /// A human denies.
 pub(super) async fn refuse(
     api: &Arc<Api>,
-    id: &str,
+    (id, looked_at): (&str, Option<i64>),
     words: Option<String>,
     event: &Event,
 ) -> Result<Purchase, Problem> {
     for _ in 0..TRIES_MAX {
         let mut row = find(api, id).await?;
-        if row.state != PurchaseState::PendingReview {
+        if !waits(&row, looked_at)? {
             return Ok(row);
         }
         let text = words.as_deref().unwrap_or("a reviewer denied it");

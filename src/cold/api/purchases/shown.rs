@@ -78,6 +78,8 @@ pub(in crate::cold::api) struct PurchaseShown {
     pub(in crate::cold::api) review_ends_at: Option<String>,
     #[schema(format = DateTime)]
     created_at: String,
+    /// Grows with each change. Whoever decides may name the one that was looked at.
+    version: i64,
 }
 
 /// The agent's own words.
@@ -218,5 +220,6 @@ pub(in crate::cold::api) async fn shown(
         decided_at: row.decided_at.map(instant),
         review_ends_at: waits_until.map(instant),
         created_at: instant(row.created_at),
+        version: row.revision,
     })
 }

@@ -171,6 +171,21 @@ fn an_earmark_stands_behind_one_unused_card_for_good() {
     assert!(ledger.back(4, EARMARK).is_err(), "it is given back");
 }
 
+/// What the reference model found: the card of a forgotten earmark moved the next one under its key.
+#[test]
+fn one_that_is_forgotten_does_not_come_back_under_its_key() {
+    let mut ledger = backed(1_000);
+    assert!(ledger.sweep(0, i64::MAX));
+    ledger.approve(&earmark(40));
+    assert!(ledger.back(1, EARMARK).is_err(), "its own is forgotten");
+    assert_eq!(ledger.back(2, EARMARK), Ok(true), "this one is free");
+    let lost = ledger.reason(&Ask::new(1, 10));
+    assert_eq!(lost, Some(DeclineReason::CardExpired));
+    // What its issuer approves alone takes nothing from another card's earmark.
+    ledger.report(&Report::of(2).posted(7, 34));
+    stands(&ledger, (34, 0), (1_040, 40));
+}
+
 #[test]
 fn it_survives_images_and_journals() {
     let mut ledger = backed(1_000);
