@@ -35,16 +35,9 @@ pub(super) fn is_lost(state: &State, card: &CardState) -> bool {
 pub fn back<'a>(state: &State, command: &Back<'a>) -> Result<Events<'a>, Refused> {
     let parties = parties(state, &command.card)?;
     if let Some(card) = parties.card {
-        match card.backing() {
-            Some(known) => {
-                let is_it = known.earmark == command.earmark && state.earmark(known).is_some();
-                return if is_it {
-                    Ok(Events::default())
-                } else {
-                    Err(Refused)
-                };
-            }
-            None => {}
+        if let Some(known) = card.backing() {
+            let is_it = known.earmark == command.earmark && state.earmark(known).is_some();
+            return is_it.then(Events::default).ok_or(Refused);
         }
         let is_used = !card.counters.total().spent.is_zero() || card.counters.approvals() > 0;
         if is_used || card.status == CardStatus::Canceled {
