@@ -19,6 +19,8 @@ mod backtest;
 mod canary;
 #[path = "api/cards.rs"]
 mod cards;
+#[path = "api/commits.rs"]
+mod commits;
 #[path = "api/fleet.rs"]
 mod fleet;
 #[path = "api/idempotency.rs"]
@@ -29,6 +31,8 @@ mod intents;
 mod keys;
 #[path = "api/looking.rs"]
 mod looking;
+#[path = "api/own.rs"]
+mod own;
 #[path = "api/plane.rs"]
 mod plane;
 #[path = "api/quickstart.rs"]
@@ -54,3 +58,5 @@ mod transactions;
 mod versions;
 #[path = "api/webhooks.rs"]
 mod webhooks;
+#[path = "api/wire.rs"]
+mod wire;
