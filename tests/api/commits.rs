@@ -6,18 +6,24 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::pg::PgServer;
+use crate::pg::{PgServer, sql};
 use crate::plane::{Plane, bearer, code, id, value};
 use crate::server::{Response, millis_since, now};
 use crate::wire::{Fault, Wire};
 
 /// A running plane behind a wire that can fail; the server is its database's.
 fn plane() -> (Plane, Wire, PgServer) {
+    let (plane, wire, server, _direct) = plane_at();
+    (plane, wire, server)
+}
+
+/// The same, and the address behind the wire.
+fn plane_at() -> (Plane, Wire, PgServer, String) {
     let server = PgServer::start();
-    let (database, _direct, wire) = Wire::to(&server);
+    let (database, direct, wire) = Wire::to(&server);
     let mut plane = Plane::initialised_in(database);
     plane.restart();
-    (plane, wire, server)
+    (plane, wire, server, direct)
 }
 
 fn make(plane: &Plane, key: &str) -> Response {
@@ -73,7 +79,8 @@ fn a_commit_that_arrives_after_its_time_out_is_not_believed_before_and_in_force_
     let refused = plane.ask(&plane.owner, "POST", "/v1/agents", &agent);
     assert_eq!(code(&refused, 503), "store_unavailable");
     let ready = plane.server().admin("/readyz");
-    assert_eq!(ready["warnings"], json!(["database_fault"]));
+    let warnings = ready["warnings"].as_array().unwrap();
+    assert!(warnings.contains(&json!("database_fault")), "{ready}");
     assert_eq!(card_count(&plane), 1, "it is not there yet");
     assert_eq!(plane.buy(&old, 100), "APPROVED", "issuers notice nothing");
     wire.lets_go();
@@ -81,8 +88,7 @@ fn a_commit_that_arrives_after_its_time_out_is_not_believed_before_and_in_force_
     assert_eq!(made.header("idempotent-replayed"), Some("true"));
     assert_eq!(plane.buy(&id(&value(&made)), 100), "APPROVED");
     assert_eq!(card_count(&plane), 2);
-    let ready = plane.server().admin("/readyz");
-    assert_eq!(ready["warnings"], json!([]));
+    until(|| plane.server().admin("/readyz")["warnings"] == json!([]));
 }
 
 #[test]
@@ -99,17 +105,17 @@ fn a_commit_that_never_arrives_is_made_once_when_it_is_asked_for_again() {
 
 #[test]
 fn what_was_refused_stands_once_in_the_audit_log_however_late_its_commit_arrives() {
-    let (plane, wire, _server) = plane();
+    let (plane, wire, _server, direct) = plane_at();
     wire.arm_for(b"\"nobody\"", Fault::Holds);
     let unknown = plane.ask_with("GET", "/v1/agents", "", "");
     assert_eq!(unknown.status, 401, "{}", unknown.text());
     until(|| plane.server().admin("/readyz")["warnings"] == json!(["audit_behind"]));
     wire.lets_go();
     until(|| plane.server().admin("/readyz")["warnings"] == json!([]));
-    let page = plane.get("/v1/audit?limit=200");
-    let entries = page["data"].as_array().unwrap().iter();
-    let told = entries.filter(|row| row["entry"]["action"] == "GET /v1/agents");
-    assert_eq!(told.count(), 1, "{page}");
+    // It belongs to no mode, so that a test key does not see it.
+    let count = "SELECT COUNT(*) FROM audit WHERE entry LIKE '%GET /v1/agents%'";
+    let count = String::from_utf8(sql(&direct, count)).unwrap();
+    assert_eq!(count.trim(), "1");
 }
 
 fn until(is_so: impl Fn() -> bool) {
