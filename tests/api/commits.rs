@@ -1,6 +1,7 @@
 //! A COMMIT whose answer does not come: what became of it is found out, and nothing is believed
 //! before (behaviour 4.5).
 
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use serde_json::json;
 
 use crate::pg::{PgServer, sql};
 use crate::plane::{Plane, bearer, code, id, value};
-use crate::server::{Response, millis_since, now};
+use crate::server::{Response, find, millis_since, now};
 use crate::wire::{Fault, Wire};
 
 /// A running plane behind a wire that can fail; the server is its database's.
@@ -74,10 +75,10 @@ fn a_commit_that_arrives_after_its_time_out_is_not_believed_before_and_in_force_
     wire.arm(Fault::Holds);
     assert_eq!(code(&make(&plane, "late"), 503), "store_unavailable");
     assert!(wire.holds(), "the COMMIT is on its way");
-    // Whatever is made now could come before it or behind it: nothing is.
-    let agent = json!({"customerId": plane.customer});
-    let refused = plane.ask(&plane.owner, "POST", "/v1/agents", &agent);
-    assert_eq!(code(&refused, 503), "store_unavailable");
+    // Nothing is read anew into force: it would be without the card.
+    let log = plane.home.path("stderr.log");
+    let unknown = b"it is not known whether a change was kept";
+    until(|| find(&fs::read(&log).unwrap(), unknown).is_some());
     let ready = plane.server().admin("/readyz");
     let warnings = ready["warnings"].as_array().unwrap();
     assert!(warnings.contains(&json!("database_fault")), "{ready}");
@@ -96,6 +97,10 @@ fn a_commit_that_never_arrives_is_made_once_when_it_is_asked_for_again() {
     let (plane, wire, _server) = plane();
     wire.arm(Fault::Holds);
     assert_eq!(code(&make(&plane, "lost"), 503), "store_unavailable");
+    // Whatever is made now could come before it or behind it: nothing is.
+    let agent = json!({"customerId": plane.customer});
+    let refused = plane.ask(&plane.owner, "POST", "/v1/agents", &agent);
+    assert_eq!(code(&refused, 503), "store_unavailable");
     wire.loses();
     let made = until_made(&plane, "lost");
     assert_eq!(made.header("idempotent-replayed"), None);

@@ -2,6 +2,7 @@
 //! (behaviour 4).
 
 use std::fs;
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
@@ -44,10 +45,22 @@ fn run(plane: &Plane, words: &[&str]) -> (Option<i32>, String) {
     said(command.args(&words[1..]).output())
 }
 
+/// How a server that should not start has ended, and what it has said.
 fn refused(plane: &Plane) -> (Option<i32>, String) {
-    let flags = ["--issuer-listen", "--listen", "--ops-listen"];
-    let flags = flags.map(|flag| [flag, "127.0.0.1:0"]).concat();
-    run(plane, &[&["serve"], &*flags].concat())
+    let mut command = program("serve", &plane.home, &plane.database);
+    for flag in ["--issuer-listen", "--listen", "--ops-listen"] {
+        command.args([flag, "127.0.0.1:0"]);
+    }
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let since = now();
+    while child.try_wait().unwrap().is_none() {
+        if millis_since(since) > 60_000 {
+            child.kill().unwrap();
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    said(child.wait_with_output())
 }
 
 fn keys(plane: &Plane, action: &str) -> (Option<i32>, String) {
