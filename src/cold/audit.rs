@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::cold::store::outward::SealedRow;
+use crate::cold::store::purchases::Purchase;
 use crate::cold::store::versions::PolicyVersion;
 use crate::cold::store::webhook::WebhookChange;
 use crate::cold::store::{Card, Change, Mode, Scope};
@@ -46,6 +47,8 @@ pub enum Who {
     Nobody,
     /// Whoever reaches the operators' listener.
     Operator,
+    /// The server itself: what follows from the passing of time, or from an earlier request.
+    Server,
     /// The issuer of this connection: what has become of its cards there.
     Issuer(String),
     /// A rule that watches for risk.
@@ -68,6 +71,7 @@ impl Who {
             Self::Key { id, scope } => (Some(&**id), "key", Some(*scope)),
             Self::Nobody => (None, "nobody", None),
             Self::Operator => (None, "operator", None),
+            Self::Server => (None, "server", None),
             Self::Issuer(connection) => (Some(&**connection), "issuer", None),
             Self::RiskRule => (None, "riskRule", None),
         };
@@ -284,6 +288,7 @@ fn one(change: &Change) -> Option<Made> {
             what: "made",
             ..Made::default()
         },
+        Change::Purchase(row) => purchase(row),
         Change::PolicyVersion(row, _) => policy_version(row),
         Change::Sealed(row) => sealed(row, "set"),
         Change::Webhooks(change) => return webhook(change),
@@ -319,6 +324,19 @@ pub fn master_key(id: &str, what: &'static str) -> Made {
         id: id.to_owned(),
         kind: "masterKey",
         what,
+        ..Made::default()
+    }
+}
+
+fn purchase(row: &Purchase) -> Made {
+    Made {
+        agent_id: Some(row.agent_id.clone()),
+        card_id: row.card_id.clone(),
+        customer_id: Some(row.customer_id.clone()),
+        id: row.id.clone(),
+        kind: "purchaseRequest",
+        status: Some(row.state.name()),
+        what: made_or_changed(row.revision),
         ..Made::default()
     }
 }
