@@ -35,6 +35,8 @@ mod looking;
 mod own;
 #[path = "api/plane.rs"]
 mod plane;
+#[path = "api/purchases.rs"]
+mod purchases;
 #[path = "api/quickstart.rs"]
 mod quickstart;
 #[path = "api/replacing.rs"]
