@@ -11,6 +11,7 @@ use crate::app::StartError;
 use crate::cold::api::Served;
 use crate::cold::front;
 use crate::cold::ops::{self, OpsState, Running};
+use crate::cold::outbox::teller::Teller;
 use crate::cold::policies::{First, Policies, Source, Surroundings};
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
@@ -89,6 +90,7 @@ impl Operators {
         writer: &Arc<Writer>,
         keys: Fingerprinter,
         (snapshots, records, policies): (Arc<CurrentSnapshot>, Arc<Records>, Policies),
+        teller: Option<Teller>,
     ) {
         let journal = Arc::clone(writer);
         // The cell is new, so nothing is in it.
@@ -98,6 +100,7 @@ impl Operators {
             keys,
             policies,
             journal: Box::new(move || journal.published()),
+            teller,
         });
         self.state.readiness.set_recovered();
     }

@@ -34,6 +34,35 @@ impl Asked {
         self.work.batch.iter().any(|change| change.rule().is_some())
     }
 
+    /// Whether it has orders that come after its rows. Issuers are told how the ledger stands, so that
+    /// what is told of it waits for them.
+    fn has_later_orders(&self) -> bool {
+        let orders = &self.work.orders;
+        !self.work.after.is_empty() || orders.iter().any(|order| !order.goes_first())
+    }
+
+    /// Its rows, as they are kept while its later orders are to come.
+    fn kept(&self) -> Vec<Change> {
+        let waits = self.has_later_orders();
+        let kept = |change: &Change| match change {
+            Change::Outbox(row) if waits && row.errand.tells_of_standing() => {
+                Change::Outbox(row.clone().announced())
+            }
+            other => other.clone(),
+        };
+        self.work.batch.iter().map(kept).collect()
+    }
+
+    /// What issuers are to be told once its later orders are given.
+    fn announced(&self) -> Vec<Change> {
+        let waits = self.has_later_orders();
+        let is_so = |change: &&Change| match change {
+            Change::Outbox(row) => waits && row.errand.tells_of_standing(),
+            _ => false,
+        };
+        self.work.batch.iter().filter(is_so).cloned().collect()
+    }
+
     /// Its orders of one kind, taken out of it.
     fn orders(&mut self, go_first: bool) -> Vec<Order> {
         let orders = std::mem::take(&mut self.work.orders);
@@ -179,8 +208,7 @@ impl Keeper {
     }
 
     async fn apply(&mut self, group: &[Asked]) -> Result<(), Unkept> {
-        let changes = group.iter().flat_map(|asked| &asked.work.batch);
-        let batch: Batch = changes.cloned().collect();
+        let batch: Batch = group.iter().flat_map(Asked::kept).collect();
         let entries = batch.iter();
         let entry_count = entries
             .filter(|change| matches!(change, Change::Audit(_)))
@@ -201,11 +229,19 @@ impl Keeper {
         }
     }
 
-    /// Gives the orders that come last, and answers.
+    /// Gives the orders that come last, answers, and has issuers told what those have let go.
     async fn settle(&self, group: Vec<Asked>) {
+        let announced: Batch = group.iter().flat_map(Asked::announced).collect();
         for asked in self.ordered(group, false).await {
             asked.answered(Ok(()));
         }
+        if announced.is_empty() {
+            return;
+        }
+        if let Err(error) = self.around.store.apply(announced).await {
+            tracing::warn!(%error, "an issuer is told a minute late what is let go");
+        }
+        self.around.bell.notify_waiters();
     }
 
     /// Whether all of them fit together into what is in force.
