@@ -34,7 +34,7 @@ use change::told_of;
 pub(super) use change::{Nothing, cancel, change, freeze, ruled, unfreeze};
 pub(super) use new::{Draft, agent, create, keep, order, owner, refuse_unenforced};
 pub(super) use replace::replace;
-pub(super) use reveal::{Reveals, reveal};
+pub(super) use reveal::{Revealing, Reveals, reveal, revealing};
 pub(super) use view::LimitShown;
 
 pub(super) const CREATE: About = About {

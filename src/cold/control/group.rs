@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{BEHIND, Failed, Keeper, NotOrdered, Order, Work, compile};
 use crate::cold::durable::becomes_durable;
+use crate::cold::store::outward::OutboxRow;
 use crate::cold::store::{Batch, Change, StoreError};
 use crate::cold::webhooks::notice;
 use crate::decide::compile::Builder;
@@ -43,24 +44,25 @@ impl Asked {
 
     /// Its rows, as they are kept while its later orders are to come.
     fn kept(&self) -> Vec<Change> {
-        let waits = self.has_later_orders();
-        let kept = |change: &Change| match change {
-            Change::Outbox(row) if waits && row.errand.tells_of_standing() => {
-                Change::Outbox(row.clone().announced())
-            }
-            other => other.clone(),
+        let kept = |change: &Change| {
+            let told = self.told_later(change).map(OutboxRow::announced);
+            told.map_or_else(|| change.clone(), Change::Outbox)
         };
         self.work.batch.iter().map(kept).collect()
     }
 
     /// What issuers are to be told once its later orders are given.
     fn announced(&self) -> Vec<Change> {
-        let waits = self.has_later_orders();
-        let is_so = |change: &&Change| match change {
-            Change::Outbox(row) => waits && row.errand.tells_of_standing(),
-            _ => false,
+        let told = self.work.batch.iter().filter_map(|it| self.told_later(it));
+        told.map(Change::Outbox).collect()
+    }
+
+    fn told_later(&self, change: &Change) -> Option<OutboxRow> {
+        let Change::Outbox(row) = change else {
+            return None;
         };
-        self.work.batch.iter().filter(is_so).cloned().collect()
+        let is_so = self.has_later_orders() && row.errand.tells_of_standing();
+        is_so.then(|| row.clone())
     }
 
     /// Its orders of one kind, taken out of it.
@@ -331,7 +333,7 @@ fn apart(waiting: Vec<Asked>) -> (Vec<Asked>, Vec<Asked>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cold::store::outward::{Errand, OutboxRow};
+    use crate::cold::store::outward::Errand;
     use crate::domain::time::Timestamp;
 
     fn asked(cards: &[&str]) -> Asked {

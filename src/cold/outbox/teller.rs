@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::cold::store::outward::{Errand, OutboxRow};
-use crate::cold::store::{Batch, Change, Store, StoreError};
+use crate::cold::store::{Change, Store, StoreError};
 
 /// A database that does not answer is asked again this often.
 const AGAIN_EVERY: Duration = Duration::from_millis(500);
@@ -76,12 +76,8 @@ impl Teller {
     /// [`StoreError`] where the database does not keep it: nothing may be let go then.
     pub async fn announce(&self, subject: &Subject) -> Result<(), StoreError> {
         let errands = self.errands(subject).await?;
-        let announced = |change| match change {
-            Change::Outbox(row) => Change::Outbox(row.announced()),
-            other => other,
-        };
-        self.keep(errands.into_iter().map(announced).collect())
-            .await
+        let announced = errands.into_iter().map(OutboxRow::announced);
+        self.keep(announced.collect()).await
     }
 
     /// Has the errand of what was changed kept and told, behind the caller's back.
@@ -130,15 +126,16 @@ impl Teller {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn keep(&self, errands: Batch) -> Result<(), StoreError> {
+    async fn keep(&self, errands: Vec<OutboxRow>) -> Result<(), StoreError> {
         if errands.is_empty() {
             return Ok(());
         }
-        self.0.around.store.apply(errands).await
+        let rows = errands.into_iter().map(Change::Outbox);
+        self.0.around.store.apply(rows.collect()).await
     }
 
     /// Nothing of what the database does not know: no issuer has made it for us.
-    async fn errands(&self, subject: &Subject) -> Result<Batch, StoreError> {
+    async fn errands(&self, subject: &Subject) -> Result<Vec<OutboxRow>, StoreError> {
         let Around {
             store,
             clock,
@@ -152,15 +149,15 @@ impl Teller {
                 let card = card.filter(|card| self.tells(&card.connection));
                 let row =
                     card.map(|card| OutboxRow::of_card(Errand::State, id, &card.connection, now));
-                Ok(row.map(Change::Outbox).into_iter().collect())
+                Ok(row.into_iter().collect())
             }
             Subject::Agent(id) => {
                 if store.agent(id.clone()).await?.is_none() {
-                    return Ok(Batch::new());
+                    return Ok(Vec::new());
                 }
                 let row =
                     |connection: &String| OutboxRow::of_owner(Errand::Agent, id, connection, now);
-                Ok(connections.iter().map(row).map(Change::Outbox).collect())
+                Ok(connections.iter().map(row).collect())
             }
         }
     }

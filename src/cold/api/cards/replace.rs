@@ -97,8 +97,7 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
         }
         let new = successor(&old, &issued, now, ask.now);
         let told = (now != stands).then(|| told_of(&ask, &new, Errand::State));
-        let mut more = Vec::from_iter(settled.clone());
-        more.extend(told.flatten());
+        let mut more: Vec<Change> = settled.iter().cloned().chain(told.flatten()).collect();
         more.extend(stopped_above(&ask, &new).await?);
         if let Some(until) = until {
             let customer = customers::of_card(&ask, &old).await?;
