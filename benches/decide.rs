@@ -87,6 +87,7 @@ fn one_card(keys: &Fingerprinter, further: &str) -> Snapshot {
         cascade: Cascade::Tighten,
         policy: policy(&text),
         shadow: None,
+        held_max: None,
     };
     builder.add_customer(customer).unwrap();
     let card = CardRow {
@@ -127,6 +128,7 @@ fn snapshot(cards: usize, keys: &Fingerprinter) -> Snapshot {
                 cascade: Cascade::Tighten,
                 policy: of_customer.clone(),
                 shadow: None,
+                held_max: None,
             };
             builder.add_customer(row).unwrap();
         }

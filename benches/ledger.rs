@@ -57,6 +57,7 @@ fn proposal() -> Proposal {
         hour: LocalHour(494_466),
         hour_resets_at: Timestamp::from_secs(494_467 * 3_600),
         limits: [of(day, day), of(day, None), of(None, day)],
+        held_max: None,
         per_auth: Some((minor(50_000), Level::Agent)),
         single_use: false,
         lock_to_first_merchant: None,

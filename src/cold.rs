@@ -25,6 +25,7 @@ pub mod records;
 pub mod sandbox;
 mod schema;
 pub mod seal;
+pub mod stands;
 pub mod store;
 pub mod tokens;
 pub mod trial;

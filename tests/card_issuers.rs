@@ -15,6 +15,8 @@ mod desk;
 mod faithful;
 #[path = "card_issuers/far_side.rs"]
 mod far_side;
+#[path = "card_issuers/operators.rs"]
+mod operators;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "api/plane.rs"]
 mod plane;

@@ -22,11 +22,14 @@ use crate::cold::issuers::IssuerClient;
 use crate::cold::issuers::remote::RemoteClient;
 use crate::cold::issuers::sandbox::SandboxClient;
 use crate::cold::mirror::{self, Around as Mirror};
+use crate::cold::ops::OpsState;
+use crate::cold::outbox::teller::{self, Teller};
 use crate::cold::outbox::{self, Around as Outbox};
 use crate::cold::policies::{FIRST_VERSION, First, Policies, Source};
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
 use crate::cold::seal::MasterKeys;
+use crate::cold::stands::Stands;
 use crate::cold::store::{Store, StoreError};
 use crate::cold::tokens::TokenSecret;
 use crate::cold::webhooks::address::Reach;
@@ -166,6 +169,17 @@ impl Plane {
         self.rows.clone()
     }
 
+    /// Has those issuers told that are asked over a network.
+    fn teller(&self, clock: Clock, bell: &Arc<Notify>) -> Teller {
+        let remote = self.issuers.iter().filter(|it| it.manner().is_remote);
+        Teller::new(teller::Around {
+            store: self.rows().store,
+            clock,
+            bell: Arc::clone(bell),
+            connections: remote.map(|it| it.connection().to_owned()).collect(),
+        })
+    }
+
     fn load(
         &self,
         cold: &Runtime,
@@ -266,22 +280,39 @@ pub(super) fn start(
     let records = Arc::clone(around.records);
     let policies = loaded.start_policies(operators, around.watch_every)?;
     let shown = (Arc::clone(&snapshots), records, policies);
-    operators.arm(around.writer, around.keys.clone(), shown);
+    let rows_rule = matches!(around.rules, Rules::Database(_));
+    let (bell, clock) = (Arc::default(), around.clock);
+    let teller = plane.as_ref().map(|plane| plane.teller(clock, &bell));
+    let of_rows = teller.clone().filter(|_| rows_rule);
+    operators.arm(around.writer, around.keys.clone(), shown, of_rows);
     let store = plane.as_ref().map(|plane| plane.rows().store);
     // The cell is new, so nothing is in it.
     let _full = operators.shown().store.set(store);
-    let api = plane.map(|plane| start_plane(plane, snapshots, operators, around));
+    let api = plane.zip(teller).map(|(plane, teller)| {
+        let told = (bell, teller);
+        start_plane((plane, told), snapshots, operators, around)
+    });
     // The cell is new, so nothing is in it.
     let _full = served.set(api.transpose()?);
     Ok(())
 }
 
-/// One task for each issuer that is asked over a network, and one that counts.
-fn start_outbox(cold: &Runtime, around: &Outbox, issuers: &[Arc<dyn IssuerClient>]) {
+/// One task for each issuer that is asked over a network, one that counts, one that keeps what
+/// operators do.
+fn start_outbox(
+    cold: &Runtime,
+    around: &Outbox,
+    (issuers, rows_rule): (&[Arc<dyn IssuerClient>], bool),
+    teller: &Teller,
+) {
     for issuer in issuers.iter().filter(|it| it.manner().is_remote) {
         drop(cold.spawn(outbox::tell(around.clone(), Arc::clone(issuer))));
+        if rows_rule && issuer.poll().is_none() {
+            drop(cold.spawn(outbox::catch_up(around.clone(), Arc::clone(issuer))));
+        }
     }
     drop(cold.spawn(outbox::watch(around.clone())));
+    drop(cold.spawn(teller.clone().run()));
 }
 
 /// One task for each issuer that is asked over a network.
@@ -337,6 +368,7 @@ fn start_alerts(
     cold: &Runtime,
     told: &webhooks::Around,
     (snapshots, ledger, control): (Arc<CurrentSnapshot>, LedgerPort, Control),
+    teller: Teller,
     (records, writer, journal): (&Arc<Records>, &Arc<Writer>, JournalId),
     config: AlertsConfig,
 ) {
@@ -350,28 +382,43 @@ fn start_alerts(
         control,
         clock: told.clock,
         telemetry: Arc::clone(&told.telemetry),
+        teller,
         config,
         name: format!("alerts:{name}"),
     })));
 }
 
+fn around_outbox(
+    store: &Arc<dyn Store>,
+    shown: &OpsState,
+    bell: &Arc<Notify>,
+    around: &Around<'_>,
+) -> Outbox {
+    Outbox {
+        store: Arc::clone(store),
+        clock: around.clock,
+        bell: Arc::clone(bell),
+        telemetry: Arc::clone(&shown.telemetry),
+        readiness: Arc::clone(&shown.readiness),
+        stands: Stands {
+            store: Arc::clone(store),
+            ledger: shown.ledger.clone(),
+            keys: around.keys.clone(),
+        },
+    }
+}
+
 fn start_plane(
-    plane: Plane,
+    (plane, (bell, teller)): (Plane, (Arc<Notify>, Teller)),
     snapshots: Arc<CurrentSnapshot>,
     operators: &Operators,
     around: Around<'_>,
 ) -> Result<Arc<Api>, StartError> {
     let rows_rule = matches!(around.rules, Rules::Database(_));
     let store = plane.rows.store;
-    let (shown, bell) = (operators.shown(), Arc::<Notify>::default());
-    let outbox = Outbox {
-        store: Arc::clone(&store),
-        clock: around.clock,
-        bell: Arc::clone(&bell),
-        telemetry: Arc::clone(&shown.telemetry),
-        readiness: Arc::clone(&shown.readiness),
-    };
-    start_outbox(around.cold, &outbox, &plane.issuers);
+    let shown = operators.shown();
+    let outbox = around_outbox(&store, shown, &bell, &around);
+    start_outbox(around.cold, &outbox, (&plane.issuers, rows_rule), &teller);
     let told = start_webhooks(&outbox, plane.master_keys.clone(), &around);
     let around_control = Surroundings {
         store: Arc::clone(&store),
@@ -395,6 +442,7 @@ fn start_plane(
             store: Arc::clone(&store),
             control: control.clone(),
             clock: around.clock,
+            stands: outbox.stands,
             bell: around.card_bell,
         },
         plane.issuers.iter().filter(|_| rows_rule),
@@ -406,7 +454,7 @@ fn start_plane(
     );
     let read = (around.records, around.writer, around.journal);
     let config = around.alerts.of(rows_rule);
-    start_alerts(around.cold, &told, watched, read, config);
+    start_alerts(around.cold, &told, watched, teller, read, config);
     let parts = Parts {
         store,
         secret: plane.secret,

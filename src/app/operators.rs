@@ -12,6 +12,7 @@ use crate::cold::api::Served;
 use crate::cold::api::mcp::Access;
 use crate::cold::front;
 use crate::cold::ops::{self, OpsState, Running};
+use crate::cold::outbox::teller::Teller;
 use crate::cold::policies::{First, Policies, Source, Surroundings};
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
@@ -91,6 +92,7 @@ impl Operators {
         writer: &Arc<Writer>,
         keys: Fingerprinter,
         (snapshots, records, policies): (Arc<CurrentSnapshot>, Arc<Records>, Policies),
+        teller: Option<Teller>,
     ) {
         let journal = Arc::clone(writer);
         // The cell is new, so nothing is in it.
@@ -100,6 +102,7 @@ impl Operators {
             keys,
             policies,
             journal: Box::new(move || journal.published()),
+            teller,
         });
         self.state.readiness.set_recovered();
     }

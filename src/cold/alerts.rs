@@ -23,6 +23,7 @@ use crate::cold::control::{CardName, Control, Failed, Order, Work};
 use crate::cold::durable::JournalProgress;
 use crate::cold::ids::draw;
 use crate::cold::ops::cards::limits_of;
+use crate::cold::outbox::teller::Teller;
 use crate::cold::records::Records;
 use crate::cold::records::feed::Feed;
 use crate::cold::store::outward::{Errand, OutboxRow};
@@ -59,6 +60,7 @@ pub struct Around {
     pub control: Control,
     pub clock: Clock,
     pub telemetry: Arc<Telemetry>,
+    pub teller: Teller,
     pub config: AlertsConfig,
     /// The name of its mark.
     pub name: String,
@@ -296,8 +298,10 @@ impl Watcher {
             return;
         }
         work.orders.push(Order::RiskFreeze(CardName::from(&card)));
-        let row = OutboxRow::of_card(Errand::State, &card.id, &card.connection, now);
-        work.batch.push(Change::Outbox(row));
+        if self.around.teller.tells(&card.connection) {
+            let row = OutboxRow::of_card(Errand::State, &card.id, &card.connection, now);
+            work.batch.push(Change::Outbox(row));
+        }
         let is_frozen = true;
         work.batch.push(Change::Card(Card { is_frozen, ..card }));
     }

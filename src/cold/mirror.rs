@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::cold::audit::{self, Event, Who};
 use crate::cold::control::{Control, Failed, Order, Work};
 use crate::cold::issuers::{CardThere, IssuerClient, IssuerError, State, rules};
+use crate::cold::stands::{Stands, Unseen};
 use crate::cold::store::outward::{CardOrigin, Errand, OutboxRow};
 use crate::cold::store::{Card, Change, OutboxAsked, Store, StoreError};
 use crate::domain::card::CardStatus;
@@ -34,6 +35,7 @@ pub struct Around {
     pub store: Arc<dyn Store>,
     pub control: Control,
     pub clock: Clock,
+    pub stands: Stands,
     /// Rung where an issuer says that a card has changed.
     pub bell: watch::Receiver<u64>,
 }
@@ -45,6 +47,8 @@ pub enum MirrorError {
     Issuer(IssuerError),
     /// The database does not.
     Store(StoreError),
+    /// Nobody knows how a card stands here.
+    Unseen(Unseen),
     /// A change was not made.
     Change(Failed),
 }
@@ -54,6 +58,7 @@ impl std::fmt::Display for MirrorError {
         match self {
             Self::Issuer(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
+            Self::Unseen(unseen) => unseen.fmt(f),
             Self::Change(failed) => write!(f, "a card could not be changed: {failed:?}"),
         }
     }
@@ -64,6 +69,12 @@ impl std::error::Error for MirrorError {}
 impl From<IssuerError> for MirrorError {
     fn from(error: IssuerError) -> Self {
         Self::Issuer(error)
+    }
+}
+
+impl From<Unseen> for MirrorError {
+    fn from(unseen: Unseen) -> Self {
+        Self::Unseen(unseen)
     }
 }
 
@@ -148,7 +159,7 @@ impl Around {
             let key = (issuer.connection().to_owned(), there.token.clone());
             match self.store.card_at(key.0, key.1).await? {
                 Some(card) => {
-                    if self.differs(&card, there.state).await? {
+                    if differs(self.here(&card).await?, there.state) {
                         self.settle(issuer, &card.id).await?;
                     }
                 }
@@ -161,17 +172,31 @@ impl Around {
         Ok(unknown)
     }
 
-    async fn differs(&self, card: &Card, there: State) -> Result<bool, StoreError> {
+    /// The state that the card is to have there, by everything that is known here.
+    async fn here(&self, card: &Card) -> Result<State, MirrorError> {
         let Some(rules) = rules::of_card(&*self.store, card).await? else {
-            return Ok(false);
+            return Ok(State::Other);
         };
-        let here = rules.state(card.status, card.is_frozen);
-        let is_lifted = there == State::Open && here == State::Paused;
-        let is_stricter = matches!(
-            (here, there),
-            (State::Open, State::Paused) | (State::Open | State::Paused, State::Closed)
-        );
-        Ok(is_lifted || is_stricter)
+        Ok(self.stands.of(card).await?.state(&rules))
+    }
+
+    /// Whether the issuer is about to be told of the card, or was in vain: ours counts then.
+    async fn is_to_be_told(&self, card: &Card) -> Result<bool, StoreError> {
+        let connection = &*card.connection;
+        let owner = |errand, id: &str| OutboxRow::id_of_owner(errand, id, connection);
+        let now = self.clock.now();
+        let agent = card.agent_id.as_deref();
+        let rows = [
+            Some(OutboxRow::of_card(Errand::State, &card.id, connection, now).id),
+            Some(owner(Errand::Customer, &card.customer_id)),
+            agent.map(|id| owner(Errand::Agent, id)),
+        ];
+        for row in rows.into_iter().flatten() {
+            if !self.store.outbox(OutboxAsked::One(row)).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Looks at one card again, and lets it be here what it is there.
@@ -179,22 +204,25 @@ impl Around {
         let Some(card) = self.store.card(id.to_owned()).await? else {
             return Ok(());
         };
-        let now = self.clock.now();
-        let row = OutboxRow::of_card(Errand::State, id, issuer.connection(), now);
-        // The issuer is about to be told otherwise, or was in vain: ours counts.
-        let waits = self.store.outbox(OutboxAsked::One(row.id.clone())).await?;
-        if !waits.is_empty() {
+        let here = self.here(&card).await?;
+        if self.is_to_be_told(&card).await? {
             return Ok(());
         }
         let origin = self.store.card_origin(id.to_owned()).await?;
         let Some(there) = issuer.fetch(card.issuer_token.clone()).await? else {
             return Ok(());
         };
-        if !self.differs(&card, there.state).await? {
+        // What the ledger holds has no revision: it is looked at again, so that what we have paused
+        // there while it was asked is not taken for the issuer's doing.
+        let is_as_before = self.here(&card).await? == here && !self.is_to_be_told(&card).await?;
+        if !is_as_before || !differs(here, there.state) {
             return Ok(());
         }
+        let now = self.clock.now();
+        let row = OutboxRow::of_card(Errand::State, id, issuer.connection(), now);
         let was_paused_there = origin.as_ref().is_some_and(|it| it.is_paused_there);
         let status = match there.state {
+            _ if here == State::Closed => None,
             State::Closed => Some(CardStatus::Canceled),
             State::Paused => Some(CardStatus::Locked),
             State::Open if was_paused_there && !card.is_frozen => Some(CardStatus::Active),
@@ -213,6 +241,19 @@ impl Around {
             Err(failed) => Err(MirrorError::Change(failed)),
         }
     }
+}
+
+/// Whether one of the two has to follow the other.
+fn differs(here: State, there: State) -> bool {
+    let is_lifted = matches!(
+        (here, there),
+        (State::Paused | State::Closed, State::Open) | (State::Closed, State::Paused)
+    );
+    let is_stricter = matches!(
+        (here, there),
+        (State::Open, State::Paused) | (State::Open | State::Paused, State::Closed)
+    );
+    is_lifted || is_stricter
 }
 
 fn change(mut card: Card, status: CardStatus, origin: Option<CardOrigin>, now: Timestamp) -> Work {

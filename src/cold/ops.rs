@@ -32,6 +32,7 @@ use crate::cold::audit::noted::Noted;
 use crate::cold::audit::{Event, Who};
 use crate::cold::durable::JournalProgress;
 use crate::cold::listen::{self, Peer};
+use crate::cold::outbox::teller::Teller;
 use crate::cold::policies::Policies;
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
@@ -59,6 +60,8 @@ pub struct Running {
     pub policies: Policies,
     /// How far the journal has come.
     pub journal: JournalProgress,
+    /// Has issuers told; absent where no database rules.
+    pub teller: Option<Teller>,
 }
 
 /// What the operators' listener looks at.

@@ -6,6 +6,8 @@
 //! for the issuer: what stops a card has stopped it here already (behaviour 2.14 j). One task for each
 //! connection, so that an issuer that is away holds up no other.
 
+pub mod teller;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +15,16 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::cold::issuers::rules::{self, Rules};
+use crate::cold::issuers::rules;
 use crate::cold::issuers::{CardOrder, IssuerClient, IssuerError, State};
 use crate::cold::readiness::Readiness;
+use crate::cold::stands::{Stands, Unseen};
 use crate::cold::store::outward::{Errand, OutboxRow};
-use crate::cold::store::{Card, Change, OutboxAsked, Store, StoreError};
+use crate::cold::store::{
+    Batch, Card, Change, Listed, OutboxAsked, PAGE_LEN_MAX, Store, StoreError,
+};
 use crate::decide::compile::parse_instant;
+use crate::domain::card::CardStatus;
 use crate::domain::time::Timestamp;
 use crate::telemetry::Telemetry;
 
@@ -49,6 +55,7 @@ pub struct Around {
     pub bell: Arc<Notify>,
     pub telemetry: Arc<Telemetry>,
     pub readiness: Arc<Readiness>,
+    pub stands: Stands,
 }
 
 /// What has become of a row.
@@ -86,6 +93,12 @@ impl From<StoreError> for Undone {
     }
 }
 
+impl From<Unseen> for Undone {
+    fn from(unseen: Unseen) -> Self {
+        Self::Later(unseen.to_string(), Duration::ZERO)
+    }
+}
+
 /// Tells one issuer what waits for it, until the runtime ends.
 pub async fn tell(around: Around, issuer: Arc<dyn IssuerClient>) {
     loop {
@@ -110,6 +123,18 @@ pub async fn tell(around: Around, issuer: Arc<dyn IssuerClient>) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
+}
+
+/// Has an issuer that nobody looks at told of every card that the ledger alone has stopped: an
+/// operator's word may have been the last thing before a crash. Where somebody looks
+/// ([`IssuerClient::poll`]), the look at the start finds what differs.
+pub async fn catch_up(around: Around, issuer: Arc<dyn IssuerClient>) {
+    while let Err(why) = around.tell_what_the_ledger_stops(&*issuer).await {
+        let connection = issuer.connection();
+        tracing::warn!(%connection, %why, "what operators have stopped is looked up again");
+        tokio::time::sleep(COUNT_EVERY).await;
+    }
+    around.bell.notify_waiters();
 }
 
 /// Shows how much waits, until the runtime ends.
@@ -144,6 +169,7 @@ impl Around {
         let outcome = match row.errand {
             Errand::Order => self.settle(&row, issuer).await,
             Errand::State | Errand::Rules | Errand::End => self.tell_of_card(&row, issuer).await,
+            Errand::Agent | Errand::Customer => self.spread(&row).await,
         };
         let change = match outcome {
             Ok(Told::Done) => Change::OutboxDone(row.id, row.version),
@@ -199,15 +225,16 @@ impl Around {
         let rules =
             rules.ok_or_else(|| Undone::Never("its rules are not understood".to_owned()))?;
         match row.errand {
-            Errand::Order => {}
+            Errand::Order | Errand::Agent | Errand::Customer => {}
             Errand::State => {
-                let opens = rules.state(card.status, card.is_frozen) == State::Open;
+                let wanted = self.stands.of(&card).await?.state(&rules);
+                let opens = wanted == State::Open;
                 // A card does not open before the limits are there that it is to have.
                 if opens && self.has_new_rules(&card).await? {
                     let token = card.issuer_token.clone();
                     issuer.set_rules(token, rules.clone()).await?;
                 }
-                tell_state(&card, &rules, issuer).await?;
+                tell_state(&card, wanted, issuer).await?;
             }
             // A fence of nothing is none at some issuers: the card is paused behind the one it has.
             Errand::Rules if rules.allow_nothing() => {}
@@ -219,6 +246,79 @@ impl Around {
             },
         }
         Ok(Told::Done)
+    }
+
+    async fn tell_what_the_ledger_stops(&self, issuer: &dyn IssuerClient) -> Result<(), Unseen> {
+        let connection = issuer.connection();
+        let mut after = None;
+        loop {
+            let cards = self.store.cards(Listed {
+                mode: issuer.mode(),
+                customer_id: None,
+                agent_id: None,
+                after,
+                limit: PAGE_LEN_MAX,
+            });
+            let mut cards = cards.await?;
+            let Some(last) = cards.last() else {
+                return Ok(());
+            };
+            after = Some(last.id.clone());
+            cards.retain(|card| card.connection == connection);
+            let stopped = self.stands.stopped_by_the_ledger_alone(cards).await?;
+            self.keep_states(connection, &stopped).await?;
+        }
+    }
+
+    /// Of an agent or a customer: one errand for each of its cards there, page by page. Until all are
+    /// kept, this one waits.
+    async fn spread(&self, row: &OutboxRow) -> Result<Told, Undone> {
+        let owner = row.card_id.clone();
+        let of = match row.errand {
+            Errand::Agent => {
+                let agent = self.store.agent(owner).await?;
+                agent.map(|it| (it.mode, None, Some(it.id)))
+            }
+            Errand::Customer => {
+                let customer = self.store.customer(owner).await?;
+                customer.map(|it| (it.mode, Some(it.id), None))
+            }
+            Errand::Order | Errand::State | Errand::Rules | Errand::End => None,
+        };
+        let Some((mode, customer_id, agent_id)) = of else {
+            return Ok(Told::Done);
+        };
+        let mut after = None;
+        loop {
+            let cards = self.store.cards(Listed {
+                mode,
+                customer_id: customer_id.clone(),
+                agent_id: agent_id.clone(),
+                after,
+                limit: PAGE_LEN_MAX,
+            });
+            let cards = cards.await?;
+            let Some(last) = cards.last() else {
+                return Ok(Told::Done);
+            };
+            after = Some(last.id.clone());
+            self.keep_states(&row.connection, &cards).await?;
+        }
+    }
+
+    /// Has the connection told how those of the cards stand that are its own.
+    async fn keep_states(&self, connection: &str, cards: &[Card]) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let own =
+            |card: &&Card| card.connection == connection && card.status != CardStatus::Canceled;
+        let state = |card: &Card| {
+            Change::Outbox(OutboxRow::of_card(Errand::State, &card.id, connection, now))
+        };
+        let batch: Batch = cards.iter().filter(own).map(state).collect();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.store.apply(batch).await
     }
 
     /// Whether the card's limits are still to be told.
@@ -252,8 +352,7 @@ fn end_of(card: &Card) -> Option<Timestamp> {
 }
 
 /// A refusal may mean that it is so already: the issuer is asked how the card stands.
-async fn tell_state(card: &Card, rules: &Rules, issuer: &dyn IssuerClient) -> Result<(), Undone> {
-    let wanted = rules.state(card.status, card.is_frozen);
+async fn tell_state(card: &Card, wanted: State, issuer: &dyn IssuerClient) -> Result<(), Undone> {
     let told = issuer.set_state(card.issuer_token.clone(), wanted).await;
     let Err(IssuerError::Refused(why)) = told else {
         return Ok(told?);

@@ -31,7 +31,7 @@ use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{Entry, Event};
 
 use crate::decide::policy::{Cascade, LimitField};
-use crate::domain::amount::Amount;
+use crate::domain::amount::{Amount, Minor};
 use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Usage};
 use crate::domain::currency::Currency;
 use crate::domain::time::Timestamp;
@@ -144,6 +144,8 @@ pub struct Fleet {
     pub agents_max: Option<i64>,
     /// Cards of one agent that are not canceled.
     pub cards_per_agent_max: Option<i64>,
+    /// What is held at one time over all its cards, in its currency.
+    pub held_max: Option<Minor>,
     /// Whether agents' keys make cards for their own agent.
     pub agent_may_create_cards: bool,
 }

@@ -16,6 +16,7 @@ use super::snapshot::{
     PresetMerchant, PresetName, Rest, RowTaken, Snapshot,
 };
 use crate::domain::acceptor::Country;
+use crate::domain::amount::Minor;
 use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key, Usage};
 use crate::domain::claims::PresetLock;
 use crate::domain::currency::Currency;
@@ -36,6 +37,7 @@ pub struct CustomerRow<'a> {
     pub cascade: Cascade,
     pub policy: Policy,
     pub shadow: Option<Shadow>,
+    pub held_max: Option<Minor>,
 }
 
 /// An agent as a document has it.
@@ -215,6 +217,7 @@ impl<'k, K: Keys> Builder<'k, K> {
             zone,
             policy: None,
             shadow: row.shadow.map(Arc::new),
+            held_max: row.held_max,
         };
         let added = self.draft.put_customer(slot, row.policy);
         added.map_err(|taken| row_taken(taken, "another customer has this id"))

@@ -374,6 +374,7 @@ impl<'a, K: Keys> Load<'a, '_, K> {
                 cascade: cascade.unwrap_or_default(),
                 policy,
                 shadow: None,
+                held_max: None,
             });
             self.accept(raw, path, added);
         }

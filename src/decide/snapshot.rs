@@ -24,6 +24,7 @@ use rows::Rows;
 
 use super::compile::Zone;
 use super::policy::{Cascade, Policy, Shadow};
+use crate::domain::amount::Minor;
 use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key, Usage};
 use crate::domain::claims::PresetLock;
 use crate::domain::currency::Currency;
@@ -80,9 +81,16 @@ pub struct CustomerSlot {
     pub(super) zone: Arc<Zone>,
     pub(super) policy: Option<Arc<Policy>>,
     pub(super) shadow: Option<Arc<Shadow>>,
+    pub(super) held_max: Option<Minor>,
 }
 
 impl CustomerSlot {
+    /// The most that may be held at one time over all its cards (behaviour 4.4).
+    #[must_use]
+    pub fn held_max(&self) -> Option<Minor> {
+        self.held_max
+    }
+
     /// The owner's name of the customer.
     #[must_use]
     pub fn id(&self) -> &str {

@@ -156,6 +156,8 @@ pub struct Claims {
     pub hour_resets_at: Timestamp,
     /// The limits by level, in the order of [`Level::ALL`].
     pub limits: [ScopeLimits; 3],
+    /// The cap on what is held at one time over all of the customer's cards (behaviour 4.4).
+    pub held_max: Option<Minor>,
     /// The cap on the whole authorization, all its steps together, and the level it stands at.
     pub per_auth: Option<(Minor, Level)>,
     /// Whether the first approval consumes the card.

@@ -48,11 +48,12 @@ pub enum RuleField {
     RequireAttestation = 36,
     RequireIntent = 37,
     RequireApproval = 38,
+    HeldMax = 39,
 }
 
 impl RuleField {
     /// Every field, in order of its number.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::None,
         Self::IssuerToken,
         Self::Status,
@@ -92,6 +93,7 @@ impl RuleField {
         Self::RequireAttestation,
         Self::RequireIntent,
         Self::RequireApproval,
+        Self::HeldMax,
     ];
 
     /// The field of a number read back from storage.
@@ -140,6 +142,7 @@ impl RuleField {
             Self::RequireAttestation => "requireAttestation",
             Self::RequireIntent => "requireIntent",
             Self::RequireApproval => "requireApproval",
+            Self::HeldMax => "fleet.heldMax",
         })
     }
 }

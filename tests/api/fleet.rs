@@ -45,7 +45,7 @@ fn a_customer_has_no_more_agents_than_its_cap_also_when_many_ask_at_once() {
     assert_eq!(code(&ask(), 409), "fleet_cap_reached");
     let path = format!("/v1/customers/{}", plane.customer);
     let shown = plane.owner_asks("PATCH", &path, &json!({"fleet": null}), 200);
-    let none = json!({"agentsMax": null, "cardsPerAgentMax": null, "agentMayCreateCards": false});
+    let none = json!({"agentsMax": null, "cardsPerAgentMax": null, "agentMayCreateCards": false, "heldMax": null});
     assert_eq!(shown["fleet"], none);
     assert_eq!(ask().status, 201);
 }
@@ -169,10 +169,64 @@ fn a_cap_that_is_none_is_refused_by_its_name() {
             "fleet.cardsPerAgentMax",
         ),
         (json!({"agentsMax": 1.5}), "fleet.agentsMax"),
-        (json!({"heldMax": 5}), "fleet.heldMax"),
+        (json!({"heldMax": -5}), "fleet.heldMax"),
+        (json!({"spentMax": 5}), "fleet.spentMax"),
     ] {
         let refused = plane.ask(&plane.owner, "PATCH", &path, &json!({"fleet": fleet}));
         assert_eq!(code(&refused, 400), "invalid_request", "{fleet}");
         assert_eq!(value(&refused)["errors"][0]["field"], field);
+    }
+}
+
+#[test]
+fn what_a_fleet_holds_at_one_time_is_capped_until_it_is_posted() {
+    let mut plane = Plane::start();
+    let (agent, other) = (plane.agent(&json!({})), plane.agent(&json!({})));
+    let card = plane.card(&json!({"agentId": agent}));
+    let second = plane.card(&json!({"agentId": other}));
+    assert_eq!(plane.buy(&card, 600), "APPROVED");
+    cap(&plane, &json!({"heldMax": 1_000}));
+    // What was held before counts.
+    assert_eq!(plane.buy(&second, 401), "INSUFFICIENT_FUNDS");
+    assert_eq!(plane.buy(&second, 400), "APPROVED");
+    assert_eq!(plane.buy(&card, 1), "INSUFFICIENT_FUNDS");
+    plane.kill();
+    plane.restart();
+    assert_eq!(plane.buy(&card, 1), "INSUFFICIENT_FUNDS");
+    let listed = plane.get(&format!("/v1/decisions?cardId={card}"))["data"].clone();
+    let why = &listed[0]["explanation"];
+    assert_eq!(why["field"], "fleet.heldMax", "{why}");
+    assert_eq!(why["level"], "customer");
+    assert_eq!(
+        why["text"],
+        "The customer's limit of 10.00 USD on what is held at one time would be exceeded: nothing remains."
+    );
+    let policy = plane.get(&format!("/v1/cards/{card}/policy"));
+    let limits = policy["limits"].as_array().unwrap();
+    let held = limits
+        .iter()
+        .find(|it| it["field"] == "fleet.heldMax")
+        .unwrap();
+    assert_eq!(held["remaining"], 0, "{held}");
+    assert_eq!(held["held"], 1_000);
+    // What is posted is held no more.
+    let approved = |it: &&Value| it["decision"] == "approve";
+    let first = listed.as_array().unwrap().iter().find(approved).unwrap();
+    let authorization = first["authorization"].as_str().unwrap();
+    assert_eq!(plane.clear(&card, authorization, 600), 200);
+    assert_eq!(plane.buy(&second, 601), "INSUFFICIENT_FUNDS");
+    assert_eq!(plane.buy(&second, 600), "APPROVED");
+    cap(&plane, &json!({"heldMax": null}));
+    assert_eq!(plane.buy(&card, 5_000), "APPROVED");
+    let path = format!("/v1/customers/{}", plane.customer);
+    for wrong in [-1, i64::MAX] {
+        let body = json!({"fleet": {"heldMax": wrong}});
+        let refused = plane.ask(&plane.owner, "PATCH", &path, &body);
+        assert_eq!(code(&refused, 400), "invalid_request");
+        assert!(
+            refused.text().contains("fleet.heldMax"),
+            "{}",
+            refused.text()
+        );
     }
 }

@@ -58,6 +58,11 @@ fn s15_a_number_is_shown_to_whoever_may_see_it_and_stands_nowhere_else() {
         .map(|it| it["entry"]["outcome"].as_str().unwrap())
         .collect();
     assert_eq!(outcomes[..3], ["200", "200", "200"], "{log}");
+    stands_nowhere(&mut plane, &number);
+}
+
+/// No file of the stopped server has the number in it.
+fn stands_nowhere(plane: &mut Plane, number: &str) {
     plane.stop();
     let folder = plane.home.path(".");
     let mut folders = vec![folder];
@@ -129,4 +134,50 @@ fn intents_and_attestations_gate_what_is_shown() {
     let said = json!({"statement": "I buy a ticket"});
     plane.owner_asks("POST", &attest, &said, 201);
     assert_eq!(ask(&card).status, 200);
+}
+
+#[test]
+fn s15_the_simple_form_shows_number_and_balance_under_the_same_gates() {
+    let mut plane = Plane::start();
+    let body = json!({"label": "lunch", "limit_usd": 50});
+    let headers = format!("{}idempotency-key: one\r\n", bearer(&plane.owner));
+    let create = || plane.ask_with("POST", "/api/v1/cards", &headers, &body.to_string());
+    let made = value(&create());
+    assert!(made.get("number").is_none(), "{made}");
+    let card = text(&made, "id");
+    let path = format!("/api/v1/cards/{card}/reveal");
+    let ask = |key: &str| plane.ask(key, "POST", &path, &Value::Null);
+    assert_eq!(plane.buy(&card, 1_200), "APPROVED");
+    let again = format!("{}idempotency-key: two\r\n", bearer(&plane.owner));
+    let answer = plane.ask_with("POST", &path, &again, "");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let shown = value(&answer);
+    let long = value(&reveal(&plane, &plane.owner, &card));
+    for (field, of_long) in [
+        ("number", "number"),
+        ("cvv", "cvv"),
+        ("exp_year", "expYear"),
+        ("exp_month", "expMonth"),
+    ] {
+        assert_eq!(shown[field], long[of_long], "{shown}");
+    }
+    assert_eq!(shown["balance_cents"], 3_800);
+    let number = text(&shown, "number");
+    // Nobody else sees it, and not one that is no card of this form.
+    let viewer = plane.key(&json!({"scope": "viewer"}));
+    assert_eq!(ask(&viewer).status, 403);
+    let other = plane.card(&json!({}));
+    let of_other = format!("/api/v1/cards/{other}/reveal");
+    let refused = plane.ask(&plane.owner, "POST", &of_other, &Value::Null);
+    assert_eq!(code(&refused, 404), "not_found");
+    let again = value(&create());
+    assert_eq!(again, made, "a repetition of the creation");
+    let freeze = format!("/v1/cards/{card}/freeze");
+    plane.owner_asks("POST", &freeze, &Value::Null, 200);
+    assert_eq!(code(&ask(&plane.owner), 409), "card_stopped");
+    let log = plane.get("/v1/audit?limit=200")["data"].clone();
+    let mut told = log.as_array().unwrap().iter();
+    let action = format!("POST {path}");
+    assert!(told.any(|it| it["entry"]["action"] == action && it["entry"]["outcome"] == "200"));
+    stands_nowhere(&mut plane, &number);
 }

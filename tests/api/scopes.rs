@@ -24,7 +24,7 @@ use Other::{Empty, NotFound, Own};
 
 /// Method, path, whether owner, reviewer, viewer and agent may, and what keys of the other mode get.
 /// No key and a revoked one get 401 everywhere here.
-const TABLE: [(&str, &str, [bool; 4], Other); 82] = [
+const TABLE: [(&str, &str, [bool; 4], Other); 83] = [
     ("POST", "/v1/customers", OWNER, Own),
     ("GET", "/v1/customers", PEOPLE, Empty),
     ("GET", "/v1/customers/{id}", PEOPLE, NotFound),
@@ -216,6 +216,7 @@ const TABLE: [(&str, &str, [bool; 4], Other); 82] = [
     ("POST", "/api/v1/cards", MAKERS, NotFound),
     ("GET", "/api/v1/cards", ALL, Empty),
     ("GET", "/api/v1/cards/{id}", ALL, NotFound),
+    ("POST", "/api/v1/cards/{id}/reveal", SPENDERS, NotFound),
     ("DELETE", "/api/v1/cards/{id}", OWNER, NotFound),
     ("GET", "/v1/alerts", PEOPLE, Empty),
     ("POST", "/v1/webhooks", OWNER, Own),

@@ -7,13 +7,13 @@ use crate::desk::{APPROVED, Desk};
 use crate::far_side::{Fault, Speech};
 use crate::server::binary;
 
-fn state_there(desk: &Desk, card: &str) -> String {
+pub(crate) fn state_there(desk: &Desk, card: &str) -> String {
     let there = desk.far.card_of(card);
     let state = there["state"].as_str().or_else(|| there["status"].as_str());
     state.unwrap().to_owned()
 }
 
-fn change(desk: &Desk, card: &str, body: &Value) {
+pub(crate) fn change(desk: &Desk, card: &str, body: &Value) {
     desk.plane
         .owner_asks("PATCH", &format!("/v1/cards/{card}"), body, 200);
 }

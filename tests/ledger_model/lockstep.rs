@@ -168,6 +168,7 @@ fn claims(ask: &Ask, policy: &Policy, at: i64) -> Claims {
         hour,
         hour_resets_at: Timestamp::from_secs(hour_ends),
         limits: if limited { limits } else { Default::default() },
+        held_max: None,
         per_auth: per_auth.map(|cap| (minor(cap), Level::Card)),
         single_use: spends && card.single_use,
         lock_to_first_merchant: (spends && card.lock).then_some(Level::Agent),

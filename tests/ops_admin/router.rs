@@ -122,6 +122,7 @@ impl Ops {
             keys: ops.store.keys.clone(),
             policies: Policies::start(source, around, &first).unwrap(),
             journal: Box::new(move || writer.published()),
+            teller: None,
         };
         assert!(ops.running.set(running).is_ok());
         ops.readiness.set_recovered();

@@ -15,6 +15,7 @@ use super::{customers, fleet, text, versions};
 use crate::cold::control::{Order, Work, policy};
 use crate::cold::ids::draw;
 use crate::cold::schema::PolicyDocument;
+use crate::cold::store::outward::Errand;
 use crate::cold::store::versions::Versions;
 use crate::cold::store::{Agent, Change};
 use crate::domain::card;
@@ -228,6 +229,12 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
         let after = versions::Of::from(&row);
         let mut batch = versions::patched(&ask, &before, after, &mut row.versions).await?;
         let reply = Reply::ok(&shown_with(row.clone(), status.unwrap_or(held))?)?;
+        if status.is_some() {
+            batch.extend(
+                ask.api
+                    .told_of_owner(Errand::Agent, (&row.id, row.mode), ask.now),
+            );
+        }
         batch.push(Change::Agent(row));
         let work = Work {
             batch,

@@ -15,23 +15,27 @@ use super::code::Code;
 use super::exchange::{Ask, Reply};
 use super::problem::Problem;
 use super::query::{Page, narrow};
-use super::text;
+use super::{customers, text};
 use crate::cold::api::Api;
 use crate::cold::issuers::IssuerClient;
 use crate::cold::issuers::rules::{self, Rules};
 use crate::cold::ops::cards::policy::{Look, PolicyShown};
-use crate::cold::store::Card;
+use crate::cold::store::outward::{Errand, OutboxRow};
+use crate::cold::store::{Card, Change, Mode};
+use crate::domain::card::{AgentStatus, CustomerStatus};
+use crate::domain::time::Timestamp;
 use change::CardChange;
 use new::NewCard;
 use replace::Replacement;
 use reveal::Shown;
 use view::CardShown;
 
+use change::told_of;
 pub(super) use change::{Nothing, cancel, change, freeze, ruled, unfreeze};
 pub(super) use new::{Draft, agent, create, keep, order, owner, refuse_unenforced};
 pub(super) use order::{Ordered, order_card};
 pub(super) use replace::replace;
-pub(super) use reveal::{Reveals, reveal};
+pub(super) use reveal::{Revealing, Reveals, reveal, revealing};
 pub(super) use view::LimitShown;
 
 pub(super) const CREATE: About = About {
@@ -195,6 +199,22 @@ impl Api {
         issuers.find(|it| it.connection() == connection)
     }
 
+    /// What issuers are told where an agent's or a customer's status changes: how each of its cards
+    /// stands.
+    pub(super) fn told_of_owner(
+        &self,
+        errand: Errand,
+        (id, mode): (&str, Mode),
+        now: Timestamp,
+    ) -> Vec<Change> {
+        let issuers = self.issuers.iter();
+        let remote = issuers.filter(|it| it.manner().is_remote && it.mode() == mode);
+        let row = |issuer: &Arc<dyn IssuerClient>| {
+            OutboxRow::of_owner(errand, id, issuer.connection(), now)
+        };
+        remote.map(row).map(Change::Outbox).collect()
+    }
+
     /// What an issuer may hold of a card's rules, with every field that is set.
     pub(super) async fn rules_of(&self, row: &Card) -> Result<Rules, Problem> {
         let rules = rules::of_card(&*self.store, row).await?;
@@ -206,4 +226,17 @@ impl Api {
 pub(super) async fn find(ask: &Ask, id: &str) -> Result<Card, Problem> {
     let found = ask.api.store.card(text::id(id)?).await?;
     ask.caller.card(found)
+}
+
+/// A new card of an agent or a customer that is stopped is stopped at its issuer, too.
+async fn stopped_above(ask: &Ask, row: &Card) -> Result<Option<Change>, Problem> {
+    let customer = customers::of_card(ask, row).await?;
+    let agent = match &row.agent_id {
+        Some(id) => ask.api.store.agent(id.clone()).await?,
+        None => None,
+    };
+    let is_paused = agent.is_some_and(|agent| agent.status != AgentStatus::Active);
+    let is_stopped = is_paused || customer.status != CustomerStatus::Active;
+    let told = is_stopped.then(|| told_of(ask, row, Errand::State));
+    Ok(told.flatten())
 }

@@ -16,6 +16,7 @@ use super::{text, versions};
 use crate::cold::control::{Work, policy};
 use crate::cold::ids::draw;
 use crate::cold::schema::PolicyDocument;
+use crate::cold::store::outward::Errand;
 use crate::cold::store::versions::Versions;
 use crate::cold::store::{Card, Change, Customer, Fleet};
 use crate::decide::compile::compile_zone;
@@ -244,6 +245,10 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
         let after = versions::Of::from(&row);
         let mut batch = versions::patched(&ask, &before, after, &mut row.versions).await?;
         let reply = Reply::ok(&shown(row.clone())?)?;
+        if change.status.is_some() {
+            let owner = (&*row.id, row.mode);
+            batch.extend(ask.api.told_of_owner(Errand::Customer, owner, ask.now));
+        }
         batch.push(Change::Customer(row));
         let work = Work {
             batch,

@@ -11,6 +11,7 @@ use super::Api;
 use super::exchange::Ask;
 use super::problem::Problem;
 use crate::cold::store::{Change, Customer, Fleet};
+use crate::domain::amount::Minor;
 
 /// The most that a cap can name.
 const CAP_MAX: i64 = 1_000_000;
@@ -26,6 +27,10 @@ pub(super) struct FleetWord {
     /// Cards of one agent that are not canceled.
     #[schema(minimum = 0, maximum = 1_000_000)]
     cards_per_agent_max: Option<i64>,
+    /// What is held at one time over all of the customer's cards, in minor units of its currency. An
+    /// authorization that would hold more is declined.
+    #[schema(minimum = 0)]
+    held_max: Option<i64>,
     /// Whether agents' keys make cards, for their own agent; not where it is absent or null.
     agent_may_create_cards: Option<bool>,
 }
@@ -35,6 +40,7 @@ impl FleetWord {
         Self {
             agents_max: fleet.agents_max,
             cards_per_agent_max: fleet.cards_per_agent_max,
+            held_max: fleet.held_max.map(Minor::get),
             agent_may_create_cards: Some(fleet.agent_may_create_cards),
         }
     }
@@ -49,7 +55,15 @@ impl FleetWord {
                 return Err(Problem::invalid_field(field, message));
             }
         }
+        let held_max = self
+            .held_max
+            .map(|held| Minor::new(held).ok().filter(|_| held >= 0));
+        if held_max == Some(None) {
+            let message = format!("must be from 0 to {}", Minor::MAX.get());
+            return Err(Problem::invalid_field("fleet.heldMax", message));
+        }
         Ok(Fleet {
+            held_max: held_max.flatten(),
             agents_max: self.agents_max,
             cards_per_agent_max: self.cards_per_agent_max,
             agent_may_create_cards: self.agent_may_create_cards.unwrap_or(false),

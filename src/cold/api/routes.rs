@@ -132,6 +132,7 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         POST "/api/v1/cards" MAKERS simple::create CREATE;
         GET "/api/v1/cards" EVERYBODY simple::list LIST;
         GET "/api/v1/cards/{id}" EVERYBODY simple::one ONE;
+        POST "/api/v1/cards/{id}/reveal" SPENDERS simple::reveal REVEAL;
         DELETE "/api/v1/cards/{id}" OWNERS simple::cancel CANCEL;
         GET "/v1/alerts" PEOPLE alerts::list LIST;
         POST "/v1/webhooks" OWNERS webhooks::create CREATE;

@@ -1,19 +1,24 @@
 //! `/api/v1/cards`: cards in a few words, in whole dollars (behaviour 4.6). What is made here is a card
 //! like any other, with a policy that says what the words mean.
 
+use std::sync::Arc;
+
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::about::{About, Given, PAGED, shape};
 use super::body::read;
-use super::cards::{self, Draft, keep, order};
+use super::cards::{self, Draft, Nothing, Revealing, keep, order};
 use super::code::Code;
 use super::exchange::{Ask, Reply};
 use super::problem::{Fault, Problem};
 use super::query::Page;
 use super::text;
 use crate::cold::control::{Refused, card_policy};
+use crate::cold::ops::cards::limits_of;
+use crate::cold::ops::cards::view::LimitView;
 use crate::cold::store::{Card, Customer, Listed};
 use crate::domain::card::{CardStatus, Usage};
 use crate::domain::currency::Currency;
@@ -71,6 +76,21 @@ pub(super) struct SimpleCard {
     created_at: String,
 }
 
+/// What buys, and how much of it is left. Kept nowhere.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RevealedSimpleCard<'a> {
+    id: &'a str,
+    #[schema(pattern = "^[0-9]{12,19}$")]
+    number: &'a str,
+    #[schema(minimum = 1, maximum = 12)]
+    exp_month: Option<u8>,
+    exp_year: Option<u16>,
+    #[schema(pattern = "^[0-9]{3,4}$")]
+    cvv: &'a str,
+    /// Cents that every limit over the card has room for now.
+    balance_cents: Option<i64>,
+}
+
 pub(super) const CREATE: About = About {
     takes: Some(shape::<NewSimpleCard>),
     gives: &[Given::created(shape::<SimpleCard>)],
@@ -99,6 +119,27 @@ pub(super) const ONE: About = About {
 pub(super) const CANCEL: About = About {
     gives: &[Given::ok(shape::<SimpleCard>)],
     ..About::new("cancelSimpleCard", "Cancels a card for ever.")
+};
+
+pub(super) const REVEAL: About = About {
+    takes: Some(shape::<Nothing>),
+    gives: &[Given::ok(shape::<RevealedSimpleCard<'static>>)],
+    problems: &[
+        Code::BeyondReach,
+        Code::CardCanceled,
+        Code::CardStopped,
+        Code::RevealGated,
+        Code::SnapshotFileRules,
+        Code::TooManyReveals,
+        Code::NotSupported,
+        Code::IssuerRefused,
+        Code::IssuerUnavailable,
+        Code::IssuerDenied,
+    ],
+    ..About::new(
+        "revealSimpleCard",
+        "Shows a card's number, expiry, CVV and balance, where its connection is set to; kept nowhere, and told in the audit log.",
+    )
 };
 
 pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
@@ -217,6 +258,31 @@ pub(super) async fn cancel(ask: Ask) -> Result<Reply, Problem> {
     cards::cancel(ask.clone()).await?;
     let row = find(&ask).await?;
     Reply::ok(&shown(&ask, row).await?)
+}
+
+/// Under the gates of `/v1/cards/{id}/reveal`.
+pub(super) async fn reveal(ask: Ask) -> Result<Reply, Problem> {
+    ask.query.finish()?;
+    let Nothing {} = read(&ask.body)?;
+    let row = find(&ask).await?;
+    let Revealing { row, revealed } = cards::revealing(&ask, row).await?;
+    let shown = RevealedSimpleCard {
+        id: &row.id,
+        number: revealed.number.expose_secret(),
+        exp_month: row.exp_month,
+        exp_year: row.exp_year,
+        cvv: revealed.cvv.expose_secret(),
+        balance_cents: balance(&ask, &row).await?,
+    };
+    Ok(Reply::ok(&shown)?.kept_nowhere())
+}
+
+/// The smallest room under all limits on sums.
+async fn balance(ask: &Ask, row: &Card) -> Result<Option<i64>, Problem> {
+    let snapshot = Arc::clone(&ask.api.snapshots.load());
+    let limits = limits_of(&ask.api.ledger, &snapshot, &row.id, ask.now).await;
+    let limits = limits.ok_or_else(Problem::ledger_unavailable)?;
+    Ok(limits.iter().filter_map(LimitView::remaining).min())
 }
 
 /// A card with a label, where the caller may know of it.

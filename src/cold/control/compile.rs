@@ -145,6 +145,7 @@ fn put_customer(builder: &mut Builder<'_, Fingerprinter>, row: &Customer) -> Res
         cascade: row.cascade,
         policy: policy(row.policy.as_deref())?,
         shadow: shadow(&row.versions)?,
+        held_max: row.fleet.held_max,
     })?;
     Ok(())
 }

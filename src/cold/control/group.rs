@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{BEHIND, Failed, Keeper, NotOrdered, Order, Work, compile};
 use crate::cold::durable::becomes_durable;
+use crate::cold::store::outward::OutboxRow;
 use crate::cold::store::{Batch, Change, StoreError};
 use crate::cold::webhooks::notice;
 use crate::decide::compile::Builder;
@@ -32,6 +33,36 @@ impl Asked {
 
     fn changes_rules(&self) -> bool {
         self.work.batch.iter().any(|change| change.rule().is_some())
+    }
+
+    /// Whether it has orders that come after its rows. Issuers are told how the ledger stands, so that
+    /// what is told of it waits for them.
+    fn has_later_orders(&self) -> bool {
+        let orders = &self.work.orders;
+        !self.work.after.is_empty() || orders.iter().any(|order| !order.goes_first())
+    }
+
+    /// Its rows, as they are kept while its later orders are to come.
+    fn kept(&self) -> Vec<Change> {
+        let kept = |change: &Change| {
+            let told = self.told_later(change).map(OutboxRow::announced);
+            told.map_or_else(|| change.clone(), Change::Outbox)
+        };
+        self.work.batch.iter().map(kept).collect()
+    }
+
+    /// What issuers are to be told once its later orders are given.
+    fn announced(&self) -> Vec<Change> {
+        let told = self.work.batch.iter().filter_map(|it| self.told_later(it));
+        told.map(Change::Outbox).collect()
+    }
+
+    fn told_later(&self, change: &Change) -> Option<OutboxRow> {
+        let Change::Outbox(row) = change else {
+            return None;
+        };
+        let is_so = self.has_later_orders() && row.errand.tells_of_standing();
+        is_so.then(|| row.clone())
     }
 
     /// Its orders of one kind, taken out of it.
@@ -179,8 +210,7 @@ impl Keeper {
     }
 
     async fn apply(&mut self, group: &[Asked]) -> Result<(), Unkept> {
-        let changes = group.iter().flat_map(|asked| &asked.work.batch);
-        let batch: Batch = changes.cloned().collect();
+        let batch: Batch = group.iter().flat_map(Asked::kept).collect();
         let entries = batch.iter();
         let entry_count = entries
             .filter(|change| matches!(change, Change::Audit(_)))
@@ -201,11 +231,19 @@ impl Keeper {
         }
     }
 
-    /// Gives the orders that come last, and answers.
+    /// Gives the orders that come last, answers, and has issuers told what those have let go.
     async fn settle(&self, group: Vec<Asked>) {
+        let announced: Batch = group.iter().flat_map(Asked::announced).collect();
         for asked in self.ordered(group, false).await {
             asked.answered(Ok(()));
         }
+        if announced.is_empty() {
+            return;
+        }
+        if let Err(error) = self.around.store.apply(announced).await {
+            tracing::warn!(%error, "an issuer is told a minute late what is let go");
+        }
+        self.around.bell.notify_waiters();
     }
 
     /// Whether all of them fit together into what is in force.
@@ -295,7 +333,7 @@ fn apart(waiting: Vec<Asked>) -> (Vec<Asked>, Vec<Asked>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cold::store::outward::{Errand, OutboxRow};
+    use crate::cold::store::outward::Errand;
     use crate::domain::time::Timestamp;
 
     fn asked(cards: &[&str]) -> Asked {

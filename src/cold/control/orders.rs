@@ -281,6 +281,16 @@ impl CardName {
         self.route(keys).key
     }
 
+    /// The key of the card's ledger state.
+    pub(in crate::cold) fn key(&self, keys: &Fingerprinter) -> Key {
+        card_key(keys, &self.connection, &self.issuer_token)
+    }
+
+    /// The key of the ledger state of the card's agent.
+    pub(in crate::cold) fn agent_key(&self, keys: &Fingerprinter) -> Option<Key> {
+        self.agent_id.as_deref().map(|id| agent_ref(keys, id).key)
+    }
+
     /// The key of an intent of the card.
     pub(in crate::cold) fn intent(&self, keys: &Fingerprinter, called: &str) -> Key {
         let card = [self.connection.as_bytes(), self.issuer_token.as_bytes()];

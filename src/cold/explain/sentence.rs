@@ -288,7 +288,7 @@ fn authorizations(count: i64) -> String {
 }
 
 /// What is limited: the word before "limit", and the words behind its amount.
-const WINDOWS: [(RuleField, &str, &str); 7] = [
+const WINDOWS: [(RuleField, &str, &str); 8] = [
     (RuleField::PerDay, "daily ", ""),
     (RuleField::PerWeek, "weekly ", ""),
     (RuleField::PerMonth, "monthly ", ""),
@@ -296,6 +296,7 @@ const WINDOWS: [(RuleField, &str, &str); 7] = [
     (RuleField::RollingDay, "", " in any 24 hours"),
     (RuleField::RollingWeek, "", " in any 7 days"),
     (RuleField::RollingMonth, "", " in any 30 days"),
+    (RuleField::HeldMax, "", " on what is held at one time"),
 ];
 
 fn limit_exceeded(it: &Explanation, level: Level, context: Context) -> String {
@@ -319,9 +320,14 @@ fn limit_exceeded(it: &Explanation, level: Level, context: Context) -> String {
         );
     }
     let spent = bare_money(limit.saturating_sub(remaining), context);
+    let word = if it.field == RuleField::HeldMax {
+        "held"
+    } else {
+        "spent"
+    };
     let remaining = bare_money(remaining, context);
     format!(
-        "{whose} {window}limit of {shown_limit}{span} would be exceeded: {spent} are spent, \
+        "{whose} {window}limit of {shown_limit}{span} would be exceeded: {spent} are {word}, \
          {remaining} remain{until}."
     )
 }

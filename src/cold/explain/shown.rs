@@ -55,7 +55,8 @@ pub(super) fn shown(it: &Explanation, value: i64) -> Shown {
         | RuleField::AllowedMerchants
         | RuleField::RequireAttestation
         | RuleField::RequireIntent
-        | RuleField::RequireApproval => Shown::Number(value),
+        | RuleField::RequireApproval
+        | RuleField::HeldMax => Shown::Number(value),
     }
 }
 

@@ -137,6 +137,9 @@ fn table() -> Vec<(Explanation, &'static str)> {
             "The customer's limit of 50.00 USD in any 30 days would be exceeded: 37.00 are spent, 13.00 remain."),
         (carries(R::CustomerLimitExceeded, Customer, F::Total, sum),
             "The customer's total limit of 50.00 USD would be exceeded: 37.00 are spent, 13.00 remain."),
+        (carries(R::CustomerLimitExceeded, Customer, F::HeldMax, sum),
+            "The customer's limit of 50.00 USD on what is held at one time would be exceeded: 37.00 are held, \
+             13.00 remain."),
         (plain(R::LedgerUnavailable, F::None), "The ledger could not take the authorization."),
         (plain(R::DeadlineExceeded, F::None), "The answer could not leave in time, so nothing was approved."),
         (plain(R::Overloaded, F::None), "Too many authorizations were waiting."),

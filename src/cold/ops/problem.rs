@@ -127,6 +127,12 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "ledger_unavailable", title)
     }
 
+    /// What issuers are to be told is kept before anything is let go.
+    pub(super) fn store_unavailable() -> Self {
+        let title = "The database does not answer; nothing has changed";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", title)
+    }
+
     pub(super) fn not_durable() -> Self {
         let title = "The change is in force, but is not known to be durable; ask again";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_durable", title)

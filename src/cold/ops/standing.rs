@@ -18,6 +18,7 @@ use super::decisions::ask as search;
 use super::problem::Problem;
 use super::query::Parameters;
 use crate::cold::durable::becomes_durable;
+use crate::cold::outbox::teller::Subject;
 use crate::cold::records::Named;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::card::{AgentStatus, CardStatus, Key};
@@ -42,6 +43,16 @@ enum CardAction {
 enum AgentAction {
     Pause,
     Resume,
+}
+
+impl CardAction {
+    /// Whether it lets go what was stopped.
+    fn lets_go(self) -> bool {
+        match self {
+            Self::Unlock | Self::Unfreeze => true,
+            Self::Lock | Self::Freeze | Self::Cancel => false,
+        }
+    }
 }
 
 pub(super) fn routes() -> Router<OpsState> {
@@ -109,12 +120,11 @@ async fn change_card(
         }
     };
     let (declared, frozen) = target.declared.unwrap_or_default();
-    let at = state.clock.now();
-    let asked = state
-        .ledger
-        .ask(move |ledger| target.change(ledger, action, at));
-    let changed = in_time(asked).await??;
-    wait_until_durable(&state, changed.position).await?;
+    let subject = Subject::Card(id.clone());
+    announce(&state, action.lets_go(), &subject).await?;
+    let made = make_card_change(&state, target, action).await;
+    tell(&state, subject)?;
+    let changed = made?;
     let is_new = changed.is_new;
     tracing::info!(card = id, ?action, is_new, "an operator has changed a card");
     let (status, status_source) = strictest(declared, changed.status);
@@ -150,12 +160,11 @@ async fn change_agent(
         }
     };
     let declared = target.declared;
-    let at = state.clock.now();
-    let asked = state
-        .ledger
-        .ask(move |ledger| target.change(ledger, action, at));
-    let changed = in_time(asked).await??;
-    wait_until_durable(&state, changed.position).await?;
+    let subject = Subject::Agent(id.clone());
+    announce(&state, action == AgentAction::Resume, &subject).await?;
+    let made = make_agent_change(&state, target, action).await;
+    tell(&state, subject)?;
+    let changed = made?;
     let is_new = changed.is_new;
     tracing::info!(
         agent = id,
@@ -174,6 +183,53 @@ async fn change_agent(
         status_source,
         changed: changed.is_new,
     }))
+}
+
+async fn make_card_change(
+    state: &OpsState,
+    target: CardTarget,
+    action: CardAction,
+) -> Result<CardChanged, Problem> {
+    let at = state.clock.now();
+    let asked = state
+        .ledger
+        .ask(move |ledger| target.change(ledger, action, at));
+    let changed = in_time(asked).await??;
+    wait_until_durable(state, changed.position).await?;
+    Ok(changed)
+}
+
+async fn make_agent_change(
+    state: &OpsState,
+    target: AgentTarget,
+    action: AgentAction,
+) -> Result<AgentChanged, Problem> {
+    let at = state.clock.now();
+    let asked = state
+        .ledger
+        .ask(move |ledger| target.change(ledger, action, at));
+    let changed = in_time(asked).await??;
+    wait_until_durable(state, changed.position).await?;
+    Ok(changed)
+}
+
+/// Before something is let go, it is kept that its issuer is to be told: see the teller.
+async fn announce(state: &OpsState, lets_go: bool, subject: &Subject) -> Result<(), Problem> {
+    let Some(teller) = state.running()?.teller.as_ref().filter(|_| lets_go) else {
+        return Ok(());
+    };
+    teller.announce(subject).await.map_err(|error| {
+        tracing::error!(%error, "what an issuer is to be told cannot be kept");
+        Problem::store_unavailable()
+    })
+}
+
+/// Also where nobody knows what came of it: the issuer is told how things stand then.
+fn tell(state: &OpsState, subject: Subject) -> Result<(), Problem> {
+    if let Some(teller) = &state.running()?.teller {
+        teller.tell(subject);
+    }
+    Ok(())
 }
 
 /// The change stands already; the answer waits until a crash cannot take it back.

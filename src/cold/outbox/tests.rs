@@ -1,9 +1,12 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::cold::issuers::rules::Rules;
 use crate::cold::issuers::{Answer, CardThere, CardsThere, IssuedCard, Manner, Revealed};
 use crate::cold::store::{Mode, sqlite};
 use crate::domain::time::Timestamp;
+use crate::fingerprint::Fingerprinter;
+use crate::seam::commands::ledger_port;
 
 #[test]
 fn pauses_double_up_to_an_hour_and_differ() {
@@ -134,6 +137,11 @@ async fn b9_an_order_that_nobody_came_back_for_is_closed_where_it_was_made() {
             bell: Arc::default(),
             telemetry: Telemetry::new([]),
             readiness: Arc::default(),
+            stands: Stands {
+                store: Arc::clone(&store),
+                ledger: ledger_port().0,
+                keys: Fingerprinter::new(7),
+            },
         };
         let issuer = OneCard {
             key: "made",

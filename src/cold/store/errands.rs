@@ -143,7 +143,7 @@ pub(super) fn outbox(asked: OutboxAsked) -> Statement {
     match asked {
         OutboxAsked::Due(connection, now, limit) => Statement::of(
             "SELECT * FROM outbox WHERE connection = $1 AND is_dead = 0 AND due_us <= $2
-             ORDER BY CASE errand WHEN 'end' THEN 'state' ELSE errand END DESC, due_us LIMIT $3",
+             ORDER BY CASE errand WHEN 'rules' THEN 1 WHEN 'order' THEN 2 ELSE 0 END, due_us LIMIT $3",
         )
         .bind(connection)
         .bind(now.micros())
@@ -163,7 +163,8 @@ pub(super) fn outbox(asked: OutboxAsked) -> Statement {
 pub(super) fn outbox_counts() -> Statement {
     Statement::of(
         "SELECT is_dead, COUNT(*) AS row_count, MIN(created_us) AS oldest_us FROM outbox
-         WHERE errand = 'state' OR errand = 'rules' OR is_dead = 1 OR (errand = 'end' AND attempts > 0)
+         WHERE errand IN ('state', 'rules', 'agent', 'customer') OR is_dead = 1
+            OR (errand = 'end' AND attempts > 0)
          GROUP BY is_dead",
     )
 }

@@ -15,11 +15,31 @@ pub enum Errand {
     Rules,
     /// That a card is over, once the end that its policy sets has come.
     End,
+    /// Whether each card of an agent works: it becomes one `State` for each of them.
+    Agent,
+    /// The same for each card of a customer.
+    Customer,
 }
 
 impl Errand {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Order, Self::State, Self::Rules, Self::End];
+    pub const ALL: [Self; 6] = [
+        Self::Order,
+        Self::State,
+        Self::Rules,
+        Self::End,
+        Self::Agent,
+        Self::Customer,
+    ];
+
+    /// Whether it tells whether cards work.
+    #[must_use]
+    pub fn tells_of_standing(self) -> bool {
+        match self {
+            Self::State | Self::Agent | Self::Customer => true,
+            Self::Order | Self::Rules | Self::End => false,
+        }
+    }
 
     /// The word in columns and views.
     #[must_use]
@@ -29,9 +49,14 @@ impl Errand {
             Self::State => "state",
             Self::Rules => "rules",
             Self::End => "end",
+            Self::Agent => "agent",
+            Self::Customer => "customer",
         }
     }
 }
+
+/// What is announced is done within this time, or not at all.
+const ANNOUNCED_US: i64 = 60 * 1_000_000;
 
 /// One thing that an issuer is to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +65,7 @@ pub struct OutboxRow {
     pub id: String,
     /// What it is about.
     pub errand: Errand,
-    /// Our id of the card.
+    /// Our id of the card; of the agent or the customer where it is about all of its cards.
     pub card_id: String,
     /// Whose issuer is told.
     pub connection: String,
@@ -76,6 +101,31 @@ impl OutboxRow {
             is_dead: false,
             last_error: None,
             version: 0,
+        }
+    }
+
+    /// The errand of all cards that an agent or a customer has at a connection.
+    #[must_use]
+    pub fn of_owner(errand: Errand, owner_id: &str, connection: &str, now: Timestamp) -> Self {
+        Self {
+            id: Self::id_of_owner(errand, owner_id, connection),
+            ..Self::of_card(errand, owner_id, connection, now)
+        }
+    }
+
+    /// Its row's id: one for each connection.
+    #[must_use]
+    pub fn id_of_owner(errand: Errand, owner_id: &str, connection: &str) -> String {
+        format!("{}:{owner_id}:{connection}", errand.name())
+    }
+
+    /// The same, kept before that which it is about: it is asked for anew once that is done, and is
+    /// told by itself a minute later where nobody does.
+    #[must_use]
+    pub fn announced(self) -> Self {
+        Self {
+            due_at: self.due_at.plus_micros(ANNOUNCED_US),
+            ..self
         }
     }
 

@@ -112,6 +112,10 @@ pub(super) fn customer(row: &dyn Columns) -> Result<Customer, StoreError> {
         fleet: Fleet {
             agents_max: maybe_number(row, "agents_max")?,
             cards_per_agent_max: maybe_number(row, "cards_per_agent_max")?,
+            held_max: maybe_number(row, "held_max")?
+                .map(Minor::new)
+                .transpose()
+                .map_err(|_out_of_range| unknown("held_max"))?,
             agent_may_create_cards: number(row, "agent_may_create_cards")? != 0,
         },
         policy: maybe_text(row, "policy")?,

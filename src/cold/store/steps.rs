@@ -6,7 +6,7 @@
 use super::{StoreError, errands, purchases, versions, webhook_rows};
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 9] = [
+pub(super) const STEPS: [&str; 10] = [
     FIRST,
     SECOND,
     errands::TABLES,
@@ -16,6 +16,7 @@ pub(super) const STEPS: [&str; 9] = [
     webhook_rows::ALERTS,
     versions::TABLES,
     purchases::TABLES,
+    HELD_MAX,
 ];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.
@@ -156,6 +157,11 @@ CREATE TABLE audit_checkpoints (
 /// Whether a card's issuer does not hold the lock to its first merchant.
 const LACKS_LOCK: &str = "
 ALTER TABLE card_origins ADD COLUMN lacks_lock INTEGER NOT NULL DEFAULT 0;
+";
+
+/// How much may be held at one time over all of a customer's cards.
+const HELD_MAX: &str = "
+ALTER TABLE customers ADD COLUMN held_max INTEGER;
 ";
 
 /// The step that a database of this version needs next; none where it is up to date.

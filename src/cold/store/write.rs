@@ -8,6 +8,7 @@ use super::{
 };
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{self, Entry, Event};
+use crate::domain::amount::Minor;
 use crate::domain::time::Timestamp;
 
 /// Whether there may be no row for the change: somebody else has made a newer one meanwhile.
@@ -173,14 +174,16 @@ fn customer(row: Customer) -> Statement {
     let sql = if row.revision == 0 {
         "INSERT INTO customers (external_id, name, status, timezone, currency, cascade_kind, policy,
             created_us, mode, agents_max, cards_per_agent_max, agent_may_create_cards,
-            version_active, version_last, shadow_version, shadow_policy, id, revision)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18 + 1)"
+            version_active, version_last, shadow_version, shadow_policy, held_max, id, revision)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+            $19 + 1)"
     } else {
         "UPDATE customers SET external_id = $1, name = $2, status = $3, timezone = $4, currency = $5,
             cascade_kind = $6, policy = $7, created_us = $8, mode = $9, agents_max = $10,
             cards_per_agent_max = $11, agent_may_create_cards = $12, version_active = $13,
-            version_last = $14, shadow_version = $15, shadow_policy = $16, revision = revision + 1
-         WHERE id = $17 AND revision = $18"
+            version_last = $14, shadow_version = $15, shadow_policy = $16, held_max = $17,
+            revision = revision + 1
+         WHERE id = $18 AND revision = $19"
     };
     let statement = Statement::of(sql)
         .bind(row.external_id)
@@ -196,6 +199,7 @@ fn customer(row: Customer) -> Statement {
         .bind(row.fleet.cards_per_agent_max)
         .bind(row.fleet.agent_may_create_cards);
     versions::bind(statement, row.versions)
+        .bind(row.fleet.held_max.map(Minor::get))
         .bind(row.id)
         .bind(row.revision)
 }

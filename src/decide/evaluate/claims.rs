@@ -33,6 +33,7 @@ pub(super) fn claims(asked: &Asked<'_, '_>, keys: &impl Keys) -> Claims {
         } else {
             [ScopeLimits::default(); 3]
         },
+        held_max: card.customer.held_max().filter(|_| is_limited),
         per_auth: asked.per_auth.filter(|_| is_limited),
         single_use: spends && card.card.usage() == Usage::Single,
         lock_to_first_merchant: lock_level(asked).filter(|_| spends),

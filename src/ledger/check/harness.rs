@@ -152,6 +152,7 @@ impl Ask {
                 hour: LocalHour(0),
                 hour_resets_at: Timestamp::default(),
                 limits: [ScopeLimits::default(); 3],
+                held_max: None,
                 per_auth: None,
                 single_use: false,
                 lock_to_first_merchant: None,

@@ -228,7 +228,19 @@ impl Verdict<'_> {
                 return Some(limit);
             }
         }
-        None
+        self.held().filter(wanted)
+    }
+
+    /// The cap on what is held at one time over all of the customer's cards (behaviour 4.4).
+    fn held(&self) -> Option<LimitInForce<'_>> {
+        let limit = self.claims.held_max?;
+        Some(LimitInForce {
+            level: Level::Customer,
+            field: RuleField::HeldMax,
+            limit,
+            spent: self.state.counters.total().held,
+            over: Over::Life,
+        })
     }
 
     fn calendar(

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::order::{Ordered, order_card};
 use super::standing::CardHeld;
+use super::stopped_above;
 use crate::cold::api::body::read;
 use crate::cold::api::exchange::{Ask, Reply, Tries};
 use crate::cold::api::fields::{Interval, Usage, document};
@@ -255,6 +256,7 @@ pub(in crate::cold::api) async fn keep(
         let batch = [Change::Card(row.clone())]
             .into_iter()
             .chain(room)
+            .chain(stopped_above(ask, &row).await?)
             .chain(settled.clone());
         let work = Work {
             batch: batch.collect(),

@@ -12,6 +12,7 @@ use super::change::{told_at, told_of};
 use super::new::{issuer, order_key};
 use super::order::{Ordered, order_card};
 use super::standing::CardHeld;
+use super::stopped_above;
 use super::view::strictest;
 use crate::cold::api::body::read;
 use crate::cold::api::exchange::{Ask, Reply, Tries};
@@ -96,8 +97,8 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
         }
         let new = successor(&old, &issued, now, ask.now);
         let told = (now != stands).then(|| told_of(&ask, &new, Errand::State));
-        let mut more = Vec::from_iter(settled.clone());
-        more.extend(told.flatten());
+        let mut more: Vec<Change> = settled.iter().cloned().chain(told.flatten()).collect();
+        more.extend(stopped_above(&ask, &new).await?);
         if let Some(until) = until {
             let customer = customers::of_card(&ask, &old).await?;
             more.extend(fleet::room_for_card(&ask.api, customer, old.agent_id.as_deref()).await?);

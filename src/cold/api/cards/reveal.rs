@@ -22,6 +22,7 @@ use crate::cold::api::exchange::{Ask, Reply};
 use crate::cold::api::intents::has_usable_intent;
 use crate::cold::api::problem::Problem;
 use crate::cold::control::Work;
+use crate::cold::issuers::Revealed;
 use crate::cold::store::{Card, Scope};
 use crate::decide::compile::parse_instant;
 use crate::decide::effective::{EffectivePolicy, Value, effective};
@@ -47,6 +48,12 @@ pub(super) struct Shown<'a> {
     #[schema(minimum = 1, maximum = 12)]
     exp_month: Option<u8>,
     exp_year: Option<u16>,
+}
+
+/// A card that may be shown, and what buys with it.
+pub(in crate::cold::api) struct Revealing {
+    pub(in crate::cold::api) row: Card,
+    pub(in crate::cold::api) revealed: Revealed,
 }
 
 /// How often each card was shown lately.
@@ -111,6 +118,19 @@ pub(in crate::cold::api) async fn reveal(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
     let Nothing {} = read(&ask.body)?;
     let row = find(&ask, &ask.id).await?;
+    let Revealing { row, revealed } = revealing(&ask, row).await?;
+    let shown = Shown {
+        card_id: &row.id,
+        number: revealed.number.expose_secret(),
+        cvv: revealed.cvv.expose_secret(),
+        exp_month: row.exp_month,
+        exp_year: row.exp_year,
+    };
+    Ok(Reply::ok(&shown)?.kept_nowhere())
+}
+
+/// Passes every gate, asks the issuer, and tells the audit log: what is left is to show it.
+pub(in crate::cold::api) async fn revealing(ask: &Ask, row: Card) -> Result<Revealing, Problem> {
     let issuer = ask.api.issuer_of(&row.connection);
     let manner = issuer.map(|issuer| issuer.manner());
     let (Some(issuer), Some(manner)) = (issuer, manner.filter(|it| it.reveals)) else {
@@ -121,24 +141,17 @@ pub(in crate::cold::api) async fn reveal(ask: Ask) -> Result<Reply, Problem> {
         let what = "the connection shows its cards' numbers to owners alone";
         return Err(Problem::beyond_reach(what));
     }
-    refuse_stopped(&ask, &row).await?;
-    refuse_gated(&ask, &row).await?;
+    refuse_stopped(ask, &row).await?;
+    refuse_gated(ask, &row).await?;
     if !ask.api.reveals.take(&row.id, ask.now) {
         return Err(Problem::too_many_reveals());
     }
     let revealed = issuer.reveal(row.issuer_token.clone()).await?;
     // Somebody may have stopped it while the issuer was asked.
-    let row = find(&ask, &ask.id).await?;
-    refuse_stopped(&ask, &row).await?;
+    let row = find(ask, &row.id).await?;
+    refuse_stopped(ask, &row).await?;
     ask.make_part(Work::default(), StatusCode::OK).await?;
-    let shown = Shown {
-        card_id: &row.id,
-        number: revealed.number.expose_secret(),
-        cvv: revealed.cvv.expose_secret(),
-        exp_month: row.exp_month,
-        exp_year: row.exp_year,
-    };
-    Ok(Reply::ok(&shown)?.kept_nowhere())
+    Ok(Revealing { row, revealed })
 }
 
 /// Nothing is shown after a lock, a freeze, a cancel, or an end.

@@ -281,6 +281,7 @@ impl Wanted {
                 hour,
                 hour_resets_at: Timestamp::from_secs(hour_ends),
                 limits,
+                held_max: customer.held_max(),
                 per_auth: None,
                 single_use: false,
                 lock_to_first_merchant: None,

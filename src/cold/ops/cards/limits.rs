@@ -8,6 +8,7 @@ use crate::domain::card::Level;
 use crate::domain::explanation::RuleField;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{WindowKind, ZoneTable};
+use crate::ledger::counters::Sum;
 
 /// Every cap on a sum, at every level, in the order in which they are checked; then the spending
 /// that ends the card.
@@ -41,7 +42,21 @@ pub(super) fn of_sums(
             shown.push(LimitView::new(level, field, Some(cap), sum, None));
         }
     }
-    let [counters, ..] = &in_ledger.counters;
+    let [counters, .., of_customer] = &in_ledger.counters;
+    if let Some(cap) = card.customer.held_max() {
+        let (field, sum) = (RuleField::HeldMax, of_customer.total());
+        let held = Sum {
+            spent: sum.held,
+            held: sum.held,
+        };
+        shown.push(LimitView::new(
+            Level::Customer,
+            field,
+            Some(cap),
+            held,
+            None,
+        ));
+    }
     for end in policy.of("expireAfter.spend") {
         if let (Some(level), Value::Amount(cap)) = (end.level, &end.value) {
             let (field, sum) = (RuleField::ExpireAfterSpend, counters.total());

@@ -74,6 +74,11 @@ pub(in crate::cold) struct LimitView {
 }
 
 impl LimitView {
+    /// Minor units; absent where nobody knows.
+    pub(in crate::cold) fn remaining(&self) -> Option<i64> {
+        self.remaining
+    }
+
     /// Whether so many percent of it are used.
     pub(in crate::cold) fn is_over(&self, percent: i64) -> bool {
         let parts = self.limit.zip(self.spent);
@@ -150,7 +155,10 @@ impl LimitView {
         sum: Sum,
         ends: Option<Timestamp>,
     ) -> Self {
-        let has_end = !matches!(field, RuleField::Total | RuleField::ExpireAfterSpend);
+        let has_end = !matches!(
+            field,
+            RuleField::Total | RuleField::ExpireAfterSpend | RuleField::HeldMax
+        );
         Self {
             level: level.name(),
             field: field.path(),

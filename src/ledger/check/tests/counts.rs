@@ -3,7 +3,9 @@
 use crate::domain::authorization::AuthorizationKind;
 use crate::domain::card::Level;
 use crate::domain::claims::ScopeLimits;
-use crate::domain::decision::DeclineReason::{CardExpired, CountLimitReached};
+use crate::domain::decision::DeclineReason::{
+    CardExpired, CountLimitReached, CustomerLimitExceeded,
+};
 use crate::domain::explanation::RuleField;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
@@ -199,4 +201,36 @@ fn a_card_expires_when_it_has_approved_or_spent_what_it_was_made_for() {
     );
     assert!(ledger.overrule(2, second));
     assert_eq!(ledger.reason(&by_count(by_spend(Ask::new(5, 1)))), None);
+}
+
+/// 4.4: every card's hold counts, whatever its own limits are, until it is given back.
+#[test]
+fn what_is_held_at_one_time_is_capped_over_all_cards() {
+    let mut ledger = Ledger::new();
+    let ask = |authorization, amount, card: u32| {
+        let ask = Ask::new(authorization, amount).on_card(card, Some(card));
+        ask.with(|it| it.claims.held_max = Some(minor(100)))
+    };
+    let first = ledger.approve(&ask(1, 60, 1));
+    let refused = ledger.decline(&ask(2, 41, 2));
+    assert_eq!(refused.reason, CustomerLimitExceeded);
+    assert_eq!(refused.level, Some(Level::Customer));
+    assert_eq!(refused.field, RuleField::HeldMax);
+    let [observed, limit, remaining] = [refused.observed, refused.limit, refused.remaining];
+    assert_eq!(
+        [observed, limit, remaining],
+        [Some(41), Some(100), Some(40)]
+    );
+    assert_eq!(refused.resets_at, None);
+    // Exactly at the cap; and an increment is a hold like any other.
+    ledger.approve(&ask(3, 40, 2));
+    assert_eq!(
+        ledger.reason(&ask(1, 1, 1).step(2)),
+        Some(CustomerLimitExceeded)
+    );
+    assert!(ledger.overrule(1, first));
+    ledger.approve(&ask(4, 60, 3));
+    assert_eq!(ledger.reason(&ask(5, 1, 3)), Some(CustomerLimitExceeded));
+    // Where nobody caps it, nothing is.
+    ledger.approve(&Ask::new(6, 1_000));
 }
