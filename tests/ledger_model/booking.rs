@@ -143,6 +143,7 @@ impl Lockstep {
         "posted above what was approved",
         "declined there",
         "drifted",
+        "disputed",
         "refund restored",
         "held again after a hold had lapsed",
         "undone",
@@ -332,6 +333,7 @@ impl Lockstep {
             ("posted above what was approved", books.excess),
             ("declined there", books.declined_there),
             ("drifted", books.drift),
+            ("disputed", books.disputed),
             (
                 "consumed without us",
                 !before.consumed_alone && after.consumed_alone,
@@ -440,5 +442,6 @@ fn books_of(found: &Authorization) -> Option<Books> {
         excess: names.contains(&"excess"),
         declined_there: names.contains(&"declined_by_issuer"),
         drift: names.contains(&"drift"),
+        disputed: names.contains(&"disputed"),
     })
 }
