@@ -345,15 +345,13 @@ impl Life {
                 fact.kind == MovementKind::Declined && !steps.iter().any(|it| is_ours(&it))
             }),
         };
+        let is_disputed = self.facts.iter().any(|it| it.kind.is_dispute());
         books.flags = Flags::default()
             .with(Flags::FORCED, forced)
             .with(Flags::EXCESS, !forced && books.posted > approved)
             .with(Flags::DECLINED_BY_ISSUER, declined)
             .with(Flags::DRIFT, self.has_drifted)
-            .with(
-                Flags::DISPUTED,
-                self.facts.iter().any(|it| it.kind.is_dispute()),
-            );
+            .with(Flags::DISPUTED, is_disputed);
         books
     }
 

@@ -138,8 +138,9 @@ impl Planted {
             Self::ReportBeforeDurable => &["I3"],
             Self::ReportDropped | Self::ReportedTwice | Self::NeverLapses => &["books"],
             Self::LongHoldsEndEarly => &["I8", "books"],
+            // Where the journal is poisoned too, the decline that leaves is another one than it ought to be.
+            Self::NotOverruled => &["rules", "I6"],
             Self::LimitOneBelow
-            | Self::NotOverruled
             | Self::CooldownShort
             | Self::IntentLoose
             | Self::NobodyAsked

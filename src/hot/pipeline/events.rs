@@ -107,16 +107,14 @@ impl Core {
     ) -> Result<BookAnswer, Unavailable> {
         let name = connection.name.as_bytes();
         let external = name_of(observation);
-        let own = self
-            .keys
-            .key(KeySpace::Authorization, &[name, external.as_bytes()]);
+        let parts = [name, external.as_bytes()];
+        let own = self.keys.key(KeySpace::Authorization, &parts);
         let disputed = self.disputed(connection, own, observation);
         // No card has an empty token.
         let token = observation.card_token.as_deref().unwrap_or_default();
-        let card_key = match disputed {
-            Some((card, _)) if token.is_empty() => card,
-            _ => self.keys.key(KeySpace::Card, &[name, token.as_bytes()]),
-        };
+        let named = self.keys.key(KeySpace::Card, &[name, token.as_bytes()]);
+        let unnamed = disputed.filter(|_| token.is_empty());
+        let card_key = unnamed.map_or(named, |(card, _)| card);
         let facts = self.facts(observation);
         let snapshot = self.snapshots.load();
         let view = snapshot.card(card_key);
@@ -124,26 +122,22 @@ impl Core {
         let owner = view.as_ref().map(|view| view.customer.key()).or(used_by);
         let known = self.followed(owner, card_key, observation);
         let disputed = disputed.filter(|(card, _)| *card == card_key);
-        let authorization = known.or(disputed.map(|(_, it)| it)).unwrap_or(own);
-        let Some(currency) = observation
-            .currency
-            .or_else(|| currency_of(&snapshot, owner))
-        else {
+        let authorization = known.or_else(|| disputed.map(|(_, it)| it));
+        let told_in = observation.currency;
+        let Some(currency) = told_in.or_else(|| currency_of(&snapshot, owner)) else {
             return Ok(unplaced(connection, external));
         };
-        let acceptor = observation.acceptor.as_ref();
+        let (acceptor, movements) = (observation.acceptor.as_ref(), &observation.movements);
         let mut command = Book {
             at,
-            authorization,
+            authorization: authorization.unwrap_or(own),
             external,
             card_key,
             card: None,
             calendar: ZoneTable::utc().calendar_at(at),
             currency,
             facts: &facts,
-            told: observation
-                .standing
-                .map(|it| told(&it, &observation.movements)),
+            told: observation.standing.as_ref().map(|it| told(it, movements)),
             terms: BookTerms::default(),
             hold_time: HoldTime::of(acceptor.and_then(|it| it.mcc)),
             merchant: acceptor.map(|acceptor| merchant_keys(&self.keys, acceptor)),
