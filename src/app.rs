@@ -128,7 +128,7 @@ impl App {
         let (address, asked) = (config.ops_listen, port.clone());
         let operators = Operators::listen(&cold, address, &shared, asked, &readiness, time_file)?;
         let served = Served::default();
-        let front = operators::listen_for_people(&cold, config.listen, &served)?;
+        let front = operators::listen_for_people(&cold, &config, &served)?;
         let plane = Plane::open(&cold, &config)?;
         let store = plane.as_ref().map(Plane::store);
         let recovered = recover(&*storage, &config)?;

@@ -10,6 +10,7 @@ mod database;
 mod file;
 mod issuer;
 mod log;
+mod mcp;
 mod secret;
 
 use std::fmt;
@@ -24,6 +25,7 @@ pub use self::database::database_address;
 pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::{HoldDays, IssuerConfig};
 pub use self::log::log_setting;
+pub use self::mcp::McpConfig;
 pub use self::secret::SecretSource;
 use crate::issuer::IssuerKind;
 pub use alerts::AlertsConfig;
@@ -143,6 +145,8 @@ pub struct Config {
     pub master_keys: Vec<SecretString>,
     /// Where cards are made.
     pub card_makers: Vec<CardsConfig>,
+    /// Whom the agents' door lets in.
+    pub mcp: McpConfig,
     /// Outgoing webhooks.
     pub webhooks: WebhooksConfig,
     /// When owners are told, and what freezes a card.
@@ -246,7 +250,6 @@ impl Config {
             listen_address(flag, typed, &format!("{place}: {key}"), default)
         };
         let server = &typed.server;
-        let issuer_listen = server.issuer_listen.as_deref();
         let timeout = |typed, key: &str| read_timeout(typed, &format!("{place}: {key}"));
         let issuers = issuer::issuers(&typed.issuer, place)?;
         let default = || PathBuf::from(DATA_DIR_DEFAULT);
@@ -264,7 +267,7 @@ impl Config {
             body_timeout: timeout(server.body_timeout_ms, "server.body_timeout_ms")?,
             issuer_listen: address(
                 overrides.issuer_listen,
-                issuer_listen,
+                server.issuer_listen.as_deref(),
                 "server.issuer_listen",
                 8700,
             )?,
@@ -287,6 +290,7 @@ impl Config {
             snapshot_poll: snapshot_poll(typed.snapshot_poll_ms, place)?,
             issuers,
             master_keys: master_keys(&typed.keys.master, place)?,
+            mcp: mcp::access(typed.mcp, place)?,
             card_makers: cards::read_all(&typed.issuer, place)?,
             webhooks: webhooks(&typed.webhooks, place)?,
             alerts: alerts::read(&typed.alerts, &typed.risk, place)?,

@@ -12,5 +12,6 @@ pub mod evaluate;
 mod json;
 pub mod merchant_text;
 pub mod policy;
+pub mod purchase;
 pub mod snapshot;
 mod spelling;

@@ -30,8 +30,12 @@ mod intents;
 mod keys;
 #[path = "api/looking.rs"]
 mod looking;
+#[path = "api/mcp.rs"]
+mod mcp;
 #[path = "api/plane.rs"]
 mod plane;
+#[path = "api/purchases.rs"]
+mod purchases;
 #[path = "api/quickstart.rs"]
 mod quickstart;
 #[path = "api/replacing.rs"]

@@ -18,6 +18,8 @@ mod far_side;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "api/plane.rs"]
 mod plane;
+#[path = "card_issuers/purchases.rs"]
+mod purchases;
 #[path = "card_issuers/schemas.rs"]
 mod schemas;
 #[path = "card_issuers/sealed.rs"]

@@ -17,6 +17,9 @@ mod calendar;
 #[path = "ledger_model/commands.rs"]
 mod commands;
 #[cfg(test)]
+#[path = "ledger_model/earmarks.rs"]
+mod earmarks;
+#[cfg(test)]
 #[path = "ledger_model/intents.rs"]
 mod intents;
 #[cfg(test)]

@@ -118,8 +118,19 @@ const ROWS: &[Row] = &[
     (EMPTY, r#""policy": {"blockedMcc": []}"#, 13, "cards[1].policy.blockedMcc", "did you mean `blockedMccs`?"),
     (EMPTY, r#""policy": {"perAuth": 1}"#, 13, "cards[1].policy.perAuth", "belongs into `limits`"),
     (EMPTY, r#""policy": {"countTotal": 1}"#, 13, "cards[1].policy.countTotal", "belongs into `limits`"),
-    (EMPTY, r#""policy": {"onViolation": true}"#, 13, "cards[1].policy.onViolation", LATER),
-    (EMPTY, r#""policy": {"allowedDomains": []}"#, 13, "cards[1].policy.allowedDomains", LATER),
+    (EMPTY, r#""policy": {"standingApprovals": []}"#, 13, "cards[1].policy.standingApprovals", LATER),
+    (EMPTY, r#""policy": {"onViolation": true}"#, 13, "cards[1].policy.onViolation", "must be an object"),
+    (EMPTY, r#""policy": {"onViolation": {"limits": "ask"}}"#, 13, "cards[1].policy.onViolation.limits", "must be"),
+    (EMPTY, r#""policy": {"onViolation": {"perDay": "deny"}}"#, 13, "cards[1].policy.onViolation.perDay", "unknown field"),
+    (EMPTY, r#""policy": {"requestLimits": {"perDay": 1}}"#, 13, "cards[1].policy.requestLimits.perDay", "unknown field"),
+    (EMPTY, r#""policy": {"requestLimits": {"perRequest": 1.5}}"#, 13, "cards[1].policy.requestLimits.perRequest", "minor units"),
+    (EMPTY, r#""policy": {"amountTolerance": -1}"#, 13, "cards[1].policy.amountTolerance", "must be"),
+    (EMPTY, r#""policy": {"unscopedRequests": "no"}"#, 13, "cards[1].policy.unscopedRequests", "must be"),
+    (EMPTY, r#""policy": {"cardTtlMinutes": 19}"#, 13, "cards[1].policy.cardTtlMinutes", "from 20 to 10080"),
+    (EMPTY, r#""policy": {"reviewTtlMinutes": 1441}"#, 13, "cards[1].policy.reviewTtlMinutes", "from 5 to 1440"),
+    (EMPTY, r#""policy": {"allowedDomains": ["co.uk"]}"#, 13, "cards[1].policy.allowedDomains[0]", "public suffix"),
+    (EMPTY, r#""policy": {"blockedDomains": ["a.com", "10.0.0.1"]}"#, 13, "cards[1].policy.blockedDomains[1]", "not by a number"),
+    (EMPTY, r#""policy": {"allowedDomains": ["a.com"]}"#, 13, "cards[1].policy", "they stand on agents"),
     (EMPTY, r#""policy": {"limits": 5}"#, 13, "cards[1].policy.limits", "must be an object"),
     (EMPTY, r#""policy": {"limits": null}"#, 13, "cards[1].policy.limits", "must be an object"),
     (EMPTY, r#""policy": {"lockToFirstMerchant": 1}"#, 13, "cards[1].policy.lockToFirstMerchant", "true"),
@@ -210,7 +221,7 @@ const POLICY_ROWS: &[(&str, &str, &str)] = &[
     (r#""blockedCountries": ["US", "UK"]"#, "blockedCountries[1]", "United Kingdom's are \"GB\""),
     (r#""blockedCountries": "US""#, "blockedCountries", "must be a list"),
     (r#""allowedMerchants": {"acceptorId": "1"}"#, "allowedMerchants", "must be a list"),
-    (r#""allowedMerchants": ["BLUE BOTTLE", "amazon.com"]"#, "allowedMerchants[1]", "`allowedDomains` (not in this version)"),
+    (r#""allowedMerchants": ["BLUE BOTTLE", "amazon.com"]"#, "allowedMerchants[1]", "`allowedDomains`, a rule of purchase requests"),
     (r#""blockedMerchants": ["https://evil.example/x"]"#, "blockedMerchants[0]", "`blockedDomains` (not in this version)"),
     (r#""allowedMerchants": [" "]"#, "allowedMerchants[0]", "at least one letter"),
     (r#""allowedMerchants": ["12345"]"#, "allowedMerchants[0]", "at least one letter"),
@@ -310,9 +321,7 @@ fn a_time_to_live_needs_to_know_when_the_card_was_made() {
 /// Every field of the specification that this version does not enforce.
 #[test]
 fn fields_of_later_versions_are_refused_by_name() {
-    let fields = "allowedDomains blockedDomains \
-        requestLimits onViolation standingApprovals amountTolerance unscopedRequests \
-        cardTtlMinutes reviewTtlMinutes agentMayCreateCards";
+    let fields = "standingApprovals agentMayCreateCards";
     for field in fields.split_whitespace() {
         let policy = format!(r#""policy": {{"{field}": 1}}"#);
         let errors = read(BASE.replace(EMPTY, &policy)).unwrap_err();

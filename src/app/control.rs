@@ -12,9 +12,10 @@ use crate::app::StartError;
 use crate::app::operators::Operators;
 use crate::clock::Clock;
 use crate::cold::alerts;
-use crate::cold::api::{Api, Parts, Served};
+use crate::cold::api::{Api, Parts, Served, purchases};
 use crate::cold::audit::signer::Signer;
 use crate::cold::control::{self, Control, LoadError, Surroundings};
+use crate::cold::durable::JournalProgress;
 use crate::cold::init::{Opened, Place};
 use crate::cold::issuers::IssuerClient;
 use crate::cold::issuers::remote::RemoteClient;
@@ -307,12 +308,11 @@ fn start_webhooks(
     let cold = around.cold;
     drop(cold.spawn(webhooks::deliver(told.clone())));
     drop(cold.spawn(webhooks::watch::watch(told.clone())));
-    let writer = Arc::clone(around.writer);
     let name = around.journal.0.iter().map(|byte| format!("{byte:02x}"));
     drop(cold.spawn(reader::read(reader::Around {
         store: Arc::clone(&told.store),
         records: Arc::clone(around.records),
-        journal: Box::new(move || writer.published()),
+        journal: progress(around.writer),
         clock: told.clock,
         bell: Arc::clone(&told.bell),
         telemetry: Arc::clone(&told.telemetry),
@@ -329,12 +329,11 @@ fn start_alerts(
     (records, writer, journal): (&Arc<Records>, &Arc<Writer>, JournalId),
     config: AlertsConfig,
 ) {
-    let writer = Arc::clone(writer);
     let name: String = journal.0.iter().map(|byte| format!("{byte:02x}")).collect();
     drop(cold.spawn(alerts::watch(alerts::Around {
         store: Arc::clone(&told.store),
         records: Arc::clone(records),
-        journal: Box::new(move || writer.published()),
+        journal: progress(writer),
         snapshots,
         ledger,
         control,
@@ -352,7 +351,7 @@ fn start_plane(
     around: Around<'_>,
 ) -> Result<Arc<Api>, StartError> {
     let rows_rule = matches!(around.rules, Rules::Database(_));
-    let (store, writer) = (plane.store, Arc::clone(around.writer));
+    let store = plane.store;
     let (shown, bell) = (operators.shown(), Arc::<Notify>::default());
     let outbox = Outbox {
         store: Arc::clone(&store),
@@ -370,7 +369,7 @@ fn start_plane(
         connections: around.names,
         keys: around.keys.clone(),
         ledger: shown.ledger.clone(),
-        journal: Box::new(move || writer.published()),
+        journal: progress(around.writer),
         clock: around.clock,
         telemetry: Arc::clone(&shown.telemetry),
         readiness: Arc::clone(&shown.readiness),
@@ -378,9 +377,7 @@ fn start_plane(
         bell: Arc::clone(&bell),
         webhook_bell: Arc::clone(&told.bell),
     };
-    let control = Control::start(around_control, plane.signer);
-    let control = control
-        .map_err(|error| StartError::Io("cannot start the thread of the control plane", error))?;
+    let control = start_control(around_control, plane.signer)?;
     start_mirrors(
         around.cold,
         &Mirror {
@@ -399,7 +396,7 @@ fn start_plane(
     let read = (around.records, around.writer, around.journal);
     let config = around.alerts.of(rows_rule);
     start_alerts(around.cold, &told, watched, read, config);
-    Ok(Arc::new(Api::new(Parts {
+    let parts = Parts {
         store,
         secret: plane.secret,
         control,
@@ -412,5 +409,28 @@ fn start_plane(
         clock: around.clock,
         keys: around.keys,
         rows_rule,
-    })))
+        journal: progress(around.writer),
+    };
+    Ok(start_api(around.cold, parts))
+}
+
+/// How far the journal has come.
+fn progress(writer: &Arc<Writer>) -> JournalProgress {
+    let writer = Arc::clone(writer);
+    Box::new(move || writer.published())
+}
+
+fn start_control(around: Surroundings, signer: Signer) -> Result<Control, StartError> {
+    let started = Control::start(around, signer);
+    started.map_err(|error| StartError::Io("cannot start the thread of the control plane", error))
+}
+
+/// The API, and what looks after purchase requests where rows rule.
+fn start_api(cold: &Runtime, parts: Parts) -> Arc<Api> {
+    let rows_rule = parts.rows_rule;
+    let api = Arc::new(Api::new(parts));
+    if rows_rule {
+        drop(cold.spawn(purchases::tend(Arc::clone(&api))));
+    }
+    api
 }

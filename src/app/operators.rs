@@ -9,12 +9,14 @@ use tokio::runtime::Runtime;
 
 use crate::app::StartError;
 use crate::cold::api::Served;
+use crate::cold::api::mcp::Access;
 use crate::cold::front;
 use crate::cold::ops::{self, OpsState, Running};
 use crate::cold::policies::{First, Policies, Source, Surroundings};
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
 use crate::cold::sandbox::time::TimeFile;
+use crate::config::Config;
 use crate::fingerprint::Fingerprinter;
 use crate::hot::server::Shared;
 use crate::ledger::embedded::writer::Writer;
@@ -119,13 +121,18 @@ impl Operators {
 /// The listener for people and agents.
 pub(super) fn listen_for_people(
     cold: &Runtime,
-    address: SocketAddr,
+    config: &Config,
     served: &Served,
 ) -> Result<SocketAddr, StartError> {
+    let address = config.listen;
+    let access = Access {
+        hosts: config.mcp.hosts.clone(),
+        origins: config.mcp.origins.clone(),
+    };
     let fault = |error| StartError::Listen("listen", address, error);
     let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;
     let bound = listener.local_addr().map_err(fault)?;
     let served = Served::clone(served);
-    drop(cold.spawn(front::serve(listener, served)));
+    drop(cold.spawn(front::serve(listener, served, access)));
     Ok(bound)
 }

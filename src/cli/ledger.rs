@@ -274,6 +274,7 @@ fn kind(event: &Event<'_>) -> &'static str {
         Event::IntentDeclared { .. } => "intents declared",
         Event::IntentSettled { .. } => "intents settled",
         Event::Attested { .. } => "attestations",
+        Event::Backed { .. } => "earmarks bound or closed",
         Event::Booked(_) => "reports booked",
     }
 }

@@ -23,8 +23,10 @@ mod fleet;
 mod imports;
 mod intents;
 mod keys;
+pub mod mcp;
 pub mod openapi;
 mod problem;
+pub mod purchases;
 mod query;
 pub mod routes;
 mod simple;
@@ -40,6 +42,7 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::cold::control::Control;
+use crate::cold::durable::JournalProgress;
 use crate::cold::issuers::IssuerClient;
 use crate::cold::records::Records;
 use crate::cold::seal::MasterKeys;
@@ -73,9 +76,13 @@ pub struct Api {
     pub(super) keys: Fingerprinter,
     /// Whether what is kept here is in force.
     pub(super) rows_rule: bool,
+    /// Tells when what the ledger took is durable.
+    pub(super) journal: JournalProgress,
     /// One journey through the journal at a time.
     pub(super) trials: Semaphore,
     in_flight: InFlight,
+    /// Purchase requests that are being looked for, or made.
+    buying: purchases::Buying,
     reveals: Reveals,
     /// When cards were first used: it never changes.
     first_spends: Mutex<HashMap<String, String>>,
@@ -96,6 +103,7 @@ pub struct Parts {
     pub clock: Clock,
     pub keys: Fingerprinter,
     pub rows_rule: bool,
+    pub journal: JournalProgress,
 }
 
 /// The API once the server has started; nothing inside where the data directory has no database.
@@ -118,6 +126,8 @@ impl Api {
             clock: parts.clock,
             keys: parts.keys,
             rows_rule: parts.rows_rule,
+            journal: parts.journal,
+            buying: purchases::Buying::default(),
             trials: Semaphore::new(1),
             in_flight: InFlight::default(),
             reveals: Reveals::default(),

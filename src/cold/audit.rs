@@ -19,6 +19,7 @@ pub mod verify;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::cold::store::purchases::Purchase;
 use crate::cold::store::versions::PolicyVersion;
 use crate::cold::store::webhook::WebhookChange;
 use crate::cold::store::{Card, Change, Mode, Scope};
@@ -45,6 +46,8 @@ pub enum Who {
     Nobody,
     /// Whoever reaches the operators' listener.
     Operator,
+    /// The server itself: what follows from the passing of time, or from an earlier request.
+    Server,
     /// The issuer of this connection: what has become of its cards there.
     Issuer(String),
     /// A rule that watches for risk.
@@ -67,6 +70,7 @@ impl Who {
             Self::Key { id, scope } => (Some(&**id), "key", Some(*scope)),
             Self::Nobody => (None, "nobody", None),
             Self::Operator => (None, "operator", None),
+            Self::Server => (None, "server", None),
             Self::Issuer(connection) => (Some(&**connection), "issuer", None),
             Self::RiskRule => (None, "riskRule", None),
         };
@@ -266,6 +270,7 @@ fn one(change: &Change) -> Option<Made> {
             what: "made",
             ..Made::default()
         },
+        Change::Purchase(row) => purchase(row),
         Change::PolicyVersion(row, _) => policy_version(row),
         Change::Sealed(row) => Made {
             id: row.connection.clone(),
@@ -286,6 +291,19 @@ fn one(change: &Change) -> Option<Made> {
         | Change::Audit(_)
         | Change::Checkpoint(_) => return None,
     })
+}
+
+fn purchase(row: &Purchase) -> Made {
+    Made {
+        agent_id: Some(row.agent_id.clone()),
+        card_id: row.card_id.clone(),
+        customer_id: Some(row.customer_id.clone()),
+        id: row.id.clone(),
+        kind: "purchaseRequest",
+        status: Some(row.state.name()),
+        what: made_or_changed(row.revision),
+        ..Made::default()
+    }
 }
 
 fn policy_version(row: &PolicyVersion) -> Made {

@@ -3,11 +3,12 @@
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use crate::cold::api::mcp::Access;
 use crate::cold::api::{Served, router};
 use crate::cold::listen;
 
 /// Serves it until the runtime ends.
-pub async fn serve(listener: TcpListener, served: Served) {
-    let routes = router(&served).route("/healthz", get(|| async { "ok\n" }));
+pub async fn serve(listener: TcpListener, served: Served, access: Access) {
+    let routes = router(&served, &access).route("/healthz", get(|| async { "ok\n" }));
     listen::serve(listener, routes).await;
 }

@@ -33,7 +33,7 @@ use known::Known;
 use names::Names;
 
 pub use names::Named;
-pub use record::{DecisionId, DecisionRecord};
+pub use record::{DecisionId, DecisionRecord, EARMARKS};
 
 /// Between two looks at how far the journal has come.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -545,6 +545,7 @@ impl Core {
             | Event::IntentDeclared { .. }
             | Event::IntentSettled { .. }
             | Event::Attested { .. }
+            | Event::Backed { .. }
             | Event::Booked(_) => None,
         });
         Ok(decided.map(|decided| look(&decided)))

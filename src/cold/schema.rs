@@ -104,6 +104,60 @@ pub(in crate::cold) struct PolicyDocument {
     /// Minutes for which an attestation is fresh.
     #[schema(minimum = 1, maximum = 60)]
     attestation_window_minutes: u32,
+    /// Of purchase requests, on agents and customers alone: domains that may be bought from, each with
+    /// what is below it.
+    #[schema(max_items = 10_000)]
+    allowed_domains: Vec<String>,
+    /// Of purchase requests: domains that nothing is bought from.
+    #[schema(max_items = 10_000)]
+    blocked_domains: Vec<String>,
+    request_limits: RequestLimits,
+    on_violation: OnViolation,
+    /// Of purchase requests: minor units by which a charge may be above what was asked for.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    amount_tolerance: i64,
+    /// What becomes of requests for a card that its amount and first merchant alone would bind.
+    #[schema(pattern = "^(allow|review|deny)$")]
+    unscoped_requests: String,
+    /// Minutes from an approval to the end of its card.
+    #[schema(minimum = 20, maximum = 10_080)]
+    card_ttl_minutes: u32,
+    /// Minutes that a human may take.
+    #[schema(minimum = 5, maximum = 1_440)]
+    review_ttl_minutes: u32,
+}
+
+/// Caps on an agent's purchase requests.
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "its schema is what it is for")]
+pub(in crate::cold) struct RequestLimits {
+    /// Minor units of one request, its tolerance included.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    per_request: i64,
+    /// Approved requests of an hour.
+    #[schema(minimum = 0, maximum = 1_000_000_000)]
+    count_per_hour: i64,
+    /// Approved requests of a day.
+    #[schema(minimum = 0, maximum = 1_000_000_000)]
+    count_per_day: i64,
+}
+
+/// What becomes of a purchase request that breaks a rule of this level: `deny`, where nothing is said.
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "its schema is what it is for")]
+pub(in crate::cold) struct OnViolation {
+    #[schema(pattern = "^(deny|review)$")]
+    allowed_domains: String,
+    #[schema(pattern = "^(deny|review)$")]
+    blocked_domains: String,
+    /// `perRequest` alone.
+    #[schema(pattern = "^(deny|review)$")]
+    request_limits: String,
+    /// Limits over spans of time and counts; never `perAuth`, which the card would meet again.
+    #[schema(pattern = "^(deny|review)$")]
+    limits: String,
 }
 
 /// Caps. Amounts are in minor units of the customer's currency; equal to a cap passes.

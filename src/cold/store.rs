@@ -8,6 +8,7 @@
 mod errands;
 pub mod outward;
 pub mod postgres;
+pub mod purchases;
 mod rows;
 mod sql;
 pub mod sqlite;
@@ -21,6 +22,7 @@ use std::fmt;
 use std::pin::Pin;
 
 use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
+use self::purchases::{Purchase, PurchaseState, PurchaseWanted};
 use self::versions::{PolicyVersion, VersionState, Versions, VersionsAsked};
 use self::webhook::{
     Alert, DeliveriesAsked, Delivery, DeliveryCount, Due, Mark, Webhook, WebhookChange,
@@ -302,6 +304,7 @@ pub enum Change {
     Origin(CardOrigin),
     Intent(Intent),
     Attestation(Attestation),
+    Purchase(Box<Purchase>),
     /// A version of rules; new where there is no state that it was in before.
     PolicyVersion(PolicyVersion, Option<VersionState>),
     /// An entry of the audit log, which gets its place when the batch is kept.
@@ -322,6 +325,12 @@ pub enum Rule<'r> {
 }
 
 impl Change {
+    /// Of a purchase request.
+    #[must_use]
+    pub fn purchase(row: Purchase) -> Self {
+        Self::Purchase(Box::new(row))
+    }
+
     /// The id of the row that it changes, where two changes of it exclude each other.
     #[must_use]
     pub fn row(&self) -> Option<&str> {
@@ -336,6 +345,7 @@ impl Change {
             Self::Sealed(row) => Some(&row.connection),
             Self::Origin(row) => Some(&row.card_id),
             Self::Attestation(row) => Some(&row.id),
+            Self::Purchase(row) => Some(&row.id),
             // A version stands beside the row of its subject, which excludes others.
             Self::PolicyVersion(..)
             | Self::Reply(_)
@@ -364,6 +374,7 @@ impl Change {
             | Self::Origin(_)
             | Self::Intent(_)
             | Self::Attestation(_)
+            | Self::Purchase(_)
             | Self::PolicyVersion(..)
             | Self::Webhooks(_) => None,
         }
@@ -496,6 +507,12 @@ pub trait Store: Send + Sync {
     fn read_mark(&self, reader: String) -> Answer<'_, Option<Mark>>;
     /// Where a card comes from, where it is not an ordinary one of ours.
     fn card_origin(&self, id: String) -> Answer<'_, Option<CardOrigin>>;
+    /// A purchase request.
+    fn purchase(&self, wanted: PurchaseWanted) -> Answer<'_, Option<Purchase>>;
+    /// Purchase requests in this state, or all, newest first.
+    fn purchases(&self, listed: Listed, state: Option<PurchaseState>) -> Answer<'_, Vec<Purchase>>;
+    /// Purchase requests that have to be looked at by now, those that wait longest first.
+    fn purchases_due(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<Purchase>>;
     /// Keeps all of a batch, durably, or nothing of it.
     fn apply(&self, batch: Batch) -> Answer<'_, ()>;
     /// Entries of the audit log behind this number, in order; of one mode alone, or all.

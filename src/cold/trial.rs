@@ -246,7 +246,8 @@ impl<'t, K: Keys> Trial<'t, K> {
             | Event::RiskFrozen { .. }
             | Event::IntentDeclared { .. }
             | Event::IntentSettled { .. }
-            | Event::Attested { .. } => {}
+            | Event::Attested { .. }
+            | Event::Backed { .. } => {}
         }
         fold(&mut self.state, event, sequence);
     }

@@ -27,6 +27,8 @@ pub(super) struct ConfigFile {
     #[serde(default)]
     pub(super) keys: KeysFile,
     #[serde(default)]
+    pub(super) mcp: McpFile,
+    #[serde(default)]
     pub(super) webhooks: WebhooksFile,
     #[serde(default)]
     pub(super) alerts: AlertsFile,
@@ -34,6 +36,16 @@ pub(super) struct ConfigFile {
     pub(super) risk: RiskFile,
     #[serde(default)]
     pub(super) issuer: Vec<IssuerFile>,
+}
+
+/// Whom the agents' door lets in beside this machine itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct McpFile {
+    #[serde(default)]
+    pub(super) hosts: Vec<String>,
+    #[serde(default)]
+    pub(super) origins: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

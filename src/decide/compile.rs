@@ -259,6 +259,11 @@ impl<'k, K: Keys> Builder<'k, K> {
     /// the agent is unknown, or the agent is another customer's, or the card was.
     pub fn add_card(&mut self, row: CardRow<'_>) -> Result<(), RowRefused> {
         let customer = self.customer(row.customer_id)?;
+        if row.policy.terms().is_some_and(|it| it.requests.is_some()) {
+            let message = "has rules of purchase requests, which come before a card: they stand on agents \
+                           and customers";
+            return Err(refused("policy", message));
+        }
         let agent = row
             .agent_id
             .map(|id| self.agent(id, &customer))

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use self::hours::ActiveHours;
 pub(super) use self::read::read_policy;
 use super::merchant_text::list::MerchantList;
+use super::purchase::RequestTerms;
 use crate::domain::acceptor::CountrySet;
 use crate::domain::amount::Minor;
 use crate::domain::claims::ScopeLimits;
@@ -221,6 +222,8 @@ pub struct Terms {
     pub auto_approve_below: Option<Minor>,
     pub require_attestation: Option<bool>,
     pub attestation_window_minutes: Option<u8>,
+    /// What concerns purchase requests; no authorization ever looks at it.
+    pub requests: Option<Arc<RequestTerms>>,
 }
 
 /// A compiled policy of one level. Kept small, because every card may have its own: absent caps

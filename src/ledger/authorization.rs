@@ -437,6 +437,13 @@ impl Authorization {
         }
     }
 
+    /// What its steps approved, whatever has become of it.
+    #[must_use]
+    pub(in crate::ledger) fn approved(&self) -> Minor {
+        let standing = self.steps().filter(Step::stands);
+        standing.fold(Minor::ZERO, |sum, step| sum.saturating_plus(step.reserved))
+    }
+
     /// What it comes to: held and posted together.
     #[must_use]
     pub fn total(&self) -> Minor {

@@ -20,6 +20,7 @@ use crate::ledger::rolling::SeriesSet;
 use crate::ledger::state::{AgentState, CardState, State};
 
 pub mod book;
+pub mod earmarks;
 #[cfg(test)]
 pub(super) mod harness;
 pub mod intents;

@@ -216,6 +216,18 @@ pub struct Attest<'a> {
     pub at: Timestamp,
 }
 
+/// Put an earmark behind a card before its first use (behaviour 5.8). What is unused of it goes back
+/// when the card is canceled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Back<'a> {
+    /// The purchase card.
+    pub card: CardRef<'a>,
+    /// The authorization that holds the earmark.
+    pub earmark: Key,
+    /// Our clock.
+    pub at: Timestamp,
+}
+
 /// Why a command about an intent was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntentRefused {

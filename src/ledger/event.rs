@@ -279,6 +279,13 @@ pub enum Event<'a> {
         card: CardNo,
         at: Timestamp,
     },
+    /// A card is backed by an earmark from its first use on.
+    Backed {
+        state: StateNo,
+        card: CardNo,
+        earmark: Key,
+        at: Timestamp,
+    },
     /// The issuer said nothing about authorizations of this connection since `cut`: what they still
     /// hold is given back. Of those whose keys begin with the byte `part`, or of all where it is 256;
     /// where `time` is the usual one, of those alone that are held for so long.
@@ -316,6 +323,8 @@ const LAPSED: u8 = 18;
 const LAPSED_USUAL: u8 = 19;
 /// A decided step of which more has to be said than [`DECIDED_MORE`] has flags for.
 const DECIDED_WIDE: u8 = 20;
+/// An earmark stands behind a card.
+const BACKED: u8 = 21;
 
 impl<'a> Event<'a> {
     /// The state that the event concerns.
@@ -335,7 +344,8 @@ impl<'a> Event<'a> {
             | Self::RiskFrozen { state, .. }
             | Self::IntentDeclared { state, .. }
             | Self::IntentSettled { state, .. }
-            | Self::Attested { state, .. } => *state,
+            | Self::Attested { state, .. }
+            | Self::Backed { state, .. } => *state,
             Self::Decided(decided) | Self::Conflicted(decided) => decided.state,
             Self::Booked(booked) => booked.state,
         }
@@ -391,7 +401,8 @@ impl<'a> Event<'a> {
             | Self::RiskFrozen { .. }
             | Self::IntentDeclared { .. }
             | Self::IntentSettled { .. }
-            | Self::Attested { .. } => encode_later(out, self),
+            | Self::Attested { .. }
+            | Self::Backed { .. } => encode_later(out, self),
         }
     }
 

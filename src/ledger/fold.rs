@@ -2,7 +2,7 @@
 //! nothing, because a journal that was written by `check` holds none.
 
 use crate::domain::amount::Minor;
-use crate::domain::card::{AgentStatus, Key, Level};
+use crate::domain::card::{AgentStatus, CardStatus, Key, Level};
 use crate::domain::identity::StoredStep;
 use crate::domain::time::Timestamp;
 use crate::ledger::authorization::{Authorization, Lag, Step};
@@ -13,6 +13,7 @@ use crate::ledger::rolling::{Rolling, SeriesSet};
 use crate::ledger::state::{AgentState, CardState, MerchantLock, State};
 use crate::ledger::trailing;
 
+mod earmarks;
 mod forced;
 mod give_back;
 mod intents;
@@ -32,20 +33,25 @@ pub fn fold(state: &mut State, event: &Event<'_>, position: u64) {
             id,
             connection,
             ..
-        } => {
-            if usize::try_from(card.0).is_ok_and(|no| no == state.cards.len()) {
-                state.cards.push(CardState::opened(*key, id, connection));
-                state.cards_by_key.get_or_insert_with(*key, || *card);
-            }
-        }
+        } => open_card(state, *card, *key, (id, connection)),
         Event::AgentOpened { agent, key, id, .. } => open_agent(state, *agent, *key, id),
-        Event::Decided(decided) => book(state, decided, position),
+        Event::Decided(decided) => {
+            book(state, decided, position);
+            earmarks::follow(state, decided.card);
+        }
+        Event::Backed { card, earmark, .. } => earmarks::back(state, *card, *earmark),
         Event::Overruled {
             authorization,
             decided_at,
             ..
-        } => give_back::overrule(state, *authorization, *decided_at),
-        Event::Booked(booked) => settle::book(state, booked, position),
+        } => {
+            give_back::overrule(state, *authorization, *decided_at);
+            earmarks::follow_authorization(state, *authorization);
+        }
+        Event::Booked(booked) => {
+            settle::book(state, booked, position);
+            earmarks::follow_authorization(state, booked.authorization);
+        }
         Event::StandingSet { change, .. } => set_standing(state, *change),
         Event::RiskFrozen { card, .. } => {
             if let Some(card) = state.card_mut(*card) {
@@ -83,6 +89,13 @@ pub fn fold(state: &mut State, event: &Event<'_>, position: u64) {
     }
 }
 
+fn open_card(state: &mut State, card: CardNo, key: Key, (id, connection): (&str, &str)) {
+    if usize::try_from(card.0).is_ok_and(|no| no == state.cards.len()) {
+        state.cards.push(CardState::opened(key, id, connection));
+        state.cards_by_key.get_or_insert_with(key, || card);
+    }
+}
+
 fn open_agent(state: &mut State, agent: AgentNo, key: Key, id: &str) {
     if usize::try_from(agent.0).is_ok_and(|no| no == state.agents.len()) {
         state.agents.push(AgentState {
@@ -98,11 +111,14 @@ fn open_agent(state: &mut State, agent: AgentNo, key: Key, id: &str) {
 
 fn set_standing(state: &mut State, change: StandingChange) {
     match change {
-        StandingChange::Card(card, status, frozen) => {
-            if let Some(card) = state.card_mut(card) {
+        StandingChange::Card(no, status, frozen) => {
+            if let Some(card) = state.card_mut(no) {
                 card.status = status;
                 card.frozen_by_risk &= frozen;
                 card.frozen = frozen;
+            }
+            if status == CardStatus::Canceled {
+                earmarks::close(state, no);
             }
         }
         StandingChange::Agent(agent, status) => {
@@ -233,7 +249,8 @@ fn remember(state: &mut State, decided: &Decided<'_>, step: Step) -> (bool, bool
     (counted, has_life)
 }
 
-/// Card, agent and customer, as far as the booking has them.
+/// Card, agent and customer, as far as the booking has them. Of a card with an earmark, the card
+/// alone: what the other two are charged with follows from that.
 fn each_scope(
     state: &mut State,
     card: Option<CardNo>,
@@ -242,6 +259,9 @@ fn each_scope(
 ) {
     if let Some(card) = card.and_then(|card| state.card_mut(card)) {
         act(&mut card.counters, card.rolling.as_deref_mut());
+        if card.backing().is_some() {
+            return;
+        }
     }
     if let Some(agent) = agent.and_then(|agent| state.agent_mut(agent)) {
         act(&mut agent.counters, agent.rolling.as_deref_mut());
@@ -287,6 +307,7 @@ fn sweep(state: &mut State, part: u16, cut: Timestamp) {
                 },
             );
         }
+        earmarks::follow(state, authorization.card());
     }
     intents::sweep(state, part, cut);
 }

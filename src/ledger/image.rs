@@ -19,7 +19,7 @@ use crate::ledger::event::{
 use crate::ledger::intent::{Fate, Intent};
 use crate::ledger::recent::Recent;
 use crate::ledger::rolling::{Rolling, Series};
-use crate::ledger::state::{AgentState, CardState, Extras, MerchantLock, State};
+use crate::ledger::state::{AgentState, Backing, CardState, Extras, MerchantLock, State};
 
 mod first;
 mod life;
@@ -275,10 +275,13 @@ fn put_card(out: &mut Vec<u8>, card: &CardState, format: Format) {
 /// Extras that say nothing are written as if they were not there.
 fn put_extras(out: &mut Vec<u8>, card: &CardState) {
     let (probe, attested_at, open) = (card.probe(), card.attested_at(), card.open_intents());
+    let backing = card.backing();
     out.push(
         u8::from(probe.is_some())
             | u8::from(attested_at.is_some()) << 1
-            | u8::from(!open.is_empty()) << 2,
+            | u8::from(!open.is_empty()) << 2
+            | u8::from(backing.is_some()) << 3
+            | u8::from(backing.is_some_and(|it| it.is_open)) << 4,
     );
     if let Some(position) = probe {
         out.put_u64(position);
@@ -289,6 +292,10 @@ fn put_extras(out: &mut Vec<u8>, card: &CardState) {
     if !open.is_empty() {
         out.put_u64(open.len() as u64);
         open.iter().for_each(|key| out.put_key(*key));
+    }
+    if let Some(backing) = backing {
+        out.put_key(backing.earmark);
+        out.put_u64(backing.position);
     }
 }
 
@@ -305,10 +312,19 @@ fn extras(reader: &mut Reader<'_>) -> Result<Option<Box<Extras>>, Malformed> {
             open_intents.push(reader.key()?);
         }
     }
+    let mut backing = None;
+    if flags & 8 != 0 {
+        backing = Some(Backing {
+            earmark: reader.key()?,
+            position: reader.u64()?,
+            is_open: flags & 16 != 0,
+        });
+    }
     Ok(Some(Box::new(Extras {
         probe,
         attested_at,
         open_intents,
+        backing,
     })))
 }
 

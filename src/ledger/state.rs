@@ -134,6 +134,29 @@ pub(in crate::ledger) struct Extras {
     pub(in crate::ledger) attested_at: Option<Timestamp>,
     /// Intents that no authorization has taken, oldest first.
     pub(in crate::ledger) open_intents: Vec<Key>,
+    /// The earmark that stands at agent and customer for what is spent on this card.
+    pub(in crate::ledger) backing: Option<Backing>,
+}
+
+/// The earmark behind a purchase card (behaviour 5.8): a hold of its own, which agent and customer
+/// are charged with in place of what is spent on the card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backing {
+    /// The authorization that holds it.
+    pub earmark: Key,
+    /// The journal position of its first step: one that comes under the same key once this one is
+    /// forgotten is another earmark.
+    pub position: u64,
+    /// Whether what is unused is kept for the card.
+    pub is_open: bool,
+}
+
+impl Backing {
+    /// Whether it is this authorization.
+    pub(in crate::ledger) fn is_by(&self, authorization: &Authorization) -> bool {
+        let first = authorization.steps().next();
+        first.is_some_and(|step| step.position == self.position)
+    }
 }
 
 impl CardState {
@@ -164,6 +187,12 @@ impl CardState {
     #[must_use]
     pub fn attested_at(&self) -> Option<Timestamp> {
         self.extras.as_ref()?.attested_at
+    }
+
+    /// The earmark behind it, where it is a purchase card (behaviour 5.8).
+    #[must_use]
+    pub fn backing(&self) -> Option<Backing> {
+        self.extras.as_ref()?.backing
     }
 
     /// The intents that no authorization has taken, oldest first.
@@ -296,6 +325,12 @@ impl State {
     #[must_use]
     pub fn authorization(&self, key: Key) -> Option<&Authorization> {
         self.authorizations.get(key)
+    }
+
+    /// The earmark that stands behind a card; absent once it is forgotten.
+    pub(in crate::ledger) fn earmark(&self, backing: Backing) -> Option<&Authorization> {
+        let found = self.authorizations.get(backing.earmark);
+        found.filter(|it| backing.is_by(it))
     }
 
     /// The card's authorization of which a step came by this delivery.

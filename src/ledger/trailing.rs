@@ -32,14 +32,17 @@ pub(in crate::ledger) fn begin(
         }
     }
     for authorization in state.authorizations.values() {
+        let of_card = authorization.card().and_then(|no| state.card(no));
+        // Its earmark is what agent and customer are charged with.
+        let is_backed = of_card.is_some_and(|card| card.backing().is_some());
         for portion in authorization.portions() {
             let (at, agent_of_it) = (portion.place.at, portion.place.agent);
             let amount = portion.held.saturating_plus(portion.posted);
             for LeveledSeries { level, series } in &mut begun {
                 let is_of = match level {
                     Level::Card => card.is_some() && authorization.card() == card,
-                    Level::Agent => agent.is_some() && agent_of_it == agent,
-                    Level::Customer => true,
+                    Level::Agent => agent.is_some() && agent_of_it == agent && !is_backed,
+                    Level::Customer => !is_backed,
                 };
                 if is_of {
                     series.charge(at, amount);

@@ -97,9 +97,13 @@ fn each_amount_says_its_units() {
 /// Fields of the table in docs/policy.md.
 fn fields_of_the_policy_table() -> BTreeSet<String> {
     let mut fields = BTreeSet::new();
-    let (_, table) = POLICY_DOC.split_once("\n## All fields\n").unwrap();
-    let (table, _) = table.split_once("\n## ").unwrap();
-    for row in table.lines().filter(|line| line.starts_with("| `")) {
+    let table = |title: &str| {
+        let (_, table) = POLICY_DOC.split_once(title).unwrap();
+        table.split_once("\n## ").unwrap().0
+    };
+    let rows = table("\n## All fields\n").lines();
+    let rows = rows.chain(table("\n## Purchase requests\n").lines());
+    for row in rows.filter(|line| line.starts_with("| `")) {
         let cell = row.split('|').nth(1).unwrap();
         let mut prefix = String::new();
         for name in cell.split('`').skip(1).step_by(2) {
@@ -137,6 +141,13 @@ fn every_field_of_a_policy_is_described() {
                     members("ExpireAfter")
                         .iter()
                         .map(|it| format!("expireAfter.{it}")),
+                );
+            }
+            "requestLimits" => {
+                described.extend(
+                    members("RequestLimits")
+                        .iter()
+                        .map(|it| format!("requestLimits.{it}")),
                 );
             }
             _ => {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::database::Database;
 use crate::plane::{Plane, code, id, init, value, word_after};
+use crate::purchases::wish;
 use crate::server::Home;
 
 /// What a caller with a key of the other mode gets, where its scope allows the route.
@@ -23,7 +24,7 @@ use Other::{Empty, NotFound, Own};
 
 /// Method, path, whether owner, reviewer, viewer and agent may, and what keys of the other mode get.
 /// No key and a revoked one get 401 everywhere here.
-const TABLE: [(&str, &str, [bool; 4], Other); 76] = [
+const TABLE: [(&str, &str, [bool; 4], Other); 82] = [
     ("POST", "/v1/customers", OWNER, Own),
     ("GET", "/v1/customers", PEOPLE, Empty),
     ("GET", "/v1/customers/{id}", PEOPLE, NotFound),
@@ -193,6 +194,22 @@ const TABLE: [(&str, &str, [bool; 4], Other); 76] = [
     ("GET", "/v1/decisions", ALL, Empty),
     ("GET", "/v1/decisions/{id}", ALL, NotFound),
     ("POST", "/v1/spend/evaluate", ALL, NotFound),
+    ("POST", "/v1/purchase-requests", AGENT, Own),
+    ("GET", "/v1/purchase-requests", ALL, Empty),
+    ("GET", "/v1/purchase-requests/{id}", ALL, NotFound),
+    (
+        "POST",
+        "/v1/purchase-requests/{id}/approve",
+        STOPPERS,
+        NotFound,
+    ),
+    (
+        "POST",
+        "/v1/purchase-requests/{id}/deny",
+        STOPPERS,
+        NotFound,
+    ),
+    ("GET", "/v1/agents/{id}/spending", ALL, NotFound),
     ("GET", "/v1/connections", OWNER, Empty),
     ("POST", "/v1/connections/{id}/key", OWNER, NotFound),
     ("POST", "/v1/connections/{id}/import", OWNER, NotFound),
@@ -222,6 +239,7 @@ const TABLE: [(&str, &str, [bool; 4], Other); 76] = [
     ("DELETE", "/v1/api-keys/{id}", OWNER, NotFound),
 ];
 const OWNER: [bool; 4] = [true, false, false, false];
+const AGENT: [bool; 4] = [false, false, false, true];
 const MAKERS: [bool; 4] = [true, false, false, true];
 const SPENDERS: [bool; 4] = [true, false, false, true];
 const STOPPERS: [bool; 4] = [true, true, false, false];
@@ -386,6 +404,7 @@ impl World {
                 "merchant": {"descriptor": "SHOP"},
             }),
             ("POST", "/v1/cards/{id}/intents") => json!({"purpose": "made by the table"}),
+            ("POST", "/v1/purchase-requests") => wish(&json!({})),
             ("POST", "/v1/cards/{id}/attestations") => json!({"statement": "made by the table"}),
             ("POST", path) if path.ends_with("/versions") => json!({"policy": {}}),
             ("POST" | "PATCH", _) => json!({}),
@@ -405,6 +424,11 @@ impl World {
             }
             Some("cards") => plane.card(&json!({"agentId": agent})),
             Some("decisions") => self.decision(),
+            Some("purchase-requests") => {
+                let agent = &self.keys[3].own;
+                let asked = plane.ask(agent, "POST", "/v1/purchase-requests", &wish(&json!({})));
+                id(&value(&asked))
+            }
             Some("webhooks") => {
                 let body = json!({"url": "https://hooks.invalid/made"});
                 id(&plane.owner_asks("POST", "/v1/webhooks", &body, 201))

@@ -183,6 +183,8 @@ def test_random_requests_reached_what_is_behind_each_route(plane: Plane) -> None
     missed = operations - good
     # Decisions are made by issuers, and there is none here; intents are known by ids of their own.
     missed = {name for name in missed if "intent" not in name and "attestation" not in name}
+    # Agents ask to buy, and the key here is an owner's.
+    missed = {name for name in missed if "/v1/purchase-requests" not in name}
     # The sandbox takes no key and had no cards before; tests/card_issuers plays issuers that do.
     of_others = {"POST /v1/connections/{id}/key", "POST /v1/connections/{id}/import"}
     found = {name: plane.answers[name] for name in missed}

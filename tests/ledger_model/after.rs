@@ -7,6 +7,7 @@ use countersign::domain::decision::{Decision, DeclineReason};
 use countersign::domain::lifecycle::{BookStatus, OnReversal};
 
 use crate::commands::{Preset, Report};
+use crate::earmarks::PLACEHOLDER;
 use crate::lives::{Books, POSTINGS};
 use crate::model::{Fact, Life, Lock, Model, Moment, Taken, is_same_merchant};
 use crate::sheet::Place;
@@ -89,11 +90,12 @@ impl Model {
             agent,
         };
         self.settle(number, open, moment);
+        self.follow(self.known[number].card, moment);
         status
     }
 
     /// A life before its first report: what its steps hold.
-    fn begin(&self, number: Option<usize>) -> Life {
+    pub(crate) fn begin(&self, number: Option<usize>) -> Life {
         let mut life = Life::default();
         let facts = self.facts.iter().filter(|fact| Some(fact.life) == number);
         for fact in facts.filter(|fact| fact.stands()) {
@@ -123,7 +125,9 @@ impl Model {
                 Some(life) => life,
                 None => self.begin(Some(number)),
             };
-            if life.held() == 0 || self.known[number].card.is_none() {
+            // Whose holds lapse is a matter of the connection.
+            let of_issuer = self.known[number].card.filter(|card| *card != PLACEHOLDER);
+            if life.held() == 0 || of_issuer.is_none() {
                 continue;
             }
             any = true;
@@ -136,6 +140,7 @@ impl Model {
                 agent: None,
             };
             self.settle(number, open, moment);
+            self.follow(of_issuer, moment);
         }
         any
     }
@@ -219,7 +224,7 @@ impl Model {
     }
 
     /// Posts the oldest first, gives back the latest first, and charges what is missing now.
-    fn move_to(&mut self, number: usize, books: &Books, open: Place, moment: Moment) {
+    pub(crate) fn move_to(&mut self, number: usize, books: &Books, open: Place, moment: Moment) {
         let card = self.known[number].card;
         let mut life = self.known[number].life.clone().unwrap();
         let charged = books.posted - life.restored(books);
@@ -381,6 +386,7 @@ impl Model {
             };
             self.settle(life, open, moment);
         }
+        self.follow(card, moment);
         true
     }
 
@@ -428,13 +434,16 @@ impl Model {
     }
 
     /// Forgets the authorizations and intents that are over since `cut`; whether there were any.
-    pub(crate) fn sweep(&mut self, cut: i64) -> bool {
+    pub(crate) fn sweep(&mut self, cut: i64, moment: Moment) -> bool {
         let remembers = |life: usize| !self.known[life].is_forgotten;
         let any_intent = self.intents.any_over(cut, remembers);
         let quiet = self.quiet(cut);
         for life in &quiet {
             self.known[*life].is_forgotten = true;
             self.sheet.forget(*life);
+        }
+        for life in &quiet {
+            self.follow(self.known[*life].card, moment);
         }
         let any = !quiet.is_empty() || any_intent;
         if any {

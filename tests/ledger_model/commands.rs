@@ -15,6 +15,7 @@ use crate::lives::{self, Account, Happened, KINDS};
 pub(crate) const CARDS: u8 = 4;
 pub(crate) const AGENTS: u8 = 3;
 pub(crate) const INTENTS: u8 = 14;
+const EARMARKS: u8 = 6;
 const AUTHORIZATIONS: u8 = 9;
 /// What a probe may ask for at most.
 pub(crate) const PROBE_MAX: i64 = 9;
@@ -177,6 +178,10 @@ pub(crate) enum Command {
     /// Forgets what is older than now by this much.
     Sweep(i64),
     Hear(Heard),
+    /// An earmark of this number and amount, behind a card.
+    Earmark(u8, u8, i64),
+    /// Asks on a card with an open earmark, or cancels it.
+    Backed(Index, Option<Ask>),
     /// The state is written down and read back.
     Checkpoint,
 }
@@ -297,8 +302,21 @@ fn card_policy() -> impl Strategy<Value = CardPolicy> {
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
+    // Earmarks stand on a card of their own, on which nothing but its agent is special.
+    let placeholder = option::of(0..AGENTS).prop_map(|agent| CardPolicy {
+        in_snapshot: true,
+        agent,
+        standing: None,
+        single_use: false,
+        lock: false,
+        preset: None,
+        per_auth: None,
+        limits: Limits::default(),
+        past: Past::default(),
+    });
     (
-        vec(card_policy(), usize::from(CARDS)),
+        (vec(card_policy(), usize::from(CARDS)), placeholder)
+            .prop_map(|(cards, last)| cards.into_iter().chain([last]).collect()),
         vec(limits(), usize::from(AGENTS)),
         limits(),
         0..ZONES.len(),
@@ -529,6 +547,10 @@ fn command() -> impl Strategy<Value = Command> {
         5 => clock().prop_map(Command::Clock),
         2 => prop_oneof![1 => 0..HOUR, 1 => 0..40 * DAY].prop_map(Command::Sweep),
         34 => heard().prop_map(Command::Hear),
+        5 => (0..CARDS, 0..EARMARKS, 1..90i64)
+            .prop_map(|(card, n, amount)| Command::Earmark(card, n, amount)),
+        5 => (index(), option::weighted(0.9, ask()))
+            .prop_map(|(it, ask)| Command::Backed(it, ask)),
         1 => Just(Command::Checkpoint),
     ]
 }

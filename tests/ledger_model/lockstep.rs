@@ -35,6 +35,7 @@ use crate::commands::{
     AGENTS, Ask, CARDS, Case, Command, Declare, INTENTS, Limits, Merchant, PROBE_MAX, Policy,
     Preset, Report,
 };
+use crate::earmarks::PLACEHOLDER;
 use crate::intents::{Fate, mcc_of, named_by, prefix_of};
 use crate::model::{self, Field, Model, Moment, Obstacle, Verdict};
 use crate::sheet::Scope;
@@ -192,7 +193,11 @@ pub(crate) fn card_ref(card: u8, id: &str) -> CardRef<'_> {
     CardRef {
         key: key(2, card),
         id,
-        connection: "acme",
+        connection: if card == PLACEHOLDER {
+            "earmarks"
+        } else {
+            "acme"
+        },
         agent: None,
     }
 }
@@ -389,13 +394,17 @@ impl Lockstep {
             Command::Clock(micros) => self.now = (self.now + micros).clamp(FIRST, LAST),
             Command::Sweep(back) => self.sweep(self.now - back),
             Command::Hear(heard) => self.hear(heard),
-            Command::Checkpoint => {
-                let image = image::encode(&self.state);
-                self.state = image::decode(&image).unwrap();
-                assert!(image == image::encode(&self.state), "a canonical image");
-            }
+            Command::Earmark(card, n, amount) => self.earmark(*card, *n, *amount),
+            Command::Backed(index, ask) => self.use_backed(index, ask.as_ref()),
+            Command::Checkpoint => self.checkpoint(),
         }
         self.compare();
+    }
+
+    fn checkpoint(&mut self) {
+        let image = image::encode(&self.state);
+        self.state = image::decode(&image).unwrap();
+        assert!(image == image::encode(&self.state), "a canonical image");
     }
 
     /// Asks both, and compares them; the engine's answer.
@@ -449,7 +458,7 @@ impl Lockstep {
         }
     }
 
-    fn ask(&mut self, ask: &Ask) {
+    pub(crate) fn ask(&mut self, ask: &Ask) {
         let (policy, moment) = (self.policy.clone(), self.moment());
         let expected = self.model.decide(ask, &policy, moment);
         let is_increment = self.model.is_purchase(ask.authorization);
@@ -473,6 +482,10 @@ impl Lockstep {
         let life = self.model.life_of(ask.authorization);
         let is_reported = life.is_some_and(|life| self.model.books(life).is_some());
         let is_new = answer.novelty == Novelty::New && answer.decision.is_approval();
+        if is_new && reserves && self.model.is_backed(ask.card) {
+            self.saw("bought with an earmark");
+            return;
+        }
         if is_new && reserves && !is_reported {
             self.limits_hold(ask, &policy);
         }
@@ -689,13 +702,13 @@ impl Lockstep {
         // Maps of this size are in one part.
         let events = check::sweep(&self.state, 0, Timestamp::from_micros(cut));
         let swept = events.map(|events| self.apply(&events)).is_some();
-        assert_eq!(swept, self.model.sweep(cut));
+        assert_eq!(swept, self.model.sweep(cut, self.moment()));
         if swept {
             self.saw("swept");
         }
     }
 
-    fn set_card(&mut self, card: u8, status: Option<u8>, frozen: Option<bool>) {
+    pub(crate) fn set_card(&mut self, card: u8, status: Option<u8>, frozen: Option<bool>) {
         let statuses = [CardStatus::Active, CardStatus::Locked, CardStatus::Canceled];
         let id = format!("card_{card}");
         let command = SetStanding::Card {
@@ -707,6 +720,13 @@ impl Lockstep {
             check::standing::set_standing(&self.state, &command, Timestamp::from_micros(self.now));
         let changed = outcome.ok().map(|events| self.apply_any(&events));
         assert_eq!(changed, self.model.set_card(card, status, frozen));
+        if changed == Some(true) && self.model.is_canceled(card) {
+            let (moment, left) = (self.moment(), self.model.unused_earmark(card));
+            self.model.close(card, moment);
+            if left.is_some_and(|left| left > 0) {
+                self.saw("earmark given back");
+            }
+        }
     }
 
     fn freeze(&mut self, card: u8, frozen: bool, risk: bool) {

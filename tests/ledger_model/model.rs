@@ -8,6 +8,7 @@ use countersign::domain::decision::{Decision, DeclineReason};
 
 use crate::calendar::{Date, MINUTE, date_at, date_ends, hour_at, hour_ends};
 use crate::commands::{Ask, CardPolicy, Limits, Merchant, PROBE_MAX, Policy, Preset};
+use crate::earmarks::Backing;
 use crate::intents::{Book, Finding, named_by};
 use crate::lives::{self, Named, Own};
 use crate::sheet::{Place, Scope, Sheet, bucket, length};
@@ -80,7 +81,7 @@ impl Fact {
         }
     }
 
-    fn is_of(&self, scope: Scope) -> bool {
+    pub(crate) fn is_of(&self, scope: Scope) -> bool {
         match scope {
             Scope::Card(card) => self.card == Some(card),
             Scope::Agent(agent) => self.place.agent == Some(agent),
@@ -192,6 +193,7 @@ pub(crate) struct Model {
     hour: Option<Open<i32>>,
     pub(crate) latest: Option<i64>,
     pub(crate) intents: Book,
+    pub(crate) backed: BTreeMap<u8, Backing>,
 }
 
 fn spends(kind: AuthorizationKind) -> bool {
@@ -314,13 +316,22 @@ impl Model {
     /// Approvals in this hour, on this day, for ever.
     pub(crate) fn counts(&self, scope: Scope, hour: i32, day: Date) -> [usize; 3] {
         let counted = self.facts.iter().filter(|fact| fact.counted);
-        let counted: Vec<_> = counted.filter(|fact| fact.is_of(scope)).collect();
+        let above = |fact: &Fact| !fact.card.is_some_and(|card| self.is_backed(card));
+        let is_of = |fact: &&Fact| match scope {
+            Scope::Card(_) => fact.is_of(scope),
+            Scope::Agent(_) | Scope::Customer => fact.is_of(scope) && above(fact),
+        };
+        let counted: Vec<_> = counted.filter(is_of).collect();
         let of_hour = counted
             .iter()
             .filter(|fact| fact.place.hour == hour)
             .count();
         let of_day = counted.iter().filter(|fact| fact.place.day == day).count();
         [of_hour, of_day, counted.len()]
+    }
+
+    pub(crate) fn is_canceled(&self, card: u8) -> bool {
+        self.cards.get(&card).is_some_and(|it| it.0 == 2)
     }
 
     /// What each bucket holds that has not left the span by `now`, by the bucket's beginning.
@@ -444,7 +455,9 @@ impl Model {
         );
         let card = &policy.cards[usize::from(ask.card)];
         let limits = self.limits(ask, policy, moment);
-        let smallest = limits.iter().map(|it| it.left.max(0)).min();
+        let covered = self.covered(ask.card);
+        let with_earmark = |it: &Obstacle| it.left.max(0) + covered[it.level];
+        let smallest = limits.iter().map(with_earmark).min();
         let inquiry = ask.kind == AuthorizationKind::BalanceInquiry;
         match self.recognise(ask) {
             Some((_, true)) => return conflict,
@@ -470,8 +483,7 @@ impl Model {
         let available = smallest.filter(|_| inquiry);
         let (found, refused) = self.refuse(ask, policy, &limits, moment);
         let by_room = refused.is_some_and(|(reason, _)| reason.number() >= 27);
-        let every = limits.iter().map(|it| it.left);
-        let room = every.chain([self.countable().left]).min();
+        let room = smallest.into_iter().chain([self.countable().left]).min();
         let is_first = !self.is_purchase(ask.authorization);
         let part = room.filter(|room| *room > 0 && by_room && is_first && card.past.may_part);
         let decision = match (part, refused) {
@@ -523,7 +535,10 @@ impl Model {
                         field: Field::Span(window),
                         limit,
                         left: limit - spent,
-                        until: self.span_until(ask, limit, window, &buckets),
+                        until: {
+                            let asked = i128::from(ask.amount) - self.covered(ask.card)[level];
+                            self.span_until(asked.max(0), limit, window, &buckets)
+                        },
                     });
                 }
             }
@@ -544,7 +559,7 @@ impl Model {
     /// When so much has left the span that the amount fits.
     fn span_until(
         &self,
-        ask: &Ask,
+        asked: i128,
         limit: i128,
         span: usize,
         buckets: &BTreeMap<i64, i128>,
@@ -552,7 +567,7 @@ impl Model {
         let mut spent: i128 = buckets.values().sum();
         for (begins, amount) in buckets {
             spent -= amount;
-            if spent + i128::from(ask.amount) <= limit {
+            if spent + asked <= limit {
                 return Some(begins + bucket(span) + length(span));
             }
         }
@@ -635,7 +650,11 @@ impl Model {
             return (found, None);
         }
         let waits = self.too_soon(ask, policy, moment).filter(|_| !is_increment);
-        (found, waits.or_else(|| self.without_room(amount, limits)))
+        let covered = self.covered(ask.card);
+        (
+            found,
+            waits.or_else(|| self.without_room(amount, limits, covered)),
+        )
     }
 
     /// Reasons 25 and 26.
@@ -658,10 +677,14 @@ impl Model {
         &self,
         amount: i128,
         limits: &[Obstacle],
+        covered: [i128; 3],
     ) -> Option<(DeclineReason, Option<Obstacle>)> {
         let countable = self.countable();
         let mut limits = limits.iter().chain([&countable]);
-        let broken = limits.find(|limit| amount > limit.left)?;
+        let broken = limits.find(|limit| {
+            let asked = (amount - covered[limit.level]).max(0);
+            asked > 0 && asked > limit.left
+        })?;
         let reason = match broken.level {
             0 => DeclineReason::CardLimitExceeded,
             1 => DeclineReason::AgentLimitExceeded,
@@ -693,7 +716,7 @@ impl Model {
         if agent.is_some_and(|status| *status != 0) {
             reasons.push(DeclineReason::AgentSuspended);
         }
-        if (ask.expired && !is_increment) || used_up {
+        if (ask.expired && !is_increment) || used_up || self.is_lost(ask.card) {
             reasons.push(DeclineReason::CardExpired);
         }
         reasons.extend(ask.rule);
@@ -747,7 +770,10 @@ impl Model {
 
     fn counted_out(&self, ask: &Ask, policy: &Policy, moment: Moment) -> Option<Obstacle> {
         let (day, hour) = (self.day_of(moment), self.hour_of(moment));
-        for (scope, limits) in levels(ask, policy) {
+        let is_bought = self.unused_earmark(ask.card).is_some();
+        let levels = levels(ask, policy);
+        let asked = levels.into_iter().take(if is_bought { 1 } else { 3 });
+        for (scope, limits) in asked {
             let counts = self.counts(scope, hour, day);
             for (which, limit) in limits.counts.into_iter().enumerate() {
                 let Some(limit) = limit.filter(|limit| counts[which] >= *limit as usize) else {
@@ -871,6 +897,7 @@ impl Model {
             let at = self.latest.unwrap_or(moment.at).max(moment.at);
             self.settle(life, Place { at, ..place }, moment);
         }
+        self.follow(of_it, moment);
     }
 
     /// Opens what has to be opened for a charge.

@@ -28,6 +28,8 @@ pub(crate) struct Place {
 struct Line {
     life: usize,
     card: Option<u8>,
+    /// Whether it counts on the card alone, because an earmark counts above.
+    is_alone: bool,
     place: Place,
     held: i128,
     posted: i128,
@@ -37,8 +39,8 @@ impl Line {
     fn is_of(&self, scope: Scope) -> bool {
         match scope {
             Scope::Card(card) => self.card == Some(card),
-            Scope::Agent(agent) => self.place.agent == Some(agent),
-            Scope::Customer => true,
+            Scope::Agent(agent) => self.place.agent == Some(agent) && !self.is_alone,
+            Scope::Customer => !self.is_alone,
         }
     }
 }
@@ -51,6 +53,8 @@ pub(crate) struct Sheet {
     forgotten: BTreeSet<usize>,
     /// The lines that each trailing sum is over, from when it was first asked for.
     spans: BTreeMap<(Scope, usize), BTreeSet<usize>>,
+    /// The cards with an earmark.
+    backed: BTreeSet<u8>,
 }
 
 /// Microseconds of a span's buckets; a span has 1440 of them.
@@ -77,6 +81,7 @@ impl Sheet {
         let line = Line {
             life,
             card,
+            is_alone: card.is_some_and(|card| self.backed.contains(&card)),
             place,
             held,
             posted,
@@ -88,6 +93,12 @@ impl Sheet {
             }
         }
         self.lines.push(line);
+    }
+
+    /// From now on, what is written of the card counts on it alone. What was written before comes to
+    /// nothing.
+    pub(crate) fn back(&mut self, card: u8) {
+        self.backed.insert(card);
     }
 
     pub(crate) fn forget(&mut self, life: usize) {

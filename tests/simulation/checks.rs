@@ -467,6 +467,7 @@ impl Names {
             | Event::IntentDeclared { .. }
             | Event::IntentSettled { .. }
             | Event::Attested { .. }
+            | Event::Backed { .. }
             | Event::Booked(_) => {}
         }
         let only = !std::mem::replace(&mut self.done, true);

@@ -41,7 +41,7 @@ const WIRING: [&str; 4] = ["app", "cli", "lib", "main"];
 
 /// An external crate, the places that may name it, and why it is confined. A place is a file, a
 /// module (`src/seam` is `src/seam.rs` and all below `src/seam/`), or a prefix ending in `*`.
-const CONFINED: [(&str, &[&str], &str); 22] = [
+const CONFINED: [(&str, &[&str], &str); 26] = [
     (
         "arc_swap",
         &["src/seam"],
@@ -132,6 +132,26 @@ const CONFINED: [(&str, &[&str], &str); 22] = [
         "sqlx",
         &["src/cold/store"],
         "the database is replaceable as one module",
+    ),
+    (
+        "idna",
+        &["src/decide/purchase"],
+        "names of hosts are compared in one place",
+    ),
+    (
+        "psl",
+        &["src/decide/purchase"],
+        "names of hosts are compared in one place",
+    ),
+    (
+        "unicode_security",
+        &["src/decide/purchase"],
+        "names of hosts are compared in one place",
+    ),
+    (
+        "rmcp",
+        &["src/cold/api/mcp"],
+        "the Model Context Protocol is one door, and the service behind it does not know it",
     ),
     (
         "tower_service",

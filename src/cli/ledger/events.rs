@@ -101,9 +101,10 @@ pub(super) fn line(event: &Event<'_>) -> String {
         Event::RiskFrozen { card, at, .. } => {
             line.begin("risk_frozen", event).at(*at).put("card", card.0);
         }
-        Event::IntentDeclared { .. } | Event::IntentSettled { .. } | Event::Attested { .. } => {
-            line.said_by_agent(event);
-        }
+        Event::IntentDeclared { .. }
+        | Event::IntentSettled { .. }
+        | Event::Attested { .. }
+        | Event::Backed { .. } => line.for_agent(event),
         Event::Booked(booked) => line.booked(event, booked),
     }
     line.0
@@ -193,7 +194,7 @@ impl Line {
     }
 
     /// An intent, what became of it, or an attestation.
-    fn said_by_agent(&mut self, event: &Event<'_>) {
+    fn for_agent(&mut self, event: &Event<'_>) {
         if let Event::IntentDeclared {
             card,
             intent,
@@ -217,6 +218,12 @@ impl Line {
             self.put("verdict", verdict_word(*verdict));
         } else if let Event::Attested { card, at, .. } = event {
             self.begin("attested", event).at(*at).put("card", card.0);
+        } else if let Event::Backed {
+            card, earmark, at, ..
+        } = event
+        {
+            self.begin("backed", event).at(*at).put("card", card.0);
+            self.key("earmark", *earmark);
         }
     }
 

@@ -128,6 +128,7 @@ pub(super) fn look(seen: &Seen<'_>, sights: &mut Vec<Sight>) {
         | Event::Lapsed { .. }
         | Event::WindowsOpened { .. }
         | Event::RollingOpened { .. }
+        | Event::Backed { .. }
         | Event::RiskFrozen { .. }
         | Event::IntentDeclared { .. }
         | Event::IntentSettled { .. }

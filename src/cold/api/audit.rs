@@ -43,7 +43,7 @@ struct EntryShape {
     request_id: Option<String>,
     /// From 1 on, without a gap.
     seq: i64,
-    /// Who: `kind` is `key`, `operator`, `commandLine` or `nobody`; a key has `id` and `scope`.
+    /// Who: `kind` is `key`, `operator`, `commandLine`, `server` or `nobody`; a key has `id` and `scope`.
     who: serde_json::Value,
 }
 

@@ -5,6 +5,7 @@ use axum::http::header::AUTHORIZATION;
 
 use super::Api;
 use super::problem::Problem;
+use crate::cold::store::purchases::Purchase;
 use crate::cold::store::webhook::Webhook;
 use crate::cold::store::{Agent, ApiKey, Card, Customer, Mode, Scope};
 
@@ -66,6 +67,14 @@ impl Caller {
         let in_reach =
             |row: &Card| self.reaches(row.mode, &row.customer_id, row.agent_id.as_deref());
         found.filter(in_reach).ok_or_else(Problem::not_found)
+    }
+
+    /// The same for a purchase request.
+    pub(super) fn purchase(&self, row: Purchase) -> Result<Purchase, Problem> {
+        let is_in_reach = self.reaches(row.mode, &row.customer_id, Some(&row.agent_id));
+        Some(row)
+            .filter(|_| is_in_reach)
+            .ok_or_else(Problem::not_found)
     }
 
     /// The same for a key.

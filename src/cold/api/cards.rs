@@ -29,6 +29,7 @@ use view::CardShown;
 
 pub(super) use change::{Nothing, cancel, change, freeze, ruled, unfreeze};
 pub(super) use new::{Draft, agent, create, keep, order, owner, refuse_unenforced};
+pub(super) use order::{Ordered, order_card};
 pub(super) use replace::replace;
 pub(super) use reveal::{Reveals, reveal};
 pub(super) use view::LimitShown;

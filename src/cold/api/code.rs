@@ -51,6 +51,7 @@ codes! {
         "The same request is still being carried out";
     IntentClosed 409 "intent_closed" "The intent is matched, rejected, withdrawn or expired";
     IntentConflict 409 "intent_conflict" "Another intent of this card is called so";
+    RequestChanged 409 "request_changed" "The purchase request has changed since it was looked at";
     RevealGated 409 "reveal_gated" "The card's rules ask for more before it is shown";
     SnapshotFileRules 409 "snapshot_file_rules"
         "A snapshot's file rules, so that nothing can be changed here";

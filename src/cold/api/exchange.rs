@@ -169,6 +169,12 @@ impl Reply {
 }
 
 impl Ask {
+    /// The entry of the audit log that a change by this request begins with.
+    pub(super) fn event(&self) -> Event {
+        self.trace
+            .event(Some(&self.caller), self.now, "200".to_owned())
+    }
+
     /// The keyed hash of what is asked, where it has an idempotency key.
     pub(super) fn fingerprint(&self) -> Option<String> {
         self.keep.as_ref().map(|keep| hex(&keep.fingerprint))

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Api;
 use super::exchange::Ask;
 use super::problem::Problem;
 use crate::cold::store::{Change, Customer, Fleet};
@@ -75,16 +76,16 @@ pub(super) async fn room_for_agent(
 
 /// The same for a card of an agent.
 pub(super) async fn room_for_card(
-    ask: &Ask,
+    api: &Api,
     customer: Customer,
     agent: Option<&str>,
 ) -> Result<Option<Change>, Problem> {
-    room_for_cards(ask, customer, agent, 1).await
+    room_for_cards(api, customer, agent, 1).await
 }
 
 /// The same for so many cards of an agent.
 pub(super) async fn room_for_cards(
-    ask: &Ask,
+    api: &Api,
     customer: Customer,
     agent: Option<&str>,
     count: usize,
@@ -92,7 +93,7 @@ pub(super) async fn room_for_cards(
     let (Some(most), Some(agent)) = (customer.fleet.cards_per_agent_max, agent) else {
         return Ok(None);
     };
-    let there = ask.api.store.count_cards(agent.to_owned()).await?;
+    let there = api.store.count_cards(agent.to_owned()).await?;
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     if there.saturating_add(count) > most {
         let detail = format!("the agent has {there} cards, and may have {most}");

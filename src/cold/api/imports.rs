@@ -167,7 +167,7 @@ async fn keep(
 ) -> Result<(), Problem> {
     let cards = batch.iter().filter(|it| matches!(it, Change::Card(_)));
     let customer = customers::find(ask, customer).await?;
-    let room = fleet::room_for_cards(ask, customer, agent, cards.count()).await?;
+    let room = fleet::room_for_cards(&ask.api, customer, agent, cards.count()).await?;
     let work = Work {
         batch: batch.into_iter().chain(room).collect(),
         ..Work::default()

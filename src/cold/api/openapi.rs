@@ -48,7 +48,15 @@ const LEFT_OUT: [(&str, &str); 3] = [
     ("Leveled", "weak"),
 ];
 /// Of which nothing has to be there.
-const OPTIONAL: [&str; 3] = ["Policy", "PolicyLimits", "ExpireAfter"];
+const OPTIONAL: [&str; 7] = [
+    "Policy",
+    "PolicyLimits",
+    "ExpireAfter",
+    "RequestLimits",
+    "OnViolation",
+    "SpendingSummary",
+    "SpendingAggregate",
+];
 const REF_ANSWER: &str = "#/components/responses/";
 const REF: &str = "#/components/schemas/";
 /// Nothing is loaded from anywhere, and nothing runs.
@@ -392,7 +400,9 @@ fn tighten(schemas: &mut Map<String, Value>, written: &BTreeSet<String>) {
         let Some(properties) = schema["properties"].as_object() else {
             continue;
         };
-        let is_there = |member: &&String| !LEFT_OUT.contains(&(&**name, &***member));
+        let is_optional = OPTIONAL.contains(&&**name);
+        let is_there =
+            |member: &&String| !is_optional && !LEFT_OUT.contains(&(&**name, &***member));
         let required: Vec<_> = properties.keys().filter(is_there).cloned().collect();
         schema["required"] = json!(required);
         schema["additionalProperties"] = json!(false);

@@ -241,6 +241,25 @@ impl Problem {
         Self::new(Code::IdempotencyConflict)
     }
 
+    /// Under the key of another purchase request.
+    pub(super) fn purchase_conflict(original: &str) -> Self {
+        let detail =
+            format!("the key is that of `{original}`, for another host, amount or currency");
+        Self::new(Code::IdempotencyConflict).with_detail(detail)
+    }
+
+    /// Whoever decides has looked at another version of the request.
+    pub(super) fn request_changed(looked_at: i64, now: i64) -> Self {
+        Self::new(Code::RequestChanged).with_detail(format!(
+            "version {looked_at} was looked at, and it is version {now} now: look at it again"
+        ))
+    }
+
+    /// Whether the issuer will not do it, however often it is asked.
+    pub(super) fn is_refused_by_issuer(&self) -> bool {
+        matches!(self.known, Code::IssuerRefused | Code::NotSupported)
+    }
+
     pub(super) fn card_stopped(detail: &str) -> Self {
         Self::new(Code::CardStopped).with_detail(detail)
     }

@@ -9,15 +9,16 @@ use axum::body::Body;
 use axum::extract::{RawPathParams, Request};
 use axum::http::Method;
 use axum::response::Response;
-use axum::routing::{MethodFilter, on};
+use axum::routing::{MethodFilter, any, on};
 
 use super::about::About;
 use super::exchange::{Ask, Reply, answer, problem};
+use super::mcp::{Access, Mcp};
 use super::problem::Problem;
 use super::versions::{agent_versions, card_versions, customer_versions};
 use super::{
     Served, agents, alerts, attestations, audit, cards, connections, customers, decisions,
-    evaluate, imports, intents, keys, openapi, simple, transactions, webhooks,
+    evaluate, imports, intents, keys, mcp, openapi, purchases, simple, transactions, webhooks,
 };
 use crate::cold::store::Scope;
 
@@ -31,6 +32,8 @@ const STOPPERS: &[Scope] = &[Scope::Owner, Scope::Reviewer];
 const MAKERS: &[Scope] = &[Scope::Owner, Scope::Agent];
 /// Who says what cards are used for.
 const SPENDERS: &[Scope] = &[Scope::Owner, Scope::Agent];
+/// Who asks to buy.
+const BUYERS: &[Scope] = &[Scope::Agent];
 const OWNERS: &[Scope] = &[Scope::Owner];
 
 pub(super) type Outcome = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
@@ -117,6 +120,12 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         GET "/v1/decisions" EVERYBODY decisions::list LIST;
         GET "/v1/decisions/{id}" EVERYBODY decisions::one ONE;
         POST "/v1/spend/evaluate" EVERYBODY evaluate::spend SPEND;
+        POST "/v1/purchase-requests" BUYERS purchases::create CREATE;
+        GET "/v1/purchase-requests" EVERYBODY purchases::list LIST;
+        GET "/v1/purchase-requests/{id}" EVERYBODY purchases::one ONE;
+        POST "/v1/purchase-requests/{id}/approve" STOPPERS purchases::approve APPROVE;
+        POST "/v1/purchase-requests/{id}/deny" STOPPERS purchases::deny DENY;
+        GET "/v1/agents/{id}/spending" EVERYBODY purchases::spending SPENDING;
         GET "/v1/connections" OWNERS connections::list LIST;
         POST "/v1/connections/{id}/key" OWNERS connections::set_key SET_KEY;
         POST "/v1/connections/{id}/import" OWNERS imports::run RUN;
@@ -149,7 +158,7 @@ pub fn routes() -> &'static [Route] {
 }
 
 /// Serves them.
-pub fn router(served: &Served) -> Router {
+pub fn router(served: &Served, access: &Access) -> Router {
     let mut router = Router::new();
     for route in routes() {
         // Every method of the table has a filter.
@@ -162,6 +171,11 @@ pub fn router(served: &Served) -> Router {
         };
         router = router.route(route.path, on(filter, handler));
     }
+    let mcp = Mcp::new(served, access);
+    router = router.route(
+        mcp::PATH,
+        any(move |request: Request<Body>| mcp.clone().answer(request)),
+    );
     for (path, kind, text) in openapi::pages() {
         let answer = async move || openapi::page(kind, text);
         router = router.route(path, on(MethodFilter::GET, answer));

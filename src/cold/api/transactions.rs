@@ -71,7 +71,9 @@ pub(super) const LIST: About = About {
 };
 
 pub(super) async fn list(mut ask: Ask) -> Result<Reply, Problem> {
-    let page = found(&mut ask, true).await?;
+    let mut page = found(&mut ask, true).await?;
+    // What is set aside for a request is no authorization of an issuer.
+    page.decisions.retain(|it| !it.is_earmark());
     let mut standings = Vec::with_capacity(page.decisions.len());
     for step in page.decisions.chunks(STEP_LEN) {
         let keys: Vec<_> = step.iter().map(|it| wanted(&ask.api.keys, it)).collect();

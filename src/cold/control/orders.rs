@@ -9,7 +9,7 @@ use crate::domain::identity::{KeySpace, Keys as _};
 use crate::domain::time::Timestamp;
 use crate::fingerprint::Fingerprinter;
 use crate::ledger::command::{
-    AgentRef, Attest, Authority, CardRef, DeclareIntent, IntentRefused, Route, SetStanding,
+    AgentRef, Attest, Authority, Back, CardRef, DeclareIntent, IntentRefused, Route, SetStanding,
     SettleIntent,
 };
 use crate::ledger::embedded::journal::Position;
@@ -57,6 +57,8 @@ pub enum Order {
     RiskFreeze(CardName),
     /// An agent says what it is doing with a card.
     Attest { card: CardName },
+    /// An earmark stands behind a card.
+    Back { card: CardName, earmark: Key },
 }
 
 /// A card by everything that the ledger knows it by.
@@ -102,8 +104,11 @@ impl Order {
             }
             Self::Agent { status, .. } => *status != AgentStatus::Active,
             // What the ledger refuses of these is kept nowhere.
-            Self::Declare { .. } | Self::Settle { .. } | Self::Attest { .. } => true,
-            Self::RiskFreeze(_) => true,
+            Self::Declare { .. }
+            | Self::Settle { .. }
+            | Self::Attest { .. }
+            | Self::Back { .. }
+            | Self::RiskFreeze(_) => true,
         }
     }
 
@@ -160,33 +165,26 @@ impl Order {
                 card,
                 intent,
                 terms,
-            } => {
-                let command = DeclareIntent {
-                    card: card.in_ledger(keys),
-                    intent: card.intent(keys, intent),
-                    terms,
-                    at,
-                };
-                ledger.declare_intent(&card.route(keys), &command)?
-            }
+            } => declare(ledger, keys, (card, intent, terms), at)?,
             Self::Settle {
                 card,
                 intent,
                 verdict,
-            } => {
-                let command = SettleIntent {
-                    intent: card.intent(keys, intent),
-                    verdict: *verdict,
-                    at,
-                };
-                ledger.settle_intent(card.route(keys).key, &command)?
-            }
+            } => settle(ledger, keys, (card, intent, *verdict), at)?,
             Self::RiskFreeze(card) => {
                 ledger.set_standing(&card.route(keys), &card.risk_freeze(keys), at)?
             }
             Self::Attest { card } => {
                 let card_ref = card.in_ledger(keys);
                 ledger.attest(&card.route(keys), &Attest { card: card_ref, at })?
+            }
+            Self::Back { card, earmark } => {
+                let command = Back {
+                    card: card.in_ledger(keys),
+                    earmark: *earmark,
+                    at,
+                };
+                ledger.back(&card.route(keys), &command)?
             }
         };
         // What stood already may rest on a frame that is not durable yet: it is, once one that comes
@@ -196,6 +194,35 @@ impl Order {
             None => Ok(ledger.barrier()?),
         }
     }
+}
+
+fn declare(
+    ledger: &EmbeddedLedger,
+    keys: &Fingerprinter,
+    (card, intent, terms): (&CardName, &str, &IntentTerms),
+    at: Timestamp,
+) -> Result<Option<Position>, IntentUnavailable> {
+    let command = DeclareIntent {
+        card: card.in_ledger(keys),
+        intent: card.intent(keys, intent),
+        terms,
+        at,
+    };
+    ledger.declare_intent(&card.route(keys), &command)
+}
+
+fn settle(
+    ledger: &EmbeddedLedger,
+    keys: &Fingerprinter,
+    (card, intent, verdict): (&CardName, &str, IntentVerdict),
+    at: Timestamp,
+) -> Result<Option<Position>, IntentUnavailable> {
+    let command = SettleIntent {
+        intent: card.intent(keys, intent),
+        verdict,
+        at,
+    };
+    ledger.settle_intent(card.route(keys).key, &command)
 }
 
 /// Why an order left no trace.

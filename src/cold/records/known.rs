@@ -74,6 +74,7 @@ impl Known {
                     | Event::IntentDeclared { .. }
                     | Event::IntentSettled { .. }
                     | Event::Attested { .. }
+                    | Event::Backed { .. }
                     | Event::Booked(_),
                 ) => {}
                 Err(malformed) => {

@@ -89,6 +89,18 @@ pub struct DecisionRecord {
     pub deliveries: u32,
 }
 
+/// The connection of the ledger's own authorizations: earmarks of purchase requests (behaviour 5.8). No
+/// configured connection can have this name.
+pub const EARMARKS: &str = ":purchases";
+
+impl DecisionRecord {
+    /// Whether it is about an earmark, and not about a card of an issuer.
+    #[must_use]
+    pub fn is_earmark(&self) -> bool {
+        self.connection.as_deref() == Some(EARMARKS)
+    }
+}
+
 /// What versions that are tried out would have decided, by the counters as they were then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = ShadowVerdict)]

@@ -126,6 +126,7 @@ fn at(event: &Event<'_>) -> Option<Timestamp> {
         | Event::RiskFrozen { at, .. }
         | Event::IntentDeclared { at, .. }
         | Event::IntentSettled { at, .. }
-        | Event::Attested { at, .. } => Some(*at),
+        | Event::Attested { at, .. }
+        | Event::Backed { at, .. } => Some(*at),
     }
 }

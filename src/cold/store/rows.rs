@@ -15,7 +15,7 @@ use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Usage};
 use crate::domain::currency::Currency;
 use crate::domain::time::Timestamp;
 
-const MODES: [(&str, Mode); 2] = [("test", Mode::Test), ("live", Mode::Live)];
+pub(super) const MODES: [(&str, Mode); 2] = [("test", Mode::Test), ("live", Mode::Live)];
 pub(super) const CASCADES: [Cascade; 2] = [Cascade::Tighten, Cascade::Override];
 const CUSTOMER_STATUSES: [CustomerStatus; 2] = [CustomerStatus::Active, CustomerStatus::Suspended];
 const AGENT_STATUSES: [AgentStatus; 3] = [
@@ -86,7 +86,7 @@ pub(super) fn word<T: Copy>(
     found.map(|(_, value)| value).ok_or_else(|| unknown(column))
 }
 
-fn currency(row: &dyn Columns, column: &str) -> Result<Currency, StoreError> {
+pub(super) fn currency(row: &dyn Columns, column: &str) -> Result<Currency, StoreError> {
     Currency::parse(&text(row, column)?).map_err(|_unknown| unknown(column))
 }
 

@@ -5,6 +5,7 @@
 //! connection is had, how a transaction begins, what an error means. `docs/decisions/0018` says why.
 
 use super::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
+use super::purchases::{self, Purchase, PurchaseState, PurchaseWanted};
 use super::rows::{
     agent, api_key, attestation, card, checkpoint, count, customer, entry, intent, reply, seq,
 };
@@ -19,7 +20,7 @@ use crate::cold::audit::line::Checkpoint;
 use crate::domain::time::Timestamp;
 
 /// Behind every id, in the order of texts.
-const BEHIND_ALL: &str = "~";
+pub(super) const BEHIND_ALL: &str = "~";
 
 /// A parameter. Both databases are told the same three types.
 #[derive(Clone, Debug)]
@@ -507,6 +508,18 @@ impl<D: Driver> Store for SqlStore<D> {
     fn card_origin(&self, id: String) -> Answer<'_, Option<CardOrigin>> {
         let asked = Statement::of("SELECT * FROM card_origins WHERE card_id = $1").bind(id);
         Box::pin(self.one(asked, errands::origin_row))
+    }
+
+    fn purchase(&self, wanted: PurchaseWanted) -> Answer<'_, Option<Purchase>> {
+        Box::pin(self.one(purchases::one(wanted), purchases::row))
+    }
+
+    fn purchases(&self, listed: Listed, state: Option<PurchaseState>) -> Answer<'_, Vec<Purchase>> {
+        Box::pin(self.0.rows(purchases::list(listed, state), purchases::row))
+    }
+
+    fn purchases_due(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<Purchase>> {
+        Box::pin(self.0.rows(purchases::due(now, limit), purchases::row))
     }
 
     fn apply(&self, batch: Batch) -> Answer<'_, ()> {

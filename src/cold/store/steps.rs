@@ -3,10 +3,10 @@
 //! A step is written once, in SQLite's words. PostgreSQL's are the same with three words exchanged
 //! ([`for_postgres`]), so that no table can be of two shapes.
 
-use super::{StoreError, errands, versions, webhook_rows};
+use super::{StoreError, errands, purchases, versions, webhook_rows};
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 8] = [
+pub(super) const STEPS: [&str; 9] = [
     FIRST,
     SECOND,
     errands::TABLES,
@@ -15,6 +15,7 @@ pub(super) const STEPS: [&str; 8] = [
     LACKS_LOCK,
     webhook_rows::ALERTS,
     versions::TABLES,
+    purchases::TABLES,
 ];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.

@@ -4,7 +4,7 @@ use super::rows::{cascade_name, entry, seq, usage_name};
 use super::sql::{Statement, Writing, most};
 use super::{
     Agent, ApiKey, Attestation, Card, Change, Customer, Intent, StoreError, StoredReply, errands,
-    versions, webhook_rows,
+    purchases, versions, webhook_rows,
 };
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{self, Entry, Event};
@@ -37,6 +37,7 @@ pub(super) async fn change(
         Change::Origin(row) => errands::origin(row),
         Change::Intent(row) => intent(row),
         Change::Attestation(row) => attestation(row),
+        Change::Purchase(row) => purchases::put(*row),
         Change::PolicyVersion(row, before) => versions::put(row, before),
         Change::Audit(event) => new_entry(chain.append(&event)),
         Change::Checkpoint(row) => new_checkpoint(row),

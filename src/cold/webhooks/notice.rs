@@ -179,6 +179,7 @@ pub async fn of_batch(
             | Change::PolicyVersion(..)
             | Change::Audit(_)
             | Change::Checkpoint(_)
+            | Change::Purchase(_)
             | Change::Webhooks(_) => {}
         }
     }

@@ -260,7 +260,10 @@ fn look(seen: &Seen<'_>, wanted: Wanted, found: &mut Vec<Found>) {
             // A card that nobody knows is nobody's.
             if is_wanted && seen.whose_decision(decided).is_some() {
                 let record = Box::new(seen.decision(decided));
-                found.push(Found::Decided(seen.sequence, decided.at, record));
+                // What is set aside for a purchase request is no decision on a card of an issuer.
+                if !record.is_earmark() {
+                    found.push(Found::Decided(seen.sequence, decided.at, record));
+                }
             }
         }
         Event::Overruled { decided_at, at, .. } => {
@@ -283,6 +286,7 @@ fn look(seen: &Seen<'_>, wanted: Wanted, found: &mut Vec<Found>) {
         | Event::IntentDeclared { .. }
         | Event::IntentSettled { .. }
         | Event::Attested { .. }
+        | Event::Backed { .. }
         | Event::Booked(_) => {}
     }
 }

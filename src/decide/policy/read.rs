@@ -1,7 +1,9 @@
 //! Reading a policy. Complaints go to the reader; what could not be read is left out.
 //!
 //! A field that a later version will know is refused by its name, never ignored: an owner who wrote
-//! `allowedDomains` must not believe that it is enforced.
+//! `standingApprovals` must not believe that it is enforced.
+
+mod requests;
 
 use std::sync::Arc;
 
@@ -32,18 +34,7 @@ const ATTESTATION_MINUTES_MAX: i64 = 60;
 const COUNT_LIMITS: [&str; 3] = ["countPerHour", "countPerDay", "countTotal"];
 
 /// Fields of policies that this version does not enforce.
-const UNSUPPORTED: &[&str] = &[
-    "agentMayCreateCards",
-    "allowedDomains",
-    "amountTolerance",
-    "blockedDomains",
-    "cardTtlMinutes",
-    "onViolation",
-    "requestLimits",
-    "reviewTtlMinutes",
-    "standingApprovals",
-    "unscopedRequests",
-];
+const UNSUPPORTED: &[&str] = &["agentMayCreateCards", "standingApprovals"];
 
 /// What else is known about a name that no policy has here.
 fn explain(name: &str) -> Option<String> {
@@ -75,6 +66,7 @@ pub(in crate::decide) fn read_policy<'a>(
     form.lifetime(&mut terms);
     form.usage(&mut terms);
     form.intents(&mut terms);
+    terms.requests = form.requests();
     terms.active_hours = form.active_hours(zones);
     let Form { fields, .. } = form;
     fields.finish(reader, path, explain);
@@ -464,12 +456,12 @@ fn refusal(kind: ListKind, why: EntryRefused) -> &'static str {
     match (why, kind) {
         (EntryRefused::Domain, ListKind::Allows) => {
             "looks like a domain, and card networks name merchants, not domains: domains belong \
-             into `allowedDomains` (not in this version); write the name as statements show it, or {\"acceptorId\": …}"
+             into `allowedDomains`, a rule of purchase requests; write the name as statements show it, or {\"acceptorId\": …}"
         }
         (EntryRefused::Domain, ListKind::Blocks) => {
             "looks like a domain, and card networks name merchants, not domains: domains belong \
-             into `allowedDomains` and `blockedDomains` (not in this version); write the name as \
-             statements show it, or {\"acceptorId\": …}"
+             into `allowedDomains` and `blockedDomains`, rules of purchase requests; write the \
+             name as statements show it, or {\"acceptorId\": …}"
         }
         (EntryRefused::MarkAlone, _) => {
             "names a payment facilitator and nobody behind it; write the merchant too, like \

@@ -16,8 +16,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::check::{self, Checked, Events};
 use crate::ledger::command::{
-    AgentRef, Answer, Attest, Authority, Authorize, CardRef, DeclareIntent, IntentRefused, Novelty,
-    Overrule, Refused, SetStanding, SettleIntent, Shadowed,
+    AgentRef, Answer, Attest, Authority, Authorize, Back, CardRef, DeclareIntent, IntentRefused,
+    Novelty, Overrule, Refused, SetStanding, SettleIntent, Shadowed,
 };
 use crate::ledger::counters::{NUMBERS, Sum};
 use crate::ledger::event::{Decided, Event, Owner, StateNo, events_of};
@@ -344,6 +344,22 @@ impl Ledger {
             position: self.position,
             frames: Vec::new(),
         }
+    }
+
+    /// Puts the earmark of an authorization behind a card; whether it was recorded.
+    pub(in crate::ledger) fn back(&mut self, card: u32, earmark: u32) -> Result<bool, Refused> {
+        let id = format!("id_{card}");
+        let command = Back {
+            card: card_ref(card, &id),
+            earmark: authorization_key(earmark),
+            at: Timestamp::from_secs(9),
+        };
+        let events = check::earmarks::back(&self.state, &command)?;
+        let any = events.iter().next().is_some();
+        if any {
+            self.apply(&events);
+        }
+        Ok(any)
     }
 
     fn apply(&mut self, events: &Events<'_>) -> u64 {

@@ -103,6 +103,19 @@ impl Verdict<'_> {
         level != Level::Agent || self.parties.agent_no.is_some()
     }
 
+    /// What is asked for at this level: above the card not what an earmark covers, which was asked
+    /// for when that was made (behaviour 5.8).
+    fn asked(&self, level: Level) -> Minor {
+        self.amount().saturating_minus(self.covered(level))
+    }
+
+    fn covered(&self, level: Level) -> Minor {
+        match level {
+            Level::Card => Minor::ZERO,
+            Level::Agent | Level::Customer => self.unused_earmark.unwrap_or_default(),
+        }
+    }
+
     fn kept(&self, level: Level, kind: WindowKind) -> Option<&Series> {
         let rolling: Option<&Rolling> = match level {
             Level::Card => self.parties.card?.rolling.as_deref(),
@@ -127,10 +140,13 @@ impl Verdict<'_> {
 
     /// Reasons 27 to 29: every limit at every level, all or nothing.
     pub(super) fn limit_exceeded(&self) -> Option<Explanation> {
-        let amount = self.amount();
-        let exceeded = self.find_limit(|limit| !limit.admits(amount)).or_else(|| {
+        let exceeds = |limit: &LimitInForce<'_>| {
+            let asked = self.asked(limit.level);
+            !asked.is_zero() && !limit.admits(asked)
+        };
+        let exceeded = self.find_limit(exceeds).or_else(|| {
             let countable = self.countable();
-            (!countable.admits(amount)).then_some(countable)
+            exceeds(&countable).then_some(countable)
         })?;
         let reason = match exceeded.level {
             Level::Card => DeclineReason::CardLimitExceeded,
@@ -138,7 +154,7 @@ impl Verdict<'_> {
             Level::Customer => DeclineReason::CustomerLimitExceeded,
         };
         Some(Explanation {
-            observed: Some(amount.get()),
+            observed: Some(self.asked(exceeded.level).get()),
             limit: Some(exceeded.limit.get()),
             remaining: Some(exceeded.room().get()),
             resets_at: self.resets_at(&exceeded),
@@ -151,7 +167,7 @@ impl Verdict<'_> {
         match limit.over {
             Over::Window(kind) => self.windows.resets_at(kind, self.state, self.claims),
             Over::Span(series) => {
-                let amount = self.amount();
+                let amount = self.asked(limit.level);
                 let excess = limit
                     .spent
                     .saturating_plus(amount)
@@ -168,7 +184,7 @@ impl Verdict<'_> {
     pub(super) fn smallest_room(&self) -> Option<Minor> {
         let mut smallest = None;
         self.find_limit(|limit| {
-            let room = limit.room();
+            let room = limit.room().saturating_plus(self.covered(limit.level));
             smallest = Some(smallest.map_or(room, |least: Minor| least.min(room)));
             false
         });
@@ -277,7 +293,10 @@ impl Verdict<'_> {
     /// Reason 26: the number of approvals, at every level.
     pub(super) fn count_limit_reached(&self) -> Option<Explanation> {
         let levels = Level::ALL.into_iter().zip(&self.claims.limits);
-        levels.into_iter().find_map(|(level, limits)| {
+        // A purchase was counted above its card when its earmark was made.
+        let is_counted = |level| level == Level::Card || self.unused_earmark.is_none();
+        let mut levels = levels.filter(|(level, _)| is_counted(*level));
+        levels.find_map(|(level, limits)| {
             let asked = [
                 limits.count_per_hour,
                 limits.count_per_day,

@@ -17,6 +17,7 @@ mod books;
 mod cards;
 mod counts;
 mod disputes;
+mod earmarks;
 mod intents;
 mod orders;
 mod reports;

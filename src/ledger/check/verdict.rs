@@ -7,6 +7,7 @@ use crate::domain::claims::{Claims, Proposal};
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
 use crate::ledger::authorization::Authorization;
+use crate::ledger::check::earmarks::{is_lost, unused};
 use crate::ledger::check::intents::Matching;
 use crate::ledger::check::limits::Begun;
 use crate::ledger::check::windows::Windows;
@@ -27,6 +28,8 @@ pub(super) struct Verdict<'s> {
     pub(super) windows: Windows,
     pub(super) begun: Begun,
     is_increment: bool,
+    /// What is left of the earmark behind the card, where an open one is there (behaviour 5.8).
+    pub(super) unused_earmark: Option<Minor>,
 }
 
 /// What the atomic step comes to.
@@ -56,6 +59,7 @@ impl<'s> Verdict<'s> {
             windows: Windows::new(state, &claims.calendar(), command.at),
             begun: Begun::default(),
             is_increment: known.is_some_and(Authorization::is_purchase),
+            unused_earmark: parties.card.and_then(|card| unused(state, card)),
         };
         verdict.begun = Begun::new(&verdict);
         verdict
@@ -210,7 +214,12 @@ impl Verdict<'_> {
             });
         let expired = proposal.expired.or_else(|| self.used_up());
         let expired = expired.filter(|_| !self.is_increment);
-        [proposal.standing, expired, own, agent]
+        let lost = self
+            .parties
+            .card
+            .filter(|card| is_lost(self.state, card))
+            .map(|_| card(DeclineReason::CardExpired, RuleField::Status));
+        [proposal.standing, expired, own, agent, lost]
             .into_iter()
             .flatten()
             .min_by_key(|it| it.reason)

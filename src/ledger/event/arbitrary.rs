@@ -234,6 +234,12 @@ fn later() -> BoxedStrategy<Event<'static>> {
             }
         ),
         (state(), card(), at()).prop_map(|(state, card, at)| Event::Attested { state, card, at }),
+        (state(), card(), key(), at()).prop_map(|(state, card, earmark, at)| Event::Backed {
+            state,
+            card,
+            earmark,
+            at,
+        }),
         booked().prop_map(Event::Booked),
         (state(), 0..=256u16, text(), at(), any::<bool>()).prop_map(
             |(state, part, connection, cut, is_usual)| Event::Lapsed {

@@ -393,6 +393,15 @@ fn second_rows() -> Vec<Row> {
 fn life_rows() -> Vec<Row> {
     vec![
         (
+            "15ac02078089a9bbd1b9a90604000000000000000000000000000000",
+            Event::Backed {
+                state: STATE,
+                card: CardNo(7),
+                earmark: Key(4),
+                at: AT,
+            },
+        ),
+        (
             "12ac0280020461636d658089a9bbd1b9a906",
             Event::Lapsed {
                 state: STATE,

@@ -10,9 +10,9 @@ use crate::domain::time::Timestamp;
 use crate::domain::window::LocalDay;
 use crate::ledger::codec::{Malformed, Put, Reader};
 use crate::ledger::event::{
-    ATTESTED, AgentNo, CardNo, Event, INTENT_DECLARED, INTENT_SETTLED, LAPSED, LAPSED_USUAL,
-    OVERRULED, REDELIVERED, RISK_FROZEN, ROLLING_OPENED, STANDING_SET, SWEPT, StandingChange,
-    StateNo, WINDOWS_OPENED, head,
+    ATTESTED, AgentNo, BACKED, CardNo, Event, INTENT_DECLARED, INTENT_SETTLED, LAPSED,
+    LAPSED_USUAL, OVERRULED, REDELIVERED, RISK_FROZEN, ROLLING_OPENED, STANDING_SET, SWEPT,
+    StandingChange, StateNo, WINDOWS_OPENED, head,
 };
 use crate::ledger::intent::{INTENT_MCCS_MAX, IntentTerms, IntentVerdict};
 use crate::ledger::rolling::SeriesSet;
@@ -73,7 +73,8 @@ pub(super) fn encode_later(out: &mut Vec<u8>, event: &Event<'_>) {
         | Event::RiskFrozen { .. }
         | Event::IntentDeclared { .. }
         | Event::IntentSettled { .. }
-        | Event::Attested { .. } => encode_second(out, event),
+        | Event::Attested { .. }
+        | Event::Backed { .. } => encode_second(out, event),
         Event::StateOpened { .. }
         | Event::CardOpened { .. }
         | Event::AgentOpened { .. }
@@ -131,6 +132,15 @@ fn encode_second(out: &mut Vec<u8>, event: &Event<'_>) {
             out.put_key(*intent);
             out.push(*verdict as u8);
             out.put_i64(at.micros());
+        }
+        Event::Backed {
+            state,
+            card,
+            earmark,
+            at,
+        } => {
+            on_card(out, BACKED, *state, *card, *at);
+            out.put_key(*earmark);
         }
         Event::StateOpened { .. }
         | Event::CardOpened { .. }
@@ -203,10 +213,24 @@ pub(super) fn decode_later<'a>(
             verdict: verdict(reader.u8()?)?,
             at: instant(reader)?,
         },
-        ATTESTED => Event::Attested {
+        _ => return decode_on_card(reader, tag, state),
+    })
+}
+
+/// The events that name a card and an instant first, and little more.
+fn decode_on_card<'a>(
+    reader: &mut Reader<'a>,
+    tag: u8,
+    state: StateNo,
+) -> Result<Event<'a>, Malformed> {
+    let (card, at) = (CardNo(reader.u32()?), instant(reader)?);
+    Ok(match tag {
+        ATTESTED => Event::Attested { state, card, at },
+        BACKED => Event::Backed {
             state,
-            card: CardNo(reader.u32()?),
-            at: instant(reader)?,
+            card,
+            earmark: reader.key()?,
+            at,
         },
         _ => return Err(Malformed),
     })

@@ -41,6 +41,7 @@ pub(super) fn fold(state: &mut State, event: &Event<'_>, position: u64) {
         | Event::Decided(_)
         | Event::Conflicted(_)
         | Event::Booked(_)
+        | Event::Backed { .. }
         | Event::Redelivered { .. }
         | Event::Overruled { .. }
         | Event::StandingSet { .. }

@@ -5,7 +5,7 @@ use crate::domain::hold_time::HoldTime;
 use crate::domain::time::Timestamp;
 use crate::ledger::authorization::{Authorization, Step};
 use crate::ledger::event::{Booked, CardNo};
-use crate::ledger::fold::{each_scope, forced, give_back};
+use crate::ledger::fold::{each_scope, earmarks, forced, give_back};
 use crate::ledger::life::{Fact, Life, Move, Moved, Place, is_ask};
 use crate::ledger::state::{MerchantLock, State};
 
@@ -112,10 +112,11 @@ pub(super) fn lapse(state: &mut State, part: u16, connection: &str, cut: (Timest
             agent: None,
         };
         settle(state, key, open);
+        earmarks::follow_authorization(state, key);
     }
 }
 
-fn apply(state: &mut State, card: Option<CardNo>, moved: &Moved) {
+pub(super) fn apply(state: &mut State, card: Option<CardNo>, moved: &Moved) {
     let Moved {
         what,
         amount,

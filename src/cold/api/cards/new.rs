@@ -1,6 +1,8 @@
 //! Making a card: checked first, then ordered at the issuer under a key that an attempt after this one
 //! would use again, then kept and in force.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -203,7 +205,7 @@ pub(in crate::cold::api) async fn order(
     }
     let agent_id = agent.map(|agent| agent.id);
     // Counted before a card is ordered, and again with what makes it count.
-    fleet::room_for_card(ask, customer.clone(), agent_id.as_deref()).await?;
+    fleet::room_for_card(&ask.api, customer.clone(), agent_id.as_deref()).await?;
     let card_id = draw("card", ask.now);
     let order = CardOrder {
         key: order_key(ask, &card_id),
@@ -213,7 +215,7 @@ pub(in crate::cold::api) async fn order(
         rules,
         request: ask.fingerprint(),
     };
-    let Ordered { issued, .. } = order_card(ask, issuer, order).await?;
+    let Ordered { issued, .. } = order_card(&ask.api, ask.now, issuer, order).await?;
     Ok(Card {
         id: issued.card_id,
         mode: customer.mode,
@@ -249,7 +251,7 @@ pub(in crate::cold::api) async fn keep(
     let mut tries = Tries::default();
     loop {
         let customer = customers::of_card(ask, &row).await?;
-        let room = fleet::room_for_card(ask, customer, row.agent_id.as_deref()).await?;
+        let room = fleet::room_for_card(&ask.api, customer, row.agent_id.as_deref()).await?;
         let batch = [Change::Card(row.clone())]
             .into_iter()
             .chain(room)
@@ -283,12 +285,36 @@ pub(in crate::cold::api) async fn owner(
                     `fleet.agentMayCreateCards`";
         return Err(Problem::beyond_reach(what));
     }
+    if has_domain_rules(ask) {
+        let what = "domain rules stand on the agent, which no card can hold: ask to buy, with \
+                    `POST /v1/purchase-requests`";
+        return Err(Problem::beyond_reach(what));
+    }
     if customer.cascade == Cascade::Override && may_loosen {
         let what = "under the customer's cascade, a policy or a limit on one authorization of the card would \
                     outrank the agent's";
         return Err(Problem::beyond_reach(what));
     }
     Ok(customer)
+}
+
+/// Whether domains are named in what is in force on the caller's agent. A card that it makes itself would
+/// go round them (behaviour 4.4).
+fn has_domain_rules(ask: &Ask) -> bool {
+    let snapshot = Arc::clone(&ask.api.snapshots.load());
+    let own = ask.caller.key.agent_id.as_deref();
+    let agent = own.and_then(|id| snapshot.agent_by_id(id));
+    let customer = agent.and_then(|agent| snapshot.customer_of(agent));
+    let policies = [
+        agent.and_then(|it| it.policy()),
+        customer.and_then(|it| it.policy()),
+    ];
+    let requests = policies
+        .into_iter()
+        .filter_map(|policy| policy?.terms()?.requests.as_deref());
+    requests
+        .into_iter()
+        .any(|it| it.allowed_domains.is_some() || it.blocked_domains.is_some())
 }
 
 /// What an issuer that never asks cannot hold is held by nobody (behaviour 4.8).

@@ -5,7 +5,7 @@
 //! is ordered again, in the same words under the same key, only where it is not there. An order that
 //! nobody comes back for is settled from the outbox, which closes what it made.
 
-use crate::cold::api::exchange::Ask;
+use crate::cold::api::Api;
 use crate::cold::api::problem::Problem;
 use crate::cold::issuers::{CardOrder, IssuedCard, IssuerClient, IssuerError};
 use crate::cold::store::outward::{Errand, OutboxRow};
@@ -18,9 +18,9 @@ const SETTLED_AFTER_US: i64 = 49 * 3_600_000_000;
 const IN_MAKING_US: i64 = 60_000_000;
 
 /// A card that was made, and what is to be kept together with it.
-pub(super) struct Ordered {
-    pub(super) issued: IssuedCard,
-    pub(super) settled: Option<Change>,
+pub(in crate::cold::api) struct Ordered {
+    pub(in crate::cold::api) issued: IssuedCard,
+    pub(in crate::cold::api) settled: Option<Change>,
 }
 
 /// An order that is kept.
@@ -32,18 +32,19 @@ struct Kept {
     before: Option<Timestamp>,
 }
 
-pub(super) async fn order_card(
-    ask: &Ask,
+pub(in crate::cold::api) async fn order_card(
+    api: &Api,
+    now: Timestamp,
     issuer: &dyn IssuerClient,
     order: CardOrder,
 ) -> Result<Ordered, Problem> {
     if !issuer.manner().is_remote {
-        let issued = order_here(ask, issuer, order).await?;
+        let issued = order_here(api, issuer, order).await?;
         let settled = None;
         return Ok(Ordered { issued, settled });
     }
-    let kept = keep(ask, issuer, order).await?;
-    let made = attempt(ask, issuer, &kept).await;
+    let kept = keep((api, now), issuer, order).await?;
+    let made = attempt(now, issuer, &kept).await;
     let settled = Change::OutboxDone(kept.row_id, kept.version);
     match made {
         Ok(issued) => Ok(Ordered {
@@ -52,7 +53,7 @@ pub(super) async fn order_card(
         }),
         Err(error) => {
             if kept.before.is_none() && is_nothing_made(&error) {
-                ask.api.store.apply(vec![settled]).await?;
+                api.store.apply(vec![settled]).await?;
             }
             Err(error.into())
         }
@@ -62,12 +63,12 @@ pub(super) async fn order_card(
 /// An idempotency key that was used for a card long ago, and is forgotten by now, is a new one: what
 /// the issuer gives for it is that card, which is kept already.
 async fn order_here(
-    ask: &Ask,
+    api: &Api,
     issuer: &dyn IssuerClient,
     order: CardOrder,
 ) -> Result<IssuedCard, Problem> {
     let issued = issuer.create(order.clone()).await?;
-    if ask.api.store.card(issued.card_id.clone()).await?.is_none() {
+    if api.store.card(issued.card_id.clone()).await?.is_none() {
         return Ok(issued);
     }
     Ok(issuer.create(with_own_key(order)).await?)
@@ -93,9 +94,13 @@ fn is_nothing_made(error: &IssuerError) -> bool {
 }
 
 /// Keeps the order; where the same one was kept before, that is the one.
-async fn keep(ask: &Ask, issuer: &dyn IssuerClient, order: CardOrder) -> Result<Kept, Problem> {
+async fn keep(
+    (api, now): (&Api, Timestamp),
+    issuer: &dyn IssuerClient,
+    order: CardOrder,
+) -> Result<Kept, Problem> {
     let row_id = OutboxRow::id_of_order(&order.key);
-    let found = ask.api.store.outbox(OutboxAsked::One(row_id.clone()));
+    let found = api.store.outbox(OutboxAsked::One(row_id.clone()));
     let found = found.await?.pop();
     let (order, before) = match &found {
         None => (order, None),
@@ -119,10 +124,10 @@ async fn keep(ask: &Ask, issuer: &dyn IssuerClient, order: CardOrder) -> Result<
     let row = OutboxRow {
         id: row_id.clone(),
         payload,
-        due_at: ask.now.plus_micros(SETTLED_AFTER_US),
-        ..OutboxRow::of_card(Errand::Order, &order.card_id, issuer.connection(), ask.now)
+        due_at: now.plus_micros(SETTLED_AFTER_US),
+        ..OutboxRow::of_card(Errand::Order, &order.card_id, issuer.connection(), now)
     };
-    ask.api.store.apply(vec![Change::Outbox(row)]).await?;
+    api.store.apply(vec![Change::Outbox(row)]).await?;
     Ok(Kept {
         order,
         row_id,
@@ -132,7 +137,7 @@ async fn keep(ask: &Ask, issuer: &dyn IssuerClient, order: CardOrder) -> Result<
 }
 
 async fn attempt(
-    ask: &Ask,
+    now: Timestamp,
     issuer: &dyn IssuerClient,
     kept: &Kept,
 ) -> Result<IssuedCard, IssuerError> {
@@ -141,7 +146,7 @@ async fn attempt(
         if let Some(found) = issuer.find(order.clone()).await? {
             return Ok(found);
         }
-        let is_young = ask.now.micros_since(before) < IN_MAKING_US;
+        let is_young = now.micros_since(before) < IN_MAKING_US;
         if is_young && !issuer.manner().knows_keys {
             let why = "it may still be making the card; ask again in a minute";
             return Err(IssuerError::Unknown(why.to_owned()));

@@ -65,7 +65,7 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
     retired(old.clone(), until)?;
     if until.is_some() {
         let customer = customers::of_card(&ask, &old).await?;
-        fleet::room_for_card(&ask, customer, old.agent_id.as_deref()).await?;
+        fleet::room_for_card(&ask.api, customer, old.agent_id.as_deref()).await?;
     }
     let issuer = issuer(&ask, Some(&old.connection))?;
     let card_id = draw("card", ask.now);
@@ -85,7 +85,7 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
         rules,
         request: ask.fingerprint(),
     };
-    let Ordered { issued, settled } = order_card(&ask, issuer, order).await?;
+    let Ordered { issued, settled } = order_card(&ask.api, ask.now, issuer, order).await?;
     let mut tries = Tries::default();
     loop {
         // Somebody may have stopped the card while its issuer was asked.
@@ -100,7 +100,7 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
         more.extend(told.flatten());
         if let Some(until) = until {
             let customer = customers::of_card(&ask, &old).await?;
-            more.extend(fleet::room_for_card(&ask, customer, old.agent_id.as_deref()).await?);
+            more.extend(fleet::room_for_card(&ask.api, customer, old.agent_id.as_deref()).await?);
             // Where its issuer never asks us, nothing else ends it there.
             more.extend(told_at(&ask, &old, Errand::End, until));
         }

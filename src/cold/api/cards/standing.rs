@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::view::strictest;
 use crate::cold::api::Api;
 use crate::cold::api::problem::Problem;
 use crate::cold::ops::cards::view::MerchantLockView;
@@ -56,6 +57,16 @@ impl Api {
         };
         self.ask_ledger(move |ledger| look_at_card(ledger, customer, card))
             .await
+    }
+
+    /// What is in force on the card: its status, and whether it is frozen.
+    pub(in crate::cold::api) async fn standing_of_card(
+        &self,
+        row: &Card,
+    ) -> Result<(CardStatus, bool), Problem> {
+        let held = self.held(row).await?;
+        let status = strictest(row.status, held.status);
+        Ok((status, row.is_frozen || held.is_frozen))
     }
 
     /// What the ledger holds of the agent.

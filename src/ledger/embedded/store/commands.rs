@@ -9,7 +9,7 @@ use crate::domain::card::Key;
 use crate::domain::time::Timestamp;
 use crate::ledger::check::{self, Events};
 use crate::ledger::command::{
-    Attest, DeclareIntent, IntentRefused, Route, SetStanding, SettleIntent,
+    Attest, Back, DeclareIntent, IntentRefused, Route, SetStanding, SettleIntent,
 };
 use crate::ledger::embedded::journal::{Class, Position};
 use crate::ledger::state::State;
@@ -100,6 +100,20 @@ impl EmbeddedLedger {
     ) -> Result<Option<Position>, Unavailable> {
         self.apply(route, Class::Reserve, |state| {
             Ok(check::intents::attest(state, command)?)
+        })
+    }
+
+    /// Puts an earmark behind a card (behaviour 5.8).
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the journal takes nothing or the change contradicts the state.
+    pub fn back(
+        &self,
+        route: &Route<'_>,
+        command: &Back<'_>,
+    ) -> Result<Option<Position>, Unavailable> {
+        self.apply(route, Class::Reserve, |state| {
+            Ok(check::earmarks::back(state, command)?)
         })
     }
 

@@ -1,0 +1,249 @@
+//! What the tools answer. Whatever is wrong with a call is told to the model as a result of it, so that
+//! it can do better.
+
+use std::sync::Arc;
+
+use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, ErrorData, JsonObject};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::runtime::Handle;
+
+use super::tools;
+use crate::cold::api::Api;
+use crate::cold::api::body::read;
+use crate::cold::api::caller::Caller;
+use crate::cold::api::problem::Problem;
+use crate::cold::api::purchases::{
+    NewPurchase, PurchaseShown, find, own_agent, request, shown, summary,
+};
+use crate::cold::api::text::{self, refuse_card_numbers};
+use crate::cold::audit::Event;
+use crate::cold::ids::is_id;
+use crate::cold::records::{DecisionRecord, Filter};
+use crate::cold::store::{Agent, Listed};
+use crate::domain::card::{CardStatus, Usage};
+
+/// Cards on one page.
+const CARDS_LEN: usize = 50;
+/// Records that are looked through for a decline.
+const RECORDS_LEN: usize = 200;
+
+/// One call of one agent.
+pub(super) struct Called {
+    pub(super) api: Arc<Api>,
+    pub(super) caller: Caller,
+    pub(super) event: Event,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhichRequest {
+    request_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhichCard {
+    card_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhichPage {
+    cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+impl Called {
+    pub(super) async fn answer(
+        self,
+        name: &str,
+        arguments: Option<JsonObject>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        if !tools::all().iter().any(|tool| tool.name == name) {
+            let what = format!("there is no tool `{name}`");
+            return Err(ErrorData::invalid_params(what, None));
+        }
+        let arguments = Value::Object(arguments.unwrap_or_default()).to_string();
+        let (name, api) = (name.to_owned(), Arc::clone(&self.api));
+        let attempt = self.event.clone();
+        // Whoever hangs up does not leave half of a purchase: the task goes on without him.
+        let called = Handle::current().spawn(async move {
+            let body = arguments.as_bytes();
+            refuse_card_numbers(body)?;
+            match &*name {
+                tools::REQUEST => self.request(body).await,
+                tools::STATUS => self.status(body).await,
+                tools::SPENDING => self.spending(body).await,
+                tools::DECLINE => self.decline(body).await,
+                _ => self.cards(body).await,
+            }
+        });
+        let called = called.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a tool broke off");
+            Err(Problem::internal())
+        });
+        Ok(match called {
+            Ok(value) => CallToolResult::structured(value).into(),
+            Err(refused) => {
+                api.control.noted().attempt(Event {
+                    outcome: refused.code().to_owned(),
+                    ..attempt
+                });
+                let text = String::from_utf8(refused.body()).unwrap_or_default();
+                CallToolResult::error(vec![ContentBlock::text(text)]).into()
+            }
+        })
+    }
+
+    async fn agent(&self) -> Result<Agent, Problem> {
+        own_agent(&self.api, &self.caller).await
+    }
+
+    async fn request(self, body: &[u8]) -> Result<Value, Problem> {
+        let new: NewPurchase = read(body)?;
+        let now = self.event.at;
+        let row = request(&self.api, &self.caller, new, self.event).await?;
+        Ok(outcome(shown(&self.api, row, now).await?))
+    }
+
+    async fn status(self, body: &[u8]) -> Result<Value, Problem> {
+        let WhichRequest { request_id } = read(body)?;
+        let row = find(&self.api, &text::id(&request_id)?).await?;
+        let row = self.caller.purchase(row)?;
+        Ok(outcome(shown(&self.api, row, self.event.at).await?))
+    }
+
+    async fn spending(self, body: &[u8]) -> Result<Value, Problem> {
+        let Nothing {} = read(body)?;
+        let agent = self.agent().await?;
+        let summary = summary(&self.api, &agent.id, self.event.at).await?;
+        serde_json::to_value(summary).map_err(|error| {
+            tracing::error!(%error, "a summary has no JSON form");
+            Problem::internal()
+        })
+    }
+
+    async fn decline(self, body: &[u8]) -> Result<Value, Problem> {
+        let WhichCard { card_id } = read(body)?;
+        let agent = self.agent().await?;
+        if let Some(id) = &card_id {
+            self.caller
+                .card(self.api.store.card(text::id(id)?).await?)?;
+        }
+        let records = Arc::clone(&self.api.records);
+        let searched = tokio::task::spawn_blocking(move || {
+            let filter = Filter {
+                agent: Some(&agent.id),
+                card: card_id.as_deref(),
+                ..Filter::default()
+            };
+            records.page(&filter, RECORDS_LEN, None)
+        });
+        let internal = |error: &dyn std::fmt::Display| {
+            tracing::error!(%error, "a record of a decision cannot be read");
+            Problem::internal()
+        };
+        let page = searched.await.map_err(|error| internal(&error))?;
+        let page = page.map_err(|fault| internal(&fault))?;
+        let declined = |record: &&DecisionRecord| record.reason.is_some() && !record.is_earmark();
+        Ok(page.decisions.iter().find(declined).map_or_else(
+            || json!({"found": false, "message": "none of your latest authorizations was declined"}),
+            explained,
+        ))
+    }
+
+    async fn cards(self, body: &[u8]) -> Result<Value, Problem> {
+        let WhichPage { cursor } = read(body)?;
+        if cursor.as_deref().is_some_and(|cursor| !is_id(cursor)) {
+            return Err(Problem::invalid_field(
+                "cursor",
+                "is none that was given out",
+            ));
+        }
+        let agent = self.agent().await?;
+        let listed = Listed {
+            mode: self.caller.mode(),
+            customer_id: None,
+            agent_id: Some(agent.id),
+            after: cursor,
+            limit: CARDS_LEN + 1,
+        };
+        let mut rows = self.api.store.cards(listed).await?;
+        let has_more = rows.len() > CARDS_LEN;
+        rows.truncate(CARDS_LEN);
+        let next = rows.last().filter(|_| has_more).map(|row| row.id.clone());
+        let mut cards = Vec::with_capacity(rows.len());
+        for row in rows {
+            let (status, is_frozen) = self.api.standing_of_card(&row).await?;
+            let status = match (status, is_frozen) {
+                (CardStatus::Canceled, _) => "canceled",
+                (_, true) => "frozen",
+                (CardStatus::Locked, false) => "locked",
+                (CardStatus::Active, false) => "active",
+            };
+            cards.push(json!({
+                "card_id": row.id,
+                "last4": row.last4,
+                "status": status,
+                "usage": match row.usage {
+                    Usage::Single => "single",
+                    Usage::Multi => "multi",
+                },
+                "created_at": row.created_at.rfc3339().to_string(),
+            }));
+        }
+        Ok(json!({"cards": cards, "next": next}))
+    }
+}
+
+fn explained(record: &DecisionRecord) -> Value {
+    let mut value = json!({
+        "found": true,
+        "decision_id": record.id,
+        "at": record.at,
+        "reason": record.reason,
+        "message": record.explanation.as_ref().map_or("it was declined", |it| &it.text),
+    });
+    if let Value::Object(fields) = &mut value {
+        put(fields, "card_id", record.card.clone());
+        let resets_at = record
+            .explanation
+            .as_ref()
+            .and_then(|it| it.resets_at.clone());
+        put(fields, "resets_at", resets_at);
+    }
+    value
+}
+
+/// A request in the tools' words (behaviour 5.3). What is absent is left out.
+fn outcome(shown: PurchaseShown) -> Value {
+    let mut fields = Map::new();
+    put(&mut fields, "status", Some(shown.status.to_owned()));
+    put(&mut fields, "request_id", Some(shown.id));
+    put(&mut fields, "message", Some(shown.message));
+    put(&mut fields, "reason", shown.reason);
+    put(&mut fields, "suggestion", shown.suggestion);
+    let wait = shown
+        .review_ends_at
+        .map(|at| format!("a human may take until {at}"));
+    put(&mut fields, "estimated_wait", wait);
+    if let Some(card) = shown.virtual_card {
+        let mut inner = Map::new();
+        put(&mut inner, "card_id", Some(card.id));
+        put(&mut inner, "last4", card.last4);
+        put(&mut inner, "scope", Some(card.scope.to_owned()));
+        put(&mut inner, "card_expires_at", card.expires_at);
+        fields.insert("virtual_card".to_owned(), Value::Object(inner));
+    }
+    Value::Object(fields)
+}
+
+fn put(fields: &mut Map<String, Value>, name: &str, value: Option<String>) {
+    if let Some(value) = value {
+        fields.insert(name.to_owned(), Value::String(value));
+    }
+}

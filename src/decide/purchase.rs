@@ -1,0 +1,98 @@
+//! The rules of purchase requests: what an agent asks before there is a card (behaviour 5).
+//!
+//! Pure, as everything in `decide`: policies and a request in, a tier out. Card networks carry no
+//! domains, so that these rules are met when the card is asked for and never again.
+
+pub mod category;
+pub mod host;
+pub mod tier;
+
+use std::sync::Arc;
+
+use self::host::Host;
+use crate::domain::amount::Minor;
+
+/// A rule of requests that an owner can name in `onViolation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is the field of the same name")]
+pub enum RequestRule {
+    AllowedDomains = 0,
+    BlockedDomains = 1,
+    RequestLimits = 2,
+    Limits = 3,
+}
+
+impl RequestRule {
+    /// All of them, in the order in which they are checked.
+    pub const ALL: [Self; 4] = [
+        Self::BlockedDomains,
+        Self::AllowedDomains,
+        Self::RequestLimits,
+        Self::Limits,
+    ];
+
+    /// The name of the field whose rule it is.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AllowedDomains => "allowedDomains",
+            Self::BlockedDomains => "blockedDomains",
+            Self::RequestLimits => "requestLimits",
+            Self::Limits => "limits",
+        }
+    }
+}
+
+/// What becomes of a request for a card that nothing but its amount would bind (behaviour 5.6). The
+/// tighter one comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unscoped {
+    /// It is denied.
+    Deny,
+    /// A human decides.
+    Review,
+    /// It goes the way of all others.
+    Allow,
+}
+
+impl Unscoped {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Deny, Self::Review, Self::Allow];
+
+    /// The word that owners write.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::Review => "review",
+            Self::Allow => "allow",
+        }
+    }
+}
+
+/// What one level says of purchase requests. Absent means unset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is the field of the same name")]
+pub struct RequestTerms {
+    pub allowed_domains: Option<Arc<[Host]>>,
+    pub blocked_domains: Option<Arc<[Host]>>,
+    /// The largest amount of one request, tolerance included.
+    pub per_request: Option<Minor>,
+    /// Approved requests of one agent.
+    pub count_per_hour: Option<u32>,
+    pub count_per_day: Option<u32>,
+    /// One bit for each rule that a human may waive.
+    pub reviewable: u8,
+    pub amount_tolerance: Option<Minor>,
+    pub unscoped: Option<Unscoped>,
+    pub card_ttl_minutes: Option<u32>,
+    pub review_ttl_minutes: Option<u32>,
+}
+
+impl RequestTerms {
+    /// Whether a violation of the rule at this level goes to a human.
+    #[must_use]
+    pub fn reviews(&self, rule: RequestRule) -> bool {
+        self.reviewable >> (rule as u8) & 1 == 1
+    }
+}

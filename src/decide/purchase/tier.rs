@@ -1,0 +1,252 @@
+//! Which way a request goes: denied, to a human, or at once (behaviour 5.4).
+//!
+//! What policies say is asked here; the sums that are spent already are the ledger's, which is asked
+//! afterwards, in the atomic step that makes the earmark.
+
+use super::host::Host;
+use super::{RequestRule, RequestTerms, Unscoped, category};
+use crate::decide::policy::{Cascade, LimitField, Policy};
+use crate::domain::amount::Minor;
+use crate::domain::card::Level;
+use crate::domain::mcc::MccSet;
+
+/// A day.
+const CARD_TTL_MINUTES: u32 = 1_440;
+const REVIEW_TTL_MINUTES: u32 = 1_440;
+
+/// The policies that an agent's requests meet: its own first, then its customer's.
+#[derive(Clone, Copy, Debug)]
+pub struct Over<'s> {
+    /// The agent's.
+    pub agent: Option<&'s Policy>,
+    /// The customer's.
+    pub customer: Option<&'s Policy>,
+    /// How their values become one.
+    pub cascade: Cascade,
+}
+
+/// What a request asks, as far as rules look at it. No text of the agent is here.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'s> {
+    /// The merchant's host.
+    pub host: &'s Host,
+    /// How much, without the tolerance.
+    pub amount: Minor,
+    /// Whether the agent says why.
+    pub is_justified: bool,
+    /// The kind of shop that the agent names.
+    pub category: Option<&'s str>,
+}
+
+/// Why a request is not approved at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The host is on a block list.
+    DomainBlocked,
+    /// The host is on no allow list.
+    DomainNotAllowed,
+    /// One request may not be so large.
+    AmountOverPerRequest(Minor),
+    /// One authorization may not be so large, so that the card could never be used for it.
+    AmountOverPerAuth(Minor),
+    /// Nothing but its amount would bind the card.
+    Unscoped,
+    /// No threshold says what needs no human.
+    NoThreshold,
+    /// It is not below the threshold.
+    NotBelowThreshold(Minor),
+    /// The agent does not say why.
+    NotJustified,
+}
+
+impl Cause {
+    /// The stable code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::DomainBlocked => "domain_blocked",
+            Self::DomainNotAllowed => "domain_not_allowed",
+            Self::AmountOverPerRequest(_) => "amount_over_per_request",
+            Self::AmountOverPerAuth(_) => "amount_over_per_auth",
+            Self::Unscoped => "unscoped_request",
+            Self::NoThreshold => "no_threshold",
+            Self::NotBelowThreshold(_) => "not_below_threshold",
+            Self::NotJustified => "not_justified",
+        }
+    }
+}
+
+/// Which way it goes, before the ledger has spoken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// A rule is broken, and nobody may waive it.
+    Deny(Cause),
+    /// A human decides. Broken rules come first.
+    Review(Vec<Cause>),
+    /// Nobody needs to be asked.
+    Issue,
+}
+
+/// What the card of a request is good for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The amount with its tolerance.
+    pub earmark: Minor,
+    /// The categories it is bound to; empty where amount and first merchant alone bind it.
+    pub mccs: Vec<String>,
+    /// How long the card lives.
+    pub card_ttl_minutes: u32,
+    /// How long a human may take.
+    pub review_ttl_minutes: u32,
+}
+
+impl<'s> Over<'s> {
+    fn levels(self) -> [(Level, Option<&'s Policy>); 2] {
+        [(Level::Agent, self.agent), (Level::Customer, self.customer)]
+    }
+
+    fn request_terms(self) -> impl Iterator<Item = &'s RequestTerms> {
+        let terms = |(_, policy): (Level, Option<&'s Policy>)| policy?.terms()?.requests.as_deref();
+        self.levels().into_iter().filter_map(terms)
+    }
+
+    /// The tightest value of both levels, or with `override` the agent's, where it has one.
+    fn one<T: Ord>(self, get: impl Fn(&RequestTerms) -> Option<T>) -> Option<T> {
+        let mut values = self.request_terms().filter_map(get);
+        match self.cascade {
+            Cascade::Tighten => values.min(),
+            Cascade::Override => values.next(),
+        }
+    }
+
+    /// The amount strictly below which nobody is asked.
+    #[must_use]
+    pub fn threshold(self) -> Option<Minor> {
+        let below = |(_, policy): (Level, Option<&'s Policy>)| policy?.terms()?.auto_approve_below;
+        let mut values = self.levels().into_iter().filter_map(below);
+        match self.cascade {
+            Cascade::Tighten => values.min(),
+            Cascade::Override => values.next(),
+        }
+    }
+
+    /// What the card would be good for.
+    #[must_use]
+    pub fn terms(self, asked: &Asked<'_>) -> Terms {
+        let tolerance = self.one(|it| it.amount_tolerance).unwrap_or_default();
+        let lists = |(_, policy): (Level, Option<&'s Policy>)| policy?.lists();
+        let lists: Vec<_> = self.levels().into_iter().filter_map(lists).collect();
+        let allowed: Vec<&MccSet> = lists
+            .iter()
+            .filter_map(|it| it.allowed_mccs.as_deref())
+            .collect();
+        let blocked: Vec<&MccSet> = lists
+            .iter()
+            .filter_map(|it| it.blocked_mccs.as_deref())
+            .collect();
+        let hinted = asked.category.and_then(category::mccs);
+        let mccs = hinted.map(|hinted| category::common_ranges(&hinted, &allowed, &blocked));
+        Terms {
+            earmark: asked.amount.saturating_plus(tolerance),
+            mccs: mccs.unwrap_or_default(),
+            card_ttl_minutes: self
+                .one(|it| it.card_ttl_minutes)
+                .unwrap_or(CARD_TTL_MINUTES),
+            review_ttl_minutes: self
+                .one(|it| it.review_ttl_minutes)
+                .unwrap_or(REVIEW_TTL_MINUTES),
+        }
+    }
+
+    /// Caps on how many requests of one agent are approved: in an hour, in a day.
+    #[must_use]
+    pub fn counts(self) -> (Option<u32>, Option<u32>) {
+        (
+            self.one(|it| it.count_per_hour),
+            self.one(|it| it.count_per_day),
+        )
+    }
+
+    /// Whether a violation of the rule at the level may be waived by a human.
+    #[must_use]
+    pub fn reviews(self, level: Level, rule: RequestRule) -> bool {
+        let own = self.levels().into_iter().find(|(it, _)| *it == level);
+        let terms = own.and_then(|(_, policy)| policy?.terms()?.requests.as_deref());
+        terms.is_some_and(|terms| terms.reviews(rule))
+    }
+
+    /// Which way the request goes.
+    #[must_use]
+    pub fn tier(self, asked: &Asked<'_>, terms: &Terms) -> Tier {
+        let mut waivable = Vec::new();
+        for (cause, rule) in self.violations(asked, terms) {
+            match rule {
+                Some((level, rule)) if self.reviews(level, rule) => waivable.push(cause),
+                Some(_) | None => return Tier::Deny(cause),
+            }
+        }
+        if terms.mccs.is_empty() {
+            match self.one(|it| it.unscoped).unwrap_or(Unscoped::Review) {
+                Unscoped::Deny => return Tier::Deny(Cause::Unscoped),
+                Unscoped::Review => waivable.push(Cause::Unscoped),
+                Unscoped::Allow => {}
+            }
+        }
+        match self.threshold() {
+            None => waivable.push(Cause::NoThreshold),
+            Some(below) if terms.earmark >= below => {
+                waivable.push(Cause::NotBelowThreshold(below));
+            }
+            Some(_) => {}
+        }
+        if !asked.is_justified {
+            waivable.push(Cause::NotJustified);
+        }
+        if waivable.is_empty() {
+            Tier::Issue
+        } else {
+            Tier::Review(waivable)
+        }
+    }
+
+    /// Broken rules, each with the one that a human may waive, the agent's before the customer's.
+    fn violations(
+        self,
+        asked: &Asked<'_>,
+        terms: &Terms,
+    ) -> Vec<(Cause, Option<(Level, RequestRule)>)> {
+        let mut found = Vec::new();
+        for (level, policy) in self.levels() {
+            let Some(policy) = policy else { continue };
+            let requests = policy.terms().and_then(|terms| terms.requests.as_deref());
+            let covers = |rules: &[Host]| rules.iter().any(|rule| rule.covers(asked.host));
+            if requests
+                .and_then(|it| it.blocked_domains.as_deref())
+                .is_some_and(covers)
+            {
+                let rule = RequestRule::BlockedDomains;
+                found.push((Cause::DomainBlocked, Some((level, rule))));
+            }
+            if requests
+                .and_then(|it| it.allowed_domains.as_deref())
+                .is_some_and(|rules| !covers(rules))
+            {
+                let rule = RequestRule::AllowedDomains;
+                found.push((Cause::DomainNotAllowed, Some((level, rule))));
+            }
+            let cap = requests.and_then(|it| it.per_request);
+            if let Some(cap) = cap.filter(|cap| terms.earmark > *cap) {
+                let rule = RequestRule::RequestLimits;
+                found.push((Cause::AmountOverPerRequest(cap), Some((level, rule))));
+            }
+            let cap = policy.limit(LimitField::PerAuth);
+            if let Some(cap) = cap.filter(|cap| terms.earmark > *cap) {
+                found.push((Cause::AmountOverPerAuth(cap), None));
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! Earmarks behind purchase cards (behaviour 5.8): card 1 of agent 1 is the purchase card, card 9 the one
+//! on which the agent's earmarks stand.
+
+use crate::domain::card::{CardStatus, Level};
+use crate::domain::claims::ScopeLimits;
+use crate::domain::decision::DeclineReason;
+use crate::domain::lifecycle::MovementKind::{Expired, Posted, Refunded, Released};
+use crate::ledger::check::harness::report::Report;
+use crate::ledger::check::harness::{Ask, Ledger, TODAY, limits, minor};
+
+const EARMARK: u32 = 100;
+
+fn earmark(amount: i64) -> Ask {
+    Ask::new(EARMARK, amount).on_card(9, Some(1))
+}
+
+/// An earmark of this much behind card 1.
+fn backed(amount: i64) -> Ledger {
+    let mut ledger = Ledger::new();
+    ledger.approve(&earmark(amount));
+    assert_eq!(ledger.back(1, EARMARK), Ok(true));
+    ledger
+}
+
+/// Spent and held of card, agent and customer.
+fn stands(ledger: &Ledger, card: (i64, i64), above: (i64, i64)) {
+    assert_eq!(ledger.totals(), [card, above, above]);
+}
+
+fn counted(ledger: &Ledger) -> [u32; 2] {
+    [
+        ledger.agent(1).counters.approvals(),
+        ledger.state.counters.approvals(),
+    ]
+}
+
+#[test]
+fn the_cards_authorization_converts_its_earmark_and_the_rest_returns_when_it_is_over() {
+    let mut ledger = backed(1_000);
+    stands(&ledger, (0, 0), (1_000, 1_000));
+    ledger.approve(&Ask::new(1, 800).single_use());
+    stands(&ledger, (800, 800), (1_000, 1_000));
+    let posts = |id, amount, is_last| Report::of(1).fact(id, Posted { is_last }, amount, 40);
+    ledger.report(&posts(7, 300, false));
+    stands(&ledger, (800, 500), (1_000, 700));
+    ledger.report(&posts(8, 400, true));
+    stands(&ledger, (700, 0), (700, 0));
+    assert_eq!(counted(&ledger), [1, 1], "one purchase");
+    // A refund that restores does not bring the earmark back.
+    ledger.report(&Report::of(1).fact(9, Refunded, 700, 50).restoring());
+    stands(&ledger, (0, 0), (0, 0));
+}
+
+#[test]
+fn what_was_reversed_may_be_asked_again_out_of_the_same_earmark() {
+    let mut ledger = backed(1_000);
+    ledger.approve(&Ask::new(1, 1_000).single_use());
+    ledger.report(&Report::of(1).fact(7, Released, 1_000, 40));
+    stands(&ledger, (0, 0), (1_000, 1_000));
+    let full = limits(None, Some(1_000));
+    ledger.approve(&Ask::new(2, 1_000).single_use().limited(Level::Agent, full));
+    stands(&ledger, (1_000, 1_000), (1_000, 1_000));
+    assert_eq!(counted(&ledger), [1, 1]);
+}
+
+#[test]
+fn a_card_that_is_canceled_gives_back_what_is_unused_and_keeps_what_is_held() {
+    let mut unused = backed(1_000);
+    assert_eq!(
+        unused.set_card(1, Some(CardStatus::Canceled), None),
+        Ok(true)
+    );
+    stands(&unused, (0, 0), (0, 0));
+    let mut used = backed(1_000);
+    used.approve(&Ask::new(1, 600));
+    assert_eq!(used.set_card(1, Some(CardStatus::Canceled), None), Ok(true));
+    stands(&used, (600, 600), (600, 600));
+    used.report(&Report::of(1).posted(7, 600));
+    stands(&used, (600, 0), (600, 0));
+    // A frozen one may come back, and keeps what was set aside.
+    let mut frozen = backed(1_000);
+    assert_eq!(frozen.set_card(1, None, Some(true)), Ok(true));
+    stands(&frozen, (0, 0), (1_000, 1_000));
+}
+
+#[test]
+fn what_goes_beyond_the_earmark_meets_the_caps_and_is_charged_when_it_is_booked() {
+    let mut ledger = backed(1_000);
+    let cap = limits(None, Some(1_100));
+    let asks = |n, amount| Ask::new(n, amount).limited(Level::Customer, cap);
+    let refused = ledger.decline(&asks(1, 1_101));
+    assert_eq!(refused.reason, DeclineReason::CustomerLimitExceeded);
+    assert_eq!(refused.observed, Some(101), "the excess alone is asked");
+    ledger.approve(&asks(2, 1_100));
+    stands(&ledger, (1_100, 1_100), (1_100, 1_100));
+    // A clearing above it has moved the money.
+    ledger.report(&Report::of(2).posted(7, 1_300));
+    stands(&ledger, (1_300, 0), (1_300, 0));
+}
+
+#[test]
+fn it_stands_in_the_windows_of_its_approval() {
+    let mut ledger = backed(1_000);
+    let day = limits(Some(1_000), None);
+    let tomorrow = |n, amount| {
+        Ask::new(n, amount)
+            .on_day(TODAY + 1)
+            .later(86_400_000_000)
+            .limited(Level::Agent, day)
+    };
+    ledger.approve(&tomorrow(1, 1_000));
+    // Today's purchases are not in tomorrow's window.
+    ledger.approve(&tomorrow(2, 1_000).on_card(2, Some(1)));
+    ledger.report(&Report::of(1).later(1).fact(7, Expired, 0, 40));
+    stands(&ledger, (0, 0), (2_000, 2_000));
+    ledger.decline(&tomorrow(3, 1).on_card(2, Some(1)));
+}
+
+#[test]
+fn counts_are_those_of_the_earmark() {
+    let mut ledger = backed(1_000);
+    let once = ScopeLimits {
+        count_total: Some(1),
+        ..ScopeLimits::default()
+    };
+    ledger.approve(&Ask::new(1, 1_000).limited(Level::Agent, once));
+    let refused = ledger.decline(
+        &Ask::new(2, 1)
+            .on_card(2, Some(1))
+            .limited(Level::Agent, once),
+    );
+    assert_eq!(refused.reason, DeclineReason::CountLimitReached);
+}
+
+#[test]
+fn rolling_sums_that_begin_later_count_it_once() {
+    let mut ledger = backed(1_000);
+    ledger.approve(&Ask::new(1, 800));
+    let rolling = ScopeLimits {
+        rolling_day: Some(minor(1_200)),
+        ..ScopeLimits::default()
+    };
+    let other = |n, amount| {
+        Ask::new(n, amount)
+            .on_card(2, Some(1))
+            .limited(Level::Agent, rolling)
+    };
+    assert_eq!(ledger.decline(&other(2, 201)).remaining, Some(200));
+    ledger.approve(&other(3, 200));
+}
+
+#[test]
+fn an_earmark_stands_behind_one_unused_card_for_good() {
+    let mut ledger = Ledger::new();
+    assert!(ledger.back(1, EARMARK).is_err(), "there is none");
+    ledger.approve(&earmark(1_000));
+    ledger.approve(&Ask::new(1, 1).on_card(2, Some(1)));
+    assert!(ledger.back(2, EARMARK).is_err(), "the card was used");
+    assert_eq!(ledger.back(1, EARMARK), Ok(true));
+    assert_eq!(ledger.back(1, EARMARK), Ok(false), "it is there");
+    assert!(ledger.back(5, EARMARK).is_err(), "it is another card's");
+    ledger.approve(&Ask::new(101, 5).on_card(9, Some(1)));
+    assert!(ledger.back(1, 101).is_err(), "another one");
+    // One that was given back is none.
+    ledger.report(&Report::of(EARMARK).fact(1, Released, 1_000, 40));
+    assert_eq!(
+        ledger.set_card(3, Some(CardStatus::Canceled), None),
+        Ok(true)
+    );
+    assert!(ledger.back(3, 101).is_err(), "the card is canceled");
+    assert!(ledger.back(4, EARMARK).is_err(), "it is given back");
+}
+
+/// What the reference model found: the card of a forgotten earmark moved the next one under its key.
+#[test]
+fn one_that_is_forgotten_does_not_come_back_under_its_key() {
+    let mut ledger = backed(1_000);
+    assert!(ledger.sweep(0, i64::MAX));
+    ledger.approve(&earmark(40));
+    assert!(ledger.back(1, EARMARK).is_err(), "its own is forgotten");
+    assert_eq!(ledger.back(2, EARMARK), Ok(true), "this one is free");
+    let lost = ledger.reason(&Ask::new(1, 10));
+    assert_eq!(lost, Some(DeclineReason::CardExpired));
+    // What its issuer approves alone takes nothing from another card's earmark.
+    ledger.report(&Report::of(2).posted(7, 34));
+    stands(&ledger, (34, 0), (1_040, 40));
+}
+
+#[test]
+fn it_survives_images_and_journals() {
+    let mut ledger = backed(1_000);
+    ledger.approve(&Ask::new(1, 300));
+    let mut recovered = ledger.recovered();
+    assert_eq!(recovered.image(), ledger.image());
+    for ledger in [&mut ledger, &mut recovered] {
+        ledger.report(&Report::of(1).posted(7, 300));
+        assert_eq!(
+            ledger.set_card(1, Some(CardStatus::Canceled), None),
+            Ok(true)
+        );
+        stands(ledger, (300, 0), (300, 0));
+    }
+    assert_eq!(recovered.image(), ledger.image());
+}

@@ -1,0 +1,204 @@
+//! The agents' door, byte by byte (behaviour 7.1). The official client speaks to it in tests/interop.
+
+use serde_json::{Value, json};
+
+use crate::plane::{Plane, bearer, value};
+use crate::purchases::buyer;
+use crate::server::{Client, Response};
+
+const PATH: &str = "/api/mcp";
+const ACCEPTS: &str = "accept: application/json, text/event-stream\r\n";
+
+/// One message, with these headers beside the usual ones.
+fn post(plane: &Plane, host: &str, headers: &str, message: &Value) -> Response {
+    let body = message.to_string();
+    let length = body.len();
+    let request = format!(
+        "POST {PATH} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n{ACCEPTS}{headers}\
+         content-length: {length}\r\n\r\n{body}"
+    );
+    Client::connect(plane.listen()).ask(request.as_bytes())
+}
+
+fn message(method: &str, params: &Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+}
+
+/// What the door answers to a message in the older revision.
+fn result(plane: &Plane, key: &str, method: &str, params: &Value) -> Value {
+    let headers = format!("{}mcp-protocol-version: 2025-11-25\r\n", bearer(key));
+    let answer = post(plane, "localhost", &headers, &message(method, params));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    value(&answer)["result"].clone()
+}
+
+fn call(plane: &Plane, key: &str, tool: &str, arguments: &Value) -> Value {
+    let called = json!({"name": tool, "arguments": arguments});
+    result(plane, key, "tools/call", &called)
+}
+
+fn told(plane: &Plane, key: &str, tool: &str, arguments: &Value) -> Value {
+    let answer = call(plane, key, tool, arguments);
+    assert_ne!(answer["isError"], true, "{answer}");
+    answer["structuredContent"].clone()
+}
+
+#[test]
+fn s5_the_door_opens_to_an_agents_key_from_a_known_host_alone() {
+    let plane = Plane::start();
+    let buyer = buyer(&plane, &json!({}));
+    let list = message("tools/list", &json!({}));
+    let status = |host: &str, headers: &str| post(&plane, host, headers, &list).status;
+    let own = bearer(&buyer.key);
+    assert_eq!(status("localhost", &own), 200);
+    assert_eq!(status("127.0.0.1:8701", &own), 200);
+    assert_eq!(status("evil.example", &own), 403, "rebound to this machine");
+    let page = format!("{own}origin: https://evil.example\r\n");
+    assert_eq!(status("localhost", &page), 403);
+    // A session is nobody's key.
+    let session = "mcp-session-id: 00000000-0000-0000-0000-000000000000\r\n";
+    for nobody in ["", session, "authorization: Bearer cs_test_nonsense\r\n"] {
+        assert_eq!(status("localhost", nobody), 401, "{nobody}");
+    }
+    assert_eq!(
+        status("localhost", &bearer(&plane.owner)),
+        403,
+        "agents alone"
+    );
+    let unknown = post(
+        &plane,
+        "localhost",
+        &own,
+        &message("tools/call", &json!({"name": "approve"})),
+    );
+    assert!(value(&unknown)["error"].is_object(), "{}", unknown.text());
+    let large = message("tools/list", &json!({"cursor": "x".repeat(70_000)}));
+    assert_eq!(post(&plane, "localhost", &own, &large).status, 413);
+}
+
+/// Behaviour 5.15, 7.1.
+#[test]
+fn b5_15_the_tools_ask_and_look_and_nothing_else() {
+    let plane = Plane::start();
+    let buyer = buyer(&plane, &json!({}));
+    let tools = result(&plane, &buyer.key, "tools/list", &json!({}));
+    let tools = tools["tools"].as_array().unwrap().clone();
+    let mut names: Vec<&str> = tools
+        .iter()
+        .map(|it| it["name"].as_str().unwrap())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "check_status",
+            "explain_decline",
+            "get_spending_summary",
+            "list_my_cards",
+            "request_purchase"
+        ]
+    );
+    for tool in &tools {
+        let asks = tool["name"] == "request_purchase";
+        assert_eq!(tool["annotations"]["readOnlyHint"], !asks, "{tool}");
+        assert!(
+            tool["outputSchema"].is_object()
+                && tool["inputSchema"]["additionalProperties"] == false
+        );
+        let text = tool.to_string();
+        let names_an_agent = text.contains("agent_id") || text.contains("customer_id");
+        assert!(!names_an_agent, "{tool}");
+    }
+    // What is not in the schema is refused, and nobody else's request is there.
+    let mut foreign = tool_wish(&json!({}));
+    foreign["agent_id"] = json!(buyer.agent);
+    assert_eq!(
+        call(&plane, &buyer.key, "request_purchase", &foreign)["isError"],
+        true
+    );
+    let unknown = call(
+        &plane,
+        &buyer.key,
+        "check_status",
+        &json!({"request_id": "preq_1"}),
+    );
+    assert!(
+        unknown["content"][0]["text"]
+            .as_str()
+            .unwrap()
+            .contains("not_found")
+    );
+}
+
+fn tool_wish(more: &Value) -> Value {
+    let mut wish = json!({"merchant_url": "https://shop.example.com/", "amount": "12.00",
+        "description": "A thing", "justification": "It is needed", "category_hint": "software"});
+    wish.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    wish
+}
+
+/// Behaviour 5.3, 5.7, 5.10.
+#[test]
+fn b5_10_what_was_asked_through_one_door_is_seen_through_the_other() {
+    let plane = Plane::start();
+    let rules = json!({"autoApproveBelow": 2000, "limits": {"perDay": 10000}});
+    let buyer = buyer(&plane, &rules);
+    let small = told(
+        &plane,
+        &buyer.key,
+        "request_purchase",
+        &tool_wish(&json!({})),
+    );
+    assert_eq!(small["status"], "approved", "{small}");
+    let large = tool_wish(&json!({"amount": 50, "idempotency_key": "large"}));
+    let waits = told(&plane, &buyer.key, "request_purchase", &large);
+    assert_eq!(
+        (&waits["status"], &waits["virtual_card"]),
+        (&json!("pending_review"), &Value::Null)
+    );
+    let id = waits["request_id"].as_str().unwrap();
+    let path = format!("/v1/purchase-requests/{id}/approve");
+    plane.owner_asks("POST", &path, &Value::Null, 200);
+    let seen = told(
+        &plane,
+        &buyer.key,
+        "check_status",
+        &json!({"request_id": id}),
+    );
+    assert_eq!(seen["status"], "approved");
+    assert_eq!(
+        told(&plane, &buyer.key, "request_purchase", &large),
+        seen,
+        "asked again"
+    );
+    let left = told(&plane, &buyer.key, "get_spending_summary", &json!({}));
+    assert_eq!(
+        (&left["daily_spent"], &left["daily_remaining"]),
+        (&json!("62.00"), &json!("38.00"))
+    );
+    let card = seen["virtual_card"]["card_id"].as_str().unwrap();
+    let cards = told(&plane, &buyer.key, "list_my_cards", &json!({}));
+    assert_eq!(cards["cards"][0]["card_id"], card);
+    let nothing = told(&plane, &buyer.key, "explain_decline", &json!({}));
+    assert_eq!(nothing["found"], false);
+    assert_ne!(plane.buy(card, 5_001), "APPROVED");
+    let why = told(
+        &plane,
+        &buyer.key,
+        "explain_decline",
+        &json!({"card_id": card}),
+    );
+    assert_eq!(
+        (&why["found"], &why["reason"]),
+        (&json!(true), &json!("amount_over_per_auth"))
+    );
+    assert_eq!(plane.buy(card, 5_000), "APPROVED");
+    // The same words over REST are the same request.
+    let again = buyer.asks(
+        &plane,
+        &json!({"merchantUrl": "shop.example.com", "categoryHint": "software"}),
+    );
+    assert_eq!(again["id"], small["request_id"]);
+}
