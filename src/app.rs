@@ -5,6 +5,7 @@ mod control;
 mod error;
 mod journal;
 mod operators;
+mod ownership;
 mod recovery;
 mod stop;
 mod sweep;
@@ -33,7 +34,6 @@ use crate::cold::records::retention::Retention;
 use crate::cold::records::{Begin, Records};
 use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
 use crate::cold::sandbox::time::TimeFile;
-use crate::cold::store::Store;
 use crate::config::{
     Config, ConfigError, DurabilityLevel, HOLD_DAYS_DEFAULT, HoldDays, IssuerConfig,
     SANDBOX_DEADLINE_MS, SANDBOX_NAME, hot_threads,
@@ -54,6 +54,7 @@ use checkpoint::Checkpointer;
 use control::{Around, Loaded, Plane, Rules};
 pub use error::StartError;
 use operators::Operators;
+use ownership::Rows;
 use stop::HangUps;
 pub use stop::StopSignals;
 
@@ -69,7 +70,7 @@ pub struct App {
     cold: Runtime,
     addresses: Addresses,
     snapshot: PathBuf,
-    store: Option<Arc<dyn Store>>,
+    rows: Option<Rows>,
     served: Served,
 }
 
@@ -129,8 +130,8 @@ impl App {
         let operators = Operators::listen(&cold, address, &shared, asked, &readiness, time_file)?;
         let served = Served::default();
         let front = operators::listen_for_people(&cold, &config, &served)?;
-        let plane = Plane::open(&cold, &config)?;
-        let store = plane.as_ref().map(Plane::store);
+        let plane = Plane::open(&cold, &config, &readiness)?;
+        let rows = plane.as_ref().map(Plane::rows);
         let recovered = recover(&*storage, &config)?;
         let keys = Fingerprinter::new(recovered.seed);
         let with = (&*names, &keys, recovered.owners());
@@ -170,7 +171,7 @@ impl App {
             cold,
             addresses,
             snapshot: rules.path().to_owned(),
-            store,
+            rows,
             served,
         };
         app.announced(&config)
@@ -226,13 +227,24 @@ impl App {
         StopSignals::listen(&self.cold).map_err(no_signals)
     }
 
-    /// Serves until a signal comes, then [drains](Self::drain).
+    /// Serves until a signal comes, or another server has the database, then [drains](Self::drain).
     #[must_use]
     pub fn run_until_stopped(self, mut signals: StopSignals) -> Exit {
-        self.cold.block_on(signals.received());
+        let taken = async {
+            match &self.rows {
+                Some(rows) => rows.taken().await,
+                None => std::future::pending().await,
+            }
+        };
+        let exit = self.cold.block_on(async {
+            tokio::select! {
+                () = signals.received() => Exit::Ok,
+                () = taken => Exit::InUse,
+            }
+        });
         tracing::info!("draining");
         self.drain();
-        Exit::Ok
+        exit
     }
 
     /// Takes no more connections, answers what is in flight, makes everything durable.
@@ -241,7 +253,7 @@ impl App {
         self.checkpointer.stop();
         self.writer.close();
         self.records.stop();
-        if let Some(store) = self.store {
+        if let Some(Rows { store, .. }) = self.rows {
             // What was committed is durable; this spares the next start the log.
             let api = self.served.get().and_then(Option::as_ref);
             let closed = async {

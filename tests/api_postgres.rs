@@ -19,6 +19,8 @@ mod backtest;
 mod canary;
 #[path = "api/cards.rs"]
 mod cards;
+#[path = "api/commits.rs"]
+mod commits;
 #[path = "api/fleet.rs"]
 mod fleet;
 #[path = "api/idempotency.rs"]
@@ -29,8 +31,12 @@ mod intents;
 mod keys;
 #[path = "api/looking.rs"]
 mod looking;
+#[path = "api/own.rs"]
+mod own;
 #[path = "api/plane.rs"]
 mod plane;
+#[path = "api/purchases.rs"]
+mod purchases;
 #[path = "api/quickstart.rs"]
 mod quickstart;
 #[path = "api/replacing.rs"]
@@ -54,3 +60,5 @@ mod transactions;
 mod versions;
 #[path = "api/webhooks.rs"]
 mod webhooks;
+#[path = "api/wire.rs"]
+mod wire;

@@ -10,19 +10,21 @@ use tokio::sync::{Notify, watch};
 
 use crate::app::StartError;
 use crate::app::operators::Operators;
+use crate::app::ownership::Rows;
 use crate::clock::Clock;
 use crate::cold::alerts;
 use crate::cold::api::{Api, Parts, Served, purchases};
 use crate::cold::audit::signer::Signer;
 use crate::cold::control::{self, Control, LoadError, Surroundings};
 use crate::cold::durable::JournalProgress;
-use crate::cold::init::{Opened, Place};
+use crate::cold::init::{InitError, Opened, Place};
 use crate::cold::issuers::IssuerClient;
 use crate::cold::issuers::remote::RemoteClient;
 use crate::cold::issuers::sandbox::SandboxClient;
 use crate::cold::mirror::{self, Around as Mirror};
 use crate::cold::outbox::{self, Around as Outbox};
 use crate::cold::policies::{FIRST_VERSION, First, Policies, Source};
+use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
 use crate::cold::seal::MasterKeys;
 use crate::cold::store::{Store, StoreError};
@@ -73,7 +75,7 @@ fn sandbox_cards(data_dir: &Path) -> PathBuf {
 
 /// The control plane's files; nothing where the data directory has none.
 pub(super) struct Plane {
-    store: Arc<dyn Store>,
+    rows: Rows,
     secret: TokenSecret,
     signer: Signer,
     master_keys: Option<Arc<MasterKeys>>,
@@ -111,18 +113,29 @@ pub(super) struct Loaded {
 }
 
 impl Plane {
-    pub(super) fn open(cold: &Runtime, config: &Config) -> Result<Option<Self>, StartError> {
+    pub(super) fn open(
+        cold: &Runtime,
+        config: &Config,
+        readiness: &Arc<Readiness>,
+    ) -> Result<Option<Self>, StartError> {
         let place = Place::of(&config.data_dir, config.database.as_ref());
         if !place.is_named() {
             return Ok(None);
         }
         let fault = |error: &dyn std::fmt::Display| StartError::Control(error.to_string());
-        let opened = cold.block_on(place.open());
+        let opened = cold.block_on(place.own());
         let Opened {
             store,
             secret,
             signer,
-        } = opened.map_err(|error| fault(&error))?;
+            hold,
+        } = opened.map_err(|error| {
+            if let InitError::Taken(whose) = error {
+                return StartError::Taken(whose);
+            }
+            fault(&error)
+        })?;
+        let rows = Rows::watched(cold, Arc::clone(&store), hold, readiness);
         let mut issuers: Vec<Arc<dyn IssuerClient>> = Vec::new();
         if config.sandbox {
             let path = sandbox_cards(&config.data_dir);
@@ -142,15 +155,15 @@ impl Plane {
         cold.block_on(unsealed).map_err(|error| fault(&error))?;
         Ok(Some(Self {
             master_keys: master_keys.map(Arc::new),
-            store,
+            rows,
             secret,
             signer,
             issuers,
         }))
     }
 
-    pub(super) fn store(&self) -> Arc<dyn Store> {
-        Arc::clone(&self.store)
+    pub(super) fn rows(&self) -> Rows {
+        self.rows.clone()
     }
 
     fn load(
@@ -160,7 +173,7 @@ impl Plane {
     ) -> Result<Snapshot, StartError> {
         let owner_of = |card| owners.get(&card).copied();
         let before = (&Snapshot::empty(), FIRST_VERSION);
-        let loaded = control::load(&*self.store, names, keys, before, &owner_of);
+        let loaded = control::load(&*self.rows.store, names, keys, before, &owner_of);
         cold.block_on(loaded).map_err(|error| match error {
             LoadError::Rows(errors) => StartError::Snapshot(DocumentRefused {
                 errors,
@@ -254,9 +267,7 @@ pub(super) fn start(
     let policies = loaded.start_policies(operators, around.watch_every)?;
     let shown = (Arc::clone(&snapshots), records, policies);
     operators.arm(around.writer, around.keys.clone(), shown);
-    let store = plane
-        .as_ref()
-        .map(|plane| -> Arc<dyn Store> { plane.store() });
+    let store = plane.as_ref().map(|plane| plane.rows().store);
     // The cell is new, so nothing is in it.
     let _full = operators.shown().store.set(store);
     let api = plane.map(|plane| start_plane(plane, snapshots, operators, around));
@@ -351,7 +362,7 @@ fn start_plane(
     around: Around<'_>,
 ) -> Result<Arc<Api>, StartError> {
     let rows_rule = matches!(around.rules, Rules::Database(_));
-    let store = plane.store;
+    let store = plane.rows.store;
     let (shown, bell) = (operators.shown(), Arc::<Notify>::default());
     let outbox = Outbox {
         store: Arc::clone(&store),

@@ -23,6 +23,8 @@ pub enum StartError {
     Sandbox(FileError),
     DataDir(PathBuf, OpenError),
     InUse(InUse),
+    /// Another process works on the database: which.
+    Taken(String),
     Journal(RecoverError),
     NotUnderstood(NotUnderstood),
     /// A file of the control plane, and what is wrong with it.
@@ -45,7 +47,7 @@ impl StartError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::Snapshot(_) => Exit::Usage,
-            Self::InUse(_) | Self::DataDir(_, OpenError::InUse) => Exit::InUse,
+            Self::InUse(_) | Self::Taken(_) | Self::DataDir(_, OpenError::InUse) => Exit::InUse,
             Self::In(_, error) => error.exit(),
             Self::Journal(RecoverError::Corrupt(_)) | Self::NotUnderstood(_) => Exit::Corrupt,
             Self::DataDir(_, OpenError::Io(_))
@@ -74,6 +76,7 @@ impl fmt::Display for StartError {
             }
             Self::Sandbox(error) => error.fmt(f),
             Self::Control(error) => f.write_str(error),
+            Self::Taken(whose) => write!(f, "{whose}; stop that one first"),
             Self::DataDir(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Journal(error) => error.fmt(f),
             Self::NotUnderstood(error) => write!(f, "journal corrupt: {error}"),

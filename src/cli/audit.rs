@@ -135,8 +135,8 @@ fn each(place: &Place, take: impl FnMut(Line, bool) -> Result<(), Stopped>) -> R
         .build();
     let runtime = runtime.map_err(|error| Failure::other(&error))?;
     runtime.block_on(async {
-        let opened = place.open().await;
-        let store = opened.map_err(|error| Failure::other(&error))?.store;
+        let store = place.look().await;
+        let store = store.map_err(|error| Failure::other(&error))?;
         let exported = export(&*store, take).await;
         // Nothing was written.
         let _closed = store.close().await;

@@ -74,14 +74,12 @@ pub fn run(arguments: InitArguments, out: &mut dyn Write) -> Result<Exit, Failur
         .data_dir
         .unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT));
     let journal = data_dir.join("journal");
+    let in_use = |whose: String| Failure {
+        message: format!("{whose}; stop it first, or make keys with POST /v1/api-keys"),
+        exit: Exit::InUse,
+    };
     let _locked = Files::open(&journal).map_err(|error| match error {
-        OpenError::InUse => Failure {
-            message: format!(
-                "{}: a server runs on it; stop it first, or make keys with POST /v1/api-keys",
-                data_dir.display()
-            ),
-            exit: Exit::InUse,
-        },
+        OpenError::InUse => in_use(format!("{}: a server runs on it", data_dir.display())),
         OpenError::Io(error) => Failure::other(&format!("{}: {error}", journal.display())),
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -103,6 +101,7 @@ pub fn run(arguments: InitArguments, out: &mut dyn Write) -> Result<Exit, Failur
         | InitError::Secret(_)
         | InitError::Seal(_)
         | InitError::Store(_) => Failure::other(&error),
+        InitError::Taken(_) => in_use(error.to_string()),
     })?;
     let is_default = data_dir == std::path::Path::new(DATA_DIR_DEFAULT);
     let flag = if is_default {

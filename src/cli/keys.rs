@@ -9,10 +9,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::cli::Exit;
 use crate::cli::demo::{Failure, runtime, unwritten};
 use crate::clock::Clock;
-use crate::cold::audit::{self, Event, Who};
-use crate::cold::init::{Opened, Place};
-use crate::cold::seal::{self, MasterKeys, SECRET_LEN_MAX};
-use crate::cold::store::Change;
+use crate::cold::init::{InitError, Opened, Place};
+use crate::cold::seal::{MasterKeys, SECRET_LEN_MAX, SealError, Told};
 use crate::config::{Config, ConfigError, DATA_DIR_DEFAULT, Overrides, database_address};
 use crate::ledger::embedded::files::{Files, OpenError};
 
@@ -119,16 +117,31 @@ impl Desk {
         })
     }
 
-    fn with_store<T>(
+    /// Changes what is sealed; the audit log is told of it, and signed.
+    fn change<T>(
         &self,
-        act: impl AsyncFnOnce(&Opened) -> Result<T, seal::SealError>,
+        action: &'static str,
+        act: impl AsyncFnOnce(Told<'_>) -> Result<T, SealError>,
     ) -> Result<T, Failure> {
+        let at = Clock::start().now();
         runtime()?.block_on(async {
-            let opened = self.place.open().await.map_err(|it| Failure::other(&it))?;
-            let done = act(&opened).await;
+            let opened = self.place.own().await.map_err(|error| {
+                if let InitError::Taken(whose) = error {
+                    let message = format!("{whose}; stop it first");
+                    let exit = Exit::InUse;
+                    return Failure { message, exit };
+                }
+                Failure::other(&error)
+            })?;
+            let Opened { store, signer, .. } = opened;
+            let store = &*store;
+            let done = act(Told { store, action, at }).await;
+            let signed = signer.cover(store, at).await;
             // What was committed is there, however this ends.
-            let _closed = opened.store.close().await;
-            done.map_err(|error| Failure::other(&error))
+            let _closed = store.close().await;
+            let done = done.map_err(|error| Failure::other(&error))?;
+            signed.map_err(|error| Failure::other(&error))?;
+            Ok(done)
         })
     }
 }
@@ -155,7 +168,8 @@ fn rotate(place: &Where) -> Result<String, Failure> {
         });
     }
     let path = desk.place.master_path();
-    let count = desk.with_store(async |opened| seal::rotate(&path, &*opened.store).await)?;
+    let action = "countersign keys rotate";
+    let count = desk.change(action, async |told| told.rotate(&path).await)?;
     Ok(format!(
         "{count} sealed keys are wrapped by a new master key"
     ))
@@ -165,7 +179,8 @@ fn rewrap(place: &Where) -> Result<String, Failure> {
     let desk = Desk::open(place)?;
     let keys = desk.place.master_keys(&desk.master_keys);
     let keys = keys.map_err(|error| Failure::other(&error))?;
-    let count = desk.with_store(async |opened| seal::rewrap_all(&keys, &*opened.store).await)?;
+    let action = "countersign keys rewrap";
+    let count = desk.change(action, async |told| told.rewrap_all(&keys).await)?;
     Ok(format!(
         "{count} sealed keys are wrapped by the first master key"
     ))
@@ -179,26 +194,8 @@ fn set(place: &Where, connection: &str) -> Result<String, Failure> {
         message: format!("stdin: {why}"),
         exit: Exit::Usage,
     })?;
-    let now = Clock::start().now();
-    desk.with_store(async |opened| {
-        let row = keys.seal(connection, &key, now)?;
-        let batch = vec![Change::Sealed(row)];
-        let told = audit::made(&batch);
-        let told = Change::Audit(Event {
-            at: now,
-            mode: None,
-            who: Who::CommandLine,
-            action: "countersign keys set".to_owned(),
-            changes: told,
-            from: None,
-            request_id: None,
-            outcome: "ok".to_owned(),
-        });
-        let kept = opened
-            .store
-            .apply(batch.into_iter().chain([told]).collect());
-        kept.await.map_err(seal::SealError::Store)
-    })?;
+    let action = "countersign keys set";
+    desk.change(action, async |told| told.set(&keys, connection, &key).await)?;
     Ok(format!(
         "the key of `{connection}` is sealed; the next start uses it"
     ))

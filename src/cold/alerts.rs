@@ -40,6 +40,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Where nothing is raised, the mark is kept this often.
 const MARK_EVERY_US: i64 = 5_000_000;
+/// Between two looks for alerts that are shown no more.
+const FORGET_EVERY_US: i64 = 600_000_000;
+const DAY_US: i64 = 86_400_000_000;
 /// Cards whose past is in memory; of the others it is read.
 const PASTS_MAX: usize = 20_000;
 /// Records of a card's past that are read.
@@ -77,6 +80,7 @@ pub async fn watch(around: Around) {
         feed: Some(feed),
         kept,
         kept_at: around.clock.now(),
+        forgotten_at: around.clock.now().plus_micros(-FORGET_EVERY_US),
         pasts: HashMap::new(),
         around,
     };
@@ -85,6 +89,7 @@ pub async fn watch(around: Around) {
         tracing::warn!(?error, "alerts begin anew after the next start");
     }
     loop {
+        watcher.forget().await;
         match watcher.step().await {
             Ok(true) => {}
             Ok(false) => sleep(LOOK_EVERY).await,
@@ -103,6 +108,7 @@ struct Watcher {
     feed: Option<Feed>,
     kept: Mark,
     kept_at: Timestamp,
+    forgotten_at: Timestamp,
     pasts: HashMap<String, Past>,
 }
 
@@ -309,6 +315,23 @@ impl Watcher {
         self.kept = mark;
         self.kept_at = self.around.clock.now();
         Ok(())
+    }
+
+    /// Lets go of alerts that have been shown long enough.
+    async fn forget(&mut self) {
+        let now = self.around.clock.now();
+        let kept_days = self.around.config.kept_days;
+        if kept_days == 0 || now.micros_since(self.forgotten_at) < FORGET_EVERY_US {
+            return;
+        }
+        self.forgotten_at = now;
+        // Ids sort by age.
+        let before = now.plus_micros(-kept_days.saturating_mul(DAY_US));
+        let forget = WebhookChange::ForgetAlerts(draw("alert", before));
+        let forgotten = self.around.store.apply(vec![forget.into()]).await;
+        if let Err(error) = forgotten {
+            tracing::warn!(%error, "old alerts could not be removed");
+        }
     }
 
     /// Goes on from what is kept for sure.

@@ -19,6 +19,7 @@ pub mod verify;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::cold::store::outward::SealedRow;
 use crate::cold::store::purchases::Purchase;
 use crate::cold::store::versions::PolicyVersion;
 use crate::cold::store::webhook::WebhookChange;
@@ -127,6 +128,23 @@ pub struct Event {
     pub request_id: Option<String>,
     /// The answer's status, or why it was refused.
     pub outcome: String,
+}
+
+impl Event {
+    /// Something that a command has done on the machine itself.
+    #[must_use]
+    pub fn of_command(at: Timestamp, action: &str, changes: Vec<Made>, outcome: &str) -> Self {
+        Self {
+            at,
+            mode: None,
+            who: Who::CommandLine,
+            action: action.to_owned(),
+            changes,
+            from: None,
+            request_id: None,
+            outcome: outcome.to_owned(),
+        }
+    }
 }
 
 /// An entry with its place in the chain.
@@ -272,15 +290,7 @@ fn one(change: &Change) -> Option<Made> {
         },
         Change::Purchase(row) => purchase(row),
         Change::PolicyVersion(row, _) => policy_version(row),
-        Change::Sealed(row) => Made {
-            id: row.connection.clone(),
-            kind: match row.connection.starts_with("webhook:") {
-                true => "webhookSecret",
-                false => "issuerKey",
-            },
-            what: "set",
-            ..Made::default()
-        },
+        Change::Sealed(row) => sealed(row, "set"),
         Change::Webhooks(change) => return webhook(change),
         // What follows from the changes beside them, and what is told elsewhere.
         Change::Reply(_)
@@ -291,6 +301,31 @@ fn one(change: &Change) -> Option<Made> {
         | Change::Audit(_)
         | Change::Checkpoint(_) => return None,
     })
+}
+
+/// What was sealed, and what was done with it.
+#[must_use]
+pub fn sealed(row: &SealedRow, what: &'static str) -> Made {
+    Made {
+        id: row.connection.clone(),
+        kind: match row.connection.starts_with("webhook:") {
+            true => "webhookSecret",
+            false => "issuerKey",
+        },
+        what,
+        ..Made::default()
+    }
+}
+
+/// A master key by its name, which stands beside what it wraps, and what was done with it.
+#[must_use]
+pub fn master_key(id: &str, what: &'static str) -> Made {
+    Made {
+        id: id.to_owned(),
+        kind: "masterKey",
+        what,
+        ..Made::default()
+    }
 }
 
 fn purchase(row: &Purchase) -> Made {
@@ -346,6 +381,7 @@ fn webhook(change: &WebhookChange) -> Option<Made> {
         | WebhookChange::Full(..)
         | WebhookChange::TooOld(_)
         | WebhookChange::Forget(..)
+        | WebhookChange::ForgetAlerts(_)
         | WebhookChange::Read(..) => None,
     }
 }

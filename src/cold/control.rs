@@ -291,6 +291,11 @@ impl Keeper {
         if !self.is_behind.load(Ordering::Acquire) {
             return Ok(());
         }
+        // What is still on its way to being kept would come behind what is read now.
+        if let Err(error) = self.around.store.settled().await {
+            tracing::error!(%error, "it is not known whether a change was kept");
+            return Err(Failed::Store);
+        }
         let before = Arc::clone(&self.around.snapshots.load());
         let loaded = load(
             &*self.around.store,

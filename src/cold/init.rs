@@ -1,7 +1,7 @@
 //! What `countersign init` makes: the database, the secret of its hashes, a customer, an owner's key.
 
 use std::fmt;
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use crate::cold::audit::signer::Signer;
 use crate::cold::audit::{self, Event, Who};
 use crate::cold::ids::draw;
 use crate::cold::seal::{MasterKeys, SealError};
+use crate::cold::store::postgres::own::{Hold, NotOwned};
 use crate::cold::store::versions::Versions;
 use crate::cold::store::{
     ApiKey, Change, Customer, Fleet, Listed, Mode, Scope, Store, StoreError, postgres, sqlite,
@@ -29,6 +30,8 @@ use crate::domain::time::Timestamp;
 /// Beside the database, in a file of its own.
 const SECRET_FILE: &str = "token.secret";
 const MASTER_FILE: &str = "master.key";
+/// Where the system tells the machine's name.
+const MACHINE: &str = "/proc/sys/kernel/hostname";
 
 /// Where the control plane keeps its files.
 #[derive(Clone, Debug)]
@@ -52,7 +55,12 @@ pub struct Opened {
     pub secret: TokenSecret,
     /// Signs the audit log.
     pub signer: Signer,
+    /// Tells whether the rows are still this process's; absent where nobody else can have them.
+    pub hold: Option<Hold>,
 }
+
+/// Rows, and whether they are this process's.
+type Rows = (Arc<dyn Store>, Option<Hold>);
 
 /// What is wanted.
 pub struct Wanted {
@@ -97,6 +105,8 @@ pub enum InitError {
     Seal(SealError),
     /// The database cannot be used.
     Store(StoreError),
+    /// Another process works on the database: which.
+    Taken(String),
     /// The database has keys, and the secret that they are hashed with is elsewhere.
     NoSecret(PathBuf),
 }
@@ -120,6 +130,7 @@ impl fmt::Display for InitError {
             Self::Signer(error) => error.fmt(f),
             Self::Seal(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
+            Self::Taken(whose) => f.write_str(whose),
             Self::NoSecret(path) => write!(
                 f,
                 "{}: is not there, and keys are hashed with it; `countersign init` makes it \
@@ -165,23 +176,43 @@ impl Place {
         self.folder.join(SECRET_FILE)
     }
 
-    /// Opens what is there. The caller holds the data directory's lock.
+    /// Opens what is there, for whoever changes rows. The caller holds the data directory's lock; a
+    /// database elsewhere is this process's until the store is closed.
     ///
     /// # Errors
     /// [`InitError`] names the file, or the database.
-    pub async fn open(&self) -> Result<Opened, InitError> {
+    pub async fn own(&self) -> Result<Opened, InitError> {
+        let (secret, signer) = self.files()?;
+        let (store, hold) = self.own_rows().await?;
+        Ok(Opened {
+            store,
+            secret,
+            signer,
+            hold,
+        })
+    }
+
+    /// Opens the rows of what is there, for whoever only looks: beside a server, too.
+    ///
+    /// # Errors
+    /// [`InitError`] names the file, or the database.
+    pub async fn look(&self) -> Result<Arc<dyn Store>, InitError> {
+        self.files()?;
+        let opened = match &self.database {
+            Database::File(path) => sqlite::open(path).await,
+            Database::Server(address) => postgres::open(address).await,
+        };
+        opened.map_err(InitError::Store)
+    }
+
+    fn files(&self) -> Result<(TokenSecret, Signer), InitError> {
         let path = self.secret_file();
         if !path.exists() {
             return Err(InitError::NoSecret(path));
         }
         let secret = TokenSecret::read(&path).map_err(InitError::Secret)?;
         let signer = Signer::open(&self.folder).map_err(InitError::Signer)?;
-        let store = self.open_store().await?;
-        Ok(Opened {
-            store,
-            secret,
-            signer,
-        })
+        Ok((secret, signer))
     }
 
     /// The file of the master keys.
@@ -219,12 +250,33 @@ impl Place {
         self.master_keys(named)
     }
 
-    async fn open_store(&self) -> Result<Arc<dyn Store>, InitError> {
-        let opened = match &self.database {
-            Database::File(path) => sqlite::open(path).await,
-            Database::Server(address) => postgres::open(address).await,
-        };
-        opened.map_err(InitError::Store)
+    async fn own_rows(&self) -> Result<Rows, InitError> {
+        match &self.database {
+            Database::File(path) => {
+                let store = sqlite::open(path).await.map_err(InitError::Store)?;
+                Ok((store, None))
+            }
+            Database::Server(address) => {
+                let owned = postgres::own(address, &self.named_for_others()).await;
+                let (store, hold) = owned.map_err(|error| match error {
+                    NotOwned::Taken(whose) => InitError::Taken(whose),
+                    NotOwned::Store(error) => InitError::Store(error),
+                })?;
+                Ok((store, Some(hold)))
+            }
+        }
+    }
+
+    /// What whoever is refused is told: which machine and directory has the database.
+    fn named_for_others(&self) -> String {
+        let folder = fs::canonicalize(&self.folder).unwrap_or_else(|_gone| self.folder.clone());
+        let data_dir = folder.parent().unwrap_or(&folder).display().to_string();
+        let machine = fs::read_to_string(MACHINE).unwrap_or_default();
+        let process = std::process::id();
+        match machine.trim() {
+            "" => format!("the data directory {data_dir}, process {process}"),
+            name => format!("the data directory {data_dir} of {name}, process {process}"),
+        }
     }
 
     /// The secret first: a file of rows is never there without it. Where the rows are elsewhere, they
@@ -235,24 +287,29 @@ impl Place {
         made.map_err(|error| InitError::Io(folder.clone(), error))?;
         let path = self.secret_file();
         if path.exists() {
-            return self.open().await;
+            return self.own().await;
         }
-        if let Database::Server(_) = self.database {
-            let store = self.open_store().await?;
-            let has_customer = has_customer(&*store).await;
-            // Nothing was written.
-            let _closed = store.close().await;
-            if has_customer.map_err(InitError::Store)? {
+        let elsewhere = match self.database {
+            Database::Server(_) => Some(self.own_rows().await?),
+            Database::File(_) => None,
+        };
+        if let Some((store, _)) = &elsewhere {
+            let has_customer = has_customer(&**store).await.map_err(InitError::Store);
+            if has_customer? {
                 return Err(InitError::NoSecret(path));
             }
         }
         let secret = TokenSecret::create(&path).map_err(InitError::Secret)?;
         let signer = Signer::open(&self.folder).map_err(InitError::Signer)?;
-        let store = self.open_store().await?;
+        let (store, hold) = match elsewhere {
+            Some(rows) => rows,
+            None => self.own_rows().await?,
+        };
         Ok(Opened {
             store,
             secret,
             signer,
+            hold,
         })
     }
 

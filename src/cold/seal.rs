@@ -18,8 +18,9 @@ use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 
+use crate::cold::audit::{self, Event};
 use crate::cold::store::outward::SealedRow;
-use crate::cold::store::{Change, Store, StoreError};
+use crate::cold::store::{Batch, Change, Store, StoreError};
 use crate::domain::time::Timestamp;
 
 const PREFIX: &str = "csk_";
@@ -31,6 +32,8 @@ const KEYS_MAX: usize = 16;
 pub const SECRET_LEN_MAX: usize = 4_096;
 /// Only its owner reads it.
 const FILE_MODE: u32 = 0o600;
+/// Rows that are wrapped anew in one transaction, which one entry of the audit log tells of.
+const REWRAPPED_TOGETHER: usize = 50;
 
 type Key = SecretBox<[u8; KEY_SIZE]>;
 
@@ -71,6 +74,20 @@ impl fmt::Display for SealError {
 }
 
 impl std::error::Error for SealError {}
+
+impl SealError {
+    /// For the audit log, which repeats nothing of a file or a row.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::NoKeys(_) => "no master keys",
+            Self::File(..) => "the file of the master keys cannot be used",
+            Self::Chance => "no randomness",
+            Self::Unknown(_) => "a row is sealed under a master key that is not here",
+            Self::Altered(_) => "a sealed row was altered",
+            Self::Store(_) => "the database has no answer",
+        }
+    }
+}
 
 struct MasterKey {
     id: String,
@@ -276,34 +293,105 @@ pub fn is_open_to_others(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o077 != 0)
 }
 
-/// Wraps every row by the first key: row by row, so that whatever stops it leaves each row open to
-/// one of the keys. How many were wrapped anew.
-///
-/// # Errors
-/// [`SealError`] of the first row that cannot be.
-pub async fn rewrap_all(keys: &MasterKeys, store: &dyn Store) -> Result<usize, SealError> {
-    let mut count = 0;
-    for row in store.sealed().await.map_err(SealError::Store)? {
-        if let Some(rewrapped) = keys.rewrap(&row)? {
-            let kept = store.apply(vec![Change::Sealed(rewrapped)]).await;
-            kept.map_err(SealError::Store)?;
-            count += 1;
-        }
-    }
-    Ok(count)
+/// A command that changes what is sealed, and tells the audit log of it.
+pub struct Told<'s> {
+    /// The rows.
+    pub store: &'s dyn Store,
+    /// What it is called.
+    pub action: &'static str,
+    /// When it was asked for.
+    pub at: Timestamp,
 }
 
-/// Puts a new key in front, wraps every row by it, and takes the others away, in this order: at each
-/// moment the file has the key of every row.
-///
-/// # Errors
-/// [`SealError`]; it can be run again.
-pub async fn rotate(path: &Path, store: &dyn Store) -> Result<usize, SealError> {
-    let keys = MasterKeys::read(path)?.with_new()?;
-    keys.write(path)?;
-    let count = rewrap_all(&keys, store).await?;
-    keys.first_alone().write(path)?;
-    Ok(count)
+impl Told<'_> {
+    /// Seals a connection's secret in place of the one that was there.
+    ///
+    /// # Errors
+    /// [`SealError`] where it is not kept.
+    pub async fn set(
+        &self,
+        keys: &MasterKeys,
+        connection: &str,
+        secret: &SecretString,
+    ) -> Result<(), SealError> {
+        let row = keys.seal(connection, secret, self.at)?;
+        let made = audit::sealed(&row, "set");
+        self.keep(vec![Change::Sealed(row)], vec![made]).await
+    }
+
+    /// Wraps every row by the first key: some at a time, so that whatever stops it leaves each row
+    /// open to one of the keys. How many were wrapped anew. What has failed is told, too.
+    ///
+    /// # Errors
+    /// [`SealError`] of the first row that cannot be.
+    pub async fn rewrap_all(&self, keys: &MasterKeys) -> Result<usize, SealError> {
+        let done = match self.rewrap(keys).await {
+            Ok(0) => self.keep(Batch::new(), Vec::new()).await.map(|()| 0),
+            done => done,
+        };
+        self.ended(done).await
+    }
+
+    /// Puts a new key in front, wraps every row by it, and takes the others away, in this order: at
+    /// each moment the file has the key of every row. What has failed is told, too.
+    ///
+    /// # Errors
+    /// [`SealError`]; it can be run again.
+    pub async fn rotate(&self, path: &Path) -> Result<usize, SealError> {
+        let done = self.exchange(path).await;
+        self.ended(done).await
+    }
+
+    async fn exchange(&self, path: &Path) -> Result<usize, SealError> {
+        let keys = MasterKeys::read(path)?.with_new()?;
+        keys.write(path)?;
+        let mut ids = keys.0.iter().map(|key| key.id.clone());
+        let new = ids.next().unwrap_or_default();
+        let old: Vec<String> = ids.collect();
+        let made = vec![audit::master_key(&new, "made")];
+        self.keep(Batch::new(), made).await?;
+        let count = self.rewrap(&keys).await?;
+        keys.first_alone().write(path)?;
+        let gone = old.iter().map(|id| audit::master_key(id, "removed"));
+        self.keep(Batch::new(), gone.collect()).await?;
+        Ok(count)
+    }
+
+    async fn rewrap(&self, keys: &MasterKeys) -> Result<usize, SealError> {
+        let mut count = 0;
+        let rows = self.store.sealed().await.map_err(SealError::Store)?;
+        for rows in rows.chunks(REWRAPPED_TOGETHER) {
+            let rewrapped = rows.iter().filter_map(|row| keys.rewrap(row).transpose());
+            let rewrapped: Vec<SealedRow> = rewrapped.collect::<Result<_, _>>()?;
+            if rewrapped.is_empty() {
+                continue;
+            }
+            count += rewrapped.len();
+            let made = rewrapped.iter().map(|row| audit::sealed(row, "rewrapped"));
+            let made = made.collect();
+            let rows = rewrapped.into_iter().map(Change::Sealed);
+            self.keep(rows.collect(), made).await?;
+        }
+        Ok(count)
+    }
+
+    /// With its entry in the audit log, both or neither.
+    async fn keep(&self, mut batch: Batch, changes: Vec<audit::Made>) -> Result<(), SealError> {
+        let event = Event::of_command(self.at, self.action, changes, "ok");
+        batch.push(Change::Audit(event));
+        self.store.apply(batch).await.map_err(SealError::Store)
+    }
+
+    async fn ended(&self, done: Result<usize, SealError>) -> Result<usize, SealError> {
+        if let Err(error) = &done {
+            let event = Event::of_command(self.at, self.action, Vec::new(), error.word());
+            let told = self.store.apply(vec![Change::Audit(event)]).await;
+            if let Err(untold) = told {
+                tracing::error!(%untold, "the audit log is not told of what has failed");
+            }
+        }
+        done
+    }
 }
 
 /// What a ciphertext is bound to. Lengths keep the parts apart.

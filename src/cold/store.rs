@@ -513,7 +513,8 @@ pub trait Store: Send + Sync {
     fn purchases(&self, listed: Listed, state: Option<PurchaseState>) -> Answer<'_, Vec<Purchase>>;
     /// Purchase requests that have to be looked at by now, those that wait longest first.
     fn purchases_due(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<Purchase>>;
-    /// Keeps all of a batch, durably, or nothing of it.
+    /// Keeps all of a batch, durably, or nothing of it. After a [`StoreError::Fault`] it is not known
+    /// which, and may be decided later, until [`Store::settled`] returns.
     fn apply(&self, batch: Batch) -> Answer<'_, ()>;
     /// Entries of the audit log behind this number, in order; of one mode alone, or all.
     fn audit_entries(&self, after: i64, mode: Option<Mode>, limit: usize)
@@ -526,6 +527,9 @@ pub trait Store: Send + Sync {
     fn audit_covered(&self) -> Answer<'_, i64>;
     /// Forgets the answers that were given before an instant.
     fn forget_replies(&self, before: Timestamp) -> Answer<'_, ()>;
+    /// Returns once it is known of every batch whether it was kept, so that none is any more after what
+    /// is read from then on.
+    fn settled(&self) -> Answer<'_, ()>;
     /// Ends every connection; what was committed is there already.
     fn close(&self) -> Answer<'_, ()>;
 }

@@ -12,6 +12,8 @@ pub struct AlertsConfig {
     pub decline_storm_count: usize,
     /// How many times a card's usual amount; 0 raises none.
     pub spend_spike_factor: i64,
+    /// For how many days they are shown; 0 for ever.
+    pub kept_days: i64,
     /// Kinds of alerts that freeze the card.
     pub freeze_on: Vec<String>,
     /// Whether it is only told that the card would have been frozen.
@@ -29,6 +31,11 @@ impl AlertsConfig {
     }
 }
 
+/// As long as the records of decisions, unless told otherwise. A share of a limit is told once for its
+/// window, of which the longest are months.
+const KEPT_DAYS_DEFAULT: i64 = 400;
+const KEPT_DAYS_MIN: i64 = 32;
+const KEPT_DAYS_MAX: i64 = 3_650;
 /// Alerts that can freeze a card.
 const RISK_KINDS: [&str; 4] = [
     "decline_storm",
@@ -61,7 +68,9 @@ pub(super) fn read(
     }
     let share = alerts.limit_share_percent.unwrap_or(80);
     let factor = alerts.spend_spike_factor.unwrap_or(5);
+    let kept_days = alerts.kept_days.unwrap_or(KEPT_DAYS_DEFAULT);
     Ok(AlertsConfig {
+        kept_days: within(kept_days, KEPT_DAYS_MIN, KEPT_DAYS_MAX, "kept_days")?,
         limit_share_percent: within(share, 1, 100, "limit_share_percent")?,
         decline_storm_count: usize::try_from(count).unwrap_or(0),
         spend_spike_factor: within(factor, 2, 1_000, "spend_spike_factor")?,

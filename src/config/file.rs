@@ -54,6 +54,7 @@ pub(super) struct AlertsFile {
     pub(super) limit_share_percent: Option<i64>,
     pub(super) decline_storm_count: Option<i64>,
     pub(super) spend_spike_factor: Option<i64>,
+    pub(super) kept_days: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -20,6 +20,18 @@ fn what_is_absent_has_its_default() {
 }
 
 #[test]
+fn alerts_are_kept_as_long_as_records_or_for_a_month_at_least_or_for_ever() {
+    let days = |alerts: &str| load(&format!("[alerts]\n{alerts}")).map(|it| it.alerts.kept_days);
+    assert_eq!(days("").unwrap(), 400);
+    assert_eq!(days("kept_days = 32").unwrap(), 32);
+    assert_eq!(days("kept_days = 0").unwrap(), 0);
+    for wrong in ["kept_days = 31", "kept_days = 3651", "kept_days = -1"] {
+        let error = days(wrong).unwrap_err();
+        assert!(error.place.ends_with("alerts.kept_days"), "{error}");
+    }
+}
+
+#[test]
 fn records_are_kept_at_least_as_long_as_authorizations() {
     let days = |ledger: &str| load(&format!("[ledger]\n{ledger}")).map(|it| it.records_days);
     assert_eq!(days("records_days = 45").unwrap(), 45);

@@ -260,6 +260,16 @@ mod tests {
     }
 
     #[test]
+    fn series_of_both_sets_are_those_of_either() {
+        let mut days = SeriesSet::default();
+        days.add(Level::Card, WindowKind::Day);
+        let mut both = days;
+        both.add(Level::Agent, WindowKind::Week);
+        assert_eq!(days.or(both), both);
+        assert_eq!(both.or(both), both);
+    }
+
+    #[test]
     fn a_charge_leaves_when_its_bucket_lies_wholly_outside_the_span() {
         for (kind, days) in WindowKind::ALL.into_iter().zip([1, 7, 30]) {
             for offset in [0, 1, MINUTE - 1, 30 * MINUTE - 1, 12_345_678_901] {

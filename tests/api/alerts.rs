@@ -1,8 +1,12 @@
 //! Alerts and risk rules (behaviour 8.2): once each, over restarts.
 
+use std::thread;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::plane::{Plane, id};
+use crate::server::{millis_since, now};
 use crate::webhooks::{HERE, Receiver, plane, restart, until_metric, webhook};
 
 const APPROVED: &str = "APPROVED";
@@ -83,6 +87,40 @@ fn a_decline_storm_is_seen_over_a_restart_and_only_told_in_a_dry_run() {
     settle(&plane, &receiver);
     let storms = kinds(&plane).into_iter().filter(|it| it == "decline_storm");
     assert_eq!(storms.count(), 1);
+}
+
+/// Fields of the limits of which a share is told, as they are listed.
+fn shares(plane: &Plane) -> Vec<Value> {
+    let page = plane.get("/v1/alerts");
+    let rows = page["data"].as_array().unwrap().iter();
+    let fields = rows.map(|row| row["event"]["data"]["limit"]["field"].clone());
+    fields.collect()
+}
+
+#[test]
+fn alerts_are_kept_for_so_many_days_and_those_of_limits_without_a_window_for_ever() {
+    let receiver = Receiver::start();
+    let settings = format!("{HERE}[alerts]\nkept_days = 32\n");
+    let plane = plane(&settings, &["--sandbox-clock"]);
+    let events = json!({"events": ["alert.*"]});
+    webhook(&plane, &receiver.url(), &events);
+    let policy = json!({"limits": {"perDay": 1_000, "total": 1_000}});
+    let card = plane.card(&json!({"policy": policy}));
+    assert_eq!(plane.buy(&card, 900), APPROVED);
+    receiver.until("both", |came| came.len() == 2);
+    let advance = |days: u32| {
+        let path = format!("/admin/clock/advance?seconds={}", days * 86_400);
+        assert_eq!(plane.server().post(&path).status, 200);
+    };
+    advance(31);
+    assert_eq!(shares(&plane), ["limits.total", "limits.perDay"]);
+    advance(2);
+    let since = now();
+    // It would be told again, since that limit is never free again.
+    while shares(&plane) != ["limits.total"] {
+        assert!(millis_since(since) < 60_000, "{:?}", shares(&plane));
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn risk_entry(plane: &Plane) -> Value {

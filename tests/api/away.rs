@@ -1,9 +1,6 @@
 //! A database that is away: before the start, and in the middle of everything.
 
-use std::cell::Cell;
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -12,7 +9,7 @@ use serde_json::json;
 
 use crate::database::Database;
 use crate::pg::{PASSWORD, PgServer};
-use crate::plane::{Plane, bearer, code, id, program, request, value};
+use crate::plane::{Plane, bearer, id, program, request, value};
 use crate::server::{Client, find, said};
 
 fn on(server: &PgServer) -> Database {
@@ -152,83 +149,4 @@ fn a_server_that_dies_in_the_middle_loses_nothing_and_doubles_nothing() {
     let log = std::fs::read(plane.home.path("stderr.log")).unwrap();
     assert!(find(&log, b"the database").is_some(), "the fault was told");
     assert!(find(&log, PASSWORD.as_bytes()).is_none());
-}
-
-/// Between the program and its database: once armed, it lets the commit of a card pass and then hangs
-/// up, so that nobody hears that it was made.
-struct Cutter {
-    port: u16,
-    armed: Arc<AtomicBool>,
-}
-
-impl Cutter {
-    fn before(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let own_port = listener.local_addr().unwrap().port();
-        let armed = Arc::<AtomicBool>::default();
-        let is_armed = Arc::clone(&armed);
-        thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                let server = TcpStream::connect(("127.0.0.1", port)).unwrap();
-                let hang_up = Arc::<AtomicBool>::default();
-                let back = (server.try_clone().unwrap(), client.try_clone().unwrap());
-                let (is_armed, hung_up) = (Arc::clone(&is_armed), Arc::clone(&hang_up));
-                thread::spawn(move || {
-                    pass(back.0, back.1, &|_bytes| hung_up.load(Ordering::SeqCst))
-                });
-                thread::spawn(move || {
-                    let of_card = Cell::new(false);
-                    pass(client, server, &|bytes| {
-                        // The answer that is kept with the card. Marks of readers are committed, too.
-                        of_card.set(of_card.get() || find(bytes, b"expMonth").is_some());
-                        let is_commit = find(bytes, b"COMMIT").is_some();
-                        let is_cards = is_commit && of_card.replace(false);
-                        if is_cards && is_armed.swap(false, Ordering::SeqCst) {
-                            hang_up.store(true, Ordering::SeqCst);
-                        }
-                        false
-                    });
-                });
-            }
-        });
-        let port = own_port;
-        Self { port, armed }
-    }
-}
-
-/// Passes bytes on until one side ends, or what comes is not to be passed on: then both are closed.
-fn pass(mut from: TcpStream, mut to: TcpStream, ends: &dyn Fn(&[u8]) -> bool) {
-    let mut bytes = [0; 65_536];
-    while let Ok(size) = from.read(&mut bytes) {
-        if size == 0 || ends(&bytes[..size]) || to.write_all(&bytes[..size]).is_err() {
-            break;
-        }
-    }
-    // Where the other side has closed them, they are closed.
-    drop(from.shutdown(Shutdown::Both));
-    drop(to.shutdown(Shutdown::Both));
-}
-
-#[test]
-fn a_commit_that_nobody_heard_of_is_in_force_when_it_is_told() {
-    let server = PgServer::start();
-    let direct = server.fresh_database();
-    let port = direct.rsplit([':', '/']).nth(1).unwrap().to_owned();
-    let cutter = Cutter::before(port.parse().unwrap());
-    let address = direct.replace(&format!(":{port}/"), &format!(":{}/", cutter.port));
-    let mut plane = Plane::initialised_in(Database { address });
-    plane.restart();
-    for round in 0..10 {
-        let headers = format!("{}idempotency-key: cut-{round}\r\n", bearer(&plane.owner));
-        let body = json!({"customerId": plane.customer}).to_string();
-        cutter.armed.store(true, Ordering::SeqCst);
-        let lost = plane.ask_with("POST", "/v1/cards", &headers, &body);
-        assert_eq!(code(&lost, 503), "store_unavailable");
-        let again = plane.ask_with("POST", "/v1/cards", &headers, &body);
-        assert_eq!(again.status, 201, "{}", again.text());
-        assert_eq!(again.header("idempotent-replayed"), Some("true"));
-        assert_eq!(plane.buy(&id(&value(&again)), 100), "APPROVED");
-        let cards = plane.get("/v1/cards?limit=200");
-        assert_eq!(cards["data"].as_array().unwrap().len(), round + 1);
-    }
 }

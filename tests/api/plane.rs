@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use countersign::issuer::standard_webhooks::{Secret, sign};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::database::Database;
@@ -86,7 +87,13 @@ impl Plane {
 
     /// SIGTERM, and how it ended.
     pub(crate) fn stop(&mut self) -> ExitStatus {
-        self.server.take().unwrap().terminate()
+        self.server().signal(Signal::TERM);
+        self.ended()
+    }
+
+    /// How it has ended by itself.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        self.server.take().unwrap().wait()
     }
 
     pub(crate) fn server(&self) -> &Server {

@@ -119,6 +119,17 @@ fn the_master_key_is_made_checked_and_rotated() {
     );
     let after = fs::read_to_string(&master).unwrap();
     assert_ne!(before, after);
+    let id = |text: &str| text.split('_').nth(1).unwrap().to_owned();
+    let rotated = json!({"id": "acme", "kind": "issuerKey", "what": "rewrapped"});
+    assert_eq!(
+        commands(&mut desk, "countersign keys rotate"),
+        [
+            json!([{"id": id(&after), "kind": "masterKey", "what": "made"}]),
+            json!([rotated]),
+            json!([{"id": id(&before), "kind": "masterKey", "what": "removed"}]),
+        ]
+        .map(|changes| (changes, "ok".to_owned()))
+    );
     assert_eq!((after.lines().count(), mode(&master)), (1, 0o600));
     desk.restart();
     assert!(makes_cards(&desk));
@@ -136,7 +147,10 @@ fn the_master_key_is_made_checked_and_rotated() {
     assert_eq!(status, Some(0), "{said}");
     let (status, told) = run(&mut desk, &["audit", "export"], "");
     assert_eq!(status, Some(0), "{told}");
-    let told = told.lines().last().unwrap();
+    let told = told
+        .lines()
+        .rfind(|line| line.starts_with("{\"entry\""))
+        .unwrap();
     assert!(
         told.contains("countersign keys set") && told.contains("\"kind\":\"issuerKey\""),
         "{told}"
@@ -167,6 +181,27 @@ fn the_master_key_is_made_checked_and_rotated() {
     assert!(makes_cards(&desk));
 }
 
+/// What the command has told the audit log, which is whole and signed to its end: what was changed,
+/// and how it ended.
+fn commands(desk: &mut Desk, action: &str) -> Vec<(Value, String)> {
+    let (status, told) = run(desk, &["audit", "export"], "");
+    assert_eq!(status, Some(0), "{told}");
+    let last = told.lines().last().unwrap();
+    assert!(last.starts_with("{\"checkpoint\""), "{last}");
+    let (status, verified) = run(desk, &["audit", "verify"], "");
+    assert_eq!(status, Some(0), "{verified}");
+    let lines = told
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["entry"].clone());
+    let entries = lines.filter(|entry| entry["action"] == action);
+    let told = entries.map(|entry| {
+        assert_eq!(entry["who"]["kind"], "commandLine");
+        let outcome = entry["outcome"].as_str().unwrap().to_owned();
+        (entry["changes"].clone(), outcome)
+    });
+    told.collect()
+}
+
 fn said_of(words: &[&str]) -> (Option<i32>, String) {
     let mut command = binary();
     said(command.args(words).output())
@@ -190,19 +225,36 @@ fn a_master_key_that_the_configuration_names_is_wrapped_by() {
         "plane.toml",
         &with(&format!("\"credential:master\", \"{old}\"")),
     );
-    let mut command = binary();
-    command.env("CREDENTIALS_DIRECTORY", &folder);
-    command
-        .args(["keys", "rewrap", "--config"])
-        .arg(home.path("plane.toml"));
-    let rewrapped = said(command.arg("--data-dir").arg(home.data_dir()).output());
-    assert_eq!(
-        rewrapped,
+    let (config, data_dir) = (home.path("plane.toml"), home.data_dir());
+    let rewrap = || {
+        let mut command = binary();
+        command.env("CREDENTIALS_DIRECTORY", &folder);
+        command.args(["keys", "rewrap", "--config"]).arg(&config);
+        said(command.arg("--data-dir").arg(&data_dir).output())
+    };
+    let rewrapped = |count: usize| {
+        let told = format!("{count} sealed keys are wrapped by the first master key\n");
+        (Some(0), told)
+    };
+    assert_eq!(rewrap(), rewrapped(1));
+    assert_eq!(rewrap(), rewrapped(0));
+    // One that has sealed nothing opens nothing.
+    let (_, stranger) = said_of(&["keys", "new"]);
+    fs::write(folder.join("master"), stranger).unwrap();
+    assert_eq!(rewrap().0, Some(1));
+    fs::write(folder.join("master"), new).unwrap();
+    let row = json!([{"id": "acme", "kind": "issuerKey", "what": "rewrapped"}]);
+    let told = [
+        (row, "ok"),
+        (json!([]), "ok"),
         (
-            Some(0),
-            "1 sealed keys are wrapped by the first master key\n".to_owned()
-        )
-    );
+            json!([]),
+            "a row is sealed under a master key that is not here",
+        ),
+    ];
+    let told = told.map(|(changes, outcome)| (changes, outcome.to_owned()));
+    assert_eq!(commands(&mut desk, "countersign keys rewrap"), told);
+    let home = &desk.plane.home;
     // The old one is not needed any more.
     fs::remove_file(&master).unwrap();
     let named = format!("\"file:{}\"", folder.join("master").display());

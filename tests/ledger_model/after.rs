@@ -75,9 +75,8 @@ impl Model {
         let known = &mut self.known[number];
         known.card = known.card.or(named);
         known.named.name(report.mcc);
-        let stands = |fact: &Fact| fact.life == number && fact.stands();
         let books = life.ought(&steps);
-        if !self.facts.iter().any(stands) && books.held + books.posted > 0 {
+        if books.held + books.posted > 0 {
             known.uses.consumes |= found.single_use;
             let lock = report.merchant.filter(|_| found.locks_to_first);
             known.uses.lock = known.uses.lock.or(lock);

@@ -179,8 +179,8 @@ fn of_database(
         .build();
     let runtime = runtime.map_err(|error| Failure::other(&error))?;
     runtime.block_on(async {
-        let opened = place.open().await;
-        let store = opened.map_err(|error| Failure::other(&error))?.store;
+        let store = place.look().await;
+        let store = store.map_err(|error| Failure::other(&error))?;
         let connections = connections(&*store).await?;
         let empty = Snapshot::empty();
         let loaded = load(&*store, &connections, keys, (&empty, 1), &|_unknown| None).await;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Entry;
 use super::line::{Checkpoint, Line, hex, unhex};
+use crate::cold::store::{Change, Store, StoreError};
 use crate::domain::time::Timestamp;
 
 const KEY_FILE: &str = "audit.key";
@@ -109,6 +110,29 @@ impl Signer {
             signature: signature.as_ref().try_into().ok()?,
             text,
         })
+    }
+
+    /// Signs what no checkpoint covers yet, and keeps that in the database and outside of it.
+    ///
+    /// # Errors
+    /// [`StoreError`] where either cannot be written.
+    pub async fn cover(&self, store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
+        let previous = store.audit_covered().await?;
+        let last = store.audit_last().await?;
+        let last = last.filter(|last| last.seq > previous);
+        let Some(checkpoint) = last.and_then(|last| self.sign(&last, previous, now)) else {
+            return Ok(());
+        };
+        store
+            .apply(vec![Change::Checkpoint(checkpoint.clone())])
+            .await?;
+        tracing::info!(
+            seq = checkpoint.seq,
+            statement = checkpoint.text,
+            "audit checkpoint"
+        );
+        let noted = self.note(&checkpoint);
+        noted.map_err(|error| StoreError::Fault(format!("the file of checkpoints: {error}")))
     }
 
     /// Writes a checkpoint outside the database, durably.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::cold::audit::noted::Noted;
 use crate::cold::audit::signer::Signer;
+use crate::cold::audit::{self, BEFORE_ALL, Entry, Event};
 use crate::cold::readiness::Readiness;
 use crate::cold::store::{Batch, Change, Store, StoreError};
 use crate::domain::time::Timestamp;
@@ -11,6 +12,8 @@ use crate::domain::time::Timestamp;
 /// A checkpoint covers at most this many entries that none covers yet, or those of this time.
 const UNSIGNED_MAX: usize = 256;
 const UNSIGNED_US: i64 = 60_000_000;
+/// Entries that are read at a time.
+const PAGE_LEN: usize = 200;
 /// The word of `/readyz` while entries or checkpoints wait.
 const BEHIND: &str = "audit_behind";
 
@@ -22,6 +25,8 @@ pub(super) struct Trail {
     readiness: Arc<Readiness>,
     /// Entries that no checkpoint covers, as far as this process knows; the first one's time.
     unsigned: Option<(usize, Timestamp)>,
+    /// Of which it is not known whether they were kept, behind the entry of this number.
+    in_doubt: Option<(i64, Vec<Event>)>,
     is_behind: bool,
 }
 
@@ -41,6 +46,7 @@ impl Trail {
             noted,
             readiness,
             unsigned: Some((0, now)),
+            in_doubt: None,
             is_behind: false,
         }
     }
@@ -87,36 +93,56 @@ impl Trail {
     }
 
     async fn write(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.find_out(now).await?;
         let events = self.noted.take(now);
         if events.is_empty() {
             return Ok(());
         }
+        let last = match self.store.audit_last().await {
+            Ok(last) => last.map_or(0, |last| last.seq),
+            Err(error) => {
+                self.noted.put_back(events);
+                return Err(error);
+            }
+        };
         let batch: Batch = events.iter().cloned().map(Change::Audit).collect();
         if let Err(error) = self.store.apply(batch).await {
-            // Where it was kept and nobody heard, they stand twice, which says more than not at all.
-            self.noted.put_back(events);
+            self.in_doubt = Some((last, events));
             return Err(error);
         }
         self.kept(events.len(), now);
         Ok(())
     }
 
-    async fn sign(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let previous = self.store.audit_covered().await?;
-        let last = self.store.audit_last().await?;
-        let last = last.filter(|last| last.seq > previous);
-        if let Some(checkpoint) = last.and_then(|last| self.signer.sign(&last, previous, now)) {
-            let kept = vec![Change::Checkpoint(checkpoint.clone())];
-            self.store.apply(kept).await?;
-            tracing::info!(
-                seq = checkpoint.seq,
-                statement = checkpoint.text,
-                "audit checkpoint"
-            );
-            self.signer
-                .note(&checkpoint)
-                .map_err(|error| StoreError::Fault(format!("the file of checkpoints: {error}")))?;
+    /// Looks whether entries are there of which nobody knows: they stand once, and not twice.
+    async fn find_out(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let Some((mut after, events)) = self.in_doubt.clone() else {
+            return Ok(());
+        };
+        self.store.settled().await?;
+        let is_first = |entry: &Entry| {
+            let first = events.first();
+            first.is_some_and(|it| audit::entry(it, entry.seq, &BEFORE_ALL).text == entry.text)
+        };
+        let are_there = loop {
+            let page = self.store.audit_entries(after, None, PAGE_LEN).await?;
+            match page.last() {
+                Some(_) if page.iter().any(is_first) => break true,
+                Some(last) => after = last.seq,
+                None => break false,
+            }
+        };
+        self.in_doubt = None;
+        if are_there {
+            self.kept(events.len(), now);
+        } else {
+            self.noted.put_back(events);
         }
+        Ok(())
+    }
+
+    async fn sign(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.signer.cover(&*self.store, now).await?;
         self.unsigned = None;
         Ok(())
     }

@@ -133,10 +133,12 @@ fn a_rotation_that_was_stopped_anywhere_loses_nothing_and_can_be_run_again() {
         // What a crash leaves of a write.
         fs::write(path.with_extension("new"), "csk_half").unwrap();
 
-        let count = bench
-            .runtime
-            .block_on(rotate(&path, &*bench.store))
-            .unwrap();
+        let told = Told {
+            store: &*bench.store,
+            action: "countersign keys rotate",
+            at: Timestamp::from_secs(2),
+        };
+        let count = bench.runtime.block_on(told.rotate(&path)).unwrap();
         assert_eq!(count, 3);
         bench.check();
         let text = fs::read_to_string(&path).unwrap();

@@ -2,19 +2,29 @@
 //!
 //! Commits are synchronous whatever the server's default is. Nothing is waited for without end: a
 //! connection, a statement and a lock each have their time, and what has no answer by then is a
-//! fault, of which nobody knows whether it was kept. A connection that broke is given up and another
-//! one made, so that the store is back when the server is.
+//! fault. Of a COMMIT without an answer it is asked over another connection how it has ended
+//! ([`stamp`]). A connection that broke is given up and another one made, so that the store is back
+//! when the server is.
+//!
+//! Whoever changes rows owns the database ([`own`]), as whoever has a data directory owns its lock.
+
+pub mod own;
+mod stamp;
 
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow, Postgres};
-use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection as _, Transaction, query_scalar, raw_sql,
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{
+    PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow, Postgres,
 };
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, query_scalar, raw_sql};
 use tokio::time::timeout;
+
+use self::own::{Hold, Locked, NotOwned, OWNER_LOCK};
+use self::stamp::{Stamp, Writers};
 
 use super::sql::{Driver, Read, SqlStore, Statement, Writing, speaks};
 use super::{Store, StoreError, steps};
@@ -25,13 +35,20 @@ const CONNECTIONS_MAX: u32 = 5;
 const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
 /// For an answer; the server's own limits are shorter, so that it says itself what took so long.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
+/// For the answer to a COMMIT, before it is asked how it has ended.
+const COMMITTED_WITHIN: Duration = Duration::from_secs(8);
 /// How the server is to treat our sessions. The time for a statement is its own, not a migration's.
-const SESSION: [(&str, &str); 5] = [
+/// What a machine that has vanished leaves, locks among it, is gone after twenty seconds.
+const SESSION: [(&str, &str); 9] = [
     ("statement_timeout", "10s"),
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "30s"),
     ("synchronous_commit", "on"),
     ("default_transaction_isolation", "read committed"),
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "20s"),
 ];
 /// The parameters of an address that mean something here.
 const PARAMETERS: [&str; 11] = [
@@ -52,27 +69,67 @@ const MIGRATION_LOCK: i64 = 0x636e_7472_7367_6e01;
 
 speaks!(Postgres, PgArguments, PgRow);
 
+/// The rows by which it is known who writes, and how what he wrote has ended.
+const WRITERS_TABLE: &str = "CREATE TABLE IF NOT EXISTS countersign_writers (
+    slot BIGINT NOT NULL PRIMARY KEY,
+    owner TEXT NOT NULL,
+    place TEXT NOT NULL,
+    batch BIGINT NOT NULL
+)";
+
 struct Connections {
     pool: PgPool,
+    /// Absent where the database is not owned.
+    writers: Option<Arc<Writers>>,
 }
 
-/// Connects to the database of this address, and brings its tables up to this version's.
+/// Connects to the database of this address, and brings its tables up to this version's where nobody
+/// works on it. For whoever only looks: it is not kept from others, and of a COMMIT without an answer
+/// it is not known how it has ended.
 ///
 /// # Errors
 /// [`StoreError::Fault`] names host, port and database, never a password.
 pub async fn open(address: &SecretString) -> Result<Arc<dyn Store>, StoreError> {
     let options = options(address.expose_secret())?;
-    let place = place(&options);
-    let named = |why: &dyn Display| StoreError::Fault(format!("{place}: {why}"));
-    migrate(&options).await.map_err(|error| match error {
-        StoreError::Fault(why) => named(&why),
-        StoreError::Conflict => named(&"its tables are being changed by another program"),
+    let migrated = migrate(&options, false).await;
+    migrated.map_err(|error| named(&options, error))?;
+    Ok(store(options, None))
+}
+
+/// The same for whoever changes rows: the database is this process's until the store is closed. The
+/// place tells others whose it is.
+///
+/// # Errors
+/// [`NotOwned`], as [`open`].
+pub async fn own(address: &SecretString, place: &str) -> Result<(Arc<dyn Store>, Hold), NotOwned> {
+    let options = options(address.expose_secret())?;
+    let owned = async {
+        let locked = Locked::take(&options).await?;
+        migrate(&options, true).await?;
+        locked.claim(options.clone(), place).await
+    };
+    let (ownership, hold) = owned.await.map_err(|error| match error {
+        NotOwned::Taken(whose) => NotOwned::Taken(format!("{}: {whose}", self::place(&options))),
+        NotOwned::Store(error) => NotOwned::Store(named(&options, error)),
     })?;
+    let writers = Arc::new(Writers::new(ownership, options.clone()));
+    Ok((store(options, Some(writers)), hold))
+}
+
+fn store(options: PgConnectOptions, writers: Option<Arc<Writers>>) -> Arc<dyn Store> {
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(CONNECTED_WITHIN);
     let pool = pool.connect_lazy_with(options);
-    Ok(Arc::new(SqlStore(Connections { pool })))
+    Arc::new(SqlStore(Connections { pool, writers }))
+}
+
+fn named(options: &PgConnectOptions, error: StoreError) -> StoreError {
+    let named = |why: &dyn Display| StoreError::Fault(format!("{}: {why}", place(options)));
+    match error {
+        StoreError::Fault(why) => named(&why),
+        StoreError::Conflict => named(&"its tables are being changed by another program"),
+    }
 }
 
 /// Complaints repeat nothing of the address: it may hold a password, wherever it is mistyped.
@@ -109,12 +166,16 @@ fn place(options: &PgConnectOptions) -> String {
     }
 }
 
-/// Takes the steps that the database has not seen, each in a transaction of its own that holds the
-/// lock: of several programs that start at once, one takes it, and the others find it taken.
-async fn migrate(options: &PgConnectOptions) -> Result<(), StoreError> {
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
     let connected = timeout(CONNECTED_WITHIN, options.connect()).await;
-    let connected = connected.map_err(|_elapsed| no_answer(CONNECTED_WITHIN))?;
-    let mut connection = connected?;
+    Ok(connected.map_err(|_elapsed| no_answer(CONNECTED_WITHIN))??)
+}
+
+/// Takes the steps that the database has not seen, each in a transaction of its own that holds the
+/// lock: of several programs that start at once, one takes it, and the others find it taken. Who does
+/// not own the database takes none beside whoever does, which may be an older program.
+async fn migrate(options: &PgConnectOptions, is_owner: bool) -> Result<(), StoreError> {
+    let mut connection = connect(options).await?;
     loop {
         let mut step = connection.begin().await?;
         // However long another program takes, and however large the tables are.
@@ -128,6 +189,7 @@ async fn migrate(options: &PgConnectOptions) -> Result<(), StoreError> {
         raw_sql("CREATE TABLE IF NOT EXISTS countersign_schema (version BIGINT NOT NULL)")
             .execute(&mut *step)
             .await?;
+        raw_sql(WRITERS_TABLE).execute(&mut *step).await?;
         let version = "SELECT COALESCE(MAX(version), 0) FROM countersign_schema";
         let version: i64 = query_scalar::<Postgres, i64>(version)
             .fetch_one(&mut *step)
@@ -136,6 +198,17 @@ async fn migrate(options: &PgConnectOptions) -> Result<(), StoreError> {
             step.commit().await?;
             return Ok(connection.close().await?);
         };
+        if !is_owner {
+            let free = "SELECT pg_try_advisory_xact_lock_shared($1)";
+            let free = query_scalar::<Postgres, bool>(free).bind(OWNER_LOCK);
+            if !free.fetch_one(&mut *step).await? {
+                let why = format!(
+                    "its tables are of version {version}, and a server works on it: stop that one \
+                     first, or use its own version"
+                );
+                return Err(StoreError::Fault(why));
+            }
+        }
         raw_sql(AssertSqlSafe(steps::for_postgres(statements)))
             .execute(&mut *step)
             .await?;
@@ -159,8 +232,17 @@ async fn in_time<T: Send>(
     Ok(answered.map_err(|_elapsed| no_answer(ANSWERED_WITHIN))??)
 }
 
+/// A transaction that writes. Where this ends before the COMMIT, the connection is closed, which the
+/// server takes as a word to take everything back.
+struct Writes {
+    /// Absent once it is over.
+    connection: Option<PoolConnection<Postgres>>,
+    /// Absent where the database is not owned.
+    stamp: Option<Stamp>,
+}
+
 impl Driver for Connections {
-    type Writing = Transaction<'static, Postgres>;
+    type Writing = Writes;
 
     async fn rows<T: Send>(&self, asked: Statement, read: Read<T>) -> Result<Vec<T>, StoreError> {
         let found = in_time(bound(asked).fetch_all(&self.pool)).await?;
@@ -168,17 +250,58 @@ impl Driver for Connections {
     }
 
     async fn begin(&self) -> Result<Self::Writing, StoreError> {
-        in_time(self.pool.begin()).await
+        let stamp = match &self.writers {
+            Some(writers) => Some(writers.stamp().await?),
+            None => None,
+        };
+        let numbered = stamp.as_ref().map(Stamp::statement);
+        let connection = in_time(self.pool.acquire()).await?;
+        let mut writes = Writes {
+            connection: Some(connection),
+            stamp,
+        };
+        in_time(raw_sql("BEGIN").execute(writes.connection()?)).await?;
+        if let Some(numbered) = numbered
+            && writes.execute(numbered).await? != 1
+            && let Some(stamp) = &writes.stamp
+        {
+            return Err(stamp.is_taken());
+        }
+        Ok(writes)
+    }
+
+    async fn settled(&self) -> Result<(), StoreError> {
+        match &self.writers {
+            Some(writers) => writers.settle().await,
+            None => Ok(()),
+        }
     }
 
     async fn close(&self) {
         self.pool.close().await;
+        if let Some(writers) = &self.writers {
+            writers.ownership.release().await;
+        }
     }
 }
 
-impl Writing for Transaction<'static, Postgres> {
+impl Writes {
+    fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
+        let over = || StoreError::Fault("the transaction is over".to_owned());
+        self.connection.as_deref_mut().ok_or_else(over)
+    }
+}
+
+impl Drop for Writes {
+    fn drop(&mut self) {
+        // Not given back to the pool, which would send what waits to be sent, a COMMIT perhaps.
+        drop(self.connection.take().map(PoolConnection::detach));
+    }
+}
+
+impl Writing for Writes {
     async fn execute(&mut self, statement: Statement) -> Result<u64, StoreError> {
-        let done = in_time(bound(statement).execute(&mut **self)).await?;
+        let done = in_time(bound(statement).execute(self.connection()?)).await?;
         Ok(done.rows_affected())
     }
 
@@ -187,11 +310,45 @@ impl Writing for Transaction<'static, Postgres> {
         asked: Statement,
         read: Read<T>,
     ) -> Result<Vec<T>, StoreError> {
-        let found = in_time(bound(asked).fetch_all(&mut **self)).await?;
+        let found = in_time(bound(asked).fetch_all(self.connection()?)).await?;
         found.iter().map(|row| read(row)).collect()
     }
 
-    async fn commit(self) -> Result<(), StoreError> {
-        in_time(Self::commit(self)).await
+    async fn roll_back(mut self) {
+        let Ok(connection) = self.connection() else {
+            return;
+        };
+        if in_time(raw_sql("ROLLBACK").execute(connection))
+            .await
+            .is_ok()
+        {
+            // Back to the pool.
+            drop(self.connection.take());
+        }
+    }
+
+    async fn commit(mut self) -> Result<(), StoreError> {
+        if let Some(stamp) = &mut self.stamp {
+            stamp.commits();
+        }
+        let commit = raw_sql("COMMIT").execute(self.connection()?);
+        let error = match timeout(COMMITTED_WITHIN, commit).await {
+            Ok(Ok(_)) => {
+                drop(self.connection.take());
+                if let Some(stamp) = &mut self.stamp {
+                    stamp.kept();
+                }
+                return Ok(());
+            }
+            Ok(Err(error)) => error.into(),
+            Err(_elapsed) => no_answer(COMMITTED_WITHIN),
+        };
+        // First of all: a COMMIT that was not sent yet is not sent any more.
+        drop(self.connection.take().map(PoolConnection::detach));
+        let was_kept = match &mut self.stamp {
+            Some(stamp) => stamp.settle().await?,
+            None => false,
+        };
+        if was_kept { Ok(()) } else { Err(error) }
     }
 }

@@ -127,6 +127,8 @@ pub(super) trait Driver: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<T>, StoreError>> + Send;
     /// Begins a transaction that writes. What is not committed is taken back.
     fn begin(&self) -> impl Future<Output = Result<Self::Writing, StoreError>> + Send;
+    /// Returns once it is known of every transaction whether it was kept.
+    fn settled(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Ends every connection.
     fn close(&self) -> impl Future<Output = ()> + Send;
 }
@@ -144,7 +146,9 @@ pub(super) trait Writing: Send {
         asked: Statement,
         read: Read<T>,
     ) -> impl Future<Output = Result<Vec<T>, StoreError>> + Send;
-    /// Keeps everything, durably.
+    /// Takes everything back. Where a writing ends without a word, it is taken back too.
+    fn roll_back(self) -> impl Future<Output = ()> + Send;
+    /// Keeps everything, durably. After an error it is not known whether it is kept.
     fn commit(self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
@@ -525,12 +529,13 @@ impl<D: Driver> Store for SqlStore<D> {
     fn apply(&self, batch: Batch) -> Answer<'_, ()> {
         Box::pin(async move {
             let mut writing = self.0.begin().await?;
-            // Where this returns early, everything is taken back.
-            let mut chain = write::Chain::take(&mut writing, &batch).await?;
-            for change in batch {
-                write::change(&mut writing, &mut chain, change).await?;
+            match write::all(&mut writing, batch).await {
+                Ok(()) => writing.commit().await,
+                Err(error) => {
+                    writing.roll_back().await;
+                    Err(error)
+                }
             }
-            writing.commit().await
         })
     }
 
@@ -578,6 +583,10 @@ impl<D: Driver> Store for SqlStore<D> {
             writing.execute(asked.bind(before.micros())).await?;
             writing.commit().await
         })
+    }
+
+    fn settled(&self) -> Answer<'_, ()> {
+        Box::pin(self.0.settled())
     }
 
     fn close(&self) -> Answer<'_, ()> {

@@ -83,6 +83,11 @@ impl Driver for Connections {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
+    async fn settled(&self) -> Result<(), StoreError> {
+        // Where COMMIT has returned, whatever it said, the file stands.
+        Ok(())
+    }
+
     async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
@@ -102,6 +107,11 @@ impl Writing for Transaction<'static, Sqlite> {
     ) -> Result<Vec<T>, StoreError> {
         let found = bound(asked).fetch_all(&mut **self).await?;
         found.iter().map(|row| read(row)).collect()
+    }
+
+    async fn roll_back(self) {
+        // The connection takes it back before it does anything else.
+        drop(self);
     }
 
     async fn commit(self) -> Result<(), StoreError> {

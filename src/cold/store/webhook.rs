@@ -216,6 +216,9 @@ pub enum WebhookChange {
     /// Of one endpoint's deliveries in this state, those of before this instant are forgotten, and
     /// all but this many of the newest.
     Forget(String, DeliveryState, Timestamp, i64),
+    /// Alerts whose ids are older than this one are shown no more, some of them at a time. Those of
+    /// limits without a window stay: they are told once.
+    ForgetAlerts(String),
     /// The reader of this name has come from here to there.
     Read(String, Mark, Mark),
 }

@@ -263,6 +263,7 @@ fn statements(change: WebhookChange) -> Vec<Statement> {
         ],
         WebhookChange::TooOld(before) => vec![too_old(before)],
         WebhookChange::Forget(id, state, before, most) => forget(id, state, before, most),
+        WebhookChange::ForgetAlerts(before) => vec![forget_alerts(before)],
         WebhookChange::Read(reader, from, to) => vec![read(reader, from, to)],
     }
 }
@@ -365,6 +366,17 @@ fn new_alert(row: Alert) -> Statement {
     .bind(row.kind)
     .bind(row.body)
     .bind(row.created_at.micros())
+}
+
+/// The oldest first; a name ends so where its limit has no window.
+fn forget_alerts(before: String) -> Statement {
+    Statement::of(
+        "DELETE FROM alerts WHERE id IN (
+            SELECT id FROM alerts
+            WHERE id < $1 AND NOT (kind = 'limit_share' AND name LIKE '%:')
+            ORDER BY id LIMIT 10000)",
+    )
+    .bind(before)
 }
 
 pub(super) fn alert(row: &dyn Columns) -> Result<Alert, StoreError> {

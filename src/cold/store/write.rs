@@ -3,8 +3,8 @@
 use super::rows::{cascade_name, entry, seq, usage_name};
 use super::sql::{Statement, Writing, most};
 use super::{
-    Agent, ApiKey, Attestation, Card, Change, Customer, Intent, StoreError, StoredReply, errands,
-    purchases, versions, webhook_rows,
+    Agent, ApiKey, Attestation, Batch, Card, Change, Customer, Intent, StoreError, StoredReply,
+    errands, purchases, versions, webhook_rows,
 };
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{self, Entry, Event};
@@ -15,8 +15,17 @@ fn may_miss(change: &Change) -> bool {
     matches!(change, Change::OutboxTried(_) | Change::OutboxDone(..))
 }
 
+/// Makes all changes of a batch.
+pub(super) async fn all(writing: &mut impl Writing, batch: Batch) -> Result<(), StoreError> {
+    let mut chain = Chain::take(writing, &batch).await?;
+    for one in batch {
+        change(writing, &mut chain, one).await?;
+    }
+    Ok(())
+}
+
 /// Makes a change: it touches one row, or it has met another one.
-pub(super) async fn change(
+async fn change(
     writing: &mut impl Writing,
     chain: &mut Chain,
     change: Change,
@@ -51,7 +60,7 @@ pub(super) async fn change(
 }
 
 /// The end of the audit log, while a batch is written.
-pub(super) struct Chain {
+struct Chain {
     last_seq: i64,
     last_hash: [u8; 32],
 }
@@ -59,10 +68,7 @@ pub(super) struct Chain {
 impl Chain {
     /// Takes the places for all entries of a batch at once. Whoever else appends waits for the end of
     /// this transaction, since all change the one row that counts.
-    pub(super) async fn take(
-        writing: &mut impl Writing,
-        batch: &[Change],
-    ) -> Result<Self, StoreError> {
+    async fn take(writing: &mut impl Writing, batch: &[Change]) -> Result<Self, StoreError> {
         let entries = batch.iter().filter(|it| matches!(it, Change::Audit(_)));
         let count = most(entries.count());
         let start = Self {

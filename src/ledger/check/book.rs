@@ -70,8 +70,9 @@ pub fn book<'a>(state: &State, command: &Book<'a>) -> Result<CheckedBook<'a>, Re
         consumes: false,
         locks: None,
     };
-    let (after, charges, is_alone) = foresee(known, &booked);
-    if is_alone {
+    let (after, charges, moves) = foresee(known, &booked);
+    // Also where an approval of ours stands: it may turn out not to have left.
+    if moves {
         let uses = life.and_then(|life| life.uses.as_deref());
         booked.consumes = command.terms.single_use && !uses.is_some_and(|it| it.consumes);
         let has_locked = uses.is_some_and(|it| it.lock.is_some());
@@ -213,8 +214,7 @@ fn locked_by<'a>(command: &Book<'a>) -> Option<LockedMerchant<'a>> {
     named.map(|(keys, acceptor)| LockedMerchant::of(keys, acceptor))
 }
 
-/// The flags after the event, whether something has to be charged now, and whether money moves
-/// without any approval of ours.
+/// The flags after the event, whether something has to be charged now, and whether money moves.
 fn foresee(known: Option<&Authorization>, booked: &Booked<'_>) -> (Flags, bool, bool) {
     let mut after = match known {
         Some(known) => known.clone(),
@@ -231,6 +231,6 @@ fn foresee(known: Option<&Authorization>, booked: &Booked<'_>) -> (Flags, bool, 
     let more = posts.saturating_minus(life.charged());
     let from_hold = more.min(life.held());
     let held = life.held().saturating_minus(from_hold);
-    let is_alone = books.moves() && !steps.iter().any(Step::stands);
-    (books.flags, more > from_hold || books.held > held, is_alone)
+    let charges = more > from_hold || books.held > held;
+    (books.flags, charges, books.moves())
 }

@@ -240,6 +240,76 @@ fn i10_of_what_was_approved_without_us_the_use_outlives_an_overruled_question() 
     assert_eq!(refused.reason, SingleUseConsumed);
 }
 
+/// A report that uses its card as `single` and `locks` say, from this merchant.
+fn used(n: u32, merchant: u64, (single, locks): (bool, bool)) -> Report {
+    Report::of(n).with(|it| {
+        it.merchant = Some(merchant);
+        (it.terms.single_use, it.terms.locks_to_first) = (single, locks);
+    })
+}
+
+#[test]
+fn i10_what_is_approved_without_us_uses_a_card_only_as_its_rules_say() {
+    for (single, locks) in [(false, false), (true, false), (false, true)] {
+        let mut ledger = Ledger::new();
+        ledger.report(&used(1, 1, (single, locks)).posted(7, 100));
+        let card = ledger.card(1);
+        assert_eq!(
+            (card.consumed.is_some(), card.lock.is_some()),
+            (single, locks)
+        );
+    }
+    // The report that makes it alone says so, whatever was known before.
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100).single_use());
+    let first = ledger.card(1).consumed;
+    ledger.report(&used(2, 1, (true, false)).posted(7, 50).later(1));
+    assert_eq!(ledger.card(1).consumed, first, "consumed once");
+}
+
+#[test]
+fn i10_what_is_undone_gives_back_no_use_of_another_authorization() {
+    let held = |n: u32| used(n, 1, (true, true)).told(Pending, (1, 1, 0), 100);
+    let voided = |n: u32, others: u32| used(n, 1, (true, true)).told(Voided, (1, 1, others), 0);
+    let mut ledger = Ledger::new();
+    ledger.report(&held(1));
+    ledger.report(&held(2));
+    assert_eq!(ledger.card(1).lock.as_ref().unwrap().approvals, 2);
+    let first = ledger.card(1).consumed;
+    ledger.report(&voided(2, 1));
+    assert_eq!(ledger.card(1).consumed, first);
+    assert_eq!(ledger.card(1).lock.as_ref().unwrap().approvals, 1);
+    // The other had consumed it at the same instant, and had given that back.
+    ledger.report(&voided(1, 1));
+    assert_eq!(ledger.card(1).consumed, None);
+    assert!(ledger.card(1).lock.is_none());
+    ledger.report(&held(3));
+    ledger.report(&voided(1, 2));
+    let again = Ask::new(1, 100).single_use().locking();
+    assert_eq!(ledger.decline(&again).reason, SingleUseConsumed);
+    assert!(ledger.card(1).consumed.is_some());
+    assert_eq!(ledger.card(1).lock.as_ref().unwrap().approvals, 1);
+    // One that was never under the lock leaves it.
+    let elsewhere = used(4, 2, (true, true));
+    ledger.report(&elsewhere.clone().told(Pending, (1, 1, 0), 100));
+    ledger.report(&elsewhere.told(Voided, (1, 1, 1), 0));
+    assert_eq!(ledger.card(1).lock.as_ref().unwrap().approvals, 1);
+}
+
+#[test]
+fn i10_a_posting_uses_its_card_also_where_our_approval_turns_out_not_to_have_left() {
+    let mut ledger = Ledger::new();
+    let answer = ledger.approve(&Ask::new(1, 100).single_use().locking());
+    ledger.report(&used(1, 1, (true, true)).posted(7, 100));
+    assert!(ledger.overrule(1, answer));
+    assert!(ledger.card(1).consumed.is_some());
+    assert!(ledger.card(1).lock.is_some());
+    let mut ledger = ledger.recovered();
+    assert_eq!(ledger.totals(), [(100, 0); 3]);
+    let next = Ask::new(2, 100).single_use().locking();
+    assert_eq!(ledger.decline(&next).reason, SingleUseConsumed);
+}
+
 #[test]
 fn i2_a_hold_that_is_raised_or_lowered_without_a_step_follows_the_account_that_was_made_last() {
     let account = |held: i64, made: i64| Report::of(1).told(Pending, (1, 1, 0), held).made(made);
@@ -442,6 +512,9 @@ fn a_captured_probe_consumes_its_card() {
         ledger.reason(&Ask::new(2, 900).single_use()),
         Some(SingleUseConsumed)
     );
+    // Its own probe has consumed it, not its issuer alone.
+    let more = Ask::new(1, 900).step(2).single_use();
+    assert_eq!(ledger.reason(&more), Some(SingleUseConsumed));
 }
 
 #[test]

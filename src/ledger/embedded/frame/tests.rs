@@ -21,6 +21,12 @@ fn segment(payloads: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
+fn fingerprints_are_seeded_by_the_first_half_of_the_journals_identity() {
+    let id = JournalId([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+    assert_eq!(id.fingerprint_seed(), 0x0807_0605_0403_0201);
+}
+
+#[test]
 fn header_is_read_back_and_every_flipped_bit_is_refused() {
     let bytes = header().encode();
     assert_eq!(SegmentHeader::decode(&bytes), Ok(header()));
