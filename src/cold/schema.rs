@@ -116,6 +116,9 @@ pub(in crate::cold) struct PolicyDocument {
     /// Of purchase requests: minor units by which a charge may be above what was asked for.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     amount_tolerance: i64,
+    /// Of purchase requests: what the merchants of domains are called on card networks.
+    #[schema(max_items = 10_000)]
+    merchant_map: Vec<MerchantMapEntry>,
     /// What becomes of requests for a card that its amount and first merchant alone would bind.
     #[schema(pattern = "^(allow|review|deny)$")]
     unscoped_requests: String,
@@ -125,6 +128,21 @@ pub(in crate::cold) struct PolicyDocument {
     /// Minutes that a human may take.
     #[schema(minimum = 5, maximum = 1_440)]
     review_ttl_minutes: u32,
+}
+
+/// By what a domain's merchant is known on card networks. A card for it is bound to what is said here.
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "its schema is what it is for")]
+pub(in crate::cold) struct MerchantMapEntry {
+    /// The domain, with everything below it.
+    domain: String,
+    /// Names as statements show them, and ids at banks.
+    #[schema(max_items = 10_000)]
+    merchants: Option<Vec<Merchant>>,
+    /// Codes and ranges of them.
+    #[schema(max_items = 10_000)]
+    mccs: Option<Vec<String>>,
 }
 
 /// Caps on an agent's purchase requests.

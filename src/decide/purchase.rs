@@ -5,11 +5,13 @@
 
 pub mod category;
 pub mod host;
+pub mod merchants;
 pub mod tier;
 
 use std::sync::Arc;
 
 use self::host::Host;
+use self::merchants::KnownMerchant;
 use crate::domain::amount::Minor;
 
 /// A rule of requests that an owner can name in `onViolation`.
@@ -84,6 +86,8 @@ pub struct RequestTerms {
     /// One bit for each rule that a human may waive.
     pub reviewable: u8,
     pub amount_tolerance: Option<Minor>,
+    /// In order of the domains.
+    pub merchant_map: Option<Arc<[KnownMerchant]>>,
     pub unscoped: Option<Unscoped>,
     pub card_ttl_minutes: Option<u32>,
     pub review_ttl_minutes: Option<u32>,

@@ -102,6 +102,28 @@ fn b5_3_what_is_small_is_a_card_at_once_good_for_it_and_nothing_else() {
     assert_eq!(buyer.sees(&plane, &made["id"])["status"], "expired");
 }
 
+/// Behaviour 5.6. The sandbox's shop is `API HOST GMBH`, a 7372.
+#[test]
+fn b5_6_the_owners_map_says_who_may_charge_the_card() {
+    let plane = Plane::start();
+    let rules = json!({"autoApproveBelow": 5000, "merchantMap": [
+        {"domain": "example.com", "merchants": ["Api Host"], "mccs": ["7372"]},
+        {"domain": "id.example.com", "merchants": [{"acceptorId": "ACC000000000001"}]},
+        {"domain": "other.example.com", "merchants": ["Another Shop"]}]});
+    let buyer = buyer(&plane, &rules);
+    // The hint, which would bind the card to other shops, counts where no map knows the host.
+    let bought = |host: &str| {
+        let made = buyer.asks(&plane, &json!({"merchantUrl": host}));
+        assert_eq!(made["virtualCard"]["scope"], "merchant", "{made}");
+        let card = made["virtualCard"]["id"].as_str().unwrap();
+        plane.buy(card, 1200) == APPROVED
+    };
+    assert!(bought("shop.example.com"));
+    assert!(bought("https://id.example.com/thing"));
+    assert!(!bought("other.example.com"), "another shop's card");
+    assert!(!bought("netflix.com"), "of the starter set");
+}
+
 /// Behaviour 5.4, 5.7.
 #[test]
 fn b5_7_a_human_decides_once_and_everything_is_asked_again_then() {

@@ -7,6 +7,7 @@ use super::rows::{
 };
 use super::sql::{BEHIND_ALL, Columns, Statement, most};
 use super::{Listed, Mode, StoreError};
+use crate::decide::merchant_text::list::MerchantEntry;
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::time::Timestamp;
 
@@ -106,6 +107,31 @@ pub struct Broken {
     pub field: Option<String>,
 }
 
+/// A merchant that a card is bound to, as policies have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum BoundTo {
+    /// By its name, or how that begins.
+    Name(String),
+    /// By its id at its bank.
+    #[serde(rename_all = "camelCase")]
+    AcceptorId {
+        /// The id.
+        acceptor_id: String,
+    },
+}
+
+impl From<MerchantEntry> for BoundTo {
+    fn from(entry: MerchantEntry) -> Self {
+        match entry {
+            MerchantEntry::Name(name) => Self::Name(name.into()),
+            MerchantEntry::AcceptorId(id) => Self::AcceptorId {
+                acceptor_id: id.into(),
+            },
+        }
+    }
+}
+
 /// What the card will be, and what the decision rests on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each is the field of the same name")]
@@ -114,6 +140,8 @@ pub struct PurchaseTerms {
     pub earmark: i64,
     /// Codes and ranges; empty where amount and first merchant alone bind the card.
     pub mccs: Vec<String>,
+    /// Names and ids, as policies have them; empty where no map knew the host.
+    pub merchants: Vec<BoundTo>,
     pub card_ttl_minutes: u32,
     /// What a reviewer is shown; after an approval, what is waived.
     pub causes: Vec<Broken>,

@@ -4,7 +4,9 @@
 //! afterwards, in the atomic step that makes the earmark.
 
 use super::host::Host;
-use super::{RequestRule, RequestTerms, Unscoped, category};
+use super::merchants::KnownMerchant;
+use super::{RequestRule, RequestTerms, Unscoped, category, merchants};
+use crate::decide::merchant_text::list::{MerchantEntry, MerchantList};
 use crate::decide::policy::{Cascade, LimitField, Policy};
 use crate::domain::amount::Minor;
 use crate::domain::card::Level;
@@ -92,8 +94,10 @@ pub enum Tier {
 pub struct Terms {
     /// The amount with its tolerance.
     pub earmark: Minor,
-    /// The categories it is bound to; empty where amount and first merchant alone bind it.
+    /// The categories it is bound to; empty where none bind it.
     pub mccs: Vec<String>,
+    /// The merchants it is bound to; empty where no map knows the host.
+    pub merchants: Vec<MerchantEntry>,
     /// How long the card lives.
     pub card_ttl_minutes: u32,
     /// How long a human may take.
@@ -144,11 +148,25 @@ impl<'s> Over<'s> {
             .iter()
             .filter_map(|it| it.blocked_mccs.as_deref())
             .collect();
-        let hinted = asked.category.and_then(category::mccs);
-        let mccs = hinted.map(|hinted| category::common_ranges(&hinted, &allowed, &blocked));
+        let within = |mccs: &MccSet| category::common_ranges(mccs, &allowed, &blocked);
+        let (merchants, mccs) = match self.known(asked.host) {
+            Some(known) => {
+                let entries = known.merchants.as_deref().map(MerchantList::entries);
+                let mccs = known.mccs.as_deref().map(within);
+                (entries.unwrap_or_default().to_vec(), mccs)
+            }
+            None => match merchants::starter(asked.host) {
+                names if !names.is_empty() => (names, None),
+                none => {
+                    let hinted = asked.category.and_then(category::mccs);
+                    (none, hinted.as_ref().map(within))
+                }
+            },
+        };
         Terms {
             earmark: asked.amount.saturating_plus(tolerance),
             mccs: mccs.unwrap_or_default(),
+            merchants,
             card_ttl_minutes: self
                 .one(|it| it.card_ttl_minutes)
                 .unwrap_or(CARD_TTL_MINUTES),
@@ -156,6 +174,13 @@ impl<'s> Over<'s> {
                 .one(|it| it.review_ttl_minutes)
                 .unwrap_or(REVIEW_TTL_MINUTES),
         }
+    }
+
+    /// What the owner's maps know of the host: the closest domain counts, of the same one the agent's.
+    fn known(self, host: &Host) -> Option<&'s KnownMerchant> {
+        let maps = self.request_terms();
+        let maps = maps.filter_map(|it| it.merchant_map.as_deref());
+        merchants::known(maps.flatten(), host)
     }
 
     /// Caps on how many requests of one agent are approved: in an hour, in a day.
@@ -185,7 +210,7 @@ impl<'s> Over<'s> {
                 Some(_) | None => return Tier::Deny(cause),
             }
         }
-        if terms.mccs.is_empty() {
+        if terms.mccs.is_empty() && terms.merchants.is_empty() {
             match self.one(|it| it.unscoped).unwrap_or(Unscoped::Review) {
                 Unscoped::Deny => return Tier::Deny(Cause::Unscoped),
                 Unscoped::Review => waivable.push(Cause::Unscoped),

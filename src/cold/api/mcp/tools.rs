@@ -111,7 +111,7 @@ fn outcome() -> Value {
                 "properties": {
                     "card_id": text("Names the card."),
                     "last4": text("The last digits of its number."),
-                    "scope": {"type": "string", "enum": ["category", "amount_only"],
+                    "scope": {"type": "string", "enum": ["merchant", "category", "amount_only"],
                         "description": "What binds the card beside its amount and its first merchant."},
                     "card_expires_at": text("When the card ends.")
                 },

@@ -163,6 +163,7 @@ fn new_row(rules: &Rules, wanted: Wanted, now: Timestamp) -> Purchase {
         terms: PurchaseTerms {
             earmark: wanted.amount.minor.get(),
             mccs: Vec::new(),
+            merchants: Vec::new(),
             card_ttl_minutes: 0,
             causes: Vec::new(),
             attempt: 1,
@@ -259,6 +260,7 @@ fn tier(api: &Api, row: &mut Purchase) -> Result<(Tier, u32), Problem> {
     let tier = over.tier(&asked, &terms);
     row.terms.earmark = terms.earmark.get();
     row.terms.mccs = terms.mccs;
+    row.terms.merchants = terms.merchants.into_iter().map(Into::into).collect();
     row.terms.card_ttl_minutes = terms.card_ttl_minutes;
     Ok((tier, terms.review_ttl_minutes))
 }

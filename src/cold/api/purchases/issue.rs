@@ -15,7 +15,7 @@ use crate::cold::control::{Order, Work, card_policy};
 use crate::cold::issuers::rules::Rules;
 use crate::cold::issuers::{CardOrder, IssuedCard, IssuerClient, IssuerError};
 use crate::cold::store::outward::{Errand, OutboxRow};
-use crate::cold::store::purchases::{Purchase, PurchaseState};
+use crate::cold::store::purchases::{BoundTo, Purchase, PurchaseState};
 use crate::cold::store::versions::Versions;
 use crate::cold::store::{Card, Change, Customer};
 use crate::domain::amount::Amount;
@@ -45,6 +45,8 @@ struct Document<'a> {
     valid_until: String,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     allowed_mccs: &'a [String],
+    #[serde(skip_serializing_if = "<[BoundTo]>::is_empty")]
+    allowed_merchants: &'a [BoundTo],
 }
 
 #[derive(Serialize)]
@@ -74,6 +76,7 @@ fn document(row: &Purchase, now: Timestamp) -> Result<String, Problem> {
         reauthorize_same_merchant: true,
         valid_until: ends(row, now).rfc3339().to_string(),
         allowed_mccs: &row.terms.mccs,
+        allowed_merchants: &row.terms.merchants,
     };
     serde_json::to_string(&document).map_err(|error| {
         tracing::error!(%error, "a policy has no JSON form");

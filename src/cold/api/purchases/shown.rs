@@ -34,7 +34,7 @@ pub(in crate::cold::api) struct VirtualCard {
     pub(in crate::cold::api) id: String,
     pub(in crate::cold::api) last4: Option<String>,
     /// What binds the card beside its amount and its first merchant.
-    #[schema(pattern = "^(category|amount_only)$")]
+    #[schema(pattern = "^(merchant|category|amount_only)$")]
     pub(in crate::cold::api) scope: &'static str,
     #[schema(format = DateTime)]
     pub(in crate::cold::api) expires_at: Option<String>,
@@ -146,10 +146,10 @@ impl VirtualCard {
         Self {
             id: card.id,
             last4: card.last4,
-            scope: if row.terms.mccs.is_empty() {
-                "amount_only"
-            } else {
-                "category"
+            scope: match (&*row.terms.merchants, &*row.terms.mccs) {
+                ([], []) => "amount_only",
+                ([], _) => "category",
+                _ => "merchant",
             },
             expires_at: ends.map(instant),
         }

@@ -118,3 +118,40 @@ fn what_nothing_but_its_amount_binds_is_for_a_human_unless_the_owner_says_so() {
     );
     assert_eq!(at(food, Some("groceries")).1.mccs, ["5411"]);
 }
+
+/// Behaviour 5.6.
+#[test]
+fn the_closest_domain_of_the_owners_map_binds_the_card() {
+    let map = r#"{"autoApproveBelow":5000,"allowedMccs":["5942","5812"],"merchantMap":[
+        {"domain":"example.com","merchants":["Example Shop"],"mccs":["5900-5999"]},
+        {"domain":"books.example.com","merchants":[{"acceptorId":"m1"}]},
+        {"domain":"food.example.com","mccs":["5812"]},
+        {"domain":"gone.example.com","mccs":["7011"]},
+        {"domain":"amazon.com","merchants":["My Amazon"]}]}"#;
+    let customers = r#"{"merchantMap":[{"domain":"food.example.com","mccs":["5942"]},
+        {"domain":"a.food.example.com","mccs":["5942"]}]}"#;
+    let at = |url| go(map, customers, (url, 100, true, Some("restaurants")));
+    let bound = |url| {
+        let (tier, terms) = at(url);
+        assert_eq!(tier, Tier::Issue, "{url}");
+        (terms.merchants, terms.mccs)
+    };
+    let name = |text: &str| MerchantEntry::Name(text.into());
+    let id = MerchantEntry::AcceptorId("m1".into());
+    let mccs = |code: &str| vec![code.to_owned()];
+    // Its categories lie within the allow lists, as those of a hint do.
+    let shop = (vec![name("Example Shop")], mccs("5942"));
+    assert_eq!(bound("www.example.com"), shop, "a hint adds nothing");
+    assert_eq!(bound("books.example.com"), (vec![id], vec![]));
+    // Of the same domain the agent's entry, and a closer one whosever it is.
+    assert_eq!(bound("food.example.com"), (vec![], mccs("5812")));
+    assert_eq!(bound("x.a.food.example.com"), (vec![], mccs("5942")));
+    // The owner's own entry takes the place of the starter set's, which goes by the names alone.
+    assert_eq!(bound("amazon.com"), (vec![name("My Amazon")], vec![]));
+    assert_eq!(bound("netflix.com").1, Vec::<String>::new());
+    assert!(bound("netflix.com").0.contains(&name("Netflix")));
+    assert_eq!(bound("evilamazon.com"), (vec![], mccs("5812")), "the hint");
+    // An entry that the allow lists leave nothing of binds nothing.
+    let unscoped = Tier::Review(vec![Cause::Unscoped]);
+    assert_eq!(at("gone.example.com").0, unscoped);
+}
