@@ -26,14 +26,14 @@ pub struct Observation<'a> {
     /// The message that this one follows, by the delivery's id of the question; absent where the
     /// report names none.
     pub follows: Option<Cow<'a, str>>,
-    /// The issuer's token of the card.
-    pub card_token: Cow<'a, str>,
+    /// The issuer's token of the card; absent where the report names only the authorization.
+    pub card_token: Option<Cow<'a, str>>,
     /// The merchant, where the report names one.
     pub acceptor: Option<CardAcceptor<'a>>,
     /// When it happened, by the issuer's clock, where what it comes to depends on the order.
     pub at: Option<Timestamp>,
-    /// Of all amounts in the report.
-    pub currency: Currency,
+    /// Of all amounts in the report; absent where it does not tell.
+    pub currency: Option<Currency>,
     /// What has happened, in the order in which the report tells it.
     pub movements: Vec<Movement<'a>>,
     /// Where the authorization stands; absent in a report of one movement.
@@ -79,8 +79,19 @@ pub enum MovementKind {
     Refunded,
     /// A refund was taken back.
     RefundReversed,
+    /// So much is disputed, or was charged back: it moves nothing that is held, posted or counted
+    /// (behaviour 2.13 g).
+    Disputed,
     /// Nothing that moves money of the authorization.
     Noted,
+}
+
+impl MovementKind {
+    /// Whether it is a word on a purchase that somebody contests, which moves nothing.
+    #[must_use]
+    pub fn is_dispute(self) -> bool {
+        self == Self::Disputed
+    }
 }
 
 /// Where an authorization stands, as its issuer tells.
@@ -175,13 +186,17 @@ impl Flags {
     /// A report in another currency than the customer's, which the books cannot hold.
     pub const OTHER_CURRENCY: Self = Self(16);
 
+    /// The purchase is disputed, or was charged back.
+    pub const DISPUTED: Self = Self(32);
+
     /// Each flag and its word in metrics and answers.
-    pub const NAMES: [(Self, &'static str); 5] = [
+    pub const NAMES: [(Self, &'static str); 6] = [
         (Self::FORCED, "forced"),
         (Self::EXCESS, "excess"),
         (Self::DECLINED_BY_ISSUER, "declined_by_issuer"),
         (Self::DRIFT, "drift"),
         (Self::OTHER_CURRENCY, "other_currency"),
+        (Self::DISPUTED, "disputed"),
     ];
 
     /// The words of those that are set.

@@ -1,6 +1,7 @@
 //! Stripe Issuing's real-time authorizations: the request on the synchronous webhook, and its reply.
 
 pub(super) mod decode;
+mod disputes;
 pub(super) mod encode;
 pub(super) mod events;
 mod money;

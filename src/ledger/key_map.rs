@@ -250,6 +250,19 @@ impl<T> KeyMap<T> {
         })
     }
 
+    /// An entry of the `index`th of the parts in which the map is kept that fits.
+    pub(in crate::ledger) fn find_in_part(
+        &self,
+        index: u16,
+        fits: impl Fn(&T) -> bool,
+    ) -> Option<(Key, &T)> {
+        let slots = self.tables.get(usize::from(index)).into_iter().flatten();
+        let mut entries = slots.filter_map(|slot| place(&self.chunks, slot.index));
+        entries
+            .find(|(_, value)| fits(value))
+            .map(|(key, value)| (*key, value))
+    }
+
     /// The keys of the named part whose values fit, in order.
     pub(in crate::ledger) fn keys_of_part(&self, part: u16, fits: impl Fn(&T) -> bool) -> Vec<Key> {
         let entries = self.chunks.iter().flatten().flatten();

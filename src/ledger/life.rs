@@ -50,6 +50,7 @@ impl Fact {
             MovementKind::RefundReversed => 8,
             MovementKind::Noted => 9,
             MovementKind::Declined => 10,
+            MovementKind::Disputed => 11,
         }
     }
 
@@ -66,6 +67,7 @@ impl Fact {
             8 => MovementKind::RefundReversed,
             9 => MovementKind::Noted,
             10 => MovementKind::Declined,
+            11 => MovementKind::Disputed,
             _ => return None,
         })
     }
@@ -343,11 +345,13 @@ impl Life {
                 fact.kind == MovementKind::Declined && !steps.iter().any(|it| is_ours(&it))
             }),
         };
+        let is_disputed = self.facts.iter().any(|it| it.kind.is_dispute());
         books.flags = Flags::default()
             .with(Flags::FORCED, forced)
             .with(Flags::EXCESS, !forced && books.posted > approved)
             .with(Flags::DECLINED_BY_ISSUER, declined)
-            .with(Flags::DRIFT, self.has_drifted);
+            .with(Flags::DRIFT, self.has_drifted)
+            .with(Flags::DISPUTED, is_disputed);
         books
     }
 
@@ -424,7 +428,9 @@ impl Life {
         for fact in &facts {
             books.follow(fact);
         }
-        books.is_undone = books.held.is_zero() && books.posted.is_zero() && !books.is_expired;
+        // A dispute does not say that the issuer had not approved.
+        let is_told = self.facts.iter().any(|it| !it.kind.is_dispute());
+        books.is_undone = is_told && !books.moves() && !books.is_expired;
         books.is_closed = books.held.is_zero();
         books
     }
@@ -541,7 +547,7 @@ impl Books {
             }
             MovementKind::Refunded => self.refunded = self.refunded.saturating_plus(amount),
             MovementKind::RefundReversed => self.refunded = self.refunded.saturating_minus(amount),
-            MovementKind::Noted | MovementKind::Declined => {}
+            MovementKind::Noted | MovementKind::Declined | MovementKind::Disputed => {}
         }
     }
 }

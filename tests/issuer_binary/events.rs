@@ -203,3 +203,40 @@ fn i7_a_linked_refund_restores_the_budget_where_the_policy_says_so() {
         assert!(server.terminate().success());
     }
 }
+
+/// Stripe names the capture that is disputed, and neither authorization nor card: it is found after
+/// a restart too.
+#[test]
+fn i7_a_dispute_is_kept_once_moves_nothing_and_is_seen() {
+    let home = home("strict", NO_KEYS);
+    let server = home.start();
+    ask_stripe(&server);
+    assert_eq!(stripe(&server, "capture"), said("applied"));
+    assert!(server.terminate().success());
+    let server = home.start();
+    let before = server.admin("/admin/cards/card_stripe");
+    assert_eq!(before["limits"][0]["spent"], 2_599, "{before}");
+    assert_eq!(stripe(&server, "dispute"), said("applied"));
+    assert_eq!(stripe(&server, "dispute"), said("duplicate"));
+    assert_eq!(stripe(&server, "dispute_reinstated"), said("duplicate"));
+    assert_eq!(
+        books(&server, "striped", STRIPE),
+        json!(["closed", 0, 2_599, 0])
+    );
+    let after = server.admin("/admin/cards/card_stripe");
+    assert_eq!(after["limits"], before["limits"], "nothing is restored");
+    let shown = server.admin("/admin/decisions");
+    let flags = &shown["decisions"][0]["outcome"]["flags"];
+    assert_eq!(*flags, json!(["disputed"]), "{shown}");
+    let metrics = server.admin_text("/metrics");
+    let line = "countersign_alerts_total{connection=\"striped\",what=\"disputed\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
+    assert!(server.terminate().success());
+    let mut command = crate::server::binary();
+    command.args(["ledger", "verify", "--events", "--data-dir"]);
+    let verified = command.arg(home.data_dir()).output().unwrap();
+    let text = String::from_utf8(verified.stdout).unwrap();
+    let told: Vec<&str> = text.lines().filter(|it| it.contains("disputed")).collect();
+    assert_eq!(told.len(), 1, "{text}");
+    assert!(told[0].contains("25.99"), "{told:?}");
+}

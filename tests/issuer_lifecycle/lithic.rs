@@ -1,6 +1,11 @@
 //! Lithic's `card_transaction.updated`: whole transactions.
 
+use serde_json::Value;
+
 use crate::support::{fixture, in_short, lithic, names, observe};
+
+const CARD: &str = "5a0f2c1e-9d34-4b7e-8f7c-2f6f1c9e4142";
+const TRANSACTION: &str = "0b1f7c52-6b7a-4c5d-9f51-3b0c5a6f0a01";
 
 type Row = (&'static str, &'static [&'static str], &'static str, bool);
 
@@ -32,13 +37,19 @@ const ROWS: &[Row] = &[
     ("reversed", &["authorized 2599", "released 2599"], "voided 0 0 0", false),
     ("reversed_partly", &["authorized 2599", "released 1000"], "pending 1599 0 0", false),
     ("timed_out", &["authorized 2599", "declined 2599"], "declined 0 0 0", false),
+    // The network stood in for an answer that came too late.
+    ("timed_out_stood_in", &["declined 2599", "replaced 2599"], "pending 2599 0 0", false),
 ];
 
 #[test]
 fn every_event_is_observed_as_its_row_says() {
     let named: Vec<_> = names("lithic");
     let rows: Vec<_> = ROWS.iter().map(|(name, ..)| *name).collect();
-    let known: Vec<_> = named.iter().filter(|name| *name != "other").collect();
+    let others = ["dispute", "dispute_transaction", "dispute_won", "other"];
+    let known: Vec<_> = named
+        .iter()
+        .filter(|name| !others.contains(&name.as_str()))
+        .collect();
     assert_eq!(known, rows, "a fixture without a row, or a row without one");
     for (name, movements, standing, is_forced) in ROWS {
         let body = fixture("lithic", name);
@@ -50,7 +61,7 @@ fn every_event_is_observed_as_its_row_says() {
         let standing = Some((*standing).to_owned());
         assert_eq!(in_short(one), (expected, standing), "{name}");
         assert_eq!(one.is_forced, *is_forced, "{name}");
-        assert_eq!(one.card_token, "5a0f2c1e-9d34-4b7e-8f7c-2f6f1c9e4142");
+        assert_eq!(one.card_token.as_deref(), Some(CARD));
         assert!(one.authorization.is_some() && one.follows.is_none());
         let revision = one.standing.map(|it| it.revision);
         assert_eq!(revision, Some(one.movements.len()), "{name}");
@@ -60,6 +71,38 @@ fn every_event_is_observed_as_its_row_says() {
         ids.dedup();
         assert_eq!(ids.len(), one.movements.len());
     }
+}
+
+/// The older kind of dispute names the transaction alone, the newer one the card too.
+#[test]
+fn i7_a_dispute_names_its_transaction() {
+    let rows = [
+        ("dispute", "d15b07e0-0000-4000-8000-000000000001", None),
+        (
+            "dispute_transaction",
+            "d15b07e0-0000-4000-8000-000000000002",
+            Some(CARD),
+        ),
+    ];
+    for (name, id, card) in rows {
+        let body = fixture("lithic", name);
+        let observed = observe(&lithic(), &body).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let [one] = &observed[..] else {
+            panic!("{name}: {observed:?}");
+        };
+        let disputed = vec!["disputed 2599".to_owned()];
+        assert_eq!(in_short(one), (disputed, None), "{name}");
+        assert_eq!(one.movements[0].id, id, "{name}");
+        assert_eq!(one.authorization.as_deref(), Some(TRANSACTION), "{name}");
+        assert_eq!(one.card_token.as_deref(), card, "{name}");
+        assert_eq!(one.currency.is_some(), card.is_some(), "{name}");
+        assert!(one.follows.is_none() && one.acceptor.is_none(), "{name}");
+    }
+    let mut alone: Value = serde_json::from_str(&fixture("lithic", "dispute_transaction")).unwrap();
+    alone["transaction_series"] = Value::Null;
+    let alone = alone.to_string();
+    let observed = observe(&lithic(), &alone).unwrap();
+    assert_eq!(observed[0].authorization, None, "one that names none");
 }
 
 /// A later report of the same transaction knows the movements of the earlier one by the same ids.

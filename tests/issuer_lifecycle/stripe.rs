@@ -18,12 +18,19 @@ type Row = (
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
     ("capture", &["posted 2599"], None, false),
+    // How much of it is disputed, only the dispute says.
+    ("capture_disputed", &["posted 2599", "disputed 0"], None, false),
     ("capture_expanded", &["posted 2599"], None, false),
     ("capture_updated", &["posted 2599"], None, false),
     ("captured_partly", &["authorized 2599", "posted 1000"], Some("pending 1599 1000 0"), false),
     ("closed", &["authorized 2599", "posted 2599"], Some("closed 0 2599 0"), false),
+    ("closed_partly", &["authorized 2599", "posted 1000"], Some("closed 0 1000 0"), false),
     ("created", &["authorized 2599"], Some("pending 2599 0 0"), false),
     ("declined", &["declined 2599"], Some("declined 0 0 0"), false),
+    // Every event of a dispute is a word on the same thing.
+    ("dispute", &["disputed 2599"], None, false),
+    ("dispute_reinstated", &["disputed 2599"], None, false),
+    ("dispute_rescinded", &["disputed 2599"], None, false),
     // What is left may still be captured; it is not held any more.
     ("expired", &["authorized 2599"], Some("expired 0 0 0"), false),
     ("forced_capture", &["posted 1200"], None, true),
@@ -39,6 +46,7 @@ const ROWS: &[Row] = &[
     ("reversed_partly", &["authorized 2599"], Some("pending 1599 0 0"), false),
     // Approved without us.
     ("timed_out", &["authorized 2599"], Some("pending 2599 0 0"), false),
+    ("timed_out_declined", &["declined 2599"], Some("declined 0 0 0"), false),
     ("unlinked_refund", &["refunded 1999"], None, false),
     ("without_transactions", &["authorized 2599"], Some("pending 2599 - -"), false),
 ];
@@ -69,8 +77,12 @@ fn every_event_is_observed_as_its_row_says() {
             created.filter(|_| one.standing.is_some()),
             "{name}"
         );
-        assert_eq!(one.card_token, "ic_1QwErTyUiOpAsDfGhJkLzXcV");
-        let unlinked = ["forced_capture", "unlinked_refund"].contains(name);
+        let is_dispute = name.starts_with("dispute");
+        let card = Some("ic_1QwErTyUiOpAsDfGhJkLzXcV").filter(|_| !is_dispute);
+        assert_eq!(one.card_token.as_deref(), card);
+        let follows = is_dispute.then_some("ipi_1TxNq00000000000000000001");
+        assert_eq!(one.follows.as_deref(), follows, "{name}");
+        let unlinked = is_dispute || ["forced_capture", "unlinked_refund"].contains(name);
         let authorization = (!unlinked).then_some(AUTHORIZATION);
         assert_eq!(one.authorization.as_deref(), authorization, "{name}");
         let delivery = format!("evt_1{name}");

@@ -74,6 +74,7 @@ pub(crate) fn in_short(observation: &Observation<'_>) -> (Vec<String>, Option<St
         MovementKind::Refunded => "refunded",
         MovementKind::RefundReversed => "refund reversed",
         MovementKind::Noted => "noted",
+        MovementKind::Disputed => "disputed",
     };
     let status = |status| match status {
         StandingStatus::Pending => "pending",

@@ -144,6 +144,7 @@ impl Lockstep {
         "posted above what was approved",
         "declined there",
         "drifted",
+        "disputed",
         "refund restored",
         "held again after a hold had lapsed",
         "undone",
@@ -336,6 +337,7 @@ impl Lockstep {
             ("posted above what was approved", books.excess),
             ("declined there", books.declined_there),
             ("drifted", books.drift),
+            ("disputed", books.disputed),
             (
                 "consumed without us",
                 !before.consumed_alone && after.consumed_alone,
@@ -444,5 +446,6 @@ fn books_of(found: &Authorization) -> Option<Books> {
         excess: names.contains(&"excess"),
         declined_there: names.contains(&"declined_by_issuer"),
         drift: names.contains(&"drift"),
+        disputed: names.contains(&"disputed"),
     })
 }

@@ -2,7 +2,7 @@
 //! is about a tenth. A fault that is never met is not tested.
 
 /// Names of counters.
-pub(crate) const COVERED: [(&str, u64); 137] = [
+pub(crate) const COVERED: [(&str, u64); 138] = [
     ("a redelivery came too late", 985),
     ("a request panicked", 581),
     ("agent_limit_exceeded", 1_627),
@@ -28,6 +28,7 @@ pub(crate) const COVERED: [(&str, u64); 137] = [
     ("attested", 2_336),
     ("books: consumed without us", 600),
     ("books: declined by the issuer", 680),
+    ("books: disputed", 6_000),
     ("books: drifted", 2_800),
     ("books: excess", 1_000),
     ("books: forced", 15_600),

@@ -68,6 +68,8 @@ pub(crate) enum Planted {
     ReportLostAtRestart,
     /// Recovery takes what was posted for what was given back.
     PostedAsReleasedAtRestart,
+    /// Recovery takes what is disputed for what came back.
+    DisputedAsRefundedAtRestart,
     /// A report is acknowledged before it is durable.
     ReportBeforeDurable,
     /// A report that was not taken is acknowledged all the same.
@@ -82,7 +84,7 @@ pub(crate) enum Planted {
 
 impl Planted {
     /// All of them.
-    pub(crate) const BUGS: [Self; 30] = [
+    pub(crate) const BUGS: [Self; 31] = [
         Self::ReplyBeforeDurable,
         Self::RetriedFsync,
         Self::NoFsync,
@@ -108,6 +110,7 @@ impl Planted {
         Self::PartWholeAtRestart,
         Self::ReportLostAtRestart,
         Self::PostedAsReleasedAtRestart,
+        Self::DisputedAsRefundedAtRestart,
         Self::ReportBeforeDurable,
         Self::ReportDropped,
         Self::ReportedTwice,
@@ -129,12 +132,15 @@ impl Planted {
             Self::RecordLostAtRestart => &["I2", "I3", "I7", "rules"],
             Self::PartWholeAtRestart => &["I2", "I7"],
             Self::IntentOverdue => &["I7", "rules"],
-            Self::ReportLostAtRestart | Self::PostedAsReleasedAtRestart => &["I7", "books"],
+            Self::ReportLostAtRestart
+            | Self::PostedAsReleasedAtRestart
+            | Self::DisputedAsRefundedAtRestart => &["I7", "books"],
             Self::ReportBeforeDurable => &["I3"],
             Self::ReportDropped | Self::ReportedTwice | Self::NeverLapses => &["books"],
             Self::LongHoldsEndEarly => &["I8", "books"],
+            // Where the journal is poisoned too, the decline that leaves is another one than it ought to be.
+            Self::NotOverruled => &["rules", "I6"],
             Self::LimitOneBelow
-            | Self::NotOverruled
             | Self::CooldownShort
             | Self::IntentLoose
             | Self::NobodyAsked
@@ -222,7 +228,15 @@ impl Planted {
         } else if self == Self::ReportLostAtRestart && is_report(payload) {
             None
         } else if self == Self::PostedAsReleasedAtRestart {
-            Some(Cow::Owned(released(payload)))
+            let posted = |kind| matches!(kind, MovementKind::Posted { .. });
+            Some(Cow::Owned(retold(payload, posted, MovementKind::Released)))
+        } else if self == Self::DisputedAsRefundedAtRestart {
+            let refunded = MovementKind::Refunded;
+            Some(Cow::Owned(retold(
+                payload,
+                MovementKind::is_dispute,
+                refunded,
+            )))
         } else if self == Self::PartWholeAtRestart {
             Some(Cow::Owned(changed(payload, |decided| {
                 if matches!(decided.decision, Decision::ApprovePartial(_)) {
@@ -240,15 +254,15 @@ fn is_report(payload: &[u8]) -> bool {
     events.any(|event| matches!(event, Ok(Event::Booked(_))))
 }
 
-/// The record with what was posted taken for what was given back.
-fn released(payload: &[u8]) -> Vec<u8> {
+/// The record with what was reported taken for something else.
+fn retold(payload: &[u8], wanted: impl Fn(MovementKind) -> bool, as_kind: MovementKind) -> Vec<u8> {
     let mut out = Vec::new();
     for event in events_of(payload) {
         let mut event = event.unwrap();
         if let Event::Booked(booked) = &mut event {
             for fact in &mut booked.facts {
-                if matches!(fact.kind, MovementKind::Posted { .. }) {
-                    fact.kind = MovementKind::Released;
+                if wanted(fact.kind) {
+                    fact.kind = as_kind;
                 }
             }
         }

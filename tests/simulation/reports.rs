@@ -107,7 +107,8 @@ impl Issued {
                 | MovementKind::Declined
                 | MovementKind::Replaced
                 | MovementKind::RefundReversed
-                | MovementKind::Noted => continue,
+                | MovementKind::Noted
+                | MovementKind::Disputed => continue,
             };
             events.push(event(
                 &format!("mov_{}", it.id),
@@ -161,13 +162,16 @@ impl Issued {
             amount: it.amount,
             at: account.is_none().then_some(it.at),
         };
+        let happened: Vec<_> = movements.map(happened).collect();
+        // Who contests a purchase tells nothing of the merchant.
+        let tells_merchant = !happened.iter().any(|it| it.kind.is_dispute());
         Report {
             authorization: 0,
             card: 0,
-            happened: movements.map(happened).collect(),
+            happened,
             account,
-            merchant: Some(self.merchant),
-            mcc: Some(MERCHANTS[self.merchant].mcc),
+            merchant: Some(self.merchant).filter(|_| tells_merchant),
+            mcc: Some(MERCHANTS[self.merchant].mcc).filter(|_| tells_merchant),
             refunds_restore: self.restores,
             on_reversal: OnReversal::GiveBack,
         }
@@ -182,6 +186,7 @@ impl Issued {
             MovementKind::Released => ("authorization.reversal", "CLEARED"),
             MovementKind::Expired => ("authorization.reversal.issuerexpiration", "CLEARED"),
             MovementKind::Refunded => ("refund", "COMPLETION"),
+            MovementKind::Disputed => ("authorization.clearing.chargeback", "COMPLETION"),
             MovementKind::Posted { .. }
             | MovementKind::AuthorizedAndPosted
             | MovementKind::RefundReversed
@@ -204,6 +209,25 @@ impl Issued {
             self.token,
         );
         let report = self.report(std::iter::once(it), None);
+        (Rc::from(body.into_bytes()), report)
+    }
+
+    /// A word on a dispute, by itself at every issuer.
+    fn dispute(&self, it: &Movement) -> (Rc<[u8]>, Report) {
+        if !self.tells_all {
+            return self.single(it);
+        }
+        let body = format!(
+            r#"{{"event_type":"dispute_transaction.updated","token":"mov_{}","card_token":"{}","currency":"USD","transaction_series":{{"related_transaction_token":"{}"}},"liability_allocation":{{"original_amount":{}}}}}"#,
+            it.id,
+            card_token(self.card),
+            self.token,
+            it.amount,
+        );
+        let report = self.report(std::iter::once(it), None);
+        let happened = report.happened.into_iter();
+        let happened = happened.map(|it| Happened { at: None, ..it }).collect();
+        let report = Report { happened, ..report };
         (Rc::from(body.into_bytes()), report)
     }
 
@@ -369,7 +393,7 @@ impl Run {
             amount,
             at: now,
         };
-        let what = self.chance.below(12);
+        let what = self.chance.below(13);
         let whole = issued.held.max(approved - issued.posted).max(0);
         let movement = match what {
             0..2 if !issued.tells_all => {
@@ -407,6 +431,7 @@ impl Run {
                 issued.held = 0;
                 move_of(MovementKind::Noted, 0)
             }
+            12 => move_of(MovementKind::Disputed, some),
             _ => move_of(MovementKind::Refunded, some.min(20)),
         };
         let steps = u32::try_from(steps.len()).unwrap();
@@ -443,9 +468,12 @@ impl Run {
             | MovementKind::Declined
             | MovementKind::Replaced
             | MovementKind::RefundReversed
-            | MovementKind::Noted => {}
+            | MovementKind::Noted
+            | MovementKind::Disputed => {}
         }
-        let (body, mut report) = if issued.tells_all {
+        let (body, mut report) = if movement.kind.is_dispute() {
+            issued.dispute(&movement)
+        } else if issued.tells_all {
             if is_news {
                 issued.movements.push(movement);
             }
@@ -606,6 +634,7 @@ impl Run {
             (books.refunded > 0, "books: refunded"),
             (has_lapsed, "books: lapsed"),
             (books.drift, "books: drifted"),
+            (books.disputed, "books: disputed"),
         ];
         for (_, what) in met.into_iter().filter(|(is, _)| *is) {
             self.cover.hit(what);

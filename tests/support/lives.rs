@@ -93,7 +93,7 @@ pub(crate) const POSTINGS: [MovementKind; 3] = [
 ];
 
 /// Kinds from what comes first to what follows from it.
-pub(crate) const KINDS: [MovementKind; 11] = [
+pub(crate) const KINDS: [MovementKind; 12] = [
     MovementKind::Authorized,
     MovementKind::AuthorizedAndPosted,
     MovementKind::Replaced,
@@ -105,6 +105,7 @@ pub(crate) const KINDS: [MovementKind; 11] = [
     MovementKind::RefundReversed,
     MovementKind::Noted,
     MovementKind::Declined,
+    MovementKind::Disputed,
 ];
 
 fn rank(kind: MovementKind) -> usize {
@@ -187,6 +188,7 @@ pub(crate) struct Books {
     pub(crate) excess: bool,
     pub(crate) declined_there: bool,
     pub(crate) drift: bool,
+    pub(crate) disputed: bool,
 }
 
 /// What became of an authorization, from the first report on.
@@ -363,6 +365,10 @@ impl<P: Copy + PartialEq, T> Life<P, T> {
         books.excess = !books.forced && books.posted > approved;
         books.declined_there = declined;
         books.drift = self.has_drifted;
+        let disputes = known
+            .values()
+            .filter(|it| it.kind == MovementKind::Disputed);
+        books.disputed = disputes.count() > 0;
         books
     }
 
@@ -402,7 +408,10 @@ impl<P: Copy + PartialEq, T> Life<P, T> {
 
     fn by_what_happened(&self, steps: &[Own]) -> Books {
         let mut books = self.played(steps);
-        books.is_undone = books.held == 0 && books.posted == 0 && !books.is_expired;
+        // Who only contests a purchase does not say that it was never approved.
+        let mut said = self.known().into_values();
+        let is_told = said.any(|it| it.kind != MovementKind::Disputed);
+        books.is_undone = is_told && books.held == 0 && books.posted == 0 && !books.is_expired;
         books.is_closed = books.held == 0;
         books
     }
@@ -446,7 +455,7 @@ impl<P: Copy + PartialEq, T> Life<P, T> {
                 }
                 MovementKind::Refunded => books.refunded += amount,
                 MovementKind::RefundReversed => books.refunded = (books.refunded - amount).max(0),
-                MovementKind::Noted | MovementKind::Declined => {}
+                MovementKind::Noted | MovementKind::Declined | MovementKind::Disputed => {}
             }
         }
         books

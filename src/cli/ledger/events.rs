@@ -399,6 +399,7 @@ fn movement_word(kind: MovementKind) -> &'static str {
         MovementKind::Refunded => "refunded",
         MovementKind::RefundReversed => "refund_reversed",
         MovementKind::Noted => "noted",
+        MovementKind::Disputed => "disputed",
     }
 }
 

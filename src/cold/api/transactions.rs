@@ -53,7 +53,7 @@ pub(super) struct Transaction {
     /// Why its first message was declined; null where it was not.
     #[schema(value_type = Option<Reason>)]
     reason: Option<&'static str>,
-    /// What is worth a look: `forced`, `excess`, `declined_by_issuer`, `drift`.
+    /// What is worth a look: `forced`, `excess`, `declined_by_issuer`, `drift`, `disputed`.
     flags: Vec<&'static str>,
     /// When its issuer last reported something new; null as long as it has not.
     #[schema(format = DateTime)]

@@ -35,7 +35,8 @@ pub(in crate::cold) struct Outcome {
     pub(in crate::cold) refunded: i64,
     /// What of it a refund has given back to the budget.
     pub(in crate::cold) restored: i64,
-    /// What an operator should look at: `forced`, `excess`, `declined_by_issuer`, `drift`.
+    /// What an operator should look at: `forced`, `excess`, `declined_by_issuer`, `drift`,
+    /// `disputed`.
     pub(in crate::cold) flags: Vec<&'static str>,
     /// When its issuer last reported something new.
     pub(in crate::cold) at: String,

@@ -177,10 +177,10 @@ pub(super) struct There {
 impl There {
     pub(super) fn take(&mut self, listed: &Listed<'_>) {
         let observation = &listed.observation;
-        self.currency = Some(observation.currency);
+        self.currency = observation.currency;
         if let Some(standing) = &observation.standing {
             *self = Self {
-                currency: Some(observation.currency),
+                currency: observation.currency,
                 status: Some(standing.status),
                 held: Some(standing.held.get()),
                 posted: standing.posted.map(Minor::get),
@@ -209,7 +209,8 @@ impl There {
                 | MovementKind::Released
                 | MovementKind::Expired
                 | MovementKind::RefundReversed
-                | MovementKind::Noted => {}
+                | MovementKind::Noted
+                | MovementKind::Disputed => {}
             }
         }
     }

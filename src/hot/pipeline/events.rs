@@ -8,9 +8,10 @@ use std::sync::atomic::Ordering;
 use super::{Arrival, Connection, Core, Pipeline};
 use crate::decide::effective::book_terms;
 use crate::decide::merchant_text::merchant_keys;
-use crate::decide::snapshot::CardView;
+use crate::decide::snapshot::{CardView, CustomerSlot, Snapshot};
 use crate::domain::amount::Minor;
 use crate::domain::card::Key;
+use crate::domain::currency::Currency;
 use crate::domain::hold_time::HoldTime;
 use crate::domain::identity::{KeySpace, Keys};
 use crate::domain::lifecycle::{
@@ -104,43 +105,47 @@ impl Core {
         observation: &Observation<'_>,
         at: Timestamp,
     ) -> Result<BookAnswer, Unavailable> {
-        let (name, token) = (
-            connection.name.as_bytes(),
-            observation.card_token.as_bytes(),
-        );
-        let card_key = self.keys.key(KeySpace::Card, &[name, token]);
+        let name = connection.name.as_bytes();
+        let external = name_of(observation);
+        let parts = [name, external.as_bytes()];
+        let own = self.keys.key(KeySpace::Authorization, &parts);
+        let disputed = self.disputed(connection, own, observation);
+        // No card has an empty token.
+        let token = observation.card_token.as_deref().unwrap_or_default();
+        let named = self.keys.key(KeySpace::Card, &[name, token.as_bytes()]);
+        let unnamed = disputed.filter(|_| token.is_empty());
+        let card_key = unnamed.map_or(named, |(card, _)| card);
         let facts = self.facts(observation);
         let snapshot = self.snapshots.load();
         let view = snapshot.card(card_key);
         let used_by = self.ledger.owner_of_card(card_key);
         let owner = view.as_ref().map(|view| view.customer.key()).or(used_by);
-        let external = name_of(observation);
         let known = self.followed(owner, card_key, observation);
-        let parts = [name, external.as_bytes()];
-        let authorization = known.unwrap_or_else(|| self.keys.key(KeySpace::Authorization, &parts));
+        let disputed = disputed.filter(|(card, _)| *card == card_key);
+        let authorization = known.or_else(|| disputed.map(|(_, it)| it));
+        let told_in = observation.currency;
+        let Some(currency) = told_in.or_else(|| currency_of(&snapshot, owner)) else {
+            return Ok(unplaced(connection, external));
+        };
+        let (acceptor, movements) = (observation.acceptor.as_ref(), &observation.movements);
         let mut command = Book {
             at,
-            authorization,
+            authorization: authorization.unwrap_or(own),
             external,
             card_key,
             card: None,
             calendar: ZoneTable::utc().calendar_at(at),
-            currency: observation.currency,
+            currency,
             facts: &facts,
-            told: observation
-                .standing
-                .map(|it| told(&it, &observation.movements)),
+            told: observation.standing.as_ref().map(|it| told(it, movements)),
             terms: BookTerms::default(),
-            hold_time: HoldTime::of(observation.acceptor.as_ref().and_then(|it| it.mcc)),
-            merchant: observation
-                .acceptor
-                .as_ref()
-                .map(|acceptor| merchant_keys(&self.keys, acceptor)),
-            acceptor: observation.acceptor.as_ref(),
+            hold_time: HoldTime::of(acceptor.and_then(|it| it.mcc)),
+            merchant: acceptor.map(|acceptor| merchant_keys(&self.keys, acceptor)),
+            acceptor,
         };
         if let Some(view) = &view {
-            if view.customer.currency() != observation.currency {
-                return Ok(unbookable(connection, observation, external));
+            if view.customer.currency() != currency {
+                return Ok(unbookable(connection, currency, external));
             }
             command.calendar = view.customer.zone().calendar_at(at);
             command.terms = book_terms(view);
@@ -178,6 +183,27 @@ impl Core {
         self.ledger.begun_by(owner?, card, delivery)
     }
 
+    /// The card and the authorization of a dispute that does not name both.
+    fn disputed(
+        &self,
+        connection: &Connection,
+        own: Key,
+        observation: &Observation<'_>,
+    ) -> Option<(Key, Key)> {
+        if observation.authorization.is_some() {
+            let is_unnamed = observation.card_token.is_none();
+            let card = is_unnamed.then(|| self.ledger.card_of(own)).flatten();
+            return card.map(|card| (card, own));
+        }
+        let mut kinds = observation.movements.iter().map(|it| it.kind);
+        let follows = observation.follows.as_ref()?;
+        let posting = self.keys.short(KeySpace::Step, &[follows.as_bytes()]);
+        let is_dispute = kinds.any(MovementKind::is_dispute);
+        is_dispute
+            .then(|| self.ledger.posted_by(&connection.name, posting))
+            .flatten()
+    }
+
     /// What the books keep of the movements. Where the issuer sends whole accounts, steps and holds
     /// are told by those, and only what moved money is kept one by one.
     fn facts(&self, observation: &Observation<'_>) -> Vec<Fact> {
@@ -186,7 +212,8 @@ impl Core {
             MovementKind::AuthorizedAndPosted
             | MovementKind::Posted { .. }
             | MovementKind::Refunded
-            | MovementKind::RefundReversed => true,
+            | MovementKind::RefundReversed
+            | MovementKind::Disputed => true,
             MovementKind::Authorized
             | MovementKind::Declined
             | MovementKind::Replaced
@@ -205,21 +232,39 @@ impl Core {
 }
 
 /// Until there are rates, nobody knows what it would come to (behaviour 1.4).
-fn unbookable(
-    connection: &Connection,
-    observation: &Observation<'_>,
-    authorization: &str,
-) -> BookAnswer {
+fn unbookable(connection: &Connection, currency: Currency, authorization: &str) -> BookAnswer {
     tracing::warn!(
         connection = &*connection.name,
         authorization,
-        currency = %observation.currency,
+        %currency,
         "an event in another currency than the customer's is not booked"
     );
     BookAnswer {
         status: BookStatus::Ignored,
         position: None,
         raised: Flags::OTHER_CURRENCY,
+    }
+}
+
+/// Of a customer of the snapshot.
+fn currency_of(snapshot: &Snapshot, owner: Option<Key>) -> Option<Currency> {
+    let owner = owner?;
+    let mut customers = snapshot.customers();
+    let found = customers.find(|customer| customer.key() == owner);
+    found.map(CustomerSlot::currency)
+}
+
+/// A report that names neither card nor currency, about an authorization that no customer knows.
+fn unplaced(connection: &Connection, authorization: &str) -> BookAnswer {
+    tracing::warn!(
+        connection = &*connection.name,
+        authorization,
+        "an event about an authorization that nobody knows is not booked"
+    );
+    BookAnswer {
+        status: BookStatus::Ignored,
+        position: None,
+        raised: Flags::default(),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Lithic's `card_transaction.updated`: the whole transaction each time, with all its events so far.
+//! Lithic's `card_transaction.updated`: the whole transaction each time, with all its events so far;
+//! and its disputes.
 //!
 //! Amounts of the transaction are below zero where money leaves the card, amounts of its events have
 //! no sign and say the direction in `effective_polarity`.
@@ -8,6 +9,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::decode::acceptor;
+use super::disputes;
 use super::wire::{Merchant, Money};
 use crate::domain::amount::Minor;
 use crate::domain::currency::Currency;
@@ -122,7 +124,10 @@ pub(in crate::issuer) fn observations<'a>(
     let envelope: Envelope<'_> = wire::parse(body.bytes(), &PATHS)?;
     match envelope.event_type {
         None => return refuse("event_type", Fault::Missing),
-        Some(event_type) if event_type.0 != EVENT_TYPE => return Ok(Vec::new()),
+        Some(event_type) if event_type.0 != EVENT_TYPE => {
+            let dispute = disputes::observation(&event_type.0, body)?;
+            return Ok(dispute.into_iter().collect());
+        }
         Some(_) => {}
     }
     let transaction: Transaction<'a> = wire::parse(body.bytes(), &PATHS)?;
@@ -159,7 +164,8 @@ fn observation<'a>(
         | MovementKind::Posted { .. }
         | MovementKind::Refunded
         | MovementKind::RefundReversed
-        | MovementKind::Noted => false,
+        | MovementKind::Noted
+        | MovementKind::Disputed => false,
     });
     let has_posted = |it: &Movement<'_>| matches!(it.kind, MovementKind::Posted { .. });
     let (posted, refunded) = posted(&amounts.settlement.0, currency, &movements)?;
@@ -177,10 +183,10 @@ fn observation<'a>(
         delivery,
         authorization: Some(id("token", transaction.token)?),
         follows: None,
-        card_token: id("card_token", transaction.card_token)?,
+        card_token: Some(id("card_token", transaction.card_token)?),
         acceptor: transaction.merchant.map(|Object(it)| acceptor(it)),
         at: None,
-        currency,
+        currency: Some(currency),
         is_forced: !asked && movements.iter().any(has_posted),
         movements,
         standing: Some(standing),
@@ -271,7 +277,7 @@ fn movement<'a>(event: Event<'a>) -> Result<Movement<'a>, NotUnderstood> {
     })
 }
 
-fn magnitude(field: &'static str, stated: i64) -> Result<Minor, NotUnderstood> {
+pub(super) fn magnitude(field: &'static str, stated: i64) -> Result<Minor, NotUnderstood> {
     let minor = stated.checked_abs().and_then(|n| Minor::new(n).ok());
     minor.ok_or(NotUnderstood {
         field,

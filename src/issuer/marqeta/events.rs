@@ -142,8 +142,10 @@ fn observation<'a>(wire: Transaction<'a>) -> Result<Option<Observation<'a>>, Not
         .transpose()?;
     let token = id("transactions[].token", wire.token)?;
     let acquirer = wire.acquirer.and_then(|Object(it)| it.institution_id_code);
+    // What is contested tells nothing new of the merchant.
     let merchant = wire
         .card_acceptor
+        .filter(|_| !kind.is_dispute())
         .map(|Object(it)| acceptor(Some(it), acquirer));
     // The first message of an authorization is named by its own funding.
     let begins = follows.is_none()
@@ -152,6 +154,7 @@ fn observation<'a>(wire: Transaction<'a>) -> Result<Option<Observation<'a>>, Not
             MovementKind::Authorized | MovementKind::AuthorizedAndPosted | MovementKind::Declined
         );
     let step = own.clone().filter(|_| original.is_some() || begins);
+    let step = step.filter(|_| !kind.is_dispute());
     let authorization = original.or_else(|| own.filter(|_| begins));
     let has_posted = matches!(kind, MovementKind::Posted { .. });
     Ok(Some(Observation {
@@ -159,10 +162,10 @@ fn observation<'a>(wire: Transaction<'a>) -> Result<Option<Observation<'a>>, Not
         is_forced: authorization.is_none() && follows.is_none() && has_posted,
         authorization,
         follows,
-        card_token: id("transactions[].card_token", card)?,
+        card_token: Some(id("transactions[].card_token", card)?),
         acceptor: merchant,
         at,
-        currency,
+        currency: Some(currency),
         movements: vec![Movement {
             id: step.unwrap_or(token),
             kind,
@@ -253,8 +256,15 @@ fn kind(wire: &Transaction<'_>) -> MovementKind {
             | "original.credit.auth_plus_capture",
             false,
         ) => MovementKind::Refunded,
-        // Inquiries, verifications, credits that are only promised, chargebacks and disputes (which
-        // never restore a budget), and types that nobody knows yet.
+        (contested, false) if is_dispute(contested) => MovementKind::Disputed,
+        // Inquiries, verifications, credits that are only promised, and types that nobody knows yet.
         _ => MovementKind::Noted,
     }
+}
+
+/// `authorization.clearing.chargeback` and whatever comes of it, `pindebit.chargeback`,
+/// `dispute.credit`: money between network, issuer and program.
+fn is_dispute(transaction_type: &str) -> bool {
+    let mut words = transaction_type.split('.');
+    words.any(|word| matches!(word, "chargeback" | "dispute" | "representment"))
 }

@@ -1,4 +1,5 @@
-//! Stripe's events on the ordinary endpoint: an authorization as it stands, or one transaction.
+//! Stripe's events on the ordinary endpoint: an authorization as it stands, one transaction, or a
+//! dispute.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,6 +9,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::decode::acceptor;
+use super::disputes::{self, Dispute};
 use super::wire::{MerchantData, NetworkData};
 use super::{Account, money};
 use crate::domain::acceptor::CardAcceptor;
@@ -82,13 +84,15 @@ struct Transaction<'a> {
     #[serde(borrow)]
     card: Option<Reference<'a>>,
     #[serde(borrow)]
+    dispute: Option<Reference<'a>>,
+    #[serde(borrow)]
     merchant_data: Option<Object<MerchantData<'a>>>,
     #[serde(borrow)]
     network_data: Option<Object<NetworkData<'a>>>,
 }
 
 /// An object's id, or the object itself where the account's settings expand it.
-struct Reference<'a>(Text<'a>);
+pub(super) struct Reference<'a>(pub(super) Text<'a>);
 
 #[derive(Deserialize)]
 struct Expanded<'a> {
@@ -126,7 +130,7 @@ impl<'de> Visitor<'de> for ReferenceVisitor {
 }
 
 /// Every path that a fault can be found at.
-const PATHS: [&str; 45] = [
+const PATHS: [&str; 50] = [
     "account",
     "created",
     "data",
@@ -138,6 +142,8 @@ const PATHS: [&str; 45] = [
     "data.object.card",
     "data.object.card.id",
     "data.object.currency",
+    "data.object.dispute",
+    "data.object.dispute.id",
     "data.object.id",
     "data.object.merchant_data",
     "data.object.merchant_data.category_code",
@@ -152,12 +158,15 @@ const PATHS: [&str; 45] = [
     "data.object.request_history[].amount",
     "data.object.request_history[].approved",
     "data.object.status",
+    "data.object.transaction",
+    "data.object.transaction.id",
     "data.object.transactions",
     "data.object.transactions[]",
     "data.object.transactions[].amount",
     "data.object.transactions[].authorization",
     "data.object.transactions[].card",
     "data.object.transactions[].currency",
+    "data.object.transactions[].dispute",
     "data.object.transactions[].id",
     "data.object.transactions[].merchant_data",
     "data.object.transactions[].merchant_data.category_code",
@@ -199,17 +208,22 @@ pub(in crate::issuer) fn observations<'a>(
             let event: Event<Transaction<'a>> = wire::parse(body.bytes(), &PATHS)?;
             transaction(event.data.0.object.0, delivery).map(|one| vec![one])
         }
+        event_type if event_type.starts_with("issuing_dispute.") => {
+            let event: Event<Dispute<'a>> = wire::parse(body.bytes(), &PATHS)?;
+            disputes::observation(event.data.0.object.0, delivery).map(|one| vec![one])
+        }
         _ => Ok(Vec::new()),
     }
 }
 
 /// Every path that a fault of a list's element can be found at.
-const LISTED_PATHS: [&str; 16] = [
+const LISTED_PATHS: [&str; 18] = [
     "amount",
     "approved",
     "authorization",
     "card",
     "currency",
+    "dispute",
     "id",
     "request_history",
     "request_history[]",
@@ -219,6 +233,7 @@ const LISTED_PATHS: [&str; 16] = [
     "transactions",
     "transactions[]",
     "transactions[].amount",
+    "transactions[].dispute",
     "transactions[].type",
     "type",
 ];
@@ -271,23 +286,27 @@ fn authorization<'a>(
         *sum = sum.saturating_plus(movement.amount);
         movements.push(movement);
     }
+    let revision = movements.len();
+    for Object(one) in wire.transactions.iter().flatten() {
+        movements.extend(dispute_of(one)?);
+    }
     let told = wire.transactions.is_some();
     let standing = Standing {
         held: if status.is_final() { Minor::ZERO } else { held },
         posted: told.then_some(posted),
         refunded: told.then_some(refunded),
         status,
-        revision: movements.len(),
+        revision,
         made_at,
     };
     Ok(Observation {
         delivery,
         authorization: Some(id("data.object.id", wire.id)?),
         follows: None,
-        card_token: id("data.object.card", wire.card.0)?,
+        card_token: Some(id("data.object.card", wire.card.0)?),
         acceptor: merchant(wire.merchant_data, wire.network_data),
         at: None,
-        currency,
+        currency: Some(currency),
         movements,
         standing: Some(standing),
         is_forced: false,
@@ -300,6 +319,9 @@ fn transaction<'a>(
 ) -> Result<Observation<'a>, NotUnderstood> {
     let currency = currency(&wire.currency)?;
     let movement = moved(&wire, currency)?;
+    let has_posted = matches!(movement.kind, MovementKind::Posted { .. });
+    let mut movements = vec![movement];
+    movements.extend(dispute_of(&wire)?);
     let authorization = wire
         .authorization
         .map(|Reference(text)| id("data.object.authorization", text))
@@ -307,17 +329,16 @@ fn transaction<'a>(
     let Some(Reference(card)) = wire.card else {
         return refuse("data.object.card", Fault::Missing);
     };
-    let has_posted = matches!(movement.kind, MovementKind::Posted { .. });
     Ok(Observation {
         delivery,
         is_forced: authorization.is_none() && has_posted,
         authorization,
         follows: None,
-        card_token: id("data.object.card", card)?,
+        card_token: Some(id("data.object.card", card)?),
         acceptor: merchant(wire.merchant_data, wire.network_data),
         at: None,
-        currency,
-        movements: vec![movement],
+        currency: Some(currency),
+        movements,
         standing: None,
     })
 }
@@ -347,7 +368,19 @@ fn moved<'a>(wire: &Transaction<'a>, currency: Currency) -> Result<Movement<'a>,
     })
 }
 
-fn currency(text: &Text<'_>) -> Result<Currency, NotUnderstood> {
+/// The dispute that a transaction is in. How much of it is disputed, only the dispute itself says.
+fn dispute_of<'a>(wire: &Transaction<'a>) -> Result<Option<Movement<'a>>, NotUnderstood> {
+    let Some(Reference(text)) = &wire.dispute else {
+        return Ok(None);
+    };
+    Ok(Some(Movement {
+        id: id("data.object.dispute", Text(text.0.clone()))?,
+        kind: MovementKind::Disputed,
+        amount: Minor::ZERO,
+    }))
+}
+
+pub(super) fn currency(text: &Text<'_>) -> Result<Currency, NotUnderstood> {
     match Currency::parse(&text.0) {
         Ok(currency) => Ok(currency),
         Err(_unknown) => refuse("data.object.currency", Fault::Unknown),

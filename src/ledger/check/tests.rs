@@ -16,6 +16,7 @@ use crate::ledger::event::{Event, events_of};
 mod books;
 mod cards;
 mod counts;
+mod disputes;
 mod earmarks;
 mod intents;
 mod orders;

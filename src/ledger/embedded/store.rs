@@ -31,6 +31,7 @@ use claims::Claims;
 pub mod books;
 mod claims;
 pub mod commands;
+mod disputes;
 
 type States = DashMap<Key, State, BuildHasherDefault<KeyHasher>>;
 
@@ -60,6 +61,8 @@ pub struct EmbeddedLedger {
     owners: DashMap<Key, Key, BuildHasherDefault<KeyHasher>>,
     /// Which customer an authorization was decided for.
     claims: Claims,
+    /// Which customer a posting was booked for.
+    postings: Claims,
     next_state: AtomicU32,
     journal: Arc<Mutex<Journal>>,
     /// Redelivered approvals that were let go, with the instant; these are not overruled.
@@ -124,6 +127,7 @@ impl EmbeddedLedger {
             unattributed_count: AtomicU64::new(0),
             owners: DashMap::with_hasher_and_shard_amount(hasher(), SHARDS),
             claims: Claims::new(),
+            postings: Claims::new(),
             next_state: AtomicU32::new(next_state),
             journal,
             confirmed: Mutex::default(),
@@ -142,6 +146,7 @@ impl EmbeddedLedger {
                 for authorization in state.authorizations.keys() {
                     ledger.claims.claim(authorization, state.no);
                 }
+                ledger.claim_postings_of(&state);
             }
             ledger.note_opened(&state);
             let states = if unattributed {
@@ -539,12 +544,14 @@ impl EmbeddedLedger {
         };
         let before = state.authorization_count();
         let keys = state.authorizations.keys_in_part(part);
+        let postings = Self::postings_of(state, &keys);
         self.record(state, None, &events, Class::Release)?;
         if matches!(state.owner.as_owner(), Owner::Customer(_)) {
             let gone = keys
                 .iter()
                 .filter(|key| state.authorization(**key).is_none());
             gone.for_each(|key| self.claims.release(*key, state.no));
+            self.release_postings(state, &postings);
         } else {
             let gone = before.saturating_sub(state.authorization_count()) as u64;
             self.unattributed_count.fetch_sub(gone, Ordering::SeqCst);

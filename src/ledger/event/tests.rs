@@ -10,11 +10,15 @@ use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
 use crate::domain::hold_time::HoldTime;
 use crate::domain::identity::StepIdentity;
+use crate::domain::lifecycle::MovementKind;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
-use crate::ledger::codec::{ExternalId, Malformed};
+use crate::ledger::codec::{ExternalId, Malformed, Reader};
 use crate::ledger::event::arbitrary::{decided, event};
-use crate::ledger::event::{AgentNo, AttestationClass, CardNo, Decided, Event, StateNo, events_of};
+use crate::ledger::event::{
+    AgentNo, AttestationClass, CardNo, Decided, Event, StateNo, decode_fact, encode_fact, events_of,
+};
+use crate::ledger::life::Fact;
 
 fn bytes_of(events: &[Event<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -189,4 +193,23 @@ fn an_approval_takes_at_most_80_bytes() {
     let sizes = [usual, with_agent, of_a_million].map(size);
     println!("an approval: {sizes:?} bytes (plain, with an agent, in state 999 999)");
     assert!(sizes[0] <= 80, "{sizes:?}");
+}
+
+/// What a dispute is in the journal: a report with one more kind of fact (behaviour 2.13 g).
+#[test]
+fn a_dispute_is_kind_11_of_what_is_reported() {
+    let mut row = Vec::new();
+    encode_fact(
+        &mut row,
+        &Fact {
+            id: 0x0102_0304_0506_0708,
+            kind: MovementKind::Disputed,
+            amount: Minor::new(2_599).unwrap(),
+            at: Timestamp::from_micros(i64::MAX),
+        },
+    );
+    let hex: String = row.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, "08070605040302010bce2800");
+    let fact = decode_fact(&mut Reader::new(&row)).unwrap();
+    assert_eq!(fact.kind, MovementKind::Disputed);
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::domain::lifecycle::MovementKind::{
-    self, Authorized, AuthorizedAndPosted, Declined, Expired, Posted, RefundReversed, Refunded,
-    Released, Replaced,
+    self, Authorized, AuthorizedAndPosted, Declined, Disputed, Expired, Posted, RefundReversed,
+    Refunded, Released, Replaced,
 };
 use crate::domain::lifecycle::StandingStatus::{self, Closed, Pending, Settled, Voided};
 use crate::ledger::check::harness::report::Report;
@@ -129,6 +129,9 @@ fn b7_single_movements_end_alike_in_every_order() {
         ("refund taken back", vec![first(), single(7, LAST, 100, 20), single(8, Refunded, 60, 30), single(9, RefundReversed, 60, 40)]),
         ("cash", vec![first(), single(1, AuthorizedAndPosted, 100, 10), single(8, Refunded, 100, 30)]),
         ("forced", vec![single(7, PART, 80, 20), single(8, Refunded, 30, 30)]),
+        ("charged back, refunded too", vec![first(), single(7, LAST, 100, 20), single(9, Disputed, 70, 40), single(8, Refunded, 60, 30)]),
+        ("charged back and represented", vec![first(), single(7, LAST, 100, 20), single(9, Disputed, 100, 40), single(10, Disputed, 100, 60)]),
+        ("a dispute and nothing else", vec![first(), single(9, Disputed, 70, 40)]),
     ];
     sequences.iter().for_each(assert_same_in_every_order);
 }
@@ -174,6 +177,7 @@ fn b7_whole_accounts_end_alike_in_every_order() {
             account(posted(&[40, 30]), expired, (1, 1, 3), 0),
         ]),
         ("cleared above and returned", vec![first(), account(posted(&[130]), Settled, (1, 1, 1), 0), account(returned(), Settled, (1, 1, 2), 0)]),
+        ("disputed", vec![first(), single(9, Disputed, 70, 95), account(posted(&[100]), Settled, (1, 1, 1), 0), single(9, Disputed, 90, 99)]),
         ("voided", vec![first(), pending(100), account(Report::of(1), Voided, (1, 1, 1), 0)]),
         ("declined there", vec![first(), account(Report::of(1), declined, (1, 0, 0), 0)]),
         ("declined by advice", vec![first(), pending(100), account(Report::of(1), declined, (2, 1, 0), 0)]),
@@ -195,6 +199,7 @@ fn b7_accounts_and_single_postings_end_alike_in_every_order() {
         ("reversed in part, then in full", vec![first(), pending(100), pending(60), account(Report::of(1), Voided, (1, 1, 0), 0)]),
         ("expired and captured late", vec![first(), pending(100), account(Report::of(1), StandingStatus::Expired, (1, 1, 0), 0), alone(7, PART, 100)]),
         ("reversed in part, twice", vec![first(), pending(100), pending(60), pending(45)]),
+        ("captured and disputed", vec![first(), alone(7, PART, 90), alone(20, Disputed, 0), alone(20, Disputed, 90), account(posted(&[90]), Closed, (1, 1, 1), 0)]),
         ("captured in part", vec![first(), pending(100), alone(7, PART, 30), account(posted(&[30]), Pending, (1, 1, 1), 70)]),
     ];
     sequences.iter().for_each(assert_same_in_every_order);
