@@ -3,10 +3,10 @@
 //! Commits are synchronous whatever the server's default is. Nothing is waited for without end: a
 //! connection, a statement and a lock each have their time, and what has no answer by then is a
 //! fault. Of a COMMIT without an answer it is asked over another connection how it has ended
-//! ([`stamp`]). A connection that broke is given up and another one made, so that the store is back
+//! (its `stamp`). A connection that broke is given up and another one made, so that the store is back
 //! when the server is.
 //!
-//! Whoever changes rows owns the database ([`own`]), as whoever has a data directory owns its lock.
+//! Whoever changes rows owns the database ([`mod@own`]), as whoever has a data directory owns its lock.
 
 pub mod own;
 mod stamp;

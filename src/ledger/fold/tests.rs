@@ -323,7 +323,9 @@ fn b6_a_sweep_forgets_and_settles_but_never_gives_back() {
         again.decision,
         Decision::Decline(CardLimitExceeded)
     ));
-    assert_eq!(ledger.state.holds_of(CardNo(0)).len(), 2);
+    let holds = ledger.state.holds_of(CardNo(0));
+    assert_eq!(holds.len(), 2);
+    assert!(holds.iter().all(|it| !it.reserved().is_zero()));
 }
 
 #[test]

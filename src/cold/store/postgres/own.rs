@@ -96,7 +96,7 @@ pub(super) struct Ownership {
     stop: std::sync::Mutex<Option<(oneshot::Sender<()>, oneshot::Receiver<()>)>>,
 }
 
-/// What [`Ownership::take`] has come to.
+/// A connection whose session has the lock.
 pub(super) struct Locked(PgConnection);
 
 impl Locked {
