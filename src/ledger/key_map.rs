@@ -372,6 +372,12 @@ mod tests {
         assert_eq!(map.values().count(), 5_000);
         assert!(map.any_named(WHOLE, |n| *n == 7_776));
         assert!(!map.any_named(WHOLE, |n| *n == 7_777));
+        let found = |wanted: u128| {
+            let parts = (0..PARTS).filter_map(|part| map.find_in_part(part, |n| *n == wanted));
+            parts.map(|(key, n)| (key, *n)).collect::<Vec<_>>()
+        };
+        assert_eq!(found(7_776), [(key(7_776), 7_776)]);
+        assert_eq!(found(7_777), []);
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl Book {
         known.named.name(report.mcc);
         life.at = life.at.max(received.at);
         let books = life.ought(&steps);
-        if !known.steps.iter().any(Step::stands) && books.held + books.posted > 0 {
+        if books.held + books.posted > 0 {
             known.uses.consumes |= received.single_use;
             let lock = report.merchant.filter(|_| received.locks_to_first);
             known.uses.lock = known.uses.lock.or(lock);
@@ -278,7 +278,8 @@ impl Book {
             return (false, false);
         };
         let lock = known.card.and_then(|card| self.locks.get(&card));
-        let locks = lock.filter(|_| known.uses.lock.is_some());
+        let is_alone = known.uses.lock.is_some() && !known.steps.iter().any(Step::stands);
+        let locks = lock.filter(|_| is_alone);
         let alone = locks.is_some_and(|it| it.authorizations.iter().eq([&number]));
         (known.uses.has_consumed, alone)
     }

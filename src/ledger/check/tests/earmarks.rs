@@ -6,7 +6,7 @@ use crate::domain::claims::ScopeLimits;
 use crate::domain::decision::DeclineReason;
 use crate::domain::lifecycle::MovementKind::{Expired, Posted, Refunded, Released};
 use crate::ledger::check::harness::report::Report;
-use crate::ledger::check::harness::{Ask, Ledger, TODAY, limits, minor};
+use crate::ledger::check::harness::{Ask, Ledger, TODAY, authorization_key, limits, minor};
 
 const EARMARK: u32 = 100;
 
@@ -171,6 +171,41 @@ fn an_earmark_stands_behind_one_unused_card_for_good() {
     assert!(ledger.back(4, EARMARK).is_err(), "it is given back");
 }
 
+#[test]
+fn a_card_that_is_known_takes_an_earmark_as_long_as_it_was_never_used() {
+    let unused = Ask::new(1, 60).limited(Level::Card, limits(None, Some(50)));
+    let mut ledger = Ledger::new();
+    ledger.decline(&unused);
+    ledger.approve(&earmark(1_000));
+    assert_eq!(ledger.back(1, EARMARK), Ok(true), "a decline is no use");
+    // Posted without an approval of ours, and approved but given back since.
+    let posted = Report::of(1).posted(7, 5);
+    let expired = Report::of(1).fact(7, Expired, 60, 40);
+    for (approves, report) in [(false, posted), (true, expired)] {
+        let mut ledger = Ledger::new();
+        if approves {
+            ledger.approve(&Ask::new(1, 60));
+        }
+        ledger.report(&report);
+        ledger.approve(&earmark(1_000));
+        assert!(ledger.back(1, EARMARK).is_err(), "approves: {approves}");
+    }
+}
+
+#[test]
+fn an_earmark_is_heard_of_when_something_moves_it() {
+    let mut ledger = backed(1_000);
+    let heard = |ledger: &Ledger| {
+        let earmark = ledger.state.authorization(authorization_key(EARMARK));
+        earmark.unwrap().life().unwrap().last_at()
+    };
+    let before = heard(&ledger);
+    ledger.approve(&Ask::new(1, 300).later(5_000_000));
+    assert_eq!(heard(&ledger), before, "held as before");
+    ledger.report(&Report::of(1).posted(7, 300).later(3));
+    assert!(heard(&ledger) > before);
+}
+
 /// What the reference model found: the card of a forgotten earmark moved the next one under its key.
 #[test]
 fn one_that_is_forgotten_does_not_come_back_under_its_key() {
@@ -192,6 +227,8 @@ fn it_survives_images_and_journals() {
     ledger.approve(&Ask::new(1, 300));
     let mut recovered = ledger.recovered();
     assert_eq!(recovered.image(), ledger.image());
+    assert_eq!(recovered.card(1).backing(), ledger.card(1).backing());
+    assert!(recovered.card(1).backing().unwrap().is_open);
     for ledger in [&mut ledger, &mut recovered] {
         ledger.report(&Report::of(1).posted(7, 300));
         assert_eq!(
@@ -201,4 +238,5 @@ fn it_survives_images_and_journals() {
         stands(ledger, (300, 0), (300, 0));
     }
     assert_eq!(recovered.image(), ledger.image());
+    assert!(!recovered.recovered().card(1).backing().unwrap().is_open);
 }

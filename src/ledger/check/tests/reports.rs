@@ -67,7 +67,7 @@ fn every_kind_of_fact_has_one_number() {
         assert_eq!(Fact::number(kind), number);
         Some(kind)
     });
-    assert_eq!(known.count(), 11);
+    assert_eq!(known.count(), 12);
 }
 
 #[test]
