@@ -860,6 +860,12 @@ impl Book {
         self.past.swept(cut, &gone);
         for number in gone {
             self.authorizations.remove(&number);
+            // It stays under its lock; one that comes under its number later is another one.
+            for lock in self.locks.values_mut() {
+                if lock.authorizations.remove(&number) {
+                    lock.authorizations.insert(u32::MAX - number);
+                }
+            }
             for charge in &mut self.charges {
                 charge.is_over |= charge.number == number;
             }
