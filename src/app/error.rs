@@ -25,6 +25,10 @@ pub enum StartError {
     InUse(InUse),
     /// Another process works on the database: which.
     Taken(String),
+    /// The data directory has the journal of a ledger of the other kind.
+    OtherLedger(PathBuf),
+    /// The Redis that nodes share cannot be worked with: which, and why.
+    SharedLog(String),
     Journal(RecoverError),
     NotUnderstood(NotUnderstood),
     /// A file of the control plane, and what is wrong with it.
@@ -46,7 +50,7 @@ impl StartError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Snapshot(_) => Exit::Usage,
+            Self::Config(_) | Self::Snapshot(_) | Self::OtherLedger(_) => Exit::Usage,
             Self::InUse(_) | Self::Taken(_) | Self::DataDir(_, OpenError::InUse) => Exit::InUse,
             Self::In(_, error) => error.exit(),
             Self::Journal(RecoverError::Corrupt(_)) | Self::NotUnderstood(_) => Exit::Corrupt,
@@ -54,6 +58,7 @@ impl StartError {
             | Self::Journal(RecoverError::Io { .. })
             | Self::Sandbox(_)
             | Self::Control(_)
+            | Self::SharedLog(_)
             | Self::Io(..)
             | Self::Listen(..) => Exit::Other,
         }
@@ -75,7 +80,13 @@ impl fmt::Display for StartError {
                 }
             }
             Self::Sandbox(error) => error.fmt(f),
-            Self::Control(error) => f.write_str(error),
+            Self::Control(error) | Self::SharedLog(error) => f.write_str(error),
+            Self::OtherLedger(journal) => write!(
+                f,
+                "{}: this data directory belongs to a ledger of the other kind (--ledger): take \
+                 another one, because in the wrong ledger every limit could be spent again",
+                journal.display()
+            ),
             Self::Taken(whose) => write!(f, "{whose}; stop that one first"),
             Self::DataDir(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Journal(error) => error.fmt(f),

@@ -1,6 +1,8 @@
-//! `countersign ledger verify`: reads a journal to its end, checks it, prints what it holds.
+//! `countersign ledger verify`: reads a journal to its end, checks it, prints what it holds. And what
+//! concerns a ledger that several nodes share.
 
 mod events;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -34,6 +36,10 @@ pub struct LedgerArguments {
 enum LedgerCommand {
     /// Read the journal to its end without changing it; check frames, events and checkpoint.
     Verify(VerifyArguments),
+    /// Begin a ledger that several nodes share, in a Redis that holds none
+    Found(shared::FoundArguments),
+    /// Let a Redis that was started anew be used again. Nothing is approved before
+    Arm(shared::ArmArguments),
 }
 
 #[derive(Debug, Args)]
@@ -57,7 +63,11 @@ struct VerifyArguments {
 /// # Errors
 /// [`Failure`] says what could not be read, or where the journal is corrupt.
 pub fn run(arguments: &LedgerArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let LedgerCommand::Verify(arguments) = &arguments.command;
+    let arguments = match &arguments.command {
+        LedgerCommand::Verify(arguments) => arguments,
+        LedgerCommand::Found(arguments) => return shared::found(arguments, out),
+        LedgerCommand::Arm(arguments) => return shared::arm(arguments, out),
+    };
     let path = journal_of(&arguments.data_dir);
     let files = open(&arguments.data_dir)?;
     verify(&files, arguments.events, out).map_err(|failure| match failure.exit {
