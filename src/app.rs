@@ -46,15 +46,16 @@ use crate::ledger::embedded::io::Storage;
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::embedded::writer::Writer;
 use crate::ledger::redis::node::SharedLog;
+use crate::ledger::state::State;
 use crate::seam::commands::{LedgerInbox, LedgerPort, ledger_port};
 use crate::telemetry::Telemetry;
 
 use checkpoint::Checkpointer;
 use control::{Around, Loaded, Plane, Rules};
 pub use error::StartError;
-pub use shared::{arm_ledger, found_ledger};
 use operators::Operators;
 use ownership::Rows;
+pub use shared::{arm_ledger, found_ledger};
 use stop::HangUps;
 pub use stop::StopSignals;
 
@@ -108,14 +109,11 @@ impl App {
     /// # Errors
     /// [`StartError`] tells how the process should end.
     pub fn start(mut config: Config) -> Result<Started, StartError> {
-        prepare_process();
-        warn_of_durability(config.durability);
+        prepare_process(config.durability);
         let node = shared::Node::of(&config)?;
         let storage: Arc<dyn Storage> = Arc::new(place::open(&config)?);
         let (clock, time_file) = start_clock(&config)?;
-        if config.sandbox {
-            add_sandbox(&mut config)?;
-        }
+        add_sandbox(&mut config)?;
         let rules = Rules::of(&config).ok_or_else(no_snapshot)?;
         let names = connection_names(&config);
         let threads = hot_threads();
@@ -142,13 +140,8 @@ impl App {
         let records = start_records(&storage, &recovered, &writer, &config, &readiness);
         let checkpointer =
             start_checkpointer(&storage, &recovered, &writer, &records, clock, &config)?;
-        let core = match node.as_ref() {
-            Some(node) => node.join(loaded.core(&keys, node.ledger(&writer)), &writer, &readiness)?,
-            None => {
-                let ledger = EmbeddedLedger::new(recovered.states, writer.share_journal());
-                (loaded.core(&keys, ledger), None)
-            }
-        };
+        let with = (&loaded, &keys, &writer, &readiness);
+        let core = core_of(node.as_ref(), recovered.states, with)?;
         arm(&shared, &writer, core);
         let around = Around {
             cold: &cold,
@@ -166,9 +159,8 @@ impl App {
         };
         control::start(&served, plane, loaded, &operators, around)?;
         hang_ups.hear(&cold, operators.hang_up());
-        if node.is_none() {
-            spawn_sweeper(&cold, port, clock, (config.retention_days, hold_days));
-        }
+        let sweeps = node.is_none().then_some((config.retention_days, hold_days));
+        spawn_sweeper(&cold, port, clock, sweeps);
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
 
         let addresses = Addresses::of(&hot, &operators, front);
@@ -279,9 +271,10 @@ impl App {
 }
 
 /// What holds for the whole process.
-fn prepare_process() {
+fn prepare_process(durability: DurabilityLevel) {
     leave_no_core();
     take_small_pages();
+    warn_of_durability(durability);
 }
 
 /// The memory of a process that crashes may hold what an issuer has just sent.
@@ -359,6 +352,9 @@ fn start_clock(config: &Config) -> Result<(Clock, Option<TimeFile>), StartError>
 /// The built-in issuer is connections like any other, one for each of its shapes; its secrets and
 /// cards are made at first start.
 fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
+    if !config.sandbox {
+        return Ok(());
+    }
     let SandboxSetup {
         keys,
         snapshot_path,
@@ -532,6 +528,21 @@ fn start_checkpointer(
         .map_err(|error| StartError::Io("cannot start the checkpoint thread", error))
 }
 
+/// What decisions are made with: on this process's own states, or on those of a shared log.
+fn core_of(
+    node: Option<&shared::Node>,
+    states: Vec<State>,
+    (loaded, keys, writer, readiness): (&Loaded, &Fingerprinter, &Arc<Writer>, &Arc<Readiness>),
+) -> Result<(Core, Option<SharedLog>), StartError> {
+    let Some(node) = node else {
+        let ledger = EmbeddedLedger::new(states, writer.share_journal());
+        return Ok((loaded.core(keys, ledger), None));
+    };
+    let core = loaded.core(keys, node.ledger(writer));
+    let log = node.join(&core, writer, readiness)?;
+    Ok((core, Some(log)))
+}
+
 fn arm(shared: &Arc<Shared>, writer: &Arc<Writer>, (core, log): (Core, Option<SharedLog>)) {
     let kick = Arc::clone(writer);
     // The cell is new, so nothing is in it.
@@ -567,8 +578,12 @@ fn spawn_sweeper(
     cold: &Runtime,
     port: LedgerPort,
     clock: Clock,
-    (retention_days, holds_us): (u32, Vec<HoldLife>),
+    sweeps: Option<(u32, Vec<HoldLife>)>,
 ) {
+    // What is swept has to go through the shared log, which it does not yet.
+    let Some((retention_days, holds_us)) = sweeps else {
+        return;
+    };
     let retention_us = i64::from(retention_days).saturating_mul(DAY_US);
     let sweep = sweep::sweep_for_ever(port, clock, retention_us, holds_us);
     drop(cold.handle().spawn(sweep));

@@ -7,10 +7,10 @@
 mod exact;
 #[path = "shared_ledger/forgets.rs"]
 mod forgets;
-#[path = "shared_ledger/refuses.rs"]
-mod refuses;
 #[path = "support/redis.rs"]
 mod redis;
+#[path = "shared_ledger/refuses.rs"]
+mod refuses;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/server.rs"]
 mod server;

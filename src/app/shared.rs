@@ -64,10 +64,10 @@ impl Node {
     /// [`StartError::SharedLog`] where that is not to be had.
     pub(super) fn join(
         &self,
-        core: Core,
+        core: &Core,
         writer: &Arc<Writer>,
         readiness: &Arc<Readiness>,
-    ) -> Result<(Core, Option<SharedLog>), StartError> {
+    ) -> Result<SharedLog, StartError> {
         let (kicked, told) = (Arc::clone(writer), Arc::clone(readiness));
         let forgot = move |forgot| {
             if forgot {
@@ -85,8 +85,7 @@ impl Node {
             kick: Box::new(move || kicked.write_or_kick()),
             forgot: Box::new(forgot),
         };
-        let log = node::start(begin).map_err(|error| unfit(&self.remote, &error))?;
-        Ok((core, Some(log)))
+        node::start(begin).map_err(|error| unfit(&self.remote, &error))
     }
 }
 

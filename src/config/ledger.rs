@@ -60,7 +60,9 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     }
     let refuse = |message: &str| Err(ConfigError::new(FLAG, message));
     if config.snapshot.is_none() {
-        return refuse("with redis:// cards and policies come from a file: name it with --snapshot");
+        return refuse(
+            "with redis:// cards and policies come from a file: name it with --snapshot",
+        );
     }
     if config.database.is_some() || config.data_dir.join(CONTROL_DATABASE).exists() {
         return refuse(
@@ -86,12 +88,22 @@ mod tests {
 
     #[test]
     fn a_store_is_a_word_or_an_address_and_no_complaint_repeats_a_password() {
-        assert!(matches!(LedgerStore::parse("embedded"), Ok(LedgerStore::Embedded)));
+        assert!(matches!(
+            LedgerStore::parse("embedded"),
+            Ok(LedgerStore::Embedded)
+        ));
         assert!(LedgerStore::parse("sqlite").is_err());
         let shared = LedgerStore::parse("redis://:hunter2@10.0.0.1:6379").unwrap();
-        assert_eq!(shared.address().unwrap(), Some("redis://:hunter2@10.0.0.1:6379"));
+        assert_eq!(
+            shared.address().unwrap(),
+            Some("redis://:hunter2@10.0.0.1:6379")
+        );
         assert!(!format!("{shared:?}").contains("hunter2"));
-        for wrong in ["rediss://:hunter2@h", "unix://hunter2", "redis+sentinel://hunter2"] {
+        for wrong in [
+            "rediss://:hunter2@h",
+            "unix://hunter2",
+            "redis+sentinel://hunter2",
+        ] {
             let error = LedgerStore::parse(wrong).unwrap().address().unwrap_err();
             assert!(!error.to_string().contains("hunter2"), "{error}");
             assert!(error.to_string().starts_with("--ledger: "), "{error}");

@@ -247,11 +247,7 @@ impl Pipeline {
 
     /// Only the delivery that made the approval takes it back; a redelivery that comes too late
     /// says nothing about the first one, whose answer may have left.
-    fn too_late(
-        &self,
-        waiting: &Waiting,
-        now: Timestamp,
-    ) -> (Decision, Option<(Key, Overrule)>) {
+    fn too_late(&self, waiting: &Waiting, now: Timestamp) -> (Decision, Option<(Key, Overrule)>) {
         let mut takes_back = None;
         if waiting.answer.novelty == Novelty::New
             && let Some(core) = self.core.get()
@@ -267,7 +263,10 @@ impl Pipeline {
                 core.take_back(waiting.owner, &overrule);
             }
         }
-        (Decision::Decline(DeclineReason::DeadlineExceeded), takes_back)
+        (
+            Decision::Decline(DeclineReason::DeadlineExceeded),
+            takes_back,
+        )
     }
 }
 

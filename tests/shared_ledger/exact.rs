@@ -65,14 +65,19 @@ fn spent(node: &Server) -> u64 {
     let card = node.admin("/admin/cards/card-0");
     let limits = card["limits"].as_array().unwrap();
     let limit = limits.iter().find(|it| it["level"] == "customer");
-    limit.unwrap_or_else(|| panic!("{card}"))["spent"].as_u64().unwrap()
+    limit.unwrap_or_else(|| panic!("{card}"))["spent"]
+        .as_u64()
+        .unwrap()
 }
 
 #[test]
 fn of_two_nodes_racing_for_one_limit_exactly_as_much_is_approved_as_it_lets() {
     let redis = founded(&[]);
     let snapshot = snapshot(ROOM, 4);
-    let machines = [Machine::new(&redis, &snapshot), Machine::new(&redis, &snapshot)];
+    let machines = [
+        Machine::new(&redis, &snapshot),
+        Machine::new(&redis, &snapshot),
+    ];
     let [one, two] = [machines[0].start(), machines[1].start()];
     let (approved, declined) = race([&one, &two], "race", EACH);
     assert_eq!(approved, ROOM);
@@ -91,10 +96,17 @@ fn of_two_nodes_racing_for_one_limit_exactly_as_much_is_approved_as_it_lets() {
 fn a_redelivery_to_another_node_gets_the_answer_of_the_first() {
     let redis = founded(&[]);
     let snapshot = snapshot(2, 4);
-    let machines = [Machine::new(&redis, &snapshot), Machine::new(&redis, &snapshot)];
+    let machines = [
+        Machine::new(&redis, &snapshot),
+        Machine::new(&redis, &snapshot),
+    ];
     let nodes = [machines[0].start(), machines[1].start()];
     let mut clients = [nodes[0].client(), nodes[1].client()];
-    for (token, wanted) in [("a", "APPROVED"), ("b", "APPROVED"), ("c", "INSUFFICIENT_FUNDS")] {
+    for (token, wanted) in [
+        ("a", "APPROVED"),
+        ("b", "APPROVED"),
+        ("c", "INSUFFICIENT_FUNDS"),
+    ] {
         for client in [0, 1, 1, 0] {
             let answer = clients[client].ask(&authorization(token, "card-1", AMOUNT));
             assert_eq!(answer.result(), wanted, "{token} at {client}");
@@ -117,7 +129,10 @@ fn a_redelivery_to_another_node_gets_the_answer_of_the_first() {
 fn a_node_that_was_killed_goes_on_from_the_log() {
     let redis = founded(&[]);
     let snapshot = snapshot(ROOM, 4);
-    let machines = [Machine::new(&redis, &snapshot), Machine::new(&redis, &snapshot)];
+    let machines = [
+        Machine::new(&redis, &snapshot),
+        Machine::new(&redis, &snapshot),
+    ];
     let mut one = machines[0].start();
     let two = machines[1].start();
     let mut approved = 0;
@@ -128,8 +143,13 @@ fn a_node_that_was_killed_goes_on_from_the_log() {
     }
     assert_eq!(approved, 3 * CLIENTS as u64);
     assert_eq!(spent(&one), approved * AMOUNT);
-    let again = one.client().ask(&authorization("before-0-1-0", "card-1", AMOUNT));
-    assert!(again.is_approval(), "what the other node approved before is known");
+    let again = one
+        .client()
+        .ask(&authorization("before-0-1-0", "card-1", AMOUNT));
+    assert!(
+        again.is_approval(),
+        "what the other node approved before is known"
+    );
     let (last, _) = race([&one, &two], "after", 1);
     assert_eq!(approved + last, ROOM);
 }
@@ -138,7 +158,10 @@ fn a_node_that_was_killed_goes_on_from_the_log() {
 fn e6_a_connection_that_dies_after_sending_counts_nothing_twice() {
     let redis = founded(&[]);
     let snapshot = snapshot(ROOM, 4);
-    let machines = [Machine::new(&redis, &snapshot), Machine::new(&redis, &snapshot)];
+    let machines = [
+        Machine::new(&redis, &snapshot),
+        Machine::new(&redis, &snapshot),
+    ];
     let [one, two] = [machines[0].start(), machines[1].start()];
     let mut all = Vec::new();
     let mut cuts = 0;
@@ -157,14 +180,24 @@ fn e6_a_connection_that_dies_after_sending_counts_nothing_twice() {
     assert!(cuts >= 4, "{cuts}");
     let approved = all.iter().filter(|it| *it == "APPROVED").count() as u64;
     let unknown = all.iter().filter(|it| *it == "VELOCITY_EXCEEDED").count();
-    println!("{cuts} cuts: {approved} approved, {unknown} not decided, of {}", all.len());
+    println!(
+        "{cuts} cuts: {approved} approved, {unknown} not decided, of {}",
+        all.len()
+    );
     assert!(approved > 0 && approved <= ROOM);
     // What had to be answered before its outcome was known is taken back as soon as that is.
-    let settled = |node: &Server| (0..200).any(|_| {
-        thread::sleep(Duration::from_millis(50));
-        spent(node) == approved * AMOUNT
-    });
-    assert!(settled(&one) && settled(&two), "{approved}: {} {}", spent(&one), spent(&two));
+    let settled = |node: &Server| {
+        (0..200).any(|_| {
+            thread::sleep(Duration::from_millis(50));
+            spent(node) == approved * AMOUNT
+        })
+    };
+    assert!(
+        settled(&one) && settled(&two),
+        "{approved}: {} {}",
+        spent(&one),
+        spent(&two)
+    );
     let (rest, _) = race([&one, &two], "rest", EACH);
     assert_eq!(approved + rest, ROOM);
 }
@@ -192,5 +225,8 @@ fn a_decision_is_one_round_trip() {
         }
     });
     assert_eq!(commands.len(), 10, "{commands:?}");
-    assert!(commands.iter().all(|it| it.contains("_append\"")), "{commands:?}");
+    assert!(
+        commands.iter().all(|it| it.contains("_append\"")),
+        "{commands:?}"
+    );
 }

@@ -23,7 +23,10 @@ fn ask(node: &Server, token: &str, card: &str) -> String {
 /// Two nodes, on which something was approved.
 fn at_work(redis: &RedisServer) -> ([Machine; 2], [Server; 2]) {
     let snapshot = snapshot();
-    let machines = [Machine::new(redis, &snapshot), Machine::new(redis, &snapshot)];
+    let machines = [
+        Machine::new(redis, &snapshot),
+        Machine::new(redis, &snapshot),
+    ];
     let nodes = [machines[0].start(), machines[1].start()];
     for (number, node) in nodes.iter().enumerate() {
         let token = format!("before-{number}");
@@ -58,7 +61,10 @@ fn e12_flushall_lets_nothing_be_approved() {
     assert!(told.contains("it holds no ledger"), "{told}");
     // A new ledger is none of those that are at work.
     assert_eq!(ledger(&redis, &["found"]).0, Some(0));
-    assert_eq!(ask(&two, "founded-anew", "card-of-other"), "VELOCITY_EXCEEDED");
+    assert_eq!(
+        ask(&two, "founded-anew", "card-of-other"),
+        "VELOCITY_EXCEEDED"
+    );
 }
 
 #[test]
@@ -91,8 +97,16 @@ fn e13_a_redis_that_was_started_anew_is_used_once_somebody_says_that_nothing_was
     assert_eq!(code, Some(0), "{told}");
     assert_eq!(ask(&nodes[0], "before-1", "card-of-cus"), "APPROVED");
     for number in 0..12 {
-        let result = ask(&nodes[number % 2], &format!("after-{number}"), "card-of-cus");
-        let wanted = if number < 8 { "APPROVED" } else { "INSUFFICIENT_FUNDS" };
+        let result = ask(
+            &nodes[number % 2],
+            &format!("after-{number}"),
+            "card-of-cus",
+        );
+        let wanted = if number < 8 {
+            "APPROVED"
+        } else {
+            "INSUFFICIENT_FUNDS"
+        };
         assert_eq!(result, wanted, "{number}");
     }
     drop(machines);
@@ -103,7 +117,11 @@ fn e13_a_redis_that_was_started_anew_is_used_once_somebody_says_that_nothing_was
 fn e13_a_log_that_is_shorter_than_a_node_knew_it_lets_nothing_be_approved() {
     let redis = founded(&[]);
     let (_machines, nodes) = at_work(&redis);
-    let log = redis.ask(&["EVAL", "return redis.call('KEYS', 'countersign:*:*')[1]", "0"]);
+    let log = redis.ask(&[
+        "EVAL",
+        "return redis.call('KEYS', 'countersign:*:*')[1]",
+        "0",
+    ]);
     assert!(log.starts_with("countersign:{"), "{log}");
     redis.ask(&["LTRIM", &log, "0", "0"]);
     let result = ask(&nodes[0], "shorter", "card-of-cus");

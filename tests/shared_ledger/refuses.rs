@@ -43,12 +43,18 @@ fn a_data_directory_belongs_to_one_kind_of_ledger() {
     assert!(machine.start().terminate().success());
     let (code, told) = machine.home.refused();
     assert_eq!(code, Some(2), "{told}");
-    assert!(told.contains("belongs to a ledger of the other kind"), "{told}");
+    assert!(
+        told.contains("belongs to a ledger of the other kind"),
+        "{told}"
+    );
     let own = Machine::new(&redis, &snapshot());
     assert!(own.home.start().terminate().success());
     let (code, told) = own.refused();
     assert_eq!(code, Some(2), "{told}");
-    assert!(told.contains("belongs to a ledger of the other kind"), "{told}");
+    assert!(
+        told.contains("belongs to a ledger of the other kind"),
+        "{told}"
+    );
 }
 
 /// What would write into the ledger in another way than by deciding changes nothing, and says so.
@@ -63,7 +69,13 @@ fn what_does_not_go_through_the_log_yet_is_refused() {
     assert_eq!(frozen.status, 503, "{}", frozen.text());
     let body = include_str!("../../fixtures/lithic/event.cleared.json");
     let event = crate::server::delivery("event", body.as_bytes());
-    let event = String::from_utf8(event).unwrap().replace("/authorizations", "/events");
+    let event = String::from_utf8(event)
+        .unwrap()
+        .replace("/authorizations", "/events");
     assert_ne!(node.client().ask(event.as_bytes()).status, 200);
-    assert!(node.client().ask(&authorization("b", "card", AMOUNT)).is_approval());
+    assert!(
+        node.client()
+            .ask(&authorization("b", "card", AMOUNT))
+            .is_approval()
+    );
 }

@@ -71,7 +71,11 @@ impl Pipeline {
 
     /// The answer where the shared log was not heard to take the draft: in time, or at all.
     #[must_use]
-    pub fn not_agreed(connection: &Connection, waiting: &Waiting, reason: DeclineReason) -> Finished {
+    pub fn not_agreed(
+        connection: &Connection,
+        waiting: &Waiting,
+        reason: DeclineReason,
+    ) -> Finished {
         let decision = Decision::Decline(reason);
         let issuer = connection.issuer.kind();
         Finished {

@@ -29,9 +29,8 @@ pub(super) async fn agree(
     mut drafted: Box<Drafted>,
 ) -> Rested {
     let connection = deciding.connection();
-    let declined = |waiting: &Waiting, reason| {
-        Rested::Now(Pipeline::not_agreed(connection, waiting, reason))
-    };
+    let declined =
+        |waiting: &Waiting, reason| Rested::Now(Pipeline::not_agreed(connection, waiting, reason));
     let Some(log) = shared.log.get() else {
         return declined(&drafted.waiting, DeclineReason::LedgerUnavailable);
     };

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, ProtocolVersion, PushInfo, RedisError};
+use redis::{
+    AsyncConnectionConfig, Client, IntoConnectionInfo, ProtocolVersion, PushInfo, RedisError,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
@@ -45,7 +47,9 @@ impl Remote {
         &self,
         config: &AsyncConnectionConfig,
     ) -> Result<MultiplexedConnection, RedisError> {
-        let made = self.client.get_multiplexed_async_connection_with_config(config);
+        let made = self
+            .client
+            .get_multiplexed_async_connection_with_config(config);
         made.await
     }
 }
@@ -74,7 +78,7 @@ pub(super) fn config() -> AsyncConnectionConfig {
 /// One connection, numbered so that whoever finds it broken says which.
 #[derive(Clone)]
 pub struct Link {
-    /// Counted from 1.
+    /// A later one has a greater number.
     pub number: u64,
     /// For commands.
     pub connection: MultiplexedConnection,
@@ -88,10 +92,11 @@ pub struct Links {
 }
 
 impl Links {
-    /// The connection; where there is none, the next one if it comes in time.
-    pub async fn get(&self, within: Duration) -> Option<Link> {
+    /// The connection, if it came after that of number `after`; else the next one if it comes in time.
+    pub async fn get(&self, after: u64, within: Duration) -> Option<Link> {
         let mut current = self.current.clone();
-        let there = current.wait_for(Option::is_some);
+        let is_newer = |link: &Option<Link>| link.as_ref().is_some_and(|it| it.number > after);
+        let there = current.wait_for(is_newer);
         let found = timeout(within, there).await.ok()?.ok()?.clone();
         found
     }
@@ -107,8 +112,8 @@ impl Links {
 pub struct Pushed {
     /// A new connection, from which on nothing is missed.
     pub connected: mpsc::UnboundedReceiver<u64>,
-    /// Messages.
-    pub messages: mpsc::UnboundedReceiver<PushInfo>,
+    /// What was pushed over the connection of this number.
+    pub messages: mpsc::UnboundedReceiver<(u64, PushInfo)>,
 }
 
 /// Keeps a connection for ever.
@@ -120,7 +125,7 @@ pub struct Keeper {
     current: watch::Sender<Option<Link>>,
     broken: mpsc::UnboundedReceiver<u64>,
     connected: mpsc::UnboundedSender<u64>,
-    messages: mpsc::UnboundedSender<PushInfo>,
+    messages: mpsc::UnboundedSender<(u64, PushInfo)>,
 }
 
 impl Keeper {
@@ -156,9 +161,9 @@ impl Keeper {
         let mut number = 0;
         let mut failures = 0;
         loop {
-            match self.connect().await {
+            number += 1;
+            match self.connect(number).await {
                 Ok(connection) => {
-                    number += 1;
                     failures = 0;
                     self.current.send_replace(Some(Link { number, connection }));
                     let _over = self.connected.send(number);
@@ -177,8 +182,9 @@ impl Keeper {
         }
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
-        let config = config().set_push_sender(self.messages.clone());
+    async fn connect(&self, number: u64) -> Result<MultiplexedConnection, RedisError> {
+        let messages = self.messages.clone();
+        let config = config().set_push_sender(move |pushed| messages.send((number, pushed)));
         let mut connection = self.remote.connect(&config).await?;
         connection.subscribe(&self.channel).await?;
         Ok(connection)
@@ -196,7 +202,9 @@ impl Keeper {
 
     /// Twice as long after every failure, and by chance between half and the whole of that.
     fn pause(&self, number: u64, failures: u32) -> Duration {
-        let longest = PAUSE_MS_MIN.saturating_mul(1 << failures.min(10)).min(PAUSE_MS_MAX);
+        let longest = PAUSE_MS_MIN
+            .saturating_mul(1 << failures.min(10))
+            .min(PAUSE_MS_MAX);
         let mixed = (self.seed ^ (number << 32) ^ u64::from(failures))
             .wrapping_mul(0x9E37_79B9_7F4A_7C15)
             .rotate_left(29)

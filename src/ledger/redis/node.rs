@@ -26,7 +26,8 @@ const WAITING_MAX: usize = 16_384;
 const TURNS: usize = 4_096;
 /// A draft that was never sent is given up when there is no connection for so long.
 const UNSENT_FOR: Duration = Duration::from_millis(250);
-/// Between two attempts to learn what became of a draft, and how many there are: about a minute.
+/// Before a draft is sent again that was refused while it was in doubt, and how often a draft is sent or a
+/// connection waited for: for more than half a minute.
 const IN_DOUBT_PAUSE: Duration = Duration::from_millis(100);
 const ATTEMPTS: u32 = 300;
 /// For everything that is in the log to be learned at the start.
@@ -228,18 +229,24 @@ impl Node {
     async fn agree(&self, draft: &Draft, id: EntryId) -> Outcome {
         let command = self.commands.append(draft, id);
         let mut in_doubt = false;
+        let mut broken = 0;
         for _ in 0..ATTEMPTS {
-            let Some(mut link) = self.links.get(UNSENT_FOR).await else {
+            let Some(mut link) = self.links.get(broken, UNSENT_FOR).await else {
                 if in_doubt {
                     continue;
                 }
                 return Outcome::Unavailable;
             };
-            match link.connection.send_packed_command(&command).await.map(Said::of) {
+            match link
+                .connection
+                .send_packed_command(&command)
+                .await
+                .map(Said::of)
+            {
                 Ok(Said::Nonsense) => {
                     tracing::warn!("Redis gave an answer that is none");
-                    in_doubt = true;
-                    self.links.is_broken(link.number);
+                    (in_doubt, broken) = (true, link.number);
+                    self.links.is_broken(broken);
                 }
                 Ok(said) => return self.conclude(draft, id, said).await,
                 Err(error) if is_refusal(&error) => {
@@ -247,14 +254,14 @@ impl Node {
                     if !in_doubt {
                         return Outcome::Unavailable;
                     }
+                    sleep(IN_DOUBT_PAUSE).await;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a command to Redis is in doubt");
-                    in_doubt = true;
-                    self.links.is_broken(link.number);
+                    (in_doubt, broken) = (true, link.number);
+                    self.links.is_broken(broken);
                 }
             }
-            sleep(IN_DOUBT_PAUSE).await;
         }
         tracing::error!("what became of a decision in the shared log is unknown");
         Outcome::Unavailable
@@ -267,7 +274,10 @@ impl Node {
             events: &draft.events,
         };
         let learned = match said {
-            Said::Appended => self.learn(draft.owner, draft.expected, &own).await.map(|_| ()),
+            Said::Appended => self
+                .learn(draft.owner, draft.expected, &own)
+                .await
+                .map(|_| ()),
             Said::Newer(entries) => self.learn_page(draft.owner, draft.expected, &entries).await,
             Said::Forgot => {
                 self.tell(true);
@@ -313,7 +323,11 @@ impl Node {
     }
 
     async fn page(&self, owner: Key, from: u64) -> Result<Vec<Vec<u8>>, Failed> {
-        match self.ask(&self.commands.read(owner, from)).await.map(Said::of)? {
+        match self
+            .ask(&self.commands.read(owner, from))
+            .await
+            .map(Said::of)?
+        {
             Said::Newer(page) => Ok(page),
             Said::Forgot => {
                 self.tell(true);
@@ -325,7 +339,7 @@ impl Node {
 
     /// Asks what changes nothing, so that nothing is in doubt where it fails.
     async fn ask(&self, command: &redis::Cmd) -> Result<Value, Failed> {
-        let mut link = self.links.get(UNSENT_FOR).await.ok_or(Failed)?;
+        let mut link = self.links.get(0, UNSENT_FOR).await.ok_or(Failed)?;
         let answer = link.connection.send_packed_command(command).await;
         answer.map_err(|error| {
             if !is_refusal(&error) {
@@ -375,16 +389,21 @@ impl Node {
     /// What this node knows is not what the log says any more: it approves nothing until it is started
     /// again.
     fn lose(&self, why: Unavailable) -> Failed {
-        tracing::error!(?why, "an entry of the shared log could not be taken; nothing is approved");
+        tracing::error!(
+            ?why,
+            "an entry of the shared log could not be taken; nothing is approved"
+        );
         self.ledger.poison();
         self.tell(true);
         Failed
     }
 
     /// Learns an entry that was told to everybody, and what is missing before it.
-    async fn hear(self: &Rc<Self>, message: PushInfo) {
-        if message.kind != PushKind::Message {
-            return;
+    async fn hear(self: &Rc<Self>, (link, message): (u64, PushInfo)) {
+        match message.kind {
+            PushKind::Message => {}
+            PushKind::Disconnection => return self.links.is_broken(link),
+            _ => return,
         }
         let Some(Value::BulkString(bytes)) = message.data.get(1) else {
             return;

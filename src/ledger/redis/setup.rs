@@ -76,7 +76,10 @@ pub async fn found(remote: &Remote, generation: &Generation) -> Result<(), Unfit
     let mut connection = fit(remote).await?;
     load(&mut connection).await?;
     let commands = Commands::new(generation);
-    match word(&mut connection, &commands.on_all("found")).await?.as_deref() {
+    match word(&mut connection, &commands.on_all("found"))
+        .await?
+        .as_deref()
+    {
         Some(b"armed") => Ok(()),
         Some(b"exists") => Err(Unfit::Taken),
         _ => Err(Unfit::Strange),
@@ -92,7 +95,10 @@ pub async fn arm(remote: &Remote) -> Result<Generation, Unfit> {
     let generation = generation(&mut connection).await?;
     load(&mut connection).await?;
     let commands = Commands::new(&generation);
-    match word(&mut connection, &commands.on_all("arm")).await?.as_deref() {
+    match word(&mut connection, &commands.on_all("arm"))
+        .await?
+        .as_deref()
+    {
         Some(b"armed") => Ok(generation),
         Some(b"lost") => Err(Unfit::Lost),
         _ => Err(Unfit::Strange),
@@ -118,7 +124,10 @@ pub async fn examine(remote: &Remote) -> Result<Generation, Unfit> {
 }
 
 async fn generation(connection: &mut MultiplexedConnection) -> Result<Generation, Unfit> {
-    let stored: Option<String> = redis::cmd("GET").arg(LEDGER).query_async(connection).await?;
+    let stored: Option<String> = redis::cmd("GET")
+        .arg(LEDGER)
+        .query_async(connection)
+        .await?;
     let stored = stored.ok_or(Unfit::NoLedger)?;
     Generation::parse(&stored).ok_or(Unfit::Strange)
 }
@@ -136,10 +145,15 @@ async fn fit(remote: &Remote) -> Result<MultiplexedConnection, Unfit> {
 fn judge(told: &str) -> Result<(), Unfit> {
     let said = |name: &str| {
         let mut lines = told.lines().filter_map(|line| line.split_once(':'));
-        lines.find(|(key, _)| *key == name).map_or("", |(_, value)| value.trim())
+        lines
+            .find(|(key, _)| *key == name)
+            .map_or("", |(_, value)| value.trim())
     };
     let version = said("redis_version");
-    let major = version.split('.').next().and_then(|it| it.parse::<u32>().ok());
+    let major = version
+        .split('.')
+        .next()
+        .and_then(|it| it.parse::<u32>().ok());
     if major.is_none_or(|major| major < 7) {
         return Err(Unfit::TooOld(version.to_owned()));
     }
@@ -203,7 +217,10 @@ mod tests {
         assert!(matches!(&evicts, Unfit::Evicts(it) if it == "allkeys-lru"));
         assert!(evicts.to_string().contains("set `noeviction`"));
         assert!(matches!(unlike("7.0.15", "6.2.7"), Unfit::TooOld(_)));
-        assert!(matches!(unlike("role:master", "role:slave"), Unfit::Replica));
+        assert!(matches!(
+            unlike("role:master", "role:slave"),
+            Unfit::Replica
+        ));
         assert!(matches!(unlike("enabled:0", "enabled:1"), Unfit::Cluster));
         assert!(matches!(judge("").unwrap_err(), Unfit::TooOld(_)));
     }

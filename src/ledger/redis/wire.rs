@@ -52,9 +52,11 @@ pub fn library() -> String {
 #[must_use]
 pub fn library_name() -> String {
     // FNV-1a: nobody attacks it, it tells texts of ours apart.
-    let hash = SOURCE.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-    });
+    let hash = SOURCE
+        .bytes()
+        .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+        });
     format!("countersign_{hash:016x}")
 }
 
@@ -186,7 +188,9 @@ impl Said {
         match items.next().flatten().as_deref() {
             Some(b"appended") => Self::Appended,
             Some(b"unarmed" | b"lost") => Self::Forgot,
-            Some(b"newer") => items.collect::<Option<_>>().map_or(Self::Nonsense, Self::Newer),
+            Some(b"newer") => items
+                .collect::<Option<_>>()
+                .map_or(Self::Nonsense, Self::Newer),
             _ => Self::Nonsense,
         }
     }

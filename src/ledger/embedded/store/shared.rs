@@ -208,7 +208,10 @@ impl EmbeddedLedger {
             if *key != owner || number != 0 {
                 return Err(Unavailable::NotUnderstood);
             }
-            let route = Route { key: owner, owner: *of };
+            let route = Route {
+                key: owner,
+                owner: *of,
+            };
             return self.learn_first(&route, &mut events, entry);
         }
         let state = self.customers.get_mut(&owner);
@@ -356,3 +359,6 @@ fn position_of(state: &State, authorization: Key, place: u64) -> u64 {
     let found = places.find(|(_, at)| *at == place);
     found.map_or(0, |(step, _)| step.position)
 }
+
+#[cfg(test)]
+mod tests;
