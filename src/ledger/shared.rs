@@ -71,7 +71,7 @@ mod tests {
         for size in 0..33 {
             assert_eq!(Entry::decode(&bytes[..size]), Err(Malformed), "{size}");
         }
-        let mut newer = bytes.clone();
+        let mut newer = bytes;
         newer[0] = 2;
         assert_eq!(Entry::decode(&newer), Err(Malformed));
     }

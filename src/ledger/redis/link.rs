@@ -96,9 +96,9 @@ impl Links {
     pub async fn get(&self, after: u64, within: Duration) -> Option<Link> {
         let mut current = self.current.clone();
         let is_newer = |link: &Option<Link>| link.as_ref().is_some_and(|it| it.number > after);
-        let there = current.wait_for(is_newer);
-        let found = timeout(within, there).await.ok()?.ok()?.clone();
-        found
+        // The guard that it gives is a lock on the place where connections are put.
+        let there = async { current.wait_for(is_newer).await.ok()?.clone() };
+        timeout(within, there).await.ok()?
     }
 
     /// Says that a connection does not work any more.

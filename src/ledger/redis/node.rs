@@ -400,10 +400,11 @@ impl Node {
 
     /// Learns an entry that was told to everybody, and what is missing before it.
     async fn hear(self: &Rc<Self>, (link, message): (u64, PushInfo)) {
-        match message.kind {
-            PushKind::Message => {}
-            PushKind::Disconnection => return self.links.is_broken(link),
-            _ => return,
+        if message.kind == PushKind::Disconnection {
+            return self.links.is_broken(link);
+        }
+        if message.kind != PushKind::Message {
+            return;
         }
         let Some(Value::BulkString(bytes)) = message.data.get(1) else {
             return;

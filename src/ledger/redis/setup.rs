@@ -6,7 +6,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value};
 
 use crate::ledger::redis::link::{self, Remote};
-use crate::ledger::redis::wire::{Commands, Generation, LEDGER, library, library_name};
+use crate::ledger::redis::wire::{Commands, Generation, LEDGER, bytes, library, library_name};
 
 /// Why a Redis cannot be worked with.
 #[derive(Debug)]
@@ -196,10 +196,7 @@ async fn word(
     let Value::Array(items) = answer else {
         return Ok(None);
     };
-    Ok(match items.into_iter().next() {
-        Some(Value::BulkString(word)) => Some(word),
-        _ => None,
-    })
+    Ok(items.into_iter().next().and_then(bytes))
 }
 
 #[cfg(test)]

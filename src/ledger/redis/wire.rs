@@ -181,10 +181,7 @@ impl Said {
         let Value::Array(items) = answer else {
             return Self::Nonsense;
         };
-        let mut items = items.into_iter().map(|item| match item {
-            Value::BulkString(bytes) => Some(bytes),
-            _ => None,
-        });
+        let mut items = items.into_iter().map(bytes);
         match items.next().flatten().as_deref() {
             Some(b"appended") => Self::Appended,
             Some(b"unarmed" | b"lost") => Self::Forgot,
@@ -193,6 +190,14 @@ impl Said {
                 .map_or(Self::Nonsense, Self::Newer),
             _ => Self::Nonsense,
         }
+    }
+}
+
+pub(super) fn bytes(item: Value) -> Option<Vec<u8>> {
+    if let Value::BulkString(bytes) = item {
+        Some(bytes)
+    } else {
+        None
     }
 }
 

@@ -2,6 +2,7 @@
 //! decide, offer and learn, they come to what one ledger comes to that decides in the log's order.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use super::{Draft, Learned, Proposed};
@@ -402,12 +403,10 @@ fn looks(state: &State) -> String {
             lock,
             ..
         } = card;
-        text.push_str(&format!(
-            "{id} {counters:?} {status:?} {consumed:?} {lock:?}\n"
-        ));
+        writeln!(text, "{id} {counters:?} {status:?} {consumed:?} {lock:?}").unwrap();
     }
     for agent in &state.agents {
-        text.push_str(&format!("{} {:?}\n", agent.id, agent.counters));
+        writeln!(text, "{} {:?}", agent.id, agent.counters).unwrap();
     }
     let mut known: Vec<String> = Vec::new();
     for key in state.authorizations.keys() {
