@@ -35,7 +35,7 @@ pub(super) use change::{Nothing, cancel, change, freeze, ruled, unfreeze};
 pub(super) use new::{Draft, agent, create, keep, order, owner, refuse_unenforced};
 pub(super) use order::{Ordered, order_card};
 pub(super) use replace::replace;
-pub(super) use reveal::{Revealing, Reveals, reveal, revealing};
+pub(super) use reveal::{Revealing, Reveals, pass, reveal};
 pub(super) use view::LimitShown;
 
 pub(super) const CREATE: About = About {
@@ -115,22 +115,23 @@ pub(super) const REPLACE: About = About {
         "Makes a card like this one, and cancels this one: at once, or later.",
     )
 };
+/// Of both forms in which a card is shown.
+pub(super) const REVEAL_PROBLEMS: &[Code] = &[
+    Code::BeyondReach,
+    Code::CardCanceled,
+    Code::CardStopped,
+    Code::RevealGated,
+    Code::SnapshotFileRules,
+    Code::TooManyReveals,
+    Code::NotSupported,
+    Code::IssuerRefused,
+    Code::IssuerUnavailable,
+    Code::IssuerDenied,
+];
 pub(super) const REVEAL: About = About {
     takes: Some(shape::<Nothing>),
     gives: &[Given::ok(shape::<Shown<'static>>)],
-    problems: &[
-    ode] = &[
-        Code::BeyondReach,
-        Code::CardCanceled,
-        Code::CardStopped,
-        Code::RevealGated,
-        Code::SnapshotFileRules,
-        Code::TooManyReveals,
-        Code::NotSupported,
-        Code::IssuerRefused,
-        Code::IssuerUnavailable,
-        Code::IssuerDenied,
-    ],
+    problems: REVEAL_PROBLEMS,
     ..About::new(
         "revealCard",
         "Shows a card's number, expiry and CVV, where its connection is set to; kept nowhere, and told in the audit log.",

@@ -7,7 +7,6 @@ use utoipa::ToSchema;
 
 use super::find;
 use super::new::{Limit, Status, refuse_unenforced};
-use super::view::strictest;
 use crate::cold::api::body::{present, read};
 use crate::cold::api::exchange::{Ask, Reply, Tries};
 use crate::cold::api::fields::document;
@@ -16,6 +15,7 @@ use crate::cold::api::{customers, versions};
 use crate::cold::control::{Order, Work, card_policy};
 use crate::cold::issuers::rules::Rules;
 use crate::cold::schema::PolicyDocument;
+use crate::cold::stands::strictest;
 use crate::cold::store::outward::{CardOrigin, Errand, OutboxRow};
 use crate::cold::store::{Card, Change};
 use crate::decide::policy::Policy;

@@ -13,7 +13,6 @@ use super::new::{issuer, order_key};
 use super::order::{Ordered, order_card};
 use super::standing::CardHeld;
 use super::stopped_above;
-use super::view::strictest;
 use crate::cold::api::body::read;
 use crate::cold::api::exchange::{Ask, Reply, Tries};
 use crate::cold::api::problem::Problem;
@@ -50,8 +49,9 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
         .map(|text| end(&text, ask.now))
         .transpose()?;
     let old = super::find(&ask, &ask.id).await?;
-    let held = ask.api.held(&old).await?;
-    if strictest(old.status, held.status) == CardStatus::Canceled {
+    // What an operator or the owner has stopped does not come back as another card.
+    let stands = ask.api.standing_of_card(&old).await?;
+    if stands.0 == CardStatus::Canceled {
         return Err(Problem::card_canceled());
     }
     if let Some(id) = &old.agent_id
@@ -70,8 +70,6 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
     }
     let issuer = issuer(&ask, Some(&old.connection))?;
     let card_id = draw("card", ask.now);
-    // What an operator or the owner has stopped does not come back as another card.
-    let stands = standing(&old, &held);
     let rules = Rules {
         has_past: false,
         // The new one is made with the lock.
@@ -91,7 +89,7 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
     loop {
         // Somebody may have stopped the card while its issuer was asked.
         let old = super::find(&ask, &ask.id).await?;
-        let now = standing(&old, &ask.api.held(&old).await?);
+        let now = ask.api.standing_of_card(&old).await?;
         if now.0 == CardStatus::Canceled {
             return Err(Problem::card_canceled());
         }
@@ -133,12 +131,6 @@ fn successor(
         revision: 0,
         ..old.clone()
     }
-}
-
-/// How the card stands, by the row and the ledger: the stricter counts.
-fn standing(row: &Card, held: &CardHeld) -> (CardStatus, bool) {
-    let status = strictest(row.status, held.status);
-    (status, row.is_frozen || held.is_frozen)
 }
 
 /// Both in one step.
