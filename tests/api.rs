@@ -11,6 +11,8 @@ mod alerts;
 mod audit;
 #[path = "api/backtest.rs"]
 mod backtest;
+#[path = "api/bound.rs"]
+mod bound;
 #[path = "api/canary.rs"]
 mod canary;
 #[path = "api/cards.rs"]
