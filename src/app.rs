@@ -6,7 +6,7 @@ mod error;
 mod journal;
 mod operators;
 mod ownership;
-mod recovery;
+pub(crate) mod recovery;
 mod stop;
 mod sweep;
 mod timekeeper;
@@ -138,6 +138,7 @@ impl App {
         let loaded = Loaded::load(&rules, plane.as_ref(), &cold, with)?;
         let writer =
             journal::start_writer(&recovered, config.durability, &storage, &shared, &readiness)?;
+        control::bind(plane.as_ref(), &cold, &recovered, (&writer, clock))?;
         let records = start_records(&storage, &recovered, &writer, &config, &readiness);
         let checkpointer =
             start_checkpointer(&storage, &recovered, &writer, &records, clock, &config)?;

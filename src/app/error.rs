@@ -25,6 +25,8 @@ pub enum StartError {
     InUse(InUse),
     /// Another process works on the database: which.
     Taken(String),
+    /// The database does not belong to the data directory's journal: what to do.
+    NotOurs(String),
     Journal(RecoverError),
     NotUnderstood(NotUnderstood),
     /// A file of the control plane, and what is wrong with it.
@@ -47,7 +49,10 @@ impl StartError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::Snapshot(_) => Exit::Usage,
-            Self::InUse(_) | Self::Taken(_) | Self::DataDir(_, OpenError::InUse) => Exit::InUse,
+            Self::InUse(_)
+            | Self::Taken(_)
+            | Self::NotOurs(_)
+            | Self::DataDir(_, OpenError::InUse) => Exit::InUse,
             Self::In(_, error) => error.exit(),
             Self::Journal(RecoverError::Corrupt(_)) | Self::NotUnderstood(_) => Exit::Corrupt,
             Self::DataDir(_, OpenError::Io(_))
@@ -75,7 +80,7 @@ impl fmt::Display for StartError {
                 }
             }
             Self::Sandbox(error) => error.fmt(f),
-            Self::Control(error) => f.write_str(error),
+            Self::Control(error) | Self::NotOurs(error) => f.write_str(error),
             Self::Taken(whose) => write!(f, "{whose}; stop that one first"),
             Self::DataDir(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Journal(error) => error.fmt(f),

@@ -1,5 +1,6 @@
-//! `countersign ledger verify`: reads a journal to its end, checks it, prints what it holds.
+//! `countersign ledger`: what is done with journals. `verify` reads a journal to its end, checks it, prints what it holds.
 
+mod adopt;
 mod events;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,8 @@ pub struct LedgerArguments {
 enum LedgerCommand {
     /// Read the journal to its end without changing it; check frames, events and checkpoint.
     Verify(VerifyArguments),
+    /// Have the database belong to this data directory's journal instead of another one that is lost
+    Adopt(adopt::AdoptArguments),
 }
 
 #[derive(Debug, Args)]
@@ -57,7 +60,10 @@ struct VerifyArguments {
 /// # Errors
 /// [`Failure`] says what could not be read, or where the journal is corrupt.
 pub fn run(arguments: &LedgerArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let LedgerCommand::Verify(arguments) = &arguments.command;
+    let arguments = match &arguments.command {
+        LedgerCommand::Verify(arguments) => arguments,
+        LedgerCommand::Adopt(arguments) => return adopt::run(arguments, out),
+    };
     let path = journal_of(&arguments.data_dir);
     let files = open(&arguments.data_dir)?;
     verify(&files, arguments.events, out).map_err(|failure| match failure.exit {
