@@ -7,7 +7,7 @@ mod journal;
 mod operators;
 mod ownership;
 mod place;
-mod recovery;
+pub(crate) mod recovery;
 mod shared;
 mod stop;
 mod sweep;
@@ -137,6 +137,7 @@ impl App {
         let loaded = Loaded::load(&rules, plane.as_ref(), &cold, with)?;
         let writer =
             journal::start_writer(&recovered, config.durability, &storage, &shared, &readiness)?;
+        control::bind(plane.as_ref(), &cold, &recovered, (&writer, clock))?;
         let records = start_records(&storage, &recovered, &writer, &config, &readiness);
         let checkpointer =
             start_checkpointer(&storage, &recovered, &writer, &records, clock, &config)?;

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod decisions;
 pub mod demo;
+mod desk;
 pub mod doctor;
 pub mod import;
 pub mod init;
@@ -31,7 +32,7 @@ pub enum Exit {
     Other = 1,
     /// Flags, configuration or snapshot are wrong.
     Usage = 2,
-    /// Another process has the data directory.
+    /// Another process has the data directory or the database, or the database belongs to another journal.
     InUse = 3,
     /// The journal is corrupt.
     Corrupt = 4,

@@ -4,6 +4,7 @@ pub mod alerts;
 pub mod api;
 pub mod ask;
 pub mod audit;
+pub mod binding;
 pub mod control;
 pub mod doctor;
 pub mod durable;

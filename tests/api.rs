@@ -11,6 +11,8 @@ mod alerts;
 mod audit;
 #[path = "api/backtest.rs"]
 mod backtest;
+#[path = "api/bound.rs"]
+mod bound;
 #[path = "api/canary.rs"]
 mod canary;
 #[path = "api/cards.rs"]
@@ -42,6 +44,8 @@ mod quickstart;
 mod replacing;
 #[path = "api/reveal.rs"]
 mod reveal;
+#[path = "api/reviewed.rs"]
+mod reviewed;
 #[path = "api/rules.rs"]
 mod rules;
 #[path = "api/scopes.rs"]

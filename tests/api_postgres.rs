@@ -15,6 +15,8 @@ mod audit;
 mod away;
 #[path = "api/backtest.rs"]
 mod backtest;
+#[path = "api/bound.rs"]
+mod bound;
 #[path = "api/canary.rs"]
 mod canary;
 #[path = "api/cards.rs"]

@@ -11,10 +11,12 @@ use tokio::sync::{Notify, watch};
 use crate::app::StartError;
 use crate::app::operators::Operators;
 use crate::app::ownership::Rows;
+use crate::app::recovery::Recovery;
 use crate::clock::Clock;
 use crate::cold::alerts;
 use crate::cold::api::{Api, Parts, Served, purchases};
 use crate::cold::audit::signer::Signer;
+use crate::cold::binding::{Binding, NotOurs, alerts_reader};
 use crate::cold::control::{self, Control, LoadError, Surroundings};
 use crate::cold::durable::JournalProgress;
 use crate::cold::init::{InitError, Opened, Place};
@@ -40,7 +42,7 @@ use crate::decide::snapshot::Snapshot;
 use crate::domain::card::Key;
 use crate::fingerprint::Fingerprinter;
 use crate::hot::pipeline::Core;
-use crate::ledger::embedded::frame::JournalId;
+use crate::ledger::embedded::frame::{Cursor, JournalId};
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::embedded::writer::Writer;
 use crate::seam::commands::LedgerPort;
@@ -79,6 +81,8 @@ fn sandbox_cards(data_dir: &Path) -> PathBuf {
 /// The control plane's files; nothing where the data directory has none.
 pub(super) struct Plane {
     rows: Rows,
+    /// Where its files are, for people.
+    place: String,
     secret: TokenSecret,
     signer: Signer,
     master_keys: Option<Arc<MasterKeys>>,
@@ -159,6 +163,7 @@ impl Plane {
         Ok(Some(Self {
             master_keys: master_keys.map(Arc::new),
             rows,
+            place: place.for_people(),
             secret,
             signer,
             issuers,
@@ -247,6 +252,35 @@ impl Loaded {
             None => Ok(Policies::of_no_file()),
         }
     }
+}
+
+/// Makes sure that the database belongs to this journal, whose first segment is there, before anything is
+/// decided by it.
+pub(super) fn bind(
+    plane: Option<&Plane>,
+    cold: &Runtime,
+    recovered: &Recovery,
+    (writer, clock): (&Writer, Clock),
+) -> Result<(), StartError> {
+    let Some(plane) = plane else {
+        return Ok(());
+    };
+    // Else the next start would find another name.
+    if recovered.next == Cursor::GENESIS && writer.published().create_failed {
+        let why = "the journal has no first segment, so the database cannot belong to it";
+        return Err(StartError::Control(why.to_owned()));
+    }
+    let binding = Binding {
+        store: &*plane.rows.store,
+        journal: recovered.journal,
+        next: recovered.next,
+        place: plane.place.clone(),
+    };
+    let bound = cold.block_on(binding.bind(clock.now()));
+    bound.map_err(|error| match error {
+        NotOurs::Store(error) => StartError::Control(error.to_string()),
+        NotOurs::Other { .. } | NotOurs::Older { .. } => StartError::NotOurs(error.to_string()),
+    })
 }
 
 /// What the API is started with.
@@ -350,7 +384,6 @@ fn start_webhooks(
     let cold = around.cold;
     drop(cold.spawn(webhooks::deliver(told.clone())));
     drop(cold.spawn(webhooks::watch::watch(told.clone())));
-    let name = around.journal.0.iter().map(|byte| format!("{byte:02x}"));
     drop(cold.spawn(reader::read(reader::Around {
         store: Arc::clone(&told.store),
         records: Arc::clone(around.records),
@@ -358,7 +391,7 @@ fn start_webhooks(
         clock: told.clock,
         bell: Arc::clone(&told.bell),
         telemetry: Arc::clone(&told.telemetry),
-        name: name.collect(),
+        name: around.journal.name(),
     })));
     told
 }
@@ -372,7 +405,6 @@ fn start_alerts(
     (records, writer, journal): (&Arc<Records>, &Arc<Writer>, JournalId),
     config: AlertsConfig,
 ) {
-    let name: String = journal.0.iter().map(|byte| format!("{byte:02x}")).collect();
     drop(cold.spawn(alerts::watch(alerts::Around {
         store: Arc::clone(&told.store),
         records: Arc::clone(records),
@@ -384,7 +416,7 @@ fn start_alerts(
         telemetry: Arc::clone(&told.telemetry),
         teller,
         config,
-        name: format!("alerts:{name}"),
+        name: alerts_reader(journal),
     })));
 }
 
@@ -442,7 +474,7 @@ fn start_plane(
             store: Arc::clone(&store),
             control: control.clone(),
             clock: around.clock,
-            stands: outbox.stands,
+            stands: outbox.stands.clone(),
             bell: around.card_bell,
         },
         plane.issuers.iter().filter(|_| rows_rule),
@@ -464,6 +496,7 @@ fn start_plane(
         reach: told.reach,
         snapshots,
         ledger: shown.ledger.clone(),
+        stands: outbox.stands,
         records: Arc::clone(around.records),
         clock: around.clock,
         keys: around.keys,

@@ -25,6 +25,8 @@ pub enum StartError {
     InUse(InUse),
     /// Another process works on the database: which.
     Taken(String),
+    /// The database does not belong to the data directory's journal: what to do.
+    NotOurs(String),
     /// The data directory has the journal of a ledger of the other kind.
     OtherLedger(PathBuf),
     /// The Redis that nodes share cannot be worked with: which, and why.
@@ -51,7 +53,10 @@ impl StartError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::Snapshot(_) | Self::OtherLedger(_) => Exit::Usage,
-            Self::InUse(_) | Self::Taken(_) | Self::DataDir(_, OpenError::InUse) => Exit::InUse,
+            Self::InUse(_)
+            | Self::Taken(_)
+            | Self::NotOurs(_)
+            | Self::DataDir(_, OpenError::InUse) => Exit::InUse,
             Self::In(_, error) => error.exit(),
             Self::Journal(RecoverError::Corrupt(_)) | Self::NotUnderstood(_) => Exit::Corrupt,
             Self::DataDir(_, OpenError::Io(_))
@@ -80,7 +85,9 @@ impl fmt::Display for StartError {
                 }
             }
             Self::Sandbox(error) => error.fmt(f),
-            Self::Control(error) | Self::SharedLog(error) => f.write_str(error),
+            Self::Control(error) | Self::NotOurs(error) | Self::SharedLog(error) => {
+                f.write_str(error)
+            }
             Self::OtherLedger(journal) => write!(
                 f,
                 "{}: this data directory belongs to a ledger of the other kind (--ledger): take \

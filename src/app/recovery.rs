@@ -16,19 +16,19 @@ use crate::ledger::event::Owner;
 use crate::ledger::state::State;
 
 /// What recovery found.
-pub(super) struct Recovery {
+pub(crate) struct Recovery {
     /// The states at the journal's end.
-    pub(super) states: Vec<State>,
+    pub(crate) states: Vec<State>,
     /// Seeds the fingerprints; the same for the life of the data directory.
-    pub(super) seed: u64,
-    pub(super) journal: JournalId,
+    pub(crate) seed: u64,
+    pub(crate) journal: JournalId,
     /// Where the journal goes on.
-    pub(super) next: Cursor,
+    pub(crate) next: Cursor,
 }
 
 impl Recovery {
     /// Whose every card is that was ever used.
-    pub(super) fn owners(&self) -> HashMap<Key, Key> {
+    pub(crate) fn owners(&self) -> HashMap<Key, Key> {
         let cards = |state: &State| {
             let owner = state.key;
             state
@@ -41,7 +41,7 @@ impl Recovery {
     }
 
     /// A journal that goes on at the end.
-    pub(super) fn journal(&self, durability: Durability) -> Journal {
+    pub(crate) fn journal(&self, durability: Durability) -> Journal {
         // A segment's seed keeps its frames apart from those of any other file; if the system has
         // no randomness left, zero still leaves offset, number and identity to tell them apart.
         let seeds = Box::new(|| getrandom::u64().unwrap_or_default());
@@ -50,7 +50,7 @@ impl Recovery {
 }
 
 /// How long the journal's threads wait.
-pub(super) fn timing() -> Timing {
+pub(crate) fn timing() -> Timing {
     Timing::default()
 }
 
@@ -60,7 +60,7 @@ fn is_customer(state: &State) -> bool {
 }
 
 /// Reads the journal to its end and puts its tail in order.
-pub(super) fn recover(storage: &dyn Storage) -> Result<Recovery, StartError> {
+pub(crate) fn recover(storage: &dyn Storage) -> Result<Recovery, StartError> {
     let mut rebuild = Rebuild::new();
     let checkpoint = restore(storage, &mut rebuild)?;
     let from = checkpoint.map_or(Cursor::GENESIS, |checkpoint| checkpoint.covers);

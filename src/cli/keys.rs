@@ -1,18 +1,14 @@
 //! `countersign keys`: the master keys that issuers' keys are sealed under.
 
 use std::io::{self, Read as _, Write};
-use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::cli::Exit;
-use crate::cli::demo::{Failure, runtime, unwritten};
-use crate::clock::Clock;
-use crate::cold::init::{InitError, Opened, Place};
+use crate::cli::demo::{Failure, unwritten};
+use crate::cli::desk::{Desk, Where};
 use crate::cold::seal::{MasterKeys, SECRET_LEN_MAX, SealError, Told};
-use crate::config::{Config, ConfigError, DATA_DIR_DEFAULT, Overrides, database_address};
-use crate::ledger::embedded::files::{Files, OpenError};
 
 /// The keys that issuers' keys are sealed under.
 #[derive(Args, Clone, Debug)]
@@ -39,24 +35,6 @@ enum Action {
     },
 }
 
-#[derive(Args, Clone, Debug)]
-struct Where {
-    /// Where the database is [default: ./countersign-data]
-    #[arg(long, env = "COUNTERSIGN_DATA_DIR", value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// Configuration (TOML), where the master keys are named there
-    #[arg(long, env = "COUNTERSIGN_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The PostgreSQL database, as of `countersign serve` [default: a file in the data directory]
-    #[arg(
-        long,
-        env = "COUNTERSIGN_DATABASE",
-        value_name = "ADDRESS",
-        hide_env_values = true
-    )]
-    database: Option<SecretString>,
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -75,85 +53,15 @@ pub fn run(arguments: &KeysArguments, out: &mut dyn Write) -> Result<Exit, Failu
     Ok(Exit::Ok)
 }
 
-/// What a command works on, while no server does.
-struct Desk {
-    _locked: Files,
-    place: Place,
-    master_keys: Vec<SecretString>,
-}
-
-impl Desk {
-    fn open(place: &Where) -> Result<Self, Failure> {
-        let usage = |error: ConfigError| Failure {
-            message: error.to_string(),
-            exit: Exit::Usage,
-        };
-        let flag = place.database.clone();
-        let (data_dir, master_keys, database) = if place.config.is_some() {
-            let config = Config::load(Overrides {
-                config: place.config.clone(),
-                data_dir: place.data_dir.clone(),
-                database: flag,
-                ..Overrides::default()
-            });
-            let config = config.map_err(usage)?;
-            (Some(config.data_dir), config.master_keys, config.database)
-        } else {
-            let database = flag.map(database_address).transpose().map_err(usage)?;
-            (place.data_dir.clone(), Vec::new(), database)
-        };
-        let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT));
-        let place = Place::of(&data_dir, database.as_ref());
-        if !place.is_named() {
-            return Err(Failure {
-                message: format!("{}: no database; `countersign init`", data_dir.display()),
-                exit: Exit::Usage,
-            });
-        }
-        Ok(Self {
-            _locked: lock(&data_dir)?,
-            place,
-            master_keys,
-        })
-    }
-
-    /// Changes what is sealed; the audit log is told of it, and signed.
-    fn change<T>(
-        &self,
-        action: &'static str,
-        act: impl AsyncFnOnce(Told<'_>) -> Result<T, SealError>,
-    ) -> Result<T, Failure> {
-        let at = Clock::start().now();
-        runtime()?.block_on(async {
-            let opened = self.place.own().await.map_err(|error| {
-                if let InitError::Taken(whose) = error {
-                    let message = format!("{whose}; stop it first");
-                    let exit = Exit::InUse;
-                    return Failure { message, exit };
-                }
-                Failure::other(&error)
-            })?;
-            let Opened { store, signer, .. } = opened;
-            let store = &*store;
-            let done = act(Told { store, action, at }).await;
-            let signed = signer.cover(store, at).await;
-            // What was committed is there, however this ends.
-            let _closed = store.close().await;
-            let done = done.map_err(|error| Failure::other(&error))?;
-            signed.map_err(|error| Failure::other(&error))?;
-            Ok(done)
-        })
-    }
-}
-
-fn lock(data_dir: &Path) -> Result<Files, Failure> {
-    let journal = data_dir.join("journal");
-    Files::open(&journal).map_err(|error| match error {
-        OpenError::InUse => Failure {
-            message: format!("{}: a server runs on it; stop it first", data_dir.display()),
-            exit: Exit::InUse,
-        },
-        OpenError::Io(error) => Failure::other(&format!("{}: {error}", journal.display())),
+/// Changes what is sealed; the audit log is told of it, and signed.
+fn change<T>(
+    desk: &Desk,
+    action: &'static str,
+    act: impl AsyncFnOnce(Told<'_>) -> Result<T, SealError>,
+) -> Result<T, Failure> {
+    desk.act(async |store, at| {
+        let done = act(Told { store, action, at }).await;
+        done.map_err(|error| Failure::other(&error))
     })
 }
 
@@ -169,7 +77,7 @@ fn rotate(place: &Where) -> Result<String, Failure> {
     }
     let path = desk.place.master_path();
     let action = "countersign keys rotate";
-    let count = desk.change(action, async |told| told.rotate(&path).await)?;
+    let count = change(&desk, action, async |told| told.rotate(&path).await)?;
     Ok(format!(
         "{count} sealed keys are wrapped by a new master key"
     ))
@@ -180,7 +88,7 @@ fn rewrap(place: &Where) -> Result<String, Failure> {
     let keys = desk.place.master_keys(&desk.master_keys);
     let keys = keys.map_err(|error| Failure::other(&error))?;
     let action = "countersign keys rewrap";
-    let count = desk.change(action, async |told| told.rewrap_all(&keys).await)?;
+    let count = change(&desk, action, async |told| told.rewrap_all(&keys).await)?;
     Ok(format!(
         "{count} sealed keys are wrapped by the first master key"
     ))
@@ -195,7 +103,9 @@ fn set(place: &Where, connection: &str) -> Result<String, Failure> {
         exit: Exit::Usage,
     })?;
     let action = "countersign keys set";
-    desk.change(action, async |told| told.set(&keys, connection, &key).await)?;
+    change(&desk, action, async |told| {
+        told.set(&keys, connection, &key).await
+    })?;
     Ok(format!(
         "the key of `{connection}` is sealed; the next start uses it"
     ))

@@ -1,6 +1,7 @@
-//! `countersign ledger verify`: reads a journal to its end, checks it, prints what it holds. And what
-//! concerns a ledger that several nodes share.
+//! `countersign ledger`: what is done with journals, and with a ledger that several nodes share. `verify`
+//! reads a journal to its end, checks it, prints what it holds.
 
+mod adopt;
 mod events;
 mod shared;
 
@@ -40,6 +41,8 @@ enum LedgerCommand {
     Found(shared::FoundArguments),
     /// Let a Redis that was started anew be used again. Nothing is approved before
     Arm(shared::ArmArguments),
+    /// Have the database belong to this data directory's journal instead of another one that is lost
+    Adopt(adopt::AdoptArguments),
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +70,7 @@ pub fn run(arguments: &LedgerArguments, out: &mut dyn Write) -> Result<Exit, Fai
         LedgerCommand::Verify(arguments) => arguments,
         LedgerCommand::Found(arguments) => return shared::found(arguments, out),
         LedgerCommand::Arm(arguments) => return shared::arm(arguments, out),
+        LedgerCommand::Adopt(arguments) => return adopt::run(arguments, out),
     };
     let path = journal_of(&arguments.data_dir);
     let files = open(&arguments.data_dir)?;

@@ -46,6 +46,7 @@ use crate::cold::durable::JournalProgress;
 use crate::cold::issuers::IssuerClient;
 use crate::cold::records::Records;
 use crate::cold::seal::MasterKeys;
+use crate::cold::stands::Stands;
 use crate::cold::store::Store;
 use crate::cold::tokens::TokenSecret;
 use crate::cold::webhooks::address::Reach;
@@ -70,6 +71,8 @@ pub struct Api {
     pub(super) reach: Reach,
     pub(super) snapshots: Arc<CurrentSnapshot>,
     pub(super) ledger: LedgerPort,
+    /// How a card stands with all that is above it.
+    pub(super) stands: Stands,
     pub(super) records: Arc<Records>,
     pub(super) clock: Clock,
     /// Hashes as the ledger does.
@@ -99,6 +102,7 @@ pub struct Parts {
     pub reach: Reach,
     pub snapshots: Arc<CurrentSnapshot>,
     pub ledger: LedgerPort,
+    pub stands: Stands,
     pub records: Arc<Records>,
     pub clock: Clock,
     pub keys: Fingerprinter,
@@ -122,6 +126,7 @@ impl Api {
             reach: parts.reach,
             snapshots: parts.snapshots,
             ledger: parts.ledger,
+            stands: parts.stands,
             records: parts.records,
             clock: parts.clock,
             keys: parts.keys,

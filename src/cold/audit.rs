@@ -299,6 +299,7 @@ fn one(change: &Change) -> Option<Made> {
         | Change::OutboxDone(..)
         | Change::Origin(_)
         | Change::Audit(_)
+        | Change::Ledger(..)
         | Change::Checkpoint(_) => return None,
     })
 }
@@ -323,6 +324,17 @@ pub fn master_key(id: &str, what: &'static str) -> Made {
     Made {
         id: id.to_owned(),
         kind: "masterKey",
+        what,
+        ..Made::default()
+    }
+}
+
+/// A journal by its name, and what it is to the database from then on.
+#[must_use]
+pub fn ledger(journal: &str, what: &'static str) -> Made {
+    Made {
+        id: journal.to_owned(),
+        kind: "ledger",
         what,
         ..Made::default()
     }

@@ -269,13 +269,18 @@ impl Place {
 
     /// What whoever is refused is told: which machine and directory has the database.
     fn named_for_others(&self) -> String {
+        format!("{}, process {}", self.for_people(), std::process::id())
+    }
+
+    /// Which data directory of which machine it is.
+    #[must_use]
+    pub fn for_people(&self) -> String {
         let folder = fs::canonicalize(&self.folder).unwrap_or_else(|_gone| self.folder.clone());
         let data_dir = folder.parent().unwrap_or(&folder).display().to_string();
         let machine = fs::read_to_string(MACHINE).unwrap_or_default();
-        let process = std::process::id();
         match machine.trim() {
-            "" => format!("the data directory {data_dir}, process {process}"),
-            name => format!("the data directory {data_dir} of {name}, process {process}"),
+            "" => format!("the data directory {data_dir}"),
+            name => format!("the data directory {data_dir} of {name}"),
         }
     }
 

@@ -43,6 +43,12 @@ impl Stand {
     pub fn state(self, rules: &Rules) -> State {
         rules.state(self.status, self.is_stopped)
     }
+
+    /// Whether something stops the card that its row does not tell of.
+    #[must_use]
+    pub fn adds_to(self, card: &Card) -> bool {
+        self.status as u8 > card.status as u8 || (self.is_stopped && !card.is_frozen)
+    }
 }
 
 /// What the ledger holds above the rows of a card.
@@ -103,23 +109,41 @@ impl Stands {
     /// [`Unseen`] where nobody knows: it may be stopped.
     pub async fn of(&self, card: &Card) -> Result<Stand, Unseen> {
         let held = self.held(std::slice::from_ref(card)).await?;
-        let held = held.first().copied().unwrap_or_default();
+        let is_stopped = self.rows_above_stop(card).await?;
+        Ok(stand(
+            card,
+            held.first().copied().unwrap_or_default(),
+            is_stopped,
+        ))
+    }
+
+    /// How cards of one owner stand now, in their order.
+    ///
+    /// # Errors
+    /// As [`Stands::of`].
+    pub async fn of_one_owner(&self, cards: &[Card]) -> Result<Vec<Stand>, Unseen> {
+        let Some(first) = cards.first() else {
+            return Ok(Vec::new());
+        };
+        let held = self.held(cards).await?;
+        let is_stopped = self.rows_above_stop(first).await?;
+        let both = cards.iter().zip(held);
+        Ok(both
+            .map(|(card, held)| stand(card, held, is_stopped))
+            .collect())
+    }
+
+    /// Whether the row of the card's agent or customer stops it.
+    async fn rows_above_stop(&self, card: &Card) -> Result<bool, StoreError> {
         let agent = match &card.agent_id {
             Some(id) => self.store.agent(id.clone()).await?,
             None => None,
         };
         let customer = self.store.customer(card.customer_id.clone()).await?;
-        let is_paused = held.agent != AgentStatus::Active
-            || agent.is_some_and(|agent| agent.status != AgentStatus::Active);
-        let is_suspended = customer.is_some_and(|it| it.status != CustomerStatus::Active);
-        Ok(Stand {
-            status: if held.status as u8 > card.status as u8 {
-                held.status
-            } else {
-                card.status
-            },
-            is_stopped: card.is_frozen || held.is_frozen || is_paused || is_suspended,
-        })
+        Ok(
+            agent.is_some_and(|agent| agent.status != AgentStatus::Active)
+                || customer.is_some_and(|it| it.status != CustomerStatus::Active),
+        )
     }
 
     /// Those of the cards that the ledger stops and their rows do not.
@@ -152,6 +176,21 @@ impl Stands {
         let in_time = looked.map_err(|_elapsed| Unseen::Ledger)?;
         in_time.map_err(|_busy_or_closed| Unseen::Ledger)
     }
+}
+
+/// Of the row, of what the ledger holds, and of whether a row above stops the card.
+fn stand(card: &Card, held: Held, is_stopped_above: bool) -> Stand {
+    let is_frozen = card.is_frozen || held.is_frozen;
+    Stand {
+        status: strictest(card.status, held.status),
+        is_stopped: is_frozen || held.agent != AgentStatus::Active || is_stopped_above,
+    }
+}
+
+/// Canceled outranks locked outranks active.
+#[must_use]
+pub fn strictest(kept: CardStatus, held: CardStatus) -> CardStatus {
+    if held as u8 > kept as u8 { held } else { kept }
 }
 
 fn look_at(ledger: &EmbeddedLedger, keys: Keys) -> Held {

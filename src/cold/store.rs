@@ -6,6 +6,7 @@
 //! another node in the same moment is noticed. The hot path never comes here.
 
 mod errands;
+pub mod ledger_row;
 pub mod outward;
 pub mod postgres;
 pub mod purchases;
@@ -21,6 +22,7 @@ mod write;
 use std::fmt;
 use std::pin::Pin;
 
+use self::ledger_row::LedgerRow;
 use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use self::purchases::{Purchase, PurchaseState, PurchaseWanted};
 use self::versions::{PolicyVersion, VersionState, Versions, VersionsAsked};
@@ -313,6 +315,9 @@ pub enum Change {
     Audit(Event),
     /// A signed statement about the audit log.
     Checkpoint(Checkpoint),
+    /// The journal that the database belongs to, in place of the one of this name; of none where it is
+    /// the first.
+    Ledger(LedgerRow, Option<String>),
     /// Of outgoing webhooks.
     Webhooks(Box<WebhookChange>),
 }
@@ -353,6 +358,7 @@ impl Change {
             | Self::Reply(_)
             | Self::Audit(_)
             | Self::Checkpoint(_)
+            | Self::Ledger(..)
             | Self::Webhooks(_) => None,
         }
     }
@@ -378,6 +384,7 @@ impl Change {
             | Self::Attestation(_)
             | Self::Purchase(_)
             | Self::PolicyVersion(..)
+            | Self::Ledger(..)
             | Self::Webhooks(_) => None,
         }
     }
@@ -489,6 +496,8 @@ pub trait Store: Send + Sync {
     fn sealed(&self) -> Answer<'_, Vec<SealedRow>>;
     /// The secret that is sealed under this name.
     fn sealed_as(&self, name: String) -> Answer<'_, Option<SealedRow>>;
+    /// The journal that the database belongs to.
+    fn ledger(&self) -> Answer<'_, Option<LedgerRow>>;
     /// The endpoint of this id.
     fn webhook(&self, id: String) -> Answer<'_, Option<Webhook>>;
     /// Endpoints, newest first.

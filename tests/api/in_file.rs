@@ -10,6 +10,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, raw_sql};
 
 /// The database of one plane.
+#[derive(Clone)]
 pub(crate) struct Database;
 
 impl Database {

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use crate::pg::{dump, fresh_database, sql};
 
 /// The database of one plane.
+#[derive(Clone)]
 pub(crate) struct Database {
     pub(crate) address: String,
 }

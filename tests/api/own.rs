@@ -2,7 +2,6 @@
 //! (behaviour 4).
 
 use std::fs;
-use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use countersign::cold::store::postgres;
 
 use crate::database::Database;
 use crate::pg::{PASSWORD, PgServer, sql};
-use crate::plane::{Plane, code, program};
+use crate::plane::{Plane, code, program, refused};
 use crate::server::{Home, find, millis_since, now, said};
 use crate::wire::Wire;
 
@@ -45,22 +44,15 @@ fn run(plane: &Plane, words: &[&str]) -> (Option<i32>, String) {
     said(command.args(&words[1..]).output())
 }
 
-/// How a server that should not start has ended, and what it has said.
-fn refused(plane: &Plane) -> (Option<i32>, String) {
-    let mut command = program("serve", &plane.home, &plane.database);
-    for flag in ["--issuer-listen", "--listen", "--ops-listen"] {
-        command.args([flag, "127.0.0.1:0"]);
-    }
-    command.stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let since = now();
-    while child.try_wait().unwrap().is_none() {
-        if millis_since(since) > 60_000 {
-            child.kill().unwrap();
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    said(child.wait_with_output())
+/// The second one's journal counts from now on, and not the first one's.
+fn adopt(plane: &Plane) {
+    let row = sql(&plane.database.address, "SELECT journal FROM ledger");
+    let journal = String::from_utf8(row).unwrap().trim().to_owned();
+    let mut command = crate::server::binary();
+    command.args(["ledger", "adopt", "--instead-of", &journal, "--data-dir"]);
+    command.arg(plane.home.data_dir());
+    let (status, message) = said(command.envs(plane.database.environment()).output());
+    assert_eq!(status, Some(0), "{message}");
 }
 
 fn keys(plane: &Plane, action: &str) -> (Option<i32>, String) {
@@ -103,10 +95,12 @@ fn c15_a_second_server_on_one_database_is_refused_until_the_first_is_gone() {
     assert_eq!(first.buy(&first.card(&json!({})), 100), "APPROVED");
     // However the first one ends, the second one need not wait.
     first.kill();
+    adopt(&second);
     second.restart();
     second.card(&json!({}));
     assert_eq!(refused(&first).0, Some(3));
     assert!(second.stop().success());
+    adopt(&first);
     first.restart();
     first.card(&json!({}));
 }
@@ -200,6 +194,7 @@ fn a_server_that_was_cut_off_ends_when_it_finds_another_one_in_its_place() {
     wire.cut();
     let mut second = twin(&first, &direct);
     // Its server notices that the first one's sessions are gone.
+    adopt(&second);
     second.restart();
     second.card(&json!({}));
     assert_eq!(first.buy(&card, 100), "APPROVED", "issuers notice nothing");
@@ -207,4 +202,17 @@ fn a_server_that_was_cut_off_ends_when_it_finds_another_one_in_its_place() {
     assert_eq!(first.ended().code(), Some(3));
     second.card(&json!({}));
     assert!(second.stop().success());
+}
+
+#[test]
+fn whose_a_database_is_need_not_be_known_for_a_start_to_be_refused() {
+    let plane = Plane::start();
+    let address = &plane.database.address;
+    // Of another user's session PostgreSQL tells neither place nor age.
+    let made = format!("CREATE ROLE guest LOGIN PASSWORD '{PASSWORD}'");
+    sql(address, &made);
+    let guest = twin(&plane, &address.replace("keeper:", "guest:"));
+    let (status, message) = refused(&guest);
+    assert_eq!(status, Some(3), "{message}");
+    assert!(message.contains("since an unknown instant"), "{message}");
 }

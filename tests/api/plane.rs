@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::server::{
 };
 
 const ANYWHERE: &str = "127.0.0.1:0";
+const LISTENERS: [&str; 3] = ["--issuer-listen", "--listen", "--ops-listen"];
 
 /// A data directory that was initialised, and perhaps a server on it.
 pub(crate) struct Plane {
@@ -70,7 +71,7 @@ impl Plane {
     pub(crate) fn restart_with(&mut self, flags: &[&str]) {
         self.server = None;
         let mut command = program("serve", &self.home, &self.database);
-        for listener in ["--issuer-listen", "--listen", "--ops-listen"] {
+        for listener in LISTENERS {
             command.args([listener, ANYWHERE]);
         }
         self.server = Some(self.home.spawn({
@@ -238,6 +239,24 @@ impl Plane {
         }
         false
     }
+}
+
+/// How a server that should not start has ended, and what it has said.
+pub(crate) fn refused(plane: &Plane) -> (Option<i32>, String) {
+    let mut command = program("serve", &plane.home, &plane.database);
+    for flag in LISTENERS {
+        command.args([flag, ANYWHERE]);
+    }
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let since = now();
+    while child.try_wait().unwrap().is_none() {
+        if millis_since(since) > 60_000 {
+            child.kill().unwrap();
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    said(child.wait_with_output())
 }
 
 /// A subcommand, told where its data is.

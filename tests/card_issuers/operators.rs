@@ -5,6 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::comes_back::strangers;
 use crate::desk::{APPROVED, Desk};
 use crate::far_side::Speech;
 use crate::told::{change, state_there};
@@ -204,5 +205,70 @@ fn where_an_agent_or_a_customer_stops_its_cards_stop_at_the_issuer() {
         until_there(&desk, card, "OPEN");
         desk.until_status(card, "active");
     }
+    desk.far.is_content();
+}
+
+/// The word of an operator is in the ledger alone, and nothing looks at the issuer by itself here.
+#[test]
+fn what_is_made_or_taken_over_while_an_operator_stops_it_does_not_work_at_the_issuer() {
+    let mut desk = Desk::start(Speech::Privacy);
+    restart_with_poll(&mut desk, 0);
+    let agent = desk.plane.agent(&json!({}));
+    let more = json!({"agentId": agent});
+    let old = desk.plane.card(&more);
+    operator(&desk, &format!("agents/{agent}/pause"));
+    until_there(&desk, &old, "PAUSED");
+    stays_there(&desk, &old, "PAUSED");
+
+    let new = desk.plane.card(&more);
+    until_there(&desk, &new, "PAUSED");
+    let path = format!("/v1/cards/{old}/replace");
+    let replaced = desk.plane.owner_asks("POST", &path, &json!({}), 201);
+    let replaced = replaced["id"].as_str().unwrap().to_owned();
+    until_there(&desk, &replaced, "PAUSED");
+
+    let states = |desk: &Desk| {
+        let there = desk.far.cards();
+        let taken = there.iter().filter(|it| it["memo"] == "lunch");
+        let states = taken.map(|it| it["state"].as_str().unwrap().to_owned());
+        states.collect::<Vec<String>>()
+    };
+    strangers(&desk);
+    assert_eq!(states(&desk), ["OPEN", "PAUSED", "CLOSED"]);
+    let body = json!({
+        "customerId": desk.plane.customer, "agentId": agent, "dryRun": false,
+        "allowUnenforced": true,
+    });
+    let taken = desk
+        .plane
+        .owner_asks("POST", "/v1/connections/acme/import", &body, 200);
+    assert_eq!(taken["imported"], 2, "{taken}");
+    desk.until("taken over", |_| {
+        states(&desk) == ["PAUSED", "PAUSED", "CLOSED"]
+    });
+    // It is ours that stops them, so that they come back with the agent.
+    operator(&desk, &format!("agents/{agent}/resume"));
+    for card in [&new, &replaced] {
+        until_there(&desk, card, "OPEN");
+    }
+    desk.until("let go", |_| states(&desk) == ["OPEN", "PAUSED", "CLOSED"]);
+    desk.far.is_content();
+}
+
+#[test]
+fn a_card_that_is_taken_over_for_a_customer_that_is_suspended_stops_at_the_issuer() {
+    let mut desk = Desk::start(Speech::Lithic);
+    restart_with_poll(&mut desk, 0);
+    let path = format!("/v1/customers/{}", desk.plane.customer);
+    let suspended = json!({"status": "suspended"});
+    desk.plane.owner_asks("PATCH", &path, &suspended, 200);
+    let [open, ..] = strangers(&desk);
+    let (status, said) = desk.import(&["--apply"]);
+    assert_eq!(status, Some(0), "{said}");
+    desk.until("taken over", |far| {
+        let there = far.cards();
+        let taken = there.iter().find(|it| it["token"] == open["token"]);
+        taken.unwrap()["state"] == "PAUSED"
+    });
     desk.far.is_content();
 }

@@ -103,10 +103,12 @@ impl Drop for RedisServer {
 }
 
 fn ask(mut stream: TcpStream, words: &[&str]) -> Option<String> {
-    let mut request = format!("*{}\r\n", words.len());
-    for word in words {
-        request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
-    }
+    let mut request = vec![format!("*{}\r\n", words.len())];
+    let texts = words
+        .iter()
+        .map(|word| format!("${}\r\n{word}\r\n", word.len()));
+    request.extend(texts);
+    let request = request.concat();
     stream.write_all(request.as_bytes()).ok()?;
     let mut answer = BufReader::new(stream);
     let mut line = String::new();

@@ -15,14 +15,14 @@ use super::code::Code;
 use super::exchange::{Ask, Reply};
 use super::problem::Problem;
 use super::query::{Page, narrow};
-use super::{customers, text};
+use super::text;
 use crate::cold::api::Api;
 use crate::cold::issuers::IssuerClient;
 use crate::cold::issuers::rules::{self, Rules};
 use crate::cold::ops::cards::policy::{Look, PolicyShown};
+use crate::cold::stands::Unseen;
 use crate::cold::store::outward::{Errand, OutboxRow};
 use crate::cold::store::{Card, Change, Mode};
-use crate::domain::card::{AgentStatus, CustomerStatus};
 use crate::domain::time::Timestamp;
 use change::CardChange;
 use new::NewCard;
@@ -31,11 +31,11 @@ use reveal::Shown;
 use view::CardShown;
 
 use change::told_of;
-pub(super) use change::{Nothing, cancel, change, freeze, ruled, unfreeze};
+pub(super) use change::{Nothing, cancel, change, freeze, refuse_purchase_card, ruled, unfreeze};
 pub(super) use new::{Draft, agent, create, keep, order, owner, refuse_unenforced};
 pub(super) use order::{Ordered, order_card};
 pub(super) use replace::replace;
-pub(super) use reveal::{Revealing, Reveals, reveal, revealing};
+pub(super) use reveal::{Revealing, Reveals, pass, reveal};
 pub(super) use view::LimitShown;
 
 pub(super) const CREATE: About = About {
@@ -69,7 +69,7 @@ pub(super) const ONE: About = About {
 pub(super) const CHANGE: About = About {
     takes: Some(shape::<CardChange>),
     gives: &[Given::ok(shape::<CardShown>)],
-    problems: &[Code::CardCanceled, Code::NotEnforced],
+    problems: &[Code::CardCanceled, Code::NotEnforced, Code::PurchaseCard],
     ..About::new(
         "changeCard",
         "Changes a card, in force when the call returns.",
@@ -102,6 +102,7 @@ pub(super) const REPLACE: About = About {
     gives: &[Given::created(shape::<CardShown>)],
     problems: &[
         Code::CardCanceled,
+        Code::PurchaseCard,
         Code::AgentDisabled,
         Code::FleetCapReached,
         Code::NotSupported,
@@ -115,21 +116,23 @@ pub(super) const REPLACE: About = About {
         "Makes a card like this one, and cancels this one: at once, or later.",
     )
 };
+/// Of both forms in which a card is shown.
+pub(super) const REVEAL_PROBLEMS: &[Code] = &[
+    Code::BeyondReach,
+    Code::CardCanceled,
+    Code::CardStopped,
+    Code::RevealGated,
+    Code::SnapshotFileRules,
+    Code::TooManyReveals,
+    Code::NotSupported,
+    Code::IssuerRefused,
+    Code::IssuerUnavailable,
+    Code::IssuerDenied,
+];
 pub(super) const REVEAL: About = About {
     takes: Some(shape::<Nothing>),
     gives: &[Given::ok(shape::<Shown<'static>>)],
-    problems: &[
-        Code::BeyondReach,
-        Code::CardCanceled,
-        Code::CardStopped,
-        Code::RevealGated,
-        Code::SnapshotFileRules,
-        Code::TooManyReveals,
-        Code::NotSupported,
-        Code::IssuerRefused,
-        Code::IssuerUnavailable,
-        Code::IssuerDenied,
-    ],
+    problems: REVEAL_PROBLEMS,
     ..About::new(
         "revealCard",
         "Shows a card's number, expiry and CVV, where its connection is set to; kept nowhere, and told in the audit log.",
@@ -228,15 +231,29 @@ pub(super) async fn find(ask: &Ask, id: &str) -> Result<Card, Problem> {
     ask.caller.card(found)
 }
 
-/// A new card of an agent or a customer that is stopped is stopped at its issuer, too.
+/// A new card that something above it stops, by a row or by the word of an operator, is stopped at its
+/// issuer, too. Where nobody knows, it is told of as well: an errand reads how things stand by itself.
 async fn stopped_above(ask: &Ask, row: &Card) -> Result<Option<Change>, Problem> {
-    let customer = customers::of_card(ask, row).await?;
-    let agent = match &row.agent_id {
-        Some(id) => ask.api.store.agent(id.clone()).await?,
-        None => None,
+    let is_stopped = match ask.api.stands.of(row).await {
+        Ok(stand) => stand.adds_to(row),
+        Err(Unseen::Ledger) => true,
+        Err(Unseen::Store(error)) => return Err(error.into()),
     };
-    let is_paused = agent.is_some_and(|agent| agent.status != AgentStatus::Active);
-    let is_stopped = is_paused || customer.status != CustomerStatus::Active;
     let told = is_stopped.then(|| told_of(ask, row, Errand::State));
     Ok(told.flatten())
+}
+
+/// The same of cards of one owner that are taken over.
+pub(super) async fn taken_over_stopped(ask: &Ask, rows: &[Card]) -> Result<Vec<Change>, Problem> {
+    let is_stopped: Vec<bool> = match ask.api.stands.of_one_owner(rows).await {
+        Ok(stands) => {
+            let both = stands.into_iter().zip(rows);
+            both.map(|(stand, row)| stand.adds_to(row)).collect()
+        }
+        Err(Unseen::Ledger) => vec![true; rows.len()],
+        Err(Unseen::Store(error)) => return Err(error.into()),
+    };
+    let stopped = rows.iter().zip(is_stopped).filter(|(_, is_so)| *is_so);
+    let told = stopped.filter_map(|(row, _)| told_of(ask, row, Errand::State));
+    Ok(told.collect())
 }

@@ -147,9 +147,9 @@ pub(super) async fn run(ask: Ask) -> Result<Reply, Problem> {
             });
         }
         if !dry_run {
-            batch.extend(taken_over(card));
+            batch.push(card);
         }
-        if batch.len() >= AT_ONCE * 2 {
+        if batch.len() >= AT_ONCE {
             keep(&ask, of, std::mem::take(&mut batch)).await?;
         }
     }
@@ -159,17 +159,19 @@ pub(super) async fn run(ask: Ask) -> Result<Reply, Problem> {
     Reply::ok(&outcome)
 }
 
-/// As many cards as there is room for, as with cards that are made.
+/// As many cards as there is room for, as with cards that are made. What their owner's standing stops
+/// stops at the issuer.
 async fn keep(
     ask: &Ask,
     (customer, agent): (&str, Option<&str>),
-    batch: Vec<Change>,
+    batch: Vec<Card>,
 ) -> Result<(), Problem> {
-    let cards = batch.iter().filter(|it| matches!(it, Change::Card(_)));
     let customer = customers::find(ask, customer).await?;
-    let room = fleet::room_for_cards(&ask.api, customer, agent, cards.count()).await?;
+    let room = fleet::room_for_cards(&ask.api, customer, agent, batch.len()).await?;
+    let told = cards::taken_over_stopped(ask, &batch).await?;
+    let taken = batch.into_iter().flat_map(taken_over);
     let work = Work {
-        batch: batch.into_iter().chain(room).collect(),
+        batch: taken.chain(room).chain(told).collect(),
         ..Work::default()
     };
     ask.make_part(work, StatusCode::OK).await

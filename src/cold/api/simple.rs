@@ -124,18 +124,7 @@ pub(super) const CANCEL: About = About {
 pub(super) const REVEAL: About = About {
     takes: Some(shape::<Nothing>),
     gives: &[Given::ok(shape::<RevealedSimpleCard<'static>>)],
-    problems: &[
-        Code::BeyondReach,
-        Code::CardCanceled,
-        Code::CardStopped,
-        Code::RevealGated,
-        Code::SnapshotFileRules,
-        Code::TooManyReveals,
-        Code::NotSupported,
-        Code::IssuerRefused,
-        Code::IssuerUnavailable,
-        Code::IssuerDenied,
-    ],
+    problems: cards::REVEAL_PROBLEMS,
     ..About::new(
         "revealSimpleCard",
         "Shows a card's number, expiry, CVV and balance, where its connection is set to; kept nowhere, and told in the audit log.",
@@ -265,14 +254,17 @@ pub(super) async fn reveal(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
     let Nothing {} = read(&ask.body)?;
     let row = find(&ask).await?;
-    let Revealing { row, revealed } = cards::revealing(&ask, row).await?;
+    let passed = cards::pass(&ask, row).await?;
+    // Whoever is not shown the card is not counted, and the audit log does not tell that he was.
+    let balance_cents = balance(&ask, passed.row()).await?;
+    let Revealing { row, revealed } = passed.revealing(&ask).await?;
     let shown = RevealedSimpleCard {
         id: &row.id,
         number: revealed.number.expose_secret(),
         exp_month: row.exp_month,
         exp_year: row.exp_year,
         cvv: revealed.cvv.expose_secret(),
-        balance_cents: balance(&ask, &row).await?,
+        balance_cents,
     };
     Ok(Reply::ok(&shown)?.kept_nowhere())
 }

@@ -222,6 +222,8 @@ impl Keeper {
             }
             Err(StoreError::Conflict) => Err(Unkept::Conflict),
             Err(StoreError::Fault(why)) => {
+                // Where it was kept, its entries are to be signed as well.
+                self.trail.kept(entry_count, self.around.clock.now());
                 tracing::error!(%why, "a change may be kept in the database and not in force");
                 self.is_behind
                     .store(self.around.rows_rule, Ordering::Release);

@@ -20,6 +20,7 @@ use super::query::Parameters;
 use crate::cold::durable::becomes_durable;
 use crate::cold::outbox::teller::Subject;
 use crate::cold::records::Named;
+use crate::cold::stands;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::card::{AgentStatus, CardStatus, Key};
 use crate::domain::time::Timestamp;
@@ -121,24 +122,22 @@ async fn change_card(
     };
     let (declared, frozen) = target.declared.unwrap_or_default();
     let subject = Subject::Card(id.clone());
-    announce(&state, action.lets_go(), &subject).await?;
-    let made = make_card_change(&state, target, action).await;
-    tell(&state, subject)?;
-    let changed = made?;
-    let is_new = changed.is_new;
+    let change = move |ledger: &EmbeddedLedger, at| target.change(ledger, action, at);
+    let Changed { now, is_new, .. } = make(&state, (subject, action.lets_go()), change).await?;
+    let (in_ledger, is_frozen) = now;
     tracing::info!(card = id, ?action, is_new, "an operator has changed a card");
-    let (status, status_source) = strictest(declared, changed.status);
+    let (status, status_source) = strictest(declared, in_ledger);
     Ok(Json(CardStanding {
         id,
         status: status.name(),
         status_source,
-        frozen: frozen || changed.is_frozen,
-        frozen_source: match (frozen, changed.is_frozen) {
+        frozen: frozen || is_frozen,
+        frozen_source: match (frozen, is_frozen) {
             (true, _) => Some("snapshot"),
             (false, true) => Some("ledger"),
             (false, false) => None,
         },
-        changed: changed.is_new,
+        changed: is_new,
     }))
 }
 
@@ -161,19 +160,17 @@ async fn change_agent(
     };
     let declared = target.declared;
     let subject = Subject::Agent(id.clone());
-    announce(&state, action == AgentAction::Resume, &subject).await?;
-    let made = make_agent_change(&state, target, action).await;
-    tell(&state, subject)?;
-    let changed = made?;
-    let is_new = changed.is_new;
+    let lets_go = action == AgentAction::Resume;
+    let change = move |ledger: &EmbeddedLedger, at| target.change(ledger, action, at);
+    let Changed { now, is_new, .. } = make(&state, (subject, lets_go), change).await?;
     tracing::info!(
         agent = id,
         ?action,
         is_new,
         "an operator has changed an agent"
     );
-    let (status, status_source) = if changed.status as u8 > declared as u8 {
-        (changed.status, "ledger")
+    let (status, status_source) = if now as u8 > declared as u8 {
+        (now, "ledger")
     } else {
         (declared, "snapshot")
     };
@@ -181,36 +178,37 @@ async fn change_agent(
         id,
         status: status.name(),
         status_source,
-        changed: changed.is_new,
+        changed: is_new,
     }))
 }
 
-async fn make_card_change(
-    state: &OpsState,
-    target: CardTarget,
-    action: CardAction,
-) -> Result<CardChanged, Problem> {
-    let at = state.clock.now();
-    let asked = state
-        .ledger
-        .ask(move |ledger| target.change(ledger, action, at));
-    let changed = in_time(asked).await??;
-    wait_until_durable(state, changed.position).await?;
-    Ok(changed)
+/// What a change has come to.
+struct Changed<T> {
+    /// What the ledger holds now.
+    now: T,
+    /// Whether it held something else before.
+    is_new: bool,
+    position: Position,
 }
 
-async fn make_agent_change(
+/// Makes a change where authorizations are decided, durable when this returns, and has issuers told of
+/// it: of what lets go before, of everything after.
+async fn make<T: Send + 'static>(
     state: &OpsState,
-    target: AgentTarget,
-    action: AgentAction,
-) -> Result<AgentChanged, Problem> {
-    let at = state.clock.now();
-    let asked = state
-        .ledger
-        .ask(move |ledger| target.change(ledger, action, at));
-    let changed = in_time(asked).await??;
-    wait_until_durable(state, changed.position).await?;
-    Ok(changed)
+    (subject, lets_go): (Subject, bool),
+    change: impl FnOnce(&EmbeddedLedger, Timestamp) -> Result<Changed<T>, NotMade> + Send + 'static,
+) -> Result<Changed<T>, Problem> {
+    announce(state, lets_go, &subject).await?;
+    let made = async {
+        let at = state.clock.now();
+        let asked = state.ledger.ask(move |ledger| change(ledger, at));
+        let changed = in_time(asked).await??;
+        wait_until_durable(state, changed.position).await?;
+        Ok(changed)
+    };
+    let made = made.await;
+    tell(state, subject)?;
+    made
 }
 
 /// Before something is let go, it is kept that its issuer is to be told: see the teller.
@@ -240,11 +238,9 @@ async fn wait_until_durable(state: &OpsState, position: Position) -> Result<(), 
 
 /// Canceled outranks locked outranks active; of equals the snapshot is named.
 pub(super) fn strictest(snapshot: CardStatus, ledger: CardStatus) -> (CardStatus, &'static str) {
-    if ledger as u8 > snapshot as u8 {
-        (ledger, "ledger")
-    } else {
-        (snapshot, "snapshot")
-    }
+    let strictest = stands::strictest(snapshot, ledger);
+    let is_declared = strictest == snapshot;
+    (strictest, if is_declared { "snapshot" } else { "ledger" })
 }
 
 /// Why a change was not made, on the hot thread.
@@ -307,13 +303,6 @@ enum CardHandle {
     Used(CardNo),
 }
 
-struct CardChanged {
-    status: CardStatus,
-    is_frozen: bool,
-    is_new: bool,
-    position: Position,
-}
-
 impl CardTarget {
     fn in_snapshot(snapshot: &Snapshot, id: &str) -> Option<Self> {
         let view = snapshot.card_by_id(id)?;
@@ -349,7 +338,7 @@ impl CardTarget {
         ledger: &EmbeddedLedger,
         action: CardAction,
         at: Timestamp,
-    ) -> Result<CardChanged, NotMade> {
+    ) -> Result<Changed<(CardStatus, bool)>, NotMade> {
         let (key, id, connection) = match self.card {
             CardHandle::Known {
                 key,
@@ -395,10 +384,8 @@ impl CardTarget {
             frozen,
         };
         let made = ledger.set_standing(&self.customer.route(), &command, at)?;
-        let (status, is_frozen) = standing(ledger);
-        Ok(CardChanged {
-            status,
-            is_frozen,
+        Ok(Changed {
+            now: standing(ledger),
             is_new: made.is_some(),
             position: stands_from(ledger, made)?,
         })
@@ -423,12 +410,6 @@ struct AgentTarget {
 enum AgentHandle {
     Known { key: Key, id: String },
     Used(AgentNo),
-}
-
-struct AgentChanged {
-    status: AgentStatus,
-    is_new: bool,
-    position: Position,
 }
 
 impl AgentTarget {
@@ -463,7 +444,7 @@ impl AgentTarget {
         ledger: &EmbeddedLedger,
         action: AgentAction,
         at: Timestamp,
-    ) -> Result<AgentChanged, NotMade> {
+    ) -> Result<Changed<AgentStatus>, NotMade> {
         let (key, id) = match self.agent {
             AgentHandle::Known { key, id } => (key, id),
             AgentHandle::Used(no) => {
@@ -481,8 +462,8 @@ impl AgentTarget {
         let agent = AgentRef { key, id: &id };
         let command = SetStanding::Agent { agent, status };
         let made = ledger.set_standing(&self.customer.route(), &command, at)?;
-        Ok(AgentChanged {
-            status,
+        Ok(Changed {
+            now: status,
             is_new: made.is_some(),
             position: stands_from(ledger, made)?,
         })

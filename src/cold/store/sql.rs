@@ -4,6 +4,7 @@
 //! are parameters, and there is no other way in. What differs between the two is a [`Driver`]: how a
 //! connection is had, how a transaction begins, what an error means. `docs/decisions/0018` says why.
 
+use super::ledger_row::{self, LedgerRow};
 use super::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use super::purchases::{self, Purchase, PurchaseState, PurchaseWanted};
 use super::rows::{
@@ -188,10 +189,8 @@ pub(super) use speaks;
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let met_another = error.as_database_error().is_some_and(|error| {
-            error.is_unique_violation()
-                || error
-                    .code()
-                    .is_some_and(|code| MET_ANOTHER.contains(&&*code))
+            let code = error.code();
+            error.is_unique_violation() || code.is_some_and(|code| MET_ANOTHER.contains(&&*code))
         });
         if met_another {
             Self::Conflict
@@ -459,16 +458,18 @@ impl<D: Driver> Store for SqlStore<D> {
         Box::pin(self.one(asked, errands::sealed_row))
     }
 
+    fn ledger(&self) -> Answer<'_, Option<LedgerRow>> {
+        Box::pin(self.one(Statement::of(ledger_row::ROW), ledger_row::row))
+    }
+
     fn webhook(&self, id: String) -> Answer<'_, Option<Webhook>> {
         let asked = Statement::of("SELECT * FROM webhooks WHERE id = $1").bind(id);
         Box::pin(self.one(asked, webhook_rows::webhook))
     }
 
     fn webhooks(&self, asked: Listed) -> Answer<'_, Vec<Webhook>> {
-        Box::pin(
-            self.0
-                .rows(webhook_rows::listed(asked), webhook_rows::webhook),
-        )
+        let asked = webhook_rows::listed(asked);
+        Box::pin(self.0.rows(asked, webhook_rows::webhook))
     }
 
     fn all_webhooks(&self) -> Answer<'_, Vec<Webhook>> {

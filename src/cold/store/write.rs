@@ -4,7 +4,7 @@ use super::rows::{cascade_name, entry, seq, usage_name};
 use super::sql::{Statement, Writing, most};
 use super::{
     Agent, ApiKey, Attestation, Batch, Card, Change, Customer, Intent, StoreError, StoredReply,
-    errands, purchases, versions, webhook_rows,
+    errands, ledger_row, purchases, versions, webhook_rows,
 };
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{self, Entry, Event};
@@ -51,6 +51,7 @@ async fn change(
         Change::PolicyVersion(row, before) => versions::put(row, before),
         Change::Audit(event) => new_entry(chain.append(&event)),
         Change::Checkpoint(row) => new_checkpoint(row),
+        Change::Ledger(row, before) => ledger_row::put(row, before),
     };
     match writing.execute(statement).await? {
         1 => Ok(()),

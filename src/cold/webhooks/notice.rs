@@ -180,6 +180,7 @@ pub async fn of_batch(
             | Change::Audit(_)
             | Change::Checkpoint(_)
             | Change::Purchase(_)
+            | Change::Ledger(..)
             | Change::Webhooks(_) => {}
         }
     }

@@ -45,6 +45,12 @@ impl JournalId {
         let Self([a, b, c, d, e, f, g, h, ..]) = self;
         u64::from_le_bytes([a, b, c, d, e, f, g, h])
     }
+
+    /// The same for people and databases: in hexadecimal digits.
+    #[must_use]
+    pub fn name(self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// Where the next frame is expected. Genesis is segment 1, sequence 1, chain 0.

@@ -8,12 +8,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::change::{told_at, told_of};
+use super::change::{refuse_purchase_card, told_at, told_of};
 use super::new::{issuer, order_key};
 use super::order::{Ordered, order_card};
 use super::standing::CardHeld;
 use super::stopped_above;
-use super::view::strictest;
 use crate::cold::api::body::read;
 use crate::cold::api::exchange::{Ask, Reply, Tries};
 use crate::cold::api::problem::Problem;
@@ -50,18 +49,9 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
         .map(|text| end(&text, ask.now))
         .transpose()?;
     let old = super::find(&ask, &ask.id).await?;
-    let held = ask.api.held(&old).await?;
-    if strictest(old.status, held.status) == CardStatus::Canceled {
-        return Err(Problem::card_canceled());
-    }
-    if let Some(id) = &old.agent_id
-        && agents::find(&ask, id).await?.status == AgentStatus::Disabled
-    {
-        return Err(Problem::agent_disabled());
-    }
-    if !ask.api.rows_rule {
-        return Err(Problem::file_rules());
-    }
+    // What an operator or the owner has stopped does not come back as another card.
+    let stands = ask.api.standing_of_card(&old).await?;
+    refuse_replacing(&ask, &old, stands.0).await?;
     // What cannot be is told before a card is ordered.
     retired(old.clone(), until)?;
     if until.is_some() {
@@ -70,8 +60,6 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
     }
     let issuer = issuer(&ask, Some(&old.connection))?;
     let card_id = draw("card", ask.now);
-    // What an operator or the owner has stopped does not come back as another card.
-    let stands = standing(&old, &held);
     let rules = Rules {
         has_past: false,
         // The new one is made with the lock.
@@ -91,7 +79,7 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
     loop {
         // Somebody may have stopped the card while its issuer was asked.
         let old = super::find(&ask, &ask.id).await?;
-        let now = standing(&old, &ask.api.held(&old).await?);
+        let now = ask.api.standing_of_card(&old).await?;
         if now.0 == CardStatus::Canceled {
             return Err(Problem::card_canceled());
         }
@@ -111,6 +99,24 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
             return outcome;
         }
     }
+}
+
+/// Refuses a card that has no successor.
+async fn refuse_replacing(ask: &Ask, old: &Card, status: CardStatus) -> Result<(), Problem> {
+    if status == CardStatus::Canceled {
+        return Err(Problem::card_canceled());
+    }
+    if let Some(id) = &old.agent_id
+        && agents::find(ask, id).await?.status == AgentStatus::Disabled
+    {
+        return Err(Problem::agent_disabled());
+    }
+    if !ask.api.rows_rule {
+        return Err(Problem::file_rules());
+    }
+    // Another card would be good for the amount once more, with nothing set aside for it.
+    let why = "a purchase card is not replaced: its agent makes another request";
+    refuse_purchase_card(ask, old, why).await
 }
 
 fn successor(
@@ -133,12 +139,6 @@ fn successor(
         revision: 0,
         ..old.clone()
     }
-}
-
-/// How the card stands, by the row and the ledger: the stricter counts.
-fn standing(row: &Card, held: &CardHeld) -> (CardStatus, bool) {
-    let status = strictest(row.status, held.status);
-    (status, row.is_frozen || held.is_frozen)
 }
 
 /// Both in one step.

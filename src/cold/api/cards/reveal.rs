@@ -15,14 +15,14 @@ use utoipa::ToSchema;
 
 use super::change::Nothing;
 use super::find;
-use super::view::strictest;
 use crate::cold::api::agents;
 use crate::cold::api::body::read;
 use crate::cold::api::exchange::{Ask, Reply};
 use crate::cold::api::intents::has_usable_intent;
 use crate::cold::api::problem::Problem;
 use crate::cold::control::Work;
-use crate::cold::issuers::Revealed;
+use crate::cold::issuers::{IssuerClient, Revealed};
+use crate::cold::stands::strictest;
 use crate::cold::store::{Card, Scope};
 use crate::decide::compile::parse_instant;
 use crate::decide::effective::{EffectivePolicy, Value, effective};
@@ -118,7 +118,7 @@ pub(in crate::cold::api) async fn reveal(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
     let Nothing {} = read(&ask.body)?;
     let row = find(&ask, &ask.id).await?;
-    let Revealing { row, revealed } = revealing(&ask, row).await?;
+    let Revealing { row, revealed } = pass(&ask, row).await?.revealing(&ask).await?;
     let shown = Shown {
         card_id: &row.id,
         number: revealed.number.expose_secret(),
@@ -129,8 +129,14 @@ pub(in crate::cold::api) async fn reveal(ask: Ask) -> Result<Reply, Problem> {
     Ok(Reply::ok(&shown)?.kept_nowhere())
 }
 
-/// Passes every gate, asks the issuer, and tells the audit log: what is left is to show it.
-pub(in crate::cold::api) async fn revealing(ask: &Ask, row: Card) -> Result<Revealing, Problem> {
+/// A card that has passed every gate. Its issuer has not been asked yet.
+pub(in crate::cold::api) struct Passed<'a> {
+    issuer: &'a dyn IssuerClient,
+    row: Card,
+}
+
+/// Passes every gate but the count of a minute.
+pub(in crate::cold::api) async fn pass(ask: &Ask, row: Card) -> Result<Passed<'_>, Problem> {
     let issuer = ask.api.issuer_of(&row.connection);
     let manner = issuer.map(|issuer| issuer.manner());
     let (Some(issuer), Some(manner)) = (issuer, manner.filter(|it| it.reveals)) else {
@@ -143,15 +149,28 @@ pub(in crate::cold::api) async fn revealing(ask: &Ask, row: Card) -> Result<Reve
     }
     refuse_stopped(ask, &row).await?;
     refuse_gated(ask, &row).await?;
-    if !ask.api.reveals.take(&row.id, ask.now) {
-        return Err(Problem::too_many_reveals());
+    Ok(Passed { issuer, row })
+}
+
+impl Passed<'_> {
+    pub(in crate::cold::api) fn row(&self) -> &Card {
+        &self.row
     }
-    let revealed = issuer.reveal(row.issuer_token.clone()).await?;
-    // Somebody may have stopped it while the issuer was asked.
-    let row = find(ask, &row.id).await?;
-    refuse_stopped(ask, &row).await?;
-    ask.make_part(Work::default(), StatusCode::OK).await?;
-    Ok(Revealing { row, revealed })
+
+    /// Counts it, asks the issuer, and tells the audit log: what is left is to show it, so that nothing
+    /// that may fail comes after this.
+    pub(in crate::cold::api) async fn revealing(self, ask: &Ask) -> Result<Revealing, Problem> {
+        let Self { issuer, row } = self;
+        if !ask.api.reveals.take(&row.id, ask.now) {
+            return Err(Problem::too_many_reveals());
+        }
+        let revealed = issuer.reveal(row.issuer_token.clone()).await?;
+        // Somebody may have stopped it while the issuer was asked.
+        let row = find(ask, &row.id).await?;
+        refuse_stopped(ask, &row).await?;
+        ask.make_part(Work::default(), StatusCode::OK).await?;
+        Ok(Revealing { row, revealed })
+    }
 }
 
 /// Nothing is shown after a lock, a freeze, a cancel, or an end.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::view::strictest;
 use crate::cold::api::Api;
 use crate::cold::api::problem::Problem;
 use crate::cold::ops::cards::view::MerchantLockView;
 use crate::cold::records::{DecisionId, Filter};
+use crate::cold::stands::strictest;
 use crate::cold::store::{Agent, Card};
 use crate::decide::snapshot::Snapshot;
 use crate::domain::card::{AgentStatus, CardStatus, Key};

@@ -11,6 +11,7 @@ use crate::cold::api::problem::Problem;
 use crate::cold::control::card_policy;
 use crate::cold::ops::cards::view::MerchantLockView;
 use crate::cold::schema::PolicyDocument;
+use crate::cold::stands::strictest;
 use crate::cold::store::{Card, CardLimit};
 use crate::decide::effective::ends_at;
 use crate::decide::policy::Policy;
@@ -166,9 +167,4 @@ fn status(row: &Card, held: &CardHeld) -> &'static str {
     } else {
         strictest.name()
     }
-}
-
-/// Canceled outranks locked outranks active.
-pub(super) fn strictest(kept: CardStatus, held: CardStatus) -> CardStatus {
-    if held as u8 > kept as u8 { held } else { kept }
 }

@@ -36,9 +36,11 @@ const IS_HELD: &str =
     "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted
     AND pid = pg_backend_pid() AND objsubid = 1 AND classid::bigint = $1 >> 32
     AND objid::bigint = $1 & 4294967295)";
-/// Where the session that has the lock comes from, and since when it is there.
+/// Where the session that has the lock comes from, and since when it is there. Of another user's session
+/// the server may say neither.
 const HOLDER: &str = "SELECT COALESCE(host(client_addr), 'this machine'),
-        to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')
+        COALESCE(to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),
+            'an unknown instant')
     FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE locktype = 'advisory' AND granted AND objsubid = 1
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())

@@ -2,8 +2,11 @@
 //!
 //! Every transaction numbers itself in a row that it has for itself while it runs. Whoever wants to
 //! know how one ended asks for that row with a lock: the answer comes once the transaction is over,
-//! however late its COMMIT arrives, and cannot change any more. Until then nothing else is written,
-//! and what is in force is not read anew, because what was read could be followed by that COMMIT.
+//! however late its COMMIT arrives, and cannot change any more. Until then nothing else is written under
+//! that row, and what is in force is not read anew, because what was read could be followed by that
+//! COMMIT. There are a few such rows, so that not everybody waits for one transaction: what changes no
+//! rules (attempts at webhooks, say) is written under the others meanwhile. What changes rules waits: it
+//! begins with that reading.
 
 use std::sync::Arc;
 use std::time::Duration;

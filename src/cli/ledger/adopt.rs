@@ -1,0 +1,74 @@
+//! `countersign ledger adopt`: gives a database to the journal of a data directory.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::app::recovery::{self, Recovery};
+use crate::cli::Exit;
+use crate::cli::demo::{Failure, unwritten};
+use crate::cli::desk::{Desk, Where};
+use crate::cold::binding::{Binding, NotAdopted};
+use crate::ledger::embedded::io::Storage;
+use crate::ledger::embedded::journal::Durability;
+use crate::ledger::embedded::writer::Writer;
+
+#[derive(Args, Debug)]
+pub(super) struct AdoptArguments {
+    #[command(flatten)]
+    place: Where,
+    /// The journal that the database belongs to, as a refused start names it
+    #[arg(long, value_name = "JOURNAL")]
+    instead_of: String,
+}
+
+/// The journal is there, with its name, before the database has it.
+pub(super) fn run(arguments: &AdoptArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let desk = Desk::open(&arguments.place)?;
+    let place = desk.place.for_people();
+    let storage: Arc<dyn Storage> = Arc::clone(&desk.journal) as Arc<dyn Storage>;
+    let found = found(&storage)?;
+    let name = found.journal.name();
+    desk.act(async |store, at| {
+        let binding = Binding {
+            store,
+            journal: found.journal,
+            next: found.next,
+            place: place.clone(),
+        };
+        let adopted = binding.adopt(&arguments.instead_of, at).await;
+        adopted.map_err(|error| match error {
+            NotAdopted::Store(error) => Failure::other(&error),
+            NotAdopted::Unbound | NotAdopted::Ours | NotAdopted::Another(_) => Failure {
+                message: error.to_string(),
+                exit: Exit::Usage,
+            },
+        })
+    })?;
+    let records = found.next.sequence.saturating_sub(1);
+    writeln!(
+        out,
+        "the database belongs to the journal {name} of {place} from now on. It has {records} records: \
+         what was approved elsewhere is not counted in it"
+    )
+    .map_err(|error| unwritten(&error))?;
+    Ok(Exit::Ok)
+}
+
+/// The journal, whose first segment is made where there is none.
+fn found(storage: &Arc<dyn Storage>) -> Result<Recovery, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::other(&error.to_string());
+    let found = recovery::recover(&**storage).map_err(|error| Failure {
+        message: error.to_string(),
+        exit: error.exit(),
+    })?;
+    let journal = found.journal(Durability::Strict);
+    let nobody = Box::new(|_published| {});
+    let writer = Writer::start(journal, Arc::clone(storage), recovery::timing(), nobody);
+    let published = writer.map_err(|error| failed(&error))?.close();
+    if published.create_failed {
+        return Err(failed(&"the journal's first segment cannot be made"));
+    }
+    Ok(found)
+}
