@@ -29,11 +29,11 @@ use crate::issuer::{Issuer, NotUnderstood, Question, Reply, ReplyForm, SameBy};
 use crate::ledger::command::{
     AgentRef, Answer, Authorize, CardRef, Novelty, Overrule, Route, Shadowed,
 };
-use crate::ledger::embedded::store::{EmbeddedLedger, Proposed, Unavailable};
+use crate::ledger::embedded::store::{EmbeddedLedger, Unavailable};
 use crate::ledger::event::{Facts, Owner};
 use crate::seam::snapshot::CurrentSnapshot;
-use shared::Word;
 pub use shared::{Drafted, Rested};
+use shared::{Word, said};
 
 /// One configured account at an issuer.
 pub struct Connection {
@@ -344,22 +344,7 @@ impl Core {
                     return decline(connection, &question.form, DeclineReason::LedgerUnavailable);
                 }
             };
-            let waiting = |owner, answer| Waiting {
-                position: 0,
-                deadline: arrival.received.plus_micros(connection.deadline_us),
-                form: question.form,
-                answer,
-                owner,
-                authorization,
-            };
-            return match word {
-                Word::Recorded(answer) => rests(connection, waiting(owner, answer)).into(),
-                Word::Proposed(proposed) => {
-                    let Proposed { draft, answer } = *proposed;
-                    let waiting = waiting(draft.owner, answer);
-                    Begun::Drafted(Box::new(Drafted { draft, waiting }))
-                }
-            };
+            return said(arrival, question.form, (owner, authorization), word);
         }
     }
 

@@ -1,9 +1,10 @@
 //! Decisions that hold only once a log that several nodes share has taken them (decision 0028).
 
-use super::{Begun, Connection, Core, Finished, Pipeline, Waiting, rests};
+use super::{Arrival, Begun, Connection, Core, Finished, Pipeline, Waiting, rests};
 use crate::domain::card::Key;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::time::Timestamp;
+use crate::issuer::ReplyForm;
 use crate::ledger::command::{Answer, Authorize, Novelty, Overrule, Route};
 use crate::ledger::embedded::store::{Draft, Proposed, Unavailable};
 
@@ -38,6 +39,32 @@ pub(super) enum Word {
     Recorded(Answer),
     /// It holds once the shared log has taken it.
     Proposed(Box<Proposed>),
+}
+
+/// What becomes of a question once the ledger has said its word on it.
+pub(super) fn said(
+    arrival: &Arrival<'_>,
+    form: ReplyForm,
+    (owner, authorization): (Key, Key),
+    word: Word,
+) -> Begun {
+    let connection = arrival.connection;
+    let waiting = |owner, answer| Waiting {
+        position: 0,
+        deadline: arrival.received.plus_micros(connection.deadline_us),
+        form,
+        answer,
+        owner,
+        authorization,
+    };
+    match word {
+        Word::Recorded(answer) => rests(connection, waiting(owner, answer)).into(),
+        Word::Proposed(proposed) => {
+            let Proposed { draft, answer } = *proposed;
+            let waiting = waiting(draft.owner, answer);
+            Begun::Drafted(Box::new(Drafted { draft, waiting }))
+        }
+    }
 }
 
 impl Core {
