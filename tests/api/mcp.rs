@@ -306,19 +306,14 @@ fn a_browser_is_told_which_pages_may_call() {
 
 /// Asks until it is refused for being too often, the status being `taken` before; how often that was.
 fn until_too_often(most: usize, taken: u16, ask: impl Fn() -> Response) -> usize {
-    for count in 0.. {
-        let answer = ask();
-        if answer.status == taken {
-            // A minute may begin meanwhile, and hardly two.
-            assert!(count <= 3 * most, "nobody counts");
-            continue;
-        }
-        assert_eq!(code(&answer, 429), "too_many_requests");
-        let after_s: u32 = answer.header("retry-after").unwrap().parse().unwrap();
-        assert!((1..=60).contains(&after_s), "{after_s}");
-        return count;
-    }
-    unreachable!("it is refused before")
+    // A minute may begin meanwhile, and hardly two.
+    let mut answers = (0..=3 * most).map(|count| (count, ask()));
+    let refused = answers.find(|(_, it)| it.status != taken);
+    let (count, answer) = refused.unwrap();
+    assert_eq!(code(&answer, 429), "too_many_requests");
+    let after_s: u32 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&after_s), "{after_s}");
+    count
 }
 
 /// Behaviour 7.1: an agent that runs wild leaves room for the others.
