@@ -288,6 +288,15 @@ fn one(change: &Change) -> Option<Made> {
             what: "made",
             ..Made::default()
         },
+        Change::Access(row) => Made {
+            customer_id: Some(row.customer_id.clone()),
+            agent_id: Some(row.agent_id.clone()),
+            id: row.id.clone(),
+            kind: "accessRequest",
+            status: Some(row.state.name()),
+            what: what(row.revision),
+            ..Made::default()
+        },
         Change::Purchase(row) => purchase(row),
         Change::PolicyVersion(row, _) => policy_version(row),
         Change::Sealed(row) => sealed(row, "set"),

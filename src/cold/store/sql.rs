@@ -4,6 +4,7 @@
 //! are parameters, and there is no other way in. What differs between the two is a [`Driver`]: how a
 //! connection is had, how a transaction begins, what an error means. `docs/decisions/0018` says why.
 
+use super::access::{self, AccessRequest};
 use super::ledger_row::{self, LedgerRow};
 use super::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use super::purchases::{self, Purchase, PurchaseState, PurchaseWanted};
@@ -513,6 +514,18 @@ impl<D: Driver> Store for SqlStore<D> {
     fn card_origin(&self, id: String) -> Answer<'_, Option<CardOrigin>> {
         let asked = Statement::of("SELECT * FROM card_origins WHERE card_id = $1").bind(id);
         Box::pin(self.one(asked, errands::origin_row))
+    }
+
+    fn access_request(&self, id: String) -> Answer<'_, Option<AccessRequest>> {
+        Box::pin(self.one(access::one(id), access::request))
+    }
+
+    fn access_waiting(&self, agent_id: String) -> Answer<'_, Option<AccessRequest>> {
+        Box::pin(self.one(access::waiting(agent_id), access::request))
+    }
+
+    fn access_requests(&self, listed: Listed) -> Answer<'_, Vec<AccessRequest>> {
+        Box::pin(self.0.rows(access::list(listed), access::request))
     }
 
     fn purchase(&self, wanted: PurchaseWanted) -> Answer<'_, Option<Purchase>> {
