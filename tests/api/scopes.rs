@@ -405,13 +405,10 @@ impl World {
         }
     }
 
-    /// A request that is well for whoever may make it.
-    fn example(&self, method: &str, path: &str) -> (String, Value) {
+    /// What such a request holds.
+    fn body(&self, method: &str, path: &str) -> Value {
         let (plane, agent, customer) = (&self.plane, &self.agent, &self.plane.customer);
-        if path.starts_with("/v1/access-requests") {
-            self.pause();
-        }
-        let body = match (method, path) {
+        match (method, path) {
             ("POST", "/v1/access-requests") => json!({"reason": "made by the table"}),
             ("POST", "/v1/customers") => json!({"name": "made by the table"}),
             ("POST", "/v1/agents") => json!({"customerId": customer}),
@@ -433,7 +430,16 @@ impl World {
             ("POST", path) if path.ends_with("/versions") => json!({"policy": {}}),
             ("POST" | "PATCH", _) => json!({}),
             _ => Value::Null,
-        };
+        }
+    }
+
+    /// A request that is well for whoever may make it.
+    fn example(&self, method: &str, path: &str) -> (String, Value) {
+        let (plane, agent, customer) = (&self.plane, &self.agent, &self.plane.customer);
+        if path.starts_with("/v1/access-requests") {
+            self.pause();
+        }
+        let body = self.body(method, path);
         let object = match path.trim_start_matches("/api").split('/').nth(2) {
             _ if !path.contains("{id}") => String::new(),
             Some("customers") => customer.clone(),
