@@ -142,6 +142,7 @@ impl Core {
             hold_time: HoldTime::of(acceptor.and_then(|it| it.mcc)),
             merchant: acceptor.map(|acceptor| merchant_keys(&self.keys, acceptor)),
             acceptor,
+            declined: last_declined(movements),
         };
         if let Some(view) = &view {
             if view.customer.currency() != currency {
@@ -273,6 +274,13 @@ fn name_of<'o>(observation: &'o Observation<'_>) -> &'o str {
     let own = || observation.movements.first().map(|movement| &movement.id);
     let named = observation.authorization.as_ref();
     named.or_else(own).map_or("", |id| id)
+}
+
+/// What the step asked for that was declined last.
+fn last_declined(movements: &[Movement<'_>]) -> Minor {
+    let mut declined = movements.iter().rev();
+    let last = declined.find(|it| it.kind == MovementKind::Declined);
+    last.map_or(Minor::ZERO, |it| it.amount)
 }
 
 fn told(standing: &Standing, movements: &[Movement<'_>]) -> Told {
