@@ -44,6 +44,8 @@ mod quickstart;
 mod replacing;
 #[path = "api/reveal.rs"]
 mod reveal;
+#[path = "api/reviewed.rs"]
+mod reviewed;
 #[path = "api/rules.rs"]
 mod rules;
 #[path = "api/scopes.rs"]

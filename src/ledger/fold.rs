@@ -37,7 +37,7 @@ pub fn fold(state: &mut State, event: &Event<'_>, position: u64) {
         Event::AgentOpened { agent, key, id, .. } => open_agent(state, *agent, *key, id),
         Event::Decided(decided) => {
             book(state, decided, position);
-            earmarks::follow(state, decided.card);
+            earmarks::hear(state, decided.card, decided.at);
         }
         Event::Backed { card, earmark, .. } => earmarks::back(state, *card, *earmark),
         Event::Overruled {
@@ -50,7 +50,9 @@ pub fn fold(state: &mut State, event: &Event<'_>, position: u64) {
         }
         Event::Booked(booked) => {
             settle::book(state, booked, position);
-            earmarks::follow_authorization(state, booked.authorization);
+            let card = state.authorization(booked.authorization);
+            let card = card.and_then(|it| it.card());
+            earmarks::hear(state, card, booked.at);
         }
         Event::StandingSet { change, .. } => set_standing(state, *change),
         Event::RiskFrozen { card, .. } => {

@@ -87,11 +87,7 @@ impl<T> Default for KeyMap<T> {
 
 impl<T> KeyMap<T> {
     fn table(&self, key: Key) -> usize {
-        if self.tables.len() == 1 {
-            0
-        } else {
-            usize::from(key.0.to_be_bytes()[0])
-        }
+        usize::from(self.index_of(key))
     }
 
     fn find(&self, key: Key) -> Option<u32> {
@@ -242,12 +238,16 @@ impl<T> KeyMap<T> {
 
     /// Whether any entry of the `index`th of the parts in which the map is kept fits.
     pub(in crate::ledger) fn any_in_part(&self, index: u16, fits: impl Fn(&T) -> bool) -> bool {
-        self.tables.get(usize::from(index)).is_some_and(|table| {
-            let mut values = table
-                .iter()
-                .filter_map(|slot| place(&self.chunks, slot.index));
-            values.any(|(_, value)| fits(value))
-        })
+        self.find_in_part(index, fits).is_some()
+    }
+
+    /// The index of the part that has this key, or would.
+    pub(in crate::ledger) fn index_of(&self, key: Key) -> u16 {
+        if self.tables.len() == 1 {
+            0
+        } else {
+            u16::from(key.0.to_be_bytes()[0])
+        }
     }
 
     /// An entry of the `index`th of the parts in which the map is kept that fits.
@@ -279,10 +279,15 @@ impl<T> KeyMap<T> {
         entries.map(|(key, _)| *key).collect()
     }
 
+    /// All that is in it, in no order that may show.
+    pub(in crate::ledger) fn entries(&self) -> impl Iterator<Item = (Key, &T)> {
+        let entries = self.chunks.iter().flatten().flatten();
+        entries.map(|(key, value)| (*key, value))
+    }
+
     /// All keys, in no order that may show.
     pub(in crate::ledger) fn keys(&self) -> impl Iterator<Item = Key> {
-        let entries = self.chunks.iter().flatten().flatten();
-        entries.map(|(key, _)| *key)
+        self.entries().map(|(key, _)| key)
     }
 
     /// Whether any entry of the named part fits.
@@ -293,8 +298,7 @@ impl<T> KeyMap<T> {
 
     /// All values, in no order that may show.
     pub(in crate::ledger) fn values(&self) -> impl Iterator<Item = &T> {
-        let entries = self.chunks.iter().flatten().flatten();
-        entries.map(|(_, value)| value)
+        self.entries().map(|(_, value)| value)
     }
 
     /// The least key whose value fits.

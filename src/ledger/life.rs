@@ -237,8 +237,8 @@ pub struct Life {
     pub(in crate::ledger) on_reversal: OnReversal,
     /// Present while the authorization is undone.
     pub(in crate::ledger) taken: Option<Box<Taken>>,
-    /// Present from the first report on that found it approved without us, on a card of whose use
-    /// something depends.
+    /// Present from the first report on that found money on the move, on a card of whose use
+    /// something depends. It has its effect while no approval of ours stands.
     pub(in crate::ledger) uses: Option<Box<Uses>>,
     /// When something was booked last.
     pub(in crate::ledger) at: Timestamp,

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::plane::{Plane, bearer, value};
 use crate::purchases::buyer;
 use crate::server::{Client, Response};
+use crate::webhooks::plane as plane_with;
 
 const PATH: &str = "/api/mcp";
 const ACCEPTS: &str = "accept: application/json, text/event-stream\r\n";
@@ -78,7 +79,7 @@ fn s5_the_door_opens_to_an_agents_key_from_a_known_host_alone() {
 
 /// Behaviour 5.15, 7.1.
 #[test]
-fn b5_15_the_tools_ask_and_look_and_nothing_else() {
+fn the_tools_ask_and_look_and_nothing_else() {
     let plane = Plane::start();
     let buyer = buyer(&plane, &json!({}));
     let tools = result(&plane, &buyer.key, "tools/list", &json!({}));
@@ -141,7 +142,7 @@ fn tool_wish(more: &Value) -> Value {
 
 /// Behaviour 5.3, 5.7, 5.10.
 #[test]
-fn b5_10_what_was_asked_through_one_door_is_seen_through_the_other() {
+fn what_was_asked_through_one_door_is_seen_through_the_other() {
     let plane = Plane::start();
     let rules = json!({"autoApproveBelow": 2000, "limits": {"perDay": 10000}});
     let buyer = buyer(&plane, &rules);
@@ -201,4 +202,104 @@ fn b5_10_what_was_asked_through_one_door_is_seen_through_the_other() {
         &json!({"merchantUrl": "shop.example.com", "categoryHint": "software"}),
     );
     assert_eq!(again["id"], small["request_id"]);
+}
+
+/// What the door refuses to the model, in the words of its tools.
+fn refused(plane: &Plane, key: &str, more: &Value) -> Value {
+    let answer = call(plane, key, "request_purchase", &tool_wish(more));
+    assert_eq!(answer["isError"], true, "{answer}");
+    let text = answer["content"][0]["text"].as_str().unwrap();
+    serde_json::from_str(text).unwrap()
+}
+
+/// Behaviour 5.1, 7.1: the names that the tool has, and no others.
+#[test]
+fn a_tools_mistakes_are_told_by_the_names_of_its_own_fields() {
+    let plane = Plane::start();
+    let buyer = buyer(&plane, &json!({}));
+    for (field, wrong) in [
+        ("merchant_url", json!("https://10.0.0.1/")),
+        ("merchant_url", json!(7)),
+        ("merchant_name", json!("a\tb")),
+        ("category_hint", json!("x".repeat(65))),
+        ("idempotency_key", json!("")),
+    ] {
+        let told = refused(&plane, &buyer.key, &json!({field: wrong}));
+        assert_eq!(told["errors"][0]["field"], field, "{told}");
+        assert!(!told.to_string().contains("merchantUrl"), "{told}");
+    }
+    let told = refused(&plane, &buyer.key, &json!({"merchantUrl": "a.example"}));
+    assert_eq!(told["errors"][0]["field"], "merchantUrl", "no such field");
+}
+
+/// Behaviour 1.3, 5.1: no digit of an amount is rounded.
+#[test]
+fn a_tools_amount_is_what_was_written_or_refused() {
+    let plane = Plane::start();
+    let buyer = buyer(&plane, &json!({}));
+    let asked = |amount: &Value| {
+        let wish = tool_wish(&json!({"amount": amount}));
+        told(&plane, &buyer.key, "request_purchase", &wish)["request_id"].clone()
+    };
+    let path = |id: Value| format!("/v1/purchase-requests/{}", id.as_str().unwrap());
+    for (amount, written) in [
+        (json!(12.34), "12.34"),
+        (json!(15), "15.00"),
+        (json!("9999999999999.99"), "9999999999999.99"),
+        (json!(9_999_999_999_999.99), "9999999999999.99"),
+    ] {
+        assert_eq!(plane.get(&path(asked(&amount)))["amount"], written);
+    }
+    // 99999999999999.994 would be read as 99999999999999.99.
+    for amount in [json!(99_999_999_999_999.99), json!(0.1 + 0.2)] {
+        let told = refused(&plane, &buyer.key, &json!({"amount": amount}));
+        assert_eq!(told["errors"][0]["field"], "amount");
+        assert!(told["detail"].as_str().unwrap().contains("text"), "{told}");
+    }
+}
+
+/// Behaviour 7.1: a browser lets the pages of `[mcp] origins` call, and read what they are told.
+#[test]
+fn a_browser_is_told_which_pages_may_call() {
+    let settings = "[mcp]\norigins = [\"https://app.example.com:443\", \"http://[::1]:3000\"]\n";
+    let plane = plane_with(settings, &[]);
+    let buyer = buyer(&plane, &json!({}));
+    let list = message("tools/list", &json!({}));
+    let told = |answer: &Response, name: &str| answer.header(name).map(ToOwned::to_owned);
+    let before = |page: &str| {
+        let request = format!(
+            "OPTIONS {PATH} HTTP/1.1\r\nhost: localhost\r\norigin: {page}\r\n\
+             access-control-request-method: POST\r\ncontent-length: 0\r\n\r\n"
+        );
+        Client::connect(plane.listen()).ask(request.as_bytes())
+    };
+    for page in ["https://app.example.com", "http://[::1]:3000"] {
+        let answer = before(page);
+        assert_eq!(answer.status, 204, "{}", answer.text());
+        let methods = told(&answer, "access-control-allow-methods");
+        assert_eq!(methods.as_deref(), Some("POST"));
+        let sent = told(&answer, "access-control-allow-headers").unwrap();
+        assert!(sent.contains("authorization"), "{sent}");
+        for key in [bearer(&buyer.key), String::new()] {
+            let answer = post(
+                &plane,
+                "localhost",
+                &format!("{key}origin: {page}\r\n"),
+                &list,
+            );
+            assert_eq!(answer.status, if key.is_empty() { 401 } else { 200 });
+            let allowed = told(&answer, "access-control-allow-origin");
+            assert_eq!(allowed.as_deref(), Some(page));
+        }
+    }
+    for page in [
+        "https://evil.example",
+        "http://app.example.com",
+        "https://app.example.com:8443",
+        "null",
+    ] {
+        let answer = before(page);
+        assert_ne!(answer.status, 204, "{page}");
+        assert_eq!(told(&answer, "access-control-allow-origin"), None);
+    }
 }

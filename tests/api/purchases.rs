@@ -37,24 +37,24 @@ impl Buyer {
         value(&answer)
     }
 
-    fn sees(&self, plane: &Plane, id: &Value) -> Value {
+    pub(crate) fn sees(&self, plane: &Plane, id: &Value) -> Value {
         let path = format!("/v1/purchase-requests/{}", id.as_str().unwrap());
         value(&plane.ask(&self.key, "GET", &path, &Value::Null))
     }
 
-    fn spending(&self, plane: &Plane) -> Value {
+    pub(crate) fn spending(&self, plane: &Plane) -> Value {
         value(&plane.ask(&self.key, "GET", "/v1/agents/me/spending", &Value::Null))
     }
 }
 
-fn act(plane: &Plane, id: &Value, verb: &str, body: &Value) -> Value {
+pub(crate) fn act(plane: &Plane, id: &Value, verb: &str, body: &Value) -> Value {
     let path = format!("/v1/purchase-requests/{}/{verb}", id.as_str().unwrap());
     plane.owner_asks("POST", &path, body, 200)
 }
 
 /// Behaviour 5.3, 5.6, 5.8, 5.10.
 #[test]
-fn b5_3_what_is_small_is_a_card_at_once_good_for_it_and_nothing_else() {
+fn what_is_small_is_a_card_at_once_good_for_it_and_nothing_else() {
     let plane = Plane::start();
     let buyer = buyer(
         &plane,
@@ -104,7 +104,7 @@ fn b5_3_what_is_small_is_a_card_at_once_good_for_it_and_nothing_else() {
 
 /// Behaviour 5.6. The sandbox's shop is `API HOST GMBH`, a 7372.
 #[test]
-fn b5_6_the_owners_map_says_who_may_charge_the_card() {
+fn the_owners_map_says_who_may_charge_the_card() {
     let plane = Plane::start();
     let rules = json!({"autoApproveBelow": 5000, "merchantMap": [
         {"domain": "example.com", "merchants": ["Api Host"], "mccs": ["7372"]},
@@ -126,7 +126,7 @@ fn b5_6_the_owners_map_says_who_may_charge_the_card() {
 
 /// Behaviour 5.4, 5.7.
 #[test]
-fn b5_7_a_human_decides_once_and_everything_is_asked_again_then() {
+fn a_human_decides_once_and_everything_is_asked_again_then() {
     let plane = Plane::start();
     let buyer = buyer(&plane, &json!({"limits": {"perDay": 3000}}));
     let waits = buyer.asks(&plane, &json!({}));
@@ -189,7 +189,7 @@ fn b5_7_a_human_decides_once_and_everything_is_asked_again_then() {
 
 /// Behaviour 5.7.
 #[test]
-fn b5_7_of_two_reviewers_one_decides_and_of_what_was_looked_at_alone() {
+fn of_two_reviewers_one_decides_and_of_what_was_looked_at_alone() {
     let plane = Plane::start();
     let buyer = buyer(&plane, &json!({"unscopedRequests": "allow"}));
     let waits = buyer.asks(&plane, &json!({}));
@@ -236,7 +236,7 @@ fn b5_7_of_two_reviewers_one_decides_and_of_what_was_looked_at_alone() {
 
 /// Behaviour 5.9.
 #[test]
-fn b5_9_the_same_request_is_one_request_concurrently_and_after_a_crash() {
+fn the_same_request_is_one_request_concurrently_and_after_a_crash() {
     let mut plane = Plane::start();
     let buyer = buyer(&plane, &json!({"autoApproveBelow": 5000}));
     let key = json!({"idempotencyKey": "k1"});
@@ -272,7 +272,7 @@ fn b5_9_the_same_request_is_one_request_concurrently_and_after_a_crash() {
 
 /// Behaviour 5.11, its own example.
 #[test]
-fn b5_11_the_summary_tells_own_limits_and_those_over_all_agents() {
+fn the_summary_tells_own_limits_and_those_over_all_agents() {
     let plane = Plane::start();
     let rules = json!({"limits": {"perDay": 3000, "perWeek": 10000}});
     let path = format!("/v1/customers/{}", plane.customer);
@@ -318,7 +318,7 @@ fn b5_11_the_summary_tells_own_limits_and_those_over_all_agents() {
 
 /// Behaviour 5.4, 5.8: the issue's own figures.
 #[test]
-fn b5_8_fifty_at_a_time_never_share_the_last_headroom() {
+fn fifty_at_a_time_never_share_the_last_headroom() {
     for (rules, most) in [
         (json!({"countTotal": 10}), 10),
         (json!({"perDay": 500}), 5),
@@ -350,7 +350,7 @@ fn b5_8_fifty_at_a_time_never_share_the_last_headroom() {
 
 /// Behaviour 5.15, 5.10.
 #[test]
-fn b5_15_an_agent_is_who_its_key_says_and_sees_nobody_elses() {
+fn an_agent_is_who_its_key_says_and_sees_nobody_elses() {
     let plane = Plane::start();
     let rules = json!({"autoApproveBelow": 5000});
     let (one, two) = (buyer(&plane, &rules), buyer(&plane, &rules));

@@ -8,7 +8,7 @@ use countersign::domain::lifecycle::{BookStatus, OnReversal};
 
 use crate::commands::{Preset, Report};
 use crate::earmarks::PLACEHOLDER;
-use crate::lives::{Books, POSTINGS};
+use crate::lives::{Books, Own, POSTINGS};
 use crate::model::{Fact, Life, Lock, Model, Moment, Taken, is_same_merchant};
 use crate::sheet::Place;
 
@@ -40,6 +40,12 @@ fn preset_refuses(report: &Report, preset: Option<Preset>) -> bool {
 }
 
 impl Model {
+    /// The steps of a life.
+    pub(crate) fn steps(&self, life: usize) -> Vec<Own> {
+        let of_it = self.facts.iter().filter(|fact| fact.life == life);
+        of_it.map(Fact::own).collect()
+    }
+
     /// Takes a report down; what became of it.
     pub(crate) fn book(&mut self, report: &Report, found: Found, moment: Moment) -> BookStatus {
         let number = self.life_of(report.authorization);
@@ -89,7 +95,7 @@ impl Model {
             agent,
         };
         self.settle(number, open, moment);
-        self.follow(self.known[number].card, moment);
+        self.hear(self.known[number].card, moment);
         status
     }
 
@@ -422,6 +428,11 @@ impl Model {
         let steps = self.facts.iter().filter(|fact| fact.life == life);
         let reported = self.known[life].life.iter().map(|life| life.at);
         steps.map(|fact| fact.at).chain(reported).max().unwrap()
+    }
+
+    /// How many authorizations are remembered.
+    pub(crate) fn remembered(&self) -> usize {
+        self.known.iter().filter(|it| !it.is_forgotten).count()
     }
 
     /// The lives of which nothing was heard since `cut`.

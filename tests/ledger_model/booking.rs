@@ -120,6 +120,7 @@ impl Lockstep {
         "expired by use",
         "probed",
         "added to a probe",
+        "declined by what is held",
         "intent taken",
         "mismatch flagged",
         "intent declared",

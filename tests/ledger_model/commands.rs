@@ -100,6 +100,8 @@ pub(crate) struct Policy {
     pub(crate) cards: Vec<CardPolicy>,
     pub(crate) agents: Vec<Limits>,
     pub(crate) customer: Limits,
+    /// What may be held at one time over all cards.
+    pub(crate) held_max: Option<i64>,
     pub(crate) zone: usize,
 }
 
@@ -319,12 +321,14 @@ fn policy() -> impl Strategy<Value = Policy> {
             .prop_map(|(cards, last)| cards.into_iter().chain([last]).collect()),
         vec(limits(), usize::from(AGENTS)),
         limits(),
+        option::weighted(0.2, 20..300_i64),
         0..ZONES.len(),
     )
-        .prop_map(|(cards, agents, customer, zone)| Policy {
+        .prop_map(|(cards, agents, customer, held_max, zone)| Policy {
             cards,
             agents,
             customer,
+            held_max,
             zone,
         })
 }

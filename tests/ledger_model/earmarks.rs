@@ -103,14 +103,18 @@ impl Model {
         }
     }
 
+    /// What happens on its card is heard of the earmark too.
+    pub(crate) fn hear(&mut self, card: Option<u8>, moment: Moment) {
+        if let Some(number) = self.follow(card, moment) {
+            let life = self.known[number].life.as_mut().unwrap();
+            life.at = life.at.max(moment.at);
+        }
+    }
+
     /// The earmark has posted what its card has posted, and holds what the card holds, or more.
-    pub(crate) fn follow(&mut self, card: Option<u8>, moment: Moment) {
-        let Some((card, mut backing)) = card.and_then(|card| {
-            let backing = self.backed.get(&card)?;
-            Some((card, *backing))
-        }) else {
-            return;
-        };
+    pub(crate) fn follow(&mut self, card: Option<u8>, moment: Moment) -> Option<usize> {
+        let card = card?;
+        let mut backing = *self.backed.get(&card)?;
         let held = self.held_on(card);
         let posted = self.sheet.spent(Scope::Card(card)) - held;
         if self.is_consumed(card) && held == 0 && posted != 0 {
@@ -119,7 +123,7 @@ impl Model {
         }
         let number = backing.life;
         if self.known[number].is_forgotten {
-            return;
+            return None;
         }
         if self.known[number].life.is_none() {
             self.known[number].life = Some(self.begin(Some(number)));
@@ -140,24 +144,14 @@ impl Model {
             posted,
             ..Books::default()
         };
-        let at = self.latest().unwrap();
         let open = Place {
             day: self.day().unwrap(),
             hour: self.hour().unwrap(),
-            at,
+            at: self.latest().unwrap(),
             agent,
         };
         self.move_to(number, &wanted, open, moment);
-        let after = self.known[number].life.as_mut().unwrap();
-        let stands = |piles: &[crate::lives::Pile<Place>]| {
-            piles
-                .iter()
-                .map(|it| (it.place, it.held, it.posted))
-                .collect::<Vec<_>>()
-        };
-        if stands(&after.piles) != stands(&before.piles) {
-            after.at = after.at.max(at);
-        }
+        Some(number)
     }
 }
 

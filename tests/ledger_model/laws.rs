@@ -130,6 +130,7 @@ fn open_policy(policy: &Policy) -> Policy {
             spans: [Some((1 << 53) - 1); 3],
             ..Limits::default()
         },
+        held_max: None,
         zone: policy.zone,
     }
 }

@@ -62,6 +62,7 @@ fn field_of(field: Field) -> RuleField {
         Field::Sum(window) => SUMS[window],
         Field::Span(span) => SPANS[span],
         Field::Count(which) => COUNTS[which],
+        Field::Held => RuleField::HeldMax,
         Field::PerAuth => RuleField::PerAuth,
         Field::AfterCount => RuleField::ExpireAfterCount,
         Field::AfterSpend => RuleField::ExpireAfterSpend,
@@ -168,7 +169,7 @@ fn claims(ask: &Ask, policy: &Policy, at: i64) -> Claims {
         hour,
         hour_resets_at: Timestamp::from_secs(hour_ends),
         limits: if limited { limits } else { Default::default() },
-        held_max: None,
+        held_max: policy.held_max.filter(|_| limited).map(minor),
         per_auth: per_auth.map(|cap| (minor(cap), Level::Card)),
         single_use: spends && card.single_use,
         lock_to_first_merchant: (spends && card.lock).then_some(Level::Agent),
@@ -530,6 +531,7 @@ impl Lockstep {
             ),
             ("declined by a rolling limit", spans),
             ("declined by what a rolling limit began from", began),
+            ("declined by what is held", field == Some(Field::Held)),
             ("expired by use", expired),
             ("probed", expected.probes),
             ("added to a probe", expected.consumes && is_increment),
@@ -590,7 +592,7 @@ impl Lockstep {
             let remaining = explanation.remaining.map(i128::from);
             let tells = matches!(
                 field,
-                Field::Sum(_) | Field::Span(_) | Field::Count(_) | Field::PerAuth
+                Field::Sum(_) | Field::Span(_) | Field::Count(_) | Field::Held | Field::PerAuth
             );
             assert_eq!(remaining, tells.then(|| left.max(0)), "{}", context());
             let resets_at = explanation.resets_at.map(Timestamp::micros);
@@ -648,6 +650,9 @@ impl Lockstep {
                 assert!(within, "I1: {spent} over rolling {limit:?} of {scope:?}");
             }
         }
+        let (_, held) = self.model.sums(Scope::Customer, 3, day);
+        let within = policy.held_max.is_none_or(|cap| held <= i128::from(cap));
+        assert!(within, "I1: {held} held over {:?}", policy.held_max);
         let held = self.model.total_of(ask.authorization);
         let within = card.per_auth.is_none_or(|cap| held <= i128::from(cap));
         assert!(within, "I1: {held} over {:?}", card.per_auth);

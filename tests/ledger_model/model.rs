@@ -72,7 +72,7 @@ impl Fact {
         !self.taken_back && self.amount > 0
     }
 
-    fn own(&self) -> Own {
+    pub(crate) fn own(&self) -> Own {
         Own {
             name: self.name,
             approves: self.decision.is_approval(),
@@ -130,6 +130,8 @@ pub(crate) enum Field {
     Span(usize),
     /// The number of approvals by hour, day, for ever.
     Count(usize),
+    /// What is held at one time over all cards.
+    Held,
     PerAuth,
     AfterCount,
     AfterSpend,
@@ -345,11 +347,6 @@ impl Model {
         self.sheet.is_kept(scope, span)
     }
 
-    /// How many authorizations are remembered.
-    pub(crate) fn remembered(&self) -> usize {
-        self.known.iter().filter(|it| !it.is_forgotten).count()
-    }
-
     pub(crate) fn lock_of(&self, card: u8) -> Option<Merchant> {
         self.locks.get(&card).map(|lock| lock.merchant)
     }
@@ -410,12 +407,6 @@ impl Model {
         let is_undone = known.is_some_and(|life| life.taken.is_some());
         let mut of_it = self.facts.iter().filter(|fact| fact.life == life);
         !is_undone && of_it.any(|fact| fact.stands() && Some(fact.position) != probe)
-    }
-
-    /// The steps of a life.
-    pub(crate) fn steps(&self, life: usize) -> Vec<Own> {
-        let of_it = self.facts.iter().filter(|fact| fact.life == life);
-        of_it.map(Fact::own).collect()
     }
 
     /// Which known step a question is, and whether its content differs.
@@ -552,6 +543,17 @@ impl Model {
                     until: None,
                 });
             }
+        }
+        let spends_or_asks = ask.kind != AuthorizationKind::Credit;
+        if let Some(limit) = policy.held_max.filter(|_| spends_or_asks) {
+            let (_, held) = self.sums(Scope::Customer, 3, day);
+            found.push(Obstacle {
+                level: 2,
+                field: Field::Held,
+                limit: i128::from(limit),
+                left: i128::from(limit) - held,
+                until: None,
+            });
         }
         found
     }
@@ -897,7 +899,7 @@ impl Model {
             let at = self.latest.unwrap_or(moment.at).max(moment.at);
             self.settle(life, Place { at, ..place }, moment);
         }
-        self.follow(of_it, moment);
+        self.hear(Some(ask.card), moment);
     }
 
     /// Opens what has to be opened for a charge.

@@ -31,7 +31,7 @@ use reveal::Shown;
 use view::CardShown;
 
 use change::told_of;
-pub(super) use change::{Nothing, cancel, change, freeze, ruled, unfreeze};
+pub(super) use change::{Nothing, cancel, change, freeze, refuse_purchase_card, ruled, unfreeze};
 pub(super) use new::{Draft, agent, create, keep, order, owner, refuse_unenforced};
 pub(super) use order::{Ordered, order_card};
 pub(super) use replace::replace;
@@ -69,7 +69,7 @@ pub(super) const ONE: About = About {
 pub(super) const CHANGE: About = About {
     takes: Some(shape::<CardChange>),
     gives: &[Given::ok(shape::<CardShown>)],
-    problems: &[Code::CardCanceled, Code::NotEnforced],
+    problems: &[Code::CardCanceled, Code::NotEnforced, Code::PurchaseCard],
     ..About::new(
         "changeCard",
         "Changes a card, in force when the call returns.",
@@ -102,6 +102,7 @@ pub(super) const REPLACE: About = About {
     gives: &[Given::created(shape::<CardShown>)],
     problems: &[
         Code::CardCanceled,
+        Code::PurchaseCard,
         Code::AgentDisabled,
         Code::FleetCapReached,
         Code::NotSupported,

@@ -51,6 +51,7 @@ codes! {
         "The same request is still being carried out";
     IntentClosed 409 "intent_closed" "The intent is matched, rejected, withdrawn or expired";
     IntentConflict 409 "intent_conflict" "Another intent of this card is called so";
+    PurchaseCard 409 "purchase_card" "The card is that of a purchase request, which rules it";
     RequestChanged 409 "request_changed" "The purchase request has changed since it was looked at";
     RevealGated 409 "reveal_gated" "The card's rules ask for more before it is shown";
     SnapshotFileRules 409 "snapshot_file_rules"
@@ -61,6 +62,8 @@ codes! {
         "As many drafts wait as may; activate one, or throw one away";
     TooManyIntents 409 "too_many_intents"
         "As many intents of the card wait as may; withdraw one, or let one expire";
+    TooManyReviews 409 "too_many_reviews"
+        "As many requests of the agent wait for a human as may; wait until one is decided";
     VersionState 409 "version_state" "The version's state does not allow this";
     TooManyWebhooks 409 "too_many_webhooks"
         "There are as many webhooks as may be; remove one";

@@ -6,6 +6,7 @@
 //! tell a card's number; they go through the same functions as the routes of the API.
 
 mod answers;
+mod browser;
 mod tools;
 
 use std::borrow::Cow;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{Request, Response};
+use axum::http::{Method, Request, Response};
 use axum::response::IntoResponse as _;
 use rmcp::ServerHandler;
 use rmcp::model::{
@@ -33,6 +34,7 @@ use crate::cold::ids::draw;
 use crate::cold::listen::Peer;
 use crate::cold::store::Scope;
 use answers::Called;
+use browser::Pages;
 
 /// Where it is.
 pub const PATH: &str = "/api/mcp";
@@ -65,6 +67,7 @@ type Service = StreamableHttpService<Door, NeverSessionManager>;
 pub(super) struct Mcp {
     served: Served,
     service: Service,
+    pages: Pages,
 }
 
 impl Mcp {
@@ -81,6 +84,7 @@ impl Mcp {
         let door = Door;
         Self {
             served: Served::clone(served),
+            pages: Pages::new(&access.origins),
             service: Service::new(
                 move || Ok(door.clone()),
                 Arc::new(NeverSessionManager::default()),
@@ -89,8 +93,18 @@ impl Mcp {
         }
     }
 
-    /// Answers one request: first who asks, then what.
-    pub(super) async fn answer(self, mut request: Request<Body>) -> Response<Body> {
+    /// Answers one request, so that a page that may call can read it.
+    pub(super) async fn answer(self, request: Request<Body>) -> Response<Body> {
+        match self.pages.calling(request.headers()) {
+            // A browser asks without a key.
+            Some(page) if request.method() == Method::OPTIONS => browser::before(&page),
+            Some(page) => browser::allow(self.answer_to(request).await, &page),
+            None => self.answer_to(request).await,
+        }
+    }
+
+    /// First who asks, then what.
+    async fn answer_to(self, mut request: Request<Body>) -> Response<Body> {
         let Some(api) = self.served.get() else {
             return problem(&Problem::not_ready());
         };

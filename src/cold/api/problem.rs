@@ -126,6 +126,15 @@ impl Problem {
         Self::invalid(vec![Fault::new(field, message)])
     }
 
+    /// The same with the names of fields as tools write them, with underscores.
+    pub(super) fn with_underscores(self) -> Self {
+        if self.errors.is_empty() {
+            return self;
+        }
+        let fault = |it: Fault| Fault::new(underscored(&it.field), it.message);
+        Self::invalid(self.errors.into_iter().map(fault).collect())
+    }
+
     // === who asks ===
 
     pub(super) fn unauthorized(detail: &'static str) -> Self {
@@ -260,6 +269,25 @@ impl Problem {
         matches!(self.known, Code::IssuerRefused | Code::NotSupported)
     }
 
+    /// Whether a customer's cap leaves no room.
+    pub(super) fn is_fleet_cap(&self) -> bool {
+        self.known == Code::FleetCapReached
+    }
+
+    pub(super) fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
+    /// The card's rules are those of its purchase request.
+    pub(super) fn purchase_card(what: &str) -> Self {
+        Self::new(Code::PurchaseCard).with_detail(what)
+    }
+
+    pub(super) fn too_many_reviews(most: usize) -> Self {
+        let detail = format!("{most} requests of the agent wait for a human already");
+        Self::new(Code::TooManyReviews).with_detail(detail)
+    }
+
     pub(super) fn card_stopped(detail: &str) -> Self {
         Self::new(Code::CardStopped).with_detail(detail)
     }
@@ -321,6 +349,17 @@ impl Problem {
     pub(super) fn internal() -> Self {
         Self::new(Code::Internal)
     }
+}
+
+fn underscored(name: &str) -> String {
+    let mut written = String::with_capacity(name.len() + 4);
+    for char in name.chars() {
+        if char.is_ascii_uppercase() {
+            written.push('_');
+        }
+        written.push(char.to_ascii_lowercase());
+    }
+    written
 }
 
 impl From<Refused> for Problem {

@@ -9,6 +9,7 @@ mod earmark;
 mod issue;
 mod shown;
 mod spending;
+mod steps;
 mod tend;
 mod words;
 
@@ -26,7 +27,7 @@ use super::query::{Page, narrow};
 use super::text;
 use crate::cold::store::purchases::{Purchase, PurchaseState};
 
-pub(super) use asked::NewPurchase;
+pub(super) use asked::{NewPurchase, ToolPurchase};
 pub(super) use desk::{find, own_agent, request};
 pub(super) use shown::{PurchaseShown, shown};
 pub(super) use spending::{SpendingSummary, summary};
@@ -65,7 +66,11 @@ const OF_STATUS: Parameter = Parameter {
 pub(super) const CREATE: About = About {
     takes: Some(shape::<NewPurchase>),
     gives: &[Given::created(shape::<PurchaseShown>)],
-    problems: &[Code::BeyondReach, Code::SnapshotFileRules],
+    problems: &[
+        Code::BeyondReach,
+        Code::SnapshotFileRules,
+        Code::TooManyReviews,
+    ],
     ..About::new(
         "requestPurchase",
         "Asks to buy something; the same request again gives the same answer, as it is by then.",

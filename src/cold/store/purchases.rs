@@ -94,16 +94,16 @@ pub struct PurchaseAsked {
     pub category_hint: Option<String>,
 }
 
-/// A limit that a human may waive, or has waived.
+/// A rule or a limit that a human may waive, or has waived.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Broken {
     /// The stable code.
     pub code: String,
     /// One sentence.
     pub text: String,
-    /// Where the limit stands, where it is one of the ledger's.
+    /// Whose rule or limit it is; absent where no one level's is broken.
     pub level: Option<String>,
-    /// The limit's path.
+    /// The limit's path, where it is one of the ledger's.
     pub field: Option<String>,
 }
 
@@ -132,6 +132,16 @@ impl From<MerchantEntry> for BoundTo {
     }
 }
 
+/// What all attempts at the card have in common, from the approval on: a card that may be there is
+/// looked for where it was ordered, since when it was ordered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderTerms {
+    /// When it was approved.
+    pub at_us: i64,
+    /// The connection that makes the card; absent where there was none then, so that none was asked.
+    pub connection: Option<String>,
+}
+
 /// What the card will be, and what the decision rests on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each is the field of the same name")]
@@ -149,6 +159,9 @@ pub struct PurchaseTerms {
     pub attempt: u32,
     /// The id that the card has, or will have.
     pub card_id: String,
+    /// How the card is ordered; absent until it is approved.
+    #[serde(default)]
+    pub order: Option<OrderTerms>,
     /// When the card ends, once there is one.
     pub card_expires_us: Option<i64>,
     /// What would have passed.

@@ -145,7 +145,12 @@ impl Host {
     /// Whether this rule covers the host: it is the same, or below it.
     #[must_use]
     pub fn covers(&self, host: &Self) -> bool {
-        let before = host.0.strip_suffix(&*self.0);
+        host.is_within(&self.0)
+    }
+
+    /// Whether it is this domain, in A-labels, or below it.
+    pub(super) fn is_within(&self, domain: &str) -> bool {
+        let before = self.0.strip_suffix(domain);
         before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
     }
 }

@@ -64,11 +64,7 @@ pub(super) fn known<'s>(
 
 /// The names of a merchant of the starter set; empty where it has none for the host.
 pub(super) fn starter(host: &Host) -> Vec<MerchantEntry> {
-    let covers = |domain: &str| {
-        let before = host.as_str().strip_suffix(domain);
-        before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
-    };
-    let found = STARTER.iter().find(|(domain, _)| covers(domain));
+    let found = STARTER.iter().find(|(domain, _)| host.is_within(domain));
     let names = found.map_or(&[][..], |(_, names)| names);
     let entry = |name: &&str| MerchantEntry::Name((*name).into());
     names.iter().map(entry).collect()

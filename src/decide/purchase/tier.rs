@@ -62,6 +62,19 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Whether it only asks for a human's word, so that any approval answers it.
+    #[must_use]
+    pub fn asks_for_a_word(self) -> bool {
+        match self {
+            Self::NoThreshold | Self::NotBelowThreshold(_) | Self::NotJustified => true,
+            Self::DomainBlocked
+            | Self::DomainNotAllowed
+            | Self::AmountOverPerRequest(_)
+            | Self::AmountOverPerAuth(_)
+            | Self::Unscoped => false,
+        }
+    }
+
     /// The stable code.
     #[must_use]
     pub fn code(self) -> &'static str {
@@ -76,6 +89,17 @@ impl Cause {
             Self::NotJustified => "not_justified",
         }
     }
+}
+
+/// One cause, where it stands, and whether a human may let it pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// What is wrong.
+    pub cause: Cause,
+    /// Whose rule is broken; absent where no one level's is.
+    pub level: Option<Level>,
+    /// Whether a human decides; where not, it denies.
+    pub may_be_waived: bool,
 }
 
 /// Which way it goes, before the ledger has spoken.
@@ -203,43 +227,57 @@ impl<'s> Over<'s> {
     /// Which way the request goes.
     #[must_use]
     pub fn tier(self, asked: &Asked<'_>, terms: &Terms) -> Tier {
-        let mut waivable = Vec::new();
-        for (cause, rule) in self.violations(asked, terms) {
-            match rule {
-                Some((level, rule)) if self.reviews(level, rule) => waivable.push(cause),
-                Some(_) | None => return Tier::Deny(cause),
-            }
+        let found = self.violations(asked, terms);
+        if let Some(denied) = found.iter().find(|it| !it.may_be_waived) {
+            return Tier::Deny(denied.cause);
         }
+        let causes: Vec<Cause> = found.into_iter().map(|it| it.cause).collect();
+        if causes.is_empty() {
+            Tier::Issue
+        } else {
+            Tier::Review(causes)
+        }
+    }
+
+    /// Everything that keeps the request from being approved at once: broken rules first, the
+    /// agent's before the customer's. None hides another (behaviour 5.7).
+    #[must_use]
+    pub fn violations(self, asked: &Asked<'_>, terms: &Terms) -> Vec<Violation> {
+        let broken = self.broken(asked, terms).into_iter();
+        let mut found: Vec<Violation> = broken
+            .map(|(cause, level, rule)| Violation {
+                cause,
+                level: Some(level),
+                may_be_waived: rule.is_some_and(|rule| self.reviews(level, rule)),
+            })
+            .collect();
+        let mut add = |cause, may_be_waived| {
+            found.push(Violation {
+                cause,
+                level: None,
+                may_be_waived,
+            });
+        };
         if terms.mccs.is_empty() && terms.merchants.is_empty() {
             match self.one(|it| it.unscoped).unwrap_or(Unscoped::Review) {
-                Unscoped::Deny => return Tier::Deny(Cause::Unscoped),
-                Unscoped::Review => waivable.push(Cause::Unscoped),
+                Unscoped::Deny => add(Cause::Unscoped, false),
+                Unscoped::Review => add(Cause::Unscoped, true),
                 Unscoped::Allow => {}
             }
         }
         match self.threshold() {
-            None => waivable.push(Cause::NoThreshold),
-            Some(below) if terms.earmark >= below => {
-                waivable.push(Cause::NotBelowThreshold(below));
-            }
+            None => add(Cause::NoThreshold, true),
+            Some(below) if terms.earmark >= below => add(Cause::NotBelowThreshold(below), true),
             Some(_) => {}
         }
         if !asked.is_justified {
-            waivable.push(Cause::NotJustified);
+            add(Cause::NotJustified, true);
         }
-        if waivable.is_empty() {
-            Tier::Issue
-        } else {
-            Tier::Review(waivable)
-        }
+        found
     }
 
-    /// Broken rules, each with the one that a human may waive, the agent's before the customer's.
-    fn violations(
-        self,
-        asked: &Asked<'_>,
-        terms: &Terms,
-    ) -> Vec<(Cause, Option<(Level, RequestRule)>)> {
+    /// Broken rules and whose they are, each with the one that a human may waive.
+    fn broken(self, asked: &Asked<'_>, terms: &Terms) -> Vec<(Cause, Level, Option<RequestRule>)> {
         let mut found = Vec::new();
         for (level, policy) in self.levels() {
             let Some(policy) = policy else { continue };
@@ -250,23 +288,23 @@ impl<'s> Over<'s> {
                 .is_some_and(covers)
             {
                 let rule = RequestRule::BlockedDomains;
-                found.push((Cause::DomainBlocked, Some((level, rule))));
+                found.push((Cause::DomainBlocked, level, Some(rule)));
             }
             if requests
                 .and_then(|it| it.allowed_domains.as_deref())
                 .is_some_and(|rules| !covers(rules))
             {
                 let rule = RequestRule::AllowedDomains;
-                found.push((Cause::DomainNotAllowed, Some((level, rule))));
+                found.push((Cause::DomainNotAllowed, level, Some(rule)));
             }
             let cap = requests.and_then(|it| it.per_request);
             if let Some(cap) = cap.filter(|cap| terms.earmark > *cap) {
                 let rule = RequestRule::RequestLimits;
-                found.push((Cause::AmountOverPerRequest(cap), Some((level, rule))));
+                found.push((Cause::AmountOverPerRequest(cap), level, Some(rule)));
             }
             let cap = policy.limit(LimitField::PerAuth);
             if let Some(cap) = cap.filter(|cap| terms.earmark > *cap) {
-                found.push((Cause::AmountOverPerAuth(cap), None));
+                found.push((Cause::AmountOverPerAuth(cap), level, None));
             }
         }
         found

@@ -123,8 +123,10 @@ impl Core {
         let known = self.followed(owner, card_key, observation);
         let disputed = disputed.filter(|(card, _)| *card == card_key);
         let authorization = known.or_else(|| disputed.map(|(_, it)| it));
-        let told_in = observation.currency;
-        let Some(currency) = told_in.or_else(|| currency_of(&snapshot, owner)) else {
+        let of_card = || view.as_ref().map(|view| view.customer.currency());
+        let currency = observation.currency.or_else(of_card);
+        // Of a card that left the snapshot.
+        let Some(currency) = currency.or_else(|| currency_of(&snapshot, owner)) else {
             return Ok(unplaced(connection, external));
         };
         let (acceptor, movements) = (observation.acceptor.as_ref(), &observation.movements);

@@ -27,6 +27,7 @@ use crate::ledger::fold::fold;
 use crate::ledger::key_map::KeyHasher;
 use crate::ledger::state::State;
 use claims::Claims;
+use disputes::Whereabouts;
 
 pub mod books;
 mod claims;
@@ -62,7 +63,7 @@ pub struct EmbeddedLedger {
     /// Which customer an authorization was decided for.
     claims: Claims,
     /// Which customer a posting was booked for.
-    postings: Claims,
+    postings: Claims<Whereabouts>,
     next_state: AtomicU32,
     journal: Arc<Mutex<Journal>>,
     /// Redelivered approvals that were let go, with the instant; these are not overruled.

@@ -49,7 +49,7 @@ pub struct Booked<'a> {
     pub on_reversal: OnReversal,
     /// Whether another merchant posted than the one that the card is locked to.
     pub has_drifted: bool,
-    /// Whether what the issuer has approved without us consumes a single-use card.
+    /// Whether it consumes a single-use card, should no approval of ours stand.
     pub consumes: bool,
     /// The merchant that it locks the card to, where that is not locked yet.
     pub locks: Option<LockedMerchant<'a>>,

@@ -6,6 +6,7 @@
 //! charged to the windows under way, and what is never used comes back in one piece.
 
 use crate::domain::card::{CardStatus, Key};
+use crate::domain::time::Timestamp;
 use crate::ledger::authorization::Authorization;
 use crate::ledger::event::CardNo;
 use crate::ledger::fold::settle::apply;
@@ -47,15 +48,24 @@ pub(super) fn follow_authorization(state: &mut State, key: Key) {
     follow(state, card);
 }
 
-/// Brings the earmark behind a card to where the card stands; nothing where there is none.
-pub(super) fn follow(state: &mut State, card: Option<CardNo>) {
+/// Brings the earmark behind a card to where the card stands, after something that happened on it at
+/// `at`. The earmark is heard of with it, also where nothing moves: it must not be forgotten before
+/// what it stands for.
+pub(super) fn hear(state: &mut State, card: Option<CardNo>, at: Timestamp) {
+    if let Some(backing) = follow(state, card)
+        && let Some(earmark) = state.authorizations.get_mut(backing.earmark)
+        && let Some(life) = earmark.life_mut()
+    {
+        life.at = life.at.max(at);
+    }
+}
+
+/// Brings the earmark behind a card to where the card stands, and says what stands behind it; nothing
+/// where there is none any more.
+pub(super) fn follow(state: &mut State, card: Option<CardNo>) -> Option<Backing> {
     let (day, hour, latest) = (state.day, state.hour, state.latest);
-    let Some(card) = card.and_then(|no| state.card_mut(no)) else {
-        return;
-    };
-    let Some(mut backing) = card.backing() else {
-        return;
-    };
+    let card = card.and_then(|no| state.card_mut(no))?;
+    let mut backing = card.backing()?;
     let total = card.counters.total();
     let posted = total.spent.saturating_minus(total.held);
     // The one purchase of a single-use card is over: the rest comes back, whatever is refunded later.
@@ -64,9 +74,7 @@ pub(super) fn follow(state: &mut State, card: Option<CardNo>) {
         card.extras_mut().backing = Some(backing);
     }
     let earmark = state.authorizations.get_mut(backing.earmark);
-    let Some(earmark) = earmark.filter(|it| backing.is_by(it)) else {
-        return;
-    };
+    let earmark = earmark.filter(|it| backing.is_by(it))?;
     earmark.begin_life();
     let unused = earmark.approved().saturating_minus(posted);
     let agent = earmark.steps().next().and_then(|step| step.agent);
@@ -77,9 +85,7 @@ pub(super) fn follow(state: &mut State, card: Option<CardNo>) {
         at: latest,
         agent,
     };
-    let Some(life) = earmark.life_mut() else {
-        return;
-    };
+    let life = earmark.life_mut()?;
     let held = if backing.is_open {
         // It is never filled up again, so that nothing is held that nobody was asked for.
         let settled = posted.saturating_minus(life.charged());
@@ -89,10 +95,8 @@ pub(super) fn follow(state: &mut State, card: Option<CardNo>) {
         total.held
     };
     let moves = life.settle_to(held, posted, open);
-    if !moves.is_empty() {
-        life.at = life.at.max(latest);
-    }
     for moved in moves {
         apply(state, placeholder, &moved);
     }
+    Some(backing)
 }

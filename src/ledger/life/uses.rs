@@ -12,7 +12,8 @@ pub(in crate::ledger) struct Taken {
     pub(in crate::ledger) lock: Option<Box<MerchantLock>>,
 }
 
-/// What an authorization does to its card that the issuer has approved without us.
+/// What an authorization does to its card where the issuer has approved it and no approval of ours
+/// stands: there was none, or it turned out not to have left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::ledger) struct Uses {
     /// Whether it consumes the card, which is for a single use.

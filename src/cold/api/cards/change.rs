@@ -17,6 +17,7 @@ use crate::cold::issuers::rules::Rules;
 use crate::cold::schema::PolicyDocument;
 use crate::cold::stands::strictest;
 use crate::cold::store::outward::{CardOrigin, Errand, OutboxRow};
+use crate::cold::store::purchases::PurchaseWanted;
 use crate::cold::store::{Card, Change};
 use crate::decide::policy::Policy;
 use crate::domain::card::{CardStatus, Usage};
@@ -130,6 +131,12 @@ async fn attempt(ask: &Ask, wanted: &Wanted) -> Result<(Work, Reply), Problem> {
     if is_canceled && !stays_canceled {
         return Err(Problem::card_canceled());
     }
+    if wanted.policy.is_some() {
+        refuse_purchase_card(ask, &row, "`policy` is its purchase request's, and stays").await?;
+    }
+    if wanted.limit.is_some() {
+        refuse_purchase_card(ask, &row, "`limits` are its purchase request's, and stay").await?;
+    }
     let had_lock = card_policy(row.policy.as_deref(), row.limit.as_ref())?.lock_to_first_merchant();
     let had_lock = had_lock == Some(true);
     let paused_before = ask.api.rules_of(&row).await?.allow_nothing();
@@ -166,6 +173,20 @@ async fn attempt(ask: &Ask, wanted: &Wanted) -> Result<(Work, Reply), Problem> {
         after: Vec::new(),
     };
     Ok((work, reply))
+}
+
+/// The amount of a purchase card is never raised, nor its merchants widened (behaviour 4.4): what
+/// would rule it otherwise is refused, in these words. It may be stopped like any other.
+pub(in crate::cold::api) async fn refuse_purchase_card(
+    ask: &Ask,
+    row: &Card,
+    why: &str,
+) -> Result<(), Problem> {
+    let asked = PurchaseWanted::OfCard(row.id.clone());
+    match ask.api.store.purchase(asked).await? {
+        Some(_) => Err(Problem::purchase_card(why)),
+        None => Ok(()),
+    }
 }
 
 /// Whoever says what the card is to be says it in the issuer's place, too.

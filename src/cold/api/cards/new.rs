@@ -15,6 +15,7 @@ use crate::cold::api::exchange::{Ask, Reply, Tries};
 use crate::cold::api::fields::{Interval, Usage, document};
 use crate::cold::api::problem::Problem;
 use crate::cold::api::{agents, customers, fleet, text};
+use crate::cold::audit::line::hex;
 use crate::cold::control::{Work, card_policy};
 use crate::cold::ids::draw;
 use crate::cold::issuers::rules::Rules;
@@ -415,10 +416,5 @@ pub(super) fn order_key(ask: &Ask, card_id: &str) -> String {
     });
     let parts = of_caller.unwrap_or([b"", card_id.as_bytes()]);
     let digest = ask.api.secret.digest("order of a card", &parts);
-    let mut text = String::with_capacity(64);
-    for byte in digest {
-        let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
-        text.extend([digit(byte >> 4), digit(byte & 15)]);
-    }
-    text
+    hex(&digest)
 }

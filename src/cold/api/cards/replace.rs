@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::change::{told_at, told_of};
+use super::change::{refuse_purchase_card, told_at, told_of};
 use super::new::{issuer, order_key};
 use super::order::{Ordered, order_card};
 use super::standing::CardHeld;
@@ -51,17 +51,7 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
     let old = super::find(&ask, &ask.id).await?;
     // What an operator or the owner has stopped does not come back as another card.
     let stands = ask.api.standing_of_card(&old).await?;
-    if stands.0 == CardStatus::Canceled {
-        return Err(Problem::card_canceled());
-    }
-    if let Some(id) = &old.agent_id
-        && agents::find(&ask, id).await?.status == AgentStatus::Disabled
-    {
-        return Err(Problem::agent_disabled());
-    }
-    if !ask.api.rows_rule {
-        return Err(Problem::file_rules());
-    }
+    refuse_replacing(&ask, &old, stands.0).await?;
     // What cannot be is told before a card is ordered.
     retired(old.clone(), until)?;
     if until.is_some() {
@@ -109,6 +99,24 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
             return outcome;
         }
     }
+}
+
+/// Refuses a card that has no successor.
+async fn refuse_replacing(ask: &Ask, old: &Card, status: CardStatus) -> Result<(), Problem> {
+    if status == CardStatus::Canceled {
+        return Err(Problem::card_canceled());
+    }
+    if let Some(id) = &old.agent_id
+        && agents::find(ask, id).await?.status == AgentStatus::Disabled
+    {
+        return Err(Problem::agent_disabled());
+    }
+    if !ask.api.rows_rule {
+        return Err(Problem::file_rules());
+    }
+    // Another card would be good for the amount once more, with nothing set aside for it.
+    let why = "a purchase card is not replaced: its agent makes another request";
+    refuse_purchase_card(ask, old, why).await
 }
 
 fn successor(

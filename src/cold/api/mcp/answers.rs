@@ -14,7 +14,7 @@ use crate::cold::api::body::read;
 use crate::cold::api::caller::Caller;
 use crate::cold::api::problem::Problem;
 use crate::cold::api::purchases::{
-    NewPurchase, PurchaseShown, find, own_agent, request, shown, summary,
+    PurchaseShown, ToolPurchase, find, own_agent, request, shown, summary,
 };
 use crate::cold::api::text::{self, refuse_card_numbers};
 use crate::cold::audit::Event;
@@ -27,6 +27,11 @@ use crate::domain::card::{CardStatus, Usage};
 const CARDS_LEN: usize = 50;
 /// Records that are looked through for a decline.
 const RECORDS_LEN: usize = 200;
+
+/// Digits that a double keeps, whatever they are.
+const DIGITS_MAX: usize = 15;
+const NOT_EXACT: &str = "has more digits than a number keeps: write it as a text, like \"12.34\", with no more \
+     decimals than the currency has";
 
 /// One call of one agent.
 pub(super) struct Called {
@@ -57,6 +62,17 @@ struct WhichPage {
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
+/// Whether an amount is what was written: the protocol's reader has made a double of a number with
+/// decimals. What a double prints in fifteen digits or less was nothing else up to there.
+fn is_exact(amount: &Value) -> bool {
+    let Value::Number(number) = amount else {
+        return true;
+    };
+    let written = number.to_string();
+    let digits = written.bytes().filter(u8::is_ascii_digit).count();
+    !number.is_f64() || digits <= DIGITS_MAX
+}
+
 impl Called {
     pub(super) async fn answer(
         self,
@@ -67,13 +83,18 @@ impl Called {
             let what = format!("there is no tool `{name}`");
             return Err(ErrorData::invalid_params(what, None));
         }
-        let arguments = Value::Object(arguments.unwrap_or_default()).to_string();
+        let arguments = arguments.unwrap_or_default();
+        let is_exact = arguments.get("amount").is_none_or(is_exact);
+        let arguments = Value::Object(arguments).to_string();
         let (name, api) = (name.to_owned(), Arc::clone(&self.api));
         let attempt = self.event.clone();
         // Whoever hangs up does not leave half of a purchase: the task goes on without him.
         let called = Handle::current().spawn(async move {
             let body = arguments.as_bytes();
             refuse_card_numbers(body)?;
+            if !is_exact {
+                return Err(Problem::invalid_field("amount", NOT_EXACT));
+            }
             match &*name {
                 tools::REQUEST => self.request(body).await,
                 tools::STATUS => self.status(body).await,
@@ -104,9 +125,10 @@ impl Called {
     }
 
     async fn request(self, body: &[u8]) -> Result<Value, Problem> {
-        let new: NewPurchase = read(body)?;
+        let new: ToolPurchase = read(body)?;
         let now = self.event.at;
-        let row = request(&self.api, &self.caller, new, self.event).await?;
+        let row = request(&self.api, &self.caller, new.into(), self.event).await;
+        let row = row.map_err(Problem::with_underscores)?;
         Ok(outcome(shown(&self.api, row, now).await?))
     }
 

@@ -51,6 +51,35 @@ pub(in crate::cold::api) struct NewPurchase {
     idempotency_key: Option<String>,
 }
 
+/// The same as the tool of the Model Context Protocol has it: these names and no others.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::cold::api) struct ToolPurchase {
+    merchant_url: String,
+    amount: Box<RawValue>,
+    description: String,
+    justification: String,
+    merchant_name: Option<String>,
+    currency: Option<String>,
+    category_hint: Option<String>,
+    idempotency_key: Option<String>,
+}
+
+impl From<ToolPurchase> for NewPurchase {
+    fn from(asked: ToolPurchase) -> Self {
+        Self {
+            merchant_url: asked.merchant_url,
+            amount: asked.amount,
+            description: asked.description,
+            justification: asked.justification,
+            merchant_name: asked.merchant_name,
+            currency: asked.currency,
+            category_hint: asked.category_hint,
+            idempotency_key: asked.idempotency_key,
+        }
+    }
+}
+
 /// The same, once it is understood.
 pub(super) struct Wanted {
     pub(super) host: Host,

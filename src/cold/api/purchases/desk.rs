@@ -7,22 +7,22 @@
 use std::sync::Arc;
 
 use super::asked::{NewPurchase, Wanted};
-use super::earmark::{self, Held};
-use super::issue::{self, Issued};
-use super::words::{
-    Refusal, broken, broken_limit, in_words, issuer_unavailable, over_limit, refused,
-    review_expired,
-};
+use super::earmark;
+use super::issue;
+use super::steps::{AGAIN_US, advance};
+use super::tend::Entered;
+use super::words::{Refusal, broken, broken_limit, in_words, over_limit, refused, review_expired};
 use crate::cold::api::Api;
 use crate::cold::api::caller::Caller;
 use crate::cold::api::problem::Problem;
 use crate::cold::audit::{Event, made};
-use crate::cold::control::{Failed, Order, Work};
+use crate::cold::control::{Failed, Work};
 use crate::cold::ids::draw;
 use crate::cold::store::purchases::{Purchase, PurchaseState, PurchaseTerms, PurchaseWanted};
-use crate::cold::store::{Agent, Batch, Change, Customer, Scope};
+use crate::cold::store::{Agent, Batch, Change, Customer, Listed, Scope};
 use crate::decide::purchase::RequestRule;
-use crate::decide::purchase::tier::{Asked, Over, Tier};
+use crate::decide::purchase::tier::{Asked, Over, Violation};
+use crate::domain::amount::Amount;
 use crate::domain::card::{AgentStatus, CustomerStatus, Level};
 use crate::domain::decision::DeclineReason;
 use crate::domain::explanation::Explanation;
@@ -31,15 +31,10 @@ use crate::domain::time::Timestamp;
 /// Without a key, the same words within this time are the same request (behaviour 5.9).
 const ALIKE_US: i64 = 90_000_000;
 const MINUTE_US: i64 = 60_000_000;
-/// A card that has not come after this time will not be waited for (behaviour 5.14).
-const ISSUING_US: i64 = 10 * MINUTE_US;
-/// Between two attempts at an issuer.
-const AGAIN_US: i64 = 5_000_000;
+/// Requests of one agent that wait for a human, so that it cannot bury the others' (behaviour 5.4).
+const REVIEWS_MAX: usize = 32;
 /// How often one row is changed anew where others change it too.
-const TRIES_MAX: usize = 20;
-
-/// What is to be kept of a step, and whether another one follows at once.
-pub(super) type Step = (Work, bool);
+pub(super) const TRIES_MAX: usize = 20;
 
 /// What is in force for an agent's requests.
 struct Rules {
@@ -61,18 +56,23 @@ pub(in crate::cold::api) async fn request(
     let wanted = new.read()?;
     let agent = own_agent(api, caller).await?;
     let _one_at_a_time = api.buying.enter(place(&agent, &wanted)).await?;
-    if let Some(known) = known(api, &agent, &wanted, event.at).await? {
+    let like = Like::of(&wanted);
+    if let Some(known) = known(api, &agent, &like, event.at).await? {
         return Ok(known);
     }
     let rules = rules(api, agent).await?;
     let row = decide(api, &rules, wanted, event.at).await?;
     let state = row.state;
+    let waits = state == PurchaseState::PendingReview;
+    let _counting = if waits {
+        Some(place_to_wait(api, &row).await?)
+    } else {
+        None
+    };
     match keep(api, row.clone(), &event).await {
-        // Another node has kept one under the same key.
+        // Another node has kept one under the same key: it may be for something else.
         Err(Failed::Conflict) => {
-            let called = row.called.clone().unwrap_or_default();
-            let asked = PurchaseWanted::Called(row.agent_id.clone(), called);
-            let found = api.store.purchase(asked).await?;
+            let found = known(api, &rules.agent, &like, event.at).await?;
             found.ok_or_else(|| Failed::Conflict.into())
         }
         Err(failed) => Err(failed.into()),
@@ -91,6 +91,26 @@ pub(in crate::cold::api) async fn own_agent(api: &Api, caller: &Caller) -> Resul
     caller.agent(api.store.agent(id).await?)
 }
 
+/// A place among the requests of the agent that wait for a human, until it is dropped: nobody
+/// counts while another one is being kept.
+pub(super) async fn place_to_wait(api: &Api, row: &Purchase) -> Result<Entered, Problem> {
+    let place = api.buying.enter(format!("{} waits", row.agent_id)).await?;
+    let waiting = Listed {
+        mode: row.mode,
+        customer_id: None,
+        agent_id: Some(row.agent_id.clone()),
+        after: None,
+        limit: REVIEWS_MAX,
+    };
+    let waiting = api
+        .store
+        .purchases(waiting, Some(PurchaseState::PendingReview));
+    if waiting.await?.len() >= REVIEWS_MAX {
+        return Err(Problem::too_many_reviews(REVIEWS_MAX));
+    }
+    Ok(place)
+}
+
 /// What two requests have in common that must not be made at the same time.
 fn place(agent: &Agent, wanted: &Wanted) -> String {
     match &wanted.called {
@@ -103,19 +123,35 @@ fn place(agent: &Agent, wanted: &Wanted) -> String {
     }
 }
 
+/// What makes two requests the same.
+struct Like {
+    called: Option<String>,
+    host: String,
+    amount: Amount,
+}
+
+impl Like {
+    fn of(wanted: &Wanted) -> Self {
+        Self {
+            called: wanted.called.clone(),
+            host: wanted.host.as_str().to_owned(),
+            amount: wanted.amount,
+        }
+    }
+}
+
 /// The request that this one is again (behaviour 5.9).
 async fn known(
     api: &Api,
     agent: &Agent,
-    wanted: &Wanted,
+    like: &Like,
     now: Timestamp,
 ) -> Result<Option<Purchase>, Problem> {
-    let host = wanted.host.as_str();
-    let Some(key) = &wanted.called else {
+    let Some(key) = &like.called else {
         let alike = PurchaseWanted::Alike {
             agent_id: agent.id.clone(),
-            host: host.to_owned(),
-            amount: wanted.amount,
+            host: like.host.clone(),
+            amount: like.amount,
             since: now.plus_micros(-ALIKE_US),
         };
         return Ok(api.store.purchase(alike).await?);
@@ -123,7 +159,7 @@ async fn known(
     let called = PurchaseWanted::Called(agent.id.clone(), key.clone());
     let found = api.store.purchase(called).await?;
     match found {
-        Some(known) if known.host != host || known.amount != wanted.amount => {
+        Some(known) if known.host != like.host || known.amount != like.amount => {
             Err(Problem::purchase_conflict(&known.id))
         }
         found => Ok(found),
@@ -168,6 +204,7 @@ fn new_row(rules: &Rules, wanted: Wanted, now: Timestamp) -> Purchase {
             causes: Vec::new(),
             attempt: 1,
             card_id: draw("card", now),
+            order: None,
             card_expires_us: None,
             suggestion: None,
         },
@@ -206,39 +243,46 @@ async fn decide(
         deny(&mut row, &refusal, now);
         return Ok(row);
     }
-    let (tier, review_minutes) = tier(api, &mut row)?;
-    match tier {
-        Tier::Deny(cause) => deny(&mut row, &in_words(cause, currency), now),
-        Tier::Issue => {
-            row.state = PurchaseState::Issuing;
-            row.due_at = Some(now.plus_micros(AGAIN_US));
-        }
-        Tier::Review(causes) => {
-            let causes = causes.into_iter().map(|cause| broken(cause, currency));
-            row.terms.causes = causes.collect();
-            // No human is asked for what the limits refuse (behaviour 5.4).
-            if let Some(why) = earmark::would_stand(api, &row, now).await? {
-                if !may_review(api, &row, &why) {
-                    deny(&mut row, &over_limit(&why, currency), now);
-                    return Ok(row);
-                }
-                row.terms.causes.push(broken_limit(&why, currency));
-            }
-            review(&mut row, review_minutes, now);
-        }
+    let (violations, review_minutes) = judged(api, &mut row)?;
+    if let Some(denied) = violations.iter().find(|it| !it.may_be_waived) {
+        deny(&mut row, &in_words(denied.cause, currency), now);
+        return Ok(row);
     }
+    if violations.is_empty() {
+        begin(api, &mut row, now);
+        return Ok(row);
+    }
+    let causes = violations.into_iter().map(|it| broken(it, currency));
+    row.terms.causes = causes.collect();
+    // No human is asked for what the limits refuse (behaviour 5.4).
+    if let Some(why) = earmark::would_stand(api, &row, now).await? {
+        if !may_review(api, &row, &why) {
+            deny(&mut row, &over_limit(&why, currency), now);
+            return Ok(row);
+        }
+        row.terms.causes.push(broken_limit(&why, currency));
+    }
+    review(&mut row, review_minutes, now);
     Ok(row)
 }
 
-fn review(row: &mut Purchase, minutes: u32, now: Timestamp) {
+/// Approved: from here on a card may be there. What finds it again is kept before it is ordered.
+fn begin(api: &Api, row: &mut Purchase, now: Timestamp) {
+    row.state = PurchaseState::Issuing;
+    row.decided_at = Some(now);
+    row.due_at = Some(now.plus_micros(AGAIN_US));
+    row.terms.order = Some(issue::order_terms(api, row, now));
+}
+
+pub(super) fn review(row: &mut Purchase, minutes: u32, now: Timestamp) {
     row.state = PurchaseState::PendingReview;
     row.decided_at = None;
     let ends = row.created_at.max(now);
     row.due_at = Some(ends.plus_micros(i64::from(minutes) * MINUTE_US));
 }
 
-/// Which way the rules in force send it. What the card would be is written into the row.
-fn tier(api: &Api, row: &mut Purchase) -> Result<(Tier, u32), Problem> {
+/// What the rules in force say against it. What the card would be is written into the row.
+pub(super) fn judged(api: &Api, row: &mut Purchase) -> Result<(Vec<Violation>, u32), Problem> {
     let snapshot = Arc::clone(&api.snapshots.load());
     let agent = snapshot.agent_by_id(&row.agent_id);
     let agent = agent.ok_or_else(Problem::not_ready)?;
@@ -257,16 +301,16 @@ fn tier(api: &Api, row: &mut Purchase) -> Result<(Tier, u32), Problem> {
         category: row.asked.category_hint.as_deref(),
     };
     let terms = over.terms(&asked);
-    let tier = over.tier(&asked, &terms);
+    let violations = over.violations(&asked, &terms);
     row.terms.earmark = terms.earmark.get();
     row.terms.mccs = terms.mccs;
     row.terms.merchants = terms.merchants.into_iter().map(Into::into).collect();
     row.terms.card_ttl_minutes = terms.card_ttl_minutes;
-    Ok((tier, terms.review_ttl_minutes))
+    Ok((violations, terms.review_ttl_minutes))
 }
 
 /// Whether a human may waive the limit that leaves no room.
-fn may_review(api: &Api, row: &Purchase, why: &Explanation) -> bool {
+pub(super) fn may_review(api: &Api, row: &Purchase, why: &Explanation) -> bool {
     let is_limit = matches!(
         why.reason,
         DeclineReason::AgentLimitExceeded
@@ -284,8 +328,8 @@ fn may_review(api: &Api, row: &Purchase, why: &Explanation) -> bool {
         customer: customer.policy(),
         cascade: customer.cascade(),
     };
-    let is_once = why.field.path().is_some() && why.limit.is_some();
-    level != Level::Card && is_once && over.reviews(level, RequestRule::Limits)
+    let is_waivable = why.field.path().is_some_and(earmark::is_waivable) && why.limit.is_some();
+    level != Level::Card && is_waivable && over.reviews(level, RequestRule::Limits)
 }
 
 /// Whether the row waits for a human. One that is decided stays as it is, whichever version was
@@ -344,20 +388,27 @@ async fn approved(api: &Arc<Api>, row: &mut Purchase, event: &Event) -> Result<(
         );
         return Ok(());
     }
-    let was_shown: Vec<String> = row.terms.causes.iter().map(|it| it.code.clone()).collect();
-    match tier(api, row)?.0 {
-        Tier::Deny(cause) if !was_shown.iter().any(|code| code == cause.code()) => {
-            deny(row, &in_words(cause, row.amount.currency), now);
-            return Ok(());
-        }
-        Tier::Deny(_) | Tier::Review(_) | Tier::Issue => {}
+    let shown = row.terms.earmark;
+    let violations = judged(api, row)?.0;
+    // No more than was shown, also where the tolerance has grown since.
+    row.terms.earmark = row.terms.earmark.min(shown);
+    let unseen = |it: &&Violation| !it.cause.asks_for_a_word() && !was_shown(row, it);
+    if let Some(new) = violations.iter().find(unseen) {
+        let refusal = in_words(new.cause, row.amount.currency);
+        deny(row, &refusal, now);
+        return Ok(());
     }
-    row.state = PurchaseState::Issuing;
     row.terms.attempt = row.terms.attempt.saturating_add(1);
+    begin(api, row, now);
     row.decided_by = key_of(event);
-    row.decided_at = Some(now);
-    row.due_at = Some(now.plus_micros(AGAIN_US));
     Ok(())
+}
+
+/// Whether the reviewer was shown this violation, of this level's own rule.
+fn was_shown(row: &Purchase, violation: &Violation) -> bool {
+    let level = violation.level.map(Level::name);
+    let mut shown = row.terms.causes.iter();
+    shown.any(|it| it.code == violation.cause.code() && it.level.as_deref() == level)
 }
 
 /// A human denies.
@@ -396,113 +447,11 @@ fn key_of(event: &Event) -> Option<String> {
     }
 }
 
-/// Brings a row as far as it goes now: an approved one to its card, an old one to its end.
-pub(super) async fn advance(api: &Arc<Api>, id: &str, event: &Event) -> Result<Purchase, Problem> {
-    for _ in 0..TRIES_MAX {
-        let row = find(api, id).await?;
-        let step = match row.state {
-            PurchaseState::Issuing => issuing(api, row, event).await?,
-            PurchaseState::Withdrawing => withdrawing(api, row, event.at).await?,
-            PurchaseState::PendingReview => overdue(row, event.at),
-            PurchaseState::Approved => issue::over(api, row, event.at).await?,
-            PurchaseState::Denied | PurchaseState::Expired => return Ok(row),
-        };
-        let Some((work, goes_on)) = step else {
-            return find(api, id).await;
-        };
-        match make(api, work, event).await {
-            Ok(()) if !goes_on => return find(api, id).await,
-            Ok(()) | Err(Failed::Conflict) => {}
-            Err(failed) => return Err(failed.into()),
-        }
-    }
-    Err(Failed::Conflict.into())
-}
-
-fn overdue(mut row: Purchase, now: Timestamp) -> Option<Step> {
-    row.due_at.filter(|due| *due <= now)?;
-    deny(&mut row, &review_expired(), now);
-    Some((only(row), false))
-}
-
-fn only(row: Purchase) -> Work {
+pub(super) fn only(row: Purchase) -> Work {
     Work {
         batch: vec![Change::purchase(row)],
         ..Work::default()
     }
-}
-
-async fn issuing(
-    api: &Arc<Api>,
-    mut row: Purchase,
-    event: &Event,
-) -> Result<Option<Step>, Problem> {
-    let now = event.at;
-    let currency = row.amount.currency;
-    if let Held::Declined(why) = earmark::hold(api, &row, now).await? {
-        // Nobody has looked at it yet, and somebody may.
-        if row.decided_by.is_none() && may_review(api, &row, &why) {
-            row.terms.causes = vec![broken_limit(&why, currency)];
-            let (_, minutes) = tier(api, &mut row)?;
-            review(&mut row, minutes, now);
-        } else {
-            deny(&mut row, &over_limit(&why, currency), now);
-        }
-        return Ok(Some((only(row), false)));
-    }
-    match issue::order(api, &row, now).await? {
-        Issued::Made(made) => {
-            let (card, settled) = *made;
-            let ends = issue::ends(&row, now);
-            row.state = PurchaseState::Approved;
-            row.card_id = Some(card.id.clone());
-            row.terms.card_expires_us = Some(ends.micros());
-            row.due_at = Some(ends);
-            let earmark = earmark::key(&api.keys, &earmark::name(&row));
-            let back = Order::Back {
-                card: (&card).into(),
-                earmark,
-            };
-            let batch = [Change::Card(card), Change::purchase(row)];
-            let work = Work {
-                batch: batch.into_iter().chain(settled).collect(),
-                orders: vec![back],
-                ..Work::default()
-            };
-            Ok(Some((work, false)))
-        }
-        Issued::Never(refusal) => {
-            deny(&mut row, &refusal, now);
-            row.state = PurchaseState::Withdrawing;
-            row.due_at = Some(now);
-            Ok(Some((only(row), true)))
-        }
-        Issued::NotYet => {
-            let since = row.decided_at.unwrap_or(row.created_at);
-            if now.micros_since(since) >= ISSUING_US {
-                deny(&mut row, &issuer_unavailable(), now);
-                row.state = PurchaseState::Withdrawing;
-            }
-            row.due_at = Some(now.plus_micros(AGAIN_US));
-            Ok(Some((only(row), false)))
-        }
-    }
-}
-
-/// The earmark comes back once a look-up proves that no card exists (behaviour 5.14).
-async fn withdrawing(
-    api: &Arc<Api>,
-    mut row: Purchase,
-    now: Timestamp,
-) -> Result<Option<Step>, Problem> {
-    if issue::is_proven_absent(api, &row, now).await {
-        earmark::release(api, &row, now).await?;
-        row.state = PurchaseState::Denied;
-        row.due_at = None;
-    } else {
-        row.due_at = Some(now.plus_micros(AGAIN_US));
-    }
-    Ok(Some((only(row), false)))
 }
 
 pub(super) fn deny(row: &mut Purchase, refusal: &Refusal, now: Timestamp) {
@@ -524,7 +473,7 @@ async fn keep(api: &Api, row: Purchase, event: &Event) -> Result<(), Failed> {
     make(api, only(row), event).await
 }
 
-async fn make(api: &Api, mut work: Work, event: &Event) -> Result<(), Failed> {
+pub(super) async fn make(api: &Api, mut work: Work, event: &Event) -> Result<(), Failed> {
     let changes = made(&work.batch);
     let batch: &mut Batch = &mut work.batch;
     batch.push(Change::Audit(Event {

@@ -145,8 +145,14 @@ fn nobody() -> CardAcceptor<'static> {
     }
 }
 
-/// Takes away the limit of this path.
-fn waive(limits: &mut ScopeLimits, path: &str) {
+/// Whether the limit of this path can be waived for one request. A cap on what is held cannot
+/// (behaviour 4.4).
+pub(super) fn is_waivable(path: &str) -> bool {
+    waive(&mut ScopeLimits::default(), path)
+}
+
+/// Takes away the limit of this path; whether there is such a one.
+fn waive(limits: &mut ScopeLimits, path: &str) -> bool {
     match path {
         "limits.perDay" => (limits.per_day, limits.rolling_day) = (None, None),
         "limits.perWeek" => (limits.per_week, limits.rolling_week) = (None, None),
@@ -155,8 +161,9 @@ fn waive(limits: &mut ScopeLimits, path: &str) {
         "limits.countPerHour" => limits.count_per_hour = None,
         "limits.countPerDay" => limits.count_per_day = None,
         "limits.countTotal" => limits.count_total = None,
-        _ => {}
+        _ => return false,
     }
+    true
 }
 
 impl Wanted {

@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::desk::Step;
 use super::earmark;
+use super::steps::Step;
 use super::words::{Refusal, refused};
 use crate::cold::api::Api;
 use crate::cold::api::cards::{Ordered, order_card};
+use crate::cold::api::fleet::room_for_card;
 use crate::cold::api::problem::Problem;
+use crate::cold::audit::line::hex;
 use crate::cold::control::{Order, Work, card_policy};
 use crate::cold::issuers::rules::Rules;
-use crate::cold::issuers::{CardOrder, IssuedCard, IssuerClient, IssuerError};
+use crate::cold::issuers::{CardOrder, IssuedCard, IssuerClient, IssuerError, State};
 use crate::cold::store::outward::{Errand, OutboxRow};
-use crate::cold::store::purchases::{BoundTo, Purchase, PurchaseState};
+use crate::cold::store::purchases::{BoundTo, OrderTerms, Purchase, PurchaseState};
 use crate::cold::store::versions::Versions;
 use crate::cold::store::{Card, Change, Customer};
 use crate::domain::amount::Amount;
@@ -27,7 +29,7 @@ const MINUTE_US: i64 = 60_000_000;
 /// What came of an order.
 pub(super) enum Issued {
     /// The card is there; what is to be kept with it.
-    Made(Box<(Card, Option<Change>)>),
+    Made(Box<(Card, Vec<Change>)>),
     /// It will never be made.
     Never(Refusal),
     /// It may be made yet, or be there already.
@@ -58,8 +60,11 @@ struct Limits {
 
 /// When the card of a request ends that is approved now.
 pub(super) fn ends(row: &Purchase, now: Timestamp) -> Timestamp {
-    let since = row.decided_at.unwrap_or(now);
-    since.plus_micros(i64::from(row.terms.card_ttl_minutes) * MINUTE_US)
+    let order = row.terms.order.as_ref();
+    let since = order.map_or(row.decided_at, |it| Some(Timestamp::from_micros(it.at_us)));
+    since
+        .unwrap_or(now)
+        .plus_micros(i64::from(row.terms.card_ttl_minutes) * MINUTE_US)
 }
 
 /// The card's own rules: this much once, at one merchant, until its end. A probe of at most one major
@@ -84,10 +89,43 @@ fn document(row: &Purchase, now: Timestamp) -> Result<String, Problem> {
     })
 }
 
-/// The issuer of purchase cards: the first that asks us before each purchase.
-fn issuer<'a>(api: &'a Api, row: &Purchase) -> Option<&'a dyn IssuerClient> {
+/// What a request that is approved now keeps for all attempts at its card. The issuer of purchase
+/// cards is the first that asks us before each purchase.
+pub(super) fn order_terms(api: &Api, row: &Purchase, now: Timestamp) -> OrderTerms {
+    let issuers = api.issuers.iter();
+    let mut issuers = issuers.filter(|it| it.mode() == row.mode && it.manner().asks);
+    OrderTerms {
+        at_us: now.micros(),
+        connection: issuers.next().map(|it| it.connection().to_owned()),
+    }
+}
+
+/// When the card was ordered first, at the earliest. It never changes.
+pub(super) fn ordered_at(row: &Purchase) -> Timestamp {
+    let order = row.terms.order.as_ref();
+    order.map_or(row.created_at, |it| Timestamp::from_micros(it.at_us))
+}
+
+/// Who makes the card, or has made it.
+enum Maker<'a> {
+    /// There was nobody to be asked when it was approved.
+    Nobody,
+    /// It is not among the connections now: what it has made is not known.
+    Away,
+    /// This one.
+    There(&'a dyn IssuerClient),
+}
+
+fn maker<'a>(api: &'a Api, row: &Purchase) -> Maker<'a> {
+    let Some(order) = &row.terms.order else {
+        return Maker::Away;
+    };
+    let Some(connection) = &order.connection else {
+        return Maker::Nobody;
+    };
     let mut issuers = api.issuers.iter().map(|issuer| &**issuer);
-    issuers.find(|it| it.mode() == row.mode && it.manner().asks)
+    let found = issuers.find(|it| it.mode() == row.mode && it.connection() == connection);
+    found.map_or(Maker::Away, Maker::There)
 }
 
 fn order_of(api: &Api, row: &Purchase, rules: Rules) -> CardOrder {
@@ -95,15 +133,10 @@ fn order_of(api: &Api, row: &Purchase, rules: Rules) -> CardOrder {
     let digest = api
         .secret
         .digest("order of a purchase", &[called.as_bytes()]);
-    let mut key = String::with_capacity(64);
-    for byte in digest {
-        let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
-        key.extend([digit(byte >> 4), digit(byte & 15)]);
-    }
     CardOrder {
-        key,
+        key: hex(&digest),
         card_id: row.terms.card_id.clone(),
-        at: row.decided_at.unwrap_or(row.created_at),
+        at: ordered_at(row),
         rules,
         is_paused: false,
         request: None,
@@ -124,13 +157,28 @@ pub(super) async fn order(
     row: &Purchase,
     now: Timestamp,
 ) -> Result<Issued, Problem> {
-    let Some(issuer) = issuer(api, row) else {
-        let text = "no connection makes cards that are asked about before each purchase";
-        return Ok(Issued::Never(refused("issuer_refused", text)));
+    let issuer = match maker(api, row) {
+        Maker::There(issuer) => issuer,
+        Maker::Away => return Ok(Issued::NotYet),
+        Maker::Nobody => {
+            let text = "no connection makes cards that are asked about before each purchase";
+            return Ok(Issued::Never(refused("issuer_refused", text)));
+        }
     };
-    if let Some(refusal) = no_room(api, row).await? {
-        return Ok(Issued::Never(refusal));
-    }
+    let customer = api.store.customer(row.customer_id.clone()).await?;
+    let customer = customer.ok_or_else(Problem::not_found)?;
+    // Asked before each attempt, also where an earlier one may have made the card already: another
+    // card may have taken its place, and a cap is never passed. The card is closed then.
+    let room = match room_for_card(api, customer, Some(&row.agent_id)).await {
+        Ok(room) => room,
+        Err(full) if full.is_fleet_cap() => {
+            let text = full
+                .detail()
+                .unwrap_or("the agent has as many cards as it may have");
+            return Ok(Issued::Never(refused(full.code(), text)));
+        }
+        Err(problem) => return Err(problem),
+    };
     let (rules, document) = rules_of(api, row, now).await?;
     let order = order_of(api, row, rules);
     let made = if issuer.manner().is_remote {
@@ -151,7 +199,9 @@ pub(super) async fn order(
     Ok(match made {
         Ok((issued, settled)) => {
             let card = card(issuer.connection(), row, issued, (document, now));
-            Issued::Made(Box::new((card, settled)))
+            // Whoever makes a card for the agent at the same time counts again.
+            let more = settled.into_iter().chain(room).collect();
+            Issued::Made(Box::new((card, more)))
         }
         Err(true) => Issued::Never(refused(
             "issuer_refused",
@@ -159,18 +209,6 @@ pub(super) async fn order(
         )),
         Err(false) => Issued::NotYet,
     })
-}
-
-/// Whether the agent has as many cards as its customer allows (behaviour 4.4).
-async fn no_room(api: &Api, row: &Purchase) -> Result<Option<Refusal>, Problem> {
-    let customer = api.store.customer(row.customer_id.clone()).await?;
-    let most = customer.and_then(|customer| customer.fleet.cards_per_agent_max);
-    let Some(most) = most else {
-        return Ok(None);
-    };
-    let there = api.store.count_cards(row.agent_id.clone()).await?;
-    let text = format!("the agent has {there} cards, and may have {most}");
-    Ok((there >= most).then(|| refused("fleet_cap_reached", &text)))
 }
 
 fn card(
@@ -202,21 +240,36 @@ fn card(
     }
 }
 
-/// Whether the issuer says that it has no card for the request.
-pub(super) async fn is_proven_absent(api: &Arc<Api>, row: &Purchase, now: Timestamp) -> bool {
-    let Some(issuer) = issuer(api, row) else {
-        // Nobody could be asked for one.
-        return true;
+/// Whether no card of the request can be used: its issuer says that it has none, or has closed it.
+pub(super) async fn withdraw(api: &Arc<Api>, row: &Purchase, now: Timestamp) -> bool {
+    let issuer = match maker(api, row) {
+        Maker::There(issuer) => issuer,
+        Maker::Away => return false,
+        Maker::Nobody => return true,
     };
     let Ok((rules, _)) = rules_of(api, row, now).await else {
         return false;
     };
-    match issuer.find(order_of(api, row, rules)).await {
-        Ok(found) => found.is_none(),
-        Err(error) => {
-            tracing::warn!(%error, "whether there is a purchase card is not known");
-            false
-        }
+    let withdrawn = match issuer.find(order_of(api, row, rules)).await {
+        Ok(None) => return true,
+        Ok(Some(found)) => close(issuer, found.token).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &withdrawn {
+        tracing::warn!(%error, request = row.id, "whether there is a purchase card is not known");
+    }
+    withdrawn.is_ok()
+}
+
+/// A refusal may mean that it is closed already: the issuer is asked how the card stands.
+async fn close(issuer: &dyn IssuerClient, token: String) -> Result<(), IssuerError> {
+    let told = issuer.set_state(token.clone(), State::Closed).await;
+    let Err(IssuerError::Refused(why)) = told else {
+        return told;
+    };
+    match issuer.fetch(token).await? {
+        Some(there) if there.state != State::Closed => Err(IssuerError::Refused(why)),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -253,5 +306,5 @@ pub(super) async fn over(
         }
         work.batch.push(Change::Card(card));
     }
-    Ok(Some((work, false)))
+    Ok(Some(Step::last(work)))
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::desk::advance;
+use super::steps::advance;
 use crate::cold::api::Api;
 use crate::cold::api::problem::Problem;
 use crate::cold::audit::{Event, Who};

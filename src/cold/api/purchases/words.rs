@@ -2,11 +2,12 @@
 
 use crate::cold::explain::{Context, explain};
 use crate::cold::store::purchases::Broken;
-use crate::decide::purchase::tier::Cause;
+use crate::decide::purchase::tier::{Cause, Violation};
 use crate::domain::amount::{Amount, Minor};
+use crate::domain::card::Level;
 use crate::domain::currency::Currency;
 use crate::domain::decision::DeclineReason;
-use crate::domain::explanation::Explanation;
+use crate::domain::explanation::{Explanation, RuleField};
 
 /// A refusal in words for the agent.
 pub(super) struct Refusal {
@@ -80,12 +81,12 @@ pub(super) fn in_words(cause: Cause, currency: Currency) -> Refusal {
     }
 }
 
-pub(super) fn broken(cause: Cause, currency: Currency) -> Broken {
-    let Refusal { code, text, .. } = in_words(cause, currency);
+pub(super) fn broken(violation: Violation, currency: Currency) -> Broken {
+    let Refusal { code, text, .. } = in_words(violation.cause, currency);
     Broken {
         code,
         text,
-        level: None,
+        level: violation.level.map(|level| level.name().to_owned()),
         field: None,
     }
 }
@@ -93,10 +94,30 @@ pub(super) fn broken(cause: Cause, currency: Currency) -> Broken {
 pub(super) fn broken_limit(why: &Explanation, currency: Currency) -> Broken {
     Broken {
         code: why.reason.code().to_owned(),
-        text: explain(why, Context { currency }).text,
+        text: limit_text(why, currency),
         level: why.level.map(|level| level.name().to_owned()),
         field: why.field.path().map(str::to_owned),
     }
+}
+
+/// Which limit it is, in a sentence. Counts of requests stand in the card's place in the ledger, and
+/// in no card's rules.
+fn limit_text(why: &Explanation, currency: Currency) -> String {
+    let explained = explain(why, Context { currency });
+    let spans = [
+        (RuleField::CountPerHour, "countPerHour", "an hour"),
+        (RuleField::CountPerDay, "countPerDay", "a day"),
+    ];
+    let span = spans.into_iter().find(|(field, ..)| *field == why.field);
+    let of_requests = why.level == Some(Level::Card);
+    let (Some((_, name, span)), Some(count), true) = (span, why.limit, of_requests) else {
+        return explained.text;
+    };
+    let requests = if count == 1 { "request" } else { "requests" };
+    let until = explained
+        .resets_at
+        .map_or_else(String::new, |at| format!(" until {at}"));
+    format!("The agent's requestLimits.{name} of {count} {requests} {span} is reached{until}.")
 }
 
 /// Why the limits refuse it, and what would pass.
@@ -114,7 +135,7 @@ pub(super) fn over_limit(why: &Explanation, currency: Currency) -> Refusal {
     };
     Refusal {
         code: why.reason.code().to_owned(),
-        text: explained.text,
+        text: limit_text(why, currency),
         suggestion: Some(suggestion),
     }
 }

@@ -1,7 +1,7 @@
 //! The customer, agent or card whose rules are looked at or changed.
 
 use super::history::Of;
-use crate::cold::api::cards::ruled;
+use crate::cold::api::cards::{refuse_purchase_card, ruled};
 use crate::cold::api::exchange::Ask;
 use crate::cold::api::problem::Problem;
 use crate::cold::api::{agents, cards, customers};
@@ -227,6 +227,10 @@ impl Subject {
         change: impl FnOnce(&mut Self),
     ) -> Result<Vec<Change>, Problem> {
         let before = self.card();
+        if let Some(card) = &before {
+            let why = "`policy` is its purchase request's, and stays";
+            refuse_purchase_card(ask, card, why).await?;
+        }
         let mut batch = vec![self.of().retire(ask).await?];
         change(self);
         self.check(self.ruled().policy.as_deref())?;

@@ -3,6 +3,7 @@
 use crate::domain::authorization::AuthorizationKind;
 use crate::domain::card::Level;
 use crate::domain::claims::ScopeLimits;
+use crate::domain::decision::Decision;
 use crate::domain::decision::DeclineReason::{
     CardExpired, CountLimitReached, CustomerLimitExceeded,
 };
@@ -233,4 +234,13 @@ fn what_is_held_at_one_time_is_capped_over_all_cards() {
     assert_eq!(ledger.reason(&ask(5, 1, 3)), Some(CustomerLimitExceeded));
     // Where nobody caps it, nothing is.
     ledger.approve(&Ask::new(6, 1_000));
+    // A part is approved up to the cap, and whoever asks for the balance is told of that room.
+    let mut ledger = Ledger::new();
+    ledger.approve(&ask(1, 60, 1));
+    let balance = ask(2, 0, 2).of_kind(AuthorizationKind::BalanceInquiry);
+    assert_eq!(ledger.dry(&balance).available, Some(minor(40)));
+    let part = ask(3, 90, 2).ruled(|it| it.may_approve_part = true);
+    let answer = ledger.ask(&part);
+    assert_eq!(answer.decision, Decision::ApprovePartial(minor(40)));
+    assert_eq!(ledger.reason(&ask(4, 1, 3)), Some(CustomerLimitExceeded));
 }

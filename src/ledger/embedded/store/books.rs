@@ -93,7 +93,7 @@ impl EmbeddedLedger {
             // One that is reported before anybody asks is taken all the same (behaviour 2.4).
             if matches!(state.owner.as_owner(), Owner::Customer(_)) {
                 self.claims.claim(command.authorization, state.no);
-                self.claim_postings(state.no, command.facts);
+                self.claim_postings(state.no, command.authorization, command.facts);
             }
         }
         Ok(answer)

@@ -17,14 +17,14 @@ use crate::ledger::event::StateNo;
 const SHARDS: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Claim {
+struct Claim<W> {
     tag: u32,
-    state: StateNo,
+    whose: W,
 }
 
 /// See the module.
-pub(super) struct Claims {
-    shards: Vec<Mutex<HashTable<Claim>>>,
+pub(super) struct Claims<W = StateNo> {
+    shards: Vec<Mutex<HashTable<Claim<W>>>>,
     /// The owners of states by number.
     owners: Mutex<Vec<Option<Key>>>,
 }
@@ -40,13 +40,6 @@ fn tag(authorization: Key) -> u32 {
 }
 
 impl Claims {
-    pub(super) fn new() -> Self {
-        Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            owners: Mutex::default(),
-        }
-    }
-
     /// Notes whose state this is.
     pub(super) fn open(&self, state: StateNo, owner: Key) {
         let Ok(at) = usize::try_from(state.0) else {
@@ -66,9 +59,18 @@ impl Claims {
         let at = usize::try_from(state.0).ok()?;
         lock(&self.owners).get(at).copied().flatten()
     }
+}
+
+impl<W: Copy + PartialEq> Claims<W> {
+    pub(super) fn new() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            owners: Mutex::default(),
+        }
+    }
 
     /// Claims the authorization for a state. The states that may know it too: nearly always none.
-    pub(super) fn claim(&self, authorization: Key, state: StateNo) -> Vec<StateNo> {
+    pub(super) fn claim(&self, authorization: Key, whose: W) -> Vec<W> {
         let tag = tag(authorization);
         let Some(mut shard) = self.shard(authorization) else {
             return Vec::new();
@@ -76,33 +78,33 @@ impl Claims {
         let mut others = Vec::new();
         let mut is_claimed = false;
         for claim in shard.iter_hash(spread(tag)).filter(|it| it.tag == tag) {
-            if claim.state == state {
+            if claim.whose == whose {
                 is_claimed = true;
             } else {
-                others.push(claim.state);
+                others.push(claim.whose);
             }
         }
         if !is_claimed {
-            let claim = Claim { tag, state };
+            let claim = Claim { tag, whose };
             shard.insert_unique(spread(tag), claim, |it| spread(it.tag));
         }
         others
     }
 
     /// The states that may know the authorization.
-    pub(super) fn holders(&self, authorization: Key) -> Vec<StateNo> {
+    pub(super) fn holders(&self, authorization: Key) -> Vec<W> {
         let tag = tag(authorization);
         let shard = self.shard(authorization);
         let claims = shard.iter().flat_map(|shard| shard.iter_hash(spread(tag)));
         let own = claims.filter(|it| it.tag == tag);
-        own.map(|it| it.state).collect()
+        own.map(|it| it.whose).collect()
     }
 
     /// The state has forgotten the authorization, or never came to know it.
-    pub(super) fn release(&self, authorization: Key, state: StateNo) {
+    pub(super) fn release(&self, authorization: Key, whose: W) {
         let claim = Claim {
             tag: tag(authorization),
-            state,
+            whose,
         };
         let Some(mut shard) = self.shard(authorization) else {
             return;
@@ -116,7 +118,7 @@ impl Claims {
         }
     }
 
-    fn shard(&self, authorization: Key) -> Option<MutexGuard<'_, HashTable<Claim>>> {
+    fn shard(&self, authorization: Key) -> Option<MutexGuard<'_, HashTable<Claim<W>>>> {
         let [first, ..] = authorization.0.to_be_bytes();
         self.shards.get(usize::from(first)).map(lock)
     }

@@ -1,8 +1,8 @@
 //! Whom a report is about that names no card: disputes come months later, and name an authorization
 //! or a posting of it (behaviour 2.13 g).
 //!
-//! Of a posting eight bytes tell whose state knows it, as of an authorization. Which authorization it
-//! belongs to is found by a walk over that state, a part at a time, so that nobody waits for it.
+//! Of a posting twelve bytes tell whose state knows it, as of an authorization, and in which part of it
+//! that authorization is. It is found by a walk over that part alone, a 256th of a large state.
 
 use super::EmbeddedLedger;
 use crate::domain::card::Key;
@@ -10,6 +10,25 @@ use crate::ledger::authorization::Authorization;
 use crate::ledger::event::StateNo;
 use crate::ledger::life::{Fact, is_posting};
 use crate::ledger::state::State;
+
+/// Where the authorization of a posting is: the state, and the first byte of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Whereabouts {
+    state: StateNo,
+    byte: u8,
+}
+
+impl Whereabouts {
+    fn new(state: StateNo, authorization: Key) -> Self {
+        let [byte, ..] = authorization.0.to_be_bytes();
+        Self { state, byte }
+    }
+
+    /// A key that begins as that of the authorization.
+    fn beginning(self) -> Key {
+        Key(u128::from(self.byte) << 120)
+    }
+}
 
 /// What a posting is claimed under: its id in the bits that a claim looks at.
 fn name(posting: u64) -> Key {
@@ -41,39 +60,40 @@ impl EmbeddedLedger {
     /// The card and the authorization of a posting with this id that a connection has reported.
     #[must_use]
     pub fn posted_by(&self, connection: &str, posting: u64) -> Option<(Key, Key)> {
-        let holders = self.postings.holders(name(posting)).into_iter();
-        let mut owners = holders.filter_map(|holder| self.claims.owner(holder));
-        owners.find_map(|owner| self.posted_in(owner, connection, posting))
+        let mut holders = self.postings.holders(name(posting)).into_iter();
+        holders.find_map(|holder| self.posted_at(holder, connection, posting))
     }
 
-    fn posted_in(&self, owner: Key, connection: &str, posting: u64) -> Option<(Key, Key)> {
-        let mut part = 0;
-        loop {
-            let state = self.customers.get(&owner)?;
-            if part >= state.part_count() {
-                return None;
-            }
-            let has_posted = |it: &Authorization| postings(it).any(|id| id == posting);
-            if let Some((key, found)) = state.authorizations.find_in_part(part, has_posted) {
-                let card = state.card(found.card()?)?;
-                return (&*card.connection == connection).then_some((card.key, key));
-            }
-            part = part.saturating_add(1);
-        }
+    fn posted_at(&self, holder: Whereabouts, connection: &str, posting: u64) -> Option<(Key, Key)> {
+        let owner = self.claims.owner(holder.state)?;
+        let state = self.customers.get(&owner)?;
+        let by_connection = |it: &Authorization| {
+            let card = state.card(it.card()?)?;
+            (&*card.connection == connection).then_some(card.key)
+        };
+        let is_it = |it: &Authorization| {
+            postings(it).any(|id| id == posting) && by_connection(it).is_some()
+        };
+        let part = state.authorizations.index_of(holder.beginning());
+        let (key, found) = state.authorizations.find_in_part(part, is_it)?;
+        Some((by_connection(found)?, key))
     }
 
     /// Notes whose the postings among these are.
-    pub(super) fn claim_postings(&self, state: StateNo, facts: &[Fact]) {
+    pub(super) fn claim_postings(&self, state: StateNo, authorization: Key, facts: &[Fact]) {
         for fact in facts.iter().filter(|it| is_posting(it.kind)) {
-            self.postings.claim(name(fact.id), state);
+            let at = Whereabouts::new(state, authorization);
+            self.postings.claim(name(fact.id), at);
         }
     }
 
     /// The same of everything that a recovered state knows.
     pub(super) fn claim_postings_of(&self, state: &State) {
-        let known = state.authorizations.values().flat_map(postings);
-        for id in known {
-            self.postings.claim(name(id), state.no);
+        for (key, it) in state.authorizations.entries() {
+            let at = Whereabouts::new(state.no, key);
+            postings(it).for_each(|id| {
+                self.postings.claim(name(id), at);
+            });
         }
     }
 
@@ -92,6 +112,9 @@ impl EmbeddedLedger {
         let gone = postings
             .iter()
             .filter(|(key, _)| state.authorization(*key).is_none());
-        gone.for_each(|(_, id)| self.postings.release(name(*id), state.no));
+        gone.for_each(|(key, id)| {
+            let at = Whereabouts::new(state.no, *key);
+            self.postings.release(name(*id), at);
+        });
     }
 }
