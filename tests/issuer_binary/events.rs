@@ -246,13 +246,12 @@ fn i7_a_dispute_is_kept_once_moves_nothing_and_is_seen() {
 fn what_stripe_and_marqeta_decline_by_themselves_is_a_record_once_and_moves_nothing() {
     let home = home("strict", NO_KEYS);
     let server = home.start();
-    let tell: [(&str, fn(&Server, &str) -> String); 2] = [("striped", stripe), ("mq", marqeta)];
-    for (_, tell) in tell {
-        assert_eq!(tell(&server, "declined"), said("applied"));
-        assert_eq!(tell(&server, "declined"), said("duplicate"));
+    for status in ["applied", "duplicate"] {
+        assert_eq!(stripe(&server, "declined"), said(status));
+        assert_eq!(marqeta(&server, "declined"), said(status));
     }
     let check = |server: &Server| {
-        for (connection, _) in tell {
+        for connection in ["striped", "mq"] {
             let shown = server.admin(&format!("/admin/decisions?connection={connection}"));
             let [record] = &**shown["decisions"].as_array().unwrap() else {
                 panic!("once: {shown}");
