@@ -153,11 +153,9 @@ impl Core {
             command.calendar = view.customer.zone().calendar_at(at);
             command.terms = book_terms(view);
             command.card = Some(card_ref(view, connection));
-            let route = Route {
-                key: view.customer.key(),
-                owner: Owner::Customer(view.customer.id()),
-            };
-            return self.ledger.book(&route, &command);
+            let key = view.customer.key();
+            let owner = Owner::Customer(view.customer.id());
+            return self.ledger.book(&Route { key, owner }, &command);
         }
         if let Some(key) = used_by {
             // The state exists, so its owner's name is not needed.
