@@ -226,6 +226,19 @@ fn a_receiver_is_told_of_cards_and_declines_and_can_check_who_says_so() {
 }
 
 #[test]
+fn a_receiver_is_told_of_what_the_issuer_declines_by_itself() {
+    let receiver = Receiver::start();
+    let plane = plane(HERE, &[]);
+    webhook(&plane, &receiver.url(), &json!({}));
+    let card = plane.card(&json!({}));
+    assert_eq!(plane.declines(&card, "nobody-asked", 400), 200);
+    let data = receiver.until_kind("decision.declined").event()["data"].clone();
+    assert_eq!(data["reason"], "declined_by_issuer", "{data}");
+    let decision = plane.get(&format!("/v1/decisions/{}", id(&data)));
+    assert_eq!(data, decision);
+}
+
+#[test]
 fn approvals_are_told_to_whoever_asks_for_them_alone() {
     let (all, few) = (Receiver::start(), Receiver::start());
     let plane = plane(HERE, &[]);

@@ -305,6 +305,14 @@ impl Problem {
         Self::new(Code::RevealGated).with_detail(detail)
     }
 
+    pub(super) fn too_many_requests(most: u32, retry_after_s: u32) -> Self {
+        let detail = format!("an agent may ask this {most} times a minute");
+        Self {
+            retry_after_s: Some(retry_after_s),
+            ..Self::new(Code::TooManyRequests).with_detail(detail)
+        }
+    }
+
     pub(super) fn too_many_reveals() -> Self {
         Self {
             retry_after_s: Some(60),
