@@ -6,6 +6,7 @@
 
 mod about;
 mod agents;
+mod alert_settings;
 mod alerts;
 mod attestations;
 mod audit;

@@ -5,7 +5,9 @@
 //! where every row still has the revision that its author has read, so that whoever changes a row on
 //! another node in the same moment is noticed. The hot path never comes here.
 
+pub mod alert_settings;
 mod errands;
+mod faults;
 pub mod ledger_row;
 pub mod outward;
 pub mod postgres;
@@ -22,6 +24,7 @@ mod write;
 use std::fmt;
 use std::pin::Pin;
 
+use self::alert_settings::AlertSettings;
 use self::ledger_row::LedgerRow;
 use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use self::purchases::{Purchase, PurchaseState, PurchaseWanted};
@@ -131,6 +134,7 @@ pub struct Customer {
     pub currency: Currency,
     pub cascade: Cascade,
     pub fleet: Fleet,
+    pub alerts: Option<AlertSettings>,
     /// The document as its owner wrote it.
     pub policy: Option<String>,
     pub versions: Versions,
@@ -496,6 +500,8 @@ pub trait Store: Send + Sync {
     fn sealed(&self) -> Answer<'_, Vec<SealedRow>>;
     /// The secret that is sealed under this name.
     fn sealed_as(&self, name: String) -> Answer<'_, Option<SealedRow>>;
+    /// What customers want of alerts, of those who want anything, by their ids.
+    fn alert_settings(&self) -> Answer<'_, Vec<(String, AlertSettings)>>;
     /// The journal that the database belongs to.
     fn ledger(&self) -> Answer<'_, Option<LedgerRow>>;
     /// The endpoint of this id.
