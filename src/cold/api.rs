@@ -5,6 +5,7 @@
 //! (`cold::control`).
 
 mod about;
+mod access;
 mod agents;
 mod alert_settings;
 mod alerts;
@@ -26,6 +27,7 @@ mod intents;
 mod keys;
 pub mod mcp;
 pub mod openapi;
+mod per_minute;
 mod problem;
 pub mod purchases;
 mod query;
@@ -54,8 +56,9 @@ use crate::cold::webhooks::address::Reach;
 use crate::fingerprint::Fingerprinter;
 use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
-use cards::Reveals;
+use cards::REVEALS_A_MINUTE;
 use exchange::InFlight;
+use per_minute::PerMinute;
 
 pub use routes::router;
 pub(in crate::cold) use text::{NAME_RULE, is_name, looks_like_a_card_number};
@@ -87,7 +90,10 @@ pub struct Api {
     in_flight: InFlight,
     /// Purchase requests that are being looked for, or made.
     buying: purchases::Buying,
-    reveals: Reveals,
+    /// How often each card was shown lately.
+    reveals: PerMinute,
+    /// How often each agent asked, to buy and otherwise.
+    asks: purchases::Asks,
     /// When cards were first used: it never changes.
     first_spends: Mutex<HashMap<String, String>>,
 }
@@ -136,7 +142,8 @@ impl Api {
             buying: purchases::Buying::default(),
             trials: Semaphore::new(1),
             in_flight: InFlight::default(),
-            reveals: Reveals::default(),
+            reveals: PerMinute::new(REVEALS_A_MINUTE),
+            asks: purchases::Asks::default(),
             first_spends: Mutex::default(),
         }
     }

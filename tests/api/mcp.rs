@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::plane::{Plane, bearer, value};
+use crate::plane::{Plane, bearer, code, value};
 use crate::purchases::buyer;
 use crate::server::{Client, Response};
 use crate::webhooks::plane as plane_with;
@@ -301,5 +301,47 @@ fn a_browser_is_told_which_pages_may_call() {
         let answer = before(page);
         assert_ne!(answer.status, 204, "{page}");
         assert_eq!(told(&answer, "access-control-allow-origin"), None);
+    }
+}
+
+/// Asks until it is refused for being too often, the status being `taken` before; how often that was.
+fn until_too_often(most: usize, taken: u16, ask: impl Fn() -> Response) -> usize {
+    // A minute may begin meanwhile, and hardly two.
+    let mut answers = (0..=3 * most).map(|count| (count, ask()));
+    let refused = answers.find(|(_, it)| it.status != taken);
+    let (count, answer) = refused.unwrap();
+    assert_eq!(code(&answer, 429), "too_many_requests");
+    let after_s: u32 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&after_s), "{after_s}");
+    count
+}
+
+/// Behaviour 7.1: an agent that runs wild leaves room for the others.
+#[test]
+fn an_agent_that_asks_too_often_is_told_when_to_ask_again() {
+    let plane = Plane::start();
+    let (one, other) = (buyer(&plane, &json!({})), buyer(&plane, &json!({})));
+    let body = tool_wish(&json!({"idempotency_key": "the same"}));
+    let path = "/v1/purchase-requests";
+    let buys = || plane.ask(&one.key, "POST", path, &body);
+    assert!(until_too_often(60, 201, buys) >= 60);
+    // Both doors count together.
+    let again = (0..200).find_map(|_| {
+        let answer = call(&plane, &one.key, "request_purchase", &body);
+        (answer["isError"] == true).then_some(answer)
+    });
+    let told = again.unwrap()["content"][0]["text"].clone();
+    assert!(told.as_str().unwrap().contains("too_many_requests"));
+    // Nobody else waits for it, and its owner looks as often as he likes.
+    assert_eq!(plane.ask(&other.key, "POST", path, &body).status, 201);
+    let list = message("tools/list", &json!({}));
+    let looks = || post(&plane, "localhost", &bearer(&one.key), &list);
+    assert!(until_too_often(240, 200, looks) > 0);
+    let looks = || plane.ask(&one.key, "GET", path, &Value::Null);
+    until_too_often(240, 200, looks);
+    let own = bearer(&other.key);
+    assert_eq!(post(&plane, "localhost", &own, &list).status, 200);
+    for _ in 0..250 {
+        plane.get(path);
     }
 }

@@ -271,6 +271,27 @@ fn an_intent_that_waits_for_a_human_is_told_with_the_agents_words_apart() {
 }
 
 #[test]
+fn an_agent_that_asks_to_be_at_work_is_told_in_its_words_apart() {
+    let receiver = Receiver::start();
+    let plane = plane(HERE, &[]);
+    webhook(&plane, &receiver.url(), &json!({}));
+    let agent = plane.agent(&json!({}));
+    let key = plane.key(&json!({"scope": "agent", "agentId": agent}));
+    let path = format!("/v1/agents/{agent}");
+    plane.owner_asks("PATCH", &path, &json!({"status": "paused"}), 200);
+    plane.ask(
+        &key,
+        "POST",
+        "/v1/access-requests",
+        &json!({"reason": "a book"}),
+    );
+    let told = receiver.until_kind("access.requested").event()["data"].clone();
+    assert_eq!(told["agentId"], *agent);
+    assert_eq!(told["saidByAgent"], json!({"reason": "a book"}));
+    assert!(told.get("reason").is_none());
+}
+
+#[test]
 fn s13_a_webhook_that_leads_inside_is_refused_by_name_of_the_field() {
     let plane = Plane::start();
     for url in [

@@ -122,6 +122,10 @@ impl Mcp {
             let refused = Problem::scope_not_allowed(caller.key.scope.name());
             return refuse(&api, event, Some(&caller), &refused);
         }
+        let agent = caller.key.agent_id.as_deref();
+        if let Err(refused) = api.asks.to_look(agent, event.at) {
+            return refuse(&api, event, Some(&caller), &refused);
+        }
         let extensions = request.extensions_mut();
         extensions.insert(Asking { api, caller, event });
         self.service.handle(request).await.into_response()

@@ -278,6 +278,15 @@ impl Problem {
         self.detail.as_deref()
     }
 
+    /// Somebody was quicker.
+    pub(super) fn access_decided(state: &str) -> Self {
+        Self::new(Code::AccessDecided).with_detail(format!("the request is {state}"))
+    }
+
+    pub(super) fn agent_active() -> Self {
+        Self::new(Code::AgentActive)
+    }
+
     /// The card's rules are those of its purchase request.
     pub(super) fn purchase_card(what: &str) -> Self {
         Self::new(Code::PurchaseCard).with_detail(what)
@@ -294,6 +303,14 @@ impl Problem {
 
     pub(super) fn reveal_gated(detail: &str) -> Self {
         Self::new(Code::RevealGated).with_detail(detail)
+    }
+
+    pub(super) fn too_many_requests(most: u32, retry_after_s: u32) -> Self {
+        let detail = format!("an agent may ask this {most} times a minute");
+        Self {
+            retry_after_s: Some(retry_after_s),
+            ..Self::new(Code::TooManyRequests).with_detail(detail)
+        }
     }
 
     pub(super) fn too_many_reveals() -> Self {

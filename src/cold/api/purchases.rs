@@ -4,6 +4,7 @@
 //! amount and the kind of shop, and at nothing else.
 
 mod asked;
+mod asks;
 mod desk;
 mod earmark;
 mod issue;
@@ -28,6 +29,7 @@ use super::text;
 use crate::cold::store::purchases::{Purchase, PurchaseState};
 
 pub(super) use asked::{NewPurchase, ToolPurchase};
+pub(super) use asks::Asks;
 pub(super) use desk::{find, own_agent, request};
 pub(super) use shown::{PurchaseShown, shown};
 pub(super) use spending::{SpendingSummary, summary};
@@ -69,6 +71,7 @@ pub(super) const CREATE: About = About {
     problems: &[
         Code::BeyondReach,
         Code::SnapshotFileRules,
+        Code::TooManyRequests,
         Code::TooManyReviews,
     ],
     ..About::new(
@@ -79,10 +82,12 @@ pub(super) const CREATE: About = About {
 pub(super) const LIST: About = About {
     query: &[LIMIT, CURSOR, OF_CUSTOMER, OF_AGENT, OF_STATUS],
     gives: &[Given::list(shape::<PurchaseShown>)],
+    problems: &[Code::TooManyRequests],
     ..About::new("listPurchaseRequests", "Requests; an agent sees its own.")
 };
 pub(super) const ONE: About = About {
     gives: &[Given::ok(shape::<PurchaseShown>)],
+    problems: &[Code::TooManyRequests],
     ..About::new("getPurchaseRequest", "One request, and what became of it.")
 };
 pub(super) const APPROVE: About = About {
@@ -105,6 +110,7 @@ pub(super) const DENY: About = About {
 };
 pub(super) const SPENDING: About = About {
     gives: &[Given::ok(shape::<SpendingSummary>)],
+    problems: &[Code::TooManyRequests],
     ..About::new(
         "getSpending",
         "What an agent has spent and has left; `me` is the agent whose key it is.",
@@ -121,6 +127,7 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
 }
 
 pub(super) async fn list(mut ask: Ask) -> Result<Reply, Problem> {
+    counted(&ask)?;
     let mut listed = ask.query.listed(&ask.caller)?;
     let customer = ask.query.take("customerId")?;
     let agent = ask.query.take("agentId")?;
@@ -150,6 +157,7 @@ pub(super) async fn list(mut ask: Ask) -> Result<Reply, Problem> {
 }
 
 pub(super) async fn one(ask: Ask) -> Result<Reply, Problem> {
+    counted(&ask)?;
     ask.query.finish()?;
     let row = in_reach(&ask).await?;
     Reply::ok(&shown(&ask.api, row, ask.now).await?)
@@ -173,12 +181,19 @@ pub(super) async fn deny(ask: Ask) -> Result<Reply, Problem> {
 }
 
 pub(super) async fn spending(ask: Ask) -> Result<Reply, Problem> {
+    counted(&ask)?;
     ask.query.finish()?;
     let agent = match &*ask.id {
         "me" => own_agent(&ask.api, &ask.caller).await?,
         id => super::agents::find(&ask, id).await?,
     };
     Reply::ok(&summary(&ask.api, &agent.id, ask.now).await?)
+}
+
+/// Refuses an agent that looks too often.
+fn counted(ask: &Ask) -> Result<(), Problem> {
+    let agent = ask.caller.key.agent_id.as_deref();
+    ask.api.asks.to_look(agent, ask.now)
 }
 
 /// The request that the path names. Unknown and foreign are one answer.

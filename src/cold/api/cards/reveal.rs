@@ -5,9 +5,6 @@
 //! nor where an intent or an attestation is asked for and there is none. The audit log knows of it before
 //! anything is shown.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use axum::http::StatusCode;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
@@ -27,12 +24,9 @@ use crate::cold::store::{Card, Scope};
 use crate::decide::compile::parse_instant;
 use crate::decide::effective::{EffectivePolicy, Value, effective};
 use crate::domain::card::{AgentStatus, CardStatus};
-use crate::domain::time::Timestamp;
 
 /// A card is shown this often in a minute.
-const A_MINUTE_MAX: u32 = 5;
-/// Cards whose times are remembered.
-const CARDS_MAX: usize = 10_000;
+pub(in crate::cold::api) const A_MINUTE_MAX: u32 = 5;
 const MINUTE_US: i64 = 60_000_000;
 
 /// What buys. Kept nowhere.
@@ -54,31 +48,6 @@ pub(super) struct Shown<'a> {
 pub(in crate::cold::api) struct Revealing {
     pub(in crate::cold::api) row: Card,
     pub(in crate::cold::api) revealed: Revealed,
-}
-
-/// How often each card was shown lately.
-#[derive(Default)]
-pub(in crate::cold::api) struct Reveals(Mutex<HashMap<String, (i64, u32)>>);
-
-impl Reveals {
-    /// Counts one more. False where that is too often.
-    fn take(&self, card: &str, now: Timestamp) -> bool {
-        let minute = now.micros() / MINUTE_US;
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= CARDS_MAX {
-            known.retain(|_, (of, _)| *of == minute);
-        }
-        // Where so many cards are shown in one minute, it is nobody's ordinary use.
-        if known.len() >= CARDS_MAX {
-            return false;
-        }
-        let (of, count) = known.entry(card.to_owned()).or_insert((minute, 0));
-        if *of != minute {
-            (*of, *count) = (minute, 0);
-        }
-        *count += 1;
-        *count <= A_MINUTE_MAX
-    }
 }
 
 /// What the rules ask for before a card is shown.
@@ -161,7 +130,7 @@ impl Passed<'_> {
     /// that may fail comes after this.
     pub(in crate::cold::api) async fn revealing(self, ask: &Ask) -> Result<Revealing, Problem> {
         let Self { issuer, row } = self;
-        if !ask.api.reveals.take(&row.id, ask.now) {
+        if ask.api.reveals.take(&row.id, ask.now).is_err() {
             return Err(Problem::too_many_reveals());
         }
         let revealed = issuer.reveal(row.issuer_token.clone()).await?;
@@ -241,16 +210,18 @@ async fn refuse_gated(ask: &Ask, row: &Card) -> Result<(), Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cold::api::per_minute::PerMinute;
+    use crate::domain::time::Timestamp;
 
     #[test]
     fn a_card_is_shown_a_few_times_a_minute_and_each_card_for_itself() {
-        let reveals = Reveals::default();
+        let reveals = PerMinute::new(A_MINUTE_MAX);
         let at = |second: i64| Timestamp::from_secs(1_800_000_000 + second);
         for _ in 0..A_MINUTE_MAX {
-            assert!(reveals.take("a", at(0)));
+            assert!(reveals.take("a", at(0)).is_ok());
         }
-        assert!(!reveals.take("a", at(30)));
-        assert!(reveals.take("b", at(30)));
-        assert!(reveals.take("a", at(61)));
+        assert!(reveals.take("a", at(30)).is_err());
+        assert!(reveals.take("b", at(30)).is_ok());
+        assert!(reveals.take("a", at(61)).is_ok());
     }
 }

@@ -55,6 +55,7 @@ pub(in crate::cold::api) async fn request(
     }
     let wanted = new.read()?;
     let agent = own_agent(api, caller).await?;
+    api.asks.to_buy(&agent.id, event.at)?;
     let _one_at_a_time = api.buying.enter(place(&agent, &wanted)).await?;
     let like = Like::of(&wanted);
     if let Some(known) = known(api, &agent, &like, event.at).await? {
