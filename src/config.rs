@@ -30,7 +30,7 @@ pub use self::log::log_setting;
 pub use self::mcp::McpConfig;
 pub use self::secret::SecretSource;
 use crate::issuer::IssuerKind;
-pub use alerts::AlertsConfig;
+pub use alerts::{AlertsConfig, RISK_KINDS, SHARES, SPIKES, STORMS};
 
 /// When an approval may leave (behaviour 3.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

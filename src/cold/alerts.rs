@@ -6,9 +6,10 @@
 //! and how far was read are kept in one transaction.
 
 mod past;
+mod settings;
 mod sights;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use self::past::Past;
+use self::settings::Settings;
 use self::sights::{Raised, Sight, look};
 use crate::clock::Clock;
 use crate::cold::audit::{Event as AuditEvent, Who};
@@ -84,6 +86,7 @@ pub async fn watch(around: Around) {
         kept_at: around.clock.now(),
         forgotten_at: around.clock.now().plus_micros(-FORGET_EVERY_US),
         pasts: HashMap::new(),
+        settings: Settings::new(around.config.clone()),
         around,
     };
     let begun = watcher.feed.as_ref().map_or(kept, Feed::mark);
@@ -112,6 +115,7 @@ struct Watcher {
     kept_at: Timestamp,
     forgotten_at: Timestamp,
     pasts: HashMap<String, Past>,
+    settings: Settings,
 }
 
 impl Watcher {
@@ -152,12 +156,16 @@ impl Watcher {
 
     /// What the sights come to, each name once.
     async fn judge(&mut self, sights: Vec<Sight>) -> Result<Vec<Raised>, StoreError> {
+        if !sights.is_empty() {
+            let now = self.around.clock.now();
+            self.settings.refresh(&*self.around.store, now).await?;
+        }
         let mut raised: Vec<Raised> = Vec::new();
-        let mut used: BTreeSet<String> = BTreeSet::new();
+        let mut used: BTreeMap<String, String> = BTreeMap::new();
         for sight in sights {
             match sight {
                 Sight::Booked(booked) => {
-                    used.insert(booked.card.clone());
+                    used.insert(booked.card.clone(), booked.customer.clone());
                     if booked.has_drifted {
                         raised.push(booked.drift());
                     }
@@ -166,21 +174,23 @@ impl Watcher {
                     }
                 }
                 Sight::Decided(decided) => {
-                    let config = self.around.config.clone();
-                    let past = self.past(&decided.card, decided.sequence).await?;
+                    let config = self.settings.of(&decided.customer);
+                    let (storm, spike) = (config.decline_storm_count, config.spend_spike_factor);
+                    let past = self.past(&decided.card, decided.sequence, storm).await?;
                     if !decided.is_approval {
-                        let is_storm = past.decline(decided.at, config.decline_storm_count);
-                        raised.extend(is_storm.then(|| decided.storm(config.decline_storm_count)));
+                        let is_storm = past.decline(decided.at, storm);
+                        raised.extend(is_storm.then(|| decided.storm(storm)));
                         continue;
                     }
-                    let usual = past.approve(decided.amount, config.spend_spike_factor);
+                    let usual = past.approve(decided.amount, spike);
                     raised.extend(usual.map(|usual| decided.spike(usual)));
-                    used.insert(decided.card);
+                    used.insert(decided.card, decided.customer);
                 }
             }
         }
-        for card in used {
-            raised.extend(self.shares(&card).await);
+        for (card, customer) in used {
+            let percent = self.settings.of(&customer).limit_share_percent;
+            raised.extend(self.shares(&card, percent).await);
         }
         let mut names = BTreeSet::new();
         raised.retain(|it| names.insert(it.name.clone()));
@@ -188,8 +198,7 @@ impl Watcher {
     }
 
     /// Limits of the card of which so much is used.
-    async fn shares(&self, card: &str) -> Vec<Raised> {
-        let percent = self.around.config.limit_share_percent;
+    async fn shares(&self, card: &str, percent: i64) -> Vec<Raised> {
         if percent == 0 {
             return Vec::new();
         }
@@ -202,7 +211,12 @@ impl Watcher {
             .collect()
     }
 
-    async fn past(&mut self, card: &str, before: u64) -> Result<&mut Past, StoreError> {
+    async fn past(
+        &mut self,
+        card: &str,
+        before: u64,
+        storm: usize,
+    ) -> Result<&mut Past, StoreError> {
         if self.pasts.len() >= PASTS_MAX && !self.pasts.contains_key(card) {
             self.pasts.clear();
         }
@@ -215,7 +229,7 @@ impl Watcher {
                 if is_approval {
                     past.approve(amount, 0);
                 } else {
-                    past.decline(at, self.around.config.decline_storm_count);
+                    past.decline(at, storm);
                 }
             }
             self.pasts.insert(card.to_owned(), past);
@@ -257,22 +271,15 @@ impl Watcher {
             .into(),
         );
         work.batch.push(WebhookChange::Told(told).into());
-        if self
-            .around
-            .config
-            .freeze_on
-            .iter()
-            .any(|it| it == raised.kind)
-            && !card.is_frozen
-        {
-            self.act(&raised, card, work);
+        let config = self.settings.of(&card.customer_id);
+        if config.freeze_on.iter().any(|it| it == raised.kind) && !card.is_frozen {
+            self.act(&raised, card, config.is_dry_run, work);
         }
         Ok(())
     }
 
     /// Freezes the card, or tells that it would have been frozen.
-    fn act(&self, raised: &Raised, card: Card, work: &mut Work) {
-        let is_dry = self.around.config.is_dry_run;
+    fn act(&self, raised: &Raised, card: Card, is_dry: bool, work: &mut Work) {
         let now = self.around.clock.now();
         let told = raised.told(&card);
         let (event, outcome) = if is_dry {

@@ -7,6 +7,7 @@
 mod about;
 mod access;
 mod agents;
+mod alert_settings;
 mod alerts;
 mod attestations;
 mod audit;

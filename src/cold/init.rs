@@ -407,6 +407,7 @@ fn customer(wanted: &Wanted, now: Timestamp) -> Customer {
         currency: wanted.currency,
         cascade: Cascade::default(),
         fleet: Fleet::default(),
+        alerts: None,
         policy: None,
         versions: Versions::default(),
         created_at: now,

@@ -6,7 +6,9 @@
 //! another node in the same moment is noticed. The hot path never comes here.
 
 pub mod access;
+pub mod alert_settings;
 mod errands;
+mod faults;
 pub mod ledger_row;
 pub mod outward;
 pub mod postgres;
@@ -24,6 +26,7 @@ use std::fmt;
 use std::pin::Pin;
 
 use self::access::AccessRequest;
+use self::alert_settings::AlertSettings;
 use self::ledger_row::LedgerRow;
 use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use self::purchases::{Purchase, PurchaseState, PurchaseWanted};
@@ -133,6 +136,7 @@ pub struct Customer {
     pub currency: Currency,
     pub cascade: Cascade,
     pub fleet: Fleet,
+    pub alerts: Option<AlertSettings>,
     /// The document as its owner wrote it.
     pub policy: Option<String>,
     pub versions: Versions,
@@ -501,6 +505,8 @@ pub trait Store: Send + Sync {
     fn sealed(&self) -> Answer<'_, Vec<SealedRow>>;
     /// The secret that is sealed under this name.
     fn sealed_as(&self, name: String) -> Answer<'_, Option<SealedRow>>;
+    /// What customers want of alerts, of those who want anything, by their ids.
+    fn alert_settings(&self) -> Answer<'_, Vec<(String, AlertSettings)>>;
     /// The journal that the database belongs to.
     fn ledger(&self) -> Answer<'_, Option<LedgerRow>>;
     /// The endpoint of this id.

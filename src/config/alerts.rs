@@ -18,6 +18,8 @@ pub struct AlertsConfig {
     pub freeze_on: Vec<String>,
     /// Whether it is only told that the card would have been frozen.
     pub is_dry_run: bool,
+    /// Whether nobody can say otherwise.
+    pub stays_dry: bool,
 }
 
 impl AlertsConfig {
@@ -26,6 +28,7 @@ impl AlertsConfig {
     pub fn of(self, rows_rule: bool) -> Self {
         Self {
             is_dry_run: self.is_dry_run || !rows_rule,
+            stays_dry: self.stays_dry || !rows_rule,
             ..self
         }
     }
@@ -36,8 +39,14 @@ impl AlertsConfig {
 const KEPT_DAYS_DEFAULT: i64 = 400;
 const KEPT_DAYS_MIN: i64 = 32;
 const KEPT_DAYS_MAX: i64 = 3_650;
+/// The least and the most of each, beside 0 for never.
+pub const SHARES: (i64, i64) = (1, 100);
+/// The same of declines in a storm.
+pub const STORMS: (i64, i64) = (2, 100);
+/// The same of how many times the usual amount.
+pub const SPIKES: (i64, i64) = (2, 1_000);
 /// Alerts that can freeze a card.
-const RISK_KINDS: [&str; 4] = [
+pub const RISK_KINDS: [&str; 4] = [
     "decline_storm",
     "forced_posting",
     "merchant_drift",
@@ -50,7 +59,7 @@ pub(super) fn read(
     risk: &RiskFile,
     place: &str,
 ) -> Result<AlertsConfig, ConfigError> {
-    let within = |value: i64, least: i64, most: i64, key: &str| {
+    let within = |value: i64, (least, most): (i64, i64), key: &str| {
         if value == 0 || (least..=most).contains(&value) {
             return Ok(value);
         }
@@ -58,7 +67,7 @@ pub(super) fn read(
         Err(ConfigError::new(format!("{place}: alerts.{key}"), message))
     };
     let count = alerts.decline_storm_count.unwrap_or(10);
-    let count = within(count, 2, 100, "decline_storm_count")?;
+    let count = within(count, STORMS, "decline_storm_count")?;
     let default = || FREEZE_ON_DEFAULT.map(str::to_owned).to_vec();
     let freeze_on = risk.freeze_on.clone().unwrap_or_else(default);
     if let Some(at) = freeze_on.iter().position(|it| !RISK_KINDS.contains(&&**it)) {
@@ -70,11 +79,12 @@ pub(super) fn read(
     let factor = alerts.spend_spike_factor.unwrap_or(5);
     let kept_days = alerts.kept_days.unwrap_or(KEPT_DAYS_DEFAULT);
     Ok(AlertsConfig {
-        kept_days: within(kept_days, KEPT_DAYS_MIN, KEPT_DAYS_MAX, "kept_days")?,
-        limit_share_percent: within(share, 1, 100, "limit_share_percent")?,
+        kept_days: within(kept_days, (KEPT_DAYS_MIN, KEPT_DAYS_MAX), "kept_days")?,
+        limit_share_percent: within(share, SHARES, "limit_share_percent")?,
         decline_storm_count: usize::try_from(count).unwrap_or(0),
-        spend_spike_factor: within(factor, 2, 1_000, "spend_spike_factor")?,
+        spend_spike_factor: within(factor, SPIKES, "spend_spike_factor")?,
         freeze_on,
         is_dry_run: risk.dry_run.unwrap_or(true),
+        stays_dry: false,
     })
 }

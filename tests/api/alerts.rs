@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::plane::{Plane, id};
+use crate::plane::{Plane, code, id, value};
 use crate::server::{millis_since, now};
 use crate::webhooks::{HERE, Receiver, plane, restart, until_metric, webhook};
 
@@ -87,6 +87,64 @@ fn a_decline_storm_is_seen_over_a_restart_and_only_told_in_a_dry_run() {
     settle(&plane, &receiver);
     let storms = kinds(&plane).into_iter().filter(|it| it == "decline_storm");
     assert_eq!(storms.count(), 1);
+}
+
+/// One customer wants other alerts than the server is told, and its cards frozen in earnest; the other
+/// one's are as before.
+#[test]
+fn a_customer_has_alerts_and_rules_of_its_own() {
+    let (mut plane, receiver) = watched("[alerts]\ndecline_storm_count = 50\n");
+    let other = id(&plane.owner_asks("POST", "/v1/customers", &json!({}), 201));
+    let path = format!("/v1/customers/{}", plane.customer);
+    assert_eq!(plane.get(&path)["alerts"], Value::Null);
+    for (wrong, field) in [
+        (
+            json!({"limitSharePercent": 101}),
+            "alerts.limitSharePercent",
+        ),
+        (json!({"declineStormCount": 1}), "alerts.declineStormCount"),
+        (json!({"spendSpikeFactor": -2}), "alerts.spendSpikeFactor"),
+        (json!({"freezeOn": ["limit_share"]}), "alerts.freezeOn"),
+    ] {
+        let answer = plane.ask(&plane.owner, "PATCH", &path, &json!({"alerts": wrong}));
+        assert_eq!(code(&answer, 400), "invalid_request");
+        assert_eq!(value(&answer)["errors"][0]["field"], field);
+    }
+    let wanted = json!({
+        "limitSharePercent": 50, "declineStormCount": 3, "spendSpikeFactor": null,
+        "freezeOn": ["decline_storm"], "dryRun": false,
+    });
+    let changed = plane.owner_asks("PATCH", &path, &json!({"alerts": wanted}), 200);
+    assert_eq!(changed["alerts"], wanted);
+    restart(&mut plane, &[]);
+    assert_eq!(plane.get(&path)["alerts"], wanted);
+    let policy = json!({"limits": {"total": 1_000}});
+    let own = plane.card(&json!({"policy": policy}));
+    let theirs = json!({"customerId": other, "policy": policy});
+    let theirs = id(&plane.owner_asks("POST", "/v1/cards", &theirs, 201));
+    for card in [&theirs, &own] {
+        assert_eq!(plane.buy(card, 500), APPROVED);
+        for _ in 0..3 {
+            assert_ne!(plane.buy(card, 600), APPROVED);
+        }
+    }
+    let told = receiver.until_kind("risk.card_frozen").event();
+    assert_eq!(told["data"]["cardId"], own);
+    let share = receiver.until_kind("alert.limit_share").event();
+    assert_eq!(share["data"]["cardId"], own);
+    assert_eq!(share["data"]["percent"], 50);
+    settle(&plane, &receiver);
+    let page = plane.get("/v1/alerts");
+    let alerts = page["data"].as_array().unwrap();
+    assert!(
+        alerts
+            .iter()
+            .all(|it| it["event"]["data"]["cardId"] != theirs),
+        "{page}"
+    );
+    // As the server is told again.
+    let changed = plane.owner_asks("PATCH", &path, &json!({"alerts": null}), 200);
+    assert_eq!(changed["alerts"], Value::Null);
 }
 
 /// Fields of the limits of which a share is told, in the order of the alphabet: alerts of one instant

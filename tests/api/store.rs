@@ -45,6 +45,7 @@ fn customer(id: &str) -> Customer {
         currency: usd(),
         cascade: Cascade::Override,
         fleet: Fleet::default(),
+        alerts: None,
         policy: Some("{\"limits\":{\"perAuth\":1}}".to_owned()),
         versions: Versions::default(),
         created_at: at(1),

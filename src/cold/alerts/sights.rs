@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cold::ops::cards::view::LimitView;
 use crate::cold::records::DecisionId;
-use crate::cold::records::feed::Seen;
+use crate::cold::records::feed::{Seen, Whose};
 use crate::cold::store::Card;
 use crate::domain::lifecycle::MovementKind;
 use crate::domain::time::Timestamp;
@@ -20,6 +20,7 @@ pub(super) struct Decided {
     pub(super) sequence: u64,
     pub(super) at: Timestamp,
     pub(super) card: String,
+    pub(super) customer: String,
     pub(super) is_approval: bool,
     /// What was reserved.
     pub(super) amount: i64,
@@ -28,6 +29,7 @@ pub(super) struct Decided {
 pub(super) struct Booked {
     at: Timestamp,
     pub(super) card: String,
+    pub(super) customer: String,
     pub(super) authorization: String,
     pub(super) has_drifted: bool,
     pub(super) has_posted: bool,
@@ -77,51 +79,60 @@ pub(super) struct Told<'a> {
     facts: &'a Facts,
 }
 
+fn is_posting(kind: MovementKind) -> bool {
+    matches!(
+        kind,
+        MovementKind::Posted { .. } | MovementKind::AuthorizedAndPosted
+    )
+}
+
+/// The ids of a card and its customer.
+fn named(whose: Whose<'_>) -> Option<(String, String)> {
+    Some((whose.card?.to_owned(), whose.customer.to_owned()))
+}
+
 /// Takes in an event of the journal.
 pub(super) fn look(seen: &Seen<'_>, sights: &mut Vec<Sight>) {
     match &seen.event {
         Event::Decided(decided) => {
-            let card = seen.whose_decision(decided).and_then(|it| it.card);
+            let whose = seen.whose_decision(decided).and_then(named);
             let reserved = decided.reserved().get();
             let is_approval = decided.decision.is_approval();
             // What holds nothing says nothing about spending.
-            let says = card.filter(|_| !is_approval || reserved > 0);
-            sights.extend(says.map(|card| {
+            let says = whose.filter(|_| !is_approval || reserved > 0);
+            sights.extend(says.map(|(card, customer)| {
                 Sight::Decided(Decided {
                     sequence: seen.sequence,
                     at: decided.at,
-                    card: card.to_owned(),
+                    card,
+                    customer,
                     is_approval,
                     amount: reserved,
                 })
             }));
         }
         Event::Booked(booked) => {
-            let card = seen.whose_report(booked).and_then(|it| it.card);
-            let is_posting = |kind| {
-                matches!(
-                    kind,
-                    MovementKind::Posted { .. } | MovementKind::AuthorizedAndPosted
-                )
-            };
+            let whose = seen.whose_report(booked).and_then(named);
             let told = booked.told.as_ref().and_then(|told| told.posted);
             let has_posted = booked.facts.iter().any(|fact| is_posting(fact.kind))
                 || told.is_some_and(|posted| !posted.is_zero());
             // An issuer that declines much itself is told of as one that is declined much.
-            let declined = card.filter(|_| booked.declined.is_some());
-            sights.extend(declined.map(|card| {
+            let declined = whose.clone().filter(|_| booked.declined.is_some());
+            sights.extend(declined.map(|(card, customer)| {
                 Sight::Decided(Decided {
                     sequence: seen.sequence,
                     at: booked.at,
-                    card: card.to_owned(),
+                    card,
+                    customer,
                     is_approval: false,
                     amount: 0,
                 })
             }));
-            sights.extend(card.map(|card| {
+            sights.extend(whose.map(|(card, customer)| {
                 Sight::Booked(Booked {
                     at: booked.at,
-                    card: card.to_owned(),
+                    card,
+                    customer,
                     authorization: booked.external.to_string(),
                     has_drifted: booked.has_drifted,
                     has_posted,

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::about::{About, Given, PAGED, shape};
+use super::alert_settings::checked;
 use super::body::{present, read};
 use super::code::Code;
 use super::exchange::{Ask, Reply, Tries};
@@ -16,6 +17,7 @@ use super::{text, versions};
 use crate::cold::control::{Work, policy};
 use crate::cold::ids::draw;
 use crate::cold::schema::PolicyDocument;
+use crate::cold::store::alert_settings::AlertSettings;
 use crate::cold::store::outward::Errand;
 use crate::cold::store::versions::Versions;
 use crate::cold::store::{Card, Change, Customer, Fleet};
@@ -39,6 +41,8 @@ pub(super) struct NewCustomer {
     currency: Option<String>,
     cascade: Option<CascadeWord>,
     fleet: Option<FleetWord>,
+    /// What it wants of alerts where that is not what the server is told.
+    alerts: Option<AlertSettings>,
     /// The rules over all of the customer's agents and cards.
     #[schema(value_type = Option<PolicyDocument>)]
     policy: Option<Box<RawValue>>,
@@ -58,6 +62,10 @@ pub(super) struct CustomerChange {
     #[schema(value_type = Option<FleetWord>)]
     #[serde(default, deserialize_with = "present")]
     fleet: Option<Option<FleetWord>>,
+    /// Replaces all of it; null leaves everything as the server is told. Looked at within two seconds.
+    #[schema(value_type = Option<AlertSettings>)]
+    #[serde(default, deserialize_with = "present")]
+    alerts: Option<Option<AlertSettings>>,
     /// Replaces the whole document; null takes it away.
     #[schema(value_type = Option<PolicyDocument>)]
     #[serde(default, deserialize_with = "present")]
@@ -82,6 +90,8 @@ pub(super) struct CustomerShown {
     cascade: CascadeWord,
     /// What its agents may have and do.
     fleet: FleetWord,
+    /// What it wants of alerts where that is not what the server is told.
+    alerts: Option<AlertSettings>,
     /// The rules over all of the customer's agents and cards.
     #[schema(value_type = Option<PolicyDocument>)]
     policy: Option<Box<RawValue>>,
@@ -129,6 +139,7 @@ fn shown(row: Customer) -> Result<CustomerShown, Problem> {
         currency: row.currency.to_string(),
         cascade: row.cascade.into(),
         fleet: FleetWord::of(row.fleet),
+        alerts: row.alerts,
         policy: shown_document(row.policy)?,
         created_at: row.created_at.rfc3339().to_string(),
     })
@@ -164,6 +175,7 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
         })?,
         cascade: new.cascade.map(Into::into).unwrap_or_default(),
         fleet: fleet(new.fleet)?,
+        alerts: checked(new.alerts)?,
         policy: document(new.policy),
         versions: Versions::default(),
         created_at: ask.now,
@@ -233,6 +245,7 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
         policy(text.as_deref())?;
     }
     let caps = change.fleet.map(fleet).transpose()?;
+    let alerts = change.alerts.map(checked).transpose()?;
     let mut tries = Tries::default();
     loop {
         let mut row = find(&ask, &ask.id).await?;
@@ -241,6 +254,7 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
         row.status = change.status.map_or(row.status, Into::into);
         row.cascade = change.cascade.map_or(row.cascade, Into::into);
         row.fleet = caps.unwrap_or(row.fleet);
+        row.alerts = alerts.clone().unwrap_or(row.alerts);
         row.policy = document.clone().unwrap_or(row.policy);
         let after = versions::Of::from(&row);
         let mut batch = versions::patched(&ask, &before, after, &mut row.versions).await?;

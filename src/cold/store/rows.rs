@@ -1,6 +1,7 @@
 //! Rows of the tables as values. A word or number that this version does not know is a fault, never a
 //! default: an unknown status must not become an active card.
 
+use super::alert_settings;
 use super::sql::Columns;
 use super::versions::versions;
 use super::{
@@ -118,6 +119,7 @@ pub(super) fn customer(row: &dyn Columns) -> Result<Customer, StoreError> {
                 .map_err(|_out_of_range| unknown("held_max"))?,
             agent_may_create_cards: number(row, "agent_may_create_cards")? != 0,
         },
+        alerts: alert_settings::of_row(row)?,
         policy: maybe_text(row, "policy")?,
         versions: versions(row)?,
         created_at: instant(row, "created_us")?,

@@ -5,6 +5,7 @@
 //! connection is had, how a transaction begins, what an error means. `docs/decisions/0018` says why.
 
 use super::access::{self, AccessRequest};
+use super::alert_settings::{self, AlertSettings};
 use super::ledger_row::{self, LedgerRow};
 use super::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use super::purchases::{self, Purchase, PurchaseState, PurchaseWanted};
@@ -131,24 +132,6 @@ macro_rules! speaks {
     };
 }
 pub(super) use speaks;
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        let met_another = error.as_database_error().is_some_and(|error| {
-            let code = error.code();
-            error.is_unique_violation() || code.is_some_and(|code| MET_ANOTHER.contains(&&*code))
-        });
-        if met_another {
-            Self::Conflict
-        } else {
-            Self::Fault(error.to_string())
-        }
-    }
-}
-
-/// PostgreSQL's words for two transactions of which one had to give way: serialization failure,
-/// deadlock. SQLite's codes have fewer digits.
-const MET_ANOTHER: [&str; 2] = ["40001", "40P01"];
 
 /// A page of a table, newest first, with one condition more or none.
 macro_rules! page {
@@ -402,6 +385,11 @@ impl<D: Driver> Store for SqlStore<D> {
     fn sealed_as(&self, name: String) -> Answer<'_, Option<SealedRow>> {
         let asked = Statement::of("SELECT * FROM issuer_keys WHERE connection = $1").bind(name);
         Box::pin(self.one(asked, errands::sealed_row))
+    }
+
+    fn alert_settings(&self) -> Answer<'_, Vec<(String, AlertSettings)>> {
+        let asked = Statement::of(alert_settings::ALL);
+        Box::pin(self.0.rows(asked, alert_settings::with_id))
     }
 
     fn ledger(&self) -> Answer<'_, Option<LedgerRow>> {

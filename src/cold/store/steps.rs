@@ -3,10 +3,12 @@
 //! A step is written once, in SQLite's words. PostgreSQL's are the same with three words exchanged
 //! ([`for_postgres`]), so that no table can be of two shapes.
 
-use super::{StoreError, access, errands, ledger_row, purchases, versions, webhook_rows};
+use super::{
+    StoreError, access, alert_settings, errands, ledger_row, purchases, versions, webhook_rows,
+};
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 12] = [
+pub(super) const STEPS: [&str; 13] = [
     FIRST,
     SECOND,
     errands::TABLES,
@@ -19,6 +21,7 @@ pub(super) const STEPS: [&str; 12] = [
     HELD_MAX,
     ledger_row::TABLE,
     access::TABLES,
+    alert_settings::COLUMN,
 ];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.

@@ -4,7 +4,7 @@ use super::rows::{cascade_name, entry, seq, usage_name};
 use super::sql::{Statement, Writing, most};
 use super::{
     Agent, ApiKey, Attestation, Batch, Card, Change, Customer, Intent, StoreError, StoredReply,
-    access, errands, ledger_row, purchases, versions, webhook_rows,
+    access, alert_settings, errands, ledger_row, purchases, versions, webhook_rows,
 };
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{self, Entry, Event};
@@ -176,16 +176,16 @@ fn customer(row: Customer) -> Statement {
     let sql = if row.revision == 0 {
         "INSERT INTO customers (external_id, name, status, timezone, currency, cascade_kind, policy,
             created_us, mode, agents_max, cards_per_agent_max, agent_may_create_cards,
-            version_active, version_last, shadow_version, shadow_policy, held_max, id, revision)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-            $19 + 1)"
+            version_active, version_last, shadow_version, shadow_policy, held_max, alerts, id, revision)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+            $20 + 1)"
     } else {
         "UPDATE customers SET external_id = $1, name = $2, status = $3, timezone = $4, currency = $5,
             cascade_kind = $6, policy = $7, created_us = $8, mode = $9, agents_max = $10,
             cards_per_agent_max = $11, agent_may_create_cards = $12, version_active = $13,
             version_last = $14, shadow_version = $15, shadow_policy = $16, held_max = $17,
-            revision = revision + 1
-         WHERE id = $18 AND revision = $19"
+            alerts = $18, revision = revision + 1
+         WHERE id = $19 AND revision = $20"
     };
     let statement = Statement::of(sql)
         .bind(row.external_id)
@@ -202,6 +202,7 @@ fn customer(row: Customer) -> Statement {
         .bind(row.fleet.agent_may_create_cards);
     versions::bind(statement, row.versions)
         .bind(row.fleet.held_max.map(Minor::get))
+        .bind(alert_settings::kept(row.alerts.as_ref()))
         .bind(row.id)
         .bind(row.revision)
 }
