@@ -5,6 +5,8 @@
 #[path = "api/in_file.rs"]
 mod database;
 
+#[path = "api/access.rs"]
+mod access;
 #[path = "api/alerts.rs"]
 mod alerts;
 #[path = "api/audit.rs"]

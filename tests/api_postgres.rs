@@ -7,6 +7,8 @@ mod database;
 #[path = "support/postgres.rs"]
 mod pg;
 
+#[path = "api/access.rs"]
+mod access;
 #[path = "api/alerts.rs"]
 mod alerts;
 #[path = "api/audit.rs"]

@@ -5,6 +5,7 @@
 //! (`cold::control`).
 
 mod about;
+mod access;
 mod agents;
 mod alerts;
 mod attestations;

@@ -19,6 +19,7 @@ pub mod verify;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::cold::store::access::AccessRequest;
 use crate::cold::store::outward::SealedRow;
 use crate::cold::store::purchases::Purchase;
 use crate::cold::store::versions::PolicyVersion;
@@ -288,6 +289,7 @@ fn one(change: &Change) -> Option<Made> {
             what: "made",
             ..Made::default()
         },
+        Change::Access(row) => access(row),
         Change::Purchase(row) => purchase(row),
         Change::PolicyVersion(row, _) => policy_version(row),
         Change::Sealed(row) => sealed(row, "set"),
@@ -347,6 +349,18 @@ fn purchase(row: &Purchase) -> Made {
         customer_id: Some(row.customer_id.clone()),
         id: row.id.clone(),
         kind: "purchaseRequest",
+        status: Some(row.state.name()),
+        what: made_or_changed(row.revision),
+        ..Made::default()
+    }
+}
+
+fn access(row: &AccessRequest) -> Made {
+    Made {
+        agent_id: Some(row.agent_id.clone()),
+        customer_id: Some(row.customer_id.clone()),
+        id: row.id.clone(),
+        kind: "accessRequest",
         status: Some(row.state.name()),
         what: made_or_changed(row.revision),
         ..Made::default()

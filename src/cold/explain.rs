@@ -56,6 +56,19 @@ pub enum Shown {
     Text(String),
 }
 
+/// What there is to say where an issuer has declined by itself.
+pub(in crate::cold) fn declined_by_issuer() -> Explained {
+    Explained {
+        text: "The issuer has declined it by itself.".to_owned(),
+        level: None,
+        field: None,
+        observed: None,
+        limit: None,
+        remaining: None,
+        resets_at: None,
+    }
+}
+
 /// The explanation in words and values.
 #[must_use]
 pub fn explain(explanation: &Explanation, context: Context) -> Explained {

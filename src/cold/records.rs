@@ -33,7 +33,7 @@ use known::Known;
 use names::Names;
 
 pub use names::Named;
-pub use record::{DecisionId, DecisionRecord, EARMARKS};
+pub use record::{DECLINED_BY_ISSUER, DecisionId, DecisionRecord, EARMARKS};
 
 /// Between two looks at how far the journal has come.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -410,7 +410,8 @@ impl Records {
             if core.known.overruled.contains(&spot.sequence) {
                 continue;
             }
-            let approval = core.read(spot, |decided| {
+            let approval = core.read(spot, |event| {
+                let decided = decided(event)?;
                 let ours = core.known.names.called(decided).card == Some(card);
                 (ours && decided.decision.is_approval()).then(|| Approval {
                     key: decided.step.authorization,
@@ -509,19 +510,26 @@ impl Core {
         &self,
         spot: Spot,
     ) -> Result<Option<(Timestamp, DecisionRecord)>, FollowFault> {
-        self.read(spot, |decided| {
+        let shown = self.read(spot, |event| {
+            if let Event::Booked(booked) = event {
+                let called = self.known.names.called_in(booked);
+                let shown = record::show_declined(spot.sequence, booked, called);
+                return shown.map(|shown| (booked.at, shown));
+            }
+            let decided = decided(event)?;
             let called = self.known.names.called(decided);
             let aftermath = self.known.aftermath(spot.sequence);
             let shown = record::show(spot.sequence, decided, called, aftermath);
-            (decided.at, shown)
-        })
+            Some((decided.at, shown))
+        })?;
+        Ok(shown.flatten())
     }
 
     /// The record at this place; absent where its segment was removed.
     fn read<T>(
         &self,
         spot: Spot,
-        look: impl FnOnce(&Decided<'_>) -> T,
+        look: impl FnOnce(&Event<'_>) -> T,
     ) -> Result<Option<T>, FollowFault> {
         let payload = match read_one(&*self.storage, spot.segment, spot.offset) {
             Ok(payload) => payload,
@@ -529,27 +537,16 @@ impl Core {
             Err(fault) => return Err(fault),
         };
         let mut events = events_of(&payload).filter_map(Result::ok);
-        let decided = events.find_map(|event| match event {
-            Event::Decided(decided) | Event::Conflicted(decided) => Some(decided),
-            Event::StateOpened { .. }
-            | Event::CardOpened { .. }
-            | Event::AgentOpened { .. }
-            | Event::Redelivered { .. }
-            | Event::Overruled { .. }
-            | Event::StandingSet { .. }
-            | Event::Swept { .. }
-            | Event::Lapsed { .. }
-            | Event::WindowsOpened { .. }
-            | Event::RollingOpened { .. }
-            | Event::RiskFrozen { .. }
-            | Event::IntentDeclared { .. }
-            | Event::IntentSettled { .. }
-            | Event::Attested { .. }
-            | Event::Backed { .. }
-            | Event::Booked(_) => None,
-        });
-        Ok(decided.map(|decided| look(&decided)))
+        Ok(events.find(record::is_record).map(|event| look(&event)))
     }
+}
+
+/// What we have decided ourselves.
+fn decided<'e, 'b>(event: &'e Event<'b>) -> Option<&'e Decided<'b>> {
+    if let Event::Decided(decided) | Event::Conflicted(decided) = event {
+        return Some(decided);
+    }
+    None
 }
 
 impl Filter<'_> {

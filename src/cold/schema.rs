@@ -4,6 +4,7 @@
 use utoipa::openapi::{ObjectBuilder, RefOr, Type, schema::Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::cold::records::DECLINED_BY_ISSUER;
 use crate::domain::decision::DeclineReason;
 
 /// The code of a decline reason (behaviour 2.10).
@@ -11,7 +12,8 @@ pub(in crate::cold) struct Reason;
 
 impl PartialSchema for Reason {
     fn schema() -> RefOr<Schema> {
-        let codes = DeclineReason::ALL.iter().map(|reason| reason.code());
+        let ours = DeclineReason::ALL.iter().map(|reason| reason.code());
+        let codes = ours.chain([DECLINED_BY_ISSUER]);
         ObjectBuilder::new()
             .schema_type(Type::String)
             .description(Some("Why it was declined."))

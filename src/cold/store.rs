@@ -5,6 +5,7 @@
 //! where every row still has the revision that its author has read, so that whoever changes a row on
 //! another node in the same moment is noticed. The hot path never comes here.
 
+pub mod access;
 mod errands;
 pub mod ledger_row;
 pub mod outward;
@@ -22,6 +23,7 @@ mod write;
 use std::fmt;
 use std::pin::Pin;
 
+use self::access::AccessRequest;
 use self::ledger_row::LedgerRow;
 use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use self::purchases::{Purchase, PurchaseState, PurchaseWanted, PurchasesAt};
@@ -309,6 +311,7 @@ pub enum Change {
     Intent(Intent),
     Attestation(Attestation),
     Purchase(Box<Purchase>),
+    Access(AccessRequest),
     /// A version of rules; new where there is no state that it was in before.
     PolicyVersion(PolicyVersion, Option<VersionState>),
     /// An entry of the audit log, which gets its place when the batch is kept.
@@ -353,6 +356,7 @@ impl Change {
             Self::Origin(row) => Some(&row.card_id),
             Self::Attestation(row) => Some(&row.id),
             Self::Purchase(row) => Some(&row.id),
+            Self::Access(row) => Some(&row.id),
             // A version stands beside the row of its subject, which excludes others.
             Self::PolicyVersion(..)
             | Self::Reply(_)
@@ -383,6 +387,7 @@ impl Change {
             | Self::Intent(_)
             | Self::Attestation(_)
             | Self::Purchase(_)
+            | Self::Access(_)
             | Self::PolicyVersion(..)
             | Self::Ledger(..)
             | Self::Webhooks(_) => None,
@@ -518,6 +523,12 @@ pub trait Store: Send + Sync {
     fn read_mark(&self, reader: String) -> Answer<'_, Option<Mark>>;
     /// Where a card comes from, where it is not an ordinary one of ours.
     fn card_origin(&self, id: String) -> Answer<'_, Option<CardOrigin>>;
+    /// A request to be at work.
+    fn access_request(&self, id: String) -> Answer<'_, Option<AccessRequest>>;
+    /// The one of an agent that nobody has decided.
+    fn access_waiting(&self, agent_id: String) -> Answer<'_, Option<AccessRequest>>;
+    /// Requests to be at work, newest first.
+    fn access_requests(&self, listed: Listed) -> Answer<'_, Vec<AccessRequest>>;
     /// A purchase request.
     fn purchase(&self, wanted: PurchaseWanted) -> Answer<'_, Option<Purchase>>;
     /// Purchase requests in this state, or all, newest first.

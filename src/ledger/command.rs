@@ -131,6 +131,8 @@ pub struct Book<'a> {
     pub merchant: Option<MerchantKeys>,
     /// That merchant as the report names it.
     pub acceptor: Option<&'a CardAcceptor<'a>>,
+    /// What the step asked for that the report tells last as declined; zero where it tells of none.
+    pub declined: Minor,
 }
 
 /// The ledger's word on one report.

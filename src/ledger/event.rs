@@ -27,7 +27,7 @@ mod golden;
 mod later;
 mod seen;
 
-pub use booked::Booked;
+pub use booked::{Booked, DeclinedThere};
 use booked::{decode_booked, encode_booked};
 pub(in crate::ledger) use booked::{decode_fact, decode_told, encode_fact, encode_told};
 use decided::{decode_decided, encode_conflicted, encode_decided};

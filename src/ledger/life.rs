@@ -15,6 +15,7 @@ use crate::ledger::authorization::Step;
 use crate::ledger::counters::{Booking, WindowIds};
 use crate::ledger::event::AgentNo;
 
+mod declined;
 mod uses;
 
 pub(in crate::ledger) use uses::{Taken, Uses};
@@ -334,17 +335,7 @@ impl Life {
             }),
         };
         let forced = forced || (moves && approvals(steps).next().is_none());
-        let declined = match &self.told {
-            Some(told) => {
-                let ours = steps.len().saturating_sub(approvals(steps).count());
-                told.asks.saturating_sub(told.approvals) > count(0..ours)
-            }
-            None => self.facts.iter().any(|fact| {
-                let is_ours =
-                    |it: &&Step| it.stored.name == Some(fact.id) && !it.decision.is_approval();
-                fact.kind == MovementKind::Declined && !steps.iter().any(|it| is_ours(&it))
-            }),
-        };
+        let declined = self.declines_there(steps) > 0;
         let is_disputed = self.facts.iter().any(|it| it.kind.is_dispute());
         books.flags = Flags::default()
             .with(Flags::FORCED, forced)

@@ -202,6 +202,17 @@ impl Plane {
         self.tells(&event.to_string())
     }
 
+    /// Tells that the issuer has declined it by itself.
+    pub(crate) fn declines(&self, card: &str, authorization: &str, amount: u64) -> u16 {
+        const FIXTURE: &str = include_str!("../../fixtures/lithic/event.declined.json");
+        self.tells(&with_names(
+            FIXTURE,
+            authorization,
+            &self.token_of(card),
+            amount,
+        ))
+    }
+
     fn cleared(&self, card: &str, authorization: &str, amount: u64) -> String {
         const FIXTURE: &str = include_str!("../../fixtures/lithic/event.cleared.json");
         with_names(FIXTURE, authorization, &self.token_of(card), amount)

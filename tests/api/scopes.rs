@@ -24,7 +24,7 @@ use Other::{Empty, NotFound, Own};
 
 /// Method, path, whether owner, reviewer, viewer and agent may, and what keys of the other mode get.
 /// No key and a revoked one get 401 everywhere here.
-const TABLE: [(&str, &str, [bool; 4], Other); 83] = [
+const TABLE: [(&str, &str, [bool; 4], Other); 88] = [
     ("POST", "/v1/customers", OWNER, Own),
     ("GET", "/v1/customers", PEOPLE, Empty),
     ("GET", "/v1/customers/{id}", PEOPLE, NotFound),
@@ -238,6 +238,12 @@ const TABLE: [(&str, &str, [bool; 4], Other); 83] = [
     ("GET", "/v1/api-keys", OWNER, Empty),
     ("GET", "/v1/api-keys/{id}", OWNER, NotFound),
     ("DELETE", "/v1/api-keys/{id}", OWNER, NotFound),
+    // Behind the others, since they pause the agents.
+    ("POST", "/v1/access-requests", AGENT, Own),
+    ("GET", "/v1/access-requests", ALL, Empty),
+    ("GET", "/v1/access-requests/{id}", ALL, NotFound),
+    ("POST", "/v1/access-requests/{id}/grant", OWNER, NotFound),
+    ("POST", "/v1/access-requests/{id}/refuse", OWNER, NotFound),
 ];
 const OWNER: [bool; 4] = [true, false, false, false];
 const AGENT: [bool; 4] = [false, false, false, true];
@@ -323,6 +329,8 @@ struct World {
     plane: Plane,
     agent: String,
     live_customer: String,
+    /// An owner's key and an agent of the other mode.
+    live: [String; 2],
     /// By scope.
     keys: Vec<Keys>,
     revoked: String,
@@ -369,7 +377,18 @@ impl World {
             plane,
             agent,
             live_customer,
+            live: [live, live_agent],
             keys,
+        }
+    }
+
+    /// Pauses the agents of both modes.
+    fn pause(&self) {
+        let [live, live_agent] = &self.live;
+        for (owner, agent) in [(&self.plane.owner, &self.agent), (live, live_agent)] {
+            let (path, paused) = (format!("/v1/agents/{agent}"), json!({"status": "paused"}));
+            let response = self.plane.ask(owner, "PATCH", &path, &paused);
+            assert_eq!(response.status, 200, "{}", response.text());
         }
     }
 
@@ -386,10 +405,11 @@ impl World {
         }
     }
 
-    /// A request that is well for whoever may make it.
-    fn example(&self, method: &str, path: &str) -> (String, Value) {
+    /// What such a request holds.
+    fn body(&self, method: &str, path: &str) -> Value {
         let (plane, agent, customer) = (&self.plane, &self.agent, &self.plane.customer);
-        let body = match (method, path) {
+        match (method, path) {
+            ("POST", "/v1/access-requests") => json!({"reason": "made by the table"}),
             ("POST", "/v1/customers") => json!({"name": "made by the table"}),
             ("POST", "/v1/agents") => json!({"customerId": customer}),
             ("POST", "/v1/cards") => json!({"customerId": customer, "agentId": agent}),
@@ -410,7 +430,16 @@ impl World {
             ("POST", path) if path.ends_with("/versions") => json!({"policy": {}}),
             ("POST" | "PATCH", _) => json!({}),
             _ => Value::Null,
-        };
+        }
+    }
+
+    /// A request that is well for whoever may make it.
+    fn example(&self, method: &str, path: &str) -> (String, Value) {
+        let (plane, agent, customer) = (&self.plane, &self.agent, &self.plane.customer);
+        if path.starts_with("/v1/access-requests") {
+            self.pause();
+        }
+        let body = self.body(method, path);
         let object = match path.trim_start_matches("/api").split('/').nth(2) {
             _ if !path.contains("{id}") => String::new(),
             Some("customers") => customer.clone(),
@@ -429,6 +458,16 @@ impl World {
                 let agent = &self.keys[3].own;
                 let asked = plane.ask(agent, "POST", "/v1/purchase-requests", &wish(&json!({})));
                 id(&value(&asked))
+            }
+            Some("access-requests") => {
+                let body = json!({"reason": "made by the table"});
+                let agent = &self.keys[3].own;
+                id(&value(&plane.ask(
+                    agent,
+                    "POST",
+                    "/v1/access-requests",
+                    &body,
+                )))
             }
             Some("webhooks") => {
                 let body = json!({"url": "https://hooks.invalid/made"});

@@ -65,6 +65,56 @@ fn what_the_issuer_reports_shows_in_the_transaction() {
 }
 
 #[test]
+fn what_the_issuer_declines_by_itself_is_a_decision_and_a_transaction() {
+    let mut plane = Plane::start();
+    let agent = plane.agent(&json!({}));
+    let card = plane.card(&json!({"agentId": agent, "policy": {"limits": {"perDay": 500}}}));
+    assert_eq!(plane.declines(&card, "nobody-asked", 400), 200);
+    assert_eq!(plane.declines(&card, "nobody-asked", 400), 200, "again");
+    let check = |plane: &Plane| {
+        let decisions = plane.get(&format!("/v1/decisions?cardId={card}"));
+        let [decision] = &**data(&decisions) else {
+            panic!("once: {decisions}");
+        };
+        for (field, expected) in [
+            ("authorization", json!("nobody-asked")),
+            ("step", json!(1)),
+            ("agent", json!(agent)),
+            ("customer", json!(plane.customer)),
+            ("amount", json!(400)),
+            ("approvedAmount", json!(0)),
+            ("currency", json!("USD")),
+            ("decision", json!("decline")),
+            ("reason", json!("declined_by_issuer")),
+            ("snapshotVersion", json!(0)),
+        ] {
+            assert_eq!(decision[field], expected, "{field}: {decision}");
+        }
+        let text = "The issuer has declined it by itself.";
+        assert_eq!(decision["explanation"]["text"], text, "{decision}");
+        let one = plane.get(&format!("/v1/decisions/{}", id(decision)));
+        assert_eq!(one, *decision);
+        let transactions = plane.get(&format!("/v1/transactions?cardId={card}"));
+        let [transaction] = &**data(&transactions) else {
+            panic!("once: {transactions}");
+        };
+        assert_eq!(transaction["status"], "declined", "{transaction}");
+        assert_eq!(transaction["reason"], "declined_by_issuer");
+        assert_eq!(transaction["flags"], json!(["declined_by_issuer"]));
+        assert_eq!(transaction["held"], 0);
+    };
+    check(&plane);
+    plane.kill();
+    plane.restart();
+    check(&plane);
+    assert_eq!(
+        plane.buy(&card, 500),
+        "APPROVED",
+        "the whole limit is there"
+    );
+}
+
+#[test]
 fn s4_lists_of_decisions_and_transactions_stay_in_reach() {
     let plane = Plane::start();
     let (mine, theirs) = (plane.agent(&json!({})), plane.agent(&json!({})));

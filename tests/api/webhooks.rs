@@ -226,6 +226,19 @@ fn a_receiver_is_told_of_cards_and_declines_and_can_check_who_says_so() {
 }
 
 #[test]
+fn a_receiver_is_told_of_what_the_issuer_declines_by_itself() {
+    let receiver = Receiver::start();
+    let plane = plane(HERE, &[]);
+    webhook(&plane, &receiver.url(), &json!({}));
+    let card = plane.card(&json!({}));
+    assert_eq!(plane.declines(&card, "nobody-asked", 400), 200);
+    let data = receiver.until_kind("decision.declined").event()["data"].clone();
+    assert_eq!(data["reason"], "declined_by_issuer", "{data}");
+    let decision = plane.get(&format!("/v1/decisions/{}", id(&data)));
+    assert_eq!(data, decision);
+}
+
+#[test]
 fn approvals_are_told_to_whoever_asks_for_them_alone() {
     let (all, few) = (Receiver::start(), Receiver::start());
     let plane = plane(HERE, &[]);
@@ -255,6 +268,27 @@ fn an_intent_that_waits_for_a_human_is_told_with_the_agents_words_apart() {
     assert_eq!(told["intentId"], "book");
     assert_eq!(told["saidByAgent"], json!({"purpose": "a book"}));
     assert!(told.get("purpose").is_none());
+}
+
+#[test]
+fn an_agent_that_asks_to_be_at_work_is_told_in_its_words_apart() {
+    let receiver = Receiver::start();
+    let plane = plane(HERE, &[]);
+    webhook(&plane, &receiver.url(), &json!({}));
+    let agent = plane.agent(&json!({}));
+    let key = plane.key(&json!({"scope": "agent", "agentId": agent}));
+    let path = format!("/v1/agents/{agent}");
+    plane.owner_asks("PATCH", &path, &json!({"status": "paused"}), 200);
+    plane.ask(
+        &key,
+        "POST",
+        "/v1/access-requests",
+        &json!({"reason": "a book"}),
+    );
+    let told = receiver.until_kind("access.requested").event()["data"].clone();
+    assert_eq!(told["agentId"], *agent);
+    assert_eq!(told["saidByAgent"], json!({"reason": "a book"}));
+    assert!(told.get("reason").is_none());
 }
 
 #[test]

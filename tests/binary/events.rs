@@ -101,6 +101,65 @@ fn i1_i9_a_lithic_authorization_is_held_posted_and_let_go_over_a_restart() {
     assert!(server.terminate().success());
 }
 
+/// Behaviour 3.8: nobody was asked about the first; the second was approved here, the third declined.
+#[test]
+fn what_lithic_declines_by_itself_is_a_record_once_and_moves_nothing() {
+    let home = home();
+    let server = home.start();
+    let [unasked, approved, declined] = ["unasked", "approved", "declined"];
+    let asked = |id: &str, amount| server.client().ask(&authorization(id, CARD, amount));
+    assert!(asked(approved, 2_599).is_approval());
+    assert_eq!(asked(declined, 20_000).result(), "INSUFFICIENT_FUNDS");
+    let tell = |server: &Server, id: &str| {
+        let body = fixture("declined").replace(AUTHORIZATION, id);
+        let answer = event(server, &body);
+        assert_eq!(answer.status, 200, "{id}: {}", answer.text());
+        answer.text()
+    };
+    assert_eq!(today(&server), [2_599, 2_599]);
+    for id in [unasked, approved, declined] {
+        assert_eq!(tell(&server, id), r#"{"status":"applied"}"#, "{id}");
+        assert_eq!(tell(&server, id), r#"{"status":"duplicate"}"#, "{id}");
+    }
+    assert_eq!(
+        today(&server),
+        [0, 0],
+        "nothing is left of what we approved"
+    );
+    let records = |server: &Server, id: &str| -> Vec<Value> {
+        let shown = server.admin(&format!("/admin/decisions?authorization={id}"));
+        let records = shown["decisions"].as_array().unwrap().iter().rev();
+        let said = |it: &Value| json!([it["step"], it["decision"], it["reason"], it["amount"]]);
+        records.map(said).collect()
+    };
+    let check = |server: &Server| {
+        let theirs = |step: u32| json!([step, "decline", "declined_by_issuer", 2_599]);
+        assert_eq!(records(server, unasked), [theirs(1)]);
+        let ours = json!([1, "approve", null, 2_599]);
+        assert_eq!(records(server, approved), [ours, theirs(2)]);
+        let ours = json!([1, "decline", "card_limit_exceeded", 20_000]);
+        assert_eq!(records(server, declined), [ours]);
+        let found = server.admin(&format!("/admin/decisions?authorization={unasked}"));
+        let found = &found["decisions"][0];
+        assert_eq!([&found["card"], &found["customer"]], [CARD, "cus"]);
+        assert_eq!(found["connection"], "acme");
+        let by_id = server.admin(&format!(
+            "/admin/decisions/{}",
+            found["id"].as_str().unwrap()
+        ));
+        assert_eq!(by_id["reason"], "declined_by_issuer");
+    };
+    check(&server);
+    let metrics = server.admin_text("/metrics");
+    let line = "countersign_alerts_total{connection=\"acme\",what=\"declined_by_issuer\"} 2";
+    assert!(metrics.contains(line), "{metrics}");
+    server.kill();
+    let server = home.start();
+    assert_eq!(tell(&server, unasked), r#"{"status":"duplicate"}"#);
+    check(&server);
+    assert!(server.terminate().success());
+}
+
 /// Behaviour 11.3: what a card has spent outlives its leaving of the snapshot, and so do its events.
 #[test]
 fn an_event_of_a_card_that_left_the_snapshot_is_booked() {

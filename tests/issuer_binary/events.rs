@@ -240,3 +240,34 @@ fn i7_a_dispute_is_kept_once_moves_nothing_and_is_seen() {
     assert_eq!(told.len(), 1, "{text}");
     assert!(told[0].contains("25.99"), "{told:?}");
 }
+
+/// What Stripe and Marqeta decline without a question (behaviour 3.8).
+#[test]
+fn what_stripe_and_marqeta_decline_by_themselves_is_a_record_once_and_moves_nothing() {
+    let home = home("strict", NO_KEYS);
+    let server = home.start();
+    for status in ["applied", "duplicate"] {
+        assert_eq!(stripe(&server, "declined"), said(status));
+        assert_eq!(marqeta(&server, "declined"), said(status));
+    }
+    let check = |server: &Server| {
+        for connection in ["striped", "mq"] {
+            let shown = server.admin(&format!("/admin/decisions?connection={connection}"));
+            let [record] = &**shown["decisions"].as_array().unwrap() else {
+                panic!("once: {shown}");
+            };
+            let told = [&record["decision"], &record["reason"]];
+            assert_eq!(told, ["decline", "declined_by_issuer"], "{record}");
+            assert_eq!([&record["step"], &record["amount"]], [1, 2_599], "{record}");
+            let card = record["card"].as_str().unwrap();
+            let card = server.admin(&format!("/admin/cards/{card}"));
+            assert_eq!(card["limits"][0]["spent"], 0, "{card}");
+        }
+    };
+    check(&server);
+    server.kill();
+    let server = home.start();
+    check(&server);
+    assert_eq!(stripe(&server, "declined"), said("duplicate"));
+    assert!(server.terminate().success());
+}

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use countersign::domain::acceptor::CardAcceptor;
+use countersign::domain::amount::Minor;
 use countersign::domain::currency::Currency;
 use countersign::domain::hold_time::HoldTime;
 use countersign::domain::lifecycle::{BookStatus, BookTerms, MovementKind};
@@ -239,6 +240,7 @@ impl Lockstep {
             hold_time: HoldTime::of(report.mcc.map(|it| Mcc::from_number(it).unwrap())),
             merchant: report.merchant.as_ref().map(merchant_keys),
             acceptor: Some(&acceptor()),
+            declined: Minor::ZERO,
         };
         let found = Found {
             agent: policy.agent,

@@ -356,6 +356,10 @@ impl Line {
             self.put("what", movement_word(fact.kind));
             self.money("amount", fact.amount, it.currency);
         }
+        if let Some(declined) = it.declined {
+            self.put("declined_step", declined.ordinal);
+            self.money("declined", declined.amount, it.currency);
+        }
         if let Some(told) = &it.told {
             self.money("held", told.held, it.currency);
             self.maybe("posted_minor", told.posted.map(Minor::get));

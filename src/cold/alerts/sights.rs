@@ -107,6 +107,17 @@ pub(super) fn look(seen: &Seen<'_>, sights: &mut Vec<Sight>) {
             let told = booked.told.as_ref().and_then(|told| told.posted);
             let has_posted = booked.facts.iter().any(|fact| is_posting(fact.kind))
                 || told.is_some_and(|posted| !posted.is_zero());
+            // An issuer that declines much itself is told of as one that is declined much.
+            let declined = card.filter(|_| booked.declined.is_some());
+            sights.extend(declined.map(|card| {
+                Sight::Decided(Decided {
+                    sequence: seen.sequence,
+                    at: booked.at,
+                    card: card.to_owned(),
+                    is_approval: false,
+                    amount: 0,
+                })
+            }));
             sights.extend(card.map(|card| {
                 Sight::Booked(Booked {
                     at: booked.at,

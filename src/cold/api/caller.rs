@@ -5,6 +5,7 @@ use axum::http::header::AUTHORIZATION;
 
 use super::Api;
 use super::problem::Problem;
+use crate::cold::store::access::AccessRequest;
 use crate::cold::store::purchases::Purchase;
 use crate::cold::store::webhook::Webhook;
 use crate::cold::store::{Agent, ApiKey, Card, Customer, Mode, Scope};
@@ -75,6 +76,13 @@ impl Caller {
         Some(row)
             .filter(|_| is_in_reach)
             .ok_or_else(Problem::not_found)
+    }
+
+    /// The same for a request to be at work.
+    pub(super) fn access(&self, found: Option<AccessRequest>) -> Result<AccessRequest, Problem> {
+        let in_reach =
+            |row: &AccessRequest| self.reaches(row.mode, &row.customer_id, Some(&row.agent_id));
+        found.filter(in_reach).ok_or_else(Problem::not_found)
     }
 
     /// The same for a key.

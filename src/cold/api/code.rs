@@ -51,6 +51,8 @@ codes! {
         "The same request is still being carried out";
     IntentClosed 409 "intent_closed" "The intent is matched, rejected, withdrawn or expired";
     IntentConflict 409 "intent_conflict" "Another intent of this card is called so";
+    AccessDecided 409 "access_decided" "The request for access was granted or refused already";
+    AgentActive 409 "agent_active" "The agent is at work already";
     PurchaseCard 409 "purchase_card" "The card is that of a purchase request, which rules it";
     RequestChanged 409 "request_changed" "The purchase request has changed since it was looked at";
     RevealGated 409 "reveal_gated" "The card's rules ask for more before it is shown";

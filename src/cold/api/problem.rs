@@ -278,6 +278,15 @@ impl Problem {
         self.detail.as_deref()
     }
 
+    /// Somebody was quicker.
+    pub(super) fn access_decided(state: &str) -> Self {
+        Self::new(Code::AccessDecided).with_detail(format!("the request is {state}"))
+    }
+
+    pub(super) fn agent_active() -> Self {
+        Self::new(Code::AgentActive)
+    }
+
     /// The card's rules are those of its purchase request.
     pub(super) fn purchase_card(what: &str) -> Self {
         Self::new(Code::PurchaseCard).with_detail(what)

@@ -17,7 +17,7 @@ use super::mcp::{Access, Mcp};
 use super::problem::Problem;
 use super::versions::{agent_versions, card_versions, customer_versions};
 use super::{
-    Served, agents, alerts, attestations, audit, cards, connections, customers, decisions,
+    Served, access, agents, alerts, attestations, audit, cards, connections, customers, decisions,
     evaluate, imports, intents, keys, mcp, openapi, purchases, simple, transactions, webhooks,
 };
 use crate::cold::store::Scope;
@@ -125,6 +125,11 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         GET "/v1/purchase-requests/{id}" EVERYBODY purchases::one ONE;
         POST "/v1/purchase-requests/{id}/approve" STOPPERS purchases::approve APPROVE;
         POST "/v1/purchase-requests/{id}/deny" STOPPERS purchases::deny DENY;
+        POST "/v1/access-requests" BUYERS access::create CREATE;
+        GET "/v1/access-requests" EVERYBODY access::list LIST;
+        GET "/v1/access-requests/{id}" EVERYBODY access::one ONE;
+        POST "/v1/access-requests/{id}/grant" OWNERS access::grant GRANT;
+        POST "/v1/access-requests/{id}/refuse" OWNERS access::refuse REFUSE;
         GET "/v1/agents/{id}/spending" EVERYBODY purchases::spending SPENDING;
         GET "/v1/connections" OWNERS connections::list LIST;
         POST "/v1/connections/{id}/key" OWNERS connections::set_key SET_KEY;

@@ -56,6 +56,12 @@ impl Seen<'_> {
         record::show(self.sequence, decided, self.names.called(decided), fresh)
     }
 
+    /// What the issuer has declined by itself, as it is shown; absent where it tells of nothing like it.
+    #[must_use]
+    pub fn declined(&self, booked: &Booked<'_>) -> Option<DecisionRecord> {
+        record::show_declined(self.sequence, booked, self.names.called_in(booked))
+    }
+
     /// Whose a card of this number is; nobody's where no customer is known.
     #[must_use]
     pub fn whose(&self, state: StateNo, card: Option<CardNo>) -> Option<Whose<'_>> {

@@ -8,7 +8,7 @@ use super::names::{self, Names};
 use super::record::Aftermath;
 use crate::ledger::codec::ExternalId;
 use crate::ledger::embedded::scan::Record;
-use crate::ledger::event::{Decided, Event, events_of};
+use crate::ledger::event::{CardNo, Event, StateNo, events_of};
 
 /// What the events have told so far.
 pub(super) struct Known {
@@ -39,7 +39,15 @@ impl Known {
         for event in events_of(record.payload) {
             match event {
                 Ok(Event::Decided(decided) | Event::Conflicted(decided)) => {
-                    self.note(record, &decided, is_past);
+                    let place = (decided.state, decided.card);
+                    self.note(record, &decided.authorization, place, is_past);
+                }
+                Ok(Event::Booked(booked)) => {
+                    // What the issuer has declined by itself is a record, too.
+                    if booked.declined.is_some() {
+                        let place = (booked.state, booked.card);
+                        self.note(record, &booked.external, place, is_past);
+                    }
                 }
                 Ok(Event::Redelivered { decided_at, .. }) => {
                     *self.deliveries.entry(decided_at).or_insert(1) += 1;
@@ -74,8 +82,7 @@ impl Known {
                     | Event::IntentDeclared { .. }
                     | Event::IntentSettled { .. }
                     | Event::Attested { .. }
-                    | Event::Backed { .. }
-                    | Event::Booked(_),
+                    | Event::Backed { .. },
                 ) => {}
                 Err(malformed) => {
                     tracing::error!(sequence = record.sequence, %malformed, "record");
@@ -84,8 +91,14 @@ impl Known {
         }
     }
 
-    fn note(&mut self, record: &Record<'_>, decided: &Decided<'_>, is_past: bool) {
-        let (card, connection) = self.names.card_and_connection(decided.state, decided.card);
+    fn note(
+        &mut self,
+        record: &Record<'_>,
+        authorization: &ExternalId<'_>,
+        (state, card): (StateNo, Option<CardNo>),
+        is_past: bool,
+    ) {
+        let (card, connection) = self.names.card_and_connection(state, card);
         let index = if is_past {
             &mut self.past
         } else {
@@ -95,7 +108,7 @@ impl Known {
             sequence: record.sequence,
             segment: record.segment,
             offset: record.offset,
-            authorization: names::hash_of_id(&decided.authorization),
+            authorization: names::hash_of_id(authorization),
             card,
             connection,
         });

@@ -6,7 +6,7 @@ use super::feed::Whose;
 use crate::cold::trial::Cast;
 use crate::domain::card::Key;
 use crate::ledger::codec::ExternalId;
-use crate::ledger::event::{AgentNo, CardNo, Decided, Owner, StateNo};
+use crate::ledger::event::{AgentNo, Booked, CardNo, Decided, Owner, StateNo};
 use crate::ledger::state::State;
 
 /// The names of one state.
@@ -210,14 +210,26 @@ impl Names {
     }
 
     pub(super) fn called(&self, decided: &Decided<'_>) -> Called<'_> {
-        let Some(names) = self.state(decided.state) else {
+        self.called_by_number(decided.state, decided.card, decided.agent)
+    }
+
+    /// The same for a report.
+    pub(super) fn called_in(&self, booked: &Booked<'_>) -> Called<'_> {
+        self.called_by_number(booked.state, booked.card, booked.agent)
+    }
+
+    fn called_by_number(
+        &self,
+        state: StateNo,
+        card: Option<CardNo>,
+        agent: Option<AgentNo>,
+    ) -> Called<'_> {
+        let Some(names) = self.state(state) else {
             return Called::default();
         };
-        let card = decided.card.and_then(|card| names.card(card));
+        let card = card.and_then(|card| names.card(card));
         let connection = card.map_or(names.connection, |card| card.connection);
-        let agent = decided
-            .agent
-            .and_then(|agent| names.agents.get(usize::try_from(agent.0).ok()?));
+        let agent = agent.and_then(|agent| names.agents.get(usize::try_from(agent.0).ok()?));
         Called {
             connection: self.connection(connection),
             card: card.map(|card| &*card.id),

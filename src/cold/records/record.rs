@@ -6,12 +6,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::names::Called;
-use crate::cold::explain::{Context, Explained, explain};
+use crate::cold::explain::{Context, Explained, declined_by_issuer, explain};
 use crate::cold::schema::Reason;
 use crate::domain::amount::Minor;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::Explanation;
-use crate::ledger::event::{AttestationClass, Decided, ShadowVerdict};
+use crate::ledger::event::{AttestationClass, Booked, Decided, Event, ShadowVerdict};
 
 /// The public name of a decision: its position in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,8 @@ pub struct DecisionRecord {
     pub connection: Option<String>,
     /// The issuer's id of the authorization.
     pub authorization: String,
-    /// Which message of the authorization it is, from one on.
+    /// Which message of the authorization it is, from one on; what the issuer has declined by itself is
+    /// counted behind those that it has asked about.
     pub step: u32,
     /// The card's id; null where nobody knows the card.
     pub card: Option<String>,
@@ -81,9 +82,9 @@ pub struct DecisionRecord {
     /// Whether the agent had said, within the window, what it was doing with the card.
     #[schema(pattern = "^(attested|stale|unattested)$")]
     pub attestation: &'static str,
-    /// The rules that decided.
+    /// The rules that decided; 0 where the issuer has.
     pub snapshot_version: u64,
-    /// Microseconds from receipt to decision.
+    /// Microseconds from receipt to decision; 0 where the issuer has decided.
     pub latency_us: u32,
     /// How often the issuer has sent the message.
     pub deliveries: u32,
@@ -144,6 +145,62 @@ fn told(decision: Decision, amount: Minor) -> (&'static str, Minor, Option<Decli
         Decision::ApprovePartial(part) => ("partial", part, None),
         Decision::Decline(reason) => ("decline", Minor::ZERO, Some(reason)),
     }
+}
+
+/// The reason of what an issuer has declined by itself (behaviour 3.8).
+pub const DECLINED_BY_ISSUER: &str = "declined_by_issuer";
+
+/// Whether the event is shown as a decision.
+pub(super) fn is_record(event: &Event<'_>) -> bool {
+    match event {
+        Event::Decided(_) | Event::Conflicted(_) => true,
+        Event::Booked(booked) => booked.declined.is_some(),
+        Event::StateOpened { .. }
+        | Event::CardOpened { .. }
+        | Event::AgentOpened { .. }
+        | Event::Redelivered { .. }
+        | Event::Overruled { .. }
+        | Event::StandingSet { .. }
+        | Event::Swept { .. }
+        | Event::Lapsed { .. }
+        | Event::WindowsOpened { .. }
+        | Event::RollingOpened { .. }
+        | Event::RiskFrozen { .. }
+        | Event::IntentDeclared { .. }
+        | Event::IntentSettled { .. }
+        | Event::Attested { .. }
+        | Event::Backed { .. } => false,
+    }
+}
+
+/// What an issuer has declined by itself; absent where the report tells of nothing like it.
+pub(super) fn show_declined(
+    sequence: u64,
+    booked: &Booked<'_>,
+    called: Called<'_>,
+) -> Option<DecisionRecord> {
+    let declined = booked.declined?;
+    Some(DecisionRecord {
+        id: DecisionId(sequence).to_string(),
+        at: booked.at.rfc3339().to_string(),
+        connection: called.connection.map(str::to_owned),
+        authorization: booked.external.to_string(),
+        step: declined.ordinal,
+        card: called.card.map(str::to_owned),
+        agent: called.agent.map(str::to_owned),
+        customer: called.customer.map(str::to_owned),
+        amount: declined.amount.get(),
+        approved_amount: 0,
+        currency: booked.currency.to_string(),
+        decision: "decline",
+        reason: Some(DECLINED_BY_ISSUER),
+        explanation: Some(declined_by_issuer()),
+        shadow: None,
+        attestation: "unattested",
+        snapshot_version: 0,
+        latency_us: 0,
+        deliveries: 1,
+    })
 }
 
 /// What later events say about a record.

@@ -4,6 +4,7 @@
 //! are parameters, and there is no other way in. What differs between the two is a [`Driver`]: how a
 //! connection is had, how a transaction begins, what an error means. `docs/decisions/0018` says why.
 
+use super::access::{self, AccessRequest};
 use super::ledger_row::{self, LedgerRow};
 use super::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use super::purchases::{self, Purchase, PurchaseState, PurchaseWanted, PurchasesAt};
@@ -20,67 +21,12 @@ use crate::cold::audit::Entry;
 use crate::cold::audit::line::Checkpoint;
 use crate::domain::time::Timestamp;
 
+mod value;
+
+pub(super) use self::value::Value;
+
 /// Behind every id, in the order of texts.
 pub(super) const BEHIND_ALL: &str = "~";
-
-/// A parameter. Both databases are told the same three types.
-#[derive(Clone, Debug)]
-pub(super) enum Value {
-    /// A text.
-    Text(Option<String>),
-    /// An integer of 64 bits.
-    Number(Option<i64>),
-    /// Bytes.
-    Bytes(Vec<u8>),
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Self::Text(Some(text.to_owned()))
-    }
-}
-
-impl From<String> for Value {
-    fn from(text: String) -> Self {
-        Self::Text(Some(text))
-    }
-}
-
-impl From<Option<String>> for Value {
-    fn from(text: Option<String>) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<Option<&str>> for Value {
-    fn from(text: Option<&str>) -> Self {
-        Self::Text(text.map(str::to_owned))
-    }
-}
-
-impl From<i64> for Value {
-    fn from(number: i64) -> Self {
-        Self::Number(Some(number))
-    }
-}
-
-impl From<Option<i64>> for Value {
-    fn from(number: Option<i64>) -> Self {
-        Self::Number(number)
-    }
-}
-
-impl From<bool> for Value {
-    fn from(is: bool) -> Self {
-        Self::Number(Some(i64::from(is)))
-    }
-}
-
-impl From<Vec<u8>> for Value {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::Bytes(bytes)
-    }
-}
 
 /// SQL with its parameters, `$1` and on.
 #[derive(Clone, Debug)]
@@ -513,6 +459,18 @@ impl<D: Driver> Store for SqlStore<D> {
     fn card_origin(&self, id: String) -> Answer<'_, Option<CardOrigin>> {
         let asked = Statement::of("SELECT * FROM card_origins WHERE card_id = $1").bind(id);
         Box::pin(self.one(asked, errands::origin_row))
+    }
+
+    fn access_request(&self, id: String) -> Answer<'_, Option<AccessRequest>> {
+        Box::pin(self.one(access::one(id), access::request))
+    }
+
+    fn access_waiting(&self, agent_id: String) -> Answer<'_, Option<AccessRequest>> {
+        Box::pin(self.one(access::waiting(agent_id), access::request))
+    }
+
+    fn access_requests(&self, listed: Listed) -> Answer<'_, Vec<AccessRequest>> {
+        Box::pin(self.0.rows(access::list(listed), access::request))
     }
 
     fn purchase(&self, wanted: PurchaseWanted) -> Answer<'_, Option<Purchase>> {

@@ -3,10 +3,10 @@
 //! A step is written once, in SQLite's words. PostgreSQL's are the same with three words exchanged
 //! ([`for_postgres`]), so that no table can be of two shapes.
 
-use super::{StoreError, errands, ledger_row, purchases, versions, webhook_rows};
+use super::{StoreError, access, errands, ledger_row, purchases, versions, webhook_rows};
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 11] = [
+pub(super) const STEPS: [&str; 12] = [
     FIRST,
     SECOND,
     errands::TABLES,
@@ -18,6 +18,7 @@ pub(super) const STEPS: [&str; 11] = [
     purchases::TABLES,
     HELD_MAX,
     ledger_row::TABLE,
+    access::TABLES,
 ];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.

@@ -4,7 +4,7 @@ use super::rows::{cascade_name, entry, seq, usage_name};
 use super::sql::{Statement, Writing, most};
 use super::{
     Agent, ApiKey, Attestation, Batch, Card, Change, Customer, Intent, StoreError, StoredReply,
-    errands, ledger_row, purchases, versions, webhook_rows,
+    access, errands, ledger_row, purchases, versions, webhook_rows,
 };
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{self, Entry, Event};
@@ -48,6 +48,7 @@ async fn change(
         Change::Intent(row) => intent(row),
         Change::Attestation(row) => attestation(row),
         Change::Purchase(row) => purchases::put(*row),
+        Change::Access(row) => access::put(row),
         Change::PolicyVersion(row, before) => versions::put(row, before),
         Change::Audit(event) => new_entry(chain.append(&event)),
         Change::Checkpoint(row) => new_checkpoint(row),

@@ -4,13 +4,14 @@ use serde::Serialize;
 
 use crate::cold::ids::draw;
 use crate::cold::records::DecisionRecord;
+use crate::cold::store::access::AccessRequest;
 use crate::cold::store::webhook::{Notice, WebhookChange};
 use crate::cold::store::{Batch, Card, Change, Intent, Mode, Store, StoreError};
 use crate::domain::card::CardStatus;
 use crate::domain::time::Timestamp;
 
 /// Kinds that endpoints are told of, in the order of the documentation.
-pub const KINDS: [&str; 16] = [
+pub const KINDS: [&str; 17] = [
     DECLINED,
     APPROVED,
     "card.created",
@@ -20,6 +21,7 @@ pub const KINDS: [&str; 16] = [
     "card.unfrozen",
     "card.canceled",
     PENDING_APPROVAL,
+    ACCESS_REQUESTED,
     "alert.limit_share",
     "alert.decline_storm",
     "alert.merchant_drift",
@@ -29,7 +31,9 @@ pub const KINDS: [&str; 16] = [
     RISK_FROZEN,
 ];
 /// What whoever makes an endpoint gets without asking for it: everything but approvals.
-pub const KINDS_DEFAULT: [&str; 5] = [DECLINED, "card.*", "intent.*", "alert.*", "risk.*"];
+pub const KINDS_DEFAULT: [&str; 6] = [
+    DECLINED, "card.*", "intent.*", "access.*", "alert.*", "risk.*",
+];
 /// A risk rule has frozen a card.
 pub const RISK_FROZEN: &str = "risk.card_frozen";
 /// A risk rule would have, and only tells.
@@ -39,6 +43,8 @@ pub const DECLINED: &str = "decision.declined";
 /// An authorization was approved, in full or in part.
 pub const APPROVED: &str = "decision.approved";
 const PENDING_APPROVAL: &str = "intent.pending_approval";
+/// An agent that is paused asks to be at work.
+const ACCESS_REQUESTED: &str = "access.requested";
 /// What an owner sends himself.
 const TEST: &str = "webhook.test";
 
@@ -140,6 +146,20 @@ struct SaidByAgent<'a> {
     purpose: &'a str,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AccessTold<'a> {
+    request_id: &'a str,
+    customer_id: &'a str,
+    agent_id: &'a str,
+    said_by_agent: ReasonOfAgent<'a>,
+}
+
+#[derive(Serialize)]
+struct ReasonOfAgent<'a> {
+    reason: &'a str,
+}
+
 /// What is to be told of a batch that is about to be kept.
 ///
 /// # Errors
@@ -163,8 +183,10 @@ pub async fn of_batch(
                 let card = store.card(row.card_id.clone()).await?;
                 told.extend(card.map(|card| of_intent(&card, row, now)));
             }
+            Change::Access(row) if row.revision == 0 => told.push(of_access(row, now)),
             // What decides nothing of cards, and what waits for no human.
             Change::Intent(_)
+            | Change::Access(_)
             | Change::Customer(_)
             | Change::Agent(_)
             | Change::ApiKey(..)
@@ -220,6 +242,19 @@ fn card_told(kind: &'static str, row: &Card, now: Timestamp) -> Change {
     };
     let whose = (row.mode, &*row.customer_id);
     WebhookChange::Told(notice(kind, whose, &data, (now, now))).into()
+}
+
+fn of_access(row: &AccessRequest, now: Timestamp) -> Change {
+    let data = AccessTold {
+        request_id: &row.id,
+        customer_id: &row.customer_id,
+        agent_id: &row.agent_id,
+        said_by_agent: ReasonOfAgent {
+            reason: &row.reason,
+        },
+    };
+    let whose = (row.mode, &*row.customer_id);
+    WebhookChange::Told(notice(ACCESS_REQUESTED, whose, &data, (now, now))).into()
 }
 
 fn of_intent(card: &Card, row: &Intent, now: Timestamp) -> Change {

@@ -273,6 +273,11 @@ fn look(seen: &Seen<'_>, wanted: Wanted, found: &mut Vec<Found>) {
                 found.push(Found::Overruled(*decided_at, *at));
             }
         }
+        Event::Booked(booked) => {
+            let whose = seen.whose_report(booked).filter(|_| wanted.declines);
+            let declined = whose.and_then(|_| seen.declined(booked));
+            found.extend(declined.map(|it| Found::Decided(seen.sequence, booked.at, Box::new(it))));
+        }
         Event::StateOpened { .. }
         | Event::CardOpened { .. }
         | Event::AgentOpened { .. }
@@ -286,7 +291,6 @@ fn look(seen: &Seen<'_>, wanted: Wanted, found: &mut Vec<Found>) {
         | Event::IntentDeclared { .. }
         | Event::IntentSettled { .. }
         | Event::Attested { .. }
-        | Event::Backed { .. }
-        | Event::Booked(_) => {}
+        | Event::Backed { .. } => {}
     }
 }

@@ -144,6 +144,7 @@ impl Core {
             hold_time: HoldTime::of(acceptor.and_then(|it| it.mcc)),
             merchant: acceptor.map(|acceptor| merchant_keys(&self.keys, acceptor)),
             acceptor,
+            declined: last_declined(movements),
         };
         if let Some(view) = &view {
             if view.customer.currency() != currency {
@@ -152,11 +153,9 @@ impl Core {
             command.calendar = view.customer.zone().calendar_at(at);
             command.terms = book_terms(view);
             command.card = Some(card_ref(view, connection));
-            let route = Route {
-                key: view.customer.key(),
-                owner: Owner::Customer(view.customer.id()),
-            };
-            return self.ledger.book(&route, &command);
+            let key = view.customer.key();
+            let owner = Owner::Customer(view.customer.id());
+            return self.ledger.book(&Route { key, owner }, &command);
         }
         if let Some(key) = used_by {
             // The state exists, so its owner's name is not needed.
@@ -275,6 +274,13 @@ fn name_of<'o>(observation: &'o Observation<'_>) -> &'o str {
     let own = || observation.movements.first().map(|movement| &movement.id);
     let named = observation.authorization.as_ref();
     named.or_else(own).map_or("", |id| id)
+}
+
+/// What the step asked for that was declined last.
+fn last_declined(movements: &[Movement<'_>]) -> Minor {
+    let mut declined = movements.iter().rev();
+    let last = declined.find(|it| it.kind == MovementKind::Declined);
+    last.map_or(Minor::ZERO, |it| it.amount)
 }
 
 fn told(standing: &Standing, movements: &[Movement<'_>]) -> Told {

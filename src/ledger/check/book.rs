@@ -6,7 +6,7 @@ use crate::ledger::check::windows::Windows;
 use crate::ledger::check::{Events, Parties, open, parties};
 use crate::ledger::codec::ExternalId;
 use crate::ledger::command::{Book, BookAnswer, Refused};
-use crate::ledger::event::{AgentNo, Booked, CardNo, Event, LockedMerchant};
+use crate::ledger::event::{AgentNo, Booked, CardNo, DeclinedThere, Event, LockedMerchant};
 use crate::ledger::life::{FACTS_MAX, Fact, Life, Told, is_posting};
 use crate::ledger::state::State;
 
@@ -69,8 +69,18 @@ pub fn book<'a>(state: &State, command: &Book<'a>) -> Result<CheckedBook<'a>, Re
         has_drifted,
         consumes: false,
         locks: None,
+        declined: None,
     };
-    let (after, charges, moves) = foresee(known, &booked);
+    let Foreseen {
+        flags: after,
+        charges,
+        moves,
+        declined,
+    } = foresee(known, &booked);
+    booked.declined = declined.map(|ordinal| DeclinedThere {
+        ordinal,
+        amount: command.declined,
+    });
     // Also where an approval of ours stands: it may turn out not to have left.
     if moves {
         let uses = life.and_then(|life| life.uses.as_deref());
@@ -79,17 +89,7 @@ pub fn book<'a>(state: &State, command: &Book<'a>) -> Result<CheckedBook<'a>, Re
         booked.locks = locked_by(command).filter(|_| !has_locked);
     }
     if charges && booked.card.is_some() {
-        let windows = Windows::new(state, &command.calendar, command.at);
-        (booked.day, booked.hour) = (windows.day, windows.hour);
-        let opened = windows.opened(state, &command.calendar);
-        events.opened.extend(
-            opened.map(|(day, day_ends, hour_offset_s)| Event::WindowsOpened {
-                state: state.no,
-                day,
-                day_ends,
-                hour_offset_s,
-            }),
-        );
+        charge_now(state, command, &mut booked, &mut events);
     }
     let before = known.and_then(Authorization::books).unwrap_or_default();
     events.done = Some(Event::Booked(booked));
@@ -99,6 +99,26 @@ pub fn book<'a>(state: &State, command: &Book<'a>) -> Result<CheckedBook<'a>, Re
         raised: after.since(before.flags),
     };
     Ok(CheckedBook { answer, events })
+}
+
+/// What has to be charged is charged to the windows under way.
+fn charge_now<'a>(
+    state: &State,
+    command: &Book<'a>,
+    booked: &mut Booked<'a>,
+    events: &mut Events<'a>,
+) {
+    let windows = Windows::new(state, &command.calendar, command.at);
+    (booked.day, booked.hour) = (windows.day, windows.hour);
+    let opened = windows.opened(state, &command.calendar);
+    events.opened.extend(
+        opened.map(|(day, day_ends, hour_offset_s)| Event::WindowsOpened {
+            state: state.no,
+            day,
+            day_ends,
+            hour_offset_s,
+        }),
+    );
 }
 
 fn nothing_new<'a>(life: Option<&Life>, command: &Book<'_>) -> CheckedBook<'a> {
@@ -214,8 +234,20 @@ fn locked_by<'a>(command: &Book<'a>) -> Option<LockedMerchant<'a>> {
     named.map(|(keys, acceptor)| LockedMerchant::of(keys, acceptor))
 }
 
-/// The flags after the event, whether something has to be charged now, and whether money moves.
-fn foresee(known: Option<&Authorization>, booked: &Booked<'_>) -> (Flags, bool, bool) {
+/// What an event will come to.
+#[derive(Default)]
+struct Foreseen {
+    /// The flags after it.
+    flags: Flags,
+    /// Whether something has to be charged now.
+    charges: bool,
+    /// Whether money moves.
+    moves: bool,
+    /// The number of the step that the issuer has declined by itself, where that is news.
+    declined: Option<u32>,
+}
+
+fn foresee(known: Option<&Authorization>, booked: &Booked<'_>) -> Foreseen {
     let mut after = match known {
         Some(known) => known.clone(),
         None => Authorization::parked(booked.card, booked.at),
@@ -223,14 +255,21 @@ fn foresee(known: Option<&Authorization>, booked: &Booked<'_>) -> (Flags, bool, 
     after.begin_life();
     let steps: Vec<Step> = after.steps().collect();
     let Some(life) = after.life_mut() else {
-        return (Flags::default(), false, false);
+        return Foreseen::default();
     };
+    let known_declines = life.declines_there(&steps);
     life.take(booked, &steps);
     let books = life.books(&steps);
     let posts = books.posted.saturating_minus(life.restored(&books));
     let more = posts.saturating_minus(life.charged());
     let from_hold = more.min(life.held());
     let held = life.held().saturating_minus(from_hold);
-    let charges = more > from_hold || books.held > held;
-    (books.flags, charges, books.moves())
+    let declines = life.declines_there(&steps);
+    let decided = u32::try_from(steps.len()).unwrap_or(u32::MAX);
+    Foreseen {
+        flags: books.flags,
+        charges: more > from_hold || books.held > held,
+        moves: books.moves(),
+        declined: (declines > known_declines).then(|| decided.saturating_add(declines)),
+    }
 }

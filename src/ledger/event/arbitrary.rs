@@ -19,8 +19,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour, WindowKind};
 use crate::ledger::codec::ExternalId;
 use crate::ledger::event::{
-    AgentNo, AttestationClass, Booked, CardNo, Decided, Event, Facts, LockedMerchant, Owner,
-    ShadowVerdict, StandingChange, StateNo,
+    AgentNo, AttestationClass, Booked, CardNo, Decided, DeclinedThere, Event, Facts,
+    LockedMerchant, Owner, ShadowVerdict, StandingChange, StateNo,
 };
 use crate::ledger::intent::{IntentTerms, IntentVerdict};
 use crate::ledger::life::{Fact, Told};
@@ -311,7 +311,9 @@ fn booked() -> BoxedStrategy<Booked<'static>> {
         OnReversal::KeepLock,
         OnReversal::KeepUse,
     ]);
-    let uses = (any::<bool>(), option::of(locked()));
+    let declined =
+        (u32s(), minor()).prop_map(|(ordinal, amount)| DeclinedThere { ordinal, amount });
+    let uses = (any::<bool>(), option::of(locked()), option::of(declined));
     let notes = (any::<bool>(), any::<bool>(), on_reversal, uses);
     (of, place, said, notes)
         .prop_map(|(of, place, said, notes)| Booked {
@@ -332,6 +334,7 @@ fn booked() -> BoxedStrategy<Booked<'static>> {
             on_reversal: notes.2,
             consumes: notes.3.0,
             locks: notes.3.1,
+            declined: notes.3.2,
         })
         .boxed()
 }

@@ -53,6 +53,18 @@ pub struct Booked<'a> {
     pub consumes: bool,
     /// The merchant that it locks the card to, where that is not locked yet.
     pub locks: Option<LockedMerchant<'a>>,
+    /// Where it tells of a step that the issuer has declined by itself, and of which nothing was known.
+    pub declined: Option<DeclinedThere>,
+}
+
+/// A step that an issuer has declined by itself: one that we had approved, or were not asked about. It
+/// moves nothing by itself; it is kept for those who read records (behaviour 3.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeclinedThere {
+    /// Which step of the authorization it is, behind those that we have decided.
+    pub ordinal: u32,
+    /// What it asked for.
+    pub amount: Minor,
 }
 
 const HAS_TOLD: u8 = 1;
@@ -62,6 +74,7 @@ const HAS_DRIFTED: u8 = 4;
 const HOLD_TIME_SHIFT: u32 = 3;
 const CONSUMES: u8 = 32;
 const HAS_LOCK: u8 = 64;
+const HAS_DECLINED: u8 = 128;
 const HAS_POSTED: u8 = 1;
 const HAS_REFUNDED: u8 = 2;
 /// Accounts of versions that did not know it have none.
@@ -87,7 +100,8 @@ pub(super) fn encode_booked(out: &mut Vec<u8>, booked: &Booked<'_>) {
             | flag(booked.has_drifted, HAS_DRIFTED)
             | (booked.hold_time as u8) << HOLD_TIME_SHIFT
             | flag(booked.consumes, CONSUMES)
-            | flag(booked.locks.is_some(), HAS_LOCK),
+            | flag(booked.locks.is_some(), HAS_LOCK)
+            | flag(booked.declined.is_some(), HAS_DECLINED),
     );
     out.push(booked.on_reversal as u8);
     if let Some(told) = &booked.told {
@@ -97,6 +111,10 @@ pub(super) fn encode_booked(out: &mut Vec<u8>, booked: &Booked<'_>) {
     booked.facts.iter().for_each(|fact| encode_fact(out, fact));
     if let Some(locked) = &booked.locks {
         encode_locked(out, locked);
+    }
+    if let Some(declined) = booked.declined {
+        out.put_u64(u64::from(declined.ordinal));
+        out.put_i64(declined.amount.get());
     }
 }
 
@@ -127,6 +145,9 @@ pub(super) fn decode_booked<'a>(
     let locks = (flags & HAS_LOCK != 0)
         .then(|| decode_locked(reader))
         .transpose()?;
+    let declined = (flags & HAS_DECLINED != 0)
+        .then(|| decode_declined(reader))
+        .transpose()?;
     Ok(Booked {
         state,
         at,
@@ -145,6 +166,14 @@ pub(super) fn decode_booked<'a>(
         has_drifted: flags & HAS_DRIFTED != 0,
         consumes: flags & CONSUMES != 0,
         locks,
+        declined,
+    })
+}
+
+fn decode_declined(reader: &mut Reader<'_>) -> Result<DeclinedThere, Malformed> {
+    Ok(DeclinedThere {
+        ordinal: reader.u32()?,
+        amount: minor(reader)?,
     })
 }
 

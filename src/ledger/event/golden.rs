@@ -15,8 +15,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour, WindowKind};
 use crate::ledger::codec::ExternalId;
 use crate::ledger::event::{
-    AgentNo, AttestationClass, Booked, CardNo, Decided, Event, Facts, LockedMerchant, Owner,
-    ShadowVerdict, StandingChange, StateNo, events_of,
+    AgentNo, AttestationClass, Booked, CardNo, Decided, DeclinedThere, Event, Facts,
+    LockedMerchant, Owner, ShadowVerdict, StandingChange, StateNo, events_of,
 };
 use crate::ledger::intent::{IntentTerms, IntentVerdict};
 use crate::ledger::life::{Fact, Told};
@@ -450,6 +450,7 @@ fn life_rows() -> Vec<Row> {
                 has_drifted: true,
                 consumes: false,
                 locks: None,
+                declined: None,
             }),
         ),
     ]
@@ -501,9 +502,42 @@ fn hold_time_rows() -> Vec<Row> {
                 has_drifted: false,
                 consumes: false,
                 locks: None,
+                declined: None,
             }),
         ),
     ]
+}
+
+/// What came with records of what issuers decline by themselves.
+fn declined_rows() -> Vec<Row> {
+    let bytes = concat!(
+        "11ac028089a9bbd1b9a906040000000000000000000000000000000869617574685f310000f0c102d8ad3ca76d",
+        "80000001ce28",
+    );
+    let event = Event::Booked(Booked {
+        state: STATE,
+        at: AT,
+        authorization: Key(4),
+        external: ExternalId::Text("iauth_1"),
+        card: None,
+        agent: None,
+        day: LocalDay(20_600),
+        hour: LocalHour(494_444),
+        currency: Currency::USD,
+        hold_time: HoldTime::Unknown,
+        facts: Vec::new(),
+        told: None,
+        refunds_restore: false,
+        on_reversal: OnReversal::GiveBack,
+        has_drifted: false,
+        consumes: false,
+        locks: None,
+        declined: Some(DeclinedThere {
+            ordinal: 1,
+            amount: minor(2_599),
+        }),
+    });
+    vec![(bytes, event)]
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -596,6 +630,7 @@ fn what_every_version_wrote_is_read_and_written_alike() {
         life_rows(),
         wide_rows(),
         hold_time_rows(),
+        declined_rows(),
     ];
     for (golden, event) in rows.into_iter().flatten() {
         let mut written = Vec::new();

@@ -333,6 +333,7 @@ impl Wanted {
             hold_time: HoldTime::Unknown,
             merchant: None,
             acceptor: None,
+            declined: Minor::ZERO,
         };
         let route = Route {
             key: customer.key(),

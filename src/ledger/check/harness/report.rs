@@ -111,6 +111,13 @@ impl Report {
     }
 }
 
+/// As the program reads it off a report.
+fn declined_in(facts: &[Fact]) -> Minor {
+    let mut declined = facts.iter().rev();
+    let last = declined.find(|it| it.kind == MovementKind::Declined);
+    last.map_or(Minor::ZERO, |it| it.amount)
+}
+
 impl Ledger {
     pub(in crate::ledger) fn try_report(&mut self, report: &Report) -> Result<BookAnswer, Refused> {
         let hour = report.at.div_euclid(3_600_000_000);
@@ -145,6 +152,7 @@ impl Ledger {
             hold_time: report.hold_time,
             merchant: report.merchant.map(merchant),
             acceptor: Some(&acceptor()),
+            declined: declined_in(&report.facts),
         };
         let CheckedBook { mut answer, events } = book::book(&self.state, &command)?;
         if answer.status == BookStatus::Applied {

@@ -9,6 +9,7 @@ use crate::domain::window::{LocalDay, WindowKind};
 use crate::ledger::check::harness::report::Report;
 use crate::ledger::check::harness::{Ask, Ledger, TODAY, authorization_key, limits, minor};
 use crate::ledger::command::Refused;
+use crate::ledger::event::{Event, events_of};
 use crate::ledger::life::{FACTS_MAX, Fact};
 
 use crate::domain::card::Level;
@@ -102,6 +103,55 @@ fn i10_a_decline_of_the_issuers_that_was_none_of_ours_is_told() {
         ledger.flags(1).has(Flags::DECLINED_BY_ISSUER)
     };
     assert_eq!([7, 8, 9].map(flags), [false, true, true]);
+}
+
+/// The steps that each report has brought as declined by the issuer, behind those of ours.
+#[test]
+fn what_an_issuer_declines_by_itself_is_recorded_once_for_each_step() {
+    let declined = |ledger: &mut Ledger, report: &Report| {
+        let before = ledger.frames.len();
+        ledger.report(report);
+        let written = ledger.frames.iter().skip(before);
+        let mut events = written.flat_map(|(_, bytes)| events_of(bytes));
+        let declined = events.find_map(|event| {
+            let Event::Booked(booked) = event.unwrap() else {
+                return None;
+            };
+            booked.declined
+        });
+        declined.map(|it| (it.ordinal, it.amount.get()))
+    };
+    // Of one that it asked nobody about.
+    let mut ledger = Ledger::new();
+    let unasked = Report::of(1).fact(8, Declined, 60, 1);
+    assert_eq!(declined(&mut ledger, &unasked), Some((1, 60)));
+    assert_eq!(declined(&mut ledger, &unasked), None, "told again");
+    let again = Report::of(1).fact(9, Declined, 70, 2);
+    assert_eq!(declined(&mut ledger, &again), Some((2, 70)));
+    let posted = Report::of(1).posted(10, 50);
+    assert_eq!(declined(&mut ledger, &posted), None, "no decline");
+    assert_eq!(
+        ledger.totals(),
+        [(50, 0); 3],
+        "what was posted, and no more"
+    );
+    // Of one that we had approved, and one that we had declined.
+    let named = |step: u64, id| Ask::new(1, 60).step(step).with(|it| it.name = Some(id));
+    let mut ledger = Ledger::new();
+    ledger.decline(&named(1, 7).with(|it| it.rule = Some(MccBlocked)));
+    ledger.approve(&named(2, 9));
+    let ours = Report::of(1).fact(7, Declined, 60, 1);
+    assert_eq!(declined(&mut ledger, &ours), None);
+    let theirs = Report::of(1).fact(9, Declined, 60, 2);
+    assert_eq!(declined(&mut ledger, &theirs), Some((3, 60)));
+    // By whole accounts.
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 60));
+    let account =
+        |asks, approvals, revision| Report::of(1).told(Pending, (asks, approvals, revision), 60);
+    assert_eq!(declined(&mut ledger, &account(1, 1, 1)), None);
+    assert_eq!(declined(&mut ledger, &account(2, 1, 2)), Some((2, 0)));
+    assert_eq!(declined(&mut ledger, &account(3, 2, 3)), None, "none more");
 }
 
 #[test]
