@@ -6,15 +6,15 @@ mod error;
 mod journal;
 mod operators;
 mod ownership;
+mod place;
 pub(crate) mod recovery;
+mod shared;
 mod stop;
 mod sweep;
 mod timekeeper;
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -27,8 +27,7 @@ use crate::app::sweep::HoldLife;
 use crate::cli::Exit;
 use crate::clock::Clock;
 use crate::cold::api::Served;
-use crate::cold::doctor::InUse;
-use crate::cold::policies::{FIRST_VERSION, look_before};
+use crate::cold::policies::FIRST_VERSION;
 use crate::cold::readiness::Readiness;
 use crate::cold::records::retention::Retention;
 use crate::cold::records::{Begin, Records};
@@ -43,10 +42,11 @@ use crate::fingerprint::Fingerprinter;
 use crate::hot::durability::Progress;
 use crate::hot::pipeline::{Connection, Core, Pipeline};
 use crate::hot::server::{HotServer, Limits, Shared};
-use crate::ledger::embedded::files::{Files, OpenError};
 use crate::ledger::embedded::io::Storage;
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::embedded::writer::Writer;
+use crate::ledger::redis::node::SharedLog;
+use crate::ledger::state::State;
 use crate::seam::commands::{LedgerInbox, LedgerPort, ledger_port};
 use crate::telemetry::Telemetry;
 
@@ -55,6 +55,7 @@ use control::{Around, Loaded, Plane, Rules};
 pub use error::StartError;
 use operators::Operators;
 use ownership::Rows;
+pub use shared::{arm_ledger, found_ledger};
 use stop::HangUps;
 pub use stop::StopSignals;
 
@@ -108,13 +109,11 @@ impl App {
     /// # Errors
     /// [`StartError`] tells how the process should end.
     pub fn start(mut config: Config) -> Result<Started, StartError> {
-        prepare_process();
-        warn_of_durability(config.durability);
-        let storage: Arc<dyn Storage> = Arc::new(open(&config)?);
+        prepare_process(config.durability);
+        let node = shared::Node::of(&config)?;
+        let storage: Arc<dyn Storage> = Arc::new(place::open(&config)?);
         let (clock, time_file) = start_clock(&config)?;
-        if config.sandbox {
-            add_sandbox(&mut config)?;
-        }
+        add_sandbox(&mut config)?;
         let rules = Rules::of(&config).ok_or_else(no_snapshot)?;
         let names = connection_names(&config);
         let threads = hot_threads();
@@ -132,7 +131,7 @@ impl App {
         let front = operators::listen_for_people(&cold, &config, &served)?;
         let plane = Plane::open(&cold, &config, &readiness)?;
         let rows = plane.as_ref().map(Plane::rows);
-        let recovered = recover(&*storage, &config)?;
+        let recovered = recover(&*storage, &config, node.as_ref())?;
         let keys = Fingerprinter::new(recovered.seed);
         let with = (&*names, &keys, recovered.owners());
         let loaded = Loaded::load(&rules, plane.as_ref(), &cold, with)?;
@@ -142,8 +141,9 @@ impl App {
         let records = start_records(&storage, &recovered, &writer, &config, &readiness);
         let checkpointer =
             start_checkpointer(&storage, &recovered, &writer, &records, clock, &config)?;
-        let ledger = EmbeddedLedger::new(recovered.states, writer.share_journal());
-        arm(&shared, &writer, loaded.core(&keys, ledger));
+        let with = (&loaded, &keys, &writer, &readiness);
+        let core = core_of(node.as_ref(), recovered.states, with)?;
+        arm(&shared, &writer, core);
         let around = Around {
             cold: &cold,
             card_bell: shared.pipeline.card_bell(),
@@ -160,7 +160,8 @@ impl App {
         };
         control::start(&served, plane, loaded, &operators, around)?;
         hang_ups.hear(&cold, operators.hang_up());
-        spawn_sweeper(&cold, port, clock, (config.retention_days, hold_days));
+        let sweeps = node.is_none().then_some((config.retention_days, hold_days));
+        spawn_sweeper(&cold, port, clock, sweeps);
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
 
         let addresses = Addresses::of(&hot, &operators, front);
@@ -271,9 +272,10 @@ impl App {
 }
 
 /// What holds for the whole process.
-fn prepare_process() {
+fn prepare_process(durability: DurabilityLevel) {
     leave_no_core();
     take_small_pages();
+    warn_of_durability(durability);
 }
 
 /// The memory of a process that crashes may hold what an issuer has just sent.
@@ -318,40 +320,17 @@ fn warn_of_durability(level: DurabilityLevel) {
 const RELAXED: &str = "a power loss may take the approvals of the last 50 ms with it, and what they \
                        had spent can then be spent again; a crash of the process alone takes nothing";
 
-/// What is in the directory is for nobody else: decisions, ids of cards, the sandbox's secret.
-const DATA_DIR_MODE: u32 = 0o700;
-
-/// Opens the journal, once it is known that there is something to decide by.
-fn open(config: &Config) -> Result<Files, StartError> {
-    if let Some(path) = &config.snapshot {
-        look_before(path).map_err(|error| StartError::Snapshot(error.into()))?;
+fn recover(
+    storage: &dyn Storage,
+    config: &Config,
+    node: Option<&shared::Node>,
+) -> Result<recovery::Recovery, StartError> {
+    match node {
+        Some(node) => Ok(node.nothing_yet()),
+        None => {
+            recovery::recover(storage).map_err(|error| error.within(&place::journal_dir(config)))
+        }
     }
-    open_journal(&config.data_dir, &journal_dir(config))
-}
-
-fn recover(storage: &dyn Storage, config: &Config) -> Result<recovery::Recovery, StartError> {
-    recovery::recover(storage).map_err(|error| error.within(&journal_dir(config)))
-}
-
-fn journal_dir(config: &Config) -> PathBuf {
-    config.data_dir.join("journal")
-}
-
-fn open_journal(data_dir: &Path, journal_dir: &Path) -> Result<Files, StartError> {
-    let refuse = |path: &Path, error| StartError::DataDir(path.to_owned(), OpenError::Io(error));
-    if data_dir.exists() && !data_dir.is_dir() {
-        let error = std::io::Error::new(ErrorKind::NotADirectory, "is no directory");
-        return Err(refuse(data_dir, error));
-    }
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(DATA_DIR_MODE)
-        .create(data_dir)
-        .map_err(|error| refuse(data_dir, error))?;
-    Files::open(journal_dir).map_err(|error| match error {
-        OpenError::InUse => StartError::InUse(InUse::of(journal_dir)),
-        OpenError::Io(error) => refuse(journal_dir, error),
-    })
 }
 
 /// The clock, and the file that tells how far it is ahead where it may be moved. Time that was moved
@@ -374,6 +353,9 @@ fn start_clock(config: &Config) -> Result<(Clock, Option<TimeFile>), StartError>
 /// The built-in issuer is connections like any other, one for each of its shapes; its secrets and
 /// cards are made at first start.
 fn add_sandbox(config: &mut Config) -> Result<(), StartError> {
+    if !config.sandbox {
+        return Ok(());
+    }
     let SandboxSetup {
         keys,
         snapshot_path,
@@ -464,6 +446,7 @@ fn share(
         telemetry,
         limits,
         kick: OnceLock::new(),
+        log: OnceLock::new(),
         alarm,
     })
 }
@@ -546,10 +529,29 @@ fn start_checkpointer(
         .map_err(|error| StartError::Io("cannot start the checkpoint thread", error))
 }
 
-fn arm(shared: &Arc<Shared>, writer: &Arc<Writer>, core: Core) {
+/// What decisions are made with: on this process's own states, or on those of a shared log.
+fn core_of(
+    node: Option<&shared::Node>,
+    states: Vec<State>,
+    (loaded, keys, writer, readiness): (&Loaded, &Fingerprinter, &Arc<Writer>, &Arc<Readiness>),
+) -> Result<(Core, Option<SharedLog>), StartError> {
+    let Some(node) = node else {
+        let ledger = EmbeddedLedger::new(states, writer.share_journal());
+        return Ok((loaded.core(keys, ledger), None));
+    };
+    let core = loaded.core(keys, node.ledger(writer));
+    let log = node.join(&core, writer, readiness)?;
+    Ok((core, Some(log)))
+}
+
+fn arm(shared: &Arc<Shared>, writer: &Arc<Writer>, (core, log): (Core, Option<SharedLog>)) {
     let kick = Arc::clone(writer);
     // The cell is new, so nothing is in it.
     let _full = shared.kick.set(Box::new(move || kick.write_or_kick()));
+    if let Some(log) = log {
+        // The same.
+        let _full = shared.log.set(log);
+    }
     shared.telemetry.set_snapshot_version(FIRST_VERSION);
     shared.pipeline.arm(core);
 }
@@ -577,8 +579,12 @@ fn spawn_sweeper(
     cold: &Runtime,
     port: LedgerPort,
     clock: Clock,
-    (retention_days, holds_us): (u32, Vec<HoldLife>),
+    sweeps: Option<(u32, Vec<HoldLife>)>,
 ) {
+    // What is swept has to go through the shared log, which it does not yet.
+    let Some((retention_days, holds_us)) = sweeps else {
+        return;
+    };
     let retention_us = i64::from(retention_days).saturating_mul(DAY_US);
     let sweep = sweep::sweep_for_ever(port, clock, retention_us, holds_us);
     drop(cold.handle().spawn(sweep));

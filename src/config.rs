@@ -9,6 +9,7 @@ mod connections;
 mod database;
 mod file;
 mod issuer;
+mod ledger;
 mod log;
 mod mcp;
 mod secret;
@@ -24,6 +25,7 @@ pub use self::cards::{CardMaker, CardsConfig};
 pub use self::database::database_address;
 pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::{HoldDays, IssuerConfig};
+pub use self::ledger::LedgerStore;
 pub use self::log::log_setting;
 pub use self::mcp::McpConfig;
 pub use self::secret::SecretSource;
@@ -58,27 +60,6 @@ impl DurabilityLevel {
             .into_iter()
             .find(|level| level.name() == text)
             .ok_or("must be `strict` or `relaxed`")
-    }
-}
-
-/// Where holds and limits are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LedgerStore {
-    /// In the data directory.
-    #[default]
-    Embedded,
-}
-
-impl LedgerStore {
-    /// The store of this word.
-    ///
-    /// # Errors
-    /// A message for people.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        match text {
-            "embedded" => Ok(Self::Embedded),
-            _ => Err("this version has `embedded` only"),
-        }
     }
 }
 
@@ -132,6 +113,8 @@ pub struct Config {
     pub connections_max: usize,
     /// When an approval may leave.
     pub durability: DurabilityLevel,
+    /// Where holds and limits are kept.
+    pub ledger: LedgerStore,
     /// For how long decided authorizations are known again, in days.
     pub retention_days: u32,
     /// For how long records of decisions are kept, in days.
@@ -243,8 +226,6 @@ impl Config {
         place: &str,
         overrides: Overrides,
     ) -> Result<Self, ConfigError> {
-        // There is one store so far.
-        let LedgerStore::Embedded = overrides.ledger.unwrap_or_default();
         let sandbox = overrides.sandbox || typed.issuer.is_empty();
         let address = |flag: Option<SocketAddr>, typed: Option<&str>, key: &str, default: u16| {
             listen_address(flag, typed, &format!("{place}: {key}"), default)
@@ -302,11 +283,13 @@ impl Config {
             )?,
             database,
             data_dir,
+            ledger: overrides.ledger.unwrap_or_default(),
             sandbox,
             sandbox_clock: overrides.sandbox_clock,
         })
         .and_then(|config: Self| check_listeners(&config, place).map(|()| config))
         .and_then(|config| check_sandbox_clock(&config).map(|()| config))
+        .and_then(|config| ledger::check(&config).map(|()| config))
     }
 }
 

@@ -17,6 +17,8 @@ pub mod intent;
 mod key_map;
 pub mod life;
 pub mod recent;
+pub mod redis;
 pub mod rolling;
+pub mod shared;
 pub mod state;
 mod trailing;

@@ -201,6 +201,7 @@ impl<'w> Shop<'w> {
             .pipeline
             .begin(&arrival, || self.now.plus_micros(waited_us))
         {
+            Begun::Drafted(_) => panic!("nobody shares this log"),
             Begun::Refused(_) => {
                 assert!(
                     connection.name.as_ref() == "acme" && kind & 12 == 12,

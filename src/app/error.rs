@@ -27,6 +27,10 @@ pub enum StartError {
     Taken(String),
     /// The database does not belong to the data directory's journal: what to do.
     NotOurs(String),
+    /// The data directory has the journal of a ledger of the other kind.
+    OtherLedger(PathBuf),
+    /// The Redis that nodes share cannot be worked with: which, and why.
+    SharedLog(String),
     Journal(RecoverError),
     NotUnderstood(NotUnderstood),
     /// A file of the control plane, and what is wrong with it.
@@ -48,7 +52,7 @@ impl StartError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Snapshot(_) => Exit::Usage,
+            Self::Config(_) | Self::Snapshot(_) | Self::OtherLedger(_) => Exit::Usage,
             Self::InUse(_)
             | Self::Taken(_)
             | Self::NotOurs(_)
@@ -59,6 +63,7 @@ impl StartError {
             | Self::Journal(RecoverError::Io { .. })
             | Self::Sandbox(_)
             | Self::Control(_)
+            | Self::SharedLog(_)
             | Self::Io(..)
             | Self::Listen(..) => Exit::Other,
         }
@@ -80,7 +85,15 @@ impl fmt::Display for StartError {
                 }
             }
             Self::Sandbox(error) => error.fmt(f),
-            Self::Control(error) | Self::NotOurs(error) => f.write_str(error),
+            Self::Control(error) | Self::NotOurs(error) | Self::SharedLog(error) => {
+                f.write_str(error)
+            }
+            Self::OtherLedger(journal) => write!(
+                f,
+                "{}: this data directory belongs to a ledger of the other kind (--ledger): take \
+                 another one, because in the wrong ledger every limit could be spent again",
+                journal.display()
+            ),
             Self::Taken(whose) => write!(f, "{whose}; stop that one first"),
             Self::DataDir(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Journal(error) => error.fmt(f),

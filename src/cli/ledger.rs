@@ -1,7 +1,9 @@
-//! `countersign ledger`: what is done with journals. `verify` reads a journal to its end, checks it, prints what it holds.
+//! `countersign ledger`: what is done with journals, and with a ledger that several nodes share. `verify`
+//! reads a journal to its end, checks it, prints what it holds.
 
 mod adopt;
 mod events;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -35,6 +37,10 @@ pub struct LedgerArguments {
 enum LedgerCommand {
     /// Read the journal to its end without changing it; check frames, events and checkpoint.
     Verify(VerifyArguments),
+    /// Begin a ledger that several nodes share, in a Redis that holds none
+    Found(shared::FoundArguments),
+    /// Let a Redis that was started anew be used again. Nothing is approved before
+    Arm(shared::ArmArguments),
     /// Have the database belong to this data directory's journal instead of another one that is lost
     Adopt(adopt::AdoptArguments),
 }
@@ -62,6 +68,8 @@ struct VerifyArguments {
 pub fn run(arguments: &LedgerArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
     let arguments = match &arguments.command {
         LedgerCommand::Verify(arguments) => arguments,
+        LedgerCommand::Found(arguments) => return shared::found(arguments, out),
+        LedgerCommand::Arm(arguments) => return shared::arm(arguments, out),
         LedgerCommand::Adopt(arguments) => return adopt::run(arguments, out),
     };
     let path = journal_of(&arguments.data_dir);

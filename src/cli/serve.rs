@@ -48,8 +48,9 @@ pub(super) struct ServeArguments {
     /// When an approval may leave: `strict` or `relaxed` [default: strict]
     #[arg(long, env = "COUNTERSIGN_DURABILITY", value_name = "LEVEL", value_parser = typed::durability)]
     durability: Option<DurabilityLevel>,
-    /// Where holds and limits are kept: `embedded` [default: embedded]
-    #[arg(long, env = "COUNTERSIGN_LEDGER", value_name = "STORE", value_parser = typed::ledger)]
+    /// Where holds and limits are kept: `embedded`, or redis://HOST:PORT that several nodes share
+    /// [default: embedded]
+    #[arg(long, env = "COUNTERSIGN_LEDGER", value_name = "STORE", value_parser = typed::ledger, hide_env_values = true)]
     ledger: Option<LedgerStore>,
     /// Run the built-in issuer beside the configured ones
     #[arg(long, env = "COUNTERSIGN_SANDBOX", value_parser = BoolishValueParser::new())]

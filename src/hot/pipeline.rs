@@ -5,6 +5,7 @@
 //! server is one shell around the two, the simulator another.
 
 pub mod events;
+mod shared;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +32,8 @@ use crate::ledger::command::{
 use crate::ledger::embedded::store::{EmbeddedLedger, Unavailable};
 use crate::ledger::event::{Facts, Owner};
 use crate::seam::snapshot::CurrentSnapshot;
+pub use shared::{Drafted, Rested};
+use shared::{Word, said};
 
 /// One configured account at an issuer.
 pub struct Connection {
@@ -71,6 +74,8 @@ pub enum Begun {
     Decided(Finished),
     /// The answer rests on a journal frame that is on its way to the disk.
     Waiting(Waiting),
+    /// The answer holds once the log that several nodes share has taken the draft (decision 0028).
+    Drafted(Box<Drafted>),
 }
 
 /// A decision and its answer in the issuer's words.
@@ -81,6 +86,8 @@ pub struct Finished {
     pub reply: Reply,
     /// Whether a frame was appended that somebody has to write.
     pub appended: bool,
+    /// An approval of this owner that the shared log still has to be told was not given.
+    pub takes_back: Option<(Key, Overrule)>,
 }
 
 /// A recorded decision that must not leave before it is durable (behaviour 2.8).
@@ -198,9 +205,9 @@ impl Pipeline {
         waited: Waited,
         now: Timestamp,
     ) -> Finished {
-        let decision = match waited {
-            Waited::Poisoned => Decision::Decline(DeclineReason::LedgerUnavailable),
-            Waited::Durable if now <= waiting.deadline => self.release(waiting, now),
+        let (decision, takes_back) = match waited {
+            Waited::Poisoned => (Decision::Decline(DeclineReason::LedgerUnavailable), None),
+            Waited::Durable if now <= waiting.deadline => (self.release(waiting, now), None),
             Waited::Durable | Waited::TimedOut => self.too_late(waiting, now),
         };
         let reply =
@@ -217,6 +224,7 @@ impl Pipeline {
             decision,
             reply,
             appended,
+            takes_back,
         }
     }
 
@@ -239,7 +247,8 @@ impl Pipeline {
 
     /// Only the delivery that made the approval takes it back; a redelivery that comes too late
     /// says nothing about the first one, whose answer may have left.
-    fn too_late(&self, waiting: &Waiting, now: Timestamp) -> Decision {
+    fn too_late(&self, waiting: &Waiting, now: Timestamp) -> (Decision, Option<(Key, Overrule)>) {
+        let mut takes_back = None;
         if waiting.answer.novelty == Novelty::New
             && let Some(core) = self.core.get()
         {
@@ -248,22 +257,33 @@ impl Pipeline {
                 decided_at: waiting.position,
                 at: now,
             };
-            match core.ledger.overrule(waiting.owner, &overrule) {
-                Ok(true) => {}
-                Ok(false) => tracing::warn!("a late approval stands: a redelivery let it go"),
-                Err(why) => {
-                    tracing::error!(
-                        ?why,
-                        "an approval that did not leave could not be taken back"
-                    );
-                }
+            if core.ledger.is_shared() {
+                takes_back = Some((waiting.owner, overrule));
+            } else {
+                core.take_back(waiting.owner, &overrule);
             }
         }
-        Decision::Decline(DeclineReason::DeadlineExceeded)
+        (
+            Decision::Decline(DeclineReason::DeadlineExceeded),
+            takes_back,
+        )
     }
 }
 
 impl Core {
+    fn take_back(&self, owner: Key, overrule: &Overrule) {
+        match self.ledger.overrule(owner, overrule) {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("a late approval stands: a redelivery let it go"),
+            Err(why) => {
+                tracing::error!(
+                    ?why,
+                    "an approval that did not leave could not be taken back"
+                );
+            }
+        }
+    }
+
     fn decide(
         &self,
         arrival: &Arrival<'_>,
@@ -299,7 +319,7 @@ impl Core {
         loop {
             let snapshot = self.snapshots.load();
             command.snapshot_version = snapshot.version();
-            let (owner, answer) = match snapshot.card(card_key) {
+            let (owner, word) = match snapshot.card(card_key) {
                 Some(view) => {
                     let proposal = evaluate(&view, request, arrival.received, &self.keys);
                     let tried = view.in_shadow().map(|(shadow, versions)| {
@@ -308,22 +328,23 @@ impl Core {
                     });
                     command.latency_us = elapsed(now());
                     let proposals = (&proposal, tried.as_ref());
-                    let answer = self.on_known_card(connection, &view, proposals, &command);
-                    (view.customer.key(), answer.map(Some))
+                    let word = self.on_known_card(connection, &view, proposals, &command);
+                    (view.customer.key(), word.map(Some))
                 }
                 None => {
                     command.latency_us = elapsed(now());
                     self.on_unknown_card(connection, card_key, &snapshot, &command)
                 }
             };
-            return match answer {
-                Ok(Some(answer)) => answered(arrival, question.form, owner, authorization, answer),
+            let word = match word {
+                Ok(Some(word)) => word,
                 // The card was published while we decided that nobody knows it.
                 Ok(None) => continue,
                 Err(_nothing_recorded) => {
-                    decline(connection, &question.form, DeclineReason::LedgerUnavailable)
+                    return decline(connection, &question.form, DeclineReason::LedgerUnavailable);
                 }
             };
+            return said(arrival, question.form, (owner, authorization), word);
         }
     }
 
@@ -380,7 +401,7 @@ impl Core {
         view: &CardView<'_>,
         (proposal, tried): (&Proposal, Option<&([u32; 3], Proposal)>),
         command: &Authorize<'_>,
-    ) -> Result<Answer, Unavailable> {
+    ) -> Result<Word, Unavailable> {
         let customer = view.customer;
         let route = Route {
             key: customer.key(),
@@ -404,8 +425,7 @@ impl Core {
             }),
             ..command.clone()
         };
-        self.ledger
-            .authorize(&route, self.unattributed(connection), &command)
+        self.ask(&route, self.unattributed(connection), &command)
     }
 
     /// A card that is in no snapshot: booked with the customer whose card it was, else with the
@@ -416,17 +436,15 @@ impl Core {
         card: Key,
         seen: &Arc<Snapshot>,
         command: &Authorize<'_>,
-    ) -> (Key, Result<Option<Answer>, Unavailable>) {
+    ) -> (Key, Result<Option<Word>, Unavailable>) {
         if let Some(owner) = self.ledger.owner_of_card(card) {
             // The state exists, so its owner's name is not needed.
             let route = Route {
                 key: owner,
                 owner: Owner::Customer(""),
             };
-            let answer = self
-                .ledger
-                .authorize(&route, self.unattributed(connection), command);
-            return (owner, answer.map(Some));
+            let word = self.ask(&route, self.unattributed(connection), command);
+            return (owner, word.map(Some));
         }
         let key = self.unattributed(connection);
         let route = Route {
@@ -437,11 +455,14 @@ impl Core {
             let latest = self.snapshots.load();
             Arc::ptr_eq(&latest, seen) || latest.card(card).is_none()
         };
-        (
-            key,
-            self.ledger
-                .authorize_unknown(&route, command, still_unknown),
-        )
+        if self.ledger.is_shared() {
+            let proposed = self.ledger.propose_unknown(&route, command);
+            let word = proposed.map(|it| Some(Word::Proposed(Box::new(it))));
+            return (key, word);
+        }
+        let ledger = &self.ledger;
+        let answer = ledger.authorize_unknown(&route, command, still_unknown);
+        (key, answer.map(|answer| answer.map(Word::Recorded)))
     }
 
     /// The key of the state for cards of this connection that nobody knows.
@@ -470,33 +491,20 @@ fn facts<'r>(request: &'r AuthorizationRequest<'_>) -> Option<Facts<'r>> {
     facts.may_be_kept().then_some(facts)
 }
 
-fn answered(
-    arrival: &Arrival<'_>,
-    form: ReplyForm,
-    owner: Key,
-    authorization: Key,
-    answer: Answer,
-) -> Begun {
-    let connection = arrival.connection;
+/// An approval waits for the frame that it rests on; anything else may leave at once.
+fn rests(connection: &Connection, mut waiting: Waiting) -> Rested {
+    let answer = waiting.answer;
     if !answer.decision.is_approval() {
-        let reply = connection
-            .issuer
-            .kind()
-            .encode(&form, answer.decision, None);
-        return Begun::Decided(Finished {
+        let issuer = connection.issuer.kind();
+        return Rested::Now(Finished {
             decision: answer.decision,
-            reply,
+            reply: issuer.encode(&waiting.form, answer.decision, None),
             appended: true,
+            takes_back: None,
         });
     }
-    Begun::Waiting(Waiting {
-        position: answer.position,
-        deadline: arrival.received.plus_micros(connection.deadline_us),
-        form,
-        answer,
-        owner,
-        authorization,
-    })
+    waiting.position = answer.position;
+    Rested::Waiting(waiting)
 }
 
 fn decline_unread(connection: &Connection, body: &[u8], reason: DeclineReason) -> Begun {
@@ -504,6 +512,7 @@ fn decline_unread(connection: &Connection, body: &[u8], reason: DeclineReason) -
         decision: Decision::Decline(reason),
         reply: connection.issuer.kind().decline_lost(body, reason),
         appended: false,
+        takes_back: None,
     })
 }
 
@@ -514,5 +523,6 @@ fn decline(connection: &Connection, form: &ReplyForm, reason: DeclineReason) -> 
         decision,
         reply,
         appended: false,
+        takes_back: None,
     })
 }

@@ -4,6 +4,7 @@
 //! and the kernel's own balancing by hash spreads few badly. Each hot thread is a single-threaded
 //! runtime; a connection stays on its thread for life.
 
+mod agreement;
 mod connection;
 mod crowd;
 mod doorbell;
@@ -28,6 +29,7 @@ use crate::clock::Clock;
 use crate::domain::time::Timestamp;
 use crate::hot::durability::{Progress, WaitingRoom};
 use crate::hot::pipeline::{Connection, Pipeline};
+use crate::ledger::redis::node::SharedLog;
 use crate::seam::commands::LedgerInbox;
 use crate::telemetry::Telemetry;
 use crowd::{Pace, Seat, Seats};
@@ -82,6 +84,8 @@ pub struct Shared {
     pub limits: Limits,
     /// Kicks the journal's writer, once there is one.
     pub kick: KickCell,
+    /// The log that several nodes share; empty where this one has its counters for itself.
+    pub log: std::sync::OnceLock<SharedLog>,
     /// Told, by a short stable word, why nothing will be approved any more.
     pub alarm: Alarm,
 }

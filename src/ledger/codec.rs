@@ -161,6 +161,10 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
+    pub(in crate::ledger) fn rest(self) -> &'a [u8] {
+        self.rest
+    }
+
     fn take(&mut self, size: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.rest.split_at_checked(size).ok_or(Malformed)?;
         self.rest = rest;

@@ -25,6 +25,7 @@ mod decided;
 #[cfg(test)]
 mod golden;
 mod later;
+mod restated;
 mod seen;
 
 pub use booked::{Booked, DeclinedThere};

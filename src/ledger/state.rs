@@ -228,6 +228,9 @@ pub struct AgentState {
 pub struct State {
     /// The number in the journal.
     pub no: StateNo,
+    /// Entries of the log that several nodes share, as far as this state has taken them; not kept in
+    /// images, because a node begins with the log.
+    pub(in crate::ledger) taken: u64,
     /// Hash of the owner, by which the store finds the state.
     pub key: Key,
     /// Whose it is.
@@ -263,6 +266,7 @@ impl State {
     pub fn new(no: StateNo, key: Key, owner: Owner<'_>) -> Self {
         Self {
             no,
+            taken: 0,
             key,
             owner: owner.into(),
             counters: Counters::default(),

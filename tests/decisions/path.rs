@@ -180,6 +180,7 @@ impl Engine {
             }
             Begun::Refused(why) => panic!("{why}"),
             Begun::NotUnderstood(why, _) => panic!("{why}"),
+            Begun::Drafted(_) => panic!("nobody shares this log"),
         }
     }
 

@@ -296,7 +296,7 @@ impl Run {
                 self.cover.hit("refused: not understood");
                 return Ok(());
             }
-            Begun::Decided(_) | Begun::Waiting(_) => {}
+            Begun::Decided(_) | Begun::Waiting(_) | Begun::Drafted(_) => {}
         }
         // What comes too late is declined before anybody reads it (behaviour 3.3).
         let overloaded = Decision::Decline(DeclineReason::Overloaded);
@@ -320,6 +320,7 @@ impl Run {
         match begun {
             Begun::Decided(finished) => self.on_decided(at, received, version, &finished),
             Begun::Waiting(waiting) => self.on_waiting(at, received, version, waiting),
+            Begun::Drafted(_) => panic!("nobody shares this log"),
             Begun::Refused(_) | Begun::NotUnderstood(..) => Ok(()),
         }
     }
@@ -518,6 +519,7 @@ fn outcome(begun: &Begun) -> String {
     match begun {
         Begun::Decided(finished) => format!("{:?}", finished.decision),
         Begun::Waiting(waiting) => format!("waits for {}", waiting.position),
+        Begun::Drafted(drafted) => format!("is to be agreed on: {:?}", drafted.draft),
         Begun::Refused(why) => why.to_string(),
         Begun::NotUnderstood(cause, _) => cause.to_string(),
     }

@@ -260,7 +260,10 @@ impl Run {
                 Ok(())
             }
             Begun::NotUnderstood(..) if message.garbled => Ok(()),
-            Begun::NotUnderstood(..) | Begun::Refused(_) | Begun::Waiting(_) => Err(Violation {
+            Begun::NotUnderstood(..)
+            | Begun::Refused(_)
+            | Begun::Waiting(_)
+            | Begun::Drafted(_) => Err(Violation {
                 law: "I6",
                 text: "no decline before recovery".to_owned(),
             }),

@@ -246,7 +246,9 @@ impl From<IntentUnavailable> for NotSet {
 impl From<NotSet> for NotOrdered {
     fn from(not_set: NotSet) -> Self {
         match not_set {
-            NotSet::Standing(Unavailable::Journal(_))
+            NotSet::Standing(
+                Unavailable::Journal(_) | Unavailable::Shared | Unavailable::NotUnderstood,
+            )
             | NotSet::Intent(IntentUnavailable::Journal(_)) => Self::Unavailable,
             NotSet::Standing(Unavailable::Refused) => Self::Contradicts,
             NotSet::Intent(IntentUnavailable::Refused(why)) => Self::Intent(why),

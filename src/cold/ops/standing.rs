@@ -256,7 +256,9 @@ impl From<NotMade> for Problem {
         match why {
             NotMade::Canceled => Self::card_canceled(),
             NotMade::Gone => Self::not_found("There is no such card or agent"),
-            NotMade::Unavailable(Unavailable::Journal(_)) => Self::ledger_unavailable(),
+            NotMade::Unavailable(
+                Unavailable::Journal(_) | Unavailable::Shared | Unavailable::NotUnderstood,
+            ) => Self::ledger_unavailable(),
             NotMade::Unavailable(Unavailable::Refused) => Self::internal(),
         }
     }

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -17,17 +18,17 @@ use hyper::{Method, Request, Response, StatusCode};
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::time::Timestamp;
 use crate::hot::durability::WaitingRoom;
-use crate::hot::pipeline::{Arrival, Begun, Connection, Finished};
+use crate::hot::pipeline::{Arrival, Begun, Connection, Finished, Rested};
 use crate::hot::problem::Problem;
 use crate::hot::server::watch::{Phase, Watched};
-use crate::hot::server::{Limits, Shared, events};
+use crate::hot::server::{Limits, Shared, agreement, events};
 use crate::issuer::Reply;
 use crate::issuer::delivery::{Header, SignatureRefused};
 
 /// Answers one request. Never fails: whatever goes wrong has an answer.
 pub(super) async fn answer(
     request: Request<Incoming>,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     room: &Rc<WaitingRoom>,
     watched: &Watched,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -48,7 +49,7 @@ pub(super) async fn answer(
 async fn reply(
     read: Result<Delivery<'_>, Problem>,
     received: Timestamp,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     room: &Rc<WaitingRoom>,
     watched: &Watched,
 ) -> Response<Full<Bytes>> {
@@ -170,34 +171,71 @@ async fn collect(mut body: Incoming, limits: &Limits) -> Result<Bytes, Problem> 
     })
 }
 
+/// One question while it is decided.
+pub(super) struct Deciding<'d> {
+    delivery: &'d Delivery<'d>,
+    received: Timestamp,
+    behind_us: i64,
+    shared: &'d Shared,
+}
+
+impl<'d> Deciding<'d> {
+    pub(super) fn connection(&self) -> &'d Connection {
+        self.delivery.connection
+    }
+
+    /// Decides it, whose instant may have been read already; absent where that panicked.
+    pub(super) fn begin(&self, present: Option<Timestamp>) -> Option<Begun> {
+        let connection = self.connection();
+        // Reading the clock is not free, and the first reading is wanted right after this one.
+        let first = Cell::new(present);
+        let now = || first.take().unwrap_or_else(|| self.shared.clock.now());
+        let arrival = Arrival {
+            connection,
+            headers: connection
+                .issuer
+                .present(|name| header(&self.delivery.headers, name)),
+            body: &self.delivery.body,
+            received: self.received,
+            behind_us: self.behind_us,
+        };
+        let pipeline = &self.shared.pipeline;
+        catch_unwind(AssertUnwindSafe(|| pipeline.begin(&arrival, now))).ok()
+    }
+
+    /// A bug in one request must not become an approval of another: what the bug left behind is
+    /// unknown, so nothing is approved until a restart has rebuilt it from the journal.
+    pub(super) fn found_bug(&self) {
+        tracing::error!("a decision panicked; nothing is approved until the process is restarted");
+        if let Some(core) = self.shared.pipeline.core() {
+            core.ledger.poison();
+        }
+        (self.shared.alarm)("panicked");
+    }
+}
+
 async fn decide(
     delivery: Delivery<'_>,
     received: Timestamp,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     room: &Rc<WaitingRoom>,
     watched: &Watched,
 ) -> Reply {
     let connection = delivery.connection;
     let present = shared.clock.now();
     let behind_us = watched.behind_us(present);
-    // Reading the clock is not free, and the first reading is wanted right after this one.
-    let first = Cell::new(Some(present));
-    let now = || first.take().unwrap_or_else(|| shared.clock.now());
-    let arrival = Arrival {
-        connection,
-        headers: connection
-            .issuer
-            .present(|name| header(&delivery.headers, name)),
-        body: &delivery.body,
+    let deciding = Deciding {
+        delivery: &delivery,
         received,
         behind_us,
+        shared,
     };
-    let begun = catch_unwind(AssertUnwindSafe(|| shared.pipeline.begin(&arrival, now)));
-    watched.heard(!matches!(begun, Ok(Begun::Refused(_))));
-    let Ok(begun) = begun else {
-        return panicked(&delivery, shared);
+    let begun = deciding.begin(Some(present));
+    watched.heard(!matches!(begun, Some(Begun::Refused(_))));
+    let Some(begun) = begun else {
+        return panicked(&deciding);
     };
-    let finished = match begun {
+    let rested = match begun {
         Begun::Refused(why) => {
             refused(shared, connection, why);
             drop(delivery);
@@ -212,8 +250,14 @@ async fn decide(
             shared.telemetry.count_problem(reply.status);
             return reply;
         }
-        Begun::Decided(finished) => finished,
-        Begun::Waiting(waiting) => {
+        Begun::Decided(finished) => Rested::Now(finished),
+        Begun::Waiting(waiting) => Rested::Waiting(waiting),
+        // Apart, so that it takes no room where nobody shares the log.
+        Begun::Drafted(drafted) => Box::pin(agreement::agree(&deciding, shared, drafted)).await,
+    };
+    let finished = match rested {
+        Rested::Now(finished) => finished,
+        Rested::Waiting(waiting) => {
             room.want_kick();
             // Who is found to be overdue waits for a turn twice: to be found, and to leave.
             let leaves_by = waiting.deadline.plus_micros(-2 * behind_us);
@@ -223,7 +267,7 @@ async fn decide(
                 shared.pipeline.finish(connection, &waiting, waited, now)
             }));
             let Ok(finished) = finished else {
-                return panicked(&delivery, shared);
+                return panicked(&deciding);
             };
             return finish(
                 connection,
@@ -261,11 +305,14 @@ fn finish(
     connection: &Connection,
     finished: Finished,
     took_us: i64,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     room: &Rc<WaitingRoom>,
 ) -> Reply {
     if finished.appended {
         room.want_kick();
+    }
+    if let Some(approval) = finished.takes_back {
+        agreement::spawn_take_back(shared, approval);
     }
     shared
         .telemetry
@@ -273,23 +320,15 @@ fn finish(
     finished.reply
 }
 
-/// A bug in one request must not become an approval of another: what the bug left behind is
-/// unknown, so nothing is approved until a restart has rebuilt it from the journal.
-fn panicked(delivery: &Delivery<'_>, shared: &Shared) -> Reply {
-    let connection = delivery.connection;
-    tracing::error!("a decision panicked; nothing is approved until the process is restarted");
-    if let Some(core) = shared.pipeline.core() {
-        core.ledger.poison();
-    }
-    (shared.alarm)("panicked");
+fn panicked(deciding: &Deciding<'_>) -> Reply {
+    deciding.found_bug();
+    let connection = deciding.connection();
     let reason = DeclineReason::LedgerUnavailable;
-    shared
-        .telemetry
-        .count_decision(connection.index, Decision::Decline(reason), 0);
-    connection
-        .issuer
-        .kind()
-        .decline_lost(&delivery.body, reason)
+    let decision = Decision::Decline(reason);
+    let telemetry = &deciding.shared.telemetry;
+    telemetry.count_decision(connection.index, decision, 0);
+    let issuer = connection.issuer.kind();
+    issuer.decline_lost(&deciding.delivery.body, reason)
 }
 
 pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Header<'h> {

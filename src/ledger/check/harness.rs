@@ -257,7 +257,7 @@ impl Ask {
     }
 }
 
-fn with_command<T>(ask: &Ask, decide: impl FnOnce(&Authorize<'_>) -> T) -> T {
+pub(in crate::ledger) fn with_command<T>(ask: &Ask, decide: impl FnOnce(&Authorize<'_>) -> T) -> T {
     let proposal = ask.proposal();
     let acceptor = CardAcceptor {
         mcc: ask.mcc.map(|code| Mcc::from_number(code).unwrap()),

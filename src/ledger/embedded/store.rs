@@ -20,7 +20,7 @@ use dashmap::mapref::entry::Entry;
 use crate::domain::card::Key;
 use crate::domain::time::Timestamp;
 use crate::ledger::check::{self, Checked, Events};
-use crate::ledger::command::{Answer, Authorize, Novelty, Overrule, Refused, Route};
+use crate::ledger::command::{Answer, Authorize, Novelty, Refused, Route};
 use crate::ledger::embedded::journal::{Class, Journal, Position, Refusal};
 use crate::ledger::event::{Event, Owner, StateNo};
 use crate::ledger::fold::fold;
@@ -28,11 +28,14 @@ use crate::ledger::key_map::KeyHasher;
 use crate::ledger::state::State;
 use claims::Claims;
 use disputes::Whereabouts;
+pub use shared::{Draft, Learned, Proposed};
 
 pub mod books;
 mod claims;
 pub mod commands;
 mod disputes;
+mod overrules;
+mod shared;
 
 type States = DashMap<Key, State, BuildHasherDefault<KeyHasher>>;
 
@@ -43,6 +46,10 @@ pub enum Unavailable {
     Journal(Refusal),
     /// The state has no number left, or the change contradicts it.
     Refused,
+    /// The log is shared with other nodes, and this command does not go through it yet.
+    Shared,
+    /// An entry of the shared log is none that this version understands.
+    NotUnderstood,
 }
 
 impl From<Refused> for Unavailable {
@@ -69,6 +76,8 @@ pub struct EmbeddedLedger {
     /// Redelivered approvals that were let go, with the instant; these are not overruled.
     confirmed: Mutex<VecDeque<(Timestamp, u64)>>,
     poisoned: AtomicBool,
+    /// Whether states change only by what a log says that other nodes write too.
+    is_shared: bool,
     /// Every state, for the sweeper to visit.
     opened: Mutex<Vec<Opened>>,
 }
@@ -96,18 +105,6 @@ fn hasher() -> BuildHasherDefault<KeyHasher> {
     BuildHasherDefault::default()
 }
 
-/// How long a confirmed redelivery is remembered.
-const CONFIRMED_US: i64 = 60_000_000;
-
-/// How long after its arrival an approval can be taken back. A process that was put to sleep finds
-/// its deliveries waiting, and what a redelivery was told meanwhile may be forgotten by then.
-const OVERRULED_US: i64 = 30_000_000;
-
-const _: () = assert!(
-    OVERRULED_US < CONFIRMED_US,
-    "what can be taken back is remembered"
-);
-
 thread_local! {
     /// The frame under construction; kept, so that a command allocates nothing for it.
     static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -133,6 +130,7 @@ impl EmbeddedLedger {
             journal,
             confirmed: Mutex::default(),
             poisoned: AtomicBool::new(false),
+            is_shared: false,
             opened: Mutex::default(),
         };
         for state in recovered {
@@ -391,6 +389,9 @@ impl EmbeddedLedger {
         events: &Events<'_>,
         class: Class,
     ) -> Result<Position, Unavailable> {
+        if self.is_shared {
+            return Err(Unavailable::Shared);
+        }
         if events
             .iter()
             .any(|event| self.takes_card_away(state, event))
@@ -438,64 +439,6 @@ impl EmbeddedLedger {
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
         self.poisoned.load(Ordering::Relaxed)
-    }
-
-    /// Whether the approval at `position` still stands; if so, it can no longer be overruled.
-    #[must_use]
-    pub fn confirm(&self, owner: Key, authorization: Key, position: u64, now: Timestamp) -> bool {
-        // The entry is held while the confirmation is noted, as `overrule` holds it while it looks.
-        let Some(state) = self.customers.get(&owner) else {
-            return false;
-        };
-        let step = state.authorization(authorization).and_then(|known| {
-            known
-                .steps()
-                .find(|step| step.position == position && step.decision.is_approval())
-        });
-        let stands = step.is_some();
-        // What can no longer be taken back need not be remembered.
-        if step.is_some_and(|step| now.micros_since(step.at) <= OVERRULED_US) {
-            let mut confirmed = self.confirmed();
-            while confirmed
-                .front()
-                .is_some_and(|(at, _)| now.micros_since(*at) > CONFIRMED_US)
-            {
-                confirmed.pop_front();
-            }
-            confirmed.push_back((now, position));
-        }
-        stands
-    }
-
-    fn confirmed(&self) -> MutexGuard<'_, VecDeque<(Timestamp, u64)>> {
-        self.confirmed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes back an approval that could not leave in time. Whether there was one to take back: one
-    /// that is half a minute old stands, because a redelivery may have let it go.
-    ///
-    /// # Errors
-    /// [`Unavailable`] where the journal takes nothing; the approval then stands in memory, and
-    /// the caller must not let it leave.
-    pub fn overrule(&self, owner: Key, command: &Overrule) -> Result<bool, Unavailable> {
-        let Some(mut state) = self.customers.get_mut(&owner) else {
-            return Ok(false);
-        };
-        let in_time = state
-            .authorization(command.authorization)
-            .and_then(|known| known.steps().find(|it| it.position == command.decided_at))
-            .is_some_and(|step| command.at.micros_since(step.at) <= OVERRULED_US);
-        let confirmed = |(_, position): &(Timestamp, u64)| *position == command.decided_at;
-        if !in_time || self.confirmed().iter().any(confirmed) {
-            return Ok(false);
-        }
-        let Some(events) = check::overrule(&state, command) else {
-            return Ok(false);
-        };
-        self.record(&mut state, None, &events, Class::Release)?;
-        Ok(true)
     }
 
     /// A position that is durable only when everything recorded before it is.

@@ -1,0 +1,81 @@
+//! The data directory: whose ledger's journal is in it.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::app::StartError;
+use crate::cold::doctor::InUse;
+use crate::cold::policies::look_before;
+use crate::config::{Config, LedgerStore};
+use crate::ledger::embedded::files::{Files, OpenError};
+
+/// A ledger of this process's own.
+const OWN: &str = "journal";
+/// What this process learned of a log that several nodes share.
+const SHARED: &str = "shared-journal";
+/// The same of the process before.
+const BEFORE: &str = "shared-journal.before";
+
+/// What is in the directory is for nobody else: decisions, ids of cards, the sandbox's secret.
+const DATA_DIR_MODE: u32 = 0o700;
+
+/// Opens the journal, once it is known that there is something to decide by.
+///
+/// # Errors
+/// [`StartError`] names what is in the way.
+pub(super) fn open(config: &Config) -> Result<Files, StartError> {
+    if let Some(path) = &config.snapshot {
+        look_before(path).map_err(|error| StartError::Snapshot(error.into()))?;
+    }
+    let dir = journal_dir(config);
+    let [own, shared] = [OWN, SHARED].map(|name| config.data_dir.join(name));
+    let other = if dir == own { &shared } else { &own };
+    if other.exists() {
+        return Err(StartError::OtherLedger(other.clone()));
+    }
+    let files = open_journal(&config.data_dir, &dir)?;
+    if dir == own {
+        return Ok(files);
+    }
+    // What the last process learned is in the log and is learned again. It is kept until the next
+    // start: if the log has lost it, it is what is left of it.
+    let before = config.data_dir.join(BEFORE);
+    let moved = remove_if_there(&before).and_then(|()| std::fs::rename(&dir, &before));
+    moved.map_err(|error| StartError::DataDir(dir.clone(), OpenError::Io(error)))?;
+    drop(files);
+    open_journal(&config.data_dir, &dir)
+}
+
+fn remove_if_there(dir: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// The journal of the ledger that this configuration names.
+pub(super) fn journal_dir(config: &Config) -> PathBuf {
+    let name = match config.ledger {
+        LedgerStore::Embedded => OWN,
+        LedgerStore::Shared(_) => SHARED,
+    };
+    config.data_dir.join(name)
+}
+
+fn open_journal(data_dir: &Path, journal_dir: &Path) -> Result<Files, StartError> {
+    let refuse = |path: &Path, error| StartError::DataDir(path.to_owned(), OpenError::Io(error));
+    if data_dir.exists() && !data_dir.is_dir() {
+        let error = std::io::Error::new(ErrorKind::NotADirectory, "is no directory");
+        return Err(refuse(data_dir, error));
+    }
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(DATA_DIR_MODE)
+        .create(data_dir)
+        .map_err(|error| refuse(data_dir, error))?;
+    Files::open(journal_dir).map_err(|error| match error {
+        OpenError::InUse => StartError::InUse(InUse::of(journal_dir)),
+        OpenError::Io(error) => refuse(journal_dir, error),
+    })
+}

@@ -1,0 +1,154 @@
+//! Joins this process to a ledger that several nodes share (decision 0028).
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+
+use crate::app::{StartError, recovery};
+use crate::cold::readiness::Readiness;
+use crate::config::{Config, ConfigError, LedgerStore};
+use crate::hot::pipeline::Core;
+use crate::ledger::embedded::frame::{Cursor, JournalId};
+use crate::ledger::embedded::store::EmbeddedLedger;
+use crate::ledger::embedded::writer::Writer;
+use crate::ledger::redis::link::Remote;
+use crate::ledger::redis::node::{self, Begin, SharedLog};
+use crate::ledger::redis::setup::{self, Unfit};
+use crate::ledger::redis::wire::Generation;
+
+/// The word of `/readyz` while Redis may have forgotten something.
+const FORGOT: &str = "shared_ledger_forgot";
+
+/// One node of a shared ledger.
+pub(super) struct Node {
+    remote: Remote,
+    generation: Generation,
+}
+
+impl Node {
+    /// Looks whether the Redis that the configuration names may be worked with; absent where it names
+    /// none.
+    ///
+    /// # Errors
+    /// [`StartError::SharedLog`] says why not.
+    pub(super) fn of(config: &Config) -> Result<Option<Self>, StartError> {
+        let Some(remote) = remote(&config.ledger)? else {
+            return Ok(None);
+        };
+        let generation = runtime()?.block_on(setup::examine(&remote));
+        let generation = generation.map_err(|why| unfit(&remote, &why))?;
+        tracing::info!(%remote, ledger = %generation, "joining a shared ledger");
+        Ok(Some(Self { remote, generation }))
+    }
+
+    /// What the journal of a node begins with: all that it will hold is in the log.
+    pub(super) fn nothing_yet(&self) -> recovery::Recovery {
+        let journal = JournalId(self.generation.0);
+        recovery::Recovery {
+            states: Vec::new(),
+            seed: journal.fingerprint_seed(),
+            journal,
+            next: Cursor::GENESIS,
+        }
+    }
+
+    /// A ledger that will learn from the log.
+    pub(super) fn ledger(&self, writer: &Writer) -> EmbeddedLedger {
+        EmbeddedLedger::of_shared_log(writer.share_journal())
+    }
+
+    /// Learns what is in the log, and follows it from there.
+    ///
+    /// # Errors
+    /// [`StartError::SharedLog`] where that is not to be had.
+    pub(super) fn join(
+        &self,
+        core: &Core,
+        writer: &Arc<Writer>,
+        readiness: &Arc<Readiness>,
+    ) -> Result<SharedLog, StartError> {
+        let (kicked, told) = (Arc::clone(writer), Arc::clone(readiness));
+        let forgot = move |forgot| {
+            if forgot {
+                told.set_reason(FORGOT);
+            } else {
+                told.clear_reason(FORGOT);
+            }
+        };
+        let node = getrandom::u64().map_err(no_randomness)?;
+        let begin = Begin {
+            remote: self.remote.clone(),
+            generation: self.generation.clone(),
+            node,
+            ledger: Arc::clone(&core.ledger),
+            kick: Box::new(move || kicked.write_or_kick()),
+            forgot: Box::new(forgot),
+        };
+        node::start(begin).map_err(|error| unfit(&self.remote, &error))
+    }
+}
+
+fn remote(store: &LedgerStore) -> Result<Option<Remote>, StartError> {
+    let address = store.address().map_err(StartError::Config)?;
+    let opened = address.map(Remote::at).transpose();
+    opened.map_err(|error| {
+        StartError::Config(ConfigError {
+            place: "--ledger".to_owned(),
+            message: error.to_string(),
+        })
+    })
+}
+
+fn unfit(remote: &Remote, why: &dyn std::fmt::Display) -> StartError {
+    StartError::SharedLog(format!("the Redis at {remote} cannot be used: {why}"))
+}
+
+fn no_randomness(error: getrandom::Error) -> StartError {
+    let error = io::Error::other(error.to_string());
+    StartError::Io("the system gives no randomness", error)
+}
+
+fn runtime() -> Result<Runtime, StartError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| StartError::Io("cannot start a runtime", error))
+}
+
+/// Begins a ledger in a Redis that holds none. Its name.
+///
+/// # Errors
+/// [`StartError`] says what is in the way.
+pub fn found_ledger(store: &LedgerStore) -> Result<String, StartError> {
+    let mut name = [0; 16];
+    getrandom::fill(&mut name).map_err(no_randomness)?;
+    let generation = Generation(name);
+    with_remote(store, async |remote| {
+        setup::found(remote, &generation).await.map(|()| generation)
+    })
+}
+
+/// Arms the ledger of a Redis that was started anew, by the word of an operator. Its name.
+///
+/// # Errors
+/// [`StartError`] says what is in the way.
+pub fn arm_ledger(store: &LedgerStore) -> Result<String, StartError> {
+    with_remote(store, async |remote| setup::arm(remote).await)
+}
+
+fn with_remote(
+    store: &LedgerStore,
+    act: impl AsyncFnOnce(&Remote) -> Result<Generation, Unfit>,
+) -> Result<String, StartError> {
+    let missing = || {
+        StartError::Config(ConfigError {
+            place: "--ledger".to_owned(),
+            message: "must be redis://HOST:PORT".to_owned(),
+        })
+    };
+    let remote = remote(store)?.ok_or_else(missing)?;
+    let done = runtime()?.block_on(act(&remote));
+    let generation = done.map_err(|why| unfit(&remote, &why))?;
+    Ok(generation.to_string())
+}

@@ -1,0 +1,146 @@
+//! How a decision is agreed on where several nodes share the counters (decision 0028).
+//!
+//! A decision was made on what this node knows of the customer's log. The log takes it, or says what
+//! came before; then it is made again. One at a time of each customer: the next one of the same node
+//! would rest on a state that is about to change.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::Shared;
+use super::exchange::Deciding;
+use crate::domain::card::Key;
+use crate::domain::decision::DeclineReason;
+use crate::domain::time::Timestamp;
+use crate::hot::pipeline::{Begun, Drafted, Pipeline, Rested, Waiting};
+use crate::ledger::command::Overrule;
+use crate::ledger::redis::node::{Outcome, Turn};
+
+/// Between two attempts to tell the log of an approval that was not given.
+const TOLD_AGAIN: Duration = Duration::from_millis(200);
+
+/// Agrees on a decision with the log, or declines.
+pub(super) async fn agree(
+    deciding: &Deciding<'_>,
+    shared: &Arc<Shared>,
+    mut drafted: Box<Drafted>,
+) -> Rested {
+    let connection = deciding.connection();
+    let declined =
+        |waiting: &Waiting, reason| Rested::Now(Pipeline::not_agreed(connection, waiting, reason));
+    let Some(log) = shared.log.get() else {
+        return declined(&drafted.waiting, DeclineReason::LedgerUnavailable);
+    };
+    let deadline = drafted.waiting.deadline;
+    let mut turn: Option<Turn> = None;
+    loop {
+        let owner = drafted.draft.owner;
+        if turn.as_ref().is_none_or(|turn| turn.owner() != owner) {
+            // Given back first: two that wait for each other's would wait for ever.
+            drop(turn.take());
+            turn = log.try_turn(owner);
+        }
+        let outcome = if turn.is_none() {
+            turn = within(shared, deadline, log.turn(owner)).await;
+            if turn.is_none() {
+                return declined(&drafted.waiting, DeclineReason::DeadlineExceeded);
+            }
+            // Whoever had it has changed the state.
+            Outcome::Newer
+        } else {
+            let mut offered = log.offer(drafted.draft.clone());
+            match within(shared, deadline, &mut offered).await {
+                Some(outcome) => outcome.unwrap_or(Outcome::Unavailable),
+                None => {
+                    let reply = declined(&drafted.waiting, DeclineReason::DeadlineExceeded);
+                    spawn_late(shared, drafted, offered, turn);
+                    return reply;
+                }
+            }
+        };
+        match outcome {
+            Outcome::Taken(position) => {
+                return shared.pipeline.agreed(connection, *drafted, position.0);
+            }
+            Outcome::Newer => {}
+            Outcome::Unavailable => {
+                return declined(&drafted.waiting, DeclineReason::LedgerUnavailable);
+            }
+        }
+        drafted = match deciding.begin(None) {
+            Some(Begun::Drafted(again)) => again,
+            Some(Begun::Decided(finished)) => return Rested::Now(finished),
+            Some(Begun::Waiting(waiting)) => return Rested::Waiting(waiting),
+            // What was the issuer's question is no other one now.
+            Some(Begun::Refused(_) | Begun::NotUnderstood(..)) | None => {
+                deciding.found_bug();
+                return declined(&drafted.waiting, DeclineReason::LedgerUnavailable);
+            }
+        };
+    }
+}
+
+/// Waits for what becomes of a decision whose answer had to leave. The customer's next decision waits
+/// too, because it would rest on this one.
+fn spawn_late(
+    shared: &Arc<Shared>,
+    drafted: Box<Drafted>,
+    offered: oneshot::Receiver<Outcome>,
+    turn: Option<Turn>,
+) {
+    let shared = Arc::clone(shared);
+    tokio::task::spawn_local(async move {
+        if let Ok(Outcome::Taken(position)) = offered.await {
+            let now = shared.clock.now();
+            if let Some((owner, overrule)) = Pipeline::not_given(&drafted, position.0, now) {
+                take_back(&shared, owner, overrule, turn).await;
+            }
+        }
+    });
+}
+
+/// Has the log told that an approval was not given.
+pub(super) fn spawn_take_back(shared: &Arc<Shared>, (owner, overrule): (Key, Overrule)) {
+    let shared = Arc::clone(shared);
+    tokio::task::spawn_local(async move { take_back(&shared, owner, overrule, None).await });
+}
+
+/// Tries until the log has it, or a redelivery has let the approval go, or it is too old.
+async fn take_back(shared: &Shared, owner: Key, mut overrule: Overrule, mut turn: Option<Turn>) {
+    let (Some(log), Some(core)) = (shared.log.get(), shared.pipeline.core()) else {
+        return;
+    };
+    loop {
+        let held = match turn.take() {
+            Some(held) => held,
+            None => log.turn(owner).await,
+        };
+        overrule.at = shared.clock.now();
+        let Some(draft) = core.ledger.propose_overrule(owner, &overrule) else {
+            tracing::warn!("a late approval stands: a redelivery let it go, or it is too old");
+            return;
+        };
+        match log.offer(draft).await {
+            Ok(Outcome::Taken(_)) => return,
+            Ok(Outcome::Newer) => {}
+            Ok(Outcome::Unavailable) | Err(_) => {
+                drop(held);
+                tokio::time::sleep(TOLD_AGAIN).await;
+            }
+        }
+    }
+}
+
+/// What comes of it before the deadline.
+async fn within<T>(
+    shared: &Shared,
+    deadline: Timestamp,
+    what: impl Future<Output = T>,
+) -> Option<T> {
+    let left_us = deadline.micros_since(shared.clock.now());
+    let left = Duration::from_micros(u64::try_from(left_us).unwrap_or(0));
+    tokio::time::timeout(left, what).await.ok()
+}

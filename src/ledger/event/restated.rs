@@ -1,0 +1,54 @@
+//! What of an event differs from node to node where several share one log: numbers that each gives
+//! for itself.
+
+use super::{Event, StateNo};
+
+impl Event<'_> {
+    /// The number of the state that it concerns.
+    pub(in crate::ledger) fn state_mut(&mut self) -> &mut StateNo {
+        match self {
+            Self::StateOpened { state, .. }
+            | Self::CardOpened { state, .. }
+            | Self::AgentOpened { state, .. }
+            | Self::Redelivered { state, .. }
+            | Self::Overruled { state, .. }
+            | Self::StandingSet { state, .. }
+            | Self::Swept { state, .. }
+            | Self::Lapsed { state, .. }
+            | Self::WindowsOpened { state, .. }
+            | Self::RollingOpened { state, .. }
+            | Self::RiskFrozen { state, .. }
+            | Self::IntentDeclared { state, .. }
+            | Self::IntentSettled { state, .. }
+            | Self::Attested { state, .. }
+            | Self::Backed { state, .. } => state,
+            Self::Decided(decided) | Self::Conflicted(decided) => &mut decided.state,
+            Self::Booked(booked) => &mut booked.state,
+        }
+    }
+
+    /// The journal position of an earlier step that it names, if it names one.
+    pub(in crate::ledger) fn position_mut(&mut self) -> Option<&mut u64> {
+        match self {
+            Self::Redelivered { decided_at, .. } | Self::Overruled { decided_at, .. } => {
+                Some(decided_at)
+            }
+            Self::StateOpened { .. }
+            | Self::CardOpened { .. }
+            | Self::AgentOpened { .. }
+            | Self::StandingSet { .. }
+            | Self::Swept { .. }
+            | Self::Lapsed { .. }
+            | Self::WindowsOpened { .. }
+            | Self::RollingOpened { .. }
+            | Self::RiskFrozen { .. }
+            | Self::IntentDeclared { .. }
+            | Self::IntentSettled { .. }
+            | Self::Attested { .. }
+            | Self::Backed { .. }
+            | Self::Decided(_)
+            | Self::Conflicted(_)
+            | Self::Booked(_) => None,
+        }
+    }
+}

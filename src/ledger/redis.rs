@@ -1,0 +1,10 @@
+//! The log that several nodes share, kept in Redis (decision 0028).
+//!
+//! `wire` says what is sent and what an answer means; `setup` founds a ledger and looks whether one may
+//! be worked with; `link` keeps the connection; `node` offers what this node decided and learns what
+//! all nodes did. Nothing is decided here: the log takes an entry or says which came before it.
+
+pub mod link;
+pub mod node;
+pub mod setup;
+pub mod wire;

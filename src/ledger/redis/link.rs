@@ -1,0 +1,215 @@
+//! The connection to Redis: one for everything, made anew when it breaks.
+//!
+//! Entries that other nodes append are pushed over the same connection, so that what is pushed and what
+//! is answered come in the order in which it happened.
+
+use std::fmt;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{
+    AsyncConnectionConfig, Client, IntoConnectionInfo, ProtocolVersion, PushInfo, RedisError,
+};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+/// For a connection to be made.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(1);
+/// For one answer. Whoever waits has a deadline of its own; after this the connection counts as broken.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(500);
+/// Between two attempts to connect, at least and at most, about.
+const PAUSE_MS_MIN: u64 = 10;
+const PAUSE_MS_MAX: u64 = 500;
+
+/// The Redis that nodes share.
+#[derive(Clone)]
+pub struct Remote {
+    client: Client,
+}
+
+impl Remote {
+    /// Of an address `redis://…`; nothing is sent yet.
+    ///
+    /// # Errors
+    /// Where it is no address.
+    pub fn at(address: &str) -> Result<Self, RedisError> {
+        let info = address.into_connection_info()?;
+        let protocol = ProtocolVersion::RESP3;
+        let settings = info.redis_settings().clone().set_protocol(protocol);
+        // Without this the kernel keeps small commands back for up to 40 ms.
+        let tcp = TcpSettings::default().set_nodelay(true);
+        let client = Client::open(info.set_redis_settings(settings).set_tcp_settings(tcp))?;
+        Ok(Self { client })
+    }
+
+    pub(super) async fn connect(
+        &self,
+        config: &AsyncConnectionConfig,
+    ) -> Result<MultiplexedConnection, RedisError> {
+        let made = self
+            .client
+            .get_multiplexed_async_connection_with_config(config);
+        made.await
+    }
+}
+
+/// Where it is, without what proves who we are.
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.client.get_connection_info().addr().fmt(f)
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Remote({self})")
+    }
+}
+
+/// How connections behave.
+#[must_use]
+pub(super) fn config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECTED_WITHIN))
+        .set_response_timeout(Some(ANSWERED_WITHIN))
+}
+
+/// One connection, numbered so that whoever finds it broken says which.
+#[derive(Clone)]
+pub struct Link {
+    /// A later one has a greater number.
+    pub number: u64,
+    /// For commands.
+    pub connection: MultiplexedConnection,
+}
+
+/// The end that uses connections.
+#[derive(Clone)]
+pub struct Links {
+    current: watch::Receiver<Option<Link>>,
+    broken: mpsc::UnboundedSender<u64>,
+}
+
+impl Links {
+    /// The connection, if it came after that of number `after`; else the next one if it comes in time.
+    pub async fn get(&self, after: u64, within: Duration) -> Option<Link> {
+        let mut current = self.current.clone();
+        let is_newer = |link: &Option<Link>| link.as_ref().is_some_and(|it| it.number > after);
+        // The guard that it gives is a lock on the place where connections are put.
+        let there = async { current.wait_for(is_newer).await.ok()?.clone() };
+        timeout(within, there).await.ok()?
+    }
+
+    /// Says that a connection does not work any more.
+    pub fn is_broken(&self, number: u64) {
+        // Nobody connects again at shutdown.
+        let _over = self.broken.send(number);
+    }
+}
+
+/// What is told over a connection.
+pub struct Pushed {
+    /// A new connection, from which on nothing is missed.
+    pub connected: mpsc::UnboundedReceiver<u64>,
+    /// What was pushed over the connection of this number.
+    pub messages: mpsc::UnboundedReceiver<(u64, PushInfo)>,
+}
+
+/// Keeps a connection for ever.
+pub struct Keeper {
+    remote: Remote,
+    channel: String,
+    /// Makes pauses of different nodes different.
+    seed: u64,
+    current: watch::Sender<Option<Link>>,
+    broken: mpsc::UnboundedReceiver<u64>,
+    connected: mpsc::UnboundedSender<u64>,
+    messages: mpsc::UnboundedSender<(u64, PushInfo)>,
+}
+
+impl Keeper {
+    /// Of connections that hear `channel`.
+    #[must_use]
+    pub fn new(remote: Remote, channel: String, seed: u64) -> (Self, Links, Pushed) {
+        let (current, looked_at) = watch::channel(None);
+        let (says_broken, broken) = mpsc::unbounded_channel();
+        let (connected, hears) = mpsc::unbounded_channel();
+        let (messages, pushed) = mpsc::unbounded_channel();
+        let keeper = Self {
+            remote,
+            channel,
+            seed,
+            current,
+            broken,
+            connected,
+            messages,
+        };
+        let links = Links {
+            current: looked_at,
+            broken: says_broken,
+        };
+        let pushed = Pushed {
+            connected: hears,
+            messages: pushed,
+        };
+        (keeper, links, pushed)
+    }
+
+    /// Connects, and again whenever somebody says that the connection is broken.
+    pub async fn run(mut self) {
+        let mut number = 0;
+        let mut failures = 0;
+        loop {
+            number += 1;
+            match self.connect(number).await {
+                Ok(connection) => {
+                    failures = 0;
+                    self.current.send_replace(Some(Link { number, connection }));
+                    let _over = self.connected.send(number);
+                    if !self.breaks(number).await {
+                        return;
+                    }
+                    tracing::warn!("the connection to Redis is broken; a new one is made");
+                    self.current.send_replace(None);
+                }
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(%error, failures, "no connection to Redis");
+                }
+            }
+            sleep(self.pause(number, failures)).await;
+        }
+    }
+
+    async fn connect(&self, number: u64) -> Result<MultiplexedConnection, RedisError> {
+        let messages = self.messages.clone();
+        let config = config().set_push_sender(move |pushed| messages.send((number, pushed)));
+        let mut connection = self.remote.connect(&config).await?;
+        connection.subscribe(&self.channel).await?;
+        Ok(connection)
+    }
+
+    /// Waits until this connection is said to be broken. False where nobody can say so any more.
+    async fn breaks(&mut self, number: u64) -> bool {
+        while let Some(broken) = self.broken.recv().await {
+            if broken == number {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Twice as long after every failure, and by chance between half and the whole of that.
+    fn pause(&self, number: u64, failures: u32) -> Duration {
+        let longest = PAUSE_MS_MIN
+            .saturating_mul(1 << failures.min(10))
+            .min(PAUSE_MS_MAX);
+        let mixed = (self.seed ^ (number << 32) ^ u64::from(failures))
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .rotate_left(29)
+            .wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let half = longest / 2;
+        Duration::from_millis(half + (mixed >> 40) % (half + 1))
+    }
+}

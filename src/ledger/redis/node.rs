@@ -1,0 +1,477 @@
+//! One node of several: offers to the log what it decided, and learns what all of them did.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::{ErrorKind, PushInfo, PushKind, RedisError, Value};
+use tokio::runtime::{self, LocalOptions, LocalRuntime};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
+use tokio::time::sleep;
+
+use crate::domain::card::Key;
+use crate::ledger::embedded::journal::{Position, Refusal};
+use crate::ledger::embedded::store::{Draft, EmbeddedLedger, Learned, Unavailable};
+use crate::ledger::redis::link::{Keeper, Links, Pushed, Remote};
+use crate::ledger::redis::wire::{Commands, Generation, PAGE_LEN, Said, owner_of, told};
+use crate::ledger::shared::{Entry, EntryId};
+
+/// Drafts that may wait to be sent; more are refused.
+const WAITING_MAX: usize = 16_384;
+/// Owners take turns by so many locks, so that few wait for a stranger.
+const TURNS: usize = 4_096;
+/// A draft that was never sent is given up when there is no connection for so long.
+const UNSENT_FOR: Duration = Duration::from_millis(250);
+/// Before a draft is sent again that was refused while it was in doubt, and how often a draft is sent or a
+/// connection waited for: for more than half a minute.
+const IN_DOUBT_PAUSE: Duration = Duration::from_millis(100);
+const ATTEMPTS: u32 = 300;
+/// For everything that is in the log to be learned at the start.
+const LEARNED_WITHIN: Duration = Duration::from_secs(120);
+/// Keys of one step of a walk through the log.
+const WALK_LEN: usize = 1_000;
+/// Between two attempts to write down what was learned, and how many there are.
+const BEHIND_PAUSE: Duration = Duration::from_millis(2);
+const BEHIND_ATTEMPTS: u32 = 5_000;
+
+/// What became of a draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The log has taken it; the node's journal has it at this position.
+    Taken(Position),
+    /// The log has taken others before. The node has learned them: decide again.
+    Newer,
+    /// Nothing is known to have been taken.
+    Unavailable,
+}
+
+/// The right to offer a draft for an owner: one at a time in a node, because the second would be decided
+/// on a state without the first.
+pub struct Turn {
+    owner: Key,
+    _held: OwnedMutexGuard<()>,
+}
+
+impl Turn {
+    /// For whom.
+    #[must_use]
+    pub fn owner(&self) -> Key {
+        self.owner
+    }
+}
+
+struct Request {
+    draft: Draft,
+    id: EntryId,
+    answer: oneshot::Sender<Outcome>,
+}
+
+/// The end that offers drafts.
+pub struct SharedLog {
+    requests: mpsc::Sender<Request>,
+    turns: Box<[Arc<Mutex<()>>]>,
+    node: u64,
+    offered: AtomicU64,
+}
+
+impl SharedLog {
+    fn lock_of(&self, owner: Key) -> Arc<Mutex<()>> {
+        let [.., high, low] = owner.0.to_be_bytes();
+        let at = usize::from(u16::from_be_bytes([high, low])) % TURNS;
+        self.turns.get(at).map(Arc::clone).unwrap_or_default()
+    }
+
+    /// The turn of an owner, if nobody has it.
+    #[must_use]
+    pub fn try_turn(&self, owner: Key) -> Option<Turn> {
+        let held = self.lock_of(owner).try_lock_owned().ok()?;
+        Some(Turn { owner, _held: held })
+    }
+
+    /// The turn of an owner, after those who asked before.
+    pub async fn turn(&self, owner: Key) -> Turn {
+        let held = self.lock_of(owner).lock_owned().await;
+        Turn { owner, _held: held }
+    }
+
+    /// Offers a draft. Whoever does not wait for the outcome must ask for it later: the log may take
+    /// the draft all the same.
+    #[must_use]
+    pub fn offer(&self, draft: Draft) -> oneshot::Receiver<Outcome> {
+        let (answer, answered) = oneshot::channel();
+        let count = self.offered.fetch_add(1, Ordering::Relaxed);
+        let id = EntryId(u128::from(self.node) << 64 | u128::from(count));
+        // Where the queue is full the sender is dropped, which says so.
+        let _full = self.requests.try_send(Request { draft, id, answer });
+        answered
+    }
+}
+
+/// What a node begins with.
+pub struct Begin {
+    /// Of the Redis that keeps the log.
+    pub remote: Remote,
+    /// The ledger that is in it.
+    pub generation: Generation,
+    /// Another number for every process, so that entries are told apart.
+    pub node: u64,
+    /// The node's states.
+    pub ledger: Arc<EmbeddedLedger>,
+    /// Has the node's journal written.
+    pub kick: Box<dyn Fn() + Send>,
+    /// Told whether Redis may have forgotten something.
+    pub forgot: Box<dyn Fn(bool) + Send>,
+}
+
+/// Starts the thread that speaks with Redis. Everything that is in the log is learned when this
+/// returns.
+///
+/// # Errors
+/// Where that does not come about in time.
+pub fn start(begin: Begin) -> io::Result<SharedLog> {
+    let (requests, asked) = mpsc::channel(WAITING_MAX);
+    let (ready, learned) = std::sync::mpsc::channel();
+    let node = begin.node;
+    let thread = std::thread::Builder::new().name("shared-log".to_owned());
+    thread.spawn(move || match runtime() {
+        Ok(runtime) => runtime.block_on(run(begin, asked, ready)),
+        Err(error) => tracing::error!(%error, "the thread of the shared log has no runtime"),
+    })?;
+    let late = |_| io::Error::other("what is in the shared log could not be learned in time");
+    learned.recv_timeout(LEARNED_WITHIN).map_err(late)?;
+    Ok(SharedLog {
+        requests,
+        turns: (0..TURNS).map(|_| Arc::default()).collect(),
+        node,
+        offered: AtomicU64::new(0),
+    })
+}
+
+fn runtime() -> io::Result<LocalRuntime> {
+    runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+}
+
+async fn run(
+    begin: Begin,
+    mut requests: mpsc::Receiver<Request>,
+    ready: std::sync::mpsc::Sender<()>,
+) {
+    let commands = Commands::new(&begin.generation);
+    let (keeper, links, pushed) = Keeper::new(begin.remote, commands.channel(), begin.node);
+    let Pushed {
+        mut connected,
+        mut messages,
+    } = pushed;
+    tokio::task::spawn_local(keeper.run());
+    let node = Rc::new(Node {
+        commands,
+        links,
+        ledger: begin.ledger,
+        pending: RefCell::default(),
+        kick: begin.kick,
+        forgot: begin.forgot,
+        told: Cell::new(false),
+    });
+    loop {
+        tokio::select! {
+            Some(_number) = connected.recv() => {
+                let (node, ready) = (Rc::clone(&node), ready.clone());
+                tokio::task::spawn_local(async move { node.learn_all(&ready).await });
+            }
+            Some(message) = messages.recv() => {
+                node.hear(message).await;
+                while let Ok(message) = messages.try_recv() {
+                    node.hear(message).await;
+                }
+                (node.kick)();
+            }
+            request = requests.recv() => {
+                let Some(request) = request else { return };
+                let node = Rc::clone(&node);
+                tokio::task::spawn_local(async move { node.settle(request).await });
+            }
+        }
+    }
+}
+
+/// The log could not be asked, or what it said could not be kept.
+struct Failed;
+
+struct Node {
+    commands: Commands,
+    links: Links,
+    ledger: Arc<EmbeddedLedger>,
+    /// Drafts that were offered, and where their entries are since they were learned.
+    pending: RefCell<HashMap<EntryId, Option<Position>>>,
+    kick: Box<dyn Fn() + Send>,
+    forgot: Box<dyn Fn(bool) + Send>,
+    told: Cell<bool>,
+}
+
+impl Node {
+    async fn settle(&self, request: Request) {
+        let Request { draft, id, answer } = request;
+        self.pending.borrow_mut().insert(id, None);
+        let outcome = self.agree(&draft, id).await;
+        self.pending.borrow_mut().remove(&id);
+        // Whoever asked may have gone.
+        let _gone = answer.send(outcome);
+    }
+
+    /// Offers a draft until it is known what became of it. Sent again it is known by its identity, so
+    /// that it is in the log once at most.
+    async fn agree(&self, draft: &Draft, id: EntryId) -> Outcome {
+        let command = self.commands.append(draft, id);
+        let mut in_doubt = false;
+        let mut broken = 0;
+        for _ in 0..ATTEMPTS {
+            let Some(mut link) = self.links.get(broken, UNSENT_FOR).await else {
+                if in_doubt {
+                    continue;
+                }
+                return Outcome::Unavailable;
+            };
+            match link
+                .connection
+                .send_packed_command(&command)
+                .await
+                .map(Said::of)
+            {
+                Ok(Said::Nonsense) => {
+                    tracing::warn!("Redis gave an answer that is none");
+                    (in_doubt, broken) = (true, link.number);
+                    self.links.is_broken(broken);
+                }
+                Ok(said) => return self.conclude(draft, id, said).await,
+                Err(error) if is_refusal(&error) => {
+                    tracing::warn!(%error, "Redis refuses a command");
+                    if !in_doubt {
+                        return Outcome::Unavailable;
+                    }
+                    sleep(IN_DOUBT_PAUSE).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a command to Redis is in doubt");
+                    (in_doubt, broken) = (true, link.number);
+                    self.links.is_broken(broken);
+                }
+            }
+        }
+        tracing::error!("what became of a decision in the shared log is unknown");
+        Outcome::Unavailable
+    }
+
+    async fn conclude(&self, draft: &Draft, id: EntryId, said: Said) -> Outcome {
+        let own = Entry {
+            id,
+            authorization: draft.authorization,
+            events: &draft.events,
+        };
+        let learned = match said {
+            Said::Appended => self
+                .learn(draft.owner, draft.expected, &own)
+                .await
+                .map(|_| ()),
+            Said::Newer(entries) => self.learn_page(draft.owner, draft.expected, &entries).await,
+            Said::Forgot => {
+                self.tell(true);
+                Err(Failed)
+            }
+            Said::Nonsense => Err(Failed),
+        };
+        if learned.is_err() {
+            return Outcome::Unavailable;
+        }
+        self.tell(false);
+        match self.pending.borrow().get(&id).copied().flatten() {
+            Some(position) => Outcome::Taken(position),
+            None => Outcome::Newer,
+        }
+    }
+
+    /// Learns a page of an owner's log, and what follows it.
+    async fn learn_page(&self, owner: Key, from: u64, page: &[Vec<u8>]) -> Result<(), Failed> {
+        let mut number = from;
+        for bytes in page {
+            self.learn_bytes(owner, number, bytes).await?;
+            number += 1;
+        }
+        if page.len() < PAGE_LEN {
+            return Ok(());
+        }
+        self.catch_up(owner, number).await
+    }
+
+    /// Learns an owner's log from this entry to its end.
+    async fn catch_up(&self, owner: Key, mut from: u64) -> Result<(), Failed> {
+        loop {
+            let page = self.page(owner, from).await?;
+            for bytes in &page {
+                self.learn_bytes(owner, from, bytes).await?;
+                from += 1;
+            }
+            if page.len() < PAGE_LEN {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn page(&self, owner: Key, from: u64) -> Result<Vec<Vec<u8>>, Failed> {
+        match self
+            .ask(&self.commands.read(owner, from))
+            .await
+            .map(Said::of)?
+        {
+            Said::Newer(page) => Ok(page),
+            Said::Forgot => {
+                self.tell(true);
+                Err(Failed)
+            }
+            Said::Appended | Said::Nonsense => Err(Failed),
+        }
+    }
+
+    /// Asks what changes nothing, so that nothing is in doubt where it fails.
+    async fn ask(&self, command: &redis::Cmd) -> Result<Value, Failed> {
+        let mut link = self.links.get(0, UNSENT_FOR).await.ok_or(Failed)?;
+        let answer = link.connection.send_packed_command(command).await;
+        answer.map_err(|error| {
+            if !is_refusal(&error) {
+                self.links.is_broken(link.number);
+            }
+            tracing::warn!(%error, "the shared log cannot be read");
+            Failed
+        })
+    }
+
+    async fn learn_bytes(&self, owner: Key, number: u64, bytes: &[u8]) -> Result<(), Failed> {
+        match Entry::decode(bytes) {
+            Ok(entry) => self.learn(owner, number, &entry).await.map(|_| ()),
+            Err(_malformed) => Err(self.lose(Unavailable::NotUnderstood)),
+        }
+    }
+
+    /// Learns one entry. Where the disk does not keep up, it is waited for.
+    async fn learn(&self, owner: Key, number: u64, entry: &Entry<'_>) -> Result<Learned, Failed> {
+        for _ in 0..BEHIND_ATTEMPTS {
+            match self.ledger.learn(owner, number, entry) {
+                Ok(Learned::Now(position)) => {
+                    if let Some(place) = self.pending.borrow_mut().get_mut(&entry.id) {
+                        *place = Some(position);
+                    }
+                    return Ok(Learned::Now(position));
+                }
+                Ok(learned) => return Ok(learned),
+                Err(Unavailable::Journal(Refusal::Behind | Refusal::Full)) => {
+                    (self.kick)();
+                    sleep(BEHIND_PAUSE).await;
+                }
+                Err(why) => return Err(self.lose(why)),
+            }
+        }
+        Err(self.lose(Unavailable::Journal(Refusal::Behind)))
+    }
+
+    /// Tells operators whether Redis may have forgotten something, when that changes.
+    fn tell(&self, forgot: bool) {
+        let forgot = forgot || self.ledger.is_poisoned();
+        if self.told.replace(forgot) != forgot {
+            (self.forgot)(forgot);
+        }
+    }
+
+    /// What this node knows is not what the log says any more: it approves nothing until it is started
+    /// again.
+    fn lose(&self, why: Unavailable) -> Failed {
+        tracing::error!(
+            ?why,
+            "an entry of the shared log could not be taken; nothing is approved"
+        );
+        self.ledger.poison();
+        self.tell(true);
+        Failed
+    }
+
+    /// Learns an entry that was told to everybody, and what is missing before it.
+    async fn hear(self: &Rc<Self>, (link, message): (u64, PushInfo)) {
+        if message.kind == PushKind::Disconnection {
+            return self.links.is_broken(link);
+        }
+        if message.kind != PushKind::Message {
+            return;
+        }
+        let Some(Value::BulkString(bytes)) = message.data.get(1) else {
+            return;
+        };
+        let Some((owner, number, entry)) = told(bytes) else {
+            return;
+        };
+        let Ok(entry) = Entry::decode(entry) else {
+            self.lose(Unavailable::NotUnderstood);
+            return;
+        };
+        if let Ok(Learned::Missing(from)) = self.learn(owner, number, &entry).await {
+            let node = Rc::clone(self);
+            tokio::task::spawn_local(async move {
+                // What stays unknown is learned when it matters: the log refuses the next draft.
+                let _unknown = node.catch_up(owner, from).await;
+                (node.kick)();
+            });
+        }
+    }
+
+    /// Learns all that is in the log, and says so when that is done.
+    async fn learn_all(self: &Rc<Self>, ready: &std::sync::mpsc::Sender<()>) {
+        let mut cursor = b"0".to_vec();
+        loop {
+            let Ok((next, keys)) = self.walk(&cursor).await else {
+                return;
+            };
+            let owners = keys.iter().filter_map(|key| owner_of(key));
+            let learning: Vec<_> = owners
+                .map(|owner| {
+                    let node = Rc::clone(self);
+                    tokio::task::spawn_local(async move {
+                        let from = node.ledger.taken_of(owner);
+                        node.catch_up(owner, from).await
+                    })
+                })
+                .collect();
+            for one in learning {
+                if !matches!(one.await, Ok(Ok(()))) {
+                    // The next connection begins again.
+                    return;
+                }
+            }
+            (self.kick)();
+            if next == b"0" {
+                break;
+            }
+            cursor = next;
+        }
+        // Only the first time somebody waits for it.
+        let _known = ready.send(());
+    }
+
+    async fn walk(&self, cursor: &[u8]) -> Result<(Vec<u8>, Vec<Vec<u8>>), Failed> {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor).arg("MATCH").arg("countersign:{*}:*");
+        scan.arg("COUNT").arg(WALK_LEN);
+        let answer = self.ask(&scan).await?;
+        redis::from_redis_value(answer).map_err(|error| {
+            tracing::warn!(%error, "Redis gave an answer that is none");
+            Failed
+        })
+    }
+}
+
+/// Whether the server says that it did not do it. An error of the way there and back says nothing.
+fn is_refusal(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
+}

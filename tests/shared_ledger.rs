@@ -1,0 +1,66 @@
+//! Several processes that share one ledger in a real Redis (decision 0028): together they are as exact
+//! as one, and where Redis may have forgotten something nothing is approved.
+
+#![cfg(test)]
+
+#[path = "shared_ledger/exact.rs"]
+mod exact;
+#[path = "shared_ledger/forgets.rs"]
+mod forgets;
+#[path = "support/redis.rs"]
+mod redis;
+#[path = "shared_ledger/refuses.rs"]
+mod refuses;
+#[expect(dead_code, reason = "shared; each target uses a part")]
+#[path = "support/server.rs"]
+mod server;
+
+use serde_json::Value;
+
+use redis::RedisServer;
+use server::{Home, Server, binary, said};
+
+/// What one authorization asks for.
+const AMOUNT: u64 = 2_500;
+
+/// Runs `countersign ledger …` on this Redis.
+fn ledger(redis: &RedisServer, words: &[&str]) -> (Option<i32>, String) {
+    let mut command = binary();
+    command.arg("ledger").args(words);
+    said(command.args(["--ledger", &redis.url()]).output())
+}
+
+/// A Redis in which a ledger was founded.
+fn founded(more: &[&str]) -> RedisServer {
+    let redis = RedisServer::start(more);
+    let (code, told) = ledger(&redis, &["found"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.starts_with("founded "), "{told}");
+    redis
+}
+
+/// A machine, whose cards and limits are those of all others.
+struct Machine {
+    home: Home,
+    url: String,
+}
+
+impl Machine {
+    fn new(redis: &RedisServer, snapshot: &Value) -> Self {
+        Self {
+            home: Home::new("relaxed", snapshot),
+            url: redis.url(),
+        }
+    }
+
+    fn start(&self) -> Server {
+        let mut command = self.home.serve();
+        command.args(["--ledger", &self.url]);
+        self.home.spawn(command)
+    }
+
+    fn refused(&self) -> (Option<i32>, String) {
+        let mut command = self.home.serve();
+        said(command.args(["--ledger", &self.url]).output())
+    }
+}

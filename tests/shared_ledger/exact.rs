@@ -1,0 +1,232 @@
+//! However many nodes decide at once, they approve what one would.
+
+use std::io::BufRead as _;
+use std::sync::Barrier;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{AMOUNT, Machine, founded};
+use crate::redis::RedisServer;
+use crate::server::{Server, SnapshotOf, authorization, delivery, purchase};
+
+const CLIENTS: usize = 32;
+const EACH: usize = 12;
+/// Between two cuts of all connections.
+const CUT_EVERY: Duration = Duration::from_millis(100);
+/// Of all that is asked, about a quarter.
+const ROOM: u64 = 100;
+
+/// One customer with room for so many, on this many cards.
+fn snapshot(room: u64, cards: usize) -> serde_json::Value {
+    let mut snapshot = SnapshotOf::default();
+    snapshot.customer("cus", &json!({"limits": {"total": room * AMOUNT}}));
+    (0..cards).for_each(|card| {
+        snapshot.card(&format!("card-{card}"), "cus", None, &json!({}));
+    });
+    snapshot.build()
+}
+
+/// Sends `each` authorizations from every client, half of them to each node, all at once: how many
+/// are approved, and how many are declined for lack of room.
+fn race(nodes: [&Server; 2], name: &str, each: usize) -> (u64, u64) {
+    let all = results(nodes, name, each);
+    let count = |wanted: &str| all.iter().filter(|it| *it == wanted).count() as u64;
+    let (approved, declined) = (count("APPROVED"), count("INSUFFICIENT_FUNDS"));
+    assert_eq!(approved + declined, all.len() as u64, "{all:?}");
+    (approved, declined)
+}
+
+fn results(nodes: [&Server; 2], name: &str, each: usize) -> Vec<String> {
+    let barrier = Barrier::new(CLIENTS);
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..CLIENTS)
+            .map(|number| {
+                let barrier = &barrier;
+                let mut client = nodes[number % 2].client();
+                scope.spawn(move || {
+                    barrier.wait();
+                    let one = |round| {
+                        let token = format!("{name}-{number}-{round}");
+                        let card = format!("card-{}", (number + round) % 4);
+                        client.ask(&authorization(&token, &card, AMOUNT)).result()
+                    };
+                    (0..each).map(one).collect::<Vec<String>>()
+                })
+            })
+            .collect();
+        let results = running.into_iter().flat_map(|it| it.join().unwrap());
+        results.collect()
+    })
+}
+
+fn spent(node: &Server) -> u64 {
+    let card = node.admin("/admin/cards/card-0");
+    let limits = card["limits"].as_array().unwrap();
+    let limit = limits.iter().find(|it| it["level"] == "customer");
+    limit.unwrap_or_else(|| panic!("{card}"))["spent"]
+        .as_u64()
+        .unwrap()
+}
+
+#[test]
+fn of_two_nodes_racing_for_one_limit_exactly_as_much_is_approved_as_it_lets() {
+    let redis = founded(&[]);
+    let snapshot = snapshot(ROOM, 4);
+    let machines = [
+        Machine::new(&redis, &snapshot),
+        Machine::new(&redis, &snapshot),
+    ];
+    let [one, two] = [machines[0].start(), machines[1].start()];
+    let (approved, declined) = race([&one, &two], "race", EACH);
+    assert_eq!(approved, ROOM);
+    assert_eq!(declined, (CLIENTS * EACH) as u64 - ROOM);
+    // A third that comes later learns all of it.
+    let third = Machine::new(&redis, &snapshot).start();
+    for node in [&one, &two, &third] {
+        let one_more = node.client().ask(&authorization("one-more", "card-0", 1));
+        assert_eq!(one_more.result(), "INSUFFICIENT_FUNDS");
+        assert_eq!(spent(node), ROOM * AMOUNT);
+    }
+    assert!(one.terminate().success() && two.terminate().success());
+}
+
+#[test]
+fn a_redelivery_to_another_node_gets_the_answer_of_the_first() {
+    let redis = founded(&[]);
+    let snapshot = snapshot(2, 4);
+    let machines = [
+        Machine::new(&redis, &snapshot),
+        Machine::new(&redis, &snapshot),
+    ];
+    let nodes = [machines[0].start(), machines[1].start()];
+    let mut clients = [nodes[0].client(), nodes[1].client()];
+    for (token, wanted) in [
+        ("a", "APPROVED"),
+        ("b", "APPROVED"),
+        ("c", "INSUFFICIENT_FUNDS"),
+    ] {
+        for client in [0, 1, 1, 0] {
+            let answer = clients[client].ask(&authorization(token, "card-1", AMOUNT));
+            assert_eq!(answer.result(), wanted, "{token} at {client}");
+        }
+    }
+    // The same authorization for another amount contradicts, wherever it is asked.
+    let other = delivery("a-again", purchase("a", "card-1", AMOUNT + 1).as_bytes());
+    assert!(!clients[1].ask(&other).is_approval());
+    for token in ["d", "c"] {
+        for client in [1, 0] {
+            let answer = clients[client].ask(&authorization(token, "nobodys", 1));
+            assert!(!answer.is_approval());
+        }
+    }
+    assert_eq!(spent(&nodes[0]), 2 * AMOUNT);
+    assert_eq!(spent(&nodes[1]), 2 * AMOUNT);
+}
+
+#[test]
+fn a_node_that_was_killed_goes_on_from_the_log() {
+    let redis = founded(&[]);
+    let snapshot = snapshot(ROOM, 4);
+    let machines = [
+        Machine::new(&redis, &snapshot),
+        Machine::new(&redis, &snapshot),
+    ];
+    let mut one = machines[0].start();
+    let two = machines[1].start();
+    let mut approved = 0;
+    for round in 0..3 {
+        approved += race([&one, &two], &format!("before-{round}"), 1).0;
+        one.kill();
+        one = machines[0].start();
+    }
+    assert_eq!(approved, 3 * CLIENTS as u64);
+    assert_eq!(spent(&one), approved * AMOUNT);
+    let again = one
+        .client()
+        .ask(&authorization("before-0-1-0", "card-1", AMOUNT));
+    assert!(
+        again.is_approval(),
+        "what the other node approved before is known"
+    );
+    let (last, _) = race([&one, &two], "after", 1);
+    assert_eq!(approved + last, ROOM);
+}
+
+#[test]
+fn e6_a_connection_that_dies_after_sending_counts_nothing_twice() {
+    let redis = founded(&[]);
+    let snapshot = snapshot(ROOM, 4);
+    let machines = [
+        Machine::new(&redis, &snapshot),
+        Machine::new(&redis, &snapshot),
+    ];
+    let [one, two] = [machines[0].start(), machines[1].start()];
+    let mut all = Vec::new();
+    let mut cuts = 0;
+    thread::scope(|scope| {
+        let racing = scope.spawn(|| results([&one, &two], "cut", EACH / 2));
+        while !racing.is_finished() {
+            // Every connection but this one, again and again.
+            for kind in ["normal", "pubsub"] {
+                let killed = redis.ask(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]);
+                cuts += killed.trim_start_matches(':').parse::<u32>().unwrap();
+            }
+            thread::sleep(CUT_EVERY);
+        }
+        all = racing.join().unwrap();
+    });
+    assert!(cuts >= 4, "{cuts}");
+    let approved = all.iter().filter(|it| *it == "APPROVED").count() as u64;
+    let unknown = all.iter().filter(|it| *it == "VELOCITY_EXCEEDED").count();
+    println!(
+        "{cuts} cuts: {approved} approved, {unknown} not decided, of {}",
+        all.len()
+    );
+    assert!(approved > 0 && approved <= ROOM);
+    // What had to be answered before its outcome was known is taken back as soon as that is.
+    let settled = |node: &Server| {
+        (0..200).any(|_| {
+            thread::sleep(Duration::from_millis(50));
+            spent(node) == approved * AMOUNT
+        })
+    };
+    assert!(
+        settled(&one) && settled(&two),
+        "{approved}: {} {}",
+        spent(&one),
+        spent(&two)
+    );
+    let (rest, _) = race([&one, &two], "rest", EACH);
+    assert_eq!(approved + rest, ROOM);
+}
+
+/// What Redis was sent while `act` ran, but for what is told to everybody within a function.
+fn sent(redis: &RedisServer, act: impl FnOnce()) -> Vec<String> {
+    let lines = redis.monitor();
+    act();
+    redis.ask(&["PING"]);
+    let lines = lines.lines().map(Result::unwrap);
+    let until = lines.take_while(|line| !line.contains("\"PING\""));
+    until.filter(|line| !line.contains(" lua]")).collect()
+}
+
+#[test]
+fn a_decision_is_one_round_trip() {
+    let redis = founded(&[]);
+    let machine = Machine::new(&redis, &snapshot(ROOM, 4));
+    let node = machine.start();
+    let mut client = node.client();
+    let commands = sent(&redis, || {
+        for number in 0..10 {
+            let asked = authorization(&format!("one-{number}"), "card-0", AMOUNT);
+            assert!(client.ask(&asked).is_approval());
+        }
+    });
+    assert_eq!(commands.len(), 10, "{commands:?}");
+    assert!(
+        commands.iter().all(|it| it.contains("_append\"")),
+        "{commands:?}"
+    );
+}

@@ -1,0 +1,130 @@
+//! Where Redis may have forgotten what it acknowledged, nothing is approved until people have looked.
+
+use serde_json::{Value, json};
+
+use super::{AMOUNT, Machine, founded, ledger};
+use crate::redis::RedisServer;
+use crate::server::{Server, SnapshotOf, authorization};
+
+fn snapshot() -> Value {
+    let mut snapshot = SnapshotOf::default();
+    for customer in ["cus", "other"] {
+        snapshot.customer(customer, &json!({"limits": {"total": 10 * AMOUNT}}));
+        snapshot.card(&format!("card-of-{customer}"), customer, None, &json!({}));
+    }
+    snapshot.build()
+}
+
+fn ask(node: &Server, token: &str, card: &str) -> String {
+    let answer = node.client().ask(&authorization(token, card, AMOUNT));
+    answer.result()
+}
+
+/// Two nodes, on which something was approved.
+fn at_work(redis: &RedisServer) -> ([Machine; 2], [Server; 2]) {
+    let snapshot = snapshot();
+    let machines = [
+        Machine::new(redis, &snapshot),
+        Machine::new(redis, &snapshot),
+    ];
+    let nodes = [machines[0].start(), machines[1].start()];
+    for (number, node) in nodes.iter().enumerate() {
+        let token = format!("before-{number}");
+        assert_eq!(ask(node, &token, "card-of-cus"), "APPROVED");
+    }
+    (machines, nodes)
+}
+
+/// Neither approves anything: not for a customer that was at work, not for one that never was, and
+/// not what it had approved.
+fn nothing_is_approved(nodes: &[Server], name: &str) {
+    for node in nodes {
+        for card in ["card-of-cus", "card-of-other"] {
+            let result = ask(node, &format!("{name}-{card}"), card);
+            assert_eq!(result, "VELOCITY_EXCEEDED", "{card}");
+        }
+        let known = ask(node, "before-0", "card-of-cus");
+        assert_eq!(known, "VELOCITY_EXCEEDED");
+    }
+}
+
+#[test]
+fn e12_flushall_lets_nothing_be_approved() {
+    let redis = founded(&[]);
+    let (machines, nodes) = at_work(&redis);
+    assert_eq!(redis.ask(&["FLUSHALL"]), "+OK");
+    nothing_is_approved(&nodes, "flushed");
+    let [one, two] = nodes;
+    one.kill();
+    let (code, told) = machines[0].refused();
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("it holds no ledger"), "{told}");
+    // A new ledger is none of those that are at work.
+    assert_eq!(ledger(&redis, &["found"]).0, Some(0));
+    assert_eq!(
+        ask(&two, "founded-anew", "card-of-other"),
+        "VELOCITY_EXCEEDED"
+    );
+}
+
+#[test]
+fn e1_a_redis_that_comes_back_empty_lets_nothing_be_approved() {
+    let mut redis = founded(&[]);
+    let (machines, nodes) = at_work(&redis);
+    redis.crash();
+    nothing_is_approved(&nodes, "gone");
+    assert!(redis.run_again());
+    nothing_is_approved(&nodes, "empty");
+    drop(nodes);
+    let (code, told) = machines[1].refused();
+    assert_eq!(code, Some(1), "{told}");
+}
+
+#[test]
+fn e13_a_redis_that_was_started_anew_is_used_once_somebody_says_that_nothing_was_lost() {
+    let mut redis = founded(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let (machines, nodes) = at_work(&redis);
+    redis.crash();
+    assert!(redis.run_again());
+    nothing_is_approved(&nodes, "started-anew");
+    let third = Machine::new(&redis, &snapshot());
+    let (code, told) = third.refused();
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("may have forgotten approvals"), "{told}");
+    let (code, told) = ledger(&redis, &["arm"]);
+    assert_eq!(code, Some(2), "{told}");
+    let (code, told) = ledger(&redis, &["arm", "--nothing-was-lost"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(ask(&nodes[0], "before-1", "card-of-cus"), "APPROVED");
+    for number in 0..12 {
+        let result = ask(
+            &nodes[number % 2],
+            &format!("after-{number}"),
+            "card-of-cus",
+        );
+        let wanted = if number < 8 {
+            "APPROVED"
+        } else {
+            "INSUFFICIENT_FUNDS"
+        };
+        assert_eq!(result, wanted, "{number}");
+    }
+    drop(machines);
+}
+
+/// Somebody says that nothing was lost, and it was: whoever knows better says so.
+#[test]
+fn e13_a_log_that_is_shorter_than_a_node_knew_it_lets_nothing_be_approved() {
+    let redis = founded(&[]);
+    let (_machines, nodes) = at_work(&redis);
+    let log = redis.ask(&[
+        "EVAL",
+        "return redis.call('KEYS', 'countersign:*:*')[1]",
+        "0",
+    ]);
+    assert!(log.starts_with("countersign:{"), "{log}");
+    redis.ask(&["LTRIM", &log, "0", "0"]);
+    let result = ask(&nodes[0], "shorter", "card-of-cus");
+    assert_eq!(result, "VELOCITY_EXCEEDED");
+    nothing_is_approved(&nodes, "shorter-all");
+}

@@ -1,0 +1,81 @@
+//! What cannot be worked with is refused at the start, and what does not work yet is never done wrong.
+
+use serde_json::json;
+
+use super::{AMOUNT, Machine, founded, ledger};
+use crate::redis::RedisServer;
+use crate::server::{SnapshotOf, authorization};
+
+fn snapshot() -> serde_json::Value {
+    let mut snapshot = SnapshotOf::default();
+    snapshot.customer("cus", &json!({"limits": {"total": 10 * AMOUNT}}));
+    snapshot.card("card", "cus", None, &json!({}));
+    snapshot.build()
+}
+
+#[test]
+fn e12_a_redis_that_evicts_is_refused() {
+    let redis = RedisServer::start(&["--maxmemory-policy", "allkeys-lru"]);
+    let (code, told) = ledger(&redis, &["found"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("set `noeviction`"), "{told}");
+    let (code, told) = Machine::new(&redis, &snapshot()).refused();
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("set `noeviction`"), "{told}");
+}
+
+#[test]
+fn e1_a_redis_without_a_ledger_is_refused_and_a_ledger_is_founded_once() {
+    let redis = RedisServer::start(&[]);
+    let (code, told) = Machine::new(&redis, &snapshot()).refused();
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("countersign ledger found"), "{told}");
+    assert_eq!(ledger(&redis, &["found"]).0, Some(0));
+    let (code, told) = ledger(&redis, &["found"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("a ledger is in it already"), "{told}");
+}
+
+#[test]
+fn a_data_directory_belongs_to_one_kind_of_ledger() {
+    let redis = founded(&[]);
+    let machine = Machine::new(&redis, &snapshot());
+    assert!(machine.start().terminate().success());
+    let (code, told) = machine.home.refused();
+    assert_eq!(code, Some(2), "{told}");
+    assert!(
+        told.contains("belongs to a ledger of the other kind"),
+        "{told}"
+    );
+    let own = Machine::new(&redis, &snapshot());
+    assert!(own.home.start().terminate().success());
+    let (code, told) = own.refused();
+    assert_eq!(code, Some(2), "{told}");
+    assert!(
+        told.contains("belongs to a ledger of the other kind"),
+        "{told}"
+    );
+}
+
+/// What would write into the ledger in another way than by deciding changes nothing, and says so.
+#[test]
+fn what_does_not_go_through_the_log_yet_is_refused() {
+    let redis = founded(&[]);
+    let machine = Machine::new(&redis, &snapshot());
+    let node = machine.start();
+    let approved = node.client().ask(&authorization("a", "card", AMOUNT));
+    assert!(approved.is_approval());
+    let frozen = node.post("/admin/cards/card/freeze");
+    assert_eq!(frozen.status, 503, "{}", frozen.text());
+    let body = include_str!("../../fixtures/lithic/event.cleared.json");
+    let event = crate::server::delivery("event", body.as_bytes());
+    let event = String::from_utf8(event)
+        .unwrap()
+        .replace("/authorizations", "/events");
+    assert_ne!(node.client().ask(event.as_bytes()).status, 200);
+    assert!(
+        node.client()
+            .ask(&authorization("b", "card", AMOUNT))
+            .is_approval()
+    );
+}

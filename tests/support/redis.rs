@@ -1,0 +1,125 @@
+//! A real Redis on a free port, with a directory of its own.
+//!
+//! It is started by a shell that waits for its own input to end: whoever starts it holds the other
+//! end, so that the server ends with the test process, however that ends.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+const SHELL: &str = r#"redis-server "$@" >&2 & pid=$!; read -r word; kill -9 "$pid"; wait "$pid""#;
+
+/// A running server, or one that was stopped.
+pub(crate) struct RedisServer {
+    dir: TempDir,
+    port: u16,
+    more: Vec<String>,
+    shell: Option<Child>,
+}
+
+impl RedisServer {
+    /// Starts one that is empty, with these settings beside its own.
+    pub(crate) fn start(more: &[&str]) -> Self {
+        let mut server = Self {
+            dir: TempDir::new().unwrap(),
+            port: 0,
+            more: more.iter().map(|&word| word.to_owned()).collect(),
+            shell: None,
+        };
+        for _ in 0..5 {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            server.port = listener.local_addr().unwrap().port();
+            drop(listener);
+            if server.run_again() {
+                return server;
+            }
+        }
+        panic!("no Redis: install the package `redis-server`; scripts/test does");
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Starts it on what it has written: whether it answers.
+    pub(crate) fn run_again(&mut self) -> bool {
+        let shell = Command::new("sh")
+            .args(["-c", SHELL, "sh"])
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--daemonize", "no", "--loglevel", "warning"])
+            .args(&self.more)
+            .current_dir(self.dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.shell = Some(shell.unwrap());
+        let answers = || {
+            thread::sleep(Duration::from_millis(20));
+            let pong = self.connect().and_then(|stream| ask(stream, &["PING"]));
+            pong.is_some_and(|answer| answer == "+PONG")
+        };
+        (0..250).any(|_| answers())
+    }
+
+    /// Ends it as kill -9 does.
+    pub(crate) fn crash(&mut self) {
+        if let Some(mut shell) = self.shell.take() {
+            drop(shell.stdin.take());
+            shell.wait().unwrap();
+        }
+    }
+
+    fn connect(&self) -> Option<TcpStream> {
+        TcpStream::connect(("127.0.0.1", self.port)).ok()
+    }
+
+    /// Runs a command: the first line of the answer, or the text that it announces.
+    pub(crate) fn ask(&self, words: &[&str]) -> String {
+        ask(self.connect().unwrap(), words).unwrap()
+    }
+
+    /// Every command that it is sent from now on, until what is returned is dropped or stopped.
+    pub(crate) fn monitor(&self) -> BufReader<TcpStream> {
+        let mut stream = self.connect().unwrap();
+        stream.write_all(b"MONITOR\r\n").unwrap();
+        let mut lines = BufReader::new(stream);
+        let mut first = String::new();
+        lines.read_line(&mut first).unwrap();
+        assert_eq!(first, "+OK\r\n");
+        lines
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.crash();
+    }
+}
+
+fn ask(mut stream: TcpStream, words: &[&str]) -> Option<String> {
+    let mut request = vec![format!("*{}\r\n", words.len())];
+    let texts = words
+        .iter()
+        .map(|word| format!("${}\r\n{word}\r\n", word.len()));
+    request.extend(texts);
+    let request = request.concat();
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = BufReader::new(stream);
+    let mut line = String::new();
+    answer.read_line(&mut line).ok()?;
+    let line = line.trim_end().to_owned();
+    match line.strip_prefix('$') {
+        Some(size) if size != "-1" => {
+            let mut text = vec![0; size.parse().ok()?];
+            answer.read_exact(&mut text).ok()?;
+            String::from_utf8(text).ok()
+        }
+        _ => Some(line),
+    }
+}
