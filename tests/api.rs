@@ -28,6 +28,8 @@ mod document;
 mod fleet;
 #[path = "api/idempotency.rs"]
 mod idempotency;
+#[path = "api/in_advance.rs"]
+mod in_advance;
 #[path = "api/intents.rs"]
 mod intents;
 #[path = "api/keys.rs"]

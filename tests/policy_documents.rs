@@ -118,7 +118,7 @@ const ROWS: &[Row] = &[
     (EMPTY, r#""policy": {"blockedMcc": []}"#, 13, "cards[1].policy.blockedMcc", "did you mean `blockedMccs`?"),
     (EMPTY, r#""policy": {"perAuth": 1}"#, 13, "cards[1].policy.perAuth", "belongs into `limits`"),
     (EMPTY, r#""policy": {"countTotal": 1}"#, 13, "cards[1].policy.countTotal", "belongs into `limits`"),
-    (EMPTY, r#""policy": {"standingApprovals": []}"#, 13, "cards[1].policy.standingApprovals", LATER),
+    (EMPTY, r#""policy": {"agentMayCreateCards": true}"#, 13, "cards[1].policy.agentMayCreateCards", LATER),
     (EMPTY, r#""policy": {"onViolation": true}"#, 13, "cards[1].policy.onViolation", "must be an object"),
     (EMPTY, r#""policy": {"onViolation": {"limits": "ask"}}"#, 13, "cards[1].policy.onViolation.limits", "must be"),
     (EMPTY, r#""policy": {"onViolation": {"perDay": "deny"}}"#, 13, "cards[1].policy.onViolation.perDay", "unknown field"),
@@ -132,6 +132,18 @@ const ROWS: &[Row] = &[
     (EMPTY, r#""policy": {"merchantMap": [{"domain": "a.com", "mccs": ["58"]}]}"#, 13, "cards[1].policy.merchantMap[0].mccs[0]", "must be an MCC"),
     (EMPTY, r#""policy": {"merchantMap": [{"domain": "a.com", "mccs": ["5812"]}, {"domain": "A.com.", "mccs": ["5812"]}]}"#, 13, "cards[1].policy.merchantMap[1].domain", "twice"),
     (EMPTY, r#""policy": {"merchantMap": [{"domain": "a.com", "mccs": ["5812"], "mcc": "1"}]}"#, 13, "cards[1].policy.merchantMap[0].mcc", "unknown field"),
+    (EMPTY, r#""policy": {"standingApprovals": true}"#, 13, "cards[1].policy.standingApprovals", "must be"),
+    (EMPTY, r#""policy": {"standingApprovals": [{"domain": "a.com", "amountMax": 5, "period": "day", "countMax": 1, "until": "2030-01-01T00:00:00Z"}]}"#, 13, "cards[1].policy.standingApprovals[0].name", "is missing"),
+    (EMPTY, r#""policy": {"standingApprovals": [{"name": "a", "domain": "a.com", "amountMax": 5, "period": "day", "until": "2030-01-01T00:00:00Z"}]}"#, 13, "cards[1].policy.standingApprovals[0].countMax", "is missing"),
+    (EMPTY, r#""policy": {"standingApprovals": [{"name": "a", "domain": "a.com", "amountMax": 5, "period": "day", "countMax": 1}]}"#, 13, "cards[1].policy.standingApprovals[0].until", "is missing"),
+    (EMPTY, r#""policy": {"standingApprovals": [{"name": "a", "domain": "a.com", "amountMax": 5, "period": "day", "countMax": 1001, "until": "2030-01-01T00:00:00Z"}]}"#, 13, "cards[1].policy.standingApprovals[0].countMax", "from 1 to 1000"),
+    (EMPTY, r#""policy": {"standingApprovals": [{"name": "a", "domain": "co.uk", "amountMax": 5, "period": "day", "countMax": 1, "until": "2030-01-01T00:00:00Z"}]}"#, 13, "cards[1].policy.standingApprovals[0].domain", "public suffix"),
+    (EMPTY, r#""policy": {"standingApprovals": [{"name": "a", "domain": "a.com", "amountMax": 5, "period": "year", "countMax": 1, "until": "2030-01-01T00:00:00Z"}]}"#, 13, "cards[1].policy.standingApprovals[0].period", "must be"),
+    (EMPTY, r#""policy": {"standingApprovals": [{"name": "a", "domain": "a.com", "amountMax": 5, "period": "day", "countMax": 1, "until": "tomorrow"}]}"#, 13, "cards[1].policy.standingApprovals[0].until", "must be an instant"),
+    (EMPTY, r#""policy": {"standingApprovals": [{"name": "a", "domain": "a.com", "amountMax": 5, "period": "day", "countMax": 1, "until": "2030-01-01T00:00:00Z", "amountMin": 6}]}"#, 13, "cards[1].policy.standingApprovals[0].amountMax", "less than `amountMin`"),
+    (EMPTY, r#""policy": {"standingApprovals": [{"name": "a", "domain": "a.com", "amountMax": 5, "period": "day", "countMax": 1, "until": "2030-01-01T00:00:00Z"}, {"name": "a", "domain": "a.com", "amountMax": 5, "period": "day", "countMax": 1, "until": "2030-01-01T00:00:00Z"}]}"#, 13, "cards[1].policy.standingApprovals[1].name", "twice"),
+    (EMPTY, r#""policy": {"standingApprovals": [{"name": "a", "domain": "a.com", "amountMax": 5, "period": "day", "countMax": 1, "until": "2030-01-01T00:00:00Z", "per": 1}]}"#, 13, "cards[1].policy.standingApprovals[0].per", "unknown field"),
+    (EMPTY, r#""policy": {"standingApprovals": [{"name": "", "domain": "a.com", "amountMax": 5, "period": "day", "countMax": 1, "until": "2030-01-01T00:00:00Z"}]}"#, 13, "cards[1].policy.standingApprovals[0].name", "must be 1 to 64"),
     (EMPTY, r#""policy": {"unscopedRequests": "no"}"#, 13, "cards[1].policy.unscopedRequests", "must be"),
     (EMPTY, r#""policy": {"cardTtlMinutes": 19}"#, 13, "cards[1].policy.cardTtlMinutes", "from 20 to 10080"),
     (EMPTY, r#""policy": {"reviewTtlMinutes": 1441}"#, 13, "cards[1].policy.reviewTtlMinutes", "from 5 to 1440"),
@@ -328,7 +340,7 @@ fn a_time_to_live_needs_to_know_when_the_card_was_made() {
 /// Every field of the specification that this version does not enforce.
 #[test]
 fn fields_of_later_versions_are_refused_by_name() {
-    let fields = "standingApprovals agentMayCreateCards";
+    let fields = "agentMayCreateCards";
     for field in fields.split_whitespace() {
         let policy = format!(r#""policy": {{"{field}": 1}}"#);
         let errors = read(BASE.replace(EMPTY, &policy)).unwrap_err();

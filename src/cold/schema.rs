@@ -121,6 +121,9 @@ pub(in crate::cold) struct PolicyDocument {
     /// Of purchase requests: what the merchants of domains are called on card networks.
     #[schema(max_items = 10_000)]
     merchant_map: Vec<MerchantMapEntry>,
+    /// Of purchase requests, on agents alone: patterns that need no human's word any more.
+    #[schema(max_items = 100)]
+    standing_approvals: Vec<StandingApprovalEntry>,
     /// What becomes of requests for a card that its amount and first merchant alone would bind.
     #[schema(pattern = "^(allow|review|deny)$")]
     unscoped_requests: String,
@@ -145,6 +148,36 @@ pub(in crate::cold) struct MerchantMapEntry {
     /// Codes and ranges of them.
     #[schema(max_items = 10_000)]
     mccs: Option<Vec<String>>,
+}
+
+/// Purchases that are approved in advance. It waives no rule and no limit.
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "its schema is what it is for")]
+pub(in crate::cold) struct StandingApprovalEntry {
+    /// Names it among the agent's; what it has approved is counted under the name.
+    #[schema(min_length = 1, max_length = 64)]
+    name: String,
+    /// The merchant's domain, with everything below it.
+    domain: String,
+    /// Minor units, tolerance included; 0 where it is absent.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    amount_min: Option<i64>,
+    /// Minor units, tolerance included.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    amount_max: i64,
+    /// The last 24 hours, 7 days or 30 days.
+    #[schema(pattern = "^(day|week|month)$")]
+    period: String,
+    /// Requests in a period.
+    #[schema(minimum = 1, maximum = 1_000)]
+    count_max: i64,
+    /// Their amounts together in minor units, tolerances included.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    total_max: Option<i64>,
+    /// From this instant on it approves nothing.
+    #[schema(format = DateTime)]
+    until: String,
 }
 
 /// Caps on an agent's purchase requests.

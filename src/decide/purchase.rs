@@ -6,12 +6,14 @@
 pub mod category;
 pub mod host;
 pub mod merchants;
+pub mod standing;
 pub mod tier;
 
 use std::sync::Arc;
 
 use self::host::Host;
 use self::merchants::KnownMerchant;
+use self::standing::StandingApproval;
 use crate::domain::amount::Minor;
 
 /// A rule of requests that an owner can name in `onViolation`.
@@ -88,6 +90,8 @@ pub struct RequestTerms {
     pub amount_tolerance: Option<Minor>,
     /// In order of the domains.
     pub merchant_map: Option<Arc<[KnownMerchant]>>,
+    /// In order of their names. On agents alone.
+    pub standing: Option<Arc<[StandingApproval]>>,
     pub unscoped: Option<Unscoped>,
     pub card_ttl_minutes: Option<u32>,
     pub review_ttl_minutes: Option<u32>,

@@ -235,8 +235,8 @@ fn what_is_wrong_with_a_card_is_a_400_that_names_the_field() {
             "policy.allowedMerchants[0]",
         ),
         (
-            json!({"customerId": customer, "policy": {"standingApprovals": []}}),
-            "policy.standingApprovals",
+            json!({"customerId": customer, "policy": {"agentMayCreateCards": true}}),
+            "policy.agentMayCreateCards",
         ),
         (
             json!({"customerId": customer,

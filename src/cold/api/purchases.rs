@@ -10,6 +10,7 @@ mod earmark;
 mod issue;
 mod shown;
 mod spending;
+mod standing;
 mod steps;
 mod tend;
 mod words;

@@ -162,6 +162,9 @@ pub struct PurchaseTerms {
     /// How the card is ordered; absent until it is approved.
     #[serde(default)]
     pub order: Option<OrderTerms>,
+    /// The approval in advance that it rests on; absent where rules or a reviewer approved it.
+    #[serde(default)]
+    pub standing: Option<String>,
     /// When the card ends, once there is one.
     pub card_expires_us: Option<i64>,
     /// What would have passed.
@@ -221,6 +224,17 @@ pub enum PurchaseWanted {
     OfCard(String),
 }
 
+/// Whose approved requests are asked for, and where they buy.
+#[derive(Clone, Debug)]
+pub struct PurchasesAt {
+    /// Whose.
+    pub agent_id: String,
+    /// The domain, in A-labels.
+    pub domain: String,
+    /// Approved later than this.
+    pub since: Timestamp,
+}
+
 pub(super) fn one(wanted: PurchaseWanted) -> Statement {
     match wanted {
         PurchaseWanted::One(id) => Statement::of("SELECT * FROM purchases WHERE id = $1").bind(id),
@@ -261,6 +275,19 @@ pub(super) fn list(listed: Listed, state: Option<PurchaseState>) -> Statement {
     .bind(listed.agent_id.unwrap_or_default())
     .bind(state.map_or("", PurchaseState::name))
     .bind(most(listed.limit))
+}
+
+pub(super) fn at(place: PurchasesAt, limit: usize) -> Statement {
+    Statement::of(
+        "SELECT * FROM purchases WHERE agent_id = $1 AND decided_us > $2
+            AND (host = $3 OR host LIKE '%.' || $3)
+            AND state IN ('issuing', 'approved', 'expired', 'withdrawing')
+         ORDER BY id DESC LIMIT $4",
+    )
+    .bind(place.agent_id)
+    .bind(place.since.micros())
+    .bind(place.domain)
+    .bind(most(limit))
 }
 
 pub(super) fn due(now: Timestamp, limit: usize) -> Statement {

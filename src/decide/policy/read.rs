@@ -1,7 +1,7 @@
 //! Reading a policy. Complaints go to the reader; what could not be read is left out.
 //!
 //! A field that a later version will know is refused by its name, never ignored: an owner who wrote
-//! `standingApprovals` must not believe that it is enforced.
+//! `agentMayCreateCards` must not believe that it is enforced.
 
 mod requests;
 
@@ -34,7 +34,7 @@ const ATTESTATION_MINUTES_MAX: i64 = 60;
 const COUNT_LIMITS: [&str; 3] = ["countPerHour", "countPerDay", "countTotal"];
 
 /// Fields of policies that this version does not enforce.
-const UNSUPPORTED: &[&str] = &["agentMayCreateCards", "standingApprovals"];
+const UNSUPPORTED: &[&str] = &["agentMayCreateCards"];
 
 /// What else is known about a name that no policy has here.
 fn explain(name: &str) -> Option<String> {

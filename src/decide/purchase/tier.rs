@@ -5,12 +5,14 @@
 
 use super::host::Host;
 use super::merchants::KnownMerchant;
+use super::standing::StandingApproval;
 use super::{RequestRule, RequestTerms, Unscoped, category, merchants};
 use crate::decide::merchant_text::list::{MerchantEntry, MerchantList};
 use crate::decide::policy::{Cascade, LimitField, Policy};
 use crate::domain::amount::Minor;
 use crate::domain::card::Level;
 use crate::domain::mcc::MccSet;
+use crate::domain::time::Timestamp;
 
 /// A day.
 const CARD_TTL_MINUTES: u32 = 1_440;
@@ -68,6 +70,21 @@ impl Cause {
         match self {
             Self::NoThreshold | Self::NotBelowThreshold(_) | Self::NotJustified => true,
             Self::DomainBlocked
+            | Self::DomainNotAllowed
+            | Self::AmountOverPerRequest(_)
+            | Self::AmountOverPerAuth(_)
+            | Self::Unscoped => false,
+        }
+    }
+
+    /// Whether an approval in advance answers it. Who does not say why is heard by a human (behaviour
+    /// 5.1), and a rule is waived by whoever has seen the request alone.
+    #[must_use]
+    pub fn is_answered_in_advance(self) -> bool {
+        match self {
+            Self::NoThreshold | Self::NotBelowThreshold(_) => true,
+            Self::NotJustified
+            | Self::DomainBlocked
             | Self::DomainNotAllowed
             | Self::AmountOverPerRequest(_)
             | Self::AmountOverPerAuth(_)
@@ -237,6 +254,25 @@ impl<'s> Over<'s> {
         } else {
             Tier::Review(causes)
         }
+    }
+
+    /// Approvals in advance that speak of the request. Whether they have room is in the rows of those
+    /// that they have approved.
+    #[must_use]
+    pub fn standing(
+        self,
+        asked: &Asked<'_>,
+        terms: &Terms,
+        now: Timestamp,
+    ) -> Vec<StandingApproval> {
+        let own = self
+            .agent
+            .and_then(|policy| policy.terms()?.requests.as_deref());
+        let all = own.and_then(|terms| terms.standing.as_deref());
+        let all = all.unwrap_or_default().iter();
+        all.filter(|it| it.covers(asked.host, terms.earmark, now))
+            .cloned()
+            .collect()
     }
 
     /// Everything that keeps the request from being approved at once: broken rules first, the

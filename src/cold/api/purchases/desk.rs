@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::asked::{NewPurchase, Wanted};
 use super::earmark;
 use super::issue;
+use super::standing;
 use super::steps::{AGAIN_US, advance};
 use super::tend::Entered;
 use super::words::{Refusal, broken, broken_limit, in_words, over_limit, refused, review_expired};
@@ -21,6 +22,7 @@ use crate::cold::ids::draw;
 use crate::cold::store::purchases::{Purchase, PurchaseState, PurchaseTerms, PurchaseWanted};
 use crate::cold::store::{Agent, Batch, Change, Customer, Listed, Scope};
 use crate::decide::purchase::RequestRule;
+use crate::decide::purchase::standing::StandingApproval;
 use crate::decide::purchase::tier::{Asked, Over, Violation};
 use crate::domain::amount::Amount;
 use crate::domain::card::{AgentStatus, CustomerStatus, Level};
@@ -62,7 +64,7 @@ pub(in crate::cold::api) async fn request(
         return Ok(known);
     }
     let rules = rules(api, agent).await?;
-    let row = decide(api, &rules, wanted, event.at).await?;
+    let (row, _counted) = decide(api, &rules, wanted, event.at).await?;
     let state = row.state;
     let waits = state == PurchaseState::PendingReview;
     let _counting = if waits {
@@ -206,6 +208,7 @@ fn new_row(rules: &Rules, wanted: Wanted, now: Timestamp) -> Purchase {
             attempt: 1,
             card_id: draw("card", now),
             order: None,
+            standing: None,
             card_expires_us: None,
             suggestion: None,
         },
@@ -220,13 +223,14 @@ fn new_row(rules: &Rules, wanted: Wanted, now: Timestamp) -> Purchase {
     }
 }
 
-/// The row of a new request, with the way that it goes.
+/// The row of a new request, with the way that it goes. What it takes of an approval in advance is its
+/// own until the row is kept.
 async fn decide(
     api: &Arc<Api>,
     rules: &Rules,
     wanted: Wanted,
     now: Timestamp,
-) -> Result<Purchase, Problem> {
+) -> Result<(Purchase, Option<Entered>), Problem> {
     let currency = rules.customer.currency;
     let mut row = new_row(rules, wanted, now);
     if let Err(code) = rules.is_active {
@@ -235,23 +239,36 @@ async fn decide(
             &refused(code, "purchases are stopped for this agent"),
             now,
         );
-        return Ok(row);
+        return Ok((row, None));
     }
     if row.amount.currency != currency {
         let text = format!("this account spends {currency} alone");
         let mut refusal = refused("currency_not_supported", &text);
         refusal.suggestion = Some(format!("Ask for the price in {currency}."));
         deny(&mut row, &refusal, now);
-        return Ok(row);
+        return Ok((row, None));
     }
-    let (violations, review_minutes) = judged(api, &mut row)?;
+    let Judged {
+        violations,
+        review_minutes,
+        standing,
+    } = judged(api, &mut row, now)?;
     if let Some(denied) = violations.iter().find(|it| !it.may_be_waived) {
         deny(&mut row, &in_words(denied.cause, currency), now);
-        return Ok(row);
+        return Ok((row, None));
     }
     if violations.is_empty() {
         begin(api, &mut row, now);
-        return Ok(row);
+        return Ok((row, None));
+    }
+    if violations
+        .iter()
+        .all(|it| it.cause.is_answered_in_advance())
+        && let Some(answered) = standing::answered(api, &row, standing, now).await?
+    {
+        row.terms.standing = Some(answered.name);
+        begin(api, &mut row, now);
+        return Ok((row, Some(answered.place)));
     }
     let causes = violations.into_iter().map(|it| broken(it, currency));
     row.terms.causes = causes.collect();
@@ -259,12 +276,12 @@ async fn decide(
     if let Some(why) = earmark::would_stand(api, &row, now).await? {
         if !may_review(api, &row, &why) {
             deny(&mut row, &over_limit(&why, currency), now);
-            return Ok(row);
+            return Ok((row, None));
         }
         row.terms.causes.push(broken_limit(&why, currency));
     }
     review(&mut row, review_minutes, now);
-    Ok(row)
+    Ok((row, None))
 }
 
 /// Approved: from here on a card may be there. What finds it again is kept before it is ordered.
@@ -276,14 +293,24 @@ fn begin(api: &Api, row: &mut Purchase, now: Timestamp) {
 }
 
 pub(super) fn review(row: &mut Purchase, minutes: u32, now: Timestamp) {
+    // From here on it rests on the reviewer's word.
+    row.terms.standing = None;
     row.state = PurchaseState::PendingReview;
     row.decided_at = None;
     let ends = row.created_at.max(now);
     row.due_at = Some(ends.plus_micros(i64::from(minutes) * MINUTE_US));
 }
 
-/// What the rules in force say against it. What the card would be is written into the row.
-pub(super) fn judged(api: &Api, row: &mut Purchase) -> Result<(Vec<Violation>, u32), Problem> {
+/// What the rules in force say of a request.
+pub(super) struct Judged {
+    violations: Vec<Violation>,
+    pub(super) review_minutes: u32,
+    /// Approvals in advance that speak of it.
+    standing: Vec<StandingApproval>,
+}
+
+/// What the rules in force say of it. What the card would be is written into the row.
+pub(super) fn judged(api: &Api, row: &mut Purchase, now: Timestamp) -> Result<Judged, Problem> {
     let snapshot = Arc::clone(&api.snapshots.load());
     let agent = snapshot.agent_by_id(&row.agent_id);
     let agent = agent.ok_or_else(Problem::not_ready)?;
@@ -302,12 +329,16 @@ pub(super) fn judged(api: &Api, row: &mut Purchase) -> Result<(Vec<Violation>, u
         category: row.asked.category_hint.as_deref(),
     };
     let terms = over.terms(&asked);
-    let violations = over.violations(&asked, &terms);
+    let judged = Judged {
+        violations: over.violations(&asked, &terms),
+        review_minutes: terms.review_ttl_minutes,
+        standing: over.standing(&asked, &terms, now),
+    };
     row.terms.earmark = terms.earmark.get();
     row.terms.mccs = terms.mccs;
     row.terms.merchants = terms.merchants.into_iter().map(Into::into).collect();
     row.terms.card_ttl_minutes = terms.card_ttl_minutes;
-    Ok((violations, terms.review_ttl_minutes))
+    Ok(judged)
 }
 
 /// Whether a human may waive the limit that leaves no room.
@@ -390,7 +421,7 @@ async fn approved(api: &Arc<Api>, row: &mut Purchase, event: &Event) -> Result<(
         return Ok(());
     }
     let shown = row.terms.earmark;
-    let violations = judged(api, row)?.0;
+    let violations = judged(api, row, now)?.violations;
     // No more than was shown, also where the tolerance has grown since.
     row.terms.earmark = row.terms.earmark.min(shown);
     let unseen = |it: &&Violation| !it.cause.asks_for_a_word() && !was_shown(row, it);

@@ -69,6 +69,8 @@ pub(in crate::cold::api) struct PurchaseShown {
     pub(in crate::cold::api) virtual_card: Option<VirtualCard>,
     /// What the agent wrote. It decides nothing, and may say anything.
     asked: AskedShown,
+    /// The name of the approval in advance that it rests on.
+    standing_approval: Option<String>,
     /// The key that approved or denied it; null where rules did.
     decided_by: Option<String>,
     #[schema(format = DateTime)]
@@ -216,6 +218,7 @@ pub(in crate::cold::api) async fn shown(
         suggestion: row.terms.suggestion,
         virtual_card,
         asked: row.asked.into(),
+        standing_approval: row.terms.standing,
         decided_by: row.decided_by,
         decided_at: row.decided_at.map(instant),
         review_ends_at: waits_until.map(instant),

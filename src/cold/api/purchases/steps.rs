@@ -120,7 +120,7 @@ async fn issuing(
         }
         if place.is_some() {
             row.terms.causes = vec![broken_limit(&why, currency)];
-            let (_, minutes) = judged(api, &mut row)?;
+            let minutes = judged(api, &mut row, now)?.review_minutes;
             review(&mut row, minutes, now);
         } else {
             deny(&mut row, &over_limit(&why, currency), now);

@@ -6,14 +6,23 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::{COUNT_MAX, Form, entries, read_mccs, read_merchants};
-use crate::decide::json::{Path, Reader};
+use crate::decide::compile::parse_instant;
+use crate::decide::json::{Fields, Path, Reader};
 use crate::decide::merchant_text::list::ListKind;
 use crate::decide::purchase::host::Host;
 use crate::decide::purchase::merchants::KnownMerchant;
+use crate::decide::purchase::standing::{Period, StandingApproval};
 use crate::decide::purchase::{RequestRule, RequestTerms, Unscoped};
+use crate::domain::amount::Minor;
+use crate::domain::time::Timestamp;
 
 /// A card is good for twenty minutes at least, and a week at most.
 const CARD_TTL_MINUTES: (i64, i64) = (20, 10_080);
+/// Approvals in advance of one agent.
+const STANDING_MAX: usize = 100;
+/// Requests that one of them approves in a period.
+const STANDING_COUNT_MAX: i64 = 1_000;
+const STANDING_NAME_LEN_MAX: usize = 64;
 /// A human has five minutes at least, and a day at most.
 const REVIEW_TTL_MINUTES: (i64, i64) = (5, 1_440);
 
@@ -25,6 +34,7 @@ impl<'a> Form<'_, 'a, '_> {
             blocked_domains: self.take("blockedDomains", read_domains),
             amount_tolerance: self.take("amountTolerance", Reader::minor),
             merchant_map: self.take("merchantMap", read_merchant_map),
+            standing: self.take("standingApprovals", read_standing),
             unscoped: self.word("unscopedRequests", &Unscoped::ALL.map(|it| (it.name(), it))),
             card_ttl_minutes: self.integer(
                 "cardTtlMinutes",
@@ -111,13 +121,7 @@ fn read_known<'a>(
     let domain = fields.require(reader, path, "domain");
     let (names, codes) = (fields.take("merchants"), fields.take("mccs"));
     fields.finish(reader, path, |_| None);
-    let domain = domain.and_then(|raw| {
-        let place = path.field("domain");
-        let text = reader.text(raw, &place)?;
-        let host = Host::of_rule(&text);
-        host.map_err(|refused| reader.report(raw.get(), &place, refused.message()))
-            .ok()
-    });
+    let domain = domain.and_then(|raw| read_domain(reader, raw, &path.field("domain")));
     let merchants = names
         .and_then(|raw| read_merchants(reader, raw, &path.field("merchants"), ListKind::Allows));
     let mccs = codes.and_then(|raw| read_mccs(reader, raw, &path.field("mccs")));
@@ -130,4 +134,111 @@ fn read_known<'a>(
         merchants: merchants.map(Arc::new),
         mccs: mccs.map(Arc::new),
     })
+}
+
+/// Approvals in advance in the order of their names, each name once; absent where there are none.
+fn read_standing<'a>(
+    reader: &mut Reader<'a>,
+    raw: &'a RawValue,
+    path: &Path<'_>,
+) -> Option<Arc<[StandingApproval]>> {
+    let mut known = BTreeMap::new();
+    let items = entries(reader, raw, path)?;
+    if items.len() > STANDING_MAX {
+        let message = format!("must have at most {STANDING_MAX} entries");
+        reader.report(raw.get(), path, message);
+        return None;
+    }
+    for (at, item) in items.into_iter().enumerate() {
+        let place = path.index(at);
+        let Some(approval) = read_approval(reader, item, &place) else {
+            continue;
+        };
+        if known.insert(approval.name.clone(), approval).is_some() {
+            reader.report(item.get(), &place.field("name"), "stands there twice");
+        }
+    }
+    reader.is_clean().then(|| known.into_values().collect())
+}
+
+fn read_approval<'a>(
+    reader: &mut Reader<'a>,
+    raw: &'a RawValue,
+    path: &Path<'_>,
+) -> Option<StandingApproval> {
+    let mut fields = reader.object(raw, path)?;
+    let name = read_name(reader, &mut fields, path);
+    let domain = fields
+        .require(reader, path, "domain")
+        .and_then(|raw| read_domain(reader, raw, &path.field("domain")));
+    let amount_max = fields
+        .require(reader, path, "amountMax")
+        .and_then(|raw| reader.minor(raw, &path.field("amountMax")));
+    let least = fields.take("amountMin");
+    let amount_min = least.and_then(|raw| reader.minor(raw, &path.field("amountMin")));
+    let period = fields.require(reader, path, "period").and_then(|raw| {
+        let words = Period::ALL.map(|it| (it.name(), it));
+        reader.word(raw, &path.field("period"), &words)
+    });
+    let count_max = fields
+        .require(reader, path, "countMax")
+        .and_then(|raw| reader.integer(raw, &path.field("countMax"), 1..=STANDING_COUNT_MAX));
+    let most = fields.take("totalMax");
+    let total_max = most.and_then(|raw| reader.minor(raw, &path.field("totalMax")));
+    let until = fields
+        .require(reader, path, "until")
+        .and_then(|raw| read_until(reader, raw, &path.field("until")));
+    fields.finish(reader, path, |_| None);
+    let amount_min = amount_min.unwrap_or(Minor::ZERO);
+    if amount_max.is_some_and(|most| most < amount_min) {
+        let message = "must not be less than `amountMin`";
+        reader.report(raw.get(), &path.field("amountMax"), message);
+    }
+    Some(StandingApproval {
+        name: name?,
+        domain: domain?,
+        amount_min,
+        amount_max: amount_max?,
+        period: period?,
+        count_max: count_max?,
+        total_max,
+        until: until?,
+    })
+}
+
+fn read_name<'a>(
+    reader: &mut Reader<'a>,
+    fields: &mut Fields<'a>,
+    path: &Path<'_>,
+) -> Option<Box<str>> {
+    let raw = fields.require(reader, path, "name")?;
+    let place = path.field("name");
+    let text = reader.text(raw, &place)?;
+    let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if !is_plain || !(1..=STANDING_NAME_LEN_MAX).contains(&text.len()) {
+        let message = format!("must be 1 to {STANDING_NAME_LEN_MAX} printable ASCII characters");
+        reader.report(raw.get(), &place, message);
+        return None;
+    }
+    Some(text.into())
+}
+
+fn read_domain<'a>(reader: &mut Reader<'a>, raw: &'a RawValue, path: &Path<'_>) -> Option<Host> {
+    let text = reader.text(raw, path)?;
+    let host = Host::of_rule(&text);
+    host.map_err(|refused| reader.report(raw.get(), path, refused.message()))
+        .ok()
+}
+
+fn read_until<'a>(
+    reader: &mut Reader<'a>,
+    raw: &'a RawValue,
+    path: &Path<'_>,
+) -> Option<Timestamp> {
+    let instant = parse_instant(&reader.text(raw, path)?);
+    if instant.is_none() {
+        let message = "must be an instant like \"2026-05-30T00:00:00Z\"";
+        reader.report(raw.get(), path, message);
+    }
+    instant
 }
