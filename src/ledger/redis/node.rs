@@ -31,10 +31,12 @@ const UNSENT_FOR: Duration = Duration::from_millis(250);
 /// connection waited for: for more than half a minute.
 const IN_DOUBT_PAUSE: Duration = Duration::from_millis(100);
 const ATTEMPTS: u32 = 300;
-/// For everything that is in the log to be learned at the start.
+/// For something more of the log to be learned at the start.
 const LEARNED_WITHIN: Duration = Duration::from_secs(120);
 /// Keys of one step of a walk through the log.
 const WALK_LEN: usize = 1_000;
+/// Owners whose logs are read at once, so that what is pushed meanwhile does not wait behind all of them.
+const OWNERS_AT_ONCE: usize = 16;
 /// Between two attempts to write down what was learned, and how many there are.
 const BEHIND_PAUSE: Duration = Duration::from_millis(2);
 const BEHIND_ATTEMPTS: u32 = 5_000;
@@ -146,24 +148,33 @@ pub struct Begin {
 /// returns.
 ///
 /// # Errors
-/// Where that does not come about in time.
+/// Where nothing more is learned for a while, and there is more.
 pub fn start(begin: Begin) -> io::Result<SharedLog> {
     let (requests, asked) = mpsc::channel(WAITING_MAX);
-    let (ready, learned) = std::sync::mpsc::channel();
+    let (progress, learned) = std::sync::mpsc::channel();
     let node = begin.node;
     let thread = std::thread::Builder::new().name("shared-log".to_owned());
     thread.spawn(move || match runtime() {
-        Ok(runtime) => runtime.block_on(run(begin, asked, ready)),
+        Ok(runtime) => runtime.block_on(run(begin, asked, progress)),
         Err(error) => tracing::error!(%error, "the thread of the shared log has no runtime"),
     })?;
     let late = |_| io::Error::other("what is in the shared log could not be learned in time");
-    learned.recv_timeout(LEARNED_WITHIN).map_err(late)?;
+    while learned.recv_timeout(LEARNED_WITHIN).map_err(late)? == Progress::Page {}
     Ok(SharedLog {
         requests,
         turns: (0..TURNS).map(|_| Arc::default()).collect(),
         node,
         offered: AtomicU64::new(0),
     })
+}
+
+/// How far a node has come at its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// It has learned some more.
+    Page,
+    /// It has learned all.
+    All,
 }
 
 fn runtime() -> io::Result<LocalRuntime> {
@@ -175,7 +186,7 @@ fn runtime() -> io::Result<LocalRuntime> {
 async fn run(
     begin: Begin,
     mut requests: mpsc::Receiver<Request>,
-    ready: std::sync::mpsc::Sender<()>,
+    progress: std::sync::mpsc::Sender<Progress>,
 ) {
     let commands = Commands::new(&begin.generation);
     let (keeper, links, pushed) = Keeper::new(begin.remote, commands.channel(), begin.node);
@@ -192,6 +203,7 @@ async fn run(
         kick: begin.kick,
         catching: RefCell::default(),
         tell: begin.tell,
+        progress,
         has_forgotten: Cell::new(false),
         refusals: Cell::new(0),
         is_looking: Cell::new(false),
@@ -201,11 +213,10 @@ async fn run(
     loop {
         tokio::select! {
             Some(_number) = connected.recv() => {
-                let (node, ready) = (Rc::clone(&node), ready.clone());
+                let node = Rc::clone(&node);
                 tokio::task::spawn_local(async move {
                     if node.learn_all().await.is_ok() {
-                        // Only the first time somebody waits for it.
-                        let _known = ready.send(());
+                        node.advanced(Progress::All);
                     }
                 });
             }
@@ -239,6 +250,7 @@ struct Node {
     /// Owners whose logs are being read to their end, and whether they have grown meanwhile.
     catching: RefCell<HashMap<Key, bool>>,
     tell: Box<dyn Fn(Trouble, bool) + Send>,
+    progress: std::sync::mpsc::Sender<Progress>,
     has_forgotten: Cell<bool>,
     /// How often Redis said that it may have forgotten something.
     refusals: Cell<u64>,
@@ -348,10 +360,18 @@ impl Node {
             for (bytes, number) in page.iter().zip(known.0..) {
                 self.learn_bytes(owner, number, bytes).await?;
             }
+            if !page.is_empty() {
+                self.advanced(Progress::Page);
+            }
             if page.len() < PAGE_LEN {
                 return Ok(());
             }
         }
+    }
+
+    fn advanced(&self, progress: Progress) {
+        // Only at the start somebody waits for it.
+        let _known = self.progress.send(progress);
     }
 
     async fn page(&self, owner: Key, known: (u64, EntryId)) -> Result<Vec<Vec<u8>>, Failed> {
@@ -521,18 +541,19 @@ impl Node {
         let mut cursor = b"0".to_vec();
         loop {
             let (next, keys) = self.walk(&cursor).await?;
-            let owners = keys.iter().filter_map(|key| owner_of(key));
-            let learning: Vec<_> = owners
-                .map(|owner| {
+            let owners: Vec<Key> = keys.iter().filter_map(|key| owner_of(key)).collect();
+            for few in owners.chunks(OWNERS_AT_ONCE) {
+                let learn = |&owner: &Key| {
                     let node = Rc::clone(self);
                     tokio::task::spawn_local(async move { node.catch_up(owner).await })
-                })
-                .collect();
-            for one in learning {
-                // The next connection begins again.
-                one.await.map_err(|_panicked| Failed)??;
+                };
+                let learning: Vec<_> = few.iter().map(learn).collect();
+                for one in learning {
+                    // The next connection begins again.
+                    one.await.map_err(|_panicked| Failed)??;
+                }
+                (self.kick)();
             }
-            (self.kick)();
             if next == b"0" {
                 break;
             }
