@@ -134,9 +134,11 @@ impl App {
         let recovered = recover(&*storage, &config, node.as_ref())?;
         let keys = Fingerprinter::new(recovered.seed);
         let with = (&*names, &keys, recovered.owners());
-        let loaded = Loaded::load(&rules, plane.as_ref(), &cold, with)?;
+        // Before anything that may end the start: an empty journal has its name in the segment that the
+        // writer makes, and the next start is to find it.
         let writer =
             journal::start_writer(&recovered, config.durability, &storage, &shared, &readiness)?;
+        let loaded = Loaded::load(&rules, plane.as_ref(), &cold, with)?;
         control::bind(plane.as_ref(), &cold, &recovered, (&writer, clock))?;
         let records = start_records(&storage, &recovered, &writer, &config, &readiness);
         let checkpointer =
