@@ -13,12 +13,14 @@ use crate::ledger::embedded::frame::{Cursor, JournalId};
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::embedded::writer::Writer;
 use crate::ledger::redis::link::Remote;
-use crate::ledger::redis::node::{self, Begin, SharedLog};
+use crate::ledger::redis::node::{self, Begin, SharedLog, Trouble};
 use crate::ledger::redis::setup::{self, Unfit};
 use crate::ledger::redis::wire::Generation;
 
 /// The word of `/readyz` while Redis may have forgotten something.
 const FORGOT: &str = "shared_ledger_forgot";
+/// Its word after this node could not keep what the log says.
+const NOT_FOLLOWED: &str = "shared_log_not_followed";
 
 /// One node of a shared ledger.
 pub(super) struct Node {
@@ -69,11 +71,15 @@ impl Node {
         readiness: &Arc<Readiness>,
     ) -> Result<SharedLog, StartError> {
         let (kicked, told) = (Arc::clone(writer), Arc::clone(readiness));
-        let forgot = move |forgot| {
-            if forgot {
-                told.set_reason(FORGOT);
+        let tell = move |trouble, begins| {
+            let reason = match trouble {
+                Trouble::Forgot => FORGOT,
+                Trouble::NotFollowed => NOT_FOLLOWED,
+            };
+            if begins {
+                told.set_reason(reason);
             } else {
-                told.clear_reason(FORGOT);
+                told.clear_reason(reason);
             }
         };
         let node = getrandom::u64().map_err(no_randomness)?;
@@ -83,7 +89,7 @@ impl Node {
             node,
             ledger: Arc::clone(&core.ledger),
             kick: Box::new(move || kicked.write_or_kick()),
-            forgot: Box::new(forgot),
+            tell: Box::new(tell),
         };
         node::start(begin).map_err(|error| unfit(&self.remote, &error))
     }

@@ -11,6 +11,7 @@ use crate::ledger::intent::{Intent, Intents};
 use crate::ledger::key_map::KeyMap;
 use crate::ledger::recent::Recent;
 use crate::ledger::rolling::Rolling;
+use crate::ledger::shared::EntryId;
 
 /// Whose state it is, as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,6 +232,8 @@ pub struct State {
     /// Entries of the log that several nodes share, as far as this state has taken them; not kept in
     /// images, because a node begins with the log.
     pub(in crate::ledger) taken: u64,
+    /// The last of them.
+    pub(in crate::ledger) last: EntryId,
     /// Hash of the owner, by which the store finds the state.
     pub key: Key,
     /// Whose it is.
@@ -267,6 +270,7 @@ impl State {
         Self {
             no,
             taken: 0,
+            last: EntryId::NONE,
             key,
             owner: owner.into(),
             counters: Counters::default(),

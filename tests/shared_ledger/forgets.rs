@@ -1,10 +1,14 @@
 //! Where Redis may have forgotten what it acknowledged, nothing is approved until people have looked.
 
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{AMOUNT, Machine, founded, ledger};
 use crate::redis::RedisServer;
-use crate::server::{Server, SnapshotOf, authorization};
+use crate::server::{Client, Response, Server, SnapshotOf, authorization};
 
 fn snapshot() -> Value {
     let mut snapshot = SnapshotOf::default();
@@ -18,6 +22,43 @@ fn snapshot() -> Value {
 fn ask(node: &Server, token: &str, card: &str) -> String {
     let answer = node.client().ask(&authorization(token, card, AMOUNT));
     answer.result()
+}
+
+fn readiness(node: &Server) -> Response {
+    let mut client = Client::connect(node.ops);
+    client.send(b"GET /readyz HTTP/1.1\r\nhost: ops\r\n\r\n");
+    client.response()
+}
+
+fn is_ready(node: &Server) -> bool {
+    readiness(node).status == 200
+}
+
+fn says_forgot(node: &Server) -> bool {
+    let said = readiness(node);
+    said.status == 503 && said.text().contains("\"shared_ledger_forgot\"")
+}
+
+/// Whether it becomes so in time.
+fn until(mut is_so: impl FnMut() -> bool) -> bool {
+    (0..400).any(|_| {
+        let so = is_so();
+        if !so {
+            thread::sleep(Duration::from_millis(25));
+        }
+        so
+    })
+}
+
+/// The only log loses everything but its first entry.
+fn cut_log(redis: &RedisServer) {
+    let log = redis.ask(&[
+        "EVAL",
+        "return redis.call('KEYS', 'countersign:*:*')[1]",
+        "0",
+    ]);
+    assert!(log.starts_with("countersign:{"), "{log}");
+    assert_eq!(redis.ask(&["LTRIM", &log, "0", "0"]), "+OK");
 }
 
 /// Two nodes, on which something was approved.
@@ -75,6 +116,7 @@ fn e1_a_redis_that_comes_back_empty_lets_nothing_be_approved() {
     nothing_is_approved(&nodes, "gone");
     assert!(redis.run_again());
     nothing_is_approved(&nodes, "empty");
+    assert!(nodes.iter().all(says_forgot));
     drop(nodes);
     let (code, told) = machines[1].refused();
     assert_eq!(code, Some(1), "{told}");
@@ -87,6 +129,7 @@ fn e13_a_redis_that_was_started_anew_is_used_once_somebody_says_that_nothing_was
     redis.crash();
     assert!(redis.run_again());
     nothing_is_approved(&nodes, "started-anew");
+    assert!(nodes.iter().all(says_forgot));
     let third = Machine::new(&redis, &snapshot());
     let (code, told) = third.refused();
     assert_eq!(code, Some(1), "{told}");
@@ -95,6 +138,8 @@ fn e13_a_redis_that_was_started_anew_is_used_once_somebody_says_that_nothing_was
     assert_eq!(code, Some(2), "{told}");
     let (code, told) = ledger(&redis, &["arm", "--nothing-was-lost"]);
     assert_eq!(code, Some(0), "{told}");
+    // A balancer sends nothing to a node that is not ready: it becomes so by itself.
+    assert!(nodes.iter().all(|node| until(|| is_ready(node))));
     assert_eq!(ask(&nodes[0], "before-1", "card-of-cus"), "APPROVED");
     for number in 0..12 {
         let result = ask(
@@ -117,14 +162,76 @@ fn e13_a_redis_that_was_started_anew_is_used_once_somebody_says_that_nothing_was
 fn e13_a_log_that_is_shorter_than_a_node_knew_it_lets_nothing_be_approved() {
     let redis = founded(&[]);
     let (_machines, nodes) = at_work(&redis);
-    let log = redis.ask(&[
-        "EVAL",
-        "return redis.call('KEYS', 'countersign:*:*')[1]",
-        "0",
-    ]);
-    assert!(log.starts_with("countersign:{"), "{log}");
-    redis.ask(&["LTRIM", &log, "0", "0"]);
+    cut_log(&redis);
     let result = ask(&nodes[0], "shorter", "card-of-cus");
     assert_eq!(result, "VELOCITY_EXCEEDED");
     nothing_is_approved(&nodes, "shorter-all");
+}
+
+/// The same where the log has grown again meanwhile, so that its length says nothing.
+#[test]
+fn e13_a_log_that_lost_its_end_and_grew_again_lets_nothing_be_approved() {
+    let redis = founded(&[]);
+    let machines = [
+        Machine::new(&redis, &snapshot()),
+        Machine::new(&redis, &snapshot()),
+    ];
+    let one = machines[0].start();
+    for number in 0..3 {
+        assert_eq!(
+            ask(&one, &format!("before-{number}"), "card-of-cus"),
+            "APPROVED"
+        );
+    }
+    // One that hears nothing of what follows.
+    one.signal(Signal::STOP);
+    redis.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    cut_log(&redis);
+    let (code, told) = ledger(&redis, &["arm", "--nothing-was-lost"]);
+    assert_eq!(code, Some(0), "{told}");
+    let two = machines[1].start();
+    for number in 0..3 {
+        assert_eq!(
+            ask(&two, &format!("anew-{number}"), "card-of-cus"),
+            "APPROVED"
+        );
+    }
+    one.signal(Signal::CONT);
+    assert_eq!(ask(&one, "next", "card-of-cus"), "VELOCITY_EXCEEDED");
+    assert!(until(|| says_forgot(&one)));
+    // The one that knows nothing of the loss is told by Redis.
+    nothing_is_approved(&[one, two], "contradicted");
+}
+
+/// A Redis without memory refuses, and nothing breaks by it.
+#[test]
+fn a_redis_that_is_full_declines_and_goes_on_when_it_has_room() {
+    let redis = founded(&[]);
+    let (_machines, nodes) = at_work(&redis);
+    let connections = || {
+        let list = redis.ask(&["CLIENT", "LIST", "TYPE", "pubsub"]);
+        let lines = list.lines().filter_map(|line| line.split(' ').next());
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = connections();
+    assert_eq!(before.len(), 2, "{before:?}");
+    assert_eq!(redis.ask(&["CONFIG", "SET", "maxmemory", "1"]), "+OK");
+    nothing_is_approved(&nodes, "full");
+    assert!(nodes.iter().all(is_ready), "nothing was forgotten");
+    assert_eq!(redis.ask(&["CONFIG", "SET", "maxmemory", "0"]), "+OK");
+    assert_eq!(connections(), before, "a refusal breaks no connection");
+    assert_eq!(ask(&nodes[1], "roomy", "card-of-other"), "APPROVED");
+    for number in 0..12 {
+        let result = ask(
+            &nodes[number % 2],
+            &format!("roomy-{number}"),
+            "card-of-cus",
+        );
+        let wanted = if number < 8 {
+            "APPROVED"
+        } else {
+            "INSUFFICIENT_FUNDS"
+        };
+        assert_eq!(result, wanted, "{number}");
+    }
 }

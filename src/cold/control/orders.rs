@@ -247,7 +247,10 @@ impl From<NotSet> for NotOrdered {
     fn from(not_set: NotSet) -> Self {
         match not_set {
             NotSet::Standing(
-                Unavailable::Journal(_) | Unavailable::Shared | Unavailable::NotUnderstood,
+                Unavailable::Journal(_)
+                | Unavailable::Shared
+                | Unavailable::NotUnderstood
+                | Unavailable::Contradicted,
             )
             | NotSet::Intent(IntentUnavailable::Journal(_)) => Self::Unavailable,
             NotSet::Standing(Unavailable::Refused) => Self::Contradicts,

@@ -257,7 +257,10 @@ impl From<NotMade> for Problem {
             NotMade::Canceled => Self::card_canceled(),
             NotMade::Gone => Self::not_found("There is no such card or agent"),
             NotMade::Unavailable(
-                Unavailable::Journal(_) | Unavailable::Shared | Unavailable::NotUnderstood,
+                Unavailable::Journal(_)
+                | Unavailable::Shared
+                | Unavailable::NotUnderstood
+                | Unavailable::Contradicted,
             ) => Self::ledger_unavailable(),
             NotMade::Unavailable(Unavailable::Refused) => Self::internal(),
         }

@@ -34,7 +34,11 @@ pub(super) async fn agree(
     let Some(log) = shared.log.get() else {
         return declined(&drafted.waiting, DeclineReason::LedgerUnavailable);
     };
-    let deadline = drafted.waiting.deadline;
+    // As where one waits for the disk: whoever is found to be overdue waits for a turn twice.
+    let leaves_by = drafted
+        .waiting
+        .deadline
+        .plus_micros(-2 * deciding.behind_us());
     let mut turn: Option<Turn> = None;
     loop {
         let owner = drafted.draft.owner;
@@ -44,7 +48,7 @@ pub(super) async fn agree(
             turn = log.try_turn(owner);
         }
         let outcome = if turn.is_none() {
-            turn = within(shared, deadline, log.turn(owner)).await;
+            turn = within(shared, leaves_by, log.turn(owner)).await;
             if turn.is_none() {
                 return declined(&drafted.waiting, DeclineReason::DeadlineExceeded);
             }
@@ -52,7 +56,7 @@ pub(super) async fn agree(
             Outcome::Newer
         } else {
             let mut offered = log.offer(drafted.draft.clone());
-            match within(shared, deadline, &mut offered).await {
+            match within(shared, leaves_by, &mut offered).await {
                 Some(outcome) => outcome.unwrap_or(Outcome::Unavailable),
                 None => {
                     let reply = declined(&drafted.waiting, DeclineReason::DeadlineExceeded);

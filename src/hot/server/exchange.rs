@@ -184,6 +184,11 @@ impl<'d> Deciding<'d> {
         self.delivery.connection
     }
 
+    /// How late this worker is.
+    pub(super) fn behind_us(&self) -> i64 {
+        self.behind_us
+    }
+
     /// Decides it, whose instant may have been read already; absent where that panicked.
     pub(super) fn begin(&self, present: Option<Timestamp>) -> Option<Begun> {
         let connection = self.connection();

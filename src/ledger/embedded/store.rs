@@ -50,6 +50,8 @@ pub enum Unavailable {
     Shared,
     /// An entry of the shared log is none that this version understands.
     NotUnderstood,
+    /// The shared log says something else than what this node has learned of it: it lost entries.
+    Contradicted,
 }
 
 impl From<Refused> for Unavailable {

@@ -18,45 +18,56 @@ local function refusal(record, generation)
   return false
 end
 
+-- Whether the entry before this place is the one that the caller knows there: a log that lost its end and
+-- grew again is another one. An entry's identity stands behind its first byte.
+local function follows(log, from, after)
+  if from == 0 then
+    return true
+  end
+  local before = redis.call('LINDEX', log, from - 1)
+  return before and string.sub(before, 2, 17) == after
+end
+
 local function page(log, from, most)
   return redis.call('LRANGE', log, from, from + most - 1)
 end
 
--- KEYS: record, log. ARGV: generation, expected length, entries of an answer at most, channel,
--- owner, entry.
+-- KEYS: record, log. ARGV: generation, expected length, identity of the last of these, entries of an
+-- answer at most, channel, owner, entry.
 local function append(keys, args)
   local refused = refusal(keys[1], args[1])
   if refused then
     return {refused}
   end
   local expected = tonumber(args[2])
+  if not follows(keys[2], expected, args[3]) then
+    armed = false
+    return {'lost'}
+  end
   local length = redis.call('LLEN', keys[2])
   if length == expected then
-    redis.call('RPUSH', keys[2], args[6])
-    redis.call('PUBLISH', args[4], args[5] .. string.format('%016.0f', length) .. args[6])
+    redis.call('RPUSH', keys[2], args[7])
+    -- What was written is not taken back where telling fails; who is not told learns it later.
+    redis.pcall('PUBLISH', args[5], args[6] .. string.format('%016.0f', length) .. args[7])
     return {'appended'}
   end
-  if length > expected then
-    local newer = page(keys[2], expected, tonumber(args[3]))
-    table.insert(newer, 1, 'newer')
-    return newer
-  end
-  armed = false
-  return {'lost'}
+  local newer = page(keys[2], expected, tonumber(args[4]))
+  table.insert(newer, 1, 'newer')
+  return newer
 end
 
--- KEYS: record, log. ARGV: generation, first entry, entries at most.
+-- KEYS: record, log. ARGV: generation, first entry, identity of the one before, entries at most.
 local function read(keys, args)
   local refused = refusal(keys[1], args[1])
   if refused then
     return {refused}
   end
   local from = tonumber(args[2])
-  if redis.call('LLEN', keys[2]) < from then
+  if not follows(keys[2], from, args[3]) then
     armed = false
     return {'lost'}
   end
-  local entries = page(keys[2], from, tonumber(args[3]))
+  local entries = page(keys[2], from, tonumber(args[4]))
   table.insert(entries, 1, 'newer')
   return entries
 end
@@ -92,7 +103,7 @@ local function standing()
 end
 
 redis.register_function('NAME_append', append)
-redis.register_function('NAME_read', read)
+redis.register_function{function_name = 'NAME_read', callback = read, flags = {'no-writes'}}
 redis.register_function('NAME_found', found)
 redis.register_function('NAME_arm', arm)
 redis.register_function{function_name = 'NAME_standing', callback = standing, flags = {'no-writes'}}

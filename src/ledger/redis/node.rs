@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as Place;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,12 +12,12 @@ use std::time::Duration;
 use redis::{ErrorKind, PushInfo, PushKind, RedisError, Value};
 use tokio::runtime::{self, LocalOptions, LocalRuntime};
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::domain::card::Key;
 use crate::ledger::embedded::journal::{Position, Refusal};
 use crate::ledger::embedded::store::{Draft, EmbeddedLedger, Learned, Unavailable};
-use crate::ledger::redis::link::{Keeper, Links, Pushed, Remote};
+use crate::ledger::redis::link::{Keeper, Link, Links, Pushed, Remote};
 use crate::ledger::redis::wire::{Commands, Generation, PAGE_LEN, Said, owner_of, told};
 use crate::ledger::shared::{Entry, EntryId};
 
@@ -37,6 +38,20 @@ const WALK_LEN: usize = 1_000;
 /// Between two attempts to write down what was learned, and how many there are.
 const BEHIND_PAUSE: Duration = Duration::from_millis(2);
 const BEHIND_ATTEMPTS: u32 = 5_000;
+/// Between two looks whether a Redis that had forgotten something was armed.
+const LOOKED_AGAIN: Duration = Duration::from_secs(1);
+/// An owner that nobody is: what is read of it says whether the ledger is armed.
+const NOBODY: Key = Key(0);
+
+/// What operators have to know of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Redis may have forgotten something.
+    Forgot,
+    /// This node could not keep what the log says, or does not understand it. It approves nothing until
+    /// it is started again; other nodes may go on.
+    NotFollowed,
+}
 
 /// What became of a draft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,8 +138,8 @@ pub struct Begin {
     pub ledger: Arc<EmbeddedLedger>,
     /// Has the node's journal written.
     pub kick: Box<dyn Fn() + Send>,
-    /// Told whether Redis may have forgotten something.
-    pub forgot: Box<dyn Fn(bool) + Send>,
+    /// Told of trouble that begins (true) or is over.
+    pub tell: Box<dyn Fn(Trouble, bool) + Send>,
 }
 
 /// Starts the thread that speaks with Redis. Everything that is in the log is learned when this
@@ -175,15 +190,26 @@ async fn run(
         ledger: begin.ledger,
         pending: RefCell::default(),
         kick: begin.kick,
-        forgot: begin.forgot,
-        told: Cell::new(false),
+        catching: RefCell::default(),
+        tell: begin.tell,
+        has_forgotten: Cell::new(false),
+        refusals: Cell::new(0),
+        is_looking: Cell::new(false),
     });
+    let mut looks_again = interval(LOOKED_AGAIN);
+    looks_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             Some(_number) = connected.recv() => {
                 let (node, ready) = (Rc::clone(&node), ready.clone());
-                tokio::task::spawn_local(async move { node.learn_all(&ready).await });
+                tokio::task::spawn_local(async move {
+                    if node.learn_all().await.is_ok() {
+                        // Only the first time somebody waits for it.
+                        let _known = ready.send(());
+                    }
+                });
             }
+            _instant = looks_again.tick(), if node.has_forgotten.get() => node.look_again(),
             Some(message) = messages.recv() => {
                 node.hear(message).await;
                 while let Ok(message) = messages.try_recv() {
@@ -210,12 +236,17 @@ struct Node {
     /// Drafts that were offered, and where their entries are since they were learned.
     pending: RefCell<HashMap<EntryId, Option<Position>>>,
     kick: Box<dyn Fn() + Send>,
-    forgot: Box<dyn Fn(bool) + Send>,
-    told: Cell<bool>,
+    /// Owners whose logs are being read to their end, and whether they have grown meanwhile.
+    catching: RefCell<HashMap<Key, bool>>,
+    tell: Box<dyn Fn(Trouble, bool) + Send>,
+    has_forgotten: Cell<bool>,
+    /// How often Redis said that it may have forgotten something.
+    refusals: Cell<u64>,
+    is_looking: Cell<bool>,
 }
 
 impl Node {
-    async fn settle(&self, request: Request) {
+    async fn settle(self: &Rc<Self>, request: Request) {
         let Request { draft, id, answer } = request;
         self.pending.borrow_mut().insert(id, None);
         let outcome = self.agree(&draft, id).await;
@@ -226,7 +257,7 @@ impl Node {
 
     /// Offers a draft until it is known what became of it. Sent again it is known by its identity, so
     /// that it is in the log once at most.
-    async fn agree(&self, draft: &Draft, id: EntryId) -> Outcome {
+    async fn agree(self: &Rc<Self>, draft: &Draft, id: EntryId) -> Outcome {
         let command = self.commands.append(draft, id);
         let mut in_doubt = false;
         let mut broken = 0;
@@ -237,18 +268,16 @@ impl Node {
                 }
                 return Outcome::Unavailable;
             };
-            match link
-                .connection
-                .send_packed_command(&command)
-                .await
-                .map(Said::of)
-            {
+            match send(&mut link, &command).await.map(Said::of) {
                 Ok(Said::Nonsense) => {
                     tracing::warn!("Redis gave an answer that is none");
                     (in_doubt, broken) = (true, link.number);
                     self.links.is_broken(broken);
                 }
                 Ok(said) => return self.conclude(draft, id, said).await,
+                Err(error) if is_unknown_function(&error) => {
+                    return self.conclude(draft, id, Said::Forgot).await;
+                }
                 Err(error) if is_refusal(&error) => {
                     tracing::warn!(%error, "Redis refuses a command");
                     if !in_doubt {
@@ -267,9 +296,10 @@ impl Node {
         Outcome::Unavailable
     }
 
-    async fn conclude(&self, draft: &Draft, id: EntryId, said: Said) -> Outcome {
+    async fn conclude(self: &Rc<Self>, draft: &Draft, id: EntryId, said: Said) -> Outcome {
         let own = Entry {
             id,
+            after: draft.after,
             authorization: draft.authorization,
             events: &draft.events,
         };
@@ -280,7 +310,7 @@ impl Node {
                 .map(|_| ()),
             Said::Newer(entries) => self.learn_page(draft.owner, draft.expected, &entries).await,
             Said::Forgot => {
-                self.tell(true);
+                self.refused();
                 Err(Failed)
             }
             Said::Nonsense => Err(Failed),
@@ -288,7 +318,6 @@ impl Node {
         if learned.is_err() {
             return Outcome::Unavailable;
         }
-        self.tell(false);
         match self.pending.borrow().get(&id).copied().flatten() {
             Some(position) => Outcome::Taken(position),
             None => Outcome::Newer,
@@ -296,25 +325,28 @@ impl Node {
     }
 
     /// Learns a page of an owner's log, and what follows it.
-    async fn learn_page(&self, owner: Key, from: u64, page: &[Vec<u8>]) -> Result<(), Failed> {
-        let mut number = from;
-        for bytes in page {
+    async fn learn_page(
+        self: &Rc<Self>,
+        owner: Key,
+        from: u64,
+        page: &[Vec<u8>],
+    ) -> Result<(), Failed> {
+        for (bytes, number) in page.iter().zip(from..) {
             self.learn_bytes(owner, number, bytes).await?;
-            number += 1;
         }
         if page.len() < PAGE_LEN {
             return Ok(());
         }
-        self.catch_up(owner, number).await
+        self.catch_up(owner).await
     }
 
-    /// Learns an owner's log from this entry to its end.
-    async fn catch_up(&self, owner: Key, mut from: u64) -> Result<(), Failed> {
+    /// Learns an owner's log from where this node knows it to its end.
+    async fn catch_up(self: &Rc<Self>, owner: Key) -> Result<(), Failed> {
         loop {
-            let page = self.page(owner, from).await?;
-            for bytes in &page {
-                self.learn_bytes(owner, from, bytes).await?;
-                from += 1;
+            let known = self.ledger.known_of(owner);
+            let page = self.page(owner, known).await?;
+            for (bytes, number) in page.iter().zip(known.0..) {
+                self.learn_bytes(owner, number, bytes).await?;
             }
             if page.len() < PAGE_LEN {
                 return Ok(());
@@ -322,15 +354,12 @@ impl Node {
         }
     }
 
-    async fn page(&self, owner: Key, from: u64) -> Result<Vec<Vec<u8>>, Failed> {
-        match self
-            .ask(&self.commands.read(owner, from))
-            .await
-            .map(Said::of)?
-        {
+    async fn page(&self, owner: Key, known: (u64, EntryId)) -> Result<Vec<Vec<u8>>, Failed> {
+        let answer = self.ask(&self.commands.read(owner, known)).await?;
+        match Said::of(answer) {
             Said::Newer(page) => Ok(page),
             Said::Forgot => {
-                self.tell(true);
+                self.refused();
                 Err(Failed)
             }
             Said::Appended | Said::Nonsense => Err(Failed),
@@ -340,9 +369,11 @@ impl Node {
     /// Asks what changes nothing, so that nothing is in doubt where it fails.
     async fn ask(&self, command: &redis::Cmd) -> Result<Value, Failed> {
         let mut link = self.links.get(0, UNSENT_FOR).await.ok_or(Failed)?;
-        let answer = link.connection.send_packed_command(command).await;
+        let answer = send(&mut link, command).await;
         answer.map_err(|error| {
-            if !is_refusal(&error) {
+            if is_unknown_function(&error) {
+                self.refused();
+            } else if !is_refusal(&error) {
                 self.links.is_broken(link.number);
             }
             tracing::warn!(%error, "the shared log cannot be read");
@@ -350,16 +381,29 @@ impl Node {
         })
     }
 
-    async fn learn_bytes(&self, owner: Key, number: u64, bytes: &[u8]) -> Result<(), Failed> {
+    async fn learn_bytes(
+        self: &Rc<Self>,
+        owner: Key,
+        number: u64,
+        bytes: &[u8],
+    ) -> Result<(), Failed> {
         match Entry::decode(bytes) {
             Ok(entry) => self.learn(owner, number, &entry).await.map(|_| ()),
-            Err(_malformed) => Err(self.lose(Unavailable::NotUnderstood)),
+            Err(_malformed) => Err(self.lose(owner, Unavailable::NotUnderstood)),
         }
     }
 
     /// Learns one entry. Where the disk does not keep up, it is waited for.
-    async fn learn(&self, owner: Key, number: u64, entry: &Entry<'_>) -> Result<Learned, Failed> {
+    async fn learn(
+        self: &Rc<Self>,
+        owner: Key,
+        number: u64,
+        entry: &Entry<'_>,
+    ) -> Result<Learned, Failed> {
         for _ in 0..BEHIND_ATTEMPTS {
+            if self.ledger.is_poisoned() {
+                return Err(Failed);
+            }
             match self.ledger.learn(owner, number, entry) {
                 Ok(Learned::Now(position)) => {
                     if let Some(place) = self.pending.borrow_mut().get_mut(&entry.id) {
@@ -372,29 +416,52 @@ impl Node {
                     (self.kick)();
                     sleep(BEHIND_PAUSE).await;
                 }
-                Err(why) => return Err(self.lose(why)),
+                Err(why) => return Err(self.lose(owner, why)),
             }
         }
-        Err(self.lose(Unavailable::Journal(Refusal::Behind)))
+        Err(self.lose(owner, Unavailable::Journal(Refusal::Behind)))
     }
 
-    /// Tells operators whether Redis may have forgotten something, when that changes.
-    fn tell(&self, forgot: bool) {
-        let forgot = forgot || self.ledger.is_poisoned();
-        if self.told.replace(forgot) != forgot {
-            (self.forgot)(forgot);
+    /// Redis says that it may have forgotten something. Operators are told when that begins.
+    fn refused(&self) {
+        self.refusals.set(self.refusals.get().wrapping_add(1));
+        if !self.has_forgotten.replace(true) {
+            (self.tell)(Trouble::Forgot, true);
         }
+    }
+
+    /// Looks whether Redis was armed, which nobody tells. A balancer sends nothing to a node that is not
+    /// ready.
+    fn look_again(self: &Rc<Self>) {
+        if self.ledger.is_poisoned() || self.is_looking.replace(true) {
+            return;
+        }
+        let node = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            // Where it fails it is tried again.
+            let _not_yet = node.learn_all().await;
+            node.is_looking.set(false);
+        });
     }
 
     /// What this node knows is not what the log says any more: it approves nothing until it is started
     /// again.
-    fn lose(&self, why: Unavailable) -> Failed {
+    fn lose(self: &Rc<Self>, owner: Key, why: Unavailable) -> Failed {
         tracing::error!(
             ?why,
             "an entry of the shared log could not be taken; nothing is approved"
         );
         self.ledger.poison();
-        self.tell(true);
+        if why == Unavailable::Contradicted {
+            self.refused();
+            // Said to Redis too, so that no other node approves on what was lost.
+            let node = Rc::clone(self);
+            tokio::task::spawn_local(async move {
+                let _refused = node.page(owner, node.ledger.known_of(owner)).await;
+            });
+        } else {
+            (self.tell)(Trouble::NotFollowed, true);
+        }
         Failed
     }
 
@@ -413,41 +480,57 @@ impl Node {
             return;
         };
         let Ok(entry) = Entry::decode(entry) else {
-            self.lose(Unavailable::NotUnderstood);
+            self.lose(owner, Unavailable::NotUnderstood);
             return;
         };
-        if let Ok(Learned::Missing(from)) = self.learn(owner, number, &entry).await {
-            let node = Rc::clone(self);
-            tokio::task::spawn_local(async move {
-                // What stays unknown is learned when it matters: the log refuses the next draft.
-                let _unknown = node.catch_up(owner, from).await;
-                (node.kick)();
-            });
+        if let Ok(Learned::Missing(_)) = self.learn(owner, number, &entry).await {
+            self.catch_up_once(owner);
         }
     }
 
-    /// Learns all that is in the log, and says so when that is done.
-    async fn learn_all(self: &Rc<Self>, ready: &std::sync::mpsc::Sender<()>) {
+    /// Has an owner's log learned to its end, once at a time.
+    fn catch_up_once(self: &Rc<Self>, owner: Key) {
+        match self.catching.borrow_mut().entry(owner) {
+            Place::Occupied(mut grown) => {
+                grown.insert(true);
+                return;
+            }
+            Place::Vacant(vacant) => vacant.insert(false),
+        };
+        let node = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            loop {
+                let learned = node.catch_up(owner).await;
+                let mut catching = node.catching.borrow_mut();
+                let grown = catching.get_mut(&owner).is_some_and(std::mem::take);
+                // What stays unknown is learned when it matters: the log refuses the next draft.
+                if learned.is_err() || !grown {
+                    catching.remove(&owner);
+                    break;
+                }
+            }
+            (node.kick)();
+        });
+    }
+
+    /// Learns all that is in the log of a ledger that is armed.
+    async fn learn_all(self: &Rc<Self>) -> Result<(), Failed> {
+        let refusals = self.refusals.get();
+        // Of a Redis that lost everything there is nothing to walk through.
+        self.page(NOBODY, (0, EntryId::NONE)).await?;
         let mut cursor = b"0".to_vec();
         loop {
-            let Ok((next, keys)) = self.walk(&cursor).await else {
-                return;
-            };
+            let (next, keys) = self.walk(&cursor).await?;
             let owners = keys.iter().filter_map(|key| owner_of(key));
             let learning: Vec<_> = owners
                 .map(|owner| {
                     let node = Rc::clone(self);
-                    tokio::task::spawn_local(async move {
-                        let from = node.ledger.taken_of(owner);
-                        node.catch_up(owner, from).await
-                    })
+                    tokio::task::spawn_local(async move { node.catch_up(owner).await })
                 })
                 .collect();
             for one in learning {
-                if !matches!(one.await, Ok(Ok(()))) {
-                    // The next connection begins again.
-                    return;
-                }
+                // The next connection begins again.
+                one.await.map_err(|_panicked| Failed)??;
             }
             (self.kick)();
             if next == b"0" {
@@ -455,8 +538,11 @@ impl Node {
             }
             cursor = next;
         }
-        // Only the first time somebody waits for it.
-        let _known = ready.send(());
+        let is_poisoned = self.ledger.is_poisoned();
+        if refusals == self.refusals.get() && !is_poisoned && self.has_forgotten.replace(false) {
+            (self.tell)(Trouble::Forgot, false);
+        }
+        Ok(())
     }
 
     async fn walk(&self, cursor: &[u8]) -> Result<(Vec<u8>, Vec<Vec<u8>>), Failed> {
@@ -469,6 +555,19 @@ impl Node {
             Failed
         })
     }
+}
+
+/// Sends a command. What the server says in refusing it is an error, which the connection alone does not
+/// make of it.
+async fn send(link: &mut Link, command: &redis::Cmd) -> Result<Value, RedisError> {
+    let answer = link.connection.send_packed_command(command).await;
+    answer.and_then(Value::extract_error)
+}
+
+/// Whether the server has lost our functions, and with them the memory of who armed them.
+fn is_unknown_function(error: &RedisError) -> bool {
+    let detail = error.detail().unwrap_or_default();
+    is_refusal(error) && detail.contains("Function not found")
 }
 
 /// Whether the server says that it did not do it. An error of the way there and back says nothing.

@@ -113,12 +113,14 @@ impl Commands {
     pub fn append(&self, draft: &Draft, id: EntryId) -> Cmd {
         let entry = Entry {
             id,
+            after: draft.after,
             authorization: draft.authorization,
             events: &draft.events,
         };
         let mut command = self.on_log("append", draft.owner);
         command
             .arg(draft.expected)
+            .arg(&draft.after.to_bytes()[..])
             .arg(PAGE_LEN)
             .arg(self.channel())
             .arg(&draft.owner.0.to_be_bytes()[..])
@@ -126,11 +128,11 @@ impl Commands {
         command
     }
 
-    /// Reads an owner's log from this entry on, counted from zero.
+    /// Reads an owner's log from this entry on, counted from zero, which follows `after`.
     #[must_use]
-    pub fn read(&self, owner: Key, from: u64) -> Cmd {
+    pub fn read(&self, owner: Key, (from, after): (u64, EntryId)) -> Cmd {
         let mut command = self.on_log("read", owner);
-        command.arg(from).arg(PAGE_LEN);
+        command.arg(from).arg(&after.to_bytes()[..]).arg(PAGE_LEN);
         command
     }
 

@@ -18,8 +18,15 @@ const CONFIRMED_US: i64 = 60_000_000;
 /// its deliveries waiting, and what a redelivery was told meanwhile may be forgotten by then.
 const OVERRULED_US: i64 = 30_000_000;
 
+/// The same where nodes share a log, in which a redelivery is an entry: what it let go is known to
+/// every node, for longer, and a connection that was lost for minutes costs no limit.
+const OVERRULED_SHARED_US: i64 = 300_000_000;
+
+/// How long a node remembers what a redelivery in the shared log let go.
+const CONFIRMED_SHARED_US: i64 = 10 * CONFIRMED_US;
+
 const _: () = assert!(
-    OVERRULED_US < CONFIRMED_US,
+    OVERRULED_US < CONFIRMED_US && OVERRULED_SHARED_US < CONFIRMED_SHARED_US,
     "what can be taken back is remembered"
 );
 
@@ -38,11 +45,16 @@ impl EmbeddedLedger {
         });
         let stands = step.is_some();
         // What can no longer be taken back need not be remembered.
-        if step.is_some_and(|step| now.micros_since(step.at) <= OVERRULED_US) {
+        if step.is_some_and(|step| now.micros_since(step.at) <= self.overruled_within_us()) {
+            let remembered_us = if self.is_shared {
+                CONFIRMED_SHARED_US
+            } else {
+                CONFIRMED_US
+            };
             let mut confirmed = self.confirmed();
             while confirmed
                 .front()
-                .is_some_and(|(at, _)| now.micros_since(*at) > CONFIRMED_US)
+                .is_some_and(|(at, _)| now.micros_since(*at) > remembered_us)
             {
                 confirmed.pop_front();
             }
@@ -55,11 +67,19 @@ impl EmbeddedLedger {
     /// several nodes share tells. Their clocks differ, so that it is remembered for longer.
     pub(super) fn note_confirmed(&self, asked: Timestamp, position: u64) {
         let mut confirmed = self.confirmed();
-        let is_over = |(at, _): &(Timestamp, u64)| asked.micros_since(*at) > 10 * CONFIRMED_US;
+        let is_over = |(at, _): &(Timestamp, u64)| asked.micros_since(*at) > CONFIRMED_SHARED_US;
         while confirmed.front().is_some_and(is_over) {
             confirmed.pop_front();
         }
         confirmed.push_back((asked, position));
+    }
+
+    fn overruled_within_us(&self) -> i64 {
+        if self.is_shared {
+            OVERRULED_SHARED_US
+        } else {
+            OVERRULED_US
+        }
     }
 
     fn confirmed(&self) -> MutexGuard<'_, VecDeque<(Timestamp, u64)>> {
@@ -90,7 +110,7 @@ impl EmbeddedLedger {
         let in_time = state
             .authorization(command.authorization)
             .and_then(|known| known.steps().find(|it| it.position == command.decided_at))
-            .is_some_and(|step| command.at.micros_since(step.at) <= OVERRULED_US);
+            .is_some_and(|step| command.at.micros_since(step.at) <= self.overruled_within_us());
         let confirmed = |(_, position): &(Timestamp, u64)| *position == command.decided_at;
         if !in_time || self.confirmed().iter().any(confirmed) {
             return None;

@@ -17,7 +17,7 @@ use crate::ledger::command::{Answer, Authorize, Novelty, Overrule, Route};
 use crate::ledger::embedded::journal::{Class, Journal, Position};
 use crate::ledger::event::{Event, Owner, StateNo, events_of};
 use crate::ledger::fold::fold;
-use crate::ledger::shared::Entry;
+use crate::ledger::shared::{Entry, EntryId};
 use crate::ledger::state::State;
 
 /// Events that were decided on a state, to be offered to its log.
@@ -27,6 +27,8 @@ pub struct Draft {
     pub owner: Key,
     /// How long the log is to be: so many entries were known when it was decided.
     pub expected: u64,
+    /// The last of these; [`EntryId::NONE`] where there is none.
+    pub after: EntryId,
     /// The authorization that the events are about.
     pub authorization: Key,
     /// The events.
@@ -78,10 +80,11 @@ impl EmbeddedLedger {
         self.is_shared
     }
 
-    /// How many entries of an owner's log it has learned.
+    /// How many entries of an owner's log it has learned, and the last of them.
     #[must_use]
-    pub fn taken_of(&self, owner: Key) -> u64 {
-        self.with_any_state(owner, |state| state.taken).unwrap_or(0)
+    pub fn known_of(&self, owner: Key) -> (u64, EntryId) {
+        let known = self.with_any_state(owner, |state| (state.taken, state.last));
+        known.unwrap_or((0, EntryId::NONE))
     }
 
     /// Decides one step on a card of a customer, as [`EmbeddedLedger::authorize`] does, and changes
@@ -196,7 +199,8 @@ impl EmbeddedLedger {
     ///
     /// # Errors
     /// [`Unavailable`] where the journal takes nothing, then it may be learned later; or where the
-    /// entry is not understood, then this node knows nothing more of the log.
+    /// entry is not understood, or is another one than this node knows at its place, or does not follow
+    /// what this node knows: then it knows nothing more of the log.
     pub fn learn(
         &self,
         owner: Key,
@@ -205,7 +209,7 @@ impl EmbeddedLedger {
     ) -> Result<Learned, Unavailable> {
         let mut events = events_of(entry.events).collect::<Result<Vec<_>, _>>()?;
         if let Some(Event::StateOpened { key, owner: of, .. }) = events.first() {
-            if *key != owner || number != 0 {
+            if *key != owner || number != 0 || entry.after != EntryId::NONE {
                 return Err(Unavailable::NotUnderstood);
             }
             let route = Route {
@@ -222,8 +226,11 @@ impl EmbeddedLedger {
             };
         };
         match number.cmp(&state.taken) {
-            std::cmp::Ordering::Less => Ok(Learned::Before),
+            std::cmp::Ordering::Less => known_before(&state, number, entry),
             std::cmp::Ordering::Greater => Ok(Learned::Missing(state.taken)),
+            std::cmp::Ordering::Equal if entry.after != state.last => {
+                Err(Unavailable::Contradicted)
+            }
             std::cmp::Ordering::Equal => self.take(&mut state, &mut events, entry),
         }
     }
@@ -239,7 +246,7 @@ impl EmbeddedLedger {
             Owner::Unattributed(_) => &self.unattributed,
         };
         match states.entry(route.key) {
-            Place::Occupied(_) => Ok(Learned::Before),
+            Place::Occupied(known) => known_before(known.get(), 0, entry),
             Place::Vacant(vacant) => {
                 let mut state = self.open(route)?;
                 let learned = self.take(&mut state, events, entry)?;
@@ -275,6 +282,7 @@ impl EmbeddedLedger {
             fold(state, event, position.0);
         }
         state.taken += 1;
+        state.last = entry.id;
         if matches!(state.owner.as_owner(), Owner::Unattributed(_)) {
             let more = state.authorization_count().saturating_sub(before) as u64;
             self.unattributed_count.fetch_add(more, Ordering::SeqCst);
@@ -302,6 +310,15 @@ impl EmbeddedLedger {
             }
         }
     }
+}
+
+/// What an entry is to a state that has taken one at its place. Only the last one is compared: one that
+/// differs before it is followed by one that differs.
+fn known_before(state: &State, number: u64, entry: &Entry<'_>) -> Result<Learned, Unavailable> {
+    if number + 1 == state.taken && entry.id != state.last {
+        return Err(Unavailable::Contradicted);
+    }
+    Ok(Learned::Before)
 }
 
 /// The word of a state that knows the step, or knows that it contradicts.
@@ -339,6 +356,7 @@ fn draft(
     Draft {
         owner: state.key,
         expected: state.taken,
+        after: state.last,
         authorization,
         events: bytes,
     }

@@ -103,6 +103,7 @@ impl Logs {
     fn append(&mut self, draft: &Draft, id: EntryId) -> Result<(), Vec<Vec<u8>>> {
         let entry = Entry {
             id,
+            after: draft.after,
             authorization: draft.authorization,
             events: &draft.events,
         };
@@ -334,6 +335,7 @@ impl Run<'_> {
     fn tell(&mut self, draft: &Draft, id: EntryId) {
         let entry = Entry {
             id,
+            after: draft.after,
             authorization: draft.authorization,
             events: &draft.events,
         };
@@ -374,7 +376,7 @@ impl Run<'_> {
             let log = self.logs.0.get(&owner).cloned().unwrap_or_default();
             let alone = self.alone.with_any_state(owner, looks);
             for node in 0..self.nodes.len() {
-                let from = self.nodes[node].taken_of(owner);
+                let from = self.nodes[node].known_of(owner).0;
                 for (bytes, number) in log.iter().zip(0..).skip(usize::try_from(from).unwrap()) {
                     self.learn(node, owner, number, bytes);
                 }
@@ -468,11 +470,13 @@ fn what_one_node_said_of_an_authorization_every_node_says() {
         let Draft {
             owner,
             expected,
+            after,
             authorization,
             events,
         } = &proposed.draft;
         let entry = Entry {
             id: EntryId(id),
+            after: *after,
             authorization: *authorization,
             events,
         };
@@ -542,6 +546,7 @@ fn e14_an_entry_that_is_none_is_not_learned() {
     } = &proposed.draft;
     let entry = |events| Entry {
         id: EntryId(1),
+        after: EntryId::NONE,
         authorization: *authorization,
         events,
     };
@@ -550,11 +555,60 @@ fn e14_an_entry_that_is_none_is_not_learned() {
         let learned = node.learn(owner, number, &entry(events));
         assert_eq!(learned, Err(Unavailable::NotUnderstood), "{number}");
     }
-    assert_eq!(node.taken_of(*owner), 0);
+    assert_eq!(node.known_of(*owner).0, 0);
     let learned = node.learn(*owner, 0, &entry(events));
     assert!(matches!(learned, Ok(Learned::Now(_))), "{learned:?}");
     assert_eq!(
         node.learn(*owner, 2, &entry(events)),
         Err(Unavailable::NotUnderstood)
     );
+}
+
+/// A log that lost its end and grew again is another one, at whatever place it is looked at.
+#[test]
+fn e13_an_entry_that_follows_another_one_than_is_known_contradicts() {
+    let (one, two) = (node(), node());
+    let route = Route {
+        key: Key(3),
+        owner: Owner::Customer("cus"),
+    };
+    let draft = |node: &EmbeddedLedger, authorization| {
+        let ask = Ask::new(authorization, 5);
+        with_command(&ask, |it| node.propose(&route, UNATTRIBUTED, it))
+            .unwrap()
+            .draft
+    };
+    let learn = |node: &EmbeddedLedger, draft: &Draft, id| {
+        let entry = Entry {
+            id: EntryId(id),
+            after: draft.after,
+            authorization: draft.authorization,
+            events: &draft.events,
+        };
+        let learned = node.learn(draft.owner, draft.expected, &entry);
+        write_all(node);
+        learned
+    };
+    let first = draft(&one, 1);
+    for node in [&one, &two] {
+        assert!(matches!(learn(node, &first, 1), Ok(Learned::Now(_))));
+    }
+    let lost = draft(&one, 2);
+    assert!(matches!(learn(&one, &lost, 2), Ok(Learned::Now(_))));
+    assert_eq!(one.known_of(Key(3)), (2, EntryId(2)));
+    // The log lost entry 2, and the other node goes on without it.
+    let instead = draft(&two, 3);
+    assert!(matches!(learn(&two, &instead, 3), Ok(Learned::Now(_))));
+    let next = draft(&two, 4);
+    assert!(matches!(learn(&two, &next, 4), Ok(Learned::Now(_))));
+    for (draft, id) in [(&instead, 3), (&next, 4)] {
+        assert_eq!(
+            learn(&one, draft, id),
+            Err(Unavailable::Contradicted),
+            "{id}"
+        );
+    }
+    assert_eq!(learn(&one, &first, 1), Ok(Learned::Before));
+    assert_eq!(learn(&one, &lost, 2), Ok(Learned::Before));
+    assert_eq!(one.known_of(Key(3)), (2, EntryId(2)));
 }
