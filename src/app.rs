@@ -104,7 +104,8 @@ pub struct Started {
 
 impl App {
     /// Opens the data directory, starts the listeners, recovers the ledger, loads the snapshot.
-    /// Issuers that ask before all that is done are declined `ledger_unavailable`.
+    /// Issuers that ask before all that is done are declined `ledger_unavailable`. The writer begins before
+    /// anything else may end the start: what it makes keeps an empty journal's name for the next one.
     ///
     /// # Errors
     /// [`StartError`] tells how the process should end.
@@ -134,9 +135,9 @@ impl App {
         let recovered = recover(&*storage, &config, node.as_ref())?;
         let keys = Fingerprinter::new(recovered.seed);
         let with = (&*names, &keys, recovered.owners());
+        let level = config.durability;
+        let writer = journal::start_writer(&recovered, level, &storage, &shared, &readiness)?;
         let loaded = Loaded::load(&rules, plane.as_ref(), &cold, with)?;
-        let writer =
-            journal::start_writer(&recovered, config.durability, &storage, &shared, &readiness)?;
         control::bind(plane.as_ref(), &cold, &recovered, (&writer, clock))?;
         let records = start_records(&storage, &recovered, &writer, &config, &readiness);
         let checkpointer =

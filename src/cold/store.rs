@@ -539,6 +539,8 @@ pub trait Store: Send + Sync {
     fn purchase(&self, wanted: PurchaseWanted) -> Answer<'_, Option<Purchase>>;
     /// Purchase requests in this state, or all, newest first.
     fn purchases(&self, listed: Listed, state: Option<PurchaseState>) -> Answer<'_, Vec<Purchase>>;
+    /// How many of an agent's wait for a human.
+    fn count_in_review(&self, agent_id: String) -> Answer<'_, i64>;
     /// Purchase requests that have to be looked at by now, those that wait longest first.
     fn purchases_due(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<Purchase>>;
     /// Requests of an agent at a domain and below it that were approved since an instant and stand,

@@ -89,10 +89,19 @@ fn a_paused_agent_asks_to_be_at_work_and_an_owner_decides_once() {
     let agent = world.plane.get(&format!("/v1/agents/{}", world.agent));
     assert_eq!(agent["status"], "active");
     assert_eq!(code(&world.asks("more"), 409), "agent_active");
-    let listed = world.plane.get(PATH);
+    // What an owner does by other ways settles the one that waits.
+    world.is_now("paused");
+    let third = id(&value(&world.asks("again")));
+    world.is_now("active");
+    let settled = world.plane.get(&format!("{PATH}/{third}"));
+    assert_eq!(settled["status"], "granted");
+    world.is_now("paused");
+    assert_ne!(id(&value(&world.asks("once more"))), third);
+    world.is_now("active");
+    let listed = world.plane.get(&format!("{PATH}?limit=4"));
     let states = listed["data"].as_array().unwrap().iter();
     let states: Vec<_> = states.map(|row| row["status"].clone()).collect();
-    assert_eq!(states, ["granted", "refused"], "newest first");
+    assert_eq!(states[2..], ["granted", "refused"], "newest first");
     world.is_now("disabled");
     assert_eq!(code(&world.asks("and now?"), 409), "agent_disabled");
 }

@@ -171,3 +171,21 @@ fn a_database_of_before_takes_the_journal_of_its_first_start() {
     assert!(plane.stop().success());
     assert!(bound(&plane).0.is_some_and(|it| it != first));
 }
+
+/// The one segment of a journal without a record has its name, and nothing else has.
+#[test]
+fn a_start_that_ends_early_leaves_an_empty_journal_its_name() {
+    let mut plane = Plane::start();
+    assert!(plane.stop().success());
+    let (theirs, _) = bound(&plane);
+    plane.home.write("broken.json", "{");
+    let mut command = crate::plane::program("serve", &plane.home, &plane.database);
+    command
+        .arg("--snapshot")
+        .arg(plane.home.path("broken.json"));
+    let (status, message) = said(command.output());
+    assert_eq!(status, Some(2), "{message}");
+    plane.restart();
+    assert!(plane.stop().success());
+    assert_eq!(bound(&plane).0, theirs);
+}

@@ -71,6 +71,33 @@ fn an_approval_waives_the_rule_of_the_level_that_was_shown() {
     );
 }
 
+/// Behaviour 5.7: a cap that was lowered after the look is not the one that was shown.
+#[test]
+fn an_approval_waives_the_cap_that_was_shown_and_no_lower_one() {
+    let plane = Plane::start();
+    let capped = |cap: u64| json!({"requestLimits": {"perRequest": cap}, "onViolation": {"requestLimits": "review"}});
+    let buyer = buyer(&plane, &capped(1_000));
+    let waits = buyer.asks(&plane, &json!({}));
+    assert_eq!(waits["causes"][0]["level"], "agent", "{waits}");
+    let second = buyer.asks(&plane, &json!({"amount": "11.00"}));
+    set_policy(&plane, &buyer.agent, &capped(100));
+    is_denied(&plane, &waits["id"], "amount_over_per_request");
+    set_policy(&plane, &buyer.agent, &capped(1_000));
+    let approved = act(&plane, &second["id"], "approve", &Value::Null);
+    assert_eq!(approved["status"], "approved", "{approved}");
+}
+
+/// A key of a caller is its own word, and no place of ours.
+#[test]
+fn a_key_may_be_any_word() {
+    let plane = Plane::start();
+    let buyer = buyer(&plane, &json!({}));
+    for key in ["waits", "in advance"] {
+        let waits = buyer.asks(&plane, &json!({"idempotencyKey": key, "amount": "3.00"}));
+        assert_eq!(waits["status"], "pending_review", "{key}: {waits}");
+    }
+}
+
 /// Behaviour 5.7: each broken rule counts, and not the first alone.
 #[test]
 fn a_waived_rule_hides_none_that_is_broken_beside_it() {

@@ -19,6 +19,10 @@ use crate::cold::store::outward::Errand;
 use crate::cold::store::{Agent, Change};
 use crate::domain::card::AgentStatus;
 
+/// How long a request waits before the agent's new words take the place of the old ones, and are told:
+/// an hour. Whoever has let the agent work meanwhile, an operator, settles nothing here.
+const RENEWED_US: i64 = 3_600_000_000;
+
 /// What an agent says when it asks.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -134,7 +138,22 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
         }
         let waiting = ask.api.store.access_waiting(agent.id.clone()).await?;
         if let Some(known) = waiting {
-            return Reply::ok(&AccessShown::from(known));
+            let is_recent = ask.now.micros_since(known.created_at) < RENEWED_US;
+            if is_recent || known.reason == reason {
+                return Reply::ok(&AccessShown::from(known));
+            }
+            let known = AccessRequest {
+                reason: reason.clone(),
+                requested_by: ask.caller.key.id.clone(),
+                created_at: ask.now,
+                ..known
+            };
+            let reply = Reply::ok(&AccessShown::from(known.clone()))?;
+            let outcome = ask.make(only(known), reply).await;
+            if !tries.again(&outcome) {
+                return outcome;
+            }
+            continue;
         }
         let row = AccessRequest {
             id: draw("acc", ask.now),
@@ -152,11 +171,7 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
         };
         let path = format!("/v1/access-requests/{}", row.id);
         let reply = Reply::created(path, &AccessShown::from(row.clone()))?;
-        let work = Work {
-            batch: vec![Change::Access(row)],
-            ..Work::default()
-        };
-        let outcome = ask.make(work, reply).await;
+        let outcome = ask.make(only(row), reply).await;
         // Where another one was quicker, that is the one.
         if !tries.again(&outcome) {
             return outcome;
@@ -210,13 +225,7 @@ async fn decide(ask: Ask, state: AccessState, note: Option<String>) -> Result<Re
         if row.state != AccessState::Pending {
             return Err(Problem::access_decided(row.state.name()));
         }
-        let row = AccessRequest {
-            state,
-            decided_by: Some(ask.caller.key.id.clone()),
-            decided_at: Some(ask.now),
-            note: note.clone(),
-            ..row
-        };
+        let row = decided(&ask, row, state, note.clone());
         let mut work = Work::default();
         if state == AccessState::Granted {
             let agent = agents::find(&ask, &row.agent_id).await?;
@@ -228,6 +237,34 @@ async fn decide(ask: Ask, state: AccessState, note: Option<String>) -> Result<Re
         if !tries.again(&outcome) {
             return outcome;
         }
+    }
+}
+
+fn only(row: AccessRequest) -> Work {
+    Work {
+        batch: vec![Change::Access(row)],
+        ..Work::default()
+    }
+}
+
+/// The request that waits is granted with what puts its agent to work otherwise.
+pub(super) async fn settled(ask: &Ask, agent: &str) -> Result<Option<Change>, Problem> {
+    let waiting = ask.api.store.access_waiting(agent.to_owned()).await?;
+    Ok(waiting.map(|row| Change::Access(decided(ask, row, AccessState::Granted, None))))
+}
+
+fn decided(
+    ask: &Ask,
+    row: AccessRequest,
+    state: AccessState,
+    note: Option<String>,
+) -> AccessRequest {
+    AccessRequest {
+        state,
+        decided_by: Some(ask.caller.key.id.clone()),
+        decided_at: Some(ask.now),
+        note,
+        ..row
     }
 }
 

@@ -11,7 +11,7 @@ use super::exchange::{Ask, Reply, Tries};
 use super::fields::{AgentStatus, document, shown_document};
 use super::problem::Problem;
 use super::query::{Page, narrow};
-use super::{customers, fleet, text, versions};
+use super::{access, customers, fleet, text, versions};
 use crate::cold::control::{Order, Work, policy};
 use crate::cold::ids::draw;
 use crate::cold::schema::PolicyDocument;
@@ -234,6 +234,9 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
                 ask.api
                     .told_of_owner(Errand::Agent, (&row.id, row.mode), ask.now),
             );
+        }
+        if status == Some(card::AgentStatus::Active) {
+            batch.extend(access::settled(&ask, &row.id).await?);
         }
         batch.push(Change::Agent(row));
         let work = Work {

@@ -292,9 +292,14 @@ impl Problem {
         Self::new(Code::PurchaseCard).with_detail(what)
     }
 
-    pub(super) fn too_many_reviews(most: usize) -> Self {
+    pub(super) fn too_many_reviews(most: i64) -> Self {
         let detail = format!("{most} requests of the agent wait for a human already");
         Self::new(Code::TooManyReviews).with_detail(detail)
+    }
+
+    /// Whether no place is left among the requests that wait for a human.
+    pub(super) fn is_too_many_reviews(&self) -> bool {
+        self.known == Code::TooManyReviews
     }
 
     pub(super) fn card_stopped(detail: &str) -> Self {

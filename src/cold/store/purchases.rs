@@ -224,6 +224,12 @@ pub enum PurchaseWanted {
     OfCard(String),
 }
 
+/// By which the ones that wait are counted, and those that an approval in advance has answered are read.
+pub(super) const INDEXES: &str = "
+CREATE INDEX purchases_in_review ON purchases (agent_id) WHERE state = 'pending_review';
+CREATE INDEX purchases_decided ON purchases (agent_id, decided_us);
+";
+
 /// Whose approved requests are asked for, and where they buy.
 #[derive(Clone, Debug)]
 pub struct PurchasesAt {
@@ -275,6 +281,13 @@ pub(super) fn list(listed: Listed, state: Option<PurchaseState>) -> Statement {
     .bind(listed.agent_id.unwrap_or_default())
     .bind(state.map_or("", PurchaseState::name))
     .bind(most(listed.limit))
+}
+
+/// How many of an agent's wait for a human.
+pub(super) fn in_review(agent_id: String) -> Statement {
+    let sql =
+        "SELECT COUNT(*) AS number FROM purchases WHERE agent_id = $1 AND state = 'pending_review'";
+    Statement::of(sql).bind(agent_id)
 }
 
 pub(super) fn at(place: PurchasesAt, limit: usize) -> Statement {

@@ -469,6 +469,11 @@ impl<D: Driver> Store for SqlStore<D> {
         Box::pin(self.0.rows(purchases::list(listed, state), purchases::row))
     }
 
+    fn count_in_review(&self, agent_id: String) -> Answer<'_, i64> {
+        let asked = purchases::in_review(agent_id);
+        Box::pin(async move { Ok(self.one(asked, count).await?.unwrap_or(0)) })
+    }
+
     fn purchases_due(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<Purchase>> {
         Box::pin(self.0.rows(purchases::due(now, limit), purchases::row))
     }

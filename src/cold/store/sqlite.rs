@@ -53,21 +53,22 @@ pub async fn open(path: &Path) -> Result<Arc<dyn Store>, StoreError> {
     Ok(Arc::new(SqlStore(Connections { writer, readers })))
 }
 
-/// Takes the steps that the file has not seen, each in a transaction of its own. Whoever else opens
-/// the file meanwhile waits for the transaction, and finds the step taken.
+/// Takes the steps that the file has not seen, in one transaction. Whoever else opens the file meanwhile
+/// waits for it once, and finds them taken.
 async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
+    let mut steps_taken = pool.begin_with("BEGIN IMMEDIATE").await?;
     loop {
-        let mut step = pool.begin_with("BEGIN IMMEDIATE").await?;
         let version: i64 = query_scalar::<Sqlite, i64>("PRAGMA user_version")
-            .fetch_one(&mut *step)
+            .fetch_one(&mut *steps_taken)
             .await?;
         let Some(statements) = steps::after(version)? else {
-            return Ok(());
+            return Ok(steps_taken.commit().await?);
         };
-        raw_sql(statements).execute(&mut *step).await?;
+        raw_sql(statements).execute(&mut *steps_taken).await?;
         let next = format!("PRAGMA user_version = {}", version + 1);
-        raw_sql(AssertSqlSafe(next)).execute(&mut *step).await?;
-        step.commit().await?;
+        raw_sql(AssertSqlSafe(next))
+            .execute(&mut *steps_taken)
+            .await?;
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 13] = [
+pub(super) const STEPS: [&str; 14] = [
     FIRST,
     SECOND,
     errands::TABLES,
@@ -22,6 +22,7 @@ pub(super) const STEPS: [&str; 13] = [
     ledger_row::TABLE,
     access::TABLES,
     alert_settings::COLUMN,
+    purchases::INDEXES,
 ];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cold::ids::draw;
 use crate::cold::records::DecisionRecord;
-use crate::cold::store::access::AccessRequest;
+use crate::cold::store::access::{AccessRequest, AccessState};
 use crate::cold::store::webhook::{Notice, WebhookChange};
 use crate::cold::store::{Batch, Card, Change, Intent, Mode, Store, StoreError};
 use crate::domain::card::CardStatus;
@@ -183,7 +183,9 @@ pub async fn of_batch(
                 let card = store.card(row.card_id.clone()).await?;
                 told.extend(card.map(|card| of_intent(&card, row, now)));
             }
-            Change::Access(row) if row.revision == 0 => told.push(of_access(row, now)),
+            Change::Access(row) if row.state == AccessState::Pending => {
+                told.push(of_access(row, now));
+            }
             // What decides nothing of cards, and what waits for no human.
             Change::Intent(_)
             | Change::Access(_)

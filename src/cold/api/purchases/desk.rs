@@ -20,7 +20,7 @@ use crate::cold::audit::{Event, made};
 use crate::cold::control::{Failed, Work};
 use crate::cold::ids::draw;
 use crate::cold::store::purchases::{Purchase, PurchaseState, PurchaseTerms, PurchaseWanted};
-use crate::cold::store::{Agent, Batch, Change, Customer, Listed, Scope};
+use crate::cold::store::{Agent, Batch, Change, Customer, Scope};
 use crate::decide::purchase::RequestRule;
 use crate::decide::purchase::standing::StandingApproval;
 use crate::decide::purchase::tier::{Asked, Over, Violation};
@@ -34,7 +34,7 @@ use crate::domain::time::Timestamp;
 const ALIKE_US: i64 = 90_000_000;
 const MINUTE_US: i64 = 60_000_000;
 /// Requests of one agent that wait for a human, so that it cannot bury the others' (behaviour 5.4).
-const REVIEWS_MAX: usize = 32;
+const REVIEWS_MAX: i64 = 32;
 /// How often one row is changed anew where others change it too.
 pub(super) const TRIES_MAX: usize = 20;
 
@@ -64,15 +64,18 @@ pub(in crate::cold::api) async fn request(
         return Ok(known);
     }
     let rules = rules(api, agent).await?;
-    let (row, _counted) = decide(api, &rules, wanted, event.at).await?;
+    let (row, counted) = decide(api, &rules, wanted, event.at).await?;
     let state = row.state;
     let waits = state == PurchaseState::PendingReview;
-    let _counting = if waits {
+    let counting = if waits {
         Some(place_to_wait(api, &row).await?)
     } else {
         None
     };
-    match keep(api, row.clone(), &event).await {
+    let kept = keep(api, row.clone(), &event).await;
+    // It is counted from here on; its issuer may be slow.
+    drop((counted, counting));
+    match kept {
         // Another node has kept one under the same key: it may be for something else.
         Err(Failed::Conflict) => {
             let found = known(api, &rules.agent, &like, event.at).await?;
@@ -97,24 +100,15 @@ pub(in crate::cold::api) async fn own_agent(api: &Api, caller: &Caller) -> Resul
 /// A place among the requests of the agent that wait for a human, until it is dropped: nobody
 /// counts while another one is being kept.
 pub(super) async fn place_to_wait(api: &Api, row: &Purchase) -> Result<Entered, Problem> {
-    let place = api.buying.enter(format!("{} waits", row.agent_id)).await?;
-    let waiting = Listed {
-        mode: row.mode,
-        customer_id: None,
-        agent_id: Some(row.agent_id.clone()),
-        after: None,
-        limit: REVIEWS_MAX,
-    };
-    let waiting = api
-        .store
-        .purchases(waiting, Some(PurchaseState::PendingReview));
-    if waiting.await?.len() >= REVIEWS_MAX {
+    let place = api.buying.enter(format!("{}\twaits", row.agent_id)).await?;
+    if api.store.count_in_review(row.agent_id.clone()).await? >= REVIEWS_MAX {
         return Err(Problem::too_many_reviews(REVIEWS_MAX));
     }
     Ok(place)
 }
 
-/// What two requests have in common that must not be made at the same time.
+/// What two requests have in common that must not be made at the same time. No key of a caller holds
+/// control characters, so that none is taken for another kind of place.
 fn place(agent: &Agent, wanted: &Wanted) -> String {
     match &wanted.called {
         Some(key) => format!("{} {key}", agent.id),
@@ -436,11 +430,13 @@ async fn approved(api: &Arc<Api>, row: &mut Purchase, event: &Event) -> Result<(
     Ok(())
 }
 
-/// Whether the reviewer was shown this violation, of this level's own rule.
+/// Whether the reviewer was shown this violation, of this level's own rule and in these words: a cap that
+/// is lower now is another one.
 fn was_shown(row: &Purchase, violation: &Violation) -> bool {
     let level = violation.level.map(Level::name);
+    let text = in_words(violation.cause, row.amount.currency).text;
     let mut shown = row.terms.causes.iter();
-    shown.any(|it| it.code == violation.cause.code() && it.level.as_deref() == level)
+    shown.any(|it| it.text == text && it.level.as_deref() == level)
 }
 
 /// A human denies.

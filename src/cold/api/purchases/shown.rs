@@ -24,6 +24,9 @@ struct CauseShown {
     code: String,
     /// One sentence.
     text: String,
+    /// Whose rule it is; null where it is none's own.
+    #[schema(pattern = "^(card|agent|customer)$")]
+    level: Option<String>,
 }
 
 /// The card of an approved request. No number is here.
@@ -175,6 +178,7 @@ impl From<Broken> for CauseShown {
         Self {
             code: broken.code,
             text: broken.text,
+            level: broken.level,
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn answered(
     if approvals.is_empty() {
         return Ok(None);
     }
-    let place = format!("{} in advance", row.agent_id);
+    let place = format!("{}\tin advance", row.agent_id);
     let place = api.buying.enter(place).await?;
     for approval in approvals {
         let asked = PurchasesAt {

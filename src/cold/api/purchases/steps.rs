@@ -116,7 +116,10 @@ async fn issuing(
         // Nobody has looked at it yet, and somebody may.
         let mut place = None;
         if row.decided_by.is_none() && may_review(api, &row, &why) {
-            place = place_to_wait(api, &row).await.ok();
+            place = match place_to_wait(api, &row).await {
+                Err(full) if full.is_too_many_reviews() => None,
+                place => Some(place?),
+            };
         }
         if place.is_some() {
             row.terms.causes = vec![broken_limit(&why, currency)];
