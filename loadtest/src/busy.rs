@@ -1,4 +1,4 @@
-//! What changes of cards cost the authorizations beside them.
+//! What changes of cards, or receivers that are down, cost the authorizations beside them.
 //!
 //! One server whose database rules, with cards made over its API. Runs alternate: authorizations
 //! alone, and authorizations while cards are changed over HTTP, so many a second, each at its time.
@@ -39,6 +39,8 @@ struct Report {
     durability: &'static str,
     cards: u64,
     changes_per_second: u64,
+    /// In place of changes.
+    receivers_down: Option<u64>,
     rounds: Vec<Round>,
 }
 
@@ -76,10 +78,15 @@ pub(crate) fn busy(args: &BusyArgs) -> Result<(), Error> {
         cores::pin_threads(child.pid(), core, is_cold)?;
     }
     let cards = api::cards(&child, &owner, args.cards, &data_dir)?;
+    let receivers = match args.receivers_down {
+        Some(count) => Some(api::Receivers::down(&child, &owner, count)?),
+        None => None,
+    };
     let bench = Bench {
         args,
         child: &child,
         cards: Arc::new(cards),
+        receivers,
     };
     let rounds = (1..=args.rounds)
         .map(|number| bench.round(number))
@@ -89,6 +96,7 @@ pub(crate) fn busy(args: &BusyArgs) -> Result<(), Error> {
         durability: durability(args.durability),
         cards: args.cards,
         changes_per_second: args.changes,
+        receivers_down: args.receivers_down,
         rounds,
     };
     if let Some(path) = &args.json {
@@ -119,6 +127,7 @@ struct Bench<'a> {
     args: &'a BusyArgs,
     child: &'a Child,
     cards: Arc<Cards>,
+    receivers: Option<api::Receivers>,
 }
 
 impl Bench<'_> {
@@ -134,7 +143,10 @@ impl Bench<'_> {
     fn run(&self, number: u64, is_busy: bool) -> Result<Run, Error> {
         let args = self.args;
         let target = self.child.target("/issuers/sandbox/authorizations")?;
-        let load = is_busy
+        if let Some(receivers) = &self.receivers {
+            receivers.hear(is_busy)?;
+        }
+        let load = (is_busy && self.receivers.is_none())
             .then(|| {
                 let load = Load {
                     address: self.child.api("/")?.address(),

@@ -4,6 +4,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -182,7 +183,10 @@ impl Plane {
     }
 
     fn buy_once(&self, card: &str, amount: u64) -> (String, String) {
-        let id = format!("buy-{}", now().micros());
+        // Two threads may buy in one microsecond, and an id is one purchase.
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let id = format!("buy-{}-{count}", now().micros());
         let body = purchase(&id, &self.token_of(card), amount);
         let result = self.sandbox_sends("authorizations", &id, &body).result();
         (id, result)

@@ -131,3 +131,51 @@ async fn make_cards(target: &Target, owner: &Owner, count: u64) -> Result<(), Er
     }
     Ok(())
 }
+
+/// A name that leads nowhere, whatever resolves it (RFC 6761).
+const DOWN: &str = "https://hooks.invalid/";
+
+/// Webhooks that hear of every decision, and whose receivers are down.
+pub(super) struct Receivers {
+    target: Target,
+    key: String,
+    ids: Vec<String>,
+}
+
+impl Receivers {
+    /// Makes them.
+    pub(super) fn down(child: &Child, owner: &Owner, count: u64) -> Result<Self, Error> {
+        let target = child.api("/v1/webhooks")?;
+        let asked = json!({"url": DOWN, "events": ["decision.*"]});
+        let ids = one_thread(async {
+            let mut client = Client::connect(target.address(), &owner.key).await?;
+            let mut ids = Vec::new();
+            for _ in 0..count {
+                let made: Value = client.post("/v1/webhooks", &asked).await?;
+                let id = made.get("id").and_then(Value::as_str);
+                let none = || Error::Server("a webhook without an id".to_owned());
+                ids.push(id.ok_or_else(none)?.to_owned());
+            }
+            Ok(ids)
+        })?;
+        Ok(Self {
+            target,
+            key: owner.key.clone(),
+            ids,
+        })
+    }
+
+    /// Has them hear of decisions from now on, or of none.
+    pub(super) fn hear(&self, enabled: bool) -> Result<(), Error> {
+        let change = json!({"enabled": enabled}).to_string();
+        one_thread(async {
+            let mut client = Client::connect(self.target.address(), &self.key).await?;
+            for id in &self.ids {
+                client
+                    .ask("PATCH", &format!("/v1/webhooks/{id}"), &change)
+                    .await?;
+            }
+            Ok(())
+        })
+    }
+}

@@ -9,26 +9,28 @@ use crate::report::{milliseconds, ratio, thousands};
 /// One round in a line.
 pub(super) fn brief(round: &Round) -> String {
     let Round { idle, busy } = round;
-    let made = busy
-        .changes
-        .as_ref()
-        .map_or(0, |changes| changes.per_second);
+    let beside = match &busy.changes {
+        Some(changes) => format!("{} changes a second", thousands(changes.per_second)),
+        None => "receivers that are down".to_owned(),
+    };
     format!(
-        "{} /s alone, {} /s beside {} changes a second",
+        "{} /s alone, {} /s beside {beside}",
         thousands(idle.authorizations.requests_per_second),
         thousands(busy.authorizations.requests_per_second),
-        thousands(made),
     )
 }
 
 /// Everything.
 pub(super) fn text(report: &Report) -> String {
-    let mut text = format!(
-        "{}, {} cards, {} changes of cards a second asked for\n\n",
-        report.durability,
-        thousands(report.cards),
-        thousands(report.changes_per_second)
-    );
+    let beside = match report.receivers_down {
+        Some(count) => format!("{count} webhooks for every decision, whose receivers are down"),
+        None => {
+            let asked_for = thousands(report.changes_per_second);
+            format!("{asked_for} changes of cards a second asked for")
+        }
+    };
+    let cards = thousands(report.cards);
+    let mut text = format!("{}, {cards} cards, {beside}\n\n", report.durability);
     text.push_str(
         "| round | authorizations/s | hot µs a request | p50, p99 ms | other threads of the server \
          | generator: busy, waiting | changes/s | their p50, p99 ms | their client |\n\
