@@ -163,7 +163,7 @@ def test_what_is_wrong_is_told_to_the_model(plane: Plane, revision: str) -> None
             for wrong, word in [
                 ({**WISH, "agent_id": "agt_1"}, "agent_id"),
                 ({**WISH, "amount": "12.345"}, "amount"),
-                ({**WISH, "merchant_url": "http://127.0.0.1/"}, "merchantUrl"),
+                ({**WISH, "merchant_url": "http://127.0.0.1/"}, "merchant_url"),
                 ({**WISH, "description": "4242 4242 4242 4242"}, "card number"),
             ]:
                 result = await client.call_tool("request_purchase", wrong)
