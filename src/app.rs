@@ -34,7 +34,7 @@ use crate::cold::records::{Begin, Records};
 use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
 use crate::cold::sandbox::time::TimeFile;
 use crate::config::{
-    Config, ConfigError, DurabilityLevel, HOLD_DAYS_DEFAULT, HoldDays, IssuerConfig,
+    Config, ConfigError, DurabilityLevel, HOLD_DAYS_DEFAULT, HoldDays, IssuerConfig, LedgerStore,
     SANDBOX_DEADLINE_MS, SANDBOX_NAME, hot_threads,
 };
 use crate::domain::hold_time::HoldTime;
@@ -45,7 +45,7 @@ use crate::hot::server::{HotServer, Limits, Shared};
 use crate::ledger::embedded::io::Storage;
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::embedded::writer::Writer;
-use crate::ledger::redis::node::SharedLog;
+use crate::ledger::redis::offers::SharedLog;
 use crate::ledger::state::State;
 use crate::seam::commands::{LedgerInbox, LedgerPort, ledger_port};
 use crate::telemetry::Telemetry;
@@ -510,6 +510,7 @@ fn start_records(
         recovered.next,
         config.records_indexed_max,
     )
+    .in_order(matches!(config.ledger, LedgerStore::Embedded))
     .warning(Arc::clone(readiness));
     Records::start(Arc::clone(storage), begin, move || {
         written.published().written.0

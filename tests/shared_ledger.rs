@@ -64,3 +64,10 @@ impl Machine {
         said(command.args(["--ledger", &self.url]).output())
     }
 }
+
+/// Two machines on one ledger, and what runs on them.
+fn pair(redis: &RedisServer, snapshot: &Value) -> ([Machine; 2], [Server; 2]) {
+    let machines = [Machine::new(redis, snapshot), Machine::new(redis, snapshot)];
+    let nodes = [machines[0].start(), machines[1].start()];
+    (machines, nodes)
+}

@@ -38,7 +38,7 @@ const HOT: [&str; 2] = ["hot-", "journal"];
 struct Report {
     durability: &'static str,
     cards: u64,
-    changes_per_second: u64,
+    changes_per_second: Option<u64>,
     /// In place of changes.
     receivers_down: Option<u64>,
     rounds: Vec<Round>,
@@ -95,7 +95,7 @@ pub(crate) fn busy(args: &BusyArgs) -> Result<(), Error> {
     let report = Report {
         durability: durability(args.durability),
         cards: args.cards,
-        changes_per_second: args.changes,
+        changes_per_second: args.receivers_down.is_none().then_some(args.changes),
         receivers_down: args.receivers_down,
         rounds,
     };
@@ -176,6 +176,9 @@ impl Bench<'_> {
             server: Some((self.child.pid(), args.server_core)),
         });
         let after = Readings::take(self.child.pid());
+        if is_busy && let Some(receivers) = &self.receivers {
+            receivers.check_that_something_waits()?;
+        }
         let changes = load.map(|load| load.join()).transpose();
         let changes = changes.map_err(|_panic| Error::Server("a thread broke off".to_owned()))?;
         let changes = changes.transpose()?;

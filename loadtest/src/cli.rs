@@ -215,7 +215,11 @@ pub(crate) struct BusyArgs {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1_024))]
     pub(crate) clients: u64,
     /// In place of changes: webhooks that hear of every decision, whose receivers are down
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=16))]
+    #[arg(
+        long,
+        conflicts_with_all = ["changes", "clients"],
+        value_parser = clap::value_parser!(u64).range(1..=16)
+    )]
     pub(crate) receivers_down: Option<u64>,
     /// Measured seconds of each run
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]

@@ -7,14 +7,10 @@ use std::path::{Path, PathBuf};
 use crate::app::StartError;
 use crate::cold::doctor::InUse;
 use crate::cold::policies::look_before;
-use crate::config::{Config, LedgerStore};
+use crate::config::{Config, LedgerStore, OWN_JOURNAL, SHARED_JOURNAL};
 use crate::ledger::embedded::files::{Files, OpenError};
 
-/// A ledger of this process's own.
-const OWN: &str = "journal";
-/// What this process learned of a log that several nodes share.
-const SHARED: &str = "shared-journal";
-/// The same of the process before.
+/// What the process before has learned of a log that several nodes share.
 const BEFORE: &str = "shared-journal.before";
 
 /// What is in the directory is for nobody else: decisions, ids of cards, the sandbox's secret.
@@ -29,7 +25,7 @@ pub(super) fn open(config: &Config) -> Result<Files, StartError> {
         look_before(path).map_err(|error| StartError::Snapshot(error.into()))?;
     }
     let dir = journal_dir(config);
-    let [own, shared] = [OWN, SHARED].map(|name| config.data_dir.join(name));
+    let [own, shared] = [OWN_JOURNAL, SHARED_JOURNAL].map(|name| config.data_dir.join(name));
     let other = if dir == own { &shared } else { &own };
     if other.exists() {
         return Err(StartError::OtherLedger(other.clone()));
@@ -57,8 +53,8 @@ fn remove_if_there(dir: &Path) -> std::io::Result<()> {
 /// The journal of the ledger that this configuration names.
 pub(super) fn journal_dir(config: &Config) -> PathBuf {
     let name = match config.ledger {
-        LedgerStore::Embedded => OWN,
-        LedgerStore::Shared(_) => SHARED,
+        LedgerStore::Embedded => OWN_JOURNAL,
+        LedgerStore::Shared(_) => SHARED_JOURNAL,
     };
     config.data_dir.join(name)
 }

@@ -13,7 +13,8 @@ use crate::ledger::embedded::frame::{Cursor, JournalId};
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::embedded::writer::Writer;
 use crate::ledger::redis::link::Remote;
-use crate::ledger::redis::node::{self, Begin, SharedLog, Trouble};
+use crate::ledger::redis::node::{self, Begin, Trouble};
+use crate::ledger::redis::offers::SharedLog;
 use crate::ledger::redis::setup::{self, Unfit};
 use crate::ledger::redis::wire::Generation;
 

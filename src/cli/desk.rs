@@ -11,7 +11,9 @@ use crate::cli::demo::{Failure, runtime};
 use crate::clock::Clock;
 use crate::cold::init::{InitError, Opened, Place};
 use crate::cold::store::Store;
-use crate::config::{Config, ConfigError, DATA_DIR_DEFAULT, Overrides, database_address};
+use crate::config::{
+    Config, ConfigError, DATA_DIR_DEFAULT, Overrides, database_address, journal_of,
+};
 use crate::domain::time::Timestamp;
 use crate::ledger::embedded::files::{Files, OpenError};
 
@@ -106,7 +108,7 @@ impl Desk {
 }
 
 fn lock(data_dir: &Path) -> Result<Files, Failure> {
-    let journal = data_dir.join("journal");
+    let journal = journal_of(data_dir);
     Files::open(&journal).map_err(|error| match error {
         OpenError::InUse => Failure {
             message: format!("{}: a server runs on it; stop it first", data_dir.display()),

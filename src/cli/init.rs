@@ -11,7 +11,7 @@ use crate::cli::demo::Failure;
 use crate::clock::Clock;
 use crate::cold::init::{InitError, Made, Place, Wanted};
 use crate::cold::store::Mode;
-use crate::config::database_address;
+use crate::config::{database_address, journal_of};
 use crate::domain::currency::Currency;
 use crate::ledger::embedded::files::{Files, OpenError};
 
@@ -73,7 +73,7 @@ pub fn run(arguments: InitArguments, out: &mut dyn Write) -> Result<Exit, Failur
     let data_dir = arguments
         .data_dir
         .unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT));
-    let journal = data_dir.join("journal");
+    let journal = journal_of(&data_dir);
     let in_use = |whose: String| Failure {
         message: format!("{whose}; stop it first, or make keys with POST /v1/api-keys"),
         exit: Exit::InUse,

@@ -14,6 +14,7 @@ use clap::{Args, Subcommand};
 use crate::cli::Exit;
 use crate::cli::demo::Failure;
 use crate::cold::doctor::InUse;
+use crate::config::journal_of;
 use crate::domain::decision::Decision;
 use crate::ledger::embedded::checkpoint::{self, Checkpoint, Loaded};
 use crate::ledger::embedded::files::{Files, OpenError};
@@ -85,10 +86,6 @@ pub fn run(arguments: &LedgerArguments, out: &mut dyn Write) -> Result<Exit, Fai
         },
         Exit::Ok | Exit::Other | Exit::Usage | Exit::InUse => failure,
     })
-}
-
-fn journal_of(data_dir: &Path) -> PathBuf {
-    data_dir.join("journal")
 }
 
 /// The journal of a data directory that no other process has, until this is dropped.

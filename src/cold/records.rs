@@ -131,6 +131,7 @@ pub struct Begin {
     names: Names,
     next: Position,
     indexed_max: usize,
+    is_in_order: bool,
     readiness: Option<Arc<Readiness>>,
 }
 
@@ -141,6 +142,7 @@ impl Default for Begin {
             names: Names::default(),
             next: Position::GENESIS,
             indexed_max: usize::MAX,
+            is_in_order: true,
             readiness: None,
         }
     }
@@ -154,7 +156,18 @@ impl Begin {
             names: Names::of_states(states),
             next,
             indexed_max,
+            is_in_order: true,
             readiness: None,
+        }
+    }
+
+    /// Whether records stand in the order in which they were booked. Where a journal was made anew from
+    /// the logs of all customers, they stand by customer.
+    #[must_use]
+    pub fn in_order(self, is_in_order: bool) -> Self {
+        Self {
+            is_in_order,
+            ..self
         }
     }
 
@@ -178,6 +191,7 @@ struct Core {
     /// The first segment that is not of processes before.
     own_segment: u64,
     known: Known,
+    is_in_order: bool,
     /// The last one that was logged.
     fault: Option<FollowFault>,
     readiness: Option<Arc<Readiness>>,
@@ -194,6 +208,7 @@ impl Records {
             names,
             next,
             indexed_max,
+            is_in_order,
             readiness,
         } = begin;
         let core = Core {
@@ -204,6 +219,7 @@ impl Records {
             past_through: next.sequence.saturating_sub(1),
             own_segment: next.segment,
             known: Known::new(names, indexed_max),
+            is_in_order,
             fault: None,
             readiness,
         };
@@ -320,7 +336,7 @@ impl Records {
             let Some((received, shown)) = core.show_with_time(spot)? else {
                 continue;
             };
-            if filter.is_over(received) {
+            if core.is_in_order && filter.is_over(received) {
                 break;
             }
             if !filter.is_around(received) || !filter.admits(&shown) {

@@ -108,13 +108,8 @@ impl Stands {
     /// # Errors
     /// [`Unseen`] where nobody knows: it may be stopped.
     pub async fn of(&self, card: &Card) -> Result<Stand, Unseen> {
-        let held = self.held(std::slice::from_ref(card)).await?;
-        let is_stopped = self.rows_above_stop(card).await?;
-        Ok(stand(
-            card,
-            held.first().copied().unwrap_or_default(),
-            is_stopped,
-        ))
+        let one = self.of_one_owner(std::slice::from_ref(card)).await?;
+        one.first().copied().ok_or(Unseen::Ledger)
     }
 
     /// How cards of one owner stand now, in their order.

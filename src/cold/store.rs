@@ -29,7 +29,7 @@ use self::access::AccessRequest;
 use self::alert_settings::AlertSettings;
 use self::ledger_row::LedgerRow;
 use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
-use self::purchases::{Purchase, PurchaseState, PurchaseWanted, PurchasesAt};
+use self::purchases::{InAdvance, Purchase, PurchaseState, PurchaseWanted};
 use self::versions::{PolicyVersion, VersionState, Versions, VersionsAsked};
 use self::webhook::{
     Alert, DeliveriesAsked, Delivery, DeliveryCount, Due, Mark, Webhook, WebhookChange,
@@ -543,9 +543,9 @@ pub trait Store: Send + Sync {
     fn count_in_review(&self, agent_id: String) -> Answer<'_, i64>;
     /// Purchase requests that have to be looked at by now, those that wait longest first.
     fn purchases_due(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<Purchase>>;
-    /// Requests of an agent at a domain and below it that were approved since an instant and stand,
-    /// the newest first.
-    fn purchases_at(&self, place: PurchasesAt, limit: usize) -> Answer<'_, Vec<Purchase>>;
+    /// Requests that an approval in advance has answered since an instant and that stand, the newest
+    /// first.
+    fn purchases_in_advance(&self, asked: InAdvance, limit: usize) -> Answer<'_, Vec<Purchase>>;
     /// Keeps all of a batch, durably, or nothing of it. After a [`StoreError::Fault`] it is not known
     /// which, and may be decided later, until [`Store::settled`] returns.
     fn apply(&self, batch: Batch) -> Answer<'_, ()>;

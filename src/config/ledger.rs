@@ -1,11 +1,30 @@
 //! Where holds and limits are kept: in the data directory, or in a Redis that several nodes share. Its
 //! address may hold a password, so that it is a secret from the first byte on.
 
+use std::path::{Path, PathBuf};
+
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{CONTROL_DATABASE, Config, ConfigError};
 
 const FLAG: &str = "--ledger";
+
+/// The journal of a ledger of one process's own, in its data directory.
+pub const OWN_JOURNAL: &str = "journal";
+/// What one process has learned of a log that several nodes share.
+pub const SHARED_JOURNAL: &str = "shared-journal";
+
+/// The journal that a data directory holds, of whichever ledger; where there is none, the place of one
+/// process's own.
+#[must_use]
+pub fn journal_of(data_dir: &Path) -> PathBuf {
+    let shared = data_dir.join(SHARED_JOURNAL);
+    if shared.exists() {
+        shared
+    } else {
+        data_dir.join(OWN_JOURNAL)
+    }
+}
 
 /// See the module.
 #[derive(Clone, Debug, Default)]

@@ -208,8 +208,8 @@ impl<'k, K: Keys> Builder<'k, K> {
     fn try_add_customer(&mut self, row: CustomerRow<'_>) -> Result<(), RowRefused> {
         let requests = row.policy.terms().and_then(|it| it.requests.as_deref());
         if requests.is_some_and(|it| it.standing.is_some()) {
-            let message = "has `standingApprovals`, which are counted for one agent: they stand on agents alone";
-            return Err(refused("policy", message));
+            let message = "are counted for one agent: they stand on agents alone";
+            return Err(refused("policy.standingApprovals", message));
         }
         let unknown = || refused("timezone", "must be a zone of the IANA database");
         let zone = self.zones.get(row.timezone).ok_or_else(unknown)?;

@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::domain::time::Timestamp;
 use crate::hot::durability::{Progress, WaitingRoom};
 use crate::hot::pipeline::{Connection, Pipeline};
-use crate::ledger::redis::node::SharedLog;
+use crate::ledger::redis::offers::SharedLog;
 use crate::seam::commands::LedgerInbox;
 use crate::telemetry::Telemetry;
 use crowd::{Pace, Seat, Seats};

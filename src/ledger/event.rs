@@ -327,29 +327,38 @@ const DECIDED_WIDE: u8 = 20;
 /// An earmark stands behind a card.
 const BACKED: u8 = 21;
 
+/// The number of the state that an event concerns, borrowed as the event is.
+macro_rules! state_of {
+    ($event:expr) => {
+        match $event {
+            Event::StateOpened { state, .. }
+            | Event::CardOpened { state, .. }
+            | Event::AgentOpened { state, .. }
+            | Event::Redelivered { state, .. }
+            | Event::Overruled { state, .. }
+            | Event::StandingSet { state, .. }
+            | Event::Swept { state, .. }
+            | Event::Lapsed { state, .. }
+            | Event::WindowsOpened { state, .. }
+            | Event::RollingOpened { state, .. }
+            | Event::RiskFrozen { state, .. }
+            | Event::IntentDeclared { state, .. }
+            | Event::IntentSettled { state, .. }
+            | Event::Attested { state, .. }
+            | Event::Backed { state, .. }
+            | Event::Decided(Decided { state, .. })
+            | Event::Conflicted(Decided { state, .. })
+            | Event::Booked(Booked { state, .. }) => state,
+        }
+    };
+}
+use state_of;
+
 impl<'a> Event<'a> {
     /// The state that the event concerns.
     #[must_use]
     pub fn state(&self) -> StateNo {
-        match self {
-            Self::StateOpened { state, .. }
-            | Self::CardOpened { state, .. }
-            | Self::AgentOpened { state, .. }
-            | Self::Redelivered { state, .. }
-            | Self::Overruled { state, .. }
-            | Self::StandingSet { state, .. }
-            | Self::Swept { state, .. }
-            | Self::Lapsed { state, .. }
-            | Self::WindowsOpened { state, .. }
-            | Self::RollingOpened { state, .. }
-            | Self::RiskFrozen { state, .. }
-            | Self::IntentDeclared { state, .. }
-            | Self::IntentSettled { state, .. }
-            | Self::Attested { state, .. }
-            | Self::Backed { state, .. } => *state,
-            Self::Decided(decided) | Self::Conflicted(decided) => decided.state,
-            Self::Booked(booked) => booked.state,
-        }
+        *state_of!(self)
     }
 
     /// Appends the event's bytes.

@@ -1,10 +1,11 @@
 //! The log that several nodes share, kept in Redis (decision 0028).
 //!
 //! `wire` says what is sent and what an answer means; `setup` founds a ledger and looks whether one may
-//! be worked with; `link` keeps the connection; `node` offers what this node decided and learns what
-//! all nodes did. Nothing is decided here: the log takes an entry or says which came before it.
+//! be worked with; `link` keeps the connection; `offers` takes what this node decided; `node` has the
+//! log take it and learns what all nodes did. Nothing is decided here: the log takes an entry or says which came before it.
 
 pub mod link;
 pub mod node;
+pub mod offers;
 pub mod setup;
 pub mod wire;

@@ -5,6 +5,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::plane::{Plane, code, id, value};
+use crate::webhooks::{HERE, Receiver, plane as plane_with};
 
 const APPROVED: &str = "APPROVED";
 const PATH: &str = "/v1/access-requests";
@@ -19,7 +20,10 @@ struct Paused {
 
 impl Paused {
     fn start() -> Self {
-        let plane = Plane::start();
+        Self::on(Plane::start())
+    }
+
+    fn on(plane: Plane) -> Self {
         let agent = plane.agent(&json!({}));
         let key = plane.key(&json!({"scope": "agent", "agentId": agent}));
         let card = plane.card(&json!({"agentId": agent}));
@@ -55,7 +59,7 @@ fn a_paused_agent_asks_to_be_at_work_and_an_owner_decides_once() {
     let mut world = Paused::start();
     assert_ne!(world.plane.buy(&world.card, 100), APPROVED);
     let long = "x".repeat(1001);
-    for reason in ["", long.as_str(), "a\u{7}b"] {
+    for reason in ["", " \n", long.as_str(), "a\u{7}b"] {
         assert_eq!(code(&world.asks(reason), 400), "invalid_request");
     }
     let asked = world.asks("to book the train");
@@ -126,4 +130,28 @@ fn of_two_who_decide_on_access_one_does() {
     let ended = world.plane.get(&format!("{PATH}/{request}"))["status"].clone();
     let approves = world.plane.buy(&world.card, 100) == APPROVED;
     assert_eq!(approves, ended == "granted");
+}
+
+/// Who asks in other words within the hour is told of the request that waits; later the new words stand
+/// in their place, and owners hear of them.
+#[test]
+fn a_request_that_has_waited_for_an_hour_takes_new_words() {
+    let receiver = Receiver::start();
+    let world = Paused::on(plane_with(HERE, &["--sandbox-clock"]));
+    let hook = json!({"url": receiver.url(), "events": ["access.requested"]});
+    world.plane.owner_asks("POST", "/v1/webhooks", &hook, 201);
+    let first = value(&world.asks("to book"));
+    assert_eq!(value(&world.asks("to sell"))["reason"], "to book");
+    let path = "/admin/clock/advance?seconds=3601";
+    assert_eq!(world.plane.server().post(path).status, 200);
+    let renewed = value(&world.asks("to sell"));
+    assert_eq!(
+        (&renewed["id"], &renewed["reason"]),
+        (&first["id"], &json!("to sell"))
+    );
+    let came = receiver.until("both", |came| came.len() == 2);
+    let told = came
+        .iter()
+        .map(|it| it.event()["data"]["saidByAgent"]["reason"].clone());
+    assert_eq!(told.collect::<Vec<_>>(), ["to book", "to sell"]);
 }

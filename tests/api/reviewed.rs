@@ -87,6 +87,27 @@ fn an_approval_waives_the_cap_that_was_shown_and_no_lower_one() {
     assert_eq!(approved["status"], "approved", "{approved}");
 }
 
+/// Behaviour 5.7: the same of a limit on a sum.
+#[test]
+fn an_approval_waives_the_limit_that_was_shown_and_no_lower_one() {
+    let plane = Plane::start();
+    let limited =
+        |cap: u64| json!({"limits": {"perDay": cap}, "onViolation": {"limits": "review"}});
+    let buyer = buyer(&plane, &limited(1_000));
+    let waits = buyer.asks(&plane, &json!({}));
+    let shown = waits["causes"].as_array().unwrap();
+    assert!(
+        shown.iter().any(|it| it["code"] == "agent_limit_exceeded"),
+        "{waits}"
+    );
+    let second = buyer.asks(&plane, &json!({"amount": "11.00"}));
+    set_policy(&plane, &buyer.agent, &limited(999));
+    is_denied(&plane, &waits["id"], "agent_limit_exceeded");
+    set_policy(&plane, &buyer.agent, &limited(1_001));
+    let approved = act(&plane, &second["id"], "approve", &Value::Null);
+    assert_eq!(approved["status"], "approved", "{approved}");
+}
+
 /// A key of a caller is its own word, and no place of ours.
 #[test]
 fn a_key_may_be_any_word() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use countersign::cold::records::{Cursor, DecisionId, DecisionRecord, Filter, Records};
+use countersign::cold::records::{Begin, Cursor, DecisionId, DecisionRecord, Filter, Records};
 use countersign::domain::decision::DeclineReason;
 use countersign::domain::time::Timestamp;
 use serde_json::json;
@@ -360,4 +360,33 @@ fn every_decision_is_found_as_soon_as_it_is_written() {
         }
         assert_eq!(seen, EACH);
     }
+}
+
+/// A journal that was made anew from the logs of all customers stands by customer.
+#[test]
+fn a_search_goes_on_behind_old_records_where_they_are_in_no_order() {
+    let dir = directory();
+    let store = Store::open(dir.path());
+    let snapshot = rules(&store.keys);
+    let at = |seconds: i64| Timestamp::from_micros(NOON + seconds * 1_000_000);
+    for (authorization, seconds) in [("new", 7_200), ("old", 0)] {
+        store.authorize(
+            &snapshot,
+            Ask {
+                at: at(seconds),
+                ..Ask::on("crd_1", authorization)
+            },
+        );
+    }
+    let filter = Filter {
+        since: Some(at(3_600)),
+        ..Filter::default()
+    };
+    let found = |is_in_order| {
+        let records = store.records_from(Begin::default().in_order(is_in_order));
+        let page = records.page(&filter, 500, None).unwrap();
+        page.decisions.len()
+    };
+    assert_eq!(found(false), 1, "it is there");
+    assert_eq!(found(true), 0, "where they are in order, nothing is behind");
 }

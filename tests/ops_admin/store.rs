@@ -183,19 +183,19 @@ impl Store {
 
     /// The records of this journal, as the process that opened it sees them at its start.
     pub(crate) fn records_of_this_process(&self) -> Arc<Records> {
-        let writer = Arc::clone(&self.writer);
-        let storage: Arc<dyn Storage> = Arc::clone(&self.files) as _;
         let begin = self.begin.lock().unwrap().take().unwrap();
-        Records::start(storage, begin, move || writer.published().written.0)
+        self.records_from(begin)
     }
 
     /// The records of this journal.
     pub(crate) fn records(&self) -> Arc<Records> {
+        self.records_from(Begin::default())
+    }
+
+    pub(crate) fn records_from(&self, begin: Begin) -> Arc<Records> {
         let writer = Arc::clone(&self.writer);
         let storage: Arc<dyn Storage> = Arc::clone(&self.files) as _;
-        Records::start(storage, Begin::default(), move || {
-            writer.published().written.0
-        })
+        Records::start(storage, begin, move || writer.published().written.0)
     }
 
     /// Waits until the kernel has everything that was recorded.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::{AMOUNT, Machine, founded, ledger};
+use super::{AMOUNT, Machine, founded, ledger, pair};
 use crate::redis::RedisServer;
 use crate::server::{Client, Response, Server, SnapshotOf, authorization};
 
@@ -63,12 +63,7 @@ fn cut_log(redis: &RedisServer) {
 
 /// Two nodes, on which something was approved.
 fn at_work(redis: &RedisServer) -> ([Machine; 2], [Server; 2]) {
-    let snapshot = snapshot();
-    let machines = [
-        Machine::new(redis, &snapshot),
-        Machine::new(redis, &snapshot),
-    ];
-    let nodes = [machines[0].start(), machines[1].start()];
+    let (machines, nodes) = pair(redis, &snapshot());
     for (number, node) in nodes.iter().enumerate() {
         let token = format!("before-{number}");
         assert_eq!(ask(node, &token, "card-of-cus"), "APPROVED");
@@ -86,6 +81,20 @@ fn nothing_is_approved(nodes: &[Server], name: &str) {
         }
         let known = ask(node, "before-0", "card-of-cus");
         assert_eq!(known, "VELOCITY_EXCEEDED");
+    }
+}
+
+/// Of the ten that the limit lets, two were approved before.
+fn the_rest_is_approved(nodes: &[Server; 2], name: &str) {
+    for number in 0..12 {
+        let token = format!("{name}-{number}");
+        let result = ask(&nodes[number % 2], &token, "card-of-cus");
+        let wanted = if number < 8 {
+            "APPROVED"
+        } else {
+            "INSUFFICIENT_FUNDS"
+        };
+        assert_eq!(result, wanted, "{number}");
     }
 }
 
@@ -141,19 +150,7 @@ fn e13_a_redis_that_was_started_anew_is_used_once_somebody_says_that_nothing_was
     // A balancer sends nothing to a node that is not ready: it becomes so by itself.
     assert!(nodes.iter().all(|node| until(|| is_ready(node))));
     assert_eq!(ask(&nodes[0], "before-1", "card-of-cus"), "APPROVED");
-    for number in 0..12 {
-        let result = ask(
-            &nodes[number % 2],
-            &format!("after-{number}"),
-            "card-of-cus",
-        );
-        let wanted = if number < 8 {
-            "APPROVED"
-        } else {
-            "INSUFFICIENT_FUNDS"
-        };
-        assert_eq!(result, wanted, "{number}");
-    }
+    the_rest_is_approved(&nodes, "after");
     drop(machines);
 }
 
@@ -221,17 +218,5 @@ fn a_redis_that_is_full_declines_and_goes_on_when_it_has_room() {
     assert_eq!(redis.ask(&["CONFIG", "SET", "maxmemory", "0"]), "+OK");
     assert_eq!(connections(), before, "a refusal breaks no connection");
     assert_eq!(ask(&nodes[1], "roomy", "card-of-other"), "APPROVED");
-    for number in 0..12 {
-        let result = ask(
-            &nodes[number % 2],
-            &format!("roomy-{number}"),
-            "card-of-cus",
-        );
-        let wanted = if number < 8 {
-            "APPROVED"
-        } else {
-            "INSUFFICIENT_FUNDS"
-        };
-        assert_eq!(result, wanted, "{number}");
-    }
+    the_rest_is_approved(&nodes, "roomy");
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{AMOUNT, Machine, founded, ledger};
 use crate::redis::RedisServer;
-use crate::server::{SnapshotOf, authorization};
+use crate::server::{SnapshotOf, authorization, binary, said};
 
 fn snapshot() -> serde_json::Value {
     let mut snapshot = SnapshotOf::default();
@@ -55,6 +55,28 @@ fn a_data_directory_belongs_to_one_kind_of_ledger() {
         told.contains("belongs to a ledger of the other kind"),
         "{told}"
     );
+}
+
+/// A command that looks for the journal of a data directory finds that of a shared ledger too.
+#[test]
+fn commands_find_what_a_node_has_learned() {
+    let redis = founded(&[]);
+    let machine = Machine::new(&redis, &snapshot());
+    let node = machine.start();
+    let approved = node.client().ask(&authorization("a", "card", AMOUNT));
+    assert!(approved.is_approval());
+    let told = |words: &[&str]| {
+        let mut command = binary();
+        command.args(words).arg("--data-dir");
+        said(command.arg(machine.home.data_dir()).output())
+    };
+    let (code, why) = told(&["init"]);
+    assert_eq!(code, Some(3), "{why}");
+    assert!(why.contains("a server runs on it"), "{why}");
+    assert!(node.terminate().success());
+    let (code, said) = told(&["ledger", "verify"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!machine.home.data_dir().join("journal").exists());
 }
 
 /// What would write into the ledger in another way than by deciding changes nothing, and says so.

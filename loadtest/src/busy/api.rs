@@ -178,4 +178,23 @@ impl Receivers {
             Ok(())
         })
     }
+
+    /// Whether deliveries wait for each of them: else nothing was beside the authorizations.
+    pub(super) fn check_that_something_waits(&self) -> Result<(), Error> {
+        one_thread(async {
+            let mut client = Client::connect(self.target.address(), &self.key).await?;
+            for id in &self.ids {
+                let path = format!("/v1/webhooks/{id}/deliveries?limit=1");
+                let shown = client.ask("GET", &path, "").await?;
+                let shown: Value = serde_json::from_slice(shown)
+                    .map_err(|fault| Error::Server(format!("{path}: {fault}")))?;
+                let rows = shown.get("data").and_then(Value::as_array);
+                if rows.is_none_or(Vec::is_empty) {
+                    let message = format!("the webhook {id} was told of nothing");
+                    return Err(Error::Server(message));
+                }
+            }
+            Ok(())
+        })
+    }
 }

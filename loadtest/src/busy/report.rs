@@ -22,12 +22,10 @@ pub(super) fn brief(round: &Round) -> String {
 
 /// Everything.
 pub(super) fn text(report: &Report) -> String {
+    let asked_for = thousands(report.changes_per_second.unwrap_or(0));
     let beside = match report.receivers_down {
         Some(count) => format!("{count} webhooks for every decision, whose receivers are down"),
-        None => {
-            let asked_for = thousands(report.changes_per_second);
-            format!("{asked_for} changes of cards a second asked for")
-        }
+        None => format!("{asked_for} changes of cards a second asked for"),
     };
     let cards = thousands(report.cards);
     let mut text = format!("{}, {cards} cards, {beside}\n\n", report.durability);

@@ -10,6 +10,7 @@ use super::cards::Nothing;
 use super::code::Code;
 use super::exchange::{Ask, Reply, Tries};
 use super::problem::Problem;
+use super::purchases::own_agent;
 use super::query::{Page, narrow};
 use super::{agents, text};
 use crate::cold::control::{Order, Work};
@@ -88,7 +89,11 @@ pub(super) const CREATE: About = About {
         Given::created(shape::<AccessShown>),
         Given::known(shape::<AccessShown>),
     ],
-    problems: &[Code::AgentDisabled, Code::AgentActive],
+    problems: &[
+        Code::AgentDisabled,
+        Code::AgentActive,
+        Code::SnapshotFileRules,
+    ],
     ..About::new(
         "requestAccess",
         "Asks, for an agent that is paused, to be at work. While one request waits, it is the only one.",
@@ -124,11 +129,13 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
     let new: NewAccessRequest = read(&ask.body)?;
     let reason = text::words(&new.reason, "reason")?;
-    let own = ask.caller.key.agent_id.clone();
-    let own = own.ok_or_else(Problem::not_found)?;
+    // Nobody could grant it.
+    if !ask.api.rows_rule {
+        return Err(Problem::file_rules());
+    }
     let mut tries = Tries::default();
     loop {
-        let agent = agents::find(&ask, &own).await?;
+        let agent = own_agent(&ask.api, &ask.caller).await?;
         let held = ask.api.standing_of_agent(&agent).await?;
         if agent.status == AgentStatus::Disabled {
             return Err(Problem::agent_disabled());

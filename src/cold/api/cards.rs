@@ -231,20 +231,10 @@ pub(super) async fn find(ask: &Ask, id: &str) -> Result<Card, Problem> {
     ask.caller.card(found)
 }
 
-/// A new card that something above it stops, by a row or by the word of an operator, is stopped at its
-/// issuer, too. Where nobody knows, it is told of as well: an errand reads how things stand by itself.
-async fn stopped_above(ask: &Ask, row: &Card) -> Result<Option<Change>, Problem> {
-    let is_stopped = match ask.api.stands.of(row).await {
-        Ok(stand) => stand.adds_to(row),
-        Err(Unseen::Ledger) => true,
-        Err(Unseen::Store(error)) => return Err(error.into()),
-    };
-    let told = is_stopped.then(|| told_of(ask, row, Errand::State));
-    Ok(told.flatten())
-}
-
-/// The same of cards of one owner that are taken over.
-pub(super) async fn taken_over_stopped(ask: &Ask, rows: &[Card]) -> Result<Vec<Change>, Problem> {
+/// New cards of one owner that something above them stops, by a row or by the word of an operator, are
+/// stopped at their issuer, too. Where nobody knows, it is told of as well: an errand reads how things
+/// stand by itself.
+pub(super) async fn stopped_above(ask: &Ask, rows: &[Card]) -> Result<Vec<Change>, Problem> {
     let is_stopped: Vec<bool> = match ask.api.stands.of_one_owner(rows).await {
         Ok(stands) => {
             let both = stands.into_iter().zip(rows);

@@ -168,7 +168,7 @@ async fn keep(
 ) -> Result<(), Problem> {
     let customer = customers::find(ask, customer).await?;
     let room = fleet::room_for_cards(&ask.api, customer, agent, batch.len()).await?;
-    let told = cards::taken_over_stopped(ask, &batch).await?;
+    let told = cards::stopped_above(ask, &batch).await?;
     let taken = batch.into_iter().flat_map(taken_over);
     let work = Work {
         batch: taken.chain(room).chain(told).collect(),

@@ -318,9 +318,9 @@ impl Problem {
         }
     }
 
-    pub(super) fn too_many_reveals() -> Self {
+    pub(super) fn too_many_reveals(retry_after_s: u32) -> Self {
         Self {
-            retry_after_s: Some(60),
+            retry_after_s: Some(retry_after_s),
             ..Self::new(Code::TooManyReveals)
         }
     }

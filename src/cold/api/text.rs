@@ -24,9 +24,11 @@ pub(in crate::cold) fn is_name(text: &str) -> bool {
 /// What somebody has to say, in a sentence or some.
 pub(super) fn words(text: &str, field: &str) -> Result<String, Problem> {
     let is_plain = |char: char| !char.is_control() || char == '\n';
-    if !(1..=WORDS_LEN_MAX).contains(&text.chars().count()) || !text.chars().all(is_plain) {
-        let message =
-            format!("must be 1 to {WORDS_LEN_MAX} characters, none but line feeds control ones");
+    let count = text.chars().count();
+    if text.trim().is_empty() || count > WORDS_LEN_MAX || !text.chars().all(is_plain) {
+        let message = format!(
+            "must be 1 to {WORDS_LEN_MAX} characters, not spaces alone, and none but line feeds control ones"
+        );
         return Err(Problem::invalid_field(field, message));
     }
     Ok(text.to_owned())

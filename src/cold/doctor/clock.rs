@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::Check;
 use crate::clock::{Clock, Standing};
+use crate::config::journal_of;
 
 const NAME: &str = "clock";
 const WATCHED: Duration = Duration::from_millis(500);
@@ -66,7 +67,7 @@ fn judge(offset_us: i64, now_s: u64, newest_s: Option<u64>, keeper: Option<&str>
 }
 
 fn newest_s(data_dir: &Path) -> Option<u64> {
-    let files = fs::read_dir(data_dir.join("journal")).ok()?;
+    let files = fs::read_dir(journal_of(data_dir)).ok()?;
     let written = files.filter_map(|file| file.ok()?.metadata().ok()?.modified().ok());
     let newest = written.max()?.duration_since(UNIX_EPOCH).ok()?;
     Some(newest.as_secs())

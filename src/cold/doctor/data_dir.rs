@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::statvfs;
 
 use super::Check;
+use crate::config::journal_of;
 
 const DIRECTORY: &str = "data_dir";
 const SPACE: &str = "space";
@@ -80,7 +81,7 @@ fn judge_space(free: u64, files: Option<u64>) -> Check {
 }
 
 fn journal(data_dir: &Path) -> Check {
-    let Ok(lock) = fs::metadata(data_dir.join("journal").join("lock")) else {
+    let Ok(lock) = fs::metadata(journal_of(data_dir).join("lock")) else {
         return Check::ok(JOURNAL, "none yet");
     };
     match holder_of(&lock) {

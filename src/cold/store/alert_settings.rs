@@ -11,6 +11,10 @@ use super::sql::Columns;
 pub(super) const COLUMN: &str = "
 ALTER TABLE customers ADD COLUMN alerts TEXT;
 ";
+/// By which they are found among all customers.
+pub(super) const INDEX: &str = "
+CREATE INDEX customers_with_alerts ON customers (id) WHERE alerts IS NOT NULL;
+";
 /// Those of all customers who want something.
 pub(super) const ALL: &str = "SELECT id, alerts FROM customers WHERE alerts IS NOT NULL";
 

@@ -105,6 +105,9 @@ pub struct Broken {
     pub level: Option<String>,
     /// The limit's path, where it is one of the ledger's.
     pub field: Option<String>,
+    /// How much it allowed, where it is a cap: minor units, or how many.
+    #[serde(default)]
+    pub cap: Option<i64>,
 }
 
 /// A merchant that a card is bound to, as policies have it.
@@ -224,19 +227,25 @@ pub enum PurchaseWanted {
     OfCard(String),
 }
 
-/// By which the ones that wait are counted, and those that an approval in advance has answered are read.
-pub(super) const INDEXES: &str = "
+/// By which the ones that wait are counted.
+pub(super) const IN_REVIEW: &str = "
 CREATE INDEX purchases_in_review ON purchases (agent_id) WHERE state = 'pending_review';
-CREATE INDEX purchases_decided ON purchases (agent_id, decided_us);
 ";
 
-/// Whose approved requests are asked for, and where they buy.
+/// Which approval in advance has answered it, by which its requests are counted.
+pub(super) const STANDING: &str = "
+ALTER TABLE purchases ADD COLUMN standing TEXT;
+CREATE INDEX purchases_in_advance ON purchases (agent_id, standing, decided_us)
+    WHERE standing IS NOT NULL;
+";
+
+/// Requests that an approval in advance has answered.
 #[derive(Clone, Debug)]
-pub struct PurchasesAt {
+pub struct InAdvance {
     /// Whose.
     pub agent_id: String,
-    /// The domain, in A-labels.
-    pub domain: String,
+    /// The approval's name.
+    pub name: String,
     /// Approved later than this.
     pub since: Timestamp,
 }
@@ -290,16 +299,15 @@ pub(super) fn in_review(agent_id: String) -> Statement {
     Statement::of(sql).bind(agent_id)
 }
 
-pub(super) fn at(place: PurchasesAt, limit: usize) -> Statement {
+pub(super) fn in_advance(asked: InAdvance, limit: usize) -> Statement {
     Statement::of(
-        "SELECT * FROM purchases WHERE agent_id = $1 AND decided_us > $2
-            AND (host = $3 OR host LIKE '%.' || $3)
+        "SELECT * FROM purchases WHERE agent_id = $1 AND standing = $2 AND decided_us > $3
             AND state IN ('issuing', 'approved', 'expired', 'withdrawing')
-         ORDER BY id DESC LIMIT $4",
+         ORDER BY decided_us DESC LIMIT $4",
     )
-    .bind(place.agent_id)
-    .bind(place.since.micros())
-    .bind(place.domain)
+    .bind(asked.agent_id)
+    .bind(asked.name)
+    .bind(asked.since.micros())
     .bind(most(limit))
 }
 
@@ -340,16 +348,16 @@ pub(super) fn row(row: &dyn Columns) -> Result<Purchase, StoreError> {
 pub(super) fn put(row: Purchase) -> Statement {
     let sql = if row.revision == 0 {
         "INSERT INTO purchases (mode, customer_id, agent_id, state, called, host, amount, currency,
-            asked, terms, reason, note, decided_by, decided_us, card_id, due_us, created_us, id,
-            revision)
+            asked, terms, reason, note, decided_by, decided_us, card_id, due_us, created_us, standing,
+            id, revision)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-            $19 + 1)"
+            $19, $20 + 1)"
     } else {
         "UPDATE purchases SET mode = $1, customer_id = $2, agent_id = $3, state = $4, called = $5,
             host = $6, amount = $7, currency = $8, asked = $9, terms = $10, reason = $11, note = $12,
             decided_by = $13, decided_us = $14, card_id = $15, due_us = $16, created_us = $17,
-            revision = revision + 1
-         WHERE id = $18 AND revision = $19"
+            standing = $18, revision = revision + 1
+         WHERE id = $19 AND revision = $20"
     };
     // Structs of texts and numbers always have a JSON form.
     let asked = serde_json::to_string(&row.asked).unwrap_or_default();
@@ -372,6 +380,7 @@ pub(super) fn put(row: Purchase) -> Statement {
         .bind(row.card_id)
         .bind(row.due_at.map(Timestamp::micros))
         .bind(row.created_at.micros())
+        .bind(row.terms.standing)
         .bind(row.id)
         .bind(row.revision)
 }

@@ -8,7 +8,7 @@ use super::access::{self, AccessRequest};
 use super::alert_settings::{self, AlertSettings};
 use super::ledger_row::{self, LedgerRow};
 use super::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
-use super::purchases::{self, Purchase, PurchaseState, PurchaseWanted, PurchasesAt};
+use super::purchases::{self, InAdvance, Purchase, PurchaseState, PurchaseWanted};
 use super::rows::{
     agent, api_key, attestation, card, checkpoint, count, customer, entry, intent, reply, seq,
 };
@@ -478,8 +478,9 @@ impl<D: Driver> Store for SqlStore<D> {
         Box::pin(self.0.rows(purchases::due(now, limit), purchases::row))
     }
 
-    fn purchases_at(&self, place: PurchasesAt, limit: usize) -> Answer<'_, Vec<Purchase>> {
-        Box::pin(self.0.rows(purchases::at(place, limit), purchases::row))
+    fn purchases_in_advance(&self, asked: InAdvance, limit: usize) -> Answer<'_, Vec<Purchase>> {
+        let asked = purchases::in_advance(asked, limit);
+        Box::pin(self.0.rows(asked, purchases::row))
     }
 
     fn apply(&self, batch: Batch) -> Answer<'_, ()> {

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 14] = [
+pub(super) const STEPS: [&str; 16] = [
     FIRST,
     SECOND,
     errands::TABLES,
@@ -22,7 +22,9 @@ pub(super) const STEPS: [&str; 14] = [
     ledger_row::TABLE,
     access::TABLES,
     alert_settings::COLUMN,
-    purchases::INDEXES,
+    purchases::IN_REVIEW,
+    purchases::STANDING,
+    alert_settings::INDEX,
 ];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.

@@ -92,6 +92,21 @@ impl Cause {
         }
     }
 
+    /// What the broken cap allows, in minor units; absent where it is none.
+    #[must_use]
+    pub fn cap(self) -> Option<Minor> {
+        match self {
+            Self::AmountOverPerRequest(cap)
+            | Self::AmountOverPerAuth(cap)
+            | Self::NotBelowThreshold(cap) => Some(cap),
+            Self::DomainBlocked
+            | Self::DomainNotAllowed
+            | Self::Unscoped
+            | Self::NoThreshold
+            | Self::NotJustified => None,
+        }
+    }
+
     /// The stable code.
     #[must_use]
     pub fn code(self) -> &'static str {
@@ -125,9 +140,24 @@ pub enum Tier {
     /// A rule is broken, and nobody may waive it.
     Deny(Cause),
     /// A human decides. Broken rules come first.
-    Review(Vec<Cause>),
+    Review(Vec<Violation>),
     /// Nobody needs to be asked.
     Issue,
+}
+
+impl Tier {
+    /// Which way a request goes in which this was found (behaviour 5.4).
+    #[must_use]
+    pub fn of(violations: Vec<Violation>) -> Self {
+        if let Some(denied) = violations.iter().find(|it| !it.may_be_waived) {
+            return Self::Deny(denied.cause);
+        }
+        if violations.is_empty() {
+            Self::Issue
+        } else {
+            Self::Review(violations)
+        }
+    }
 }
 
 /// What the card of a request is good for.
@@ -239,21 +269,6 @@ impl<'s> Over<'s> {
         let own = self.levels().into_iter().find(|(it, _)| *it == level);
         let terms = own.and_then(|(_, policy)| policy?.terms()?.requests.as_deref());
         terms.is_some_and(|terms| terms.reviews(rule))
-    }
-
-    /// Which way the request goes.
-    #[must_use]
-    pub fn tier(self, asked: &Asked<'_>, terms: &Terms) -> Tier {
-        let found = self.violations(asked, terms);
-        if let Some(denied) = found.iter().find(|it| !it.may_be_waived) {
-            return Tier::Deny(denied.cause);
-        }
-        let causes: Vec<Cause> = found.into_iter().map(|it| it.cause).collect();
-        if causes.is_empty() {
-            Tier::Issue
-        } else {
-            Tier::Review(causes)
-        }
     }
 
     /// Approvals in advance that speak of the request. Whether they have room is in the rows of those

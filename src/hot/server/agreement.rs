@@ -17,7 +17,7 @@ use crate::domain::decision::DeclineReason;
 use crate::domain::time::Timestamp;
 use crate::hot::pipeline::{Begun, Drafted, Pipeline, Rested, Waiting};
 use crate::ledger::command::Overrule;
-use crate::ledger::redis::node::{Outcome, Turn};
+use crate::ledger::redis::offers::{Outcome, Turn};
 
 /// Between two attempts to tell the log of an approval that was not given.
 const TOLD_AGAIN: Duration = Duration::from_millis(200);

@@ -485,36 +485,16 @@ fn hold_time_rows() -> Vec<Row> {
                 "100000",
             ),
             Event::Booked(Booked {
-                state: STATE,
-                at: AT,
-                authorization: Key(4),
-                external: ExternalId::Text("iauth_1"),
-                card: None,
-                agent: None,
-                day: LocalDay(20_600),
-                hour: LocalHour(494_444),
-                currency: Currency::USD,
                 hold_time: HoldTime::Long,
-                facts: Vec::new(),
-                told: None,
-                refunds_restore: false,
-                on_reversal: OnReversal::GiveBack,
-                has_drifted: false,
-                consumes: false,
-                locks: None,
-                declined: None,
+                ..reported()
             }),
         ),
     ]
 }
 
-/// What came with records of what issuers decline by themselves.
-fn declined_rows() -> Vec<Row> {
-    let bytes = concat!(
-        "11ac028089a9bbd1b9a906040000000000000000000000000000000869617574685f310000f0c102d8ad3ca76d",
-        "80000001ce28",
-    );
-    let event = Event::Booked(Booked {
+/// A report that says nothing.
+fn reported() -> Booked<'static> {
+    Booked {
         state: STATE,
         at: AT,
         authorization: Key(4),
@@ -532,10 +512,22 @@ fn declined_rows() -> Vec<Row> {
         has_drifted: false,
         consumes: false,
         locks: None,
+        declined: None,
+    }
+}
+
+/// What came with records of what issuers decline by themselves.
+fn declined_rows() -> Vec<Row> {
+    let bytes = concat!(
+        "11ac028089a9bbd1b9a906040000000000000000000000000000000869617574685f310000f0c102d8ad3ca76d",
+        "80000001ce28",
+    );
+    let event = Event::Booked(Booked {
         declined: Some(DeclinedThere {
             ordinal: 1,
             amount: minor(2_599),
         }),
+        ..reported()
     });
     vec![(bytes, event)]
 }

@@ -1,30 +1,12 @@
 //! What of an event differs from node to node where several share one log: numbers that each gives
 //! for itself.
 
-use super::{Event, StateNo};
+use super::{Booked, Decided, Event, StateNo, state_of};
 
 impl Event<'_> {
     /// The number of the state that it concerns.
     pub(in crate::ledger) fn state_mut(&mut self) -> &mut StateNo {
-        match self {
-            Self::StateOpened { state, .. }
-            | Self::CardOpened { state, .. }
-            | Self::AgentOpened { state, .. }
-            | Self::Redelivered { state, .. }
-            | Self::Overruled { state, .. }
-            | Self::StandingSet { state, .. }
-            | Self::Swept { state, .. }
-            | Self::Lapsed { state, .. }
-            | Self::WindowsOpened { state, .. }
-            | Self::RollingOpened { state, .. }
-            | Self::RiskFrozen { state, .. }
-            | Self::IntentDeclared { state, .. }
-            | Self::IntentSettled { state, .. }
-            | Self::Attested { state, .. }
-            | Self::Backed { state, .. } => state,
-            Self::Decided(decided) | Self::Conflicted(decided) => &mut decided.state,
-            Self::Booked(booked) => &mut booked.state,
-        }
+        state_of!(self)
     }
 
     /// The journal position of an earlier step that it names, if it names one.

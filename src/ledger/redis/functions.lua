@@ -7,17 +7,6 @@
 
 local armed = false
 
-local function refusal(record, generation)
-  if armed ~= generation then
-    return 'unarmed'
-  end
-  if redis.call('GET', record) ~= generation then
-    armed = false
-    return 'lost'
-  end
-  return false
-end
-
 -- Whether the entry before this place is the one that the caller knows there: a log that lost its end and
 -- grew again is another one. An entry's identity stands behind its first byte.
 local function follows(log, from, after)
@@ -28,48 +17,49 @@ local function follows(log, from, after)
   return before and string.sub(before, 2, 17) == after
 end
 
-local function page(log, from, most)
-  return redis.call('LRANGE', log, from, from + most - 1)
+-- What speaks against a caller, who knows the log up to a place. KEYS: record, log. ARGV begins with:
+-- generation, the place, identity of the entry before it.
+local function refusal(keys, args)
+  if armed ~= args[1] then
+    return 'unarmed'
+  end
+  if redis.call('GET', keys[1]) ~= args[1] or not follows(keys[2], tonumber(args[2]), args[3]) then
+    armed = false
+    return 'lost'
+  end
+  return false
 end
 
--- KEYS: record, log. ARGV: generation, expected length, identity of the last of these, entries of an
--- answer at most, channel, owner, entry.
+local function newer(log, from, most)
+  local entries = redis.call('LRANGE', log, from, from + most - 1)
+  table.insert(entries, 1, 'newer')
+  return entries
+end
+
+-- ARGV goes on with: entries of an answer at most, channel, owner, entry.
 local function append(keys, args)
-  local refused = refusal(keys[1], args[1])
+  local refused = refusal(keys, args)
   if refused then
     return {refused}
   end
   local expected = tonumber(args[2])
-  if not follows(keys[2], expected, args[3]) then
-    armed = false
-    return {'lost'}
-  end
   local length = redis.call('LLEN', keys[2])
-  if length == expected then
-    redis.call('RPUSH', keys[2], args[7])
-    -- What was written is not taken back where telling fails; who is not told learns it later.
-    redis.pcall('PUBLISH', args[5], args[6] .. string.format('%016.0f', length) .. args[7])
-    return {'appended'}
+  if length ~= expected then
+    return newer(keys[2], expected, tonumber(args[4]))
   end
-  local newer = page(keys[2], expected, tonumber(args[4]))
-  table.insert(newer, 1, 'newer')
-  return newer
+  redis.call('RPUSH', keys[2], args[7])
+  -- What was written is not taken back where telling fails; who is not told learns it later.
+  redis.pcall('PUBLISH', args[5], args[6] .. string.format('%016.0f', length) .. args[7])
+  return {'appended'}
 end
 
--- KEYS: record, log. ARGV: generation, first entry, identity of the one before, entries at most.
+-- ARGV goes on with: entries at most.
 local function read(keys, args)
-  local refused = refusal(keys[1], args[1])
+  local refused = refusal(keys, args)
   if refused then
     return {refused}
   end
-  local from = tonumber(args[2])
-  if not follows(keys[2], from, args[3]) then
-    armed = false
-    return {'lost'}
-  end
-  local entries = page(keys[2], from, tonumber(args[4]))
-  table.insert(entries, 1, 'newer')
-  return entries
+  return newer(keys[2], tonumber(args[2]), tonumber(args[4]))
 end
 
 -- KEYS: the ledger's name, every record. ARGV: generation.

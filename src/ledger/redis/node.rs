@@ -1,4 +1,4 @@
-//! One node of several: offers to the log what it decided, and learns what all of them did.
+//! The thread of one node of several: has the log take what was offered, and learns what all nodes did.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -6,25 +6,21 @@ use std::collections::hash_map::Entry as Place;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::{ErrorKind, PushInfo, PushKind, RedisError, Value};
 use tokio::runtime::{self, LocalOptions, LocalRuntime};
-use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::domain::card::Key;
 use crate::ledger::embedded::journal::{Position, Refusal};
 use crate::ledger::embedded::store::{Draft, EmbeddedLedger, Learned, Unavailable};
 use crate::ledger::redis::link::{Keeper, Link, Links, Pushed, Remote};
+use crate::ledger::redis::offers::{Outcome, Request, SharedLog};
 use crate::ledger::redis::wire::{Commands, Generation, PAGE_LEN, Said, owner_of, told};
 use crate::ledger::shared::{Entry, EntryId};
 
-/// Drafts that may wait to be sent; more are refused.
-const WAITING_MAX: usize = 16_384;
-/// Owners take turns by so many locks, so that few wait for a stranger.
-const TURNS: usize = 4_096;
 /// A draft that was never sent is given up when there is no connection for so long.
 const UNSENT_FOR: Duration = Duration::from_millis(250);
 /// Before a draft is sent again that was refused while it was in doubt, and how often a draft is sent or a
@@ -55,79 +51,6 @@ pub enum Trouble {
     NotFollowed,
 }
 
-/// What became of a draft.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The log has taken it; the node's journal has it at this position.
-    Taken(Position),
-    /// The log has taken others before. The node has learned them: decide again.
-    Newer,
-    /// Nothing is known to have been taken.
-    Unavailable,
-}
-
-/// The right to offer a draft for an owner: one at a time in a node, because the second would be decided
-/// on a state without the first.
-pub struct Turn {
-    owner: Key,
-    _held: OwnedMutexGuard<()>,
-}
-
-impl Turn {
-    /// For whom.
-    #[must_use]
-    pub fn owner(&self) -> Key {
-        self.owner
-    }
-}
-
-struct Request {
-    draft: Draft,
-    id: EntryId,
-    answer: oneshot::Sender<Outcome>,
-}
-
-/// The end that offers drafts.
-pub struct SharedLog {
-    requests: mpsc::Sender<Request>,
-    turns: Box<[Arc<Mutex<()>>]>,
-    node: u64,
-    offered: AtomicU64,
-}
-
-impl SharedLog {
-    fn lock_of(&self, owner: Key) -> Arc<Mutex<()>> {
-        let [.., high, low] = owner.0.to_be_bytes();
-        let at = usize::from(u16::from_be_bytes([high, low])) % TURNS;
-        self.turns.get(at).map(Arc::clone).unwrap_or_default()
-    }
-
-    /// The turn of an owner, if nobody has it.
-    #[must_use]
-    pub fn try_turn(&self, owner: Key) -> Option<Turn> {
-        let held = self.lock_of(owner).try_lock_owned().ok()?;
-        Some(Turn { owner, _held: held })
-    }
-
-    /// The turn of an owner, after those who asked before.
-    pub async fn turn(&self, owner: Key) -> Turn {
-        let held = self.lock_of(owner).lock_owned().await;
-        Turn { owner, _held: held }
-    }
-
-    /// Offers a draft. Whoever does not wait for the outcome must ask for it later: the log may take
-    /// the draft all the same.
-    #[must_use]
-    pub fn offer(&self, draft: Draft) -> oneshot::Receiver<Outcome> {
-        let (answer, answered) = oneshot::channel();
-        let count = self.offered.fetch_add(1, Ordering::Relaxed);
-        let id = EntryId(u128::from(self.node) << 64 | u128::from(count));
-        // Where the queue is full the sender is dropped, which says so.
-        let _full = self.requests.try_send(Request { draft, id, answer });
-        answered
-    }
-}
-
 /// What a node begins with.
 pub struct Begin {
     /// Of the Redis that keeps the log.
@@ -150,9 +73,8 @@ pub struct Begin {
 /// # Errors
 /// Where nothing more is learned for a while, and there is more.
 pub fn start(begin: Begin) -> io::Result<SharedLog> {
-    let (requests, asked) = mpsc::channel(WAITING_MAX);
+    let (log, asked) = SharedLog::of_node(begin.node);
     let (progress, learned) = std::sync::mpsc::channel();
-    let node = begin.node;
     let thread = std::thread::Builder::new().name("shared-log".to_owned());
     thread.spawn(move || match runtime() {
         Ok(runtime) => runtime.block_on(run(begin, asked, progress)),
@@ -160,12 +82,7 @@ pub fn start(begin: Begin) -> io::Result<SharedLog> {
     })?;
     let late = |_| io::Error::other("what is in the shared log could not be learned in time");
     while learned.recv_timeout(LEARNED_WITHIN).map_err(late)? == Progress::Page {}
-    Ok(SharedLog {
-        requests,
-        turns: (0..TURNS).map(|_| Arc::default()).collect(),
-        node,
-        offered: AtomicU64::new(0),
-    })
+    Ok(log)
 }
 
 /// How far a node has come at its start.

@@ -257,7 +257,7 @@ pub(in crate::cold::api) async fn keep(
         let batch = [Change::Card(row.clone())]
             .into_iter()
             .chain(room)
-            .chain(stopped_above(ask, &row).await?)
+            .chain(stopped_above(ask, std::slice::from_ref(&row)).await?)
             .chain(settled.clone());
         let work = Work {
             batch: batch.collect(),

@@ -86,7 +86,7 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
         let new = successor(&old, &issued, now, ask.now);
         let told = (now != stands).then(|| told_of(&ask, &new, Errand::State));
         let mut more: Vec<Change> = settled.iter().cloned().chain(told.flatten()).collect();
-        more.extend(stopped_above(&ask, &new).await?);
+        more.extend(stopped_above(&ask, std::slice::from_ref(&new)).await?);
         if let Some(until) = until {
             let customer = customers::of_card(&ask, &old).await?;
             more.extend(fleet::room_for_card(&ask.api, customer, old.agent_id.as_deref()).await?);

@@ -130,9 +130,8 @@ impl Passed<'_> {
     /// that may fail comes after this.
     pub(in crate::cold::api) async fn revealing(self, ask: &Ask) -> Result<Revealing, Problem> {
         let Self { issuer, row } = self;
-        if ask.api.reveals.take(&row.id, ask.now).is_err() {
-            return Err(Problem::too_many_reveals());
-        }
+        let taken = ask.api.reveals.take(&row.id, ask.now);
+        taken.map_err(Problem::too_many_reveals)?;
         let revealed = issuer.reveal(row.issuer_token.clone()).await?;
         // Somebody may have stopped it while the issuer was asked.
         let row = find(ask, &row.id).await?;

@@ -23,7 +23,7 @@ use crate::cold::store::purchases::{Purchase, PurchaseState, PurchaseTerms, Purc
 use crate::cold::store::{Agent, Batch, Change, Customer, Scope};
 use crate::decide::purchase::RequestRule;
 use crate::decide::purchase::standing::StandingApproval;
-use crate::decide::purchase::tier::{Asked, Over, Violation};
+use crate::decide::purchase::tier::{Asked, Over, Tier, Violation};
 use crate::domain::amount::Amount;
 use crate::domain::card::{AgentStatus, CustomerStatus, Level};
 use crate::domain::decision::DeclineReason;
@@ -247,14 +247,17 @@ async fn decide(
         review_minutes,
         standing,
     } = judged(api, &mut row, now)?;
-    if let Some(denied) = violations.iter().find(|it| !it.may_be_waived) {
-        deny(&mut row, &in_words(denied.cause, currency), now);
-        return Ok((row, None));
-    }
-    if violations.is_empty() {
-        begin(api, &mut row, now);
-        return Ok((row, None));
-    }
+    let violations = match Tier::of(violations) {
+        Tier::Deny(cause) => {
+            deny(&mut row, &in_words(cause, currency), now);
+            return Ok((row, None));
+        }
+        Tier::Issue => {
+            begin(api, &mut row, now);
+            return Ok((row, None));
+        }
+        Tier::Review(violations) => violations,
+    };
     if violations
         .iter()
         .all(|it| it.cause.is_answered_in_advance())
@@ -430,13 +433,18 @@ async fn approved(api: &Arc<Api>, row: &mut Purchase, event: &Event) -> Result<(
     Ok(())
 }
 
-/// Whether the reviewer was shown this violation, of this level's own rule and in these words: a cap that
-/// is lower now is another one.
+/// Whether the reviewer was shown this violation, of this level's own rule: a cap that is lower now is
+/// another one.
 fn was_shown(row: &Purchase, violation: &Violation) -> bool {
+    let cause = violation.cause;
     let level = violation.level.map(Level::name);
-    let text = in_words(violation.cause, row.amount.currency).text;
+    let has_cap = |shown: Option<i64>| match (shown, cause.cap()) {
+        (Some(shown), Some(now)) => now.get() >= shown,
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    };
     let mut shown = row.terms.causes.iter();
-    shown.any(|it| it.text == text && it.level.as_deref() == level)
+    shown.any(|it| it.code == cause.code() && it.level.as_deref() == level && has_cap(it.cap))
 }
 
 /// A human denies.

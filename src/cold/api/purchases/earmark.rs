@@ -50,8 +50,8 @@ struct Wanted {
     /// The id of the earmark.
     called: String,
     amount: Amount,
-    /// Limits that a human has waived.
-    waived: Vec<(Level, String)>,
+    /// Limits that a human has waived, and how much each allowed then.
+    waived: Vec<(Level, String, i64)>,
     at: Timestamp,
 }
 
@@ -71,7 +71,7 @@ fn wanted(api: &Arc<Api>, row: &Purchase, at: Timestamp) -> Wanted {
     let waived = row.terms.causes.iter().filter_map(|broken| {
         let level = broken.level.as_deref()?;
         let level = Level::ALL.into_iter().find(|it| it.name() == level)?;
-        Some((level, broken.field.clone()?))
+        Some((level, broken.field.clone()?, broken.cap?))
     });
     Wanted {
         api: Arc::clone(api),
@@ -148,19 +148,31 @@ fn nobody() -> CardAcceptor<'static> {
 /// Whether the limit of this path can be waived for one request. A cap on what is held cannot
 /// (behaviour 4.4).
 pub(super) fn is_waivable(path: &str) -> bool {
-    waive(&mut ScopeLimits::default(), path)
+    waive(&mut ScopeLimits::default(), path, 0)
 }
 
-/// Takes away the limit of this path; whether there is such a one.
-fn waive(limits: &mut ScopeLimits, path: &str) -> bool {
+/// Takes away the limit of this path, unless it allows less than the one that was shown; whether there is
+/// such a path.
+fn waive(limits: &mut ScopeLimits, path: &str, shown: i64) -> bool {
+    let amount = |limit: &mut Option<Minor>| *limit = limit.filter(|it| it.get() < shown);
+    let count = |limit: &mut Option<u32>| *limit = limit.filter(|it| i64::from(*it) < shown);
     match path {
-        "limits.perDay" => (limits.per_day, limits.rolling_day) = (None, None),
-        "limits.perWeek" => (limits.per_week, limits.rolling_week) = (None, None),
-        "limits.perMonth" => (limits.per_month, limits.rolling_month) = (None, None),
-        "limits.total" => limits.total = None,
-        "limits.countPerHour" => limits.count_per_hour = None,
-        "limits.countPerDay" => limits.count_per_day = None,
-        "limits.countTotal" => limits.count_total = None,
+        "limits.perDay" => {
+            amount(&mut limits.per_day);
+            amount(&mut limits.rolling_day);
+        }
+        "limits.perWeek" => {
+            amount(&mut limits.per_week);
+            amount(&mut limits.rolling_week);
+        }
+        "limits.perMonth" => {
+            amount(&mut limits.per_month);
+            amount(&mut limits.rolling_month);
+        }
+        "limits.total" => amount(&mut limits.total),
+        "limits.countPerHour" => count(&mut limits.count_per_hour),
+        "limits.countPerDay" => count(&mut limits.count_per_day),
+        "limits.countTotal" => count(&mut limits.count_total),
         _ => return false,
     }
     true
@@ -268,9 +280,9 @@ impl Wanted {
             scope(agent.policy()),
             scope(customer.policy()),
         ];
-        for (level, field) in &self.waived {
+        for (level, field, shown) in &self.waived {
             if let Some(limits) = limits.get_mut(*level as usize) {
-                waive(limits, field);
+                waive(limits, field, *shown);
             }
         }
         let zone = customer.zone();

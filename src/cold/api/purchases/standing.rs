@@ -4,13 +4,10 @@
 use super::tend::Entered;
 use crate::cold::api::Api;
 use crate::cold::api::problem::Problem;
-use crate::cold::store::purchases::{Purchase, PurchasesAt};
+use crate::cold::store::purchases::{InAdvance, Purchase};
 use crate::decide::purchase::standing::StandingApproval;
 use crate::domain::amount::Minor;
 use crate::domain::time::Timestamp;
-
-/// Rows that are counted. An agent that buys more at one merchant in a month needs a human's word.
-const ROWS_MAX: usize = 5_000;
 
 /// An approval in advance with room for the request.
 pub(super) struct Answered {
@@ -32,13 +29,15 @@ pub(super) async fn answered(
     let place = format!("{}\tin advance", row.agent_id);
     let place = api.buying.enter(place).await?;
     for approval in approvals {
-        let asked = PurchasesAt {
+        let asked = InAdvance {
             agent_id: row.agent_id.clone(),
-            domain: approval.domain.as_str().to_owned(),
+            name: approval.name.to_string(),
             since: approval.period.began(now),
         };
-        let rows = api.store.purchases_at(asked, ROWS_MAX).await?;
-        if rows.len() < ROWS_MAX && has_room(&approval, row, &rows) {
+        // More of them would leave no room in any case.
+        let most = usize::try_from(approval.count_max).unwrap_or(usize::MAX);
+        let rows = api.store.purchases_in_advance(asked, most).await?;
+        if has_room(&approval, row, &rows) {
             let name = approval.name.into();
             return Ok(Some(Answered { name, place }));
         }
@@ -47,13 +46,10 @@ pub(super) async fn answered(
 }
 
 fn has_room(approval: &StandingApproval, row: &Purchase, rows: &[Purchase]) -> bool {
-    let taken = rows
+    let total = rows
         .iter()
-        .filter(|it| it.terms.standing.as_deref() == Some(&*approval.name));
-    let (count, total) = taken.fold((0, Minor::ZERO), |(count, total), it| {
-        (count + 1, total.saturating_plus(earmark(it)))
-    });
-    approval.has_room(count, total, earmark(row))
+        .fold(Minor::ZERO, |total, it| total.saturating_plus(earmark(it)));
+    approval.has_room(rows.len(), total, earmark(row))
 }
 
 fn earmark(row: &Purchase) -> Minor {

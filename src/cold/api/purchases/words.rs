@@ -88,6 +88,7 @@ pub(super) fn broken(violation: Violation, currency: Currency) -> Broken {
         text,
         level: violation.level.map(|level| level.name().to_owned()),
         field: None,
+        cap: violation.cause.cap().map(Minor::get),
     }
 }
 
@@ -97,6 +98,7 @@ pub(super) fn broken_limit(why: &Explanation, currency: Currency) -> Broken {
         text: limit_text(why, currency),
         level: why.level.map(|level| level.name().to_owned()),
         field: why.field.path().map(str::to_owned),
+        cap: why.limit,
     }
 }
 

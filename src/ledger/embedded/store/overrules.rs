@@ -46,32 +46,32 @@ impl EmbeddedLedger {
         let stands = step.is_some();
         // What can no longer be taken back need not be remembered.
         if step.is_some_and(|step| now.micros_since(step.at) <= self.overruled_within_us()) {
-            let remembered_us = if self.is_shared {
-                CONFIRMED_SHARED_US
-            } else {
-                CONFIRMED_US
-            };
-            let mut confirmed = self.confirmed();
-            while confirmed
-                .front()
-                .is_some_and(|(at, _)| now.micros_since(*at) > remembered_us)
-            {
-                confirmed.pop_front();
-            }
-            confirmed.push_back((now, position));
+            self.note_confirmed(now, position);
         }
         stands
     }
 
-    /// Notes that a redelivery let go of an approval that was asked for at `asked`, as the log that
-    /// several nodes share tells. Their clocks differ, so that it is remembered for longer.
-    pub(super) fn note_confirmed(&self, asked: Timestamp, position: u64) {
+    /// Notes that a redelivery let go of an approval at this instant. Where nodes share a log, it is that of
+    /// the question, since their clocks differ; and it is remembered for longer.
+    pub(super) fn note_confirmed(&self, at: Timestamp, position: u64) {
+        let kept_us = if self.is_shared {
+            CONFIRMED_SHARED_US
+        } else {
+            CONFIRMED_US
+        };
         let mut confirmed = self.confirmed();
-        let is_over = |(at, _): &(Timestamp, u64)| asked.micros_since(*at) > CONFIRMED_SHARED_US;
-        while confirmed.front().is_some_and(is_over) {
+        let newest = confirmed.back().map(|(newest, _)| *newest);
+        // Learned so late that it cannot be taken back any more.
+        if newest.is_some_and(|newest| newest.micros_since(at) > kept_us) {
+            return;
+        }
+        while confirmed
+            .front()
+            .is_some_and(|(noted, _)| at.micros_since(*noted) > kept_us)
+        {
             confirmed.pop_front();
         }
-        confirmed.push_back((asked, position));
+        confirmed.push_back((at, position));
     }
 
     fn overruled_within_us(&self) -> i64 {

@@ -88,7 +88,8 @@ impl EmbeddedLedger {
     }
 
     /// Decides one step on a card of a customer, as [`EmbeddedLedger::authorize`] does, and changes
-    /// nothing.
+    /// nothing. Whose word counts is said twice, there and here: there under locks, here for the log to
+    /// judge.
     ///
     /// # Errors
     /// [`Unavailable`] where the command contradicts the state.
@@ -99,10 +100,17 @@ impl EmbeddedLedger {
         command: &Authorize<'_>,
     ) -> Result<Proposed, Unavailable> {
         let authorization = command.step.authorization;
-        let own_knows = self.customers.get(&route.key).is_some_and(|own| {
-            own.authorization(authorization).is_some() && check::knows(&own, command)
-        });
-        if !own_knows && let Some(said) = self.said_elsewhere(route.key, unattributed, command)? {
+        let own = self.customers.get(&route.key);
+        let own = own.filter(|own| own.authorization(authorization).is_some());
+        let (has, knows) = match &own {
+            Some(own) => (true, check::knows(own, command)),
+            None => (false, false),
+        };
+        drop(own);
+        if !knows && let Some(said) = self.said_before(unattributed, command)? {
+            return Ok(said);
+        }
+        if !has && let Some(said) = self.said_by_holders(route.key, command)? {
             return Ok(said);
         }
         self.propose_in(&self.customers, route, command)
@@ -161,21 +169,19 @@ impl EmbeddedLedger {
         })
     }
 
-    /// The word of another state than the customer's: of one that declined the authorization while
-    /// nobody knew its card, or of another customer's.
-    fn said_elsewhere(
+    /// The word of the state that declined the authorization while nobody knew its card.
+    fn said_before(
         &self,
-        own: Key,
         unattributed: Key,
         command: &Authorize<'_>,
     ) -> Result<Option<Proposed>, Unavailable> {
-        if self.unattributed_count.load(Ordering::SeqCst) > 0
-            && let Some(state) = self.unattributed.get(&unattributed)
-            && let Some(said) = said(&state, command)?
-        {
-            return Ok(Some(said));
+        if self.unattributed_count.load(Ordering::SeqCst) == 0 {
+            return Ok(None);
         }
-        self.said_by_holders(own, command)
+        match self.unattributed.get(&unattributed) {
+            Some(state) => said(&state, command),
+            None => Ok(None),
+        }
     }
 
     fn said_by_holders(

@@ -1,0 +1,102 @@
+//! The end of the shared log on hot threads: drafts are offered, and owners take turns.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
+
+use crate::domain::card::Key;
+use crate::ledger::embedded::journal::Position;
+use crate::ledger::embedded::store::Draft;
+use crate::ledger::shared::EntryId;
+
+/// Drafts that may wait to be sent; more are refused.
+const WAITING_MAX: usize = 16_384;
+/// Owners take turns by so many locks, so that few wait for a stranger.
+const TURNS: usize = 4_096;
+
+/// What became of a draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The log has taken it; the node's journal has it at this position.
+    Taken(Position),
+    /// The log has taken others before. The node has learned them: decide again.
+    Newer,
+    /// Nothing is known to have been taken.
+    Unavailable,
+}
+
+/// The right to offer a draft for an owner: one at a time in a node, because the second would be decided
+/// on a state without the first.
+pub struct Turn {
+    owner: Key,
+    _held: OwnedMutexGuard<()>,
+}
+
+impl Turn {
+    /// For whom.
+    #[must_use]
+    pub fn owner(&self) -> Key {
+        self.owner
+    }
+}
+
+/// One offer, for the node's thread.
+pub(super) struct Request {
+    pub(super) draft: Draft,
+    pub(super) id: EntryId,
+    pub(super) answer: oneshot::Sender<Outcome>,
+}
+
+/// The end that offers drafts.
+pub struct SharedLog {
+    requests: mpsc::Sender<Request>,
+    turns: Box<[Arc<Mutex<()>>]>,
+    node: u64,
+    offered: AtomicU64,
+}
+
+impl SharedLog {
+    /// The end of a node with this number, and the other one.
+    pub(super) fn of_node(node: u64) -> (Self, mpsc::Receiver<Request>) {
+        let (requests, asked) = mpsc::channel(WAITING_MAX);
+        let log = Self {
+            requests,
+            turns: (0..TURNS).map(|_| Arc::default()).collect(),
+            node,
+            offered: AtomicU64::new(0),
+        };
+        (log, asked)
+    }
+
+    fn lock_of(&self, owner: Key) -> Arc<Mutex<()>> {
+        let [.., high, low] = owner.0.to_be_bytes();
+        let at = usize::from(u16::from_be_bytes([high, low])) % TURNS;
+        self.turns.get(at).map(Arc::clone).unwrap_or_default()
+    }
+
+    /// The turn of an owner, if nobody has it.
+    #[must_use]
+    pub fn try_turn(&self, owner: Key) -> Option<Turn> {
+        let held = self.lock_of(owner).try_lock_owned().ok()?;
+        Some(Turn { owner, _held: held })
+    }
+
+    /// The turn of an owner, after those who asked before.
+    pub async fn turn(&self, owner: Key) -> Turn {
+        let held = self.lock_of(owner).lock_owned().await;
+        Turn { owner, _held: held }
+    }
+
+    /// Offers a draft. Whoever does not wait for the outcome must ask for it later: the log may take
+    /// the draft all the same.
+    #[must_use]
+    pub fn offer(&self, draft: Draft) -> oneshot::Receiver<Outcome> {
+        let (answer, answered) = oneshot::channel();
+        let count = self.offered.fetch_add(1, Ordering::Relaxed);
+        let id = EntryId(u128::from(self.node) << 64 | u128::from(count));
+        // Where the queue is full the sender is dropped, which says so.
+        let _full = self.requests.try_send(Request { draft, id, answer });
+        answered
+    }
+}
