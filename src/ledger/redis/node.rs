@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use redis::{ErrorKind, PushInfo, PushKind, RedisError, Value};
 use tokio::runtime::{self, LocalOptions, LocalRuntime};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::domain::card::Key;
