@@ -127,8 +127,9 @@ impl App {
         let cold = cold_runtime()?;
         let hang_ups = HangUps::listen(&cold).map_err(no_signals)?;
         let (address, asked) = (config.ops_listen, port.clone());
-        let operators = Operators::listen(&cold, address, &shared, asked, &readiness, time_file)?;
         let served = Served::default();
+        let seen = (time_file, &served);
+        let operators = Operators::listen(&cold, address, &shared, asked, &readiness, seen)?;
         let front = operators::listen_for_people(&cold, &config, &served)?;
         let plane = Plane::open(&cold, &config, &readiness)?;
         let rows = plane.as_ref().map(Plane::rows);

@@ -12,6 +12,7 @@ mod issuer;
 mod ledger;
 mod log;
 mod mcp;
+mod public_url;
 mod secret;
 
 use std::fmt;
@@ -103,6 +104,8 @@ pub struct Config {
     pub issuer_listen: SocketAddr,
     /// For people and agents.
     pub listen: SocketAddr,
+    /// Under what people and agents' programs find `listen`; absent where only this machine does.
+    pub public_url: Option<String>,
     /// For operators.
     pub ops_listen: SocketAddr,
     /// For an issuer's headers to arrive.
@@ -258,6 +261,7 @@ impl Config {
                 "server.listen",
                 8701,
             )?,
+            public_url: public_url::read(server.public_url.as_deref(), place)?,
             ops_listen: address(
                 overrides.ops_listen,
                 server.ops_listen.as_deref(),

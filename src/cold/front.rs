@@ -1,4 +1,4 @@
-//! The listener for people and agents: the API, and whether it is there.
+//! The listener for people and agents: the API, the pages, and whether it is there.
 
 use axum::routing::get;
 use tokio::net::TcpListener;
@@ -6,9 +6,20 @@ use tokio::net::TcpListener;
 use crate::cold::api::mcp::Access;
 use crate::cold::api::{Served, router};
 use crate::cold::listen;
+use crate::cold::web::site::Site;
+use crate::cold::web::{self, Web};
 
 /// Serves it until the runtime ends.
 pub async fn serve(listener: TcpListener, served: Served, access: Access) {
-    let routes = router(&served, &access).route("/healthz", get(|| async { "ok\n" }));
+    let port = listener.local_addr().map_or(0, |address| address.port());
+    let site = Site::new(access.public_url.clone(), port);
+    let routes = router(&served, &access, &site).route("/healthz", get(|| async { "ok\n" }));
+    let routes = match Web::new(&served, site) {
+        Ok(web) => routes.merge(web::router(web)),
+        Err(error) => {
+            tracing::error!(%error, "there are no pages");
+            routes
+        }
+    };
     listen::serve(listener, routes).await;
 }

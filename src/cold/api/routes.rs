@@ -21,6 +21,7 @@ use super::{
     evaluate, imports, intents, keys, mcp, openapi, purchases, simple, transactions, webhooks,
 };
 use crate::cold::store::Scope;
+use crate::cold::web::site::Site;
 
 /// Who looks at everything in reach of his key.
 const PEOPLE: &[Scope] = &[Scope::Owner, Scope::Reviewer, Scope::Viewer];
@@ -164,7 +165,7 @@ pub fn routes() -> &'static [Route] {
 }
 
 /// Serves them.
-pub fn router(served: &Served, access: &Access) -> Router {
+pub fn router(served: &Served, access: &Access, site: &Site) -> Router {
     let mut router = Router::new();
     for route in routes() {
         // Every method of the table has a filter.
@@ -177,7 +178,7 @@ pub fn router(served: &Served, access: &Access) -> Router {
         };
         router = router.route(route.path, on(filter, handler));
     }
-    let mcp = Mcp::new(served, access);
+    let mcp = Mcp::new(served, access, site.clone());
     router = router.route(
         mcp::PATH,
         any(move |request: Request<Body>| mcp.clone().answer(request)),
