@@ -38,8 +38,7 @@ impl Operators {
         address: SocketAddr,
         shared: &Shared,
         ledger: LedgerPort,
-        readiness: &Arc<Readiness>,
-        (time_file, served): (Option<TimeFile>, &Served),
+        (readiness, time_file, served): (&Arc<Readiness>, Option<TimeFile>, &Served),
     ) -> Result<Self, StartError> {
         let fault = |error| StartError::Listen("ops_listen", address, error);
         let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;

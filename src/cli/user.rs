@@ -14,7 +14,7 @@ use crate::cli::typed;
 use crate::clock::Clock;
 use crate::cold::ask::ask_for_user;
 use crate::cold::init::Place;
-use crate::cold::people::command::{Asked, Order, UserShown, proof};
+use crate::cold::people::command::{Asked, New, Order, UserShown, proof};
 use crate::cold::people::password;
 use crate::config::DATA_DIR_DEFAULT;
 
@@ -116,7 +116,8 @@ struct WireDone {
 /// # Errors
 /// [`Failure`] where the server cannot be asked, or refuses.
 pub fn run(arguments: UserArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let written = match arguments.action {
+    let plain = |order, email| (order, email, None, None);
+    let (place, (order, email, new, drawn)) = match arguments.action {
         Action::Add {
             place,
             email,
@@ -126,37 +127,33 @@ pub fn run(arguments: UserArguments, out: &mut dyn Write) -> Result<Exit, Failur
             live,
             generate,
         } => {
-            let (hash, drawn) = given(generate)?;
-            let order = Order::Add {
-                email,
+            let new = New {
                 name,
                 scope: word(scope).to_owned(),
                 customer_id: customer,
                 is_live: live,
-                password: hash,
             };
-            tell(&asked(&place, order)?, drawn.as_ref(), out)
+            (place, (Order::Add, email, Some(new), Some(generate)))
         }
         Action::Password {
             place,
             email,
             generate,
-        } => {
-            let (hash, drawn) = given(generate)?;
-            let order = Order::Password {
-                email,
-                password: hash,
-            };
-            tell(&asked(&place, order)?, drawn.as_ref(), out)
-        }
-        Action::Disable { place, email } => {
-            tell(&asked(&place, Order::Disable { email })?, None, out)
-        }
-        Action::Enable { place, email } => {
-            tell(&asked(&place, Order::Enable { email })?, None, out)
-        }
-        Action::List(place) => tell(&asked(&place, Order::List)?, None, out),
+        } => (place, (Order::Password, email, None, Some(generate))),
+        Action::Disable { place, email } => (place, plain(Order::Disable, email)),
+        Action::Enable { place, email } => (place, plain(Order::Enable, email)),
+        Action::List(place) => (place, plain(Order::List, String::new())),
     };
+    let given = drawn.map(given).transpose()?;
+    let (password, drawn) = given.unzip();
+    let asked = Asked {
+        at_us: Clock::start().now().micros(),
+        order,
+        email,
+        password,
+        new,
+    };
+    let written = tell(&told(&place, &asked)?, drawn.flatten().as_ref(), out);
     written.map_err(|error| unwritten(&error))?;
     Ok(Exit::Ok)
 }
@@ -204,13 +201,12 @@ fn read_password() -> Result<SecretString, String> {
     Ok(SecretString::from(line.to_owned()))
 }
 
-fn asked(place: &Where, order: Order) -> Result<Vec<UserShown>, Failure> {
+fn told(place: &Where, asked: &Asked) -> Result<Vec<UserShown>, Failure> {
     let data_dir = place.data_dir.clone();
     let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT));
     let secret = Place::of(&data_dir, None).secret();
     let secret = secret.map_err(|error| Failure::usage(&error))?;
-    let at_us = Clock::start().now().micros();
-    let body = serde_json::to_vec(&Asked { at_us, order });
+    let body = serde_json::to_vec(asked);
     let body = body.map_err(|error| Failure::other(&error))?;
     let proof = proof(&secret, &body);
     let told = runtime()?.block_on(ask_for_user(place.ops_listen, &proof, body));

@@ -1,4 +1,4 @@
-//! People who sign in: their passwords, their sessions, and the command that makes them (behaviour 7.4).
+//! People who sign in: their passwords, their sessions, and the command that makes them (behaviour 7.1).
 //!
 //! A session is 256 random bits in a cookie, and its keyed hash in a row; who stands behind it is read
 //! for every request, so that whoever is disabled is out at once.

@@ -1,13 +1,14 @@
 //! Under what address people and agents' programs find the server.
 
 use crate::config::ConfigError;
+use crate::config::file::ServerFile;
 
 const LEN_MAX: usize = 255;
 
 /// Scheme, host and perhaps a port, in the spelling that browsers use; without a path, since links and
 /// cookies are the whole host's.
-pub(super) fn read(typed: Option<&str>, place: &str) -> Result<Option<String>, ConfigError> {
-    let Some(text) = typed else {
+pub(super) fn read(server: &ServerFile, place: &str) -> Result<Option<String>, ConfigError> {
+    let Some(text) = server.public_url.as_deref() else {
         return Ok(None);
     };
     let refused = || {
@@ -51,7 +52,16 @@ fn split(authority: &str) -> (&str, Option<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{ConfigError, ServerFile};
+
+    fn read(typed: Option<&str>, place: &str) -> Result<Option<String>, ConfigError> {
+        let public_url = typed.map(str::to_owned);
+        let server = ServerFile {
+            public_url,
+            ..ServerFile::default()
+        };
+        super::read(&server, place)
+    }
 
     #[test]
     fn an_address_for_people_is_read_as_browsers_write_it() {

@@ -1,4 +1,4 @@
-//! People sign in to pages (behaviour 7.4): who gets in, who does not, and what ends it.
+//! People sign in to pages (behaviour 7.1): who gets in, who does not, and what ends it.
 
 use serde_json::{Value, json};
 
@@ -237,7 +237,8 @@ fn an_operator_shuts_somebody_out_at_once() {
 #[test]
 fn only_whoever_can_read_the_data_directory_makes_people() {
     let plane = Plane::start();
-    let order = json!({"atUs": 0, "order": "list"}).to_string();
+    let order =
+        json!({"atUs": 0, "order": "list", "email": "", "password": null, "new": null}).to_string();
     let mut client = Client::connect(plane.server().ops);
     for proof in ["", "x-countersign-proof: 00\r\n"] {
         let length = order.len();

@@ -54,7 +54,7 @@ const CONFINED: [(&str, &[&str], &str); 29] = [
     ),
     (
         "form_urlencoded",
-        &["src/cold/web", "src/cold/oauth"],
+        &["src/cold/web", "src/cold/entry", "src/cold/oauth"],
         "forms are read and addresses built where pages are",
     ),
     (

@@ -20,8 +20,8 @@ use super::{
     Served, access, agents, alerts, attestations, audit, cards, connections, customers, decisions,
     evaluate, imports, intents, keys, mcp, openapi, purchases, simple, transactions, webhooks,
 };
+use crate::cold::entry::site::Site;
 use crate::cold::store::Scope;
-use crate::cold::web::site::Site;
 
 /// Who looks at everything in reach of his key.
 const PEOPLE: &[Scope] = &[Scope::Owner, Scope::Reviewer, Scope::Viewer];

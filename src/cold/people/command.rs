@@ -27,55 +27,49 @@ const SHOWN_MAX: usize = 1_000;
 
 /// What the command asks.
 #[derive(Clone, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is the flag of the same name")]
 pub struct Asked {
     /// When, in microseconds since 1970.
     pub at_us: i64,
-    /// What is to be done.
-    #[serde(flatten)]
     pub order: Order,
+    /// Of whom; empty for everybody.
+    pub email: String,
+    /// The hash of a password, where there is a new one.
+    pub password: Option<String>,
+    pub new: Option<New>,
 }
 
-/// One order.
-#[derive(Clone, Deserialize, Serialize)]
-#[serde(
-    tag = "order",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
-#[expect(
-    missing_docs,
-    reason = "each is the flag of the same name; passwords are hashes"
-)]
+/// What is to be done.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "each is the action of the same name")]
 pub enum Order {
-    Add {
-        email: String,
-        name: Option<String>,
-        scope: String,
-        customer_id: Option<String>,
-        is_live: bool,
-        password: String,
-    },
-    Password {
-        email: String,
-        password: String,
-    },
-    Disable {
-        email: String,
-    },
-    Enable {
-        email: String,
-    },
+    Add,
+    Password,
+    Disable,
+    Enable,
     List,
 }
 
+/// What somebody new is.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is the flag of the same name")]
+pub struct New {
+    pub name: Option<String>,
+    pub scope: String,
+    pub customer_id: Option<String>,
+    pub is_live: bool,
+}
+
 impl Order {
-    fn action(&self) -> &'static str {
+    fn action(self) -> &'static str {
         match self {
-            Self::Add { .. } => "countersign user add",
-            Self::Password { .. } => "countersign user password",
-            Self::Disable { .. } => "countersign user disable",
-            Self::Enable { .. } => "countersign user enable",
+            Self::Add => "countersign user add",
+            Self::Password => "countersign user password",
+            Self::Disable => "countersign user disable",
+            Self::Enable => "countersign user enable",
             Self::List => "countersign user list",
         }
     }
@@ -159,39 +153,21 @@ pub async fn carry_out(api: &Api, given: &str, body: &[u8]) -> Result<Vec<UserSh
             let all = people.users(String::new(), SHOWN_MAX).await?;
             return Ok(all.into_iter().map(UserShown::from).collect());
         }
-        Order::Add {
-            email,
-            name,
-            scope,
-            customer_id,
-            is_live,
-            password,
-        } => {
-            let mode = if is_live { Mode::Live } else { Mode::Test };
-            let new = New {
-                email,
-                name,
-                scope,
-                customer_id,
-                mode,
-                password,
-            };
-            added(api, new, now).await?
-        }
-        Order::Password { email, password } => User {
-            password: hash_of(password)?,
+        Order::Add => added(api, asked, now).await?,
+        Order::Password => User {
+            password: hash_of(asked.password)?,
             password_at: now,
-            ..found(api, &email).await?
+            ..found(api, &asked.email).await?
         },
-        Order::Disable { email } => User {
+        Order::Disable => User {
             disabled_at: Some(now),
-            ..found(api, &email).await?
+            ..found(api, &asked.email).await?
         },
-        Order::Enable { email } => User {
+        Order::Enable => User {
             disabled_at: None,
             // What was open before stays shut.
             password_at: now,
-            ..found(api, &email).await?
+            ..found(api, &asked.email).await?
         },
     };
     keep(api, row.clone(), action, now).await?;
@@ -207,25 +183,22 @@ async fn keep(api: &Api, row: User, action: &str, now: Timestamp) -> Result<(), 
         batch,
         ..Work::default()
     };
-    api.control.make(work).await.map_err(|failed| match failed {
-        Failed::Conflict => wrong("somebody has this address, or was changed in this moment"),
-        other => Refusal::Fault(format!("the change was not made: {other:?}")),
+    api.control.make(work).await.map_err(|failed| {
+        if failed == Failed::Conflict {
+            return wrong("somebody has this address, or was changed in this moment");
+        }
+        Refusal::Fault(format!("the change was not made: {failed:?}"))
     })
 }
 
-struct New {
-    email: String,
-    name: Option<String>,
-    scope: String,
-    customer_id: Option<String>,
-    mode: Mode,
-    password: String,
-}
-
-async fn added(api: &Api, new: New, now: Timestamp) -> Result<User, Refusal> {
-    let address = email(&new.email);
+async fn added(api: &Api, asked: Asked, now: Timestamp) -> Result<User, Refusal> {
+    let address = email(&asked.email);
     let address =
         address.ok_or_else(|| wrong("--email: must be an address like ada@example.com"))?;
+    let new = asked
+        .new
+        .ok_or_else(|| wrong("the new person is missing"))?;
+    let mode = if new.is_live { Mode::Live } else { Mode::Test };
     if new.name.as_deref().is_some_and(|name| !is_name(name)) {
         return Err(wrong(format!("--name: {NAME_RULE}")));
     }
@@ -234,7 +207,7 @@ async fn added(api: &Api, new: New, now: Timestamp) -> Result<User, Refusal> {
     let scope = scope.ok_or_else(|| wrong("--scope: must be owner, reviewer or viewer"))?;
     if let Some(id) = &new.customer_id {
         let customer = api.store.customer(id.clone()).await?;
-        if customer.is_none_or(|it| it.mode != new.mode) {
+        if customer.is_none_or(|it| it.mode != mode) {
             return Err(wrong("--customer: there is none with this id in this mode"));
         }
     }
@@ -249,12 +222,12 @@ async fn added(api: &Api, new: New, now: Timestamp) -> Result<User, Refusal> {
     }
     Ok(User {
         id: draw("usr", now),
-        mode: new.mode,
+        mode,
         email: address,
         name: new.name,
         scope,
         customer_id: new.customer_id,
-        password: hash_of(new.password)?,
+        password: hash_of(asked.password)?,
         password_at: now,
         disabled_at: None,
         created_at: now,
@@ -269,11 +242,10 @@ async fn found(api: &Api, text: &str) -> Result<User, Refusal> {
     found.ok_or_else(nobody)
 }
 
-fn hash_of(text: String) -> Result<PasswordHash, Refusal> {
-    if password::is_hash(&text) {
-        return Ok(PasswordHash(text));
-    }
-    Err(wrong("the password's hash is none that this version makes"))
+fn hash_of(text: Option<String>) -> Result<PasswordHash, Refusal> {
+    let hash = text.filter(|text| password::is_hash(text));
+    let unknown = || wrong("the password's hash is none that this version makes");
+    hash.map(PasswordHash).ok_or_else(unknown)
 }
 
 fn wrong(message: impl Into<String>) -> Refusal {

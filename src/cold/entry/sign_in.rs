@@ -32,7 +32,7 @@ const PATH_LEN_MAX: usize = 8_000;
 const WRONG: &str = "The address or the password is wrong.";
 
 #[derive(Template)]
-#[template(path = "login.html")]
+#[template(path = "entry/login.html")]
 struct LoginPage<'p> {
     csrf: String,
     next: &'p str,
@@ -41,7 +41,7 @@ struct LoginPage<'p> {
 }
 
 #[derive(Template)]
-#[template(path = "logout.html")]
+#[template(path = "entry/logout.html")]
 struct LogoutPage<'p> {
     csrf: &'p str,
     email: &'p str,

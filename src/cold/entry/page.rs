@@ -33,7 +33,7 @@ pub(in crate::cold) enum Refused {
 }
 
 #[derive(Template)]
-#[template(path = "refused.html")]
+#[template(path = "entry/refused.html")]
 struct RefusedPage {
     title: &'static str,
     text: String,

@@ -18,7 +18,7 @@ use crate::cold::store::people::PeopleChange;
 use crate::cold::store::{Change, Listed, PAGE_LEN_MAX, Scope, StoreError};
 
 #[derive(Template)]
-#[template(path = "programs.html")]
+#[template(path = "entry/programs.html")]
 struct ProgramsPage<'p> {
     csrf: &'p str,
     email: &'p str,

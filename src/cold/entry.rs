@@ -1,4 +1,4 @@
-//! Pages for people, on the listener of people and agents (behaviour 7.2, 7.4).
+//! Pages for people, on the listener of people and agents (behaviour 7.1, 7.2).
 //!
 //! Everything is HTML that a browser shows without scripts. A page comes from a template that escapes
 //! whatever it shows; [`signed_in::SignedIn`] says who looks at it, and no form changes anything
@@ -73,6 +73,6 @@ pub(in crate::cold) fn router(web: Web) -> Router {
         .route("/logout", post(sign_in::sign_out))
         .route("/programs", get(programs::show))
         .route("/programs/{id}/revoke", post(programs::revoke))
-        .route("/assets/style.css", get(page::style))
+        .route("/assets/entry.css", get(page::style))
         .with_state(web)
 }
