@@ -12,6 +12,7 @@ mod issuer;
 mod ledger;
 mod log;
 mod mcp;
+mod public_url;
 mod secret;
 
 use std::fmt;
@@ -103,6 +104,8 @@ pub struct Config {
     pub issuer_listen: SocketAddr,
     /// For people and agents.
     pub listen: SocketAddr,
+    /// Under what people and agents' programs find `listen`; absent where only this machine does.
+    pub public_url: Option<String>,
     /// For operators.
     pub ops_listen: SocketAddr,
     /// For an issuer's headers to arrive.
@@ -233,8 +236,7 @@ impl Config {
         let server = &typed.server;
         let timeout = |typed, key: &str| read_timeout(typed, &format!("{place}: {key}"));
         let issuers = issuer::issuers(&typed.issuer, place)?;
-        let default = || PathBuf::from(DATA_DIR_DEFAULT);
-        let data_dir = (overrides.data_dir.or(typed.data_dir)).unwrap_or_else(default);
+        let data_dir = or_default(overrides.data_dir.or(typed.data_dir));
         let database = database::address(overrides.database, typed.database.as_deref(), place)?;
         let budget_ms = budget_ms(&issuers, sandbox);
         Ok(Self {
@@ -258,6 +260,7 @@ impl Config {
                 "server.listen",
                 8701,
             )?,
+            public_url: public_url::read(server, place)?,
             ops_listen: address(
                 overrides.ops_listen,
                 server.ops_listen.as_deref(),
@@ -291,6 +294,10 @@ impl Config {
         .and_then(|config| check_sandbox_clock(&config).map(|()| config))
         .and_then(|config| ledger::check(&config).map(|()| config))
     }
+}
+
+fn or_default(data_dir: Option<PathBuf>) -> PathBuf {
+    data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT))
 }
 
 /// The shortest budget of all connections.

@@ -1,14 +1,25 @@
-//! The listener for people and agents: the API, and whether it is there.
+//! The listener for people and agents: the API, the pages, and whether it is there.
 
 use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::cold::api::mcp::Access;
 use crate::cold::api::{Served, router};
+use crate::cold::entry::site::Site;
+use crate::cold::entry::{self, Web};
 use crate::cold::listen;
 
 /// Serves it until the runtime ends.
 pub async fn serve(listener: TcpListener, served: Served, access: Access) {
-    let routes = router(&served, &access).route("/healthz", get(|| async { "ok\n" }));
+    let port = listener.local_addr().map_or(0, |address| address.port());
+    let site = Site::new(access.public_url.clone(), port);
+    let routes = router(&served, &access, &site).route("/healthz", get(|| async { "ok\n" }));
+    let routes = match Web::new(&served, site) {
+        Ok(web) => routes.merge(entry::router(web)),
+        Err(error) => {
+            tracing::error!(%error, "there are no pages");
+            routes
+        }
+    };
     listen::serve(listener, routes).await;
 }

@@ -9,8 +9,10 @@ pub mod access;
 pub mod alert_settings;
 mod errands;
 mod faults;
+pub mod grants;
 pub mod ledger_row;
 pub mod outward;
+pub mod people;
 pub mod postgres;
 pub mod purchases;
 mod rows;
@@ -30,6 +32,7 @@ use self::access::AccessRequest;
 use self::alert_settings::AlertSettings;
 use self::ledger_row::LedgerRow;
 use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
+use self::people::{People, PeopleChange};
 use self::purchases::{InAdvance, Purchase, PurchaseState, PurchaseWanted};
 use self::set_aside::SetAside;
 use self::versions::{PolicyVersion, VersionState, Versions, VersionsAsked};
@@ -333,6 +336,8 @@ pub enum Change {
     Ledger(LedgerRow, Option<String>),
     /// Of outgoing webhooks.
     Webhooks(Box<WebhookChange>),
+    /// Of people and what they have allowed.
+    People(Box<PeopleChange>),
 }
 
 /// A row of what decides authorizations.
@@ -375,6 +380,7 @@ impl Change {
             | Self::Audit(_)
             | Self::Checkpoint(_)
             | Self::Ledger(..)
+            | Self::People(_)
             | Self::Webhooks(_) => None,
         }
     }
@@ -404,8 +410,15 @@ impl Change {
             | Self::Access(_)
             | Self::PolicyVersion(..)
             | Self::Ledger(..)
+            | Self::People(_)
             | Self::Webhooks(_) => None,
         }
+    }
+}
+
+impl From<PeopleChange> for Change {
+    fn from(change: PeopleChange) -> Self {
+        Self::People(Box::new(change))
     }
 }
 
@@ -459,6 +472,8 @@ pub struct OfCard {
 
 /// See the module.
 pub trait Store: Send + Sync {
+    /// People who sign in, and what they have allowed.
+    fn people(&self) -> &dyn People;
     /// The key with this keyed hash, revoked or not.
     fn api_key_by_hash(&self, hash: [u8; 32]) -> Answer<'_, Option<ApiKey>>;
     /// The key of this id.

@@ -84,6 +84,7 @@ pub(super) struct KeysFile {
 pub(super) struct ServerFile {
     pub(super) issuer_listen: Option<String>,
     pub(super) listen: Option<String>,
+    pub(super) public_url: Option<String>,
     pub(super) ops_listen: Option<String>,
     pub(super) header_timeout_ms: Option<u64>,
     pub(super) body_timeout_ms: Option<u64>,
