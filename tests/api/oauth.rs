@@ -2,6 +2,8 @@
 //! same in tests/interop.
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,6 +14,7 @@ use crate::browser::{Browser, encoded, field, percent, person, user};
 use crate::plane::{Plane, value};
 use crate::purchases::{Buyer, buyer};
 use crate::server::{Client, Response};
+use crate::webhooks::{HERE, plane as plane_with};
 
 const ADA: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse battery";
@@ -28,7 +31,10 @@ struct Story {
 
 impl Story {
     fn start() -> Self {
-        let plane = Plane::start();
+        Self::on(Plane::start())
+    }
+
+    fn on(plane: Plane) -> Self {
         let buyer = buyer(&plane, &json!({"limits": {"perDay": 3000}}));
         person(&plane, ADA, "owner", PASSWORD);
         let mut browser = Browser::new(&plane);
@@ -581,17 +587,7 @@ fn what_ends_a_grant_ends_it_at_once() {
 fn a_token_ends_after_a_quarter_of_an_hour_and_a_code_after_a_minute() {
     let mut plane = Plane::initialised();
     plane.restart_with(&["--sandbox", "--sandbox-clock"]);
-    let buyer = buyer(&plane, &json!({}));
-    person(&plane, ADA, "owner", PASSWORD);
-    let mut browser = Browser::new(&plane);
-    browser.sign_in(ADA, PASSWORD);
-    let client = register(&plane, "An assistant", &[BACK]);
-    let mut story = Story {
-        plane,
-        buyer,
-        browser,
-        client,
-    };
+    let mut story = Story::on(plane);
     let (access, refresh) = story.tokens();
     let code = story.code();
     let advance = |story: &Story, by: &str| {
@@ -670,4 +666,59 @@ fn s8_a_programs_words_are_shown_and_nothing_else() {
         !page.contains("<script") && !page.contains("<img"),
         "{page}"
     );
+}
+
+/// A server of one document at loopback, which answers so many times.
+fn document(text: &'static str, status: &'static str, times: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(times) {
+            let mut stream = stream.unwrap();
+            let mut head = [0; 4_096];
+            let _size = stream.read(&mut head).unwrap();
+            let text = text.replace("ID", &format!("http://{address}/client.json"));
+            let length = text.len();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nlocation: /other\r\n\
+                 content-length: {length}\r\n\r\n{text}"
+            );
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    format!("http://{address}/client.json")
+}
+
+#[test]
+fn s13_a_program_describes_itself_in_a_document_of_its_own_address() {
+    const OWN: &str = r#"{"client_id": "ID", "client_name": "A far one",
+        "redirect_uris": ["http://127.0.0.1:7777/callback"]}"#;
+    const ANOTHERS: &str = r#"{"client_id": "https://other.example/client.json",
+        "redirect_uris": ["http://127.0.0.1:7777/callback"]}"#;
+    let mut story = Story::on(plane_with(HERE, &[]));
+    let client = document(OWN, "200 OK", 1);
+    story.client.clone_from(&client);
+    let page = story.ask(&[]);
+    assert_eq!(page.status, 200, "{}", page.text());
+    assert!(page.text().contains("A far one") && page.text().contains(&client));
+    let (access, refresh) = story.tokens();
+    assert!(story.opens(&access));
+    pair(&story.refresh(&refresh));
+    for (text, status) in [
+        (ANOTHERS, "200 OK"),
+        (OWN, "302 Found"),
+        ("<html>", "200 OK"),
+    ] {
+        let id = document(text, status, 1);
+        let page = story.ask(&[("client_id", &id)]);
+        assert_eq!(
+            (page.status, page.header("location")),
+            (400, None),
+            "{status}"
+        );
+    }
+    // Where nothing here may be asked, nothing is.
+    let mut story = Story::start();
+    let id = document(OWN, "200 OK", 1);
+    assert_eq!(story.ask(&[("client_id", &id)]).status, 400);
 }
