@@ -61,6 +61,7 @@ use exchange::InFlight;
 
 pub(in crate::cold) use caller::Caller;
 pub(in crate::cold) use per_minute::PerMinute;
+pub(in crate::cold) use purchases::spending_lines;
 pub use routes::router;
 pub(in crate::cold) use text::{NAME_RULE, is_name, looks_like_a_card_number};
 

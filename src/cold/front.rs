@@ -7,7 +7,7 @@ use crate::cold::api::mcp::Access;
 use crate::cold::api::{Served, router};
 use crate::cold::entry::site::Site;
 use crate::cold::entry::{self, Web};
-use crate::cold::listen;
+use crate::cold::{listen, oauth};
 
 /// Serves it until the runtime ends.
 pub async fn serve(listener: TcpListener, served: Served, access: Access) {
@@ -15,7 +15,9 @@ pub async fn serve(listener: TcpListener, served: Served, access: Access) {
     let site = Site::new(access.public_url.clone(), port);
     let routes = router(&served, &access, &site).route("/healthz", get(|| async { "ok\n" }));
     let routes = match Web::new(&served, site) {
-        Ok(web) => routes.merge(entry::router(web)),
+        Ok(web) => routes
+            .merge(entry::router(web.clone()))
+            .merge(oauth::router(web, access.reach)),
         Err(error) => {
             tracing::error!(%error, "there are no pages");
             routes

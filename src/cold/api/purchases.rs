@@ -34,6 +34,7 @@ pub(super) use asks::Asks;
 pub(super) use desk::{find, own_agent, request};
 pub(super) use earmark::{Earmark, Held};
 pub(super) use shown::{PurchaseShown, shown};
+pub(in crate::cold) use spending::spending_lines;
 pub(super) use spending::{SpendingSummary, summary};
 pub(super) use tend::Buying;
 pub use tend::tend;
