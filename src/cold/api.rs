@@ -13,7 +13,7 @@ mod attestations;
 mod audit;
 mod body;
 mod caller;
-mod cards;
+pub mod cards;
 pub mod code;
 mod connections;
 mod customers;

@@ -32,6 +32,7 @@ use crate::cold::store::purchases::{Purchase, PurchaseState};
 pub(super) use asked::{NewPurchase, ToolPurchase};
 pub(super) use asks::Asks;
 pub(super) use desk::{find, own_agent, request};
+pub(super) use earmark::{Earmark, Held};
 pub(super) use shown::{PurchaseShown, shown};
 pub(in crate::cold) use spending::spending_lines;
 pub(super) use spending::{SpendingSummary, summary};
