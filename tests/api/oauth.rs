@@ -629,6 +629,14 @@ fn programs_register_what_is_lawful_and_are_forgotten_by_nobody_at_once() {
             "invalid_client_metadata",
         ),
         (
+            json!({"redirect_uris": [BACK], "client_name": "4000 0012 3456 7899"}),
+            "invalid_client_metadata",
+        ),
+        (
+            json!({"redirect_uris": ["https://app.example.com/4000001234567899"]}),
+            "invalid_redirect_uri",
+        ),
+        (
             json!({"redirect_uris": [BACK], "grant_types": ["implicit"]}),
             "invalid_client_metadata",
         ),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::client::Program;
 use super::redirect;
-use crate::cold::api::{PerMinute, is_name};
+use crate::cold::api::{PerMinute, is_name, looks_like_a_card_number};
 use crate::cold::webhooks::address::Reach;
 use crate::cold::webhooks::fetch::Fetcher;
 use crate::domain::time::Timestamp;
@@ -83,7 +83,8 @@ impl Documents {
         let wrong = "its id is no address of a document";
         let uri = self.reach.check(id).map_err(|_why| wrong)?;
         let has_dots = uri.path().split('/').any(|part| matches!(part, "." | ".."));
-        if uri.path() == "/" || uri.query().is_some() || has_dots {
+        let is_plain = uri.path() != "/" && uri.query().is_none() && !has_dots;
+        if !is_plain || looks_like_a_card_number(id) {
             return Err(wrong);
         }
         Ok(())
@@ -109,7 +110,8 @@ fn program(id: &str, text: &[u8]) -> Result<Program, &'static str> {
     }
     Ok(Program {
         id: id.to_owned(),
-        name: document.client_name.filter(|name| is_name(name)),
+        name: { document.client_name }
+            .filter(|name| is_name(name) && !looks_like_a_card_number(name)),
         redirect_uris: uris,
         is_registered: false,
     })

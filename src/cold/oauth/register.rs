@@ -75,7 +75,7 @@ pub(super) async fn register(
     let row = Client {
         id: draw("cli", now),
         name: wanted.client_name,
-        uri: wanted.client_uri,
+        uri: wanted.client_uri.filter(|uri| is_page(uri)),
         redirect_uris: wanted.redirect_uris.join("\n"),
         created_at: now,
         used_at: None,
@@ -110,9 +110,14 @@ pub(super) async fn register(
     Ok(json(StatusCode::CREATED, &registered))
 }
 
+/// Whether it can be a program's page; what else is said there is passed over.
+fn is_page(uri: &str) -> bool {
+    uri.starts_with("https://") && redirect::is_lawful(uri) && !looks_like_a_card_number(uri)
+}
+
 fn check(wanted: &Wanted) -> Result<(), Error> {
     let uris = &wanted.redirect_uris;
-    let is_lawful = |uri: &String| redirect::is_lawful(uri);
+    let is_lawful = |uri: &String| redirect::is_lawful(uri) && !looks_like_a_card_number(uri);
     if uris.is_empty() || uris.len() > REDIRECTS_MAX || !uris.iter().all(is_lawful) {
         let text = "1 to 10 addresses: https, plain http to this machine, or a scheme of its own";
         return Err(Error::Wrong("invalid_redirect_uri", text));
@@ -126,15 +131,9 @@ fn check(wanted: &Wanted) -> Result<(), Error> {
         let text = "only the authorization code is given out here";
         return Err(Error::Wrong("invalid_client_metadata", text));
     }
-    let is_page = |uri: &str| uri.starts_with("https://") && redirect::is_lawful(uri);
     let is_shown = |name: &str| is_name(name) && !looks_like_a_card_number(name);
-    let has_name = wanted.client_name.as_deref().is_none_or(is_shown);
-    let has_page = wanted
-        .client_uri
-        .as_deref()
-        .is_none_or(|uri| is_page(uri) || uri.starts_with("http://"));
-    if !has_name || !has_page {
-        let text = "client_name: 1 to 200 characters; client_uri: an address";
+    if !wanted.client_name.as_deref().is_none_or(is_shown) {
+        let text = "client_name: 1 to 200 characters, none of them a control one";
         return Err(Error::Wrong("invalid_client_metadata", text));
     }
     Ok(())
