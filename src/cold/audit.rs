@@ -313,7 +313,6 @@ fn one(change: &Change) -> Option<Made> {
         | Change::OutboxDone(..)
         | Change::Origin(_)
         | Change::SetAside(_)
-        | Change::SetAsideOver(_)
         | Change::Audit(_)
         | Change::Ledger(..)
         | Change::Checkpoint(_) => return None,

@@ -176,6 +176,15 @@ pub struct CardsThere {
     pub next: Option<String>,
 }
 
+/// What a card's purchases come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// Minor units, those of pending purchases included.
+    pub minor: i64,
+    /// Whether none is pending, which may come to more yet.
+    pub is_final: bool,
+}
+
 /// What buys: never printed, never kept.
 pub struct Revealed {
     /// The card's number.
@@ -209,8 +218,8 @@ pub trait IssuerClient: Send + Sync {
     fn fetch(&self, token: String) -> Answer<'_, Option<CardThere>>;
     /// The issuer's cards, from here on.
     fn list(&self, from: Option<String>) -> Answer<'_, CardsThere>;
-    /// What has been spent on a card of an issuer that never asks, pending purchases too; in minor units.
-    fn spent(&self, token: String) -> Answer<'_, i64>;
+    /// What has been spent on a card of an issuer that never asks.
+    fn spent(&self, token: String) -> Answer<'_, Spent>;
     /// The card's number.
     fn reveal(&self, token: String) -> Answer<'_, Revealed>;
     /// Between two looks at what its cards are there; absent where nobody looks.

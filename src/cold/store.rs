@@ -34,7 +34,7 @@ use self::ledger_row::LedgerRow;
 use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use self::people::{People, PeopleChange};
 use self::purchases::{InAdvance, Purchase, PurchaseState, PurchaseWanted};
-use self::set_aside::SetAside;
+use self::set_aside::{SetAside, SetAsideChange};
 use self::versions::{PolicyVersion, VersionState, Versions, VersionsAsked};
 use self::webhook::{
     Alert, DeliveriesAsked, Delivery, DeliveryCount, Due, Mark, Webhook, WebhookChange,
@@ -310,10 +310,8 @@ pub enum Change {
     Reply(StoredReply),
     /// Something that an issuer is to be told; where it waits already, it is asked for anew.
     Outbox(OutboxRow),
-    /// What is set aside for a card whose issuer never asks, or when it is looked at next.
-    SetAside(SetAside),
-    /// The one of this name is no more.
-    SetAsideOver(String),
+    /// What is set aside for a card whose issuer never asks.
+    SetAside(SetAsideChange),
     /// A row that was tried in vain, unless it was asked for anew in between.
     OutboxTried(OutboxRow),
     /// The row of this id and version is done, unless it was asked for anew in between.
@@ -369,8 +367,7 @@ impl Change {
             Self::OutboxDone(id, _) => Some(id),
             Self::Sealed(row) => Some(&row.connection),
             Self::Origin(row) => Some(&row.card_id),
-            Self::SetAside(row) => Some(&row.called),
-            Self::SetAsideOver(called) => Some(called),
+            Self::SetAside(change) => Some(change.called()),
             Self::Attestation(row) => Some(&row.id),
             Self::Purchase(row) => Some(&row.id),
             Self::Access(row) => Some(&row.id),
@@ -403,7 +400,6 @@ impl Change {
             | Self::Sealed(_)
             | Self::Origin(_)
             | Self::SetAside(_)
-            | Self::SetAsideOver(_)
             | Self::Intent(_)
             | Self::Attestation(_)
             | Self::Purchase(_)

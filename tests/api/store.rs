@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign::cold::store::outward::{Errand, OutboxRow};
-use countersign::cold::store::set_aside::SetAside;
+use countersign::cold::store::set_aside::{SetAside, SetAsideChange};
 use countersign::cold::store::versions::Versions;
 use countersign::cold::store::{
     Agent, ApiKey, Card, CardLimit, Change, Customer, Fleet, Listed, Mode, ReplyKey, Scope, Store,
@@ -362,6 +362,7 @@ fn aside(card: &str, made_at: Timestamp) -> SetAside {
         is_held: false,
         created_at: made_at,
         due_at: made_at,
+        spent: None,
     }
 }
 
@@ -386,7 +387,9 @@ async fn what_is_set_aside_is_due_once_its_card_is_over() {
         Change::Outbox(ordered.clone()),
     ];
     let rows = ["card_1", "card_2", "card_3", "card_4"].map(|card| aside(card, at(9)));
-    let set_aside = rows.clone().map(Change::SetAside);
+    let set_aside = rows
+        .clone()
+        .map(|row| Change::SetAside(SetAsideChange::New(row)));
     empty.keep(changes.into_iter().chain(set_aside)).await;
 
     assert_eq!(empty.store.set_aside_due(at(8), 9).await, Ok(Vec::new()));
@@ -394,6 +397,7 @@ async fn what_is_set_aside_is_due_once_its_card_is_over() {
     assert_eq!(due.len(), 2);
     assert!(due.contains(&rows[1]) && due.contains(&rows[3]), "{due:?}");
     // The order is settled without a card; the canceled one is looked at later.
+    let aside = |change| Change::SetAside(change);
     let later = SetAside {
         due_at: at(20),
         is_held: true,
@@ -402,17 +406,42 @@ async fn what_is_set_aside_is_due_once_its_card_is_over() {
     empty
         .keep([
             Change::OutboxDone(ordered.id, 1),
-            Change::SetAside(later.clone()),
-            Change::SetAsideOver(rows[3].called.clone()),
+            aside(SetAsideChange::Held(later.called.clone())),
+            aside(SetAsideChange::Later(later.called.clone(), at(20))),
+            aside(SetAsideChange::Refused(rows[3].called.clone())),
             // It may have gone already.
-            Change::SetAsideOver(rows[3].called.clone()),
+            aside(SetAsideChange::Later(rows[3].called.clone(), at(20))),
         ])
         .await;
     let due = empty.store.set_aside_due(at(9), 9).await;
     assert_eq!(due, Ok(vec![rows[2].clone()]));
     let again = empty.again().await.unwrap();
     let of_card = again.set_aside_of("card_2".to_owned()).await;
-    assert_eq!(of_card, Ok(vec![later]));
+    assert_eq!(of_card, Ok(vec![later.clone()]));
+
+    // The oldest goes first; one that has ended stays so, and keeps its part.
+    let newer = SetAside {
+        called: "aside_newer".to_owned(),
+        created_at: at(10),
+        ..later.clone()
+    };
+    let ended = aside(SetAsideChange::Ended(later.called.clone(), 7));
+    empty
+        .keep([aside(SetAsideChange::New(newer.clone()))])
+        .await;
+    let due = empty.store.set_aside_due(at(20), 9).await.unwrap();
+    assert!(due.contains(&later) && !due.contains(&newer), "{due:?}");
+    empty
+        .keep([
+            ended,
+            aside(SetAsideChange::Ended(later.called.clone(), 8)),
+            aside(SetAsideChange::New(later.clone())),
+        ])
+        .await;
+    let due = empty.store.set_aside_due(at(20), 9).await.unwrap();
+    assert!(!due.contains(&later) && due.contains(&newer), "{due:?}");
+    let of_card = empty.store.set_aside_of("card_2".to_owned()).await;
+    assert_eq!(of_card.unwrap()[0].spent, Some(7));
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use super::http::{Call, encoded};
 use super::lithic::{NO_LIMIT, WireCard, json, not_understood, set_limit};
 use super::remote::Account;
 use super::rules::Rules;
-use super::{CardOrder, CardsThere, IssuerError};
+use super::{CardOrder, CardsThere, IssuerError, Spent};
 use crate::domain::time::Timestamp;
 
 const PAGE_SIZE: usize = 100;
@@ -145,7 +145,7 @@ pub(super) fn read_page(bytes: &[u8]) -> Result<CardsThere, IssuerError> {
 }
 
 /// The card's purchases that were approved, page by page.
-pub(super) fn transactions(token: &str, page: u64) -> Call {
+pub(super) fn transactions(token: &str, page: usize) -> Call {
     Call::get(format!(
         "/v1/transactions?card_token={}&result=APPROVED&page={page}&page_size={PAGE_SIZE}",
         encoded(token)
@@ -167,35 +167,41 @@ struct WireTransaction {
 #[derive(Deserialize)]
 struct WireTransactions {
     data: Vec<WireTransaction>,
-    page: u64,
-    total_pages: u64,
-}
-
-/// What a page of purchases comes to.
-pub(super) struct Spent {
-    pub(super) minor: i64,
-    /// The page that follows.
-    pub(super) next: Option<u64>,
+    page: usize,
+    total_pages: usize,
 }
 
 impl WireTransaction {
+    /// Whether nothing becomes of it any more.
+    fn is_final(&self) -> bool {
+        let over = ["BOUNCED", "DECLINED", "EXPIRED", "SETTLED", "VOIDED"];
+        over.contains(&&*self.status)
+    }
+
     /// What it has cost, or may yet.
     fn cost(&self) -> i64 {
         let settled = self.settled_amount.max(0);
-        match &*self.status {
-            "BOUNCED" | "DECLINED" | "EXPIRED" | "SETTLED" | "VOIDED" => settled,
-            _ => settled.max(self.authorization_amount).max(self.amount),
+        if self.is_final() {
+            settled
+        } else {
+            settled.max(self.authorization_amount).max(self.amount)
         }
     }
 }
 
-pub(super) fn read_spent(bytes: &[u8]) -> Result<Spent, IssuerError> {
+/// What a page of purchases comes to, and whether there is another one.
+pub(super) fn read_spent(bytes: &[u8], number: usize) -> Result<(Spent, bool), IssuerError> {
     let page: WireTransactions = serde_json::from_slice(bytes).map_err(not_understood)?;
+    if page.page != number {
+        let why = format!("it gives page {} in place of page {number}", page.page);
+        return Err(IssuerError::Unknown(why));
+    }
     let costs = page.data.iter().map(WireTransaction::cost);
-    Ok(Spent {
+    let spent = Spent {
         minor: costs.fold(0, i64::saturating_add),
-        next: (page.page < page.total_pages).then(|| page.page.saturating_add(1)),
-    })
+        is_final: page.data.iter().all(WireTransaction::is_final),
+    };
+    Ok((spent, number < page.total_pages))
 }
 
 #[cfg(test)]
@@ -208,6 +214,28 @@ mod tests {
             fields: fields.iter().map(|it| (*it).to_owned()).collect(),
             ..Rules::default()
         }
+    }
+
+    #[test]
+    fn a_pending_purchase_may_come_to_more_than_it_is() {
+        let page = |page: usize, status: &str| {
+            let one = serde_json::json!({"status": status, "amount": 100, "settled_amount": 30});
+            let all = serde_json::json!({"data": [one], "page": page, "total_pages": 2});
+            serde_json::to_vec(&all).unwrap()
+        };
+        let pending = Spent {
+            minor: 100,
+            is_final: false,
+        };
+        assert_eq!(read_spent(&page(1, "PENDING"), 1), Ok((pending, true)));
+        assert_eq!(read_spent(&page(1, "A_NEW_WORD"), 1), Ok((pending, true)));
+        let settled = Spent {
+            minor: 30,
+            is_final: true,
+        };
+        assert_eq!(read_spent(&page(2, "SETTLED"), 2), Ok((settled, false)));
+        // Page after page of the first one would be without an end.
+        assert!(read_spent(&page(1, "SETTLED"), 2).is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::http::{Call, Http};
 use super::rules::Rules;
 use super::{
     Answer, CardOrder, CardThere, CardsThere, IssuedCard, IssuerClient, IssuerError, Manner,
-    Revealed, State, lithic, privacy, stripe,
+    Revealed, Spent, State, lithic, privacy, stripe,
 };
 use crate::cold::store::Mode;
 use crate::config::{CardMaker, CardsConfig};
@@ -260,20 +260,26 @@ impl IssuerClient for RemoteClient {
         })
     }
 
-    fn spent(&self, token: String) -> Answer<'_, i64> {
+    fn spent(&self, token: String) -> Answer<'_, Spent> {
         Box::pin(async move {
             if self.maker != CardMaker::Privacy {
                 return Err(IssuerError::Unsupported("sums of what it asks us about"));
             }
-            let mut sum = 0_i64;
-            let mut page = Some(1);
-            while let Some(number) = page {
+            let mut sum = Spent {
+                minor: 0,
+                is_final: true,
+            };
+            for number in 1..=PAGES_MAX {
                 let bytes = self.call(privacy::transactions(&token, number)).await?;
-                let spent = privacy::read_spent(&bytes)?;
-                sum = sum.saturating_add(spent.minor);
-                page = spent.next;
+                let (spent, has_more) = privacy::read_spent(&bytes, number)?;
+                sum.minor = sum.minor.saturating_add(spent.minor);
+                sum.is_final &= spent.is_final;
+                if !has_more {
+                    return Ok(sum);
+                }
             }
-            Ok(sum)
+            let why = "its list is too long to be looked through";
+            Err(IssuerError::Unknown(why.to_owned()))
         })
     }
 

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::rules::Rules;
 use super::{
     Answer, CardOrder, CardThere, CardsThere, IssuedCard, IssuerClient, IssuerError, Manner,
-    Revealed, State,
+    Revealed, Spent, State,
 };
 use crate::cold::ids::draw;
 use crate::cold::store::Mode;
@@ -199,7 +199,7 @@ impl IssuerClient for SandboxClient {
         None
     }
 
-    fn spent(&self, _token: String) -> Answer<'_, i64> {
+    fn spent(&self, _token: String) -> Answer<'_, Spent> {
         let error = IssuerError::Unsupported("sums of what it asks us about");
         Box::pin(std::future::ready(Err(error)))
     }

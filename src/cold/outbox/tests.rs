@@ -63,7 +63,7 @@ impl IssuerClient for OneCard {
         None
     }
 
-    fn spent(&self, _token: String) -> Answer<'_, i64> {
+    fn spent(&self, _token: String) -> Answer<'_, crate::cold::issuers::Spent> {
         panic!("an outbox asks for no sums")
     }
 

@@ -1,7 +1,7 @@
 //! What is set aside for cards whose issuer never asks (behaviour 4.8). The rows and their table.
 
 use super::StoreError;
-use super::rows::{instant, maybe_text, number, text};
+use super::rows::{instant, maybe_number, maybe_text, number, text};
 use super::sql::{Columns, Statement, most};
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::currency::Currency;
@@ -20,7 +20,8 @@ CREATE TABLE set_aside (
     currency TEXT NOT NULL,
     is_held INTEGER NOT NULL,
     created_us INTEGER NOT NULL,
-    due_us INTEGER NOT NULL
+    due_us INTEGER NOT NULL,
+    spent_minor INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX set_aside_of_card ON set_aside (card_id, called);
 ";
@@ -43,6 +44,8 @@ pub struct SetAside {
     pub created_at: Timestamp,
     /// When it is looked at next, once its card is over.
     pub due_at: Timestamp,
+    /// How many minor units of it were spent; absent before it has ended.
+    pub spent: Option<i64>,
 }
 
 pub(super) fn row(row: &dyn Columns) -> Result<SetAside, StoreError> {
@@ -63,15 +66,68 @@ pub(super) fn row(row: &dyn Columns) -> Result<SetAside, StoreError> {
         is_held: number(row, "is_held")? != 0,
         created_at: instant(row, "created_us")?,
         due_at: instant(row, "due_us")?,
+        spent: maybe_number(row, "spent_minor")?,
     })
 }
 
-/// A new one, or what is known of one by now.
-pub(super) fn put(row: SetAside) -> Statement {
+/// What becomes of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetAsideChange {
+    /// It is new.
+    New(SetAside),
+    /// The ledger holds the one of this name.
+    Held(String),
+    /// It is looked at again then.
+    Later(String, Timestamp),
+    /// Its card is over: so many minor units of it were spent, and the rest came back.
+    Ended(String, i64),
+    /// The ledger has refused it.
+    Refused(String),
+}
+
+impl SetAsideChange {
+    /// The name of the one that it changes.
+    #[must_use]
+    pub fn called(&self) -> &str {
+        match self {
+            Self::New(row) => &row.called,
+            Self::Held(called)
+            | Self::Later(called, _)
+            | Self::Ended(called, _)
+            | Self::Refused(called) => called,
+        }
+    }
+}
+
+/// A change of one that has ended meanwhile changes nothing.
+pub(super) fn put(change: SetAsideChange) -> Statement {
+    match change {
+        SetAsideChange::New(row) => new(row),
+        SetAsideChange::Held(called) => {
+            let sql = "UPDATE set_aside SET is_held = 1 WHERE called = $1 AND spent_minor IS NULL";
+            Statement::of(sql).bind(called)
+        }
+        SetAsideChange::Later(called, at) => {
+            let sql = "UPDATE set_aside SET due_us = $1 WHERE called = $2 AND spent_minor IS NULL";
+            Statement::of(sql).bind(at.micros()).bind(called)
+        }
+        SetAsideChange::Ended(called, spent) => {
+            let sql = "UPDATE set_aside SET spent_minor = $1
+                 WHERE called = $2 AND spent_minor IS NULL";
+            Statement::of(sql).bind(spent).bind(called)
+        }
+        SetAsideChange::Refused(called) => {
+            Statement::of("DELETE FROM set_aside WHERE called = $1").bind(called)
+        }
+    }
+}
+
+/// The same order once more is the same row.
+fn new(row: SetAside) -> Statement {
     let sql = "INSERT INTO set_aside (called, card_id, order_id, customer_id, agent_id, connection,
-            minor, currency, created_us, due_us, is_held)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-         ON CONFLICT (called) DO UPDATE SET due_us = EXCLUDED.due_us, is_held = EXCLUDED.is_held";
+            minor, currency, created_us, due_us, is_held, spent_minor)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         ON CONFLICT (called) DO NOTHING";
     Statement::of(sql)
         .bind(row.called)
         .bind(row.card_id)
@@ -84,11 +140,7 @@ pub(super) fn put(row: SetAside) -> Statement {
         .bind(row.created_at.micros())
         .bind(row.due_at.micros())
         .bind(row.is_held)
-}
-
-/// Takes one away.
-pub(super) fn over(called: String) -> Statement {
-    Statement::of("DELETE FROM set_aside WHERE called = $1").bind(called)
+        .bind(row.spent)
 }
 
 /// Those of a card, oldest first.
@@ -97,11 +149,14 @@ pub(super) fn of_card(card_id: String) -> Statement {
     Statement::of(sql).bind(card_id)
 }
 
-/// Those whose card is canceled, or was never made and is ordered no more.
+/// Of each card that is canceled, or was never made and is ordered no more, the oldest that has not ended.
 pub(super) fn due(now: Timestamp, limit: usize) -> Statement {
     let sql = "SELECT s.* FROM set_aside s LEFT JOIN cards c ON c.id = s.card_id
-         WHERE s.due_us <= $1 AND (c.status = 'canceled' OR (c.id IS NULL
+         WHERE s.due_us <= $1 AND s.spent_minor IS NULL AND (c.status = 'canceled' OR (c.id IS NULL
             AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.id = s.order_id)))
+            AND NOT EXISTS (SELECT 1 FROM set_aside e WHERE e.card_id = s.card_id
+                AND e.spent_minor IS NULL AND (e.created_us < s.created_us
+                    OR (e.created_us = s.created_us AND e.called < s.called)))
          ORDER BY s.due_us LIMIT $2";
     Statement::of(sql).bind(now.micros()).bind(most(limit))
 }

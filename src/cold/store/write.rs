@@ -16,7 +16,7 @@ use crate::domain::time::Timestamp;
 fn may_miss(change: &Change) -> bool {
     matches!(
         change,
-        Change::OutboxTried(_) | Change::OutboxDone(..) | Change::SetAsideOver(_)
+        Change::OutboxTried(_) | Change::OutboxDone(..) | Change::SetAside(_)
     )
 }
 
@@ -50,8 +50,7 @@ async fn change(
         Change::OutboxDone(id, version) => errands::outbox_done(id, version),
         Change::Sealed(row) => errands::sealed(row),
         Change::Origin(row) => errands::origin(row),
-        Change::SetAside(row) => set_aside::put(row),
-        Change::SetAsideOver(called) => set_aside::over(called),
+        Change::SetAside(change) => set_aside::put(change),
         Change::Intent(row) => intent(row),
         Change::Attestation(row) => attestation(row),
         Change::Purchase(row) => purchases::put(*row),

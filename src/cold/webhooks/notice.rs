@@ -200,7 +200,6 @@ pub async fn of_batch(
             | Change::Sealed(_)
             | Change::Origin(_)
             | Change::SetAside(_)
-            | Change::SetAsideOver(_)
             | Change::Attestation(_)
             | Change::PolicyVersion(..)
             | Change::Audit(_)

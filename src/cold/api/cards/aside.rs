@@ -3,9 +3,9 @@
 //!
 //! The row is kept first, then the hold is made, under a name that every attempt has in common; so what a
 //! crash leaves behind is found again. Once the card is canceled and closed there, the issuer is asked
-//! what was spent on it: that stays spent, in the windows in which it was set aside, and the rest comes
-//! back. The ledger forgets such a hold with its authorization (`ledger.retention_days`): from then on all
-//! of it counts as spent.
+//! what was spent on it, once no purchase is pending: that stays spent, in the windows in which it was set
+//! aside, and the rest comes back. The ledger forgets such a hold with its authorization
+//! (`ledger.retention_days`): all of it counts as spent then, and nothing is booked any more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::cold::api::Api;
 use crate::cold::api::problem::Problem;
 use crate::cold::api::purchases::{Earmark, Held};
 use crate::cold::issuers::rules::Rules;
-use crate::cold::issuers::{Aside, CardOrder, IssuerClient, IssuerError, State};
+use crate::cold::issuers::{Aside, CardOrder, IssuerClient, IssuerError, Spent, State};
 use crate::cold::store::outward::OutboxRow;
-use crate::cold::store::set_aside::SetAside;
-use crate::cold::store::{Card, Change};
+use crate::cold::store::set_aside::{SetAside, SetAsideChange};
+use crate::cold::store::{Card, Change, StoreError};
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::currency::Currency;
 use crate::domain::time::Timestamp;
@@ -30,6 +30,8 @@ const AT_ONCE: usize = 100;
 const CLOSING_US: i64 = 2_000_000;
 /// Before one is looked at again whose issuer does not say.
 const AGAIN_US: i64 = 30_000_000;
+/// Before one is looked at again of which a purchase is pending: for days.
+const PENDING_US: i64 = 900_000_000;
 
 /// Sets aside what the card that is ordered could spend. Asking again for the same order is the same
 /// earmark.
@@ -43,7 +45,8 @@ pub(super) async fn set_aside(
         return Ok(());
     };
     let row = SetAside {
-        called: format!("aside_{}", order.key),
+        // An order that is made anew has another card, and so another earmark.
+        called: format!("aside_{}", order.card_id),
         card_id: order.card_id.clone(),
         order_id: OutboxRow::id_of_order(&order.key),
         customer_id: aside.customer_id.clone(),
@@ -53,6 +56,7 @@ pub(super) async fn set_aside(
         is_held: false,
         created_at: order.at,
         due_at: now,
+        spent: None,
     };
     hold(api, row).await
 }
@@ -67,8 +71,11 @@ pub(super) async fn raise(
 ) -> Result<(), Problem> {
     let rows = api.store.set_aside_of(card.id.clone()).await?;
     let mut sum = 0_i64;
-    for row in rows.iter().filter(|row| row.is_held) {
-        sum = sum.saturating_add(row.amount.minor.get());
+    for row in rows.into_iter().filter(|row| row.spent.is_none()) {
+        let held = row.amount.minor.get();
+        // One whose answer a crash has kept back is asked for once more, under its name.
+        let stands = row.is_held || hold(api, row).await.is_ok();
+        sum = sum.saturating_add(if stands { held } else { 0 });
     }
     if whole <= sum {
         return Ok(());
@@ -85,6 +92,7 @@ pub(super) async fn raise(
         is_held: false,
         created_at: now,
         due_at: now,
+        spent: None,
     };
     hold(api, row).await
 }
@@ -98,21 +106,19 @@ fn amount(minor: i64, currency: &str) -> Result<Amount, Problem> {
 async fn hold(api: &Arc<Api>, row: SetAside) -> Result<(), Problem> {
     let wanted = Earmark::aside(api, &row, row.created_at);
     let currency = row.amount.currency;
-    api.store.apply(vec![Change::SetAside(row.clone())]).await?;
+    let called = row.called.clone();
+    keep(api, SetAsideChange::New(row)).await?;
     match wanted.hold().await? {
-        Held::Stands => {
-            let row = SetAside {
-                is_held: true,
-                ..row
-            };
-            Ok(api.store.apply(vec![Change::SetAside(row)]).await?)
-        }
+        Held::Stands => Ok(keep(api, SetAsideChange::Held(called)).await?),
         Held::Declined(explanation) => {
-            let over = Change::SetAsideOver(row.called);
-            api.store.apply(vec![over]).await?;
+            keep(api, SetAsideChange::Refused(called)).await?;
             Err(Problem::no_room_for_card(&explanation, currency))
         }
     }
+}
+
+async fn keep(api: &Api, change: SetAsideChange) -> Result<(), StoreError> {
+    api.store.apply(vec![Change::SetAside(change)]).await
 }
 
 /// Gives back what canceled cards have not spent, for as long as the server runs.
@@ -131,16 +137,14 @@ pub async fn tend(api: Arc<Api>) {
             let after_us = match end(&api, &row, now).await {
                 Ok(Ended::Done) => continue,
                 Ok(Ended::NotClosed) => CLOSING_US,
+                Ok(Ended::Pending) => PENDING_US,
                 Err(why) => {
                     tracing::warn!(card = row.card_id, %why, "what was set aside for the card stays so");
                     AGAIN_US
                 }
             };
-            let later = SetAside {
-                due_at: now.plus_micros(after_us),
-                ..row
-            };
-            if let Err(error) = api.store.apply(vec![Change::SetAside(later)]).await {
+            let later = SetAsideChange::Later(row.called, now.plus_micros(after_us));
+            if let Err(error) = keep(&api, later).await {
                 tracing::warn!(%error, "what is set aside for cards cannot be looked after");
             }
         }
@@ -152,42 +156,61 @@ enum Ended {
     Done,
     /// Its issuer has not closed it.
     NotClosed,
+    /// A purchase may still come to more, or to nothing.
+    Pending,
 }
 
-/// Ends one earmark: of several on one card, the oldest is spent first.
+/// Ends what was set aside for a card, the oldest first. What had ended before, of the same card, has
+/// taken its part.
 async fn end(api: &Arc<Api>, row: &SetAside, now: Timestamp) -> Result<Ended, String> {
     let rows = api.store.set_aside_of(row.card_id.clone()).await;
     let rows = rows.map_err(|error| error.to_string())?;
-    if rows.first().map(|first| &*first.called) != Some(&*row.called) {
-        // Another one of the card goes first; what it does not spend is this one's.
-        return Ok(Ended::Done);
-    }
-    let Some(mut spent) = spent_there(api, row).await? else {
-        return Ok(Ended::NotClosed);
+    let mut spent = match spent_there(api, row).await? {
+        There::Open => return Ok(Ended::NotClosed),
+        There::Closed(spent) if !spent.is_final => return Ok(Ended::Pending),
+        There::Closed(spent) => spent.minor,
     };
-    let last = rows.len().saturating_sub(1);
-    let mut over = Vec::new();
-    for (at, row) in rows.iter().enumerate() {
+    for part in rows.iter().filter_map(|row| row.spent) {
+        spent = spent.saturating_sub(part).max(0);
+    }
+    let open: Vec<&SetAside> = rows.iter().filter(|row| row.spent.is_none()).collect();
+    let last = open.len().saturating_sub(1);
+    let mut ended = Vec::new();
+    for (at, row) in open.into_iter().enumerate() {
         let held = row.amount.minor.get();
         // Whatever was spent beyond all of it was spent, too.
         let part = if at == last { spent } else { spent.min(held) };
         spent = spent.saturating_sub(part);
-        let part = Minor::new(part).map_err(|_out_of_range| "its sum is none".to_owned())?;
-        let ended = Earmark::aside(api, row, now).end(part).await;
-        ended.map_err(|problem| problem.code().to_owned())?;
-        over.push(Change::SetAsideOver(row.called.clone()));
+        let minor = Minor::new(part).map_err(|_out_of_range| "its sum is none".to_owned())?;
+        let booked = Earmark::aside(api, row, now).end(minor).await;
+        booked.map_err(|problem| problem.code().to_owned())?;
+        ended.push(Change::SetAside(SetAsideChange::Ended(
+            row.called.clone(),
+            part,
+        )));
     }
     // Together: what is left of them after a crash is shared out again as it was.
-    let kept = api.store.apply(over).await;
+    let kept = api.store.apply(ended).await;
     kept.map_err(|error| error.to_string())?;
     Ok(Ended::Done)
 }
 
-/// What was spent on the card, as its issuer says; absent before it is closed there.
-async fn spent_there(api: &Api, row: &SetAside) -> Result<Option<i64>, String> {
+/// A card at its issuer.
+enum There {
+    /// It may be used.
+    Open,
+    /// It is not used any more, and this was spent.
+    Closed(Spent),
+}
+
+/// What was spent on the card, as its issuer says once it is closed there.
+async fn spent_there(api: &Api, row: &SetAside) -> Result<There, String> {
     let card = api.store.card(row.card_id.clone()).await;
     let Some(card) = card.map_err(|error| error.to_string())? else {
-        return Ok(Some(0));
+        return Ok(There::Closed(Spent {
+            minor: 0,
+            is_final: true,
+        }));
     };
     let issuer = api.issuer_of(&row.connection);
     let issuer = issuer.ok_or_else(|| "its connection is not there".to_owned())?;
@@ -195,12 +218,15 @@ async fn spent_there(api: &Api, row: &SetAside) -> Result<Option<i64>, String> {
     asked.map_err(|error| error.to_string())
 }
 
-async fn look(issuer: &dyn IssuerClient, token: String) -> Result<Option<i64>, IssuerError> {
-    let there = issuer.fetch(token.clone()).await?;
-    if there.is_some_and(|it| it.state != State::Closed) {
-        return Ok(None);
+async fn look(issuer: &dyn IssuerClient, token: String) -> Result<There, IssuerError> {
+    let there = issuer.fetch(token.clone()).await?.ok_or_else(|| {
+        // Another account's key, perhaps: the card may be as good as ever in its own.
+        IssuerError::Refused("it does not know the card".to_owned())
+    })?;
+    if there.state != State::Closed {
+        return Ok(There::Open);
     }
-    issuer.spent(token).await.map(Some)
+    issuer.spent(token).await.map(There::Closed)
 }
 
 /// What is to be set aside for a card with these rules.
