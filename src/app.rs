@@ -157,6 +157,7 @@ impl App {
             journal: recovered.journal,
             webhooks: config.webhooks,
             alerts: config.alerts.clone(),
+            public_url: config.public_url_at(front),
             watch_every: config.snapshot_poll,
         };
         control::start(&served, plane, loaded, &operators, around)?;
@@ -164,7 +165,6 @@ impl App {
         let sweeps = node.is_none().then_some((config.retention_days, hold_days));
         spawn_sweeper(&cold, port, clock, sweeps);
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
-
         let addresses = Addresses::of(&hot, &operators, front);
         let app = Self {
             hot,

@@ -13,9 +13,10 @@ mod ledger;
 mod log;
 mod mcp;
 mod secret;
+mod web;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -130,6 +131,8 @@ pub struct Config {
     pub card_makers: Vec<CardsConfig>,
     /// Whom the agents' door lets in.
     pub mcp: McpConfig,
+    /// How people and agents reach the pages, where that is not the listener's own address.
+    pub public_url: Option<String>,
     /// Outgoing webhooks.
     pub webhooks: WebhooksConfig,
     /// When owners are told, and what freezes a card.
@@ -272,6 +275,7 @@ impl Config {
             issuers,
             master_keys: master_keys(&typed.keys.master, place)?,
             mcp: mcp::access(typed.mcp, place)?,
+            public_url: web::public_url(typed.web, place)?,
             card_makers: cards::read_all(&typed.issuer, place)?,
             webhooks: webhooks(&typed.webhooks, place)?,
             alerts: alerts::read(&typed.alerts, &typed.risk, place)?,
@@ -287,10 +291,25 @@ impl Config {
             sandbox,
             sandbox_clock: overrides.sandbox_clock,
         })
-        .and_then(|config: Self| check_listeners(&config, place).map(|()| config))
-        .and_then(|config| check_sandbox_clock(&config).map(|()| config))
-        .and_then(|config| ledger::check(&config).map(|()| config))
+        .and_then(|config: Self| check(&config, place).map(|()| config))
     }
+
+    /// How people and agents reach the listener at this address, as far as we can know.
+    #[must_use]
+    pub fn public_url_at(&self, listen: SocketAddr) -> String {
+        let here = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listen.port());
+        let is_anywhere = listen.ip().is_unspecified();
+        let reached = if is_anywhere { here } else { listen };
+        let url = self.public_url.clone();
+        url.unwrap_or_else(|| format!("http://{reached}"))
+    }
+}
+
+/// Whether its parts go together.
+fn check(config: &Config, place: &str) -> Result<(), ConfigError> {
+    check_listeners(config, place)?;
+    check_sandbox_clock(config)?;
+    ledger::check(config)
 }
 
 /// The shortest budget of all connections.

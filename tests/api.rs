@@ -67,5 +67,7 @@ mod tampering;
 mod transactions;
 #[path = "api/versions.rs"]
 mod versions;
+#[path = "api/view.rs"]
+mod view;
 #[path = "api/webhooks.rs"]
 mod webhooks;

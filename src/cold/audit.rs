@@ -44,6 +44,8 @@ pub enum Who {
         /// What it may do.
         scope: &'static str,
     },
+    /// Whoever had the link to the card of this purchase request.
+    Link(String),
     /// Somebody without a key that is in force.
     Nobody,
     /// Whoever reaches the operators' listener.
@@ -70,6 +72,7 @@ impl Who {
         let (id, kind, scope) = match self {
             Self::CommandLine => (None, "commandLine", None),
             Self::Key { id, scope } => (Some(&**id), "key", Some(*scope)),
+            Self::Link(request) => (Some(&**request), "link", None),
             Self::Nobody => (None, "nobody", None),
             Self::Operator => (None, "operator", None),
             Self::Server => (None, "server", None),

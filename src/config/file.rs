@@ -29,6 +29,8 @@ pub(super) struct ConfigFile {
     #[serde(default)]
     pub(super) mcp: McpFile,
     #[serde(default)]
+    pub(super) web: WebFile,
+    #[serde(default)]
     pub(super) webhooks: WebhooksFile,
     #[serde(default)]
     pub(super) alerts: AlertsFile,
@@ -46,6 +48,13 @@ pub(super) struct McpFile {
     pub(super) hosts: Vec<String>,
     #[serde(default)]
     pub(super) origins: Vec<String>,
+}
+
+/// How people and agents reach the pages.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebFile {
+    pub(super) public_url: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

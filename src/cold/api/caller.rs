@@ -5,15 +5,19 @@ use axum::http::header::AUTHORIZATION;
 
 use super::Api;
 use super::problem::Problem;
+use crate::cold::audit::Who;
 use crate::cold::store::access::AccessRequest;
 use crate::cold::store::purchases::Purchase;
 use crate::cold::store::webhook::Webhook;
 use crate::cold::store::{Agent, ApiKey, Card, Customer, Mode, Scope};
+use crate::domain::time::Timestamp;
 
 /// A key that is in force.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     pub(super) key: ApiKey,
+    /// The request whose link was opened, where that stands for a key.
+    link_of: Option<String>,
 }
 
 impl Caller {
@@ -30,7 +34,34 @@ impl Caller {
         let hash = api.secret.hash_of_key(text).ok_or_else(unknown)?;
         let found = api.store.api_key_by_hash(hash).await?;
         let key = found.filter(|key| key.revoked_at.is_none());
-        key.map(|key| Self { key }).ok_or_else(unknown)
+        let link_of = None;
+        key.map(|key| Self { key, link_of }).ok_or_else(unknown)
+    }
+
+    /// Whoever has the link to a request's card: he may look at it as its agent may.
+    pub(super) fn by_link(row: &Purchase, now: Timestamp) -> Self {
+        Self {
+            key: ApiKey {
+                id: row.id.clone(),
+                mode: row.mode,
+                scope: Scope::Agent,
+                customer_id: Some(row.customer_id.clone()),
+                agent_id: Some(row.agent_id.clone()),
+                name: None,
+                created_at: now,
+                revoked_at: None,
+                revision: 0,
+            },
+            link_of: Some(row.id.clone()),
+        }
+    }
+
+    /// For the audit log.
+    pub(super) fn who(&self) -> Who {
+        match &self.link_of {
+            Some(request) => Who::Link(request.clone()),
+            None => Who::key(&self.key.id, self.key.scope),
+        }
     }
 
     pub(super) fn mode(&self) -> Mode {

@@ -27,7 +27,7 @@ pub(in crate::cold::api) struct CardHeld {
     pub(super) status: CardStatus,
     pub(super) is_frozen: bool,
     pub(super) last_spend: Option<Timestamp>,
-    pub(super) consumed_at: Option<Timestamp>,
+    pub(in crate::cold::api) consumed_at: Option<Timestamp>,
     pub(super) lock: Option<MerchantLockView>,
 }
 
@@ -46,7 +46,7 @@ impl Api {
     }
 
     /// What the ledger holds of the card.
-    pub(super) async fn held(&self, row: &Card) -> Result<CardHeld, Problem> {
+    pub(in crate::cold::api) async fn held(&self, row: &Card) -> Result<CardHeld, Problem> {
         let keys = |snapshot: &Snapshot| {
             let view = snapshot.card_by_id(&row.id)?;
             Some((view.customer.key(), view.card.key()))

@@ -205,6 +205,7 @@ fn new_row(rules: &Rules, wanted: Wanted, now: Timestamp) -> Purchase {
             standing: None,
             card_expires_us: None,
             suggestion: None,
+            shown_us: None,
         },
         reason: None,
         note: None,
@@ -475,6 +476,7 @@ fn key_of(event: &Event) -> Option<String> {
     match &event.who {
         crate::cold::audit::Who::Key { id, .. } => Some(id.clone()),
         crate::cold::audit::Who::CommandLine
+        | crate::cold::audit::Who::Link(_)
         | crate::cold::audit::Who::Nobody
         | crate::cold::audit::Who::Operator
         | crate::cold::audit::Who::Issuer(_)
