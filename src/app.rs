@@ -126,9 +126,9 @@ impl App {
         let hot = start_hot(config.issuer_listen, threads, &shared, inbox)?;
         let cold = cold_runtime()?;
         let hang_ups = HangUps::listen(&cold).map_err(no_signals)?;
-        let (address, asked) = (config.ops_listen, port.clone());
-        let operators = Operators::listen(&cold, address, &shared, asked, &readiness, time_file)?;
-        let served = Served::default();
+        let (address, asked, served) = (config.ops_listen, port.clone(), Served::default());
+        let seen = (&readiness, time_file, &served);
+        let operators = Operators::listen(&cold, address, &shared, asked, seen)?;
         let front = operators::listen_for_people(&cold, &config, &served)?;
         let plane = Plane::open(&cold, &config, &readiness)?;
         let rows = plane.as_ref().map(Plane::rows);

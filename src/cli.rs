@@ -16,6 +16,7 @@ pub mod reconcile;
 pub mod sandbox;
 mod serve;
 mod typed;
+pub mod user;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -81,6 +82,8 @@ enum Command {
     Openapi,
     /// Look into snapshots without a server.
     Policy(policy::PolicyArguments),
+    /// The people who may sign in to a running server's pages.
+    User(user::UserArguments),
 }
 
 /// Runs what was typed.
@@ -122,6 +125,7 @@ pub fn run() -> Exit {
         Command::Policy(arguments) => {
             finish(policy::run(&arguments, &mut std::io::stdout().lock()))
         }
+        Command::User(arguments) => finish(user::run(arguments, &mut std::io::stdout().lock())),
         Command::Openapi => finish(openapi()),
         Command::Demo => {
             let mut stdout = std::io::stdout().lock();

@@ -12,8 +12,8 @@ mod issuer;
 mod ledger;
 mod log;
 mod mcp;
+mod public_url;
 mod secret;
-mod web;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -104,6 +104,8 @@ pub struct Config {
     pub issuer_listen: SocketAddr,
     /// For people and agents.
     pub listen: SocketAddr,
+    /// Under what people and agents' programs find `listen`; absent where only this machine does.
+    pub public_url: Option<String>,
     /// For operators.
     pub ops_listen: SocketAddr,
     /// For an issuer's headers to arrive.
@@ -131,8 +133,6 @@ pub struct Config {
     pub card_makers: Vec<CardsConfig>,
     /// Whom the agents' door lets in.
     pub mcp: McpConfig,
-    /// How people and agents reach the pages, where that is not the listener's own address.
-    pub public_url: Option<String>,
     /// Outgoing webhooks.
     pub webhooks: WebhooksConfig,
     /// When owners are told, and what freezes a card.
@@ -236,8 +236,7 @@ impl Config {
         let server = &typed.server;
         let timeout = |typed, key: &str| read_timeout(typed, &format!("{place}: {key}"));
         let issuers = issuer::issuers(&typed.issuer, place)?;
-        let default = || PathBuf::from(DATA_DIR_DEFAULT);
-        let data_dir = (overrides.data_dir.or(typed.data_dir)).unwrap_or_else(default);
+        let data_dir = or_default(overrides.data_dir.or(typed.data_dir));
         let database = database::address(overrides.database, typed.database.as_deref(), place)?;
         let budget_ms = budget_ms(&issuers, sandbox);
         Ok(Self {
@@ -261,6 +260,7 @@ impl Config {
                 "server.listen",
                 8701,
             )?,
+            public_url: public_url::read(server, place)?,
             ops_listen: address(
                 overrides.ops_listen,
                 server.ops_listen.as_deref(),
@@ -275,7 +275,6 @@ impl Config {
             issuers,
             master_keys: master_keys(&typed.keys.master, place)?,
             mcp: mcp::access(typed.mcp, place)?,
-            public_url: web::public_url(typed.web, place)?,
             card_makers: cards::read_all(&typed.issuer, place)?,
             webhooks: webhooks(&typed.webhooks, place)?,
             alerts: alerts::read(&typed.alerts, &typed.risk, place)?,
@@ -310,6 +309,10 @@ fn check(config: &Config, place: &str) -> Result<(), ConfigError> {
     check_listeners(config, place)?;
     check_sandbox_clock(config)?;
     ledger::check(config)
+}
+
+fn or_default(data_dir: Option<PathBuf>) -> PathBuf {
+    data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT))
 }
 
 /// The shortest budget of all connections.

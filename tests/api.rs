@@ -15,6 +15,8 @@ mod audit;
 mod backtest;
 #[path = "api/bound.rs"]
 mod bound;
+#[path = "api/browser.rs"]
+mod browser;
 #[path = "api/canary.rs"]
 mod canary;
 #[path = "api/cards.rs"]
@@ -57,6 +59,8 @@ mod scopes;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/server.rs"]
 mod server;
+#[path = "api/sign_in.rs"]
+mod sign_in;
 #[path = "api/simple.rs"]
 mod simple;
 #[path = "api/store.rs"]

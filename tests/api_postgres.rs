@@ -19,6 +19,8 @@ mod away;
 mod backtest;
 #[path = "api/bound.rs"]
 mod bound;
+#[path = "api/browser.rs"]
+mod browser;
 #[path = "api/canary.rs"]
 mod canary;
 #[path = "api/cards.rs"]
@@ -54,6 +56,8 @@ mod scopes;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/server.rs"]
 mod server;
+#[path = "api/sign_in.rs"]
+mod sign_in;
 #[path = "api/simple.rs"]
 mod simple;
 #[path = "api/store.rs"]

@@ -17,6 +17,7 @@ use crate::cold::policies::{First, Policies, Source, Surroundings};
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
 use crate::cold::sandbox::time::TimeFile;
+use crate::cold::webhooks::address::Reach;
 use crate::config::Config;
 use crate::fingerprint::Fingerprinter;
 use crate::hot::server::Shared;
@@ -37,8 +38,7 @@ impl Operators {
         address: SocketAddr,
         shared: &Shared,
         ledger: LedgerPort,
-        readiness: &Arc<Readiness>,
-        time_file: Option<TimeFile>,
+        (readiness, time_file, served): (&Arc<Readiness>, Option<TimeFile>, &Served),
     ) -> Result<Self, StartError> {
         let fault = |error| StartError::Listen("ops_listen", address, error);
         let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;
@@ -52,9 +52,9 @@ impl Operators {
             noted: Arc::default(),
             time_file: time_file.map(Arc::new),
             store: Arc::default(),
+            served: Served::clone(served),
         };
-        let served = state.clone();
-        drop(cold.spawn(ops::serve(listener, served)));
+        drop(cold.spawn(ops::serve(listener, state.clone())));
         Ok(Self {
             address: bound,
             state,
@@ -131,6 +131,10 @@ pub(super) fn listen_for_people(
     let access = Access {
         hosts: config.mcp.hosts.clone(),
         origins: config.mcp.origins.clone(),
+        public_url: config.public_url.clone(),
+        reach: Reach {
+            loopback: config.webhooks.allow_loopback,
+        },
     };
     let fault = |error| StartError::Listen("listen", address, error);
     let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;

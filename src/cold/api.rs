@@ -31,6 +31,7 @@ mod per_minute;
 mod problem;
 pub mod purchases;
 mod query;
+pub(super) mod review;
 pub mod routes;
 mod simple;
 mod text;
@@ -59,8 +60,9 @@ use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
 use cards::REVEALS_A_MINUTE;
 use exchange::InFlight;
-use per_minute::PerMinute;
 
+pub(in crate::cold) use caller::Caller;
+pub(in crate::cold) use per_minute::PerMinute;
 pub use routes::router;
 pub(in crate::cold) use text::{NAME_RULE, is_name, looks_like_a_card_number};
 

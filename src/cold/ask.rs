@@ -9,6 +9,7 @@ use hyper::{Method, Request};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::cold::http::{Client, NoResponse};
+use crate::cold::people::command;
 
 /// A key of the cards API, and where it listens.
 pub struct Api {
@@ -46,6 +47,20 @@ pub async fn ask_operators(ops: SocketAddr, is_order: bool, path: &str) -> Resul
     let method = if is_order { Method::POST } else { Method::GET };
     let request = Request::builder().method(method).uri(path);
     let request = request.body(Full::new(Bytes::new()));
+    send(ops, request.map_err(|error| error.to_string())?).await
+}
+
+/// What the operators' listener answers to `countersign user`.
+///
+/// # Errors
+/// Why there is no good answer, for people.
+pub async fn ask_for_user(ops: SocketAddr, proof: &str, body: Vec<u8>) -> Result<Bytes, String> {
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(command::PATH)
+        .header(command::PROOF_HEADER, proof)
+        .header(CONTENT_TYPE, "application/json");
+    let request = request.body(Full::new(Bytes::from(body)));
     send(ops, request.map_err(|error| error.to_string())?).await
 }
 

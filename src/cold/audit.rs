@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::cold::store::access::AccessRequest;
+use crate::cold::store::grants::Grant;
 use crate::cold::store::outward::SealedRow;
+use crate::cold::store::people::PeopleChange;
 use crate::cold::store::purchases::Purchase;
 use crate::cold::store::versions::PolicyVersion;
 use crate::cold::store::webhook::WebhookChange;
@@ -44,8 +46,6 @@ pub enum Who {
         /// What it may do.
         scope: &'static str,
     },
-    /// Whoever had the link to the card of this purchase request.
-    Link(String),
     /// Somebody without a key that is in force.
     Nobody,
     /// Whoever reaches the operators' listener.
@@ -71,8 +71,7 @@ impl Who {
     fn text(&self) -> WhoText<'_> {
         let (id, kind, scope) = match self {
             Self::CommandLine => (None, "commandLine", None),
-            Self::Key { id, scope } => (Some(&**id), "key", Some(*scope)),
-            Self::Link(request) => (Some(&**request), "link", None),
+            Self::Key { id, scope } => (Some(&**id), kind_of_key(id), Some(*scope)),
             Self::Nobody => (None, "nobody", None),
             Self::Operator => (None, "operator", None),
             Self::Server => (None, "server", None),
@@ -80,6 +79,17 @@ impl Who {
             Self::RiskRule => (None, "riskRule", None),
         };
         WhoText { id, kind, scope }
+    }
+}
+
+/// What opened the door: an id says by its prefix what it names.
+fn kind_of_key(id: &str) -> &'static str {
+    match id.split_once('_') {
+        Some(("usr", _)) => "user",
+        Some(("grt", _)) => "grant",
+        // Whoever had the link to the card of this purchase request.
+        Some(("preq", _)) => "link",
+        Some(_) | None => "key",
     }
 }
 
@@ -297,6 +307,7 @@ fn one(change: &Change) -> Option<Made> {
         Change::PolicyVersion(row, _) => policy_version(row),
         Change::Sealed(row) => sealed(row, "set"),
         Change::Webhooks(change) => return webhook(change),
+        Change::People(change) => return people(change),
         // What follows from the changes beside them, and what is told elsewhere.
         Change::Reply(_)
         | Change::Outbox(_)
@@ -412,6 +423,50 @@ fn webhook(change: &WebhookChange) -> Option<Made> {
         | WebhookChange::Forget(..)
         | WebhookChange::ForgetAlerts(_)
         | WebhookChange::Read(..) => None,
+    }
+}
+
+/// People, and what they have allowed; sessions are told by what opens and ends them.
+fn people(change: &PeopleChange) -> Option<Made> {
+    Some(match change {
+        PeopleChange::User(row) => Made {
+            customer_id: row.customer_id.clone(),
+            id: row.id.clone(),
+            kind: "user",
+            scope: Some(row.scope.name()),
+            status: Some(match row.disabled_at {
+                Some(_) => "disabled",
+                None => "active",
+            }),
+            what: made_or_changed(row.revision),
+            ..Made::default()
+        },
+        PeopleChange::Grant(row) => grant(row, "made"),
+        PeopleChange::Revoked(row, _) => grant(row, "revoked"),
+        PeopleChange::Client(row) => Made {
+            id: row.id.clone(),
+            kind: "oauthClient",
+            what: "made",
+            ..Made::default()
+        },
+        PeopleChange::Session(_)
+        | PeopleChange::Seen(..)
+        | PeopleChange::SignedOut(_)
+        | PeopleChange::ClientUsed(..)
+        | PeopleChange::Token(_)
+        | PeopleChange::Used(..)
+        | PeopleChange::Swept(..) => return None,
+    })
+}
+
+fn grant(row: &Grant, what: &'static str) -> Made {
+    Made {
+        agent_id: Some(row.agent_id.clone()),
+        customer_id: Some(row.customer_id.clone()),
+        id: row.id.clone(),
+        kind: "grant",
+        what,
+        ..Made::default()
     }
 }
 

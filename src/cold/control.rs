@@ -27,7 +27,9 @@ use crate::clock::Clock;
 use crate::cold::audit::noted::Noted;
 use crate::cold::audit::signer::Signer;
 use crate::cold::durable::JournalProgress;
+use crate::cold::people::session;
 use crate::cold::readiness::Readiness;
+use crate::cold::store::people::PeopleChange;
 use crate::cold::store::{Batch, Store};
 use crate::decide::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
@@ -325,6 +327,11 @@ impl Keeper {
         let before = now.plus_micros(-REPLIES_KEPT_US);
         if let Err(error) = self.around.store.forget_replies(before).await {
             tracing::warn!(%error, "old answers to idempotent requests could not be removed");
+        }
+        let idle_since = now.plus_micros(-session::IDLE_US);
+        let swept = PeopleChange::Swept(now, idle_since).into();
+        if let Err(error) = self.around.store.apply(vec![swept]).await {
+            tracing::warn!(%error, "sessions and tokens that are over could not be removed");
         }
     }
 }

@@ -205,12 +205,20 @@ impl Place {
         opened.map_err(InitError::Store)
     }
 
-    fn files(&self) -> Result<(TokenSecret, Signer), InitError> {
+    /// The key of the hashes: whoever has it can read the data directory.
+    ///
+    /// # Errors
+    /// [`InitError`] names the file.
+    pub fn secret(&self) -> Result<TokenSecret, InitError> {
         let path = self.secret_file();
         if !path.exists() {
             return Err(InitError::NoSecret(path));
         }
-        let secret = TokenSecret::read(&path).map_err(InitError::Secret)?;
+        TokenSecret::read(&path).map_err(InitError::Secret)
+    }
+
+    fn files(&self) -> Result<(TokenSecret, Signer), InitError> {
+        let secret = self.secret()?;
         let signer = Signer::open(&self.folder).map_err(InitError::Signer)?;
         Ok((secret, signer))
     }

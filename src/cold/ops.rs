@@ -12,6 +12,7 @@ mod problem;
 mod query;
 mod reload;
 mod standing;
+mod users;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -27,7 +28,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::clock::Clock;
-use crate::cold::api::looks_like_a_card_number;
+use crate::cold::api::{Served, looks_like_a_card_number};
 use crate::cold::audit::noted::Noted;
 use crate::cold::audit::{Event, Who};
 use crate::cold::durable::JournalProgress;
@@ -83,6 +84,8 @@ pub struct OpsState {
     pub time_file: Option<Arc<TimeFile>>,
     /// What issuers are to be told; empty until the start is over, nothing inside without a database.
     pub store: Arc<OnceLock<Option<Arc<dyn Store>>>>,
+    /// The API, which makes people; empty until the start is over.
+    pub served: Served,
 }
 
 impl OpsState {
@@ -111,6 +114,7 @@ pub fn router(state: OpsState) -> Router {
         )
         .merge(standing::routes())
         .merge(outbox::routes())
+        .merge(users::routes())
         .route("/admin/reload", post(reload::reload))
         .route("/admin/clock/confirm", post(clock::confirm))
         .route("/admin/clock/advance", post(clock::advance))
@@ -139,7 +143,9 @@ async fn tell(State(state): State<OpsState>, request: Request, next: Next) -> Re
     let kind = path.split('/').nth(2).unwrap_or_default();
     let action = match (is_known, kind) {
         (true, _) => format!("{method} {path}"),
-        (false, "agents" | "cards" | "clock" | "reload") => format!("{method} /admin/{kind}"),
+        (false, "agents" | "cards" | "clock" | "reload" | "users") => {
+            format!("{method} /admin/{kind}")
+        }
         (false, _) => format!("{method} of another path"),
     };
     let event = Event {

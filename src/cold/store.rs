@@ -9,8 +9,10 @@ pub mod access;
 pub mod alert_settings;
 mod errands;
 mod faults;
+pub mod grants;
 pub mod ledger_row;
 pub mod outward;
+pub mod people;
 pub mod postgres;
 pub mod purchases;
 mod rows;
@@ -29,6 +31,7 @@ use self::access::AccessRequest;
 use self::alert_settings::AlertSettings;
 use self::ledger_row::LedgerRow;
 use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
+use self::people::{People, PeopleChange};
 use self::purchases::{InAdvance, Purchase, PurchaseState, PurchaseWanted};
 use self::versions::{PolicyVersion, VersionState, Versions, VersionsAsked};
 use self::webhook::{
@@ -327,6 +330,8 @@ pub enum Change {
     Ledger(LedgerRow, Option<String>),
     /// Of outgoing webhooks.
     Webhooks(Box<WebhookChange>),
+    /// Of people and what they have allowed.
+    People(Box<PeopleChange>),
 }
 
 /// A row of what decides authorizations.
@@ -367,6 +372,7 @@ impl Change {
             | Self::Audit(_)
             | Self::Checkpoint(_)
             | Self::Ledger(..)
+            | Self::People(_)
             | Self::Webhooks(_) => None,
         }
     }
@@ -394,8 +400,15 @@ impl Change {
             | Self::Access(_)
             | Self::PolicyVersion(..)
             | Self::Ledger(..)
+            | Self::People(_)
             | Self::Webhooks(_) => None,
         }
+    }
+}
+
+impl From<PeopleChange> for Change {
+    fn from(change: PeopleChange) -> Self {
+        Self::People(Box::new(change))
     }
 }
 
@@ -449,6 +462,8 @@ pub struct OfCard {
 
 /// See the module.
 pub trait Store: Send + Sync {
+    /// People who sign in, and what they have allowed.
+    fn people(&self) -> &dyn People;
     /// The key with this keyed hash, revoked or not.
     fn api_key_by_hash(&self, hash: [u8; 32]) -> Answer<'_, Option<ApiKey>>;
     /// The key of this id.

@@ -20,6 +20,8 @@ use crate::cold::store::Mode;
 /// Random bytes of a key: 192 bits.
 const KEY_SIZE: usize = 24;
 const SECRET_SIZE: usize = 32;
+/// Random bytes of sessions, codes and tokens.
+const OPAQUE_SIZE: usize = 32;
 /// The longest text that is hashed to look for a key.
 const TEXT_LEN_MAX: usize = 128;
 
@@ -119,6 +121,17 @@ pub fn draw(mode: Mode) -> io::Result<SecretString> {
     fill(&mut bytes)?;
     let text = URL_SAFE_NO_PAD.encode(bytes);
     Ok(SecretString::from(format!("cs_{}_{text}", mode.name())))
+}
+
+/// A text of 256 random bits behind a prefix that says what it is; its keyed hash is kept.
+///
+/// # Errors
+/// Where the system gives no randomness.
+pub fn draw_opaque(prefix: &str) -> io::Result<SecretString> {
+    let mut bytes = [0; OPAQUE_SIZE];
+    fill(&mut bytes)?;
+    let text = URL_SAFE_NO_PAD.encode(bytes);
+    Ok(SecretString::from(format!("{prefix}{text}")))
 }
 
 fn fill(bytes: &mut [u8]) -> io::Result<()> {

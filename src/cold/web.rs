@@ -6,6 +6,7 @@
 
 pub(in crate::cold) mod form;
 pub(in crate::cold) mod reveal;
+pub(in crate::cold) mod review;
 
 use askama::Template;
 use axum::Router;
@@ -23,9 +24,16 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form
 const STYLE: &str = include_str!("web/style.css");
 const ICON: &str = include_str!("web/icon.svg");
 
+/// Characters that change how text around them is read, or are not seen.
+const UNSEEN: [char; 22] = [
+    '\u{00ad}', '\u{034f}', '\u{061c}', '\u{180e}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}',
+    '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2060}', '\u{2061}',
+    '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}', '\u{feff}', '\u{fffc}',
+];
+
 /// A page that says one thing.
 #[derive(Template)]
-#[template(path = "notice.html")]
+#[template(path = "web/notice.html")]
 struct Notice<'a> {
     title: &'a str,
     text: &'a str,
@@ -87,4 +95,31 @@ fn with_headers(status: StatusCode, kind: &'static str, text: String) -> Respons
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
+}
+
+/// Somebody else's words as they are shown: characters that are not seen, or turn the words around
+/// them, are seen.
+pub(in crate::cold) fn shown_words(text: &str) -> String {
+    let seen = |char: char| {
+        let is_unseen = UNSEEN.contains(&char) || (char.is_control() && char != '\n');
+        if is_unseen { '\u{fffd}' } else { char }
+    };
+    text.chars().map(seen).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_turn_others_around_are_seen() {
+        assert_eq!(
+            shown_words("a\u{202e}b\u{200b}\u{7}\nc"),
+            "a\u{fffd}b\u{fffd}\u{fffd}\nc"
+        );
+        assert_eq!(
+            shown_words("Gruesse, \u{fc} \u{65e5}"),
+            "Gruesse, \u{fc} \u{65e5}"
+        );
+    }
 }

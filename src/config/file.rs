@@ -29,8 +29,6 @@ pub(super) struct ConfigFile {
     #[serde(default)]
     pub(super) mcp: McpFile,
     #[serde(default)]
-    pub(super) web: WebFile,
-    #[serde(default)]
     pub(super) webhooks: WebhooksFile,
     #[serde(default)]
     pub(super) alerts: AlertsFile,
@@ -48,13 +46,6 @@ pub(super) struct McpFile {
     pub(super) hosts: Vec<String>,
     #[serde(default)]
     pub(super) origins: Vec<String>,
-}
-
-/// How people and agents reach the pages.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WebFile {
-    pub(super) public_url: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -93,6 +84,7 @@ pub(super) struct KeysFile {
 pub(super) struct ServerFile {
     pub(super) issuer_listen: Option<String>,
     pub(super) listen: Option<String>,
+    pub(super) public_url: Option<String>,
     pub(super) ops_listen: Option<String>,
     pub(super) header_timeout_ms: Option<u64>,
     pub(super) body_timeout_ms: Option<u64>,

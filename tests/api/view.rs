@@ -116,7 +116,7 @@ fn s12_a_link_shows_a_button_and_only_pressing_it_the_card() {
         known,
         value(&story.plane.ask(owner, "POST", &path, &Value::Null))
     );
-    let link = json!({"kind": "link", "id": story.made["id"], "scope": null});
+    let link = json!({"kind": "link", "id": story.made["id"], "scope": "agent"});
     let twice = vec![(link.clone(), "200".to_owned()), (link, "200".to_owned())];
     assert_eq!(story.audited(), twice);
 }

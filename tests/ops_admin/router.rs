@@ -61,6 +61,7 @@ impl Ops {
             noted: Arc::default(),
             time_file: None,
             store: Arc::default(),
+            served: Arc::default(),
             readiness: Arc::clone(&readiness),
             running: Arc::clone(&running),
             ledger: port.clone(),

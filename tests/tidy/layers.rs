@@ -41,16 +41,26 @@ const WIRING: [&str; 4] = ["app", "cli", "lib", "main"];
 
 /// An external crate, the places that may name it, and why it is confined. A place is a file, a
 /// module (`src/seam` is `src/seam.rs` and all below `src/seam/`), or a prefix ending in `*`.
-const CONFINED: [(&str, &[&str], &str); 27] = [
+const CONFINED: [(&str, &[&str], &str); 29] = [
+    (
+        "argon2",
+        &["src/cold/people"],
+        "passwords are hashed in one place",
+    ),
+    (
+        "askama",
+        &["src/cold/web", "src/cold/entry"],
+        "pages are written in one place",
+    ),
+    (
+        "form_urlencoded",
+        &["src/cold/web", "src/cold/entry", "src/cold/oauth"],
+        "forms are read and addresses built where pages are",
+    ),
     (
         "arc_swap",
         &["src/seam"],
         "the snapshot is published and loaded in one place",
-    ),
-    (
-        "askama",
-        &["src/cold/web"],
-        "what people see is written in one place",
     ),
     ("axum", &["src/cold"], "the hot listener is bare hyper"),
     (

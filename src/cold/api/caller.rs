@@ -5,8 +5,10 @@ use axum::http::header::AUTHORIZATION;
 
 use super::Api;
 use super::problem::Problem;
-use crate::cold::audit::Who;
+use crate::cold::oauth::tokens;
 use crate::cold::store::access::AccessRequest;
+use crate::cold::store::grants::Grant;
+use crate::cold::store::people::User;
 use crate::cold::store::purchases::Purchase;
 use crate::cold::store::webhook::Webhook;
 use crate::cold::store::{Agent, ApiKey, Card, Customer, Mode, Scope};
@@ -14,28 +16,39 @@ use crate::domain::time::Timestamp;
 
 /// A key that is in force.
 #[derive(Clone, Debug)]
-pub(super) struct Caller {
-    pub(super) key: ApiKey,
-    /// The request whose link was opened, where that stands for a key.
-    link_of: Option<String>,
+pub(in crate::cold) struct Caller {
+    pub(in crate::cold) key: ApiKey,
 }
 
 impl Caller {
     /// The caller of a request with these headers.
     pub(super) async fn of(api: &Api, headers: &HeaderMap) -> Result<Self, Problem> {
-        let mut values = headers.get_all(AUTHORIZATION).iter();
-        let missing = "send `Authorization: Bearer cs_…`, once";
-        let (Some(value), None) = (values.next(), values.next()) else {
-            return Err(Problem::unauthorized(missing));
+        Self::of_key(api, text_of(headers)?).await
+    }
+
+    /// The same at the agents' door, which opens to the tokens of programs as well (behaviour 7.1). A
+    /// token is good for the address that it was asked for, and for no other.
+    pub(super) async fn at_the_door(
+        api: &Api,
+        headers: &HeaderMap,
+        is_here: impl Fn(&str) -> bool,
+    ) -> Result<Self, Problem> {
+        let text = text_of(headers)?;
+        let Some(hash) = tokens::hash_of_access(&api.secret, text) else {
+            return Self::of_key(api, text).await;
         };
-        let text = value.to_str().ok().and_then(bearer);
-        let text = text.ok_or_else(|| Problem::unauthorized(missing))?;
+        let found = api.store.people().bearer(hash, api.clock.now()).await?;
+        let grant = found.filter(|grant| is_here(&grant.resource));
+        let ended = || Problem::unauthorized("the token is unknown, expired or revoked");
+        grant.map(Self::of_grant).ok_or_else(ended)
+    }
+
+    async fn of_key(api: &Api, text: &str) -> Result<Self, Problem> {
         let unknown = || Problem::unauthorized("the key is unknown or revoked");
         let hash = api.secret.hash_of_key(text).ok_or_else(unknown)?;
         let found = api.store.api_key_by_hash(hash).await?;
         let key = found.filter(|key| key.revoked_at.is_none());
-        let link_of = None;
-        key.map(|key| Self { key, link_of }).ok_or_else(unknown)
+        key.map(|key| Self { key }).ok_or_else(unknown)
     }
 
     /// Whoever has the link to a request's card: he may look at it as its agent may.
@@ -52,19 +65,42 @@ impl Caller {
                 revoked_at: None,
                 revision: 0,
             },
-            link_of: Some(row.id.clone()),
         }
     }
 
-    /// For the audit log.
-    pub(super) fn who(&self) -> Who {
-        match &self.link_of {
-            Some(request) => Who::Link(request.clone()),
-            None => Who::key(&self.key.id, self.key.scope),
-        }
+    /// Somebody who has signed in: he reaches what a key of his scope does.
+    pub(in crate::cold) fn of_user(user: &User) -> Self {
+        let key = ApiKey {
+            id: user.id.clone(),
+            mode: user.mode,
+            scope: user.scope,
+            customer_id: user.customer_id.clone(),
+            agent_id: None,
+            name: user.name.clone(),
+            created_at: user.created_at,
+            revoked_at: user.disabled_at,
+            revision: user.revision,
+        };
+        Self { key }
     }
 
-    pub(super) fn mode(&self) -> Mode {
+    /// A program that somebody has let act as one agent: as that agent's key does.
+    pub(super) fn of_grant(grant: Grant) -> Self {
+        let key = ApiKey {
+            id: grant.id,
+            mode: grant.mode,
+            scope: Scope::Agent,
+            customer_id: Some(grant.customer_id),
+            agent_id: Some(grant.agent_id),
+            name: grant.client_name,
+            created_at: grant.created_at,
+            revoked_at: grant.revoked_at,
+            revision: 1,
+        };
+        Self { key }
+    }
+
+    pub(in crate::cold) fn mode(&self) -> Mode {
         self.key.mode
     }
 
@@ -79,6 +115,11 @@ impl Caller {
     /// Whether the key reaches all customers of its mode.
     pub(super) fn reaches_all(&self) -> bool {
         self.key.customer_id.is_none() && self.key.agent_id.is_none()
+    }
+
+    /// Whether what somebody has allowed is in reach.
+    pub(in crate::cold) fn reaches_grant(&self, row: &Grant) -> bool {
+        self.reaches(row.mode, &row.customer_id, Some(&row.agent_id))
     }
 
     /// The row where it is there and in reach. Else the answer is the same, whichever it is
@@ -142,6 +183,17 @@ impl Caller {
         }
         Err(Problem::scope_not_allowed(self.key.scope.name()))
     }
+}
+
+/// What a request brings, whatever it opens.
+fn text_of(headers: &HeaderMap) -> Result<&str, Problem> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let missing = || Problem::unauthorized("send `Authorization: Bearer cs_…`, once");
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(missing());
+    };
+    let text = value.to_str().ok().and_then(bearer);
+    text.ok_or_else(missing)
 }
 
 /// The text behind `Bearer`, in any case.

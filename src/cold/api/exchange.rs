@@ -117,7 +117,9 @@ impl Trace {
         Event {
             at,
             mode: caller.map(Caller::mode),
-            who: caller.map_or(Who::Nobody, Caller::who),
+            who: caller.map_or(Who::Nobody, |caller| {
+                Who::key(&caller.key.id, caller.key.scope)
+            }),
             action: self.action.clone(),
             changes: Vec::new(),
             from: self.from.clone(),

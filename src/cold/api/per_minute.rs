@@ -12,14 +12,14 @@ const SECOND_US: i64 = 1_000_000;
 const MINUTE_US: i64 = 60 * SECOND_US;
 
 /// So often in a minute, each for itself.
-pub(super) struct PerMinute {
+pub(in crate::cold) struct PerMinute {
     most: u32,
     /// The minute, and how often in it.
     known: Mutex<HashMap<String, (i64, u32)>>,
 }
 
 impl PerMinute {
-    pub(super) fn new(most: u32) -> Self {
+    pub(in crate::cold) fn new(most: u32) -> Self {
         let known = Mutex::default();
         Self { most, known }
     }
@@ -28,7 +28,7 @@ impl PerMinute {
     ///
     /// # Errors
     /// Where that is too often: the seconds until it is not.
-    pub(super) fn take(&self, who: &str, now: Timestamp) -> Result<(), u32> {
+    pub(in crate::cold) fn take(&self, who: &str, now: Timestamp) -> Result<(), u32> {
         let minute = now.micros().div_euclid(MINUTE_US);
         let gone_s = now.micros().rem_euclid(MINUTE_US) / SECOND_US;
         let left_s = u32::try_from(60 - gone_s).unwrap_or(60);

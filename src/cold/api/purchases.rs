@@ -32,7 +32,7 @@ use crate::cold::store::purchases::{Purchase, PurchaseState};
 
 pub(super) use asked::{NewPurchase, ToolPurchase};
 pub(super) use asks::Asks;
-pub(super) use desk::{find, own_agent, request};
+pub(super) use desk::{approve as approve_as, find, own_agent, refuse as refuse_as, request};
 pub(super) use link::{Link, PATH as VIEW_PATH, seen};
 pub(super) use shown::{PurchaseShown, shown};
 pub(super) use spending::{SpendingSummary, summary};

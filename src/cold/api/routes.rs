@@ -20,6 +20,7 @@ use super::{
     Served, access, agents, alerts, attestations, audit, cards, connections, customers, decisions,
     evaluate, imports, intents, keys, mcp, openapi, purchases, simple, transactions, webhooks,
 };
+use crate::cold::entry::site::Site;
 use crate::cold::store::Scope;
 
 /// Who looks at everything in reach of his key.
@@ -164,7 +165,7 @@ pub fn routes() -> &'static [Route] {
 }
 
 /// Serves them.
-pub fn router(served: &Served, access: &Access) -> Router {
+pub fn router(served: &Served, access: &Access, site: &Site) -> Router {
     let mut router = Router::new();
     for route in routes() {
         // Every method of the table has a filter.
@@ -177,7 +178,7 @@ pub fn router(served: &Served, access: &Access) -> Router {
         };
         router = router.route(route.path, on(filter, handler));
     }
-    let mcp = Mcp::new(served, access);
+    let mcp = Mcp::new(served, access, site.clone());
     router = router.route(
         mcp::PATH,
         any(move |request: Request<Body>| mcp.clone().answer(request)),

@@ -61,7 +61,7 @@ fn started(served: &Served) -> Result<Arc<Api>, Problem> {
 }
 
 /// What a person is told in place of the card.
-fn told(refused: &Problem) -> Response<Body> {
+pub(super) fn told(refused: &Problem) -> Response<Body> {
     let status = StatusCode::from_u16(refused.status());
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let (title, text) = refused.in_words();

@@ -59,6 +59,14 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "from_a_page", title)
     }
 
+    pub(super) fn user_refused(why: String) -> Self {
+        let title = "People are not changed so";
+        Self {
+            detail: Some(why),
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "user_refused", title)
+        }
+    }
+
     pub(super) fn busy() -> Self {
         let title = "Too much is waiting already; ask again";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", title)

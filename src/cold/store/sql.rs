@@ -8,6 +8,7 @@ use super::access::{self, AccessRequest};
 use super::alert_settings::{self, AlertSettings};
 use super::ledger_row::{self, LedgerRow};
 use super::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
+use super::people::People;
 use super::purchases::{self, InAdvance, Purchase, PurchaseState, PurchaseWanted};
 use super::rows::{
     agent, api_key, attestation, card, checkpoint, count, customer, entry, intent, reply, seq,
@@ -201,12 +202,20 @@ fn behind(sql: &'static str, after: String, limit: usize) -> Statement {
 pub(super) struct SqlStore<D>(pub(super) D);
 
 impl<D: Driver> SqlStore<D> {
-    async fn one<T: Send>(&self, asked: Statement, read: Read<T>) -> Result<Option<T>, StoreError> {
+    pub(super) async fn one<T: Send>(
+        &self,
+        asked: Statement,
+        read: Read<T>,
+    ) -> Result<Option<T>, StoreError> {
         Ok(self.0.rows(asked, read).await?.into_iter().next())
     }
 }
 
 impl<D: Driver> Store for SqlStore<D> {
+    fn people(&self) -> &dyn People {
+        self
+    }
+
     fn api_key_by_hash(&self, hash: [u8; 32]) -> Answer<'_, Option<ApiKey>> {
         let asked = Statement::of("SELECT * FROM api_keys WHERE hash = $1").bind(hash.to_vec());
         Box::pin(self.one(asked, api_key))

@@ -4,11 +4,12 @@
 //! ([`for_postgres`]), so that no table can be of two shapes.
 
 use super::{
-    StoreError, access, alert_settings, errands, ledger_row, purchases, versions, webhook_rows,
+    StoreError, access, alert_settings, errands, grants, ledger_row, people, purchases, versions,
+    webhook_rows,
 };
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 16] = [
+pub(super) const STEPS: [&str; 18] = [
     FIRST,
     SECOND,
     errands::TABLES,
@@ -25,6 +26,8 @@ pub(super) const STEPS: [&str; 16] = [
     purchases::IN_REVIEW,
     purchases::STANDING,
     alert_settings::INDEX,
+    people::TABLES,
+    grants::TABLES,
 ];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.

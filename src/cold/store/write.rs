@@ -4,7 +4,7 @@ use super::rows::{cascade_name, entry, seq, usage_name};
 use super::sql::{Statement, Writing, most};
 use super::{
     Agent, ApiKey, Attestation, Batch, Card, Change, Customer, Intent, StoreError, StoredReply,
-    access, alert_settings, errands, ledger_row, purchases, versions, webhook_rows,
+    access, alert_settings, errands, ledger_row, people, purchases, versions, webhook_rows,
 };
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{self, Entry, Event};
@@ -34,6 +34,7 @@ async fn change(
     let may_miss = may_miss(&change);
     let statement = match change {
         Change::Webhooks(change) => return webhook_rows::change(writing, *change).await,
+        Change::People(change) => return people::change(writing, *change).await,
         Change::Customer(row) => customer(row),
         Change::Agent(row) => agent(row),
         Change::Card(row) => card(row),

@@ -8,7 +8,7 @@ use super::page;
 
 /// What is told before anything is shown. All of it is ours.
 #[derive(Template)]
-#[template(path = "reveal.html")]
+#[template(path = "web/reveal.html")]
 pub(in crate::cold) struct Asking {
     pub(in crate::cold) last4: String,
     /// The merchant's host, in A-labels.
@@ -21,7 +21,7 @@ pub(in crate::cold) struct Asking {
 
 /// What buys. Cannot be printed; lives for one answer.
 #[derive(Template)]
-#[template(path = "revealed.html")]
+#[template(path = "web/revealed.html")]
 pub(in crate::cold) struct Showing<'a> {
     pub(in crate::cold) last4: String,
     pub(in crate::cold) number: &'a str,

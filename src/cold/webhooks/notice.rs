@@ -205,6 +205,7 @@ pub async fn of_batch(
             | Change::Checkpoint(_)
             | Change::Purchase(_)
             | Change::Ledger(..)
+            | Change::People(_)
             | Change::Webhooks(_) => {}
         }
     }

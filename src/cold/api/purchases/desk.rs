@@ -379,7 +379,7 @@ fn waits(row: &Purchase, looked_at: Option<i64>) -> Result<bool, Problem> {
 
 /// A human approves, perhaps by the version that was looked at: everything is asked again now
 /// (behaviour 5.7).
-pub(super) async fn approve(
+pub(in crate::cold::api) async fn approve(
     api: &Arc<Api>,
     (id, looked_at): (&str, Option<i64>),
     event: &Event,
@@ -449,7 +449,7 @@ fn was_shown(row: &Purchase, violation: &Violation) -> bool {
 }
 
 /// A human denies.
-pub(super) async fn refuse(
+pub(in crate::cold::api) async fn refuse(
     api: &Arc<Api>,
     (id, looked_at): (&str, Option<i64>),
     words: Option<String>,
@@ -476,7 +476,6 @@ fn key_of(event: &Event) -> Option<String> {
     match &event.who {
         crate::cold::audit::Who::Key { id, .. } => Some(id.clone()),
         crate::cold::audit::Who::CommandLine
-        | crate::cold::audit::Who::Link(_)
         | crate::cold::audit::Who::Nobody
         | crate::cold::audit::Who::Operator
         | crate::cold::audit::Who::Issuer(_)

@@ -92,6 +92,32 @@ pub(in crate::cold::api) struct PurchaseShown {
     version: i64,
 }
 
+/// What a reviewer's page shows of a request beside its state. All of it is ours.
+pub(in crate::cold::api) struct Facts<'a> {
+    pub(in crate::cold::api) version: i64,
+    pub(in crate::cold::api) amount: &'a str,
+    pub(in crate::cold::api) earmark: &'a str,
+    pub(in crate::cold::api) currency: &'a str,
+    pub(in crate::cold::api) host: &'a str,
+    pub(in crate::cold::api) created_at: &'a str,
+    pub(in crate::cold::api) causes: Vec<String>,
+}
+
+impl PurchaseShown {
+    /// For a page.
+    pub(in crate::cold::api) fn facts(&self) -> Facts<'_> {
+        Facts {
+            version: self.version,
+            amount: &self.amount,
+            earmark: &self.earmark,
+            currency: &self.currency,
+            host: &self.host,
+            created_at: &self.created_at,
+            causes: self.causes.iter().map(|it| it.text.clone()).collect(),
+        }
+    }
+}
+
 /// The agent's own words.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = PurchaseAsked)]
