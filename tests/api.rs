@@ -50,6 +50,8 @@ mod quickstart;
 mod replacing;
 #[path = "api/reveal.rs"]
 mod reveal;
+#[path = "api/review.rs"]
+mod review;
 #[path = "api/reviewed.rs"]
 mod reviewed;
 #[path = "api/rules.rs"]
