@@ -37,6 +37,8 @@ mod intents;
 mod keys;
 #[path = "api/looking.rs"]
 mod looking;
+#[path = "api/oauth.rs"]
+mod oauth;
 #[path = "api/own.rs"]
 mod own;
 #[path = "api/plane.rs"]

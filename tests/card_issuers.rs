@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+#[path = "card_issuers/aside.rs"]
+mod aside;
 #[path = "card_issuers/comes_back.rs"]
 mod comes_back;
 #[path = "card_issuers/create.rs"]
@@ -20,6 +22,8 @@ mod operators;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "api/plane.rs"]
 mod plane;
+#[path = "card_issuers/plastic.rs"]
+mod plastic;
 #[path = "card_issuers/purchases.rs"]
 mod purchases;
 #[path = "card_issuers/schemas.rs"]

@@ -14,7 +14,7 @@ use crate::app::ownership::Rows;
 use crate::app::recovery::Recovery;
 use crate::clock::Clock;
 use crate::cold::alerts;
-use crate::cold::api::{Api, Parts, Served, purchases};
+use crate::cold::api::{Api, Parts, Served, cards, purchases};
 use crate::cold::audit::signer::Signer;
 use crate::cold::binding::{Binding, NotOurs, alerts_reader};
 use crate::cold::control::{self, Control, LoadError, Surroundings};
@@ -526,6 +526,7 @@ fn start_api(cold: &Runtime, parts: Parts) -> Arc<Api> {
     let api = Arc::new(Api::new(parts));
     if rows_rule {
         drop(cold.spawn(purchases::tend(Arc::clone(&api))));
+        drop(cold.spawn(cards::tend(Arc::clone(&api))));
     }
     api
 }

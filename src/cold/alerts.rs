@@ -24,7 +24,7 @@ use crate::cold::audit::{Event as AuditEvent, Who};
 use crate::cold::control::{CardName, Control, Failed, Order, Work};
 use crate::cold::durable::JournalProgress;
 use crate::cold::ids::draw;
-use crate::cold::ops::cards::limits_of;
+use crate::cold::ops::cards::caps_of;
 use crate::cold::outbox::teller::Teller;
 use crate::cold::records::Records;
 use crate::cold::records::feed::Feed;
@@ -204,7 +204,7 @@ impl Watcher {
         }
         let snapshot = Arc::clone(&self.around.snapshots.load());
         let now = self.around.clock.now();
-        let seen = limits_of(&self.around.ledger, &snapshot, card, now).await;
+        let seen = caps_of(&self.around.ledger, &snapshot, card, now).await;
         let limits = seen.unwrap_or_default();
         let over = limits.into_iter().filter(|it| it.is_over(percent));
         over.map(|it| Raised::share(card, percent, it, now))

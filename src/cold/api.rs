@@ -13,7 +13,7 @@ mod attestations;
 mod audit;
 mod body;
 mod caller;
-mod cards;
+pub mod cards;
 pub mod code;
 mod connections;
 mod customers;
@@ -63,6 +63,7 @@ use exchange::InFlight;
 
 pub(in crate::cold) use caller::Caller;
 pub(in crate::cold) use per_minute::PerMinute;
+pub(in crate::cold) use purchases::spending_lines;
 pub use routes::router;
 pub(in crate::cold) use text::{NAME_RULE, is_name, looks_like_a_card_number};
 

@@ -314,6 +314,8 @@ fn one(change: &Change) -> Option<Made> {
         | Change::OutboxTried(_)
         | Change::OutboxDone(..)
         | Change::Origin(_)
+        | Change::SetAside(_)
+        | Change::SetAsideOver(_)
         | Change::Audit(_)
         | Change::Ledger(..)
         | Change::Checkpoint(_) => return None,

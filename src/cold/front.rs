@@ -7,8 +7,8 @@ use crate::cold::api::mcp::Access;
 use crate::cold::api::{Served, review, router, view};
 use crate::cold::entry::site::Site;
 use crate::cold::entry::{self, Web};
-use crate::cold::listen;
 use crate::cold::web;
+use crate::cold::{listen, oauth};
 
 /// Serves it until the runtime ends.
 pub async fn serve(listener: TcpListener, served: Served, access: Access) {
@@ -21,7 +21,8 @@ pub async fn serve(listener: TcpListener, served: Served, access: Access) {
     let routes = match Web::new(&served, site) {
         Ok(web) => routes
             .merge(review::router(web.clone()))
-            .merge(entry::router(web)),
+            .merge(entry::router(web.clone()))
+            .merge(oauth::router(web, access.reach)),
         Err(error) => {
             tracing::error!(%error, "there are no pages");
             routes

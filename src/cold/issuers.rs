@@ -11,6 +11,7 @@ mod privacy;
 pub mod remote;
 pub mod rules;
 pub mod sandbox;
+pub mod shipping;
 mod stripe;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use self::rules::Rules;
+use self::shipping::Shipping;
 use crate::cold::store::Mode;
 use crate::domain::time::Timestamp;
 
@@ -83,6 +85,23 @@ pub struct CardOrder {
     /// Keyed hash of the request that it is made for, where that has an idempotency key.
     #[serde(default)]
     pub request: Option<String>,
+    /// Where it is sent; absent for a card without plastic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping: Option<Shipping>,
+    /// What is set aside for it, where its issuer never asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aside: Option<Aside>,
+}
+
+/// What is set aside for a card, and at whom (behaviour 4.8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aside {
+    /// Whose card it is.
+    pub customer_id: String,
+    /// Who uses it.
+    pub agent_id: Option<String>,
+    /// Minor units of the order's currency.
+    pub minor: i64,
 }
 
 mod micros {
@@ -123,7 +142,9 @@ pub enum State {
     Paused,
     /// It never will again.
     Closed,
-    /// It is on its way, or in a state that we do not know.
+    /// It is plastic on its way, and works for nobody until its owner says that it has arrived.
+    Coming,
+    /// A state that we do not know.
     Other,
 }
 
@@ -177,6 +198,9 @@ pub trait IssuerClient: Send + Sync {
     fn manner(&self) -> Manner;
     /// What of the rules it cannot hold, where nothing but the issuer holds them: paths of fields.
     fn unenforced(&self, rules: &Rules) -> Vec<String>;
+    /// What all purchases on a card with these rules can come to, where the issuer never asks and holds a
+    /// limit over the card's whole life; in minor units.
+    fn whole_limit(&self, rules: &Rules) -> Option<i64>;
     /// Makes the card, or gives the one that was made under the same key.
     fn create(&self, order: CardOrder) -> Answer<'_, IssuedCard>;
     /// The card that an order has made already, where it has.
@@ -189,6 +213,8 @@ pub trait IssuerClient: Send + Sync {
     fn fetch(&self, token: String) -> Answer<'_, Option<CardThere>>;
     /// The issuer's cards, from here on.
     fn list(&self, from: Option<String>) -> Answer<'_, CardsThere>;
+    /// What has been spent on a card of an issuer that never asks, pending purchases too; in minor units.
+    fn spent(&self, token: String) -> Answer<'_, i64>;
     /// The card's number.
     fn reveal(&self, token: String) -> Answer<'_, Revealed>;
     /// Between two looks at what its cards are there; absent where nobody looks.
@@ -206,6 +232,8 @@ pub struct Manner {
     pub knows_keys: bool,
     /// Whether it asks us before each purchase. Where it does not, only its own limits hold.
     pub asks: bool,
+    /// Whether it makes and sends physical cards.
+    pub ships: bool,
     /// Whether numbers of its cards are shown.
     pub reveals: bool,
     /// To agents, too, of their own cards.

@@ -226,7 +226,7 @@ impl Around {
             State::Closed => Some(CardStatus::Canceled),
             State::Paused => Some(CardStatus::Locked),
             State::Open if was_paused_there && !card.is_frozen => Some(CardStatus::Active),
-            State::Open | State::Other => None,
+            State::Open | State::Coming | State::Other => None,
         };
         let work = match status {
             Some(status) => change(card, status, origin, now),
@@ -247,7 +247,8 @@ impl Around {
 fn differs(here: State, there: State) -> bool {
     let is_lifted = matches!(
         (here, there),
-        (State::Paused | State::Closed, State::Open) | (State::Closed, State::Paused)
+        (State::Paused | State::Closed, State::Open)
+            | (State::Closed, State::Paused | State::Coming)
     );
     let is_stricter = matches!(
         (here, there),

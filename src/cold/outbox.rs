@@ -358,11 +358,13 @@ async fn tell_state(card: &Card, wanted: State, issuer: &dyn IssuerClient) -> Re
         return Ok(told?);
     };
     let there = issuer.fetch(card.issuer_token.clone()).await?;
-    let is_so = there.is_some_and(|there| there.state == wanted);
-    if is_so {
-        return Ok(());
+    match there.map(|there| there.state) {
+        Some(state) if state == wanted => Ok(()),
+        // Plastic on its way works for nobody, and cannot be told to before it has been sent.
+        Some(State::Coming) if wanted == State::Paused => Ok(()),
+        Some(State::Coming) if wanted == State::Open => Err(IssuerError::Unavailable(why).into()),
+        Some(_) | None => Err(IssuerError::Refused(why).into()),
     }
-    Err(IssuerError::Refused(why).into())
 }
 
 /// Twice as long after each failure, and by chance up to half of that less, so that not all ask in

@@ -16,6 +16,7 @@ pub mod people;
 pub mod postgres;
 pub mod purchases;
 mod rows;
+pub mod set_aside;
 mod sql;
 pub mod sqlite;
 mod steps;
@@ -33,6 +34,7 @@ use self::ledger_row::LedgerRow;
 use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use self::people::{People, PeopleChange};
 use self::purchases::{InAdvance, Purchase, PurchaseState, PurchaseWanted};
+use self::set_aside::SetAside;
 use self::versions::{PolicyVersion, VersionState, Versions, VersionsAsked};
 use self::webhook::{
     Alert, DeliveriesAsked, Delivery, DeliveryCount, Due, Mark, Webhook, WebhookChange,
@@ -308,6 +310,10 @@ pub enum Change {
     Reply(StoredReply),
     /// Something that an issuer is to be told; where it waits already, it is asked for anew.
     Outbox(OutboxRow),
+    /// What is set aside for a card whose issuer never asks, or when it is looked at next.
+    SetAside(SetAside),
+    /// The one of this name is no more.
+    SetAsideOver(String),
     /// A row that was tried in vain, unless it was asked for anew in between.
     OutboxTried(OutboxRow),
     /// The row of this id and version is done, unless it was asked for anew in between.
@@ -363,6 +369,8 @@ impl Change {
             Self::OutboxDone(id, _) => Some(id),
             Self::Sealed(row) => Some(&row.connection),
             Self::Origin(row) => Some(&row.card_id),
+            Self::SetAside(row) => Some(&row.called),
+            Self::SetAsideOver(called) => Some(called),
             Self::Attestation(row) => Some(&row.id),
             Self::Purchase(row) => Some(&row.id),
             Self::Access(row) => Some(&row.id),
@@ -394,6 +402,8 @@ impl Change {
             | Self::OutboxDone(..)
             | Self::Sealed(_)
             | Self::Origin(_)
+            | Self::SetAside(_)
+            | Self::SetAsideOver(_)
             | Self::Intent(_)
             | Self::Attestation(_)
             | Self::Purchase(_)
@@ -544,6 +554,10 @@ pub trait Store: Send + Sync {
     fn read_mark(&self, reader: String) -> Answer<'_, Option<Mark>>;
     /// Where a card comes from, where it is not an ordinary one of ours.
     fn card_origin(&self, id: String) -> Answer<'_, Option<CardOrigin>>;
+    /// What is set aside for a card, oldest first.
+    fn set_aside_of(&self, card_id: String) -> Answer<'_, Vec<SetAside>>;
+    /// What was set aside for cards that are over by now.
+    fn set_aside_due(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<SetAside>>;
     /// A request to be at work.
     fn access_request(&self, id: String) -> Answer<'_, Option<AccessRequest>>;
     /// The one of an agent that nobody has decided.

@@ -13,13 +13,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::SecretString;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use crate::cold::store::Mode;
 
 /// Random bytes of a key: 192 bits.
 const KEY_SIZE: usize = 24;
 const SECRET_SIZE: usize = 32;
+/// Characters of a verifier.
+const VERIFIER_LEN: std::ops::RangeInclusive<usize> = 43..=128;
 /// Random bytes of sessions, codes and tokens.
 const OPAQUE_SIZE: usize = 32;
 /// The longest text that is hashed to look for a key.
@@ -123,6 +125,14 @@ pub fn draw(mode: Mode) -> io::Result<SecretString> {
     Ok(SecretString::from(format!("cs_{}_{text}", mode.name())))
 }
 
+/// What a verifier's challenge is (RFC 7636, S256); none where it is no verifier.
+#[must_use]
+pub fn challenge_of(verifier: &str) -> Option<String> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let is_lawful = VERIFIER_LEN.contains(&verifier.len()) && verifier.bytes().all(is_part);
+    is_lawful.then(|| URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())))
+}
+
 /// A text of 256 random bits behind a prefix that says what it is; its keyed hash is kept.
 ///
 /// # Errors
@@ -141,4 +151,20 @@ fn fill(bytes: &mut [u8]) -> io::Result<()> {
 fn error(path: &Path, cause: io::Error) -> SecretFileError {
     let path = path.to_owned();
     SecretFileError { path, cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7636, appendix B.
+    #[test]
+    fn a_challenge_is_the_one_of_the_standard() {
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        let challenge = "E9Melhoa2OwvFrEMTJguCMJHDxfHT9TpmPHtXFqaG2M";
+        assert_eq!(challenge_of(verifier).as_deref(), Some(challenge));
+        assert_eq!(challenge_of("short"), None);
+        assert_eq!(challenge_of(&"a".repeat(129)), None);
+        assert_eq!(challenge_of(&"ä".repeat(30)), None);
+    }
 }

@@ -7,6 +7,7 @@
 
 pub mod address;
 mod connect;
+pub(in crate::cold) mod fetch;
 pub mod notice;
 pub mod reader;
 mod round;

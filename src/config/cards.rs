@@ -44,6 +44,15 @@ impl CardMaker {
         }
     }
 
+    /// Whether it makes and sends physical cards.
+    #[must_use]
+    pub fn ships(self) -> bool {
+        match self {
+            Self::Lithic | Self::Stripe => true,
+            Self::Privacy => false,
+        }
+    }
+
     fn url(self, is_test: bool) -> &'static str {
         match (self, is_test) {
             (Self::Lithic, false) => "https://api.lithic.com",
@@ -75,6 +84,8 @@ pub struct CardsConfig {
     pub account: Option<String>,
     /// Lithic: `card_program_token`.
     pub program: Option<String>,
+    /// What physical cards look like. Lithic: `product_id`. Stripe: `personalization_design`.
+    pub product: Option<String>,
     /// For one call, from its first byte to the last of the answer.
     pub timeout: Duration,
     /// Between two looks at what its cards are there; absent where nobody looks.
@@ -173,23 +184,7 @@ fn read(issuer: &IssuerFile, cards: &CardsFile, place: &str) -> Result<CardsConf
             return fault(".url", message.to_owned());
         }
     };
-    for (key, text) in [(".account", &cards.account), (".program", &cards.program)] {
-        let is_bad = |text: &String| {
-            let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
-            text.is_empty() || text.len() > TEXT_LEN_MAX || !printable
-        };
-        if text.as_ref().is_some_and(is_bad) {
-            let message = format!("must be 1 to {TEXT_LEN_MAX} printable characters");
-            return fault(key, message);
-        }
-    }
-    if cards.program.is_some() && maker != CardMaker::Lithic {
-        return fault(".program", "is for kind = \"lithic\" only".to_owned());
-    }
-    if maker == CardMaker::Stripe && cards.account.is_none() {
-        let message = "is missing: the cardholder of the cards, ich_…";
-        return fault(".account", message.to_owned());
-    }
+    check_account(maker, cards, place)?;
     let timeout_ms = cards.timeout_ms.unwrap_or(TIMEOUT_MS_DEFAULT);
     if !TIMEOUT_MS.contains(&timeout_ms) {
         let (least, most) = (TIMEOUT_MS.start(), TIMEOUT_MS.end());
@@ -215,9 +210,43 @@ fn read(issuer: &IssuerFile, cards: &CardsFile, place: &str) -> Result<CardsConf
         key: key(cards, place)?,
         account: cards.account.clone(),
         program: cards.program.clone(),
+        product: cards.product.clone(),
         timeout: Duration::from_millis(timeout_ms),
         poll: (poll_s != 0).then(|| Duration::from_secs(poll_s)),
     })
+}
+
+/// Whose cards are made, in texts that the issuer has given out.
+fn check_account(maker: CardMaker, cards: &CardsFile, place: &str) -> Result<(), ConfigError> {
+    let fault =
+        |key: &str, message: String| Err(ConfigError::new(format!("{place}.cards{key}"), message));
+    let texts = [
+        (".account", &cards.account),
+        (".program", &cards.program),
+        (".product", &cards.product),
+    ];
+    for (key, text) in texts {
+        let is_bad = |text: &String| {
+            let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
+            text.is_empty() || text.len() > TEXT_LEN_MAX || !printable
+        };
+        if text.as_ref().is_some_and(is_bad) {
+            let message = format!("must be 1 to {TEXT_LEN_MAX} printable characters");
+            return fault(key, message);
+        }
+    }
+    if cards.program.is_some() && maker != CardMaker::Lithic {
+        return fault(".program", "is for kind = \"lithic\" only".to_owned());
+    }
+    if cards.product.is_some() && !maker.ships() {
+        let message = "has no effect here: this issuer makes no physical cards";
+        return fault(".product", message.to_owned());
+    }
+    if maker == CardMaker::Stripe && cards.account.is_none() {
+        let message = "is missing: the cardholder of the cards, ich_…";
+        return fault(".account", message.to_owned());
+    }
+    Ok(())
 }
 
 /// Whether numbers are shown, and whether to agents.

@@ -140,6 +140,7 @@ pub(super) struct CardsFile {
     pub(super) key: Option<String>,
     pub(super) account: Option<String>,
     pub(super) program: Option<String>,
+    pub(super) product: Option<String>,
     pub(super) timeout_ms: Option<u64>,
     pub(super) poll_s: Option<u64>,
     pub(super) reveal: Option<String>,

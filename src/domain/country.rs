@@ -39,6 +39,15 @@ impl Country {
         Self::from_packed(u16::from_be_bytes([d, e]))
     }
 
+    /// The three letters of the standard; absent where the table has no such country.
+    #[must_use]
+    pub fn alpha3(self) -> Option<&'static str> {
+        let letters = self.packed().to_be_bytes();
+        let mut rows = ALPHA3_ALPHA2.split(' ');
+        let row = rows.find(|row| row.as_bytes().get(3..) == Some(&letters[..]))?;
+        row.get(..3)
+    }
+
     /// Whether the table has the country, so that a message can name it.
     #[must_use]
     pub fn is_listed(self) -> bool {
@@ -66,6 +75,16 @@ mod tests {
                 Country::parse_alpha2(str::from_utf8(&short).unwrap())
             );
         }
+    }
+
+    #[test]
+    fn two_letters_have_their_three() {
+        let long = |text| Country::parse_alpha2(text).unwrap().alpha3();
+        assert_eq!(long("US"), Some("USA"));
+        assert_eq!(long("DE"), Some("DEU"));
+        assert_eq!(long("XK"), Some("QZZ"), "as the networks write it");
+        assert_eq!(long("ZW"), Some("ZWE"));
+        assert_eq!(long("ZZ"), None);
     }
 
     #[test]

@@ -65,6 +65,32 @@ fn a_share_of_a_limit_is_told_once_for_each_window_over_restarts() {
 }
 
 #[test]
+fn a_share_of_a_count_is_told_as_that_of_a_sum_is() {
+    let (plane, receiver) = watched("");
+    let policy = json!({"limits": {"countPerDay": 5, "total": 100_000}});
+    let card = plane.card(&json!({"policy": policy}));
+    for _ in 0..3 {
+        assert_eq!(plane.buy(&card, 10), APPROVED);
+    }
+    // 60 % raise none; what `settle` does raises one of its own card.
+    settle(&plane, &receiver);
+    assert_eq!(kinds(&plane).len(), 1);
+    for _ in 0..2 {
+        assert_eq!(plane.buy(&card, 10), APPROVED);
+    }
+    let came = receiver.until("of the count", |came| came.len() == 2);
+    let told = came[1].event();
+    let limit = &told["data"]["limit"];
+    assert_eq!(told["data"]["cardId"], card);
+    assert_eq!(limit["field"], "limits.countPerDay");
+    assert_eq!(limit["limit"], 5);
+    assert!(limit["used"] == 4 || limit["used"] == 5, "{limit}");
+    assert!(limit["resetsAt"].is_string());
+    settle(&plane, &receiver);
+    assert_eq!(kinds(&plane).len(), 3, "once in its window");
+}
+
+#[test]
 fn a_decline_storm_is_seen_over_a_restart_and_only_told_in_a_dry_run() {
     let (mut plane, receiver) = watched("[alerts]\ndecline_storm_count = 3\n");
     let card = plane.card(&json!({"policy": {"limits": {"perAuth": 1}}}));

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use countersign::cold::store::outward::{Errand, OutboxRow};
+use countersign::cold::store::set_aside::SetAside;
 use countersign::cold::store::versions::Versions;
 use countersign::cold::store::{
     Agent, ApiKey, Card, CardLimit, Change, Customer, Fleet, Listed, Mode, ReplyKey, Scope, Store,
@@ -343,6 +345,74 @@ async fn old_answers_are_forgotten_and_newer_ones_kept() {
         .apply(vec![Change::Reply(reply("new", at(11)))])
         .await;
     assert_eq!(twice, Err(StoreError::Conflict));
+}
+
+fn aside(card: &str, made_at: Timestamp) -> SetAside {
+    SetAside {
+        called: format!("aside_{card}"),
+        card_id: card.to_owned(),
+        order_id: OutboxRow::id_of_order(card),
+        customer_id: "cus_1".to_owned(),
+        agent_id: None,
+        connection: "acme".to_owned(),
+        amount: Amount {
+            minor: Minor::new(MINOR_MAX).unwrap(),
+            currency: usd(),
+        },
+        is_held: false,
+        created_at: made_at,
+        due_at: made_at,
+    }
+}
+
+/// Due is what was set aside for a card that is canceled, and for one that is ordered no more and was
+/// never made.
+#[tokio::test]
+async fn what_is_set_aside_is_due_once_its_card_is_over() {
+    let empty = Empty::open().await;
+    let made = |id: &str, status| Card {
+        status,
+        is_frozen: false,
+        ..card(id, "cus_1", None)
+    };
+    let ordered = OutboxRow {
+        id: OutboxRow::id_of_order("card_3"),
+        ..OutboxRow::of_card(Errand::Order, "card_3", "acme", at(0))
+    };
+    let changes = [
+        Change::Customer(customer("cus_1")),
+        Change::Card(made("card_1", CardStatus::Active)),
+        Change::Card(made("card_2", CardStatus::Canceled)),
+        Change::Outbox(ordered.clone()),
+    ];
+    let rows = ["card_1", "card_2", "card_3", "card_4"].map(|card| aside(card, at(9)));
+    let set_aside = rows.clone().map(Change::SetAside);
+    empty.keep(changes.into_iter().chain(set_aside)).await;
+
+    assert_eq!(empty.store.set_aside_due(at(8), 9).await, Ok(Vec::new()));
+    let due = empty.store.set_aside_due(at(9), 9).await.unwrap();
+    assert_eq!(due.len(), 2);
+    assert!(due.contains(&rows[1]) && due.contains(&rows[3]), "{due:?}");
+    // The order is settled without a card; the canceled one is looked at later.
+    let later = SetAside {
+        due_at: at(20),
+        is_held: true,
+        ..rows[1].clone()
+    };
+    empty
+        .keep([
+            Change::OutboxDone(ordered.id, 1),
+            Change::SetAside(later.clone()),
+            Change::SetAsideOver(rows[3].called.clone()),
+            // It may have gone already.
+            Change::SetAsideOver(rows[3].called.clone()),
+        ])
+        .await;
+    let due = empty.store.set_aside_due(at(9), 9).await;
+    assert_eq!(due, Ok(vec![rows[2].clone()]));
+    let again = empty.again().await.unwrap();
+    let of_card = again.set_aside_of("card_2".to_owned()).await;
+    assert_eq!(of_card, Ok(vec![later]));
 }
 
 #[tokio::test]

@@ -33,6 +33,15 @@ fn what_is_paused_or_closed_there_is_so_here() {
         }
         desk.far.set(card, field, &json!(closed));
         desk.until_status(card, "canceled");
+        // Whose doing it was stands in the audit log, behind the ledger's word.
+        desk.until("noted", |_| {
+            let entries = desk.plane.get("/v1/audit")["data"].clone();
+            let entries = entries.as_array().unwrap().iter().map(|it| &it["entry"]);
+            let of_issuer =
+                entries.filter(|it| it["who"]["kind"] == "issuer" && it["who"]["id"] == "acme");
+            let outcomes: Vec<&Value> = of_issuer.map(|it| &it["outcome"]).collect();
+            outcomes == ["locked", "active", "canceled"]
+        });
         let path = format!("/v1/cards/{card}");
         let body = json!({"status": "active"});
         let refused = desk.plane.ask(&desk.plane.owner, "PATCH", &path, &body);

@@ -298,6 +298,7 @@ fn a_number_comes_out_where_it_is_asked_for_alone() {
             key: Some(SecretString::from(crate::far_side::KEY.to_owned())),
             account: Some("ich_1".to_owned()),
             program: None,
+            product: None,
             timeout: std::time::Duration::from_secs(5),
             poll: None,
             reveals: false,
@@ -312,6 +313,8 @@ fn a_number_comes_out_where_it_is_asked_for_alone() {
                 ..Rules::default()
             },
             is_paused: false,
+            shipping: None,
+            aside: None,
             request: None,
         };
         let made = runtime.block_on(client.create(order)).unwrap();

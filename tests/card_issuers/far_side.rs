@@ -82,6 +82,8 @@ pub(crate) struct Kept {
     pub(crate) cards: Vec<Value>,
     by_key: HashMap<String, usize>,
     pub(crate) faults: VecDeque<Fault>,
+    /// Purchases, as Privacy lists them.
+    pub(crate) transactions: Vec<Value>,
     pub(crate) seen: Vec<Seen>,
     wrong: Vec<String>,
     is_deaf: bool,
@@ -234,6 +236,9 @@ fn answer(
     if kept_now.is_deaf {
         return Some(http(503, "", "{}"));
     }
+    if speech == Speech::Privacy && path == "/v1/transactions" {
+        return Some(http(200, "", &transactions(&kept_now, query).to_string()));
+    }
     let Some(rest) = path.strip_prefix(speech.path()) else {
         kept_now.wrong.push(format!("no such path: {path}"));
         return Some(http(404, "", "{}"));
@@ -261,6 +266,9 @@ fn answer(
         }
         _ => {}
     }
+    if is_early(&kept_now, rest) && body["state"] != "CLOSED" {
+        return Some(http(400, "", r#"{"message":"the card is not sent yet"}"#));
+    }
     let card = match rest.strip_prefix('/') {
         None => Some(make(speech, &mut kept_now, key, &body)),
         Some(token) => change(&mut kept_now, token, &body),
@@ -279,6 +287,13 @@ fn answer(
             |card| http(200, "", &shown(&card).to_string()),
         )),
     }
+}
+
+/// Whether it is plastic at Lithic that is not sent yet.
+fn is_early(kept: &Kept, rest: &str) -> bool {
+    let token = rest.trim_start_matches('/');
+    let mut cards = kept.cards.iter();
+    cards.any(|it| it["token"] == token && it["state"] == "PENDING_FULFILLMENT")
 }
 
 /// Numbers are shown only where they are asked for.
@@ -378,6 +393,9 @@ fn make(speech: Speech, kept: &mut Kept, key: Option<String>, body: &Value) -> V
         Speech::Lithic | Speech::Privacy => ("state", "OPEN"),
     };
     fields.entry(open.0).or_insert(json!(open.1));
+    if speech == Speech::Lithic && fields["type"] == "PHYSICAL" {
+        fields.insert("state".to_owned(), json!("PENDING_FULFILLMENT"));
+    }
     kept.cards.push(card.clone());
     card
 }
@@ -393,12 +411,31 @@ fn change(kept: &mut Kept, token: &str, body: &Value) -> Option<Value> {
     Some(card.clone())
 }
 
-fn look(speech: Speech, kept: &Kept, rest: &str, query: &str) -> Option<Value> {
-    let parameters: HashMap<String, String> = query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (decoded(name), decoded(value)))
+/// Pages of two, and none of another result or card.
+fn transactions(kept: &Kept, query: &str) -> Value {
+    let parameters = parameters(query);
+    let of = |name: &str| parameters.get(name).map(|it| json!(it));
+    let found: Vec<&Value> = kept
+        .transactions
+        .iter()
+        .filter(|it| Some(it["card"]["token"].clone()) == of("card_token"))
+        .filter(|it| of("result").is_none_or(|result| it["result"] == result))
         .collect();
+    let page: usize = parameters.get("page").map_or(1, |it| it.parse().unwrap());
+    let pages = found.len().div_ceil(2);
+    let data: Vec<&&Value> = found.iter().skip((page - 1) * 2).take(2).collect();
+    json!({"data": data, "page": page, "total_entries": found.len(), "total_pages": pages})
+}
+
+fn parameters(query: &str) -> HashMap<String, String> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs
+        .map(|(name, value)| (decoded(name), decoded(value)))
+        .collect()
+}
+
+fn look(speech: Speech, kept: &Kept, rest: &str, query: &str) -> Option<Value> {
+    let parameters = parameters(query);
     if let Some(token) = rest.strip_prefix('/') {
         let mut cards = kept.cards.iter();
         let card = cards.find(|card| card["token"] == token || card["id"] == token)?;

@@ -7,6 +7,7 @@ import typing
 
 import pytest
 from lithic.types import card_create_params, card_update_params
+from lithic.types.shared_params import ShippingAddress
 from stripe.params.issuing import _card_create_params, _card_modify_params
 
 SCHEMAS = pathlib.Path(__file__).parents[2] / "fixtures" / "card_apis"
@@ -20,6 +21,7 @@ WORDS = {
     ("stripe_create", "status"),
     ("stripe_change", "status"),
     ("stripe_create", "type"),
+    ("lithic_create", "shipping_method"),
 }
 PARAMETERS = {
     "lithic_create": card_create_params.CardCreateParams,
@@ -73,3 +75,18 @@ def test_intervals_of_stripes_limits_are_the_sdks():
     assert set(items["properties"]) <= set(limit.__annotations__)
     spending = _card_create_params.CardCreateParamsSpendingControls
     assert set(controls["properties"]) <= set(spending.__annotations__)
+
+
+def test_addresses_of_plastic_are_the_sdks():
+    lithic = schema("lithic_create")["properties"]["shipping_address"]
+    assert set(lithic["properties"]) <= set(ShippingAddress.__annotations__)
+    hints = ShippingAddress.__annotations__.items()
+    assert set(lithic["required"]) == {name for name, hint in hints if "Required" in str(hint)}
+    stripe = schema("stripe_create")["properties"]["shipping"]
+    shipping = _card_create_params.CardCreateParamsShipping
+    assert set(stripe["properties"]) <= set(shipping.__annotations__)
+    assert set(stripe["properties"]["service"]["enum"]) <= words(hints_of(shipping)["service"])
+    address = stripe["properties"]["address"]
+    known = _card_create_params.CardCreateParamsShippingAddress
+    assert set(address["properties"]) <= set(known.__annotations__)
+    assert set(address["required"]) == {"city", "country", "line1", "postal_code"}

@@ -49,7 +49,7 @@ const CONFINED: [(&str, &[&str], &str); 29] = [
     ),
     (
         "askama",
-        &["src/cold/web", "src/cold/entry"],
+        &["src/cold/web", "src/cold/entry", "src/cold/oauth"],
         "pages are written in one place",
     ),
     (

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::cold::ops::cards::view::LimitView;
+use crate::cold::ops::cards::view::CapView;
 use crate::cold::records::DecisionId;
 use crate::cold::records::feed::{Seen, Whose};
 use crate::cold::store::Card;
@@ -64,7 +64,7 @@ struct Facts {
     #[serde(skip_serializing_if = "Option::is_none")]
     percent: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<LimitView>,
+    limit: Option<CapView>,
 }
 
 /// The alert with the card that it is about.
@@ -220,7 +220,7 @@ impl Raised {
     }
 
     /// Once for each limit and window.
-    pub(super) fn share(card: &str, percent: i64, limit: LimitView, at: Timestamp) -> Self {
+    pub(super) fn share(card: &str, percent: i64, limit: CapView, at: Timestamp) -> Self {
         let name = format!("{percent}:{}", limit.window_name(at));
         let facts = Facts {
             percent: Some(percent),

@@ -117,6 +117,11 @@ impl Caller {
         self.key.customer_id.is_none() && self.key.agent_id.is_none()
     }
 
+    /// Whether an agent is in reach.
+    pub(in crate::cold) fn reaches_agent(&self, row: &Agent) -> bool {
+        self.reaches(row.mode, &row.customer_id, Some(&row.id))
+    }
+
     /// Whether what somebody has allowed is in reach.
     pub(in crate::cold) fn reaches_grant(&self, row: &Grant) -> bool {
         self.reaches(row.mode, &row.customer_id, Some(&row.agent_id))

@@ -1,10 +1,12 @@
 //! `/v1/cards` (behaviour 4.1, 4.3): made at an issuer, kept, in force, and only then answered.
 
+mod aside;
 mod change;
 mod new;
 mod order;
 mod replace;
 mod reveal;
+mod shipping;
 mod standing;
 mod view;
 
@@ -30,6 +32,7 @@ use replace::Replacement;
 use reveal::Shown;
 use view::CardShown;
 
+pub use aside::tend;
 use change::told_of;
 pub(super) use change::{Nothing, cancel, change, freeze, refuse_purchase_card, ruled, unfreeze};
 pub(super) use new::{Draft, agent, create, keep, order, owner, refuse_unenforced};
@@ -47,6 +50,7 @@ pub(super) const CREATE: About = About {
         Code::AgentDisabled,
         Code::FleetCapReached,
         Code::NotSupported,
+        Code::NoRoomForCard,
         Code::NotEnforced,
         Code::IssuerRefused,
         Code::IssuerUnavailable,
@@ -69,7 +73,12 @@ pub(super) const ONE: About = About {
 pub(super) const CHANGE: About = About {
     takes: Some(shape::<CardChange>),
     gives: &[Given::ok(shape::<CardShown>)],
-    problems: &[Code::CardCanceled, Code::NotEnforced, Code::PurchaseCard],
+    problems: &[
+        Code::CardCanceled,
+        Code::NoRoomForCard,
+        Code::NotEnforced,
+        Code::PurchaseCard,
+    ],
     ..About::new(
         "changeCard",
         "Changes a card, in force when the call returns.",
@@ -106,6 +115,7 @@ pub(super) const REPLACE: About = About {
         Code::AgentDisabled,
         Code::FleetCapReached,
         Code::NotSupported,
+        Code::NoRoomForCard,
         Code::NotEnforced,
         Code::IssuerRefused,
         Code::IssuerUnavailable,

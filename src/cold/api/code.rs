@@ -75,6 +75,8 @@ codes! {
     IdempotencyConflict 422 "idempotency_conflict"
         "The idempotency key was used for another request";
     IssuerRefused 422 "issuer_refused" "The issuer refuses this";
+    NoRoomForCard 422 "no_room_for_card"
+        "A limit of the agent or the customer leaves no room for what the card could spend";
     NotEnforced 422 "not_enforced"
         "The connection's issuer cannot hold these rules, and nothing else would";
     NotSupported 422 "not_supported" "This is not supported here";

@@ -189,7 +189,8 @@ fn row(ask: &Ask, there: CardThere, connection: &str, of: (&str, Option<&str>)) 
         is_physical: there.is_physical,
         usage: Usage::Multi,
         status: match there.state {
-            State::Paused => CardStatus::Locked,
+            // Plastic on its way works here once it works there.
+            State::Paused | State::Coming => CardStatus::Locked,
             State::Open | State::Other | State::Closed => CardStatus::Active,
         },
         is_frozen: false,

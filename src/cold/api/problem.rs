@@ -5,9 +5,12 @@ use utoipa::ToSchema;
 
 use super::code::Code;
 use crate::cold::control::{Failed, NotOrdered, Refused};
+use crate::cold::explain::{Context, explain};
 use crate::cold::issuers::IssuerError;
 use crate::cold::store::StoreError;
 use crate::cold::store::versions::VersionState;
+use crate::domain::currency::Currency;
+use crate::domain::explanation::Explanation;
 use crate::ledger::command::IntentRefused;
 
 /// Faults that one answer names.
@@ -216,6 +219,14 @@ impl Problem {
             detail: Some(format!("{field}: {}", fault.message)),
             errors: vec![fault],
             ..Self::new(Code::NotSupported)
+        }
+    }
+
+    /// A limit of agent or customer leaves no room for what a card could spend whose issuer never asks.
+    pub(super) fn no_room_for_card(why: &Explanation, currency: Currency) -> Self {
+        Self {
+            detail: Some(explain(why, Context { currency }).text),
+            ..Self::new(Code::NoRoomForCard)
         }
     }
 

@@ -140,6 +140,7 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let policy = new.policy(&customer)?;
     let draft = Draft {
         allows_unenforced: false,
+        shipping: None,
         agent_id: ask.caller.key.agent_id.clone(),
         usage: if new.single_use == Some(true) {
             Usage::Single

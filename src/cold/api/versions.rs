@@ -143,6 +143,7 @@ macro_rules! of_noun {
                 gives: &[Given::ok(shape::<VersionShown>)],
                 problems: &[
                     Code::CardCanceled,
+                    Code::NoRoomForCard,
                     Code::NotEnforced,
                     Code::StaleVersion,
                     Code::VersionState,

@@ -1,6 +1,6 @@
 //! Lithic's cards API: <https://docs.lithic.com/docs/cards>.
 //!
-//! Always VIRTUAL: SINGLE_USE closes on the first approval, a probe's or a verification's too, and
+//! VIRTUAL, or PHYSICAL where it is sent: SINGLE_USE closes on the first approval, a probe's or a verification's too, and
 //! MERCHANT_LOCKED knows merchants by other rules than ours; both would be tighter than we are. One
 //! limit of theirs stands for ours: the card's life (FOREVER), else one authorization (TRANSACTION).
 //! MONTHLY trails and never stands for a calendar month. The memo is our id of the card, by which the
@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::http::{Body, Call, encoded};
 use super::remote::Account;
 use super::rules::Rules;
+use super::shipping::{Service, Shipping};
 use super::{CardOrder, CardThere, CardsThere, IssuerError, State};
+use crate::domain::acceptor::Country;
 use crate::domain::time::Timestamp;
 
 /// Stands for "none": 0 says so as well, and by a slip would open what was closed.
@@ -23,7 +25,8 @@ const PAGE_SIZE: usize = 100;
 struct WireNew<'a> {
     r#type: &'static str,
     memo: &'a str,
-    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     account_token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,6 +35,32 @@ struct WireNew<'a> {
     spend_limit: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     spend_limit_duration: Option<&'static str>,
+    #[serde(flatten)]
+    plastic: Option<WirePlastic<'a>>,
+}
+
+/// What a card that is sent has beside the others.
+#[derive(Serialize)]
+struct WirePlastic<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    product_id: Option<&'a str>,
+    shipping_method: &'static str,
+    shipping_address: WireAddress<'a>,
+}
+
+#[derive(Serialize)]
+struct WireAddress<'a> {
+    first_name: &'a str,
+    last_name: &'a str,
+    address1: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address2: Option<&'a str>,
+    city: &'a str,
+    state: &'a str,
+    postal_code: &'a str,
+    country: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone_number: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -82,7 +111,7 @@ fn limit(rules: &Rules) -> Option<(i64, &'static str)> {
 pub(super) fn state_word(state: State) -> &'static str {
     match state {
         State::Open => "OPEN",
-        State::Paused | State::Other => "PAUSED",
+        State::Paused | State::Coming | State::Other => "PAUSED",
         State::Closed => "CLOSED",
     }
 }
@@ -90,18 +119,54 @@ pub(super) fn state_word(state: State) -> &'static str {
 pub(super) fn create(order: &CardOrder, account: &Account, key: &str) -> Result<Call, IssuerError> {
     let limit = limit(&order.rules);
     let state = if order.is_paused { "PAUSED" } else { "OPEN" };
+    let plastic = order.shipping.as_ref().map(|it| plastic(it, account));
+    let plastic = plastic.transpose()?;
     let new = WireNew {
-        r#type: "VIRTUAL",
+        r#type: if plastic.is_some() {
+            "PHYSICAL"
+        } else {
+            "VIRTUAL"
+        },
         memo: &order.card_id,
-        state,
+        // Plastic begins as PENDING_FULFILLMENT, whatever is asked for.
+        state: plastic.is_none().then_some(state),
         account_token: account.account.as_deref(),
         card_program_token: account.program.as_deref(),
         spend_limit: limit.map(|(amount, _)| amount),
         spend_limit_duration: limit.map(|(_, duration)| duration),
+        plastic,
     };
     let mut call = json(Method::POST, "/v1/cards".to_owned(), &new)?;
     call.headers.push(("idempotency-key", key.to_owned()));
     Ok(call)
+}
+
+fn plastic<'a>(
+    shipping: &'a Shipping,
+    account: &'a Account,
+) -> Result<WirePlastic<'a>, IssuerError> {
+    let refused = |why: &str| IssuerError::Refused(why.to_owned());
+    let missing = "`shipping.state` is missing: this issuer wants one for every country";
+    let country = Country::parse_alpha2(&shipping.country).and_then(Country::alpha3);
+    Ok(WirePlastic {
+        product_id: account.product.as_deref(),
+        shipping_method: match shipping.service {
+            Service::Standard => "STANDARD",
+            Service::Priority => "PRIORITY",
+            Service::Express => "EXPRESS",
+        },
+        shipping_address: WireAddress {
+            first_name: &shipping.first_name,
+            last_name: &shipping.last_name,
+            address1: &shipping.line1,
+            address2: shipping.line2.as_deref(),
+            city: &shipping.city,
+            state: shipping.state.as_deref().ok_or_else(|| refused(missing))?,
+            postal_code: &shipping.postal_code,
+            country: country.ok_or_else(|| refused("`shipping.country` is none that it knows"))?,
+            phone_number: shipping.phone.as_deref(),
+        },
+    })
 }
 
 pub(super) fn set_state(token: &str, state: State) -> Result<Call, IssuerError> {
@@ -173,6 +238,7 @@ impl WireCard {
                 "OPEN" => State::Open,
                 "PAUSED" => State::Paused,
                 "CLOSED" => State::Closed,
+                "PENDING_ACTIVATION" | "PENDING_FULFILLMENT" => State::Coming,
                 _ => State::Other,
             },
             is_physical: self.r#type == "PHYSICAL",

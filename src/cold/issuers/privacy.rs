@@ -47,9 +47,22 @@ fn limit(rules: &Rules) -> Option<(i64, &'static str)> {
     Some((cents, duration))
 }
 
+/// Whether the card closes behind its first purchase there.
+fn closes_after_one(rules: &Rules) -> bool {
+    rules.is_single && !rules.has_probe
+}
+
+/// What all purchases on such a card can come to: absent where nothing caps their sum.
+pub(super) fn whole_limit(rules: &Rules) -> Option<i64> {
+    let (amount, duration) = limit(rules)?;
+    (duration == "FOREVER" || closes_after_one(rules)).then_some(amount)
+}
+
 /// What is held nowhere, by the paths of the fields.
 pub(super) fn unenforced(rules: &Rules) -> Vec<String> {
     let is_whole = |amount: Option<i64>| amount.is_some_and(|amount| amount % DOLLAR == 0);
+    // Such caps count what is set aside, and a card's life is one window to them.
+    let is_set_aside = whole_limit(rules).is_some();
     let held_limit = if rules.total.is_some() {
         ("policy.limits.total", is_whole(rules.total))
     } else {
@@ -57,6 +70,7 @@ pub(super) fn unenforced(rules: &Rules) -> Vec<String> {
     };
     let is_held = |field: &str| match field {
         "policy.lockToFirstMerchant" => !rules.lacks_lock,
+        "agent.policy.limits.total" | "customer.policy.limits.total" => is_set_aside,
         _ => field == held_limit.0 && held_limit.1 || rules.allow_nothing(),
     };
     let mut missing: Vec<String> = rules
@@ -78,7 +92,7 @@ pub(super) fn create(order: &CardOrder, account: &Account) -> Result<Call, Issue
         return Err(IssuerError::Refused(why.to_owned()));
     }
     let limit = limit(&order.rules);
-    let kind = if order.rules.is_single && !order.rules.has_probe {
+    let kind = if closes_after_one(&order.rules) {
         "SINGLE_USE"
     } else if order.rules.locks_merchant || order.rules.is_single {
         "MERCHANT_LOCKED"
@@ -127,6 +141,60 @@ pub(super) fn read_page(bytes: &[u8]) -> Result<CardsThere, IssuerError> {
     Ok(CardsThere {
         next: (page.page < page.total_pages).then(|| next.to_string()),
         cards: page.data.into_iter().map(WireCard::there).collect(),
+    })
+}
+
+/// The card's purchases that were approved, page by page.
+pub(super) fn transactions(token: &str, page: u64) -> Call {
+    Call::get(format!(
+        "/v1/transactions?card_token={}&result=APPROVED&page={page}&page_size={PAGE_SIZE}",
+        encoded(token)
+    ))
+}
+
+/// A purchase, as it is now; amounts are in cents.
+#[derive(Deserialize)]
+struct WireTransaction {
+    status: String,
+    #[serde(default)]
+    amount: i64,
+    #[serde(default)]
+    authorization_amount: i64,
+    #[serde(default)]
+    settled_amount: i64,
+}
+
+#[derive(Deserialize)]
+struct WireTransactions {
+    data: Vec<WireTransaction>,
+    page: u64,
+    total_pages: u64,
+}
+
+/// What a page of purchases comes to.
+pub(super) struct Spent {
+    pub(super) minor: i64,
+    /// The page that follows.
+    pub(super) next: Option<u64>,
+}
+
+impl WireTransaction {
+    /// What it has cost, or may yet.
+    fn cost(&self) -> i64 {
+        let settled = self.settled_amount.max(0);
+        match &*self.status {
+            "BOUNCED" | "DECLINED" | "EXPIRED" | "SETTLED" | "VOIDED" => settled,
+            _ => settled.max(self.authorization_amount).max(self.amount),
+        }
+    }
+}
+
+pub(super) fn read_spent(bytes: &[u8]) -> Result<Spent, IssuerError> {
+    let page: WireTransactions = serde_json::from_slice(bytes).map_err(not_understood)?;
+    let costs = page.data.iter().map(WireTransaction::cost);
+    Ok(Spent {
+        minor: costs.fold(0, i64::saturating_add),
+        next: (page.page < page.total_pages).then(|| page.page.saturating_add(1)),
     })
 }
 

@@ -26,6 +26,7 @@ const PAGES_MAX: usize = 100;
 pub(super) struct Account {
     pub(super) account: Option<String>,
     pub(super) program: Option<String>,
+    pub(super) product: Option<String>,
 }
 
 /// See the module.
@@ -59,6 +60,7 @@ impl RemoteClient {
             account: Account {
                 account: config.account,
                 program: config.program,
+                product: config.product,
             },
             is_configured: config.key.is_some(),
             poll: config.poll,
@@ -176,6 +178,7 @@ impl IssuerClient for RemoteClient {
             is_remote: true,
             knows_keys: self.maker != CardMaker::Privacy,
             asks: self.maker.asks(),
+            ships: self.maker.ships(),
             takes_key: !self.is_configured,
         }
     }
@@ -184,6 +187,13 @@ impl IssuerClient for RemoteClient {
         match self.maker {
             CardMaker::Lithic | CardMaker::Stripe => Vec::new(),
             CardMaker::Privacy => privacy::unenforced(rules),
+        }
+    }
+
+    fn whole_limit(&self, rules: &Rules) -> Option<i64> {
+        match self.maker {
+            CardMaker::Lithic | CardMaker::Stripe => None,
+            CardMaker::Privacy => privacy::whole_limit(rules),
         }
     }
 
@@ -247,6 +257,23 @@ impl IssuerClient for RemoteClient {
                 CardMaker::Privacy => privacy::list(from.as_deref()),
             };
             self.read_page(&self.call(call).await?)
+        })
+    }
+
+    fn spent(&self, token: String) -> Answer<'_, i64> {
+        Box::pin(async move {
+            if self.maker != CardMaker::Privacy {
+                return Err(IssuerError::Unsupported("sums of what it asks us about"));
+            }
+            let mut sum = 0_i64;
+            let mut page = Some(1);
+            while let Some(number) = page {
+                let bytes = self.call(privacy::transactions(&token, number)).await?;
+                let spent = privacy::read_spent(&bytes)?;
+                sum = sum.saturating_add(spent.minor);
+                page = spent.next;
+            }
+            Ok(sum)
         })
     }
 

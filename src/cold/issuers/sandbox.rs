@@ -33,7 +33,7 @@ pub struct SandboxClient {
 struct Kept {
     file: File,
     /// By the key of the order.
-    cards: HashMap<String, IssuedCard>,
+    cards: HashMap<String, WireCard>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -51,6 +51,8 @@ struct WireCard {
     last4: String,
     exp_month: u8,
     exp_year: u16,
+    #[serde(default)]
+    is_physical: bool,
 }
 
 impl SandboxClient {
@@ -68,7 +70,7 @@ impl SandboxClient {
         let mut cards = HashMap::new();
         for line in text.lines().take(text.matches('\n').count()) {
             let WireLine { card } = serde_json::from_str(line)?;
-            cards.insert(card.order_key.clone(), card.issued());
+            cards.insert(card.order_key.clone(), card);
         }
         Ok(Self {
             connection: connection.to_owned(),
@@ -92,7 +94,7 @@ impl WireCard {
 impl Kept {
     fn create(&mut self, connection: String, order: CardOrder) -> io::Result<IssuedCard> {
         if let Some(known) = self.cards.get(&order.key) {
-            return Ok(known.clone());
+            return Ok(known.issued());
         }
         let (year, month) = year_and_month(&order.at.rfc3339().to_string());
         let number = getrandom::u32().map_err(|error| io::Error::other(error.to_string()))?;
@@ -104,6 +106,7 @@ impl Kept {
             last4: format!("{:04}", number % 10_000),
             exp_month: month,
             exp_year: year.saturating_add(LIFE_YEARS),
+            is_physical: order.shipping.is_some(),
         };
         let line = WireLine { card };
         let mut text = serde_json::to_string(&line)?;
@@ -116,30 +119,30 @@ impl Kept {
             return Err(error);
         }
         let issued = line.card.issued();
-        self.cards.insert(line.card.order_key, issued.clone());
+        self.cards.insert(line.card.order_key.clone(), line.card);
         Ok(issued)
     }
 }
 
-fn there(card: &IssuedCard) -> CardThere {
+fn there(card: &WireCard) -> CardThere {
     CardThere {
-        token: card.token.clone(),
-        card_id: Some(card.card_id.clone()),
+        token: card.issuer_token.clone(),
+        card_id: Some(card.id.clone()),
         state: State::Open,
-        is_physical: false,
-        last4: card.last4.clone(),
-        exp_month: card.exp_month,
-        exp_year: card.exp_year,
+        is_physical: card.is_physical,
+        last4: Some(card.last4.clone()),
+        exp_month: Some(card.exp_month),
+        exp_year: Some(card.exp_year),
     }
 }
 
 /// A number that no card has, of a range for tests, with the card's last four digits; the digit before
 /// them makes it pass the check of such numbers. The CVV comes from the token.
-fn made_up(card: &IssuedCard) -> Revealed {
-    let last4 = card.last4.as_deref().unwrap_or("0000");
+fn made_up(card: &WireCard) -> Revealed {
+    let last4 = &card.last4;
     let numbers = (0..10).map(|digit| format!("42424242424{digit}{last4}"));
     let number = numbers.into_iter().find(|number| passes_check(number));
-    let sum: u32 = card.token.bytes().map(u32::from).sum();
+    let sum: u32 = card.issuer_token.bytes().map(u32::from).sum();
     Revealed {
         number: SecretString::from(number.unwrap_or_default()),
         cvv: SecretString::from(format!("{:03}", sum % 1_000)),
@@ -185,6 +188,7 @@ impl IssuerClient for SandboxClient {
             is_remote: false,
             knows_keys: true,
             asks: true,
+            ships: true,
             takes_key: false,
         }
     }
@@ -193,9 +197,18 @@ impl IssuerClient for SandboxClient {
         Vec::new()
     }
 
+    fn whole_limit(&self, _rules: &Rules) -> Option<i64> {
+        None
+    }
+
+    fn spent(&self, _token: String) -> Answer<'_, i64> {
+        let error = IssuerError::Unsupported("sums of what it asks us about");
+        Box::pin(std::future::ready(Err(error)))
+    }
+
     fn find(&self, order: CardOrder) -> Answer<'_, Option<IssuedCard>> {
         let kept = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.cards.get(&order.key).cloned();
+        let found = kept.cards.get(&order.key).map(WireCard::issued);
         Box::pin(std::future::ready(Ok(found)))
     }
 
@@ -211,7 +224,7 @@ impl IssuerClient for SandboxClient {
 
     fn fetch(&self, token: String) -> Answer<'_, Option<CardThere>> {
         let kept = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.cards.values().find(|card| card.token == token);
+        let found = kept.cards.values().find(|card| card.issuer_token == token);
         Box::pin(std::future::ready(Ok(found.map(there))))
     }
 
@@ -224,7 +237,7 @@ impl IssuerClient for SandboxClient {
 
     fn reveal(&self, token: String) -> Answer<'_, Revealed> {
         let kept = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.cards.values().find(|card| card.token == token);
+        let found = kept.cards.values().find(|card| card.issuer_token == token);
         let shown = found.map(made_up);
         let unknown = || IssuerError::Refused("it has no such card".to_owned());
         Box::pin(std::future::ready(shown.ok_or_else(unknown)))
@@ -268,6 +281,8 @@ mod tests {
             rules: Rules::default(),
             is_paused: false,
             request: None,
+            shipping: None,
+            aside: None,
         }
     }
 

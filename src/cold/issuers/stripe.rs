@@ -11,6 +11,7 @@ use super::http::{Body, Call, encoded};
 use super::lithic::not_understood;
 use super::remote::Account;
 use super::rules::Rules;
+use super::shipping::{Service, Shipping};
 use super::{CardOrder, CardThere, CardsThere, IssuerError, State};
 use crate::domain::time::Timestamp;
 
@@ -105,6 +106,36 @@ impl Form {
         self
     }
 
+    fn with_plastic(self, shipping: &Shipping, account: &Account) -> Self {
+        let name = shipping.name();
+        let service = match shipping.service {
+            Service::Standard => "standard",
+            Service::Priority => "priority",
+            Service::Express => "express",
+        };
+        let fields = [
+            ("personalization_design", account.product.as_deref()),
+            ("shipping[name]", Some(&*name)),
+            ("shipping[service]", Some(service)),
+            ("shipping[phone_number]", shipping.phone.as_deref()),
+            ("shipping[address][line1]", Some(&*shipping.line1)),
+            ("shipping[address][line2]", shipping.line2.as_deref()),
+            ("shipping[address][city]", Some(&*shipping.city)),
+            ("shipping[address][state]", shipping.state.as_deref()),
+            (
+                "shipping[address][postal_code]",
+                Some(&*shipping.postal_code),
+            ),
+            ("shipping[address][country]", Some(&*shipping.country)),
+        ];
+        fields
+            .into_iter()
+            .fold(self, |form, (name, value)| match value {
+                Some(value) => form.with(name, value),
+                None => form,
+            })
+    }
+
     fn with_limits(mut self, rules: &Rules) -> Self {
         for (at, (amount, interval)) in limits(rules).into_iter().enumerate() {
             let name = |field: &str| format!("spending_controls[spending_limits][{at}][{field}]");
@@ -134,7 +165,7 @@ fn limits(rules: &Rules) -> Vec<(i64, &'static str)> {
 fn status(state: State) -> &'static str {
     match state {
         State::Open => "active",
-        State::Paused | State::Other => "inactive",
+        State::Paused | State::Coming | State::Other => "inactive",
         State::Closed => "canceled",
     }
 }
@@ -159,7 +190,14 @@ fn get(path: String) -> Call {
 pub(super) fn create(order: &CardOrder, account: &Account, key: &str) -> Call {
     let form = Form::default()
         .with("currency", &order.rules.currency.to_ascii_lowercase())
-        .with("type", "virtual")
+        .with(
+            "type",
+            if order.shipping.is_some() {
+                "physical"
+            } else {
+                "virtual"
+            },
+        )
         .with("cardholder", account.account.as_deref().unwrap_or_default())
         .with(
             "status",
@@ -171,6 +209,10 @@ pub(super) fn create(order: &CardOrder, account: &Account, key: &str) -> Call {
         )
         .with(&format!("metadata[{MARK}]"), &order.card_id)
         .with_limits(&order.rules);
+    let form = match &order.shipping {
+        Some(shipping) => form.with_plastic(shipping, account),
+        None => form,
+    };
     let mut call = post("/v1/issuing/cards".to_owned(), form);
     call.headers.push(("idempotency-key", key.to_owned()));
     call

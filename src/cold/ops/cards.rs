@@ -31,7 +31,7 @@ use crate::seam::commands::{LedgerPort, PortError};
 use ledger::{
     CardInLedger, Moment, Owned, UsedCard, look_at_card, look_at_holds, look_at_used_card,
 };
-use view::{CardShown, HoldView, LimitView, MerchantLockView};
+use view::{CapView, CardShown, HoldView, LimitView, MerchantLockView};
 
 /// Records looked at in one step, and so authorizations asked for in one command.
 const STEP_LEN: usize = 64;
@@ -77,6 +77,32 @@ pub(in crate::cold) async fn limits_of(
     now: Timestamp,
 ) -> Option<Vec<LimitView>> {
     let card = snapshot.card_by_id(id)?;
+    let (in_ledger, _) = in_force(ledger, &card, now).await?;
+    Some(limits::of_sums(&card, &effective(&card), &in_ledger))
+}
+
+/// Every cap on a sum or a number of approvals, likewise.
+pub(in crate::cold) async fn caps_of(
+    ledger: &LedgerPort,
+    snapshot: &Snapshot,
+    id: &str,
+    now: Timestamp,
+) -> Option<Vec<CapView>> {
+    let card = snapshot.card_by_id(id)?;
+    let (in_ledger, moment) = in_force(ledger, &card, now).await?;
+    let policy = effective(&card);
+    let sums = limits::of_sums(&card, &policy, &in_ledger);
+    let counts = limits::of_counts(&card, &policy, &in_ledger, moment);
+    let counts = counts.into_iter().map(CapView::Count);
+    Some(sums.into_iter().map(CapView::Sum).chain(counts).collect())
+}
+
+/// What the ledger has of a card in the snapshot; absent where nobody answers.
+async fn in_force(
+    ledger: &LedgerPort,
+    card: &CardView<'_>,
+    now: Timestamp,
+) -> Option<(CardInLedger, Moment)> {
     let owned = Owned {
         customer: card.customer.key(),
         card: card.card.key(),
@@ -84,8 +110,7 @@ pub(in crate::cold) async fn limits_of(
     };
     let moment = moment(now, Some(card.customer.zone()));
     let looked = in_time(ledger.ask(move |it| look_at_card(it, owned, moment)));
-    let in_ledger = looked.await.ok()?;
-    Some(limits::of_sums(&card, &effective(&card), &in_ledger))
+    Some((looked.await.ok()?, moment))
 }
 
 /// A card that the snapshot in force does not have: what the ledger keeps of it.

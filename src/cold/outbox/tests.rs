@@ -50,12 +50,21 @@ impl IssuerClient for OneCard {
             is_remote: true,
             knows_keys: true,
             asks: true,
+            ships: false,
             takes_key: false,
         }
     }
 
     fn unenforced(&self, _rules: &Rules) -> Vec<String> {
         Vec::new()
+    }
+
+    fn whole_limit(&self, _rules: &Rules) -> Option<i64> {
+        None
+    }
+
+    fn spent(&self, _token: String) -> Answer<'_, i64> {
+        panic!("an outbox asks for no sums")
     }
 
     fn create(&self, _order: CardOrder) -> Answer<'_, IssuedCard> {
@@ -114,6 +123,8 @@ fn order_row(key: &str) -> OutboxRow {
         rules: Rules::default(),
         is_paused: false,
         request: None,
+        shipping: None,
+        aside: None,
     };
     OutboxRow {
         id: OutboxRow::id_of_order(key),

@@ -13,6 +13,7 @@ use super::purchases::{self, InAdvance, Purchase, PurchaseState, PurchaseWanted}
 use super::rows::{
     agent, api_key, attestation, card, checkpoint, count, customer, entry, intent, reply, seq,
 };
+use super::set_aside::{self, SetAside};
 use super::versions::{PolicyVersion, VersionsAsked};
 use super::webhook::{Alert, DeliveriesAsked, Delivery, DeliveryCount, Due, Mark, Webhook};
 use super::{
@@ -456,6 +457,14 @@ impl<D: Driver> Store for SqlStore<D> {
     fn card_origin(&self, id: String) -> Answer<'_, Option<CardOrigin>> {
         let asked = Statement::of("SELECT * FROM card_origins WHERE card_id = $1").bind(id);
         Box::pin(self.one(asked, errands::origin_row))
+    }
+
+    fn set_aside_of(&self, card_id: String) -> Answer<'_, Vec<SetAside>> {
+        Box::pin(self.0.rows(set_aside::of_card(card_id), set_aside::row))
+    }
+
+    fn set_aside_due(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<SetAside>> {
+        Box::pin(self.0.rows(set_aside::due(now, limit), set_aside::row))
     }
 
     fn access_request(&self, id: String) -> Answer<'_, Option<AccessRequest>> {

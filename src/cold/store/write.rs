@@ -4,7 +4,8 @@ use super::rows::{cascade_name, entry, seq, usage_name};
 use super::sql::{Statement, Writing, most};
 use super::{
     Agent, ApiKey, Attestation, Batch, Card, Change, Customer, Intent, StoreError, StoredReply,
-    access, alert_settings, errands, ledger_row, people, purchases, versions, webhook_rows,
+    access, alert_settings, errands, ledger_row, people, purchases, set_aside, versions,
+    webhook_rows,
 };
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{self, Entry, Event};
@@ -13,7 +14,10 @@ use crate::domain::time::Timestamp;
 
 /// Whether there may be no row for the change: somebody else has made a newer one meanwhile.
 fn may_miss(change: &Change) -> bool {
-    matches!(change, Change::OutboxTried(_) | Change::OutboxDone(..))
+    matches!(
+        change,
+        Change::OutboxTried(_) | Change::OutboxDone(..) | Change::SetAsideOver(_)
+    )
 }
 
 /// Makes all changes of a batch.
@@ -46,6 +50,8 @@ async fn change(
         Change::OutboxDone(id, version) => errands::outbox_done(id, version),
         Change::Sealed(row) => errands::sealed(row),
         Change::Origin(row) => errands::origin(row),
+        Change::SetAside(row) => set_aside::put(row),
+        Change::SetAsideOver(called) => set_aside::over(called),
         Change::Intent(row) => intent(row),
         Change::Attestation(row) => attestation(row),
         Change::Purchase(row) => purchases::put(*row),

@@ -199,6 +199,8 @@ pub async fn of_batch(
             | Change::OutboxDone(..)
             | Change::Sealed(_)
             | Change::Origin(_)
+            | Change::SetAside(_)
+            | Change::SetAsideOver(_)
             | Change::Attestation(_)
             | Change::PolicyVersion(..)
             | Change::Audit(_)

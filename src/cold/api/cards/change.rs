@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::aside::raise;
 use super::find;
 use super::new::{Limit, Status, refuse_unenforced};
 use crate::cold::api::body::{present, read};
@@ -266,7 +267,11 @@ async fn refuse_unheld(
         lacks_lock,
         ..rules.with_fields(own, agent.as_ref(), &customer)
     };
-    refuse_unenforced(issuer, &rules, is_allowed)
+    refuse_unenforced(issuer, &rules, is_allowed)?;
+    match issuer.whole_limit(&rules) {
+        Some(whole) => raise(&ask.api, ask.now, row, (whole, &rules.currency)).await,
+        None => Ok(()),
+    }
 }
 
 /// What the issuer is told of the change: that the card stands differently, and within which limits.

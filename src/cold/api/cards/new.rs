@@ -7,7 +7,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::aside::aside_for;
 use super::order::{Ordered, order_card};
+use super::shipping::NewShipping;
 use super::standing::CardHeld;
 use super::stopped_above;
 use crate::cold::api::body::read;
@@ -19,6 +21,7 @@ use crate::cold::audit::line::hex;
 use crate::cold::control::{Work, card_policy};
 use crate::cold::ids::draw;
 use crate::cold::issuers::rules::Rules;
+use crate::cold::issuers::shipping::Shipping;
 use crate::cold::issuers::{CardOrder, IssuerClient, State};
 use crate::cold::schema::PolicyDocument;
 use crate::cold::store::OutboxAsked;
@@ -51,8 +54,7 @@ pub(super) struct NewCard {
     policy: Option<Box<RawValue>>,
     configuration: Option<Configuration>,
     /// Where a physical card is sent; needed for one.
-    #[schema(value_type = Option<Object>)]
-    shipping: Option<Box<RawValue>>,
+    shipping: Option<NewShipping>,
     /// The address that merchants compare.
     #[schema(value_type = Option<Object>)]
     billing: Option<Box<RawValue>>,
@@ -145,6 +147,8 @@ pub(in crate::cold::api) struct Draft {
     pub(in crate::cold::api) connection: Option<String>,
     /// Whether rules that nobody holds are taken so.
     pub(in crate::cold::api) allows_unenforced: bool,
+    /// Where it is sent; absent for a card without plastic.
+    pub(in crate::cold::api) shipping: Option<Shipping>,
     /// What people see of a card of the simple form.
     pub(in crate::cold::api) label: Option<String>,
 }
@@ -154,6 +158,7 @@ pub(in crate::cold::api) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let new: NewCard = read(&ask.body)?;
     refuse_what_nobody_makes(&new)?;
     let caps_each = new.limits.as_ref().is_some_and(Limit::is_of_one);
+    let shipping = new.shipping.map(NewShipping::read).transpose()?;
     let loosens = new.policy.is_some() || caps_each;
     let customer = owner(&ask, &new.customer_id, loosens).await?;
     let limit = new
@@ -172,11 +177,16 @@ pub(in crate::cold::api) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let draft = Draft {
         agent_id: new.agent_id.or(own),
         usage: new.usage.map(Into::into).unwrap_or_default(),
-        status: new.status.map(Into::into).unwrap_or_default(),
+        status: match new.status {
+            Some(status) => status.into(),
+            None if shipping.is_some() => CardStatus::Locked,
+            None => CardStatus::default(),
+        },
         limit,
         policy,
         connection: configuration.connection,
         allows_unenforced: configuration.allow_unenforced,
+        shipping,
         label: None,
     };
     let row = order(&ask, customer, draft).await?;
@@ -206,9 +216,12 @@ pub(in crate::cold::api) async fn order(
         return Err(Problem::file_rules());
     }
     let agent_id = agent.map(|agent| agent.id);
+    let is_physical = draft.shipping.is_some();
+    refuse_unsent(issuer, is_physical)?;
     // Counted before a card is ordered, and again with what makes it count.
     fleet::room_for_card(&ask.api, customer.clone(), agent_id.as_deref()).await?;
     let card_id = draw("card", ask.now);
+    let aside = aside_for(issuer, &rules, (&customer.id, agent_id.as_deref()));
     let order = CardOrder {
         key: order_key(ask, &card_id),
         card_id,
@@ -216,6 +229,8 @@ pub(in crate::cold::api) async fn order(
         is_paused: rules.state(draft.status, false) != State::Open,
         rules,
         request: ask.fingerprint(),
+        shipping: draft.shipping,
+        aside,
     };
     let Ordered { issued, .. } = order_card(&ask.api, ask.now, issuer, order).await?;
     Ok(Card {
@@ -225,7 +240,7 @@ pub(in crate::cold::api) async fn order(
         agent_id,
         connection: issuer.connection().to_owned(),
         issuer_token: issued.token,
-        is_physical: false,
+        is_physical,
         usage: draft.usage,
         status: draft.status,
         is_frozen: false,
@@ -333,6 +348,16 @@ pub(in crate::cold::api) fn refuse_unenforced(
     Err(Problem::unenforced(missing))
 }
 
+/// Refuses plastic where none is made.
+pub(super) fn refuse_unsent(issuer: &dyn IssuerClient, is_physical: bool) -> Result<(), Problem> {
+    if !is_physical || issuer.manner().ships {
+        return Ok(());
+    }
+    let connection = issuer.connection();
+    let message = format!("the connection `{connection}` makes no physical cards");
+    Err(Problem::not_supported("type", message))
+}
+
 /// What the API knows of and no issuer of this version makes; refused, so that nobody waits for it.
 fn refuse_what_nobody_makes(new: &NewCard) -> Result<(), Problem> {
     if new.status == Some(Status::Canceled) {
@@ -348,12 +373,12 @@ fn refuse_what_nobody_makes(new: &NewCard) -> Result<(), Problem> {
                 "is missing; a physical card needs it",
             ));
         }
-        return Err(Problem::not_supported(
-            "type",
-            "no connection makes physical cards yet",
-        ));
-    }
-    if new.shipping.is_some() {
+        if new.status == Some(Status::Active) {
+            let message =
+                "a physical card is locked at first: set it to active when it has arrived";
+            return Err(Problem::invalid_field("status", message));
+        }
+    } else if new.shipping.is_some() {
         return Err(Problem::invalid_field(
             "shipping",
             "only a physical card is shipped",

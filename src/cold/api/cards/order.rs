@@ -5,6 +5,9 @@
 //! is ordered again, in the same words under the same key, only where it is not there. An order that
 //! nobody comes back for is settled from the outbox, which closes what it made.
 
+use std::sync::Arc;
+
+use super::aside::set_aside;
 use crate::cold::api::Api;
 use crate::cold::api::problem::Problem;
 use crate::cold::issuers::{CardOrder, IssuedCard, IssuerClient, IssuerError};
@@ -33,7 +36,7 @@ struct Kept {
 }
 
 pub(in crate::cold::api) async fn order_card(
-    api: &Api,
+    api: &Arc<Api>,
     now: Timestamp,
     issuer: &dyn IssuerClient,
     order: CardOrder,
@@ -44,8 +47,16 @@ pub(in crate::cold::api) async fn order_card(
         return Ok(Ordered { issued, settled });
     }
     let kept = keep((api, now), issuer, order).await?;
+    let settled = Change::OutboxDone(kept.row_id.clone(), kept.version);
+    let aside = set_aside(api, now, issuer.connection(), &kept.order).await;
+    if let Err(problem) = aside {
+        // Nothing was asked for, unless an attempt before this one has.
+        if kept.before.is_none() {
+            api.store.apply(vec![settled]).await?;
+        }
+        return Err(problem);
+    }
     let made = attempt(now, issuer, &kept).await;
-    let settled = Change::OutboxDone(kept.row_id, kept.version);
     match made {
         Ok(issued) => Ok(Ordered {
             issued,

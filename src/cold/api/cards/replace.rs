@@ -8,9 +8,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::aside::aside_for;
 use super::change::{refuse_purchase_card, told_at, told_of};
-use super::new::{issuer, order_key};
+use super::new::{issuer, order_key, refuse_unsent};
 use super::order::{Ordered, order_card};
+use super::shipping::NewShipping;
 use super::standing::CardHeld;
 use super::stopped_above;
 use crate::cold::api::body::read;
@@ -20,6 +22,7 @@ use crate::cold::api::{agents, customers, fleet, versions};
 use crate::cold::control::{Order, Work, card_policy};
 use crate::cold::ids::draw;
 use crate::cold::issuers::rules::Rules;
+use crate::cold::issuers::shipping::Shipping;
 use crate::cold::issuers::{CardOrder, IssuedCard, State};
 use crate::cold::store::outward::Errand;
 use crate::cold::store::versions::Versions;
@@ -39,6 +42,8 @@ pub(in crate::cold::api) struct Replacement {
     /// this is absent.
     #[schema(format = DateTime)]
     old_card_until: Option<String>,
+    /// Where the new one of a physical card is sent; needed for one.
+    shipping: Option<NewShipping>,
 }
 
 pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
@@ -52,6 +57,7 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
     // What an operator or the owner has stopped does not come back as another card.
     let stands = ask.api.standing_of_card(&old).await?;
     refuse_replacing(&ask, &old, stands.0).await?;
+    let shipping = shipping(&old, wanted.shipping)?;
     // What cannot be is told before a card is ordered.
     retired(old.clone(), until)?;
     if until.is_some() {
@@ -59,6 +65,7 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
         fleet::room_for_card(&ask.api, customer, old.agent_id.as_deref()).await?;
     }
     let issuer = issuer(&ask, Some(&old.connection))?;
+    refuse_unsent(issuer, old.is_physical)?;
     let card_id = draw("card", ask.now);
     let rules = Rules {
         has_past: false,
@@ -66,13 +73,16 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
         lacks_lock: false,
         ..ask.api.rules_of(&old).await?
     };
+    let aside = aside_for(issuer, &rules, (&old.customer_id, old.agent_id.as_deref()));
     let order = CardOrder {
         key: order_key(&ask, &card_id),
         card_id,
         at: ask.now,
-        is_paused: rules.state(stands.0, stands.1) != State::Open,
+        is_paused: rules.state(first_status(&old, stands.0), stands.1) != State::Open,
         rules,
         request: ask.fingerprint(),
+        shipping,
+        aside,
     };
     let Ordered { issued, settled } = order_card(&ask.api, ask.now, issuer, order).await?;
     let mut tries = Tries::default();
@@ -101,6 +111,17 @@ pub(in crate::cold::api) async fn replace(ask: Ask) -> Result<Reply, Problem> {
     }
 }
 
+/// Where the new one is sent: nobody keeps where the old one was.
+fn shipping(old: &Card, wanted: Option<NewShipping>) -> Result<Option<Shipping>, Problem> {
+    let message = match (old.is_physical, wanted) {
+        (true, Some(wanted)) => return wanted.read().map(Some),
+        (false, None) => return Ok(None),
+        (true, None) => "is missing; a physical card needs it",
+        (false, Some(_)) => "only a physical card is shipped",
+    };
+    Err(Problem::invalid_field("shipping", message))
+}
+
 /// Refuses a card that has no successor.
 async fn refuse_replacing(ask: &Ask, old: &Card, status: CardStatus) -> Result<(), Problem> {
     if status == CardStatus::Canceled {
@@ -119,6 +140,14 @@ async fn refuse_replacing(ask: &Ask, old: &Card, status: CardStatus) -> Result<(
     refuse_purchase_card(ask, old, why).await
 }
 
+/// How the new card begins: plastic works once its owner has it.
+fn first_status(old: &Card, status: CardStatus) -> CardStatus {
+    match status {
+        CardStatus::Active if old.is_physical => CardStatus::Locked,
+        CardStatus::Active | CardStatus::Locked | CardStatus::Canceled => status,
+    }
+}
+
 fn successor(
     old: &Card,
     issued: &IssuedCard,
@@ -131,7 +160,7 @@ fn successor(
         last4: issued.last4.clone(),
         exp_month: issued.exp_month,
         exp_year: issued.exp_year,
-        status,
+        status: first_status(old, status),
         is_frozen,
         // Its counters are its own, and so is the history of its rules.
         versions: Versions::default(),

@@ -11,6 +11,7 @@ use crate::cold::api::problem::Problem;
 use crate::cold::durable::becomes_durable;
 use crate::cold::records::EARMARKS;
 use crate::cold::store::purchases::Purchase;
+use crate::cold::store::set_aside::SetAside;
 use crate::decide::policy::Policy;
 use crate::decide::purchase::tier::Over;
 use crate::decide::snapshot::{AgentSlot, CustomerSlot, Snapshot};
@@ -35,7 +36,7 @@ use crate::ledger::life::Fact;
 use crate::ledger::state::State;
 
 /// What the ledger says to an earmark.
-pub(super) enum Held {
+pub(in crate::cold::api) enum Held {
     /// It stands.
     Stands,
     /// A limit leaves no room for it.
@@ -43,10 +44,14 @@ pub(super) enum Held {
 }
 
 /// One earmark that is asked for.
-struct Wanted {
+pub(in crate::cold::api) struct Earmark {
     api: Arc<Api>,
     snapshot: Arc<Snapshot>,
-    agent_id: String,
+    customer_id: String,
+    /// Absent for a card that no agent uses.
+    agent_id: Option<String>,
+    /// Whether it counts as a request of the agent.
+    is_request: bool,
     /// The id of the earmark.
     called: String,
     amount: Amount,
@@ -66,17 +71,19 @@ pub(in crate::cold) fn key(keys: &Fingerprinter, called: &str) -> Key {
     keys.key(KeySpace::Authorization, &parts)
 }
 
-fn wanted(api: &Arc<Api>, row: &Purchase, at: Timestamp) -> Wanted {
+fn wanted(api: &Arc<Api>, row: &Purchase, at: Timestamp) -> Earmark {
     let minor = Minor::new(row.terms.earmark).unwrap_or(Minor::MAX);
     let waived = row.terms.causes.iter().filter_map(|broken| {
         let level = broken.level.as_deref()?;
         let level = Level::ALL.into_iter().find(|it| it.name() == level)?;
         Some((level, broken.field.clone()?, broken.cap?))
     });
-    Wanted {
+    Earmark {
         api: Arc::clone(api),
         snapshot: Arc::clone(&api.snapshots.load()),
-        agent_id: row.agent_id.clone(),
+        customer_id: row.customer_id.clone(),
+        agent_id: Some(row.agent_id.clone()),
+        is_request: true,
         called: name(row),
         amount: Amount {
             minor,
@@ -101,13 +108,7 @@ pub(super) async fn would_stand(
 
 /// Makes the earmark; whatever it says is durable when this returns.
 pub(super) async fn hold(api: &Arc<Api>, row: &Purchase, at: Timestamp) -> Result<Held, Problem> {
-    let wanted = wanted(api, row, at);
-    let asked = api.ask_ledger(move |ledger| wanted.ask(ledger, false));
-    let (answer, position) = asked.await?.ok_or_else(Problem::ledger_unavailable)?;
-    if !becomes_durable(&api.journal, position).await {
-        return Err(Problem::ledger_unavailable());
-    }
-    Ok(declined(&answer).map_or(Held::Stands, Held::Declined))
+    wanted(api, row, at).hold().await
 }
 
 fn declined(answer: &Answer) -> Option<Explanation> {
@@ -123,14 +124,7 @@ fn declined(answer: &Answer) -> Option<Explanation> {
 
 /// Gives an earmark back behind which no card stands: as if its issuer had not approved it.
 pub(super) async fn release(api: &Arc<Api>, row: &Purchase, at: Timestamp) -> Result<(), Problem> {
-    let wanted = wanted(api, row, at);
-    let asked = api.ask_ledger(move |ledger| wanted.release(ledger));
-    let position = asked.await?.ok_or_else(Problem::ledger_unavailable)?;
-    if becomes_durable(&api.journal, position).await {
-        Ok(())
-    } else {
-        Err(Problem::ledger_unavailable())
-    }
+    wanted(api, row, at).end(Minor::ZERO).await
 }
 
 /// A merchant of nobody: what a card is spent on is asked when it is spent.
@@ -178,10 +172,57 @@ fn waive(limits: &mut ScopeLimits, path: &str, shown: i64) -> bool {
     true
 }
 
-impl Wanted {
-    fn parties(&self) -> Option<(&AgentSlot, &CustomerSlot)> {
-        let agent = self.snapshot.agent_by_id(&self.agent_id)?;
-        Some((agent, self.snapshot.customer_of(agent)?))
+impl Earmark {
+    /// What a card could spend whose issuer never asks (behaviour 4.8).
+    pub(in crate::cold::api) fn aside(api: &Arc<Api>, row: &SetAside, at: Timestamp) -> Self {
+        Self {
+            api: Arc::clone(api),
+            snapshot: Arc::clone(&api.snapshots.load()),
+            customer_id: row.customer_id.clone(),
+            agent_id: row.agent_id.clone(),
+            is_request: false,
+            called: row.called.clone(),
+            amount: row.amount,
+            waived: Vec::new(),
+            at,
+        }
+    }
+
+    /// Makes it; whatever the ledger says is durable when this returns.
+    pub(in crate::cold::api) async fn hold(self) -> Result<Held, Problem> {
+        let api = Arc::clone(&self.api);
+        let asked = api.ask_ledger(move |ledger| self.ask(ledger, false));
+        let (answer, position) = asked.await?.ok_or_else(Problem::ledger_unavailable)?;
+        if !becomes_durable(&api.journal, position).await {
+            return Err(Problem::ledger_unavailable());
+        }
+        Ok(declined(&answer).map_or(Held::Stands, Held::Declined))
+    }
+
+    /// So much of it was spent, and the rest comes back; durable when this returns.
+    pub(in crate::cold::api) async fn end(self, spent: Minor) -> Result<(), Problem> {
+        let api = Arc::clone(&self.api);
+        let asked = api.ask_ledger(move |ledger| self.book_end(ledger, spent));
+        let position = asked.await?.ok_or_else(Problem::ledger_unavailable)?;
+        if becomes_durable(&api.journal, position).await {
+            Ok(())
+        } else {
+            Err(Problem::ledger_unavailable())
+        }
+    }
+
+    fn parties(&self) -> Option<(Option<&AgentSlot>, &CustomerSlot)> {
+        let Some(id) = &self.agent_id else {
+            return Some((None, self.snapshot.customer_by_id(&self.customer_id)?));
+        };
+        let agent = self.snapshot.agent_by_id(id)?;
+        Some((Some(agent), self.snapshot.customer_of(agent)?))
+    }
+
+    /// Whose earmarks stand on one card of the ledger: an agent's, or those of a customer's cards that no
+    /// agent uses.
+    fn owner_id(&self) -> &str {
+        self.agent_id.as_deref().unwrap_or(&self.customer_id)
     }
 
     fn keys(&self) -> &Fingerprinter {
@@ -189,11 +230,11 @@ impl Wanted {
     }
 
     fn card_id(&self) -> String {
-        format!("earmarks_{}", self.agent_id)
+        format!("earmarks_{}", self.owner_id())
     }
 
     fn card_key(&self) -> Key {
-        let parts = [EARMARKS.as_bytes(), self.agent_id.as_bytes()];
+        let parts = [EARMARKS.as_bytes(), self.owner_id().as_bytes()];
         self.keys().key(KeySpace::Card, &parts)
     }
 
@@ -202,10 +243,6 @@ impl Wanted {
         let (agent, customer) = self.parties()?;
         let proposal = self.proposal(agent, customer);
         let card_id = self.card_id();
-        let agent = AgentRef {
-            key: agent.key(),
-            id: agent.id(),
-        };
         let card = self.card(&card_id, agent);
         let acceptor = nobody();
         let command = Authorize {
@@ -221,7 +258,7 @@ impl Wanted {
             amount: self.amount,
             card: Some(card),
             card_key: card.key,
-            card_token: &self.agent_id,
+            card_token: self.owner_id(),
             acceptor: &acceptor,
             proposal: Some(&proposal),
             shadow: None,
@@ -250,24 +287,32 @@ impl Wanted {
         Some((answer, position))
     }
 
-    fn card<'a>(&self, id: &'a str, agent: AgentRef<'a>) -> CardRef<'a> {
+    fn card<'a>(&self, id: &'a str, agent: Option<&'a AgentSlot>) -> CardRef<'a> {
         CardRef {
             key: self.card_key(),
             id,
             connection: EARMARKS,
-            agent: Some(agent),
+            agent: agent.map(|agent| AgentRef {
+                key: agent.key(),
+                id: agent.id(),
+            }),
         }
     }
 
     /// The limits of agent and customer, less what was waived, and the counts of requests in the
     /// place of the card's.
-    fn proposal(&self, agent: &AgentSlot, customer: &CustomerSlot) -> Proposal {
+    fn proposal(&self, agent: Option<&AgentSlot>, customer: &CustomerSlot) -> Proposal {
+        let policy = agent.and_then(AgentSlot::policy);
         let over = Over {
-            agent: agent.policy(),
+            agent: policy,
             customer: customer.policy(),
             cascade: customer.cascade(),
         };
-        let (count_per_hour, count_per_day) = over.counts();
+        let (count_per_hour, count_per_day) = if self.is_request {
+            over.counts()
+        } else {
+            (None, None)
+        };
         let scope = |policy: Option<&Policy>| {
             policy.map_or_else(ScopeLimits::default, |policy| policy.scope_limits())
         };
@@ -277,7 +322,7 @@ impl Wanted {
                 count_per_day,
                 ..ScopeLimits::default()
             },
-            scope(agent.policy()),
+            scope(policy),
             scope(customer.policy()),
         ];
         for (level, field, shown) in &self.waived {
@@ -316,18 +361,19 @@ impl Wanted {
     }
 
     /// Runs on a hot thread.
-    fn release(&self, ledger: &EmbeddedLedger) -> Option<Position> {
+    fn book_end(&self, ledger: &EmbeddedLedger, spent: Minor) -> Option<Position> {
         let (agent, customer) = self.parties()?;
         let claims = self.proposal(agent, customer).claims;
         let card_id = self.card_id();
-        let agent = AgentRef {
-            key: agent.key(),
-            id: agent.id(),
+        let (kind, amount) = if spent == Minor::ZERO {
+            (MovementKind::Released, self.amount.minor)
+        } else {
+            (MovementKind::Posted { is_last: true }, spent)
         };
         let facts = [Fact {
             id: 1,
-            kind: MovementKind::Released,
-            amount: self.amount.minor,
+            kind,
+            amount,
             at: self.at,
         }];
         let card = self.card(&card_id, agent);

@@ -141,6 +141,8 @@ fn order_of(api: &Api, row: &Purchase, rules: Rules) -> CardOrder {
         rules,
         is_paused: false,
         request: None,
+        shipping: None,
+        aside: None,
     }
 }
 

@@ -100,6 +100,33 @@ struct Sums {
     customer: (Counters, Option<Box<Rolling>>),
 }
 
+/// The same in lines, for people: none where there is no limit, or it cannot be told now.
+pub(in crate::cold) async fn spending_lines(
+    api: &Arc<Api>,
+    agent_id: &str,
+    now: Timestamp,
+) -> Vec<(String, String)> {
+    let summary = summary(api, agent_id, now).await.ok();
+    let value = summary.and_then(|summary| serde_json::to_value(summary).ok());
+    let mut lines = Vec::new();
+    if let Some(value) = &value {
+        told(value, "", &mut lines);
+    }
+    // The currency alone says nothing.
+    if lines.len() > 1 { lines } else { Vec::new() }
+}
+
+fn told(value: &serde_json::Value, name: &str, lines: &mut Vec<(String, String)>) {
+    if let Some(fields) = value.as_object() {
+        for (field, value) in fields {
+            let name = format!("{name} {}", field.replace('_', " "));
+            told(value, name.trim(), lines);
+        }
+    } else if let Some(text) = value.as_str() {
+        lines.push((name.to_owned(), text.to_owned()));
+    }
+}
+
 pub(in crate::cold::api) async fn summary(
     api: &Arc<Api>,
     agent_id: &str,

@@ -80,15 +80,13 @@ impl LimitView {
     }
 
     /// Whether so many percent of it are used.
-    pub(in crate::cold) fn is_over(&self, percent: i64) -> bool {
+    fn is_over(&self, percent: i64) -> bool {
         let parts = self.limit.zip(self.spent);
-        parts.is_some_and(|(limit, spent)| {
-            limit > 0 && i128::from(spent) * 100 >= i128::from(limit) * i128::from(percent)
-        })
+        parts.is_some_and(|(limit, spent)| reaches(spent, limit, percent))
     }
 
     /// The limit and its window, in one word. A trailing span is told once a day.
-    pub(in crate::cold) fn window_name(&self, now: Timestamp) -> String {
+    fn window_name(&self, now: Timestamp) -> String {
         let day = now.secs().div_euclid(86_400).to_string();
         let window = match (self.window, &self.resets_at) {
             (Some("calendar"), Some(ends)) => ends.clone(),
@@ -97,6 +95,44 @@ impl LimitView {
         };
         let (field, limit) = (self.field.unwrap_or_default(), self.limit.unwrap_or(0));
         format!("{}:{field}:{limit}:{window}", self.level)
+    }
+}
+
+/// Whether so many percent of a limit are used.
+fn reaches(used: i64, limit: i64, percent: i64) -> bool {
+    limit > 0 && i128::from(used) * 100 >= i128::from(limit) * i128::from(percent)
+}
+
+/// A cap of either kind.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(in crate::cold) enum CapView {
+    Sum(LimitView),
+    Count(CountView),
+}
+
+impl CapView {
+    /// Whether so many percent of it are used.
+    pub(in crate::cold) fn is_over(&self, percent: i64) -> bool {
+        match self {
+            Self::Sum(limit) => limit.is_over(percent),
+            Self::Count(count) => {
+                let limit = count.limit.map(i64::from);
+                limit.is_some_and(|limit| reaches(i64::from(count.used), limit, percent))
+            }
+        }
+    }
+
+    /// The cap and its window, in one word.
+    pub(in crate::cold) fn window_name(&self, now: Timestamp) -> String {
+        match self {
+            Self::Sum(limit) => limit.window_name(now),
+            Self::Count(count) => {
+                let window = count.resets_at.as_deref().unwrap_or_default();
+                let (field, limit) = (count.field.unwrap_or_default(), count.limit.unwrap_or(0));
+                format!("{}:{field}:{limit}:{window}", count.level)
+            }
+        }
     }
 }
 
