@@ -26,7 +26,7 @@ pub use self::cards::{CardMaker, CardsConfig};
 pub use self::database::database_address;
 pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::{HoldDays, IssuerConfig};
-pub use self::ledger::{LedgerStore, OWN_JOURNAL, SHARED_JOURNAL, journal_of};
+pub use self::ledger::{LedgerStore, OWN_JOURNAL, SHARED_COPY, SHARED_JOURNAL, journal_of};
 pub use self::log::log_setting;
 pub use self::mcp::McpConfig;
 pub use self::secret::SecretSource;

@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_challenge_is_the_one_of_the_standard() {
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-        let challenge = "E9Melhoa2OwvFrEMTJguCMJHDxfHT9TpmPHtXFqaG2M";
+        let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
         assert_eq!(challenge_of(verifier).as_deref(), Some(challenge));
         assert_eq!(challenge_of("short"), None);
         assert_eq!(challenge_of(&"a".repeat(129)), None);

@@ -40,7 +40,7 @@ impl Api {
         match tokio::time::timeout(ASK_TIMEOUT, self.ledger.ask(look)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(PortError::Busy)) => Err(Problem::busy()),
-            Ok(Err(PortError::Closed)) => Err(Problem::not_ready()),
+            Ok(Err(PortError::Closed | PortError::NotTaken)) => Err(Problem::not_ready()),
             Err(_elapsed) => Err(Problem::ledger_unavailable()),
         }
     }
