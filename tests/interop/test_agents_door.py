@@ -38,8 +38,8 @@ class Plane:
     url: str
     owner: str
     customer: str
-    data: str
-    ops: str
+    data: str = ""
+    ops: str = ""
 
     def ask(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
         request = urllib.request.Request(
