@@ -55,7 +55,7 @@ use control::{Around, Loaded, Plane, Rules};
 pub use error::StartError;
 use operators::Operators;
 use ownership::Rows;
-pub use shared::{arm_ledger, found_ledger};
+pub use shared::{arm_ledger, found_ledger, repair_ledger};
 use stop::HangUps;
 pub use stop::StopSignals;
 
@@ -144,7 +144,7 @@ impl App {
             start_checkpointer(&storage, &recovered, &writer, &records, clock, &config)?;
         let with = (&loaded, &keys, &writer, &readiness);
         let core = core_of(node.as_ref(), recovered.states, with)?;
-        arm(&shared, &writer, core);
+        arm(&shared, &writer, core, &port);
         let around = Around {
             cold: &cold,
             card_bell: shared.pipeline.card_bell(),
@@ -157,14 +157,13 @@ impl App {
             journal: recovered.journal,
             webhooks: config.webhooks,
             alerts: config.alerts.clone(),
+            public_url: config.public_url_at(front),
             watch_every: config.snapshot_poll,
         };
         control::start(&served, plane, loaded, &operators, around)?;
         hang_ups.hear(&cold, operators.hang_up());
-        let sweeps = node.is_none().then_some((config.retention_days, hold_days));
-        spawn_sweeper(&cold, port, clock, sweeps);
+        spawn_sweeper(&cold, port, clock, (config.retention_days, hold_days));
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
-
         let addresses = Addresses::of(&hot, &operators, front);
         let app = Self {
             hot,
@@ -546,11 +545,18 @@ fn core_of(
     Ok((core, Some(log)))
 }
 
-fn arm(shared: &Arc<Shared>, writer: &Arc<Writer>, (core, log): (Core, Option<SharedLog>)) {
+fn arm(
+    shared: &Arc<Shared>,
+    writer: &Arc<Writer>,
+    (core, log): (Core, Option<SharedLog>),
+    port: &LedgerPort,
+) {
     let kick = Arc::clone(writer);
     // The cell is new, so nothing is in it.
     let _full = shared.kick.set(Box::new(move || kick.write_or_kick()));
     if let Some(log) = log {
+        let log = Arc::new(log);
+        port.share(Arc::clone(&log));
         // The same.
         let _full = shared.log.set(log);
     }
@@ -581,12 +587,8 @@ fn spawn_sweeper(
     cold: &Runtime,
     port: LedgerPort,
     clock: Clock,
-    sweeps: Option<(u32, Vec<HoldLife>)>,
+    (retention_days, holds_us): (u32, Vec<HoldLife>),
 ) {
-    // What is swept has to go through the shared log, which it does not yet.
-    let Some((retention_days, holds_us)) = sweeps else {
-        return;
-    };
     let retention_us = i64::from(retention_days).saturating_mul(DAY_US);
     let sweep = sweep::sweep_for_ever(port, clock, retention_us, holds_us);
     drop(cold.handle().spawn(sweep));

@@ -33,4 +33,5 @@ pub mod stands;
 pub mod store;
 pub mod tokens;
 pub mod trial;
+mod web;
 pub mod webhooks;

@@ -16,7 +16,7 @@ mod public_url;
 mod secret;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub use self::cards::{CardMaker, CardsConfig};
 pub use self::database::database_address;
 pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::{HoldDays, IssuerConfig};
-pub use self::ledger::{LedgerStore, OWN_JOURNAL, SHARED_JOURNAL, journal_of};
+pub use self::ledger::{LedgerStore, OWN_JOURNAL, SHARED_COPY, SHARED_JOURNAL, journal_of};
 pub use self::log::log_setting;
 pub use self::mcp::McpConfig;
 pub use self::secret::SecretSource;
@@ -290,10 +290,25 @@ impl Config {
             sandbox,
             sandbox_clock: overrides.sandbox_clock,
         })
-        .and_then(|config: Self| check_listeners(&config, place).map(|()| config))
-        .and_then(|config| check_sandbox_clock(&config).map(|()| config))
-        .and_then(|config| ledger::check(&config).map(|()| config))
+        .and_then(|config: Self| check(&config, place).map(|()| config))
     }
+
+    /// How people and agents reach the listener at this address, as far as we can know.
+    #[must_use]
+    pub fn public_url_at(&self, listen: SocketAddr) -> String {
+        let here = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listen.port());
+        let is_anywhere = listen.ip().is_unspecified();
+        let reached = if is_anywhere { here } else { listen };
+        let url = self.public_url.clone();
+        url.unwrap_or_else(|| format!("http://{reached}"))
+    }
+}
+
+/// Whether its parts go together.
+fn check(config: &Config, place: &str) -> Result<(), ConfigError> {
+    check_listeners(config, place)?;
+    check_sandbox_clock(config)?;
+    ledger::check(config)
 }
 
 fn or_default(data_dir: Option<PathBuf>) -> PathBuf {

@@ -52,6 +52,8 @@ mod quickstart;
 mod replacing;
 #[path = "api/reveal.rs"]
 mod reveal;
+#[path = "api/review.rs"]
+mod review;
 #[path = "api/reviewed.rs"]
 mod reviewed;
 #[path = "api/rules.rs"]
@@ -73,5 +75,7 @@ mod tampering;
 mod transactions;
 #[path = "api/versions.rs"]
 mod versions;
+#[path = "api/view.rs"]
+mod view;
 #[path = "api/webhooks.rs"]
 mod webhooks;

@@ -68,6 +68,8 @@ mod store;
 mod transactions;
 #[path = "api/versions.rs"]
 mod versions;
+#[path = "api/view.rs"]
+mod view;
 #[path = "api/webhooks.rs"]
 mod webhooks;
 #[path = "api/wire.rs"]

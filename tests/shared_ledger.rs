@@ -3,14 +3,22 @@
 
 #![cfg(test)]
 
+#[path = "shared_ledger/changes.rs"]
+mod changes;
 #[path = "shared_ledger/exact.rs"]
 mod exact;
+#[path = "support/fault_proxy.rs"]
+mod fault_proxy;
+#[path = "shared_ledger/faults.rs"]
+mod faults;
 #[path = "shared_ledger/forgets.rs"]
 mod forgets;
 #[path = "support/redis.rs"]
 mod redis;
 #[path = "shared_ledger/refuses.rs"]
 mod refuses;
+#[path = "shared_ledger/repaired.rs"]
+mod repaired;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/server.rs"]
 mod server;

@@ -298,6 +298,8 @@ pub(super) struct Around<'a> {
     pub(super) journal: JournalId,
     pub(super) webhooks: WebhooksConfig,
     pub(super) alerts: AlertsConfig,
+    /// How people and agents reach the pages.
+    pub(super) public_url: String,
     /// Between two looks at the file that rules.
     pub(super) watch_every: Option<Duration>,
 }
@@ -502,6 +504,7 @@ fn start_plane(
         keys: around.keys,
         rows_rule,
         journal: progress(around.writer),
+        public_url: around.public_url,
     };
     Ok(start_api(around.cold, parts))
 }

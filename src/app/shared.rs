@@ -1,13 +1,14 @@
 //! Joins this process to a ledger that several nodes share (decision 0028).
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
 use crate::app::{StartError, recovery};
 use crate::cold::readiness::Readiness;
-use crate::config::{Config, ConfigError, LedgerStore};
+use crate::config::{Config, ConfigError, LedgerStore, SHARED_COPY};
 use crate::hot::pipeline::Core;
 use crate::ledger::embedded::frame::{Cursor, JournalId};
 use crate::ledger::embedded::store::EmbeddedLedger;
@@ -15,6 +16,7 @@ use crate::ledger::embedded::writer::Writer;
 use crate::ledger::redis::link::Remote;
 use crate::ledger::redis::node::{self, Begin, Trouble};
 use crate::ledger::redis::offers::SharedLog;
+use crate::ledger::redis::repair::{self, Repaired};
 use crate::ledger::redis::setup::{self, Unfit};
 use crate::ledger::redis::wire::Generation;
 
@@ -27,6 +29,7 @@ const NOT_FOLLOWED: &str = "shared_log_not_followed";
 pub(super) struct Node {
     remote: Remote,
     generation: Generation,
+    copy: PathBuf,
 }
 
 impl Node {
@@ -42,7 +45,12 @@ impl Node {
         let generation = runtime()?.block_on(setup::examine(&remote));
         let generation = generation.map_err(|why| unfit(&remote, &why))?;
         tracing::info!(%remote, ledger = %generation, "joining a shared ledger");
-        Ok(Some(Self { remote, generation }))
+        let copy = config.data_dir.join(SHARED_COPY);
+        Ok(Some(Self {
+            remote,
+            generation,
+            copy,
+        }))
     }
 
     /// What the journal of a node begins with: all that it will hold is in the log.
@@ -89,6 +97,7 @@ impl Node {
             generation: self.generation.clone(),
             node,
             ledger: Arc::clone(&core.ledger),
+            copy: self.copy.clone(),
             kick: Box::new(move || kicked.write_or_kick()),
             tell: Box::new(tell),
         };
@@ -134,6 +143,7 @@ pub fn found_ledger(store: &LedgerStore) -> Result<String, StartError> {
     with_remote(store, async |remote| {
         setup::found(remote, &generation).await.map(|()| generation)
     })
+    .map(|it| it.to_string())
 }
 
 /// Arms the ledger of a Redis that was started anew, by the word of an operator. Its name.
@@ -141,13 +151,22 @@ pub fn found_ledger(store: &LedgerStore) -> Result<String, StartError> {
 /// # Errors
 /// [`StartError`] says what is in the way.
 pub fn arm_ledger(store: &LedgerStore) -> Result<String, StartError> {
-    with_remote(store, async |remote| setup::arm(remote).await)
+    with_remote(store, async |remote| setup::arm(remote).await).map(|it| it.to_string())
 }
 
-fn with_remote(
+/// Gives a Redis that lost entries back what the node of this data directory has kept of them.
+///
+/// # Errors
+/// [`StartError`] says what is in the way.
+pub fn repair_ledger(store: &LedgerStore, data_dir: &Path) -> Result<Repaired, StartError> {
+    let copy = data_dir.join(SHARED_COPY);
+    with_remote(store, async |remote| repair::repair(remote, &copy).await)
+}
+
+fn with_remote<T>(
     store: &LedgerStore,
-    act: impl AsyncFnOnce(&Remote) -> Result<Generation, Unfit>,
-) -> Result<String, StartError> {
+    act: impl AsyncFnOnce(&Remote) -> Result<T, Unfit>,
+) -> Result<T, StartError> {
     let missing = || {
         StartError::Config(ConfigError {
             place: "--ledger".to_owned(),
@@ -156,6 +175,5 @@ fn with_remote(
     };
     let remote = remote(store)?.ok_or_else(missing)?;
     let done = runtime()?.block_on(act(&remote));
-    let generation = done.map_err(|why| unfit(&remote, &why))?;
-    Ok(generation.to_string())
+    done.map_err(|why| unfit(&remote, &why))
 }

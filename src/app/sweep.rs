@@ -64,13 +64,17 @@ where
     let mut cursor = Some(SweepCursor::default());
     while let Some(from) = cursor {
         let once = step.clone();
-        cursor = match port.ask(move |ledger| once(ledger, from)).await {
+        cursor = match port.step(move |ledger| once(ledger, from)).await {
             Ok(Ok(next)) => next,
             Ok(Err(why)) => {
                 tracing::warn!(?why, "a sweep was broken off");
                 None
             }
             Err(PortError::Busy) => Some(from),
+            Err(PortError::NotTaken) => {
+                tracing::warn!("a sweep was broken off: the shared log was not heard to take it");
+                None
+            }
             Err(PortError::Closed) => return Err(Closed),
         };
         tokio::time::sleep(SWEEP_STEP).await;

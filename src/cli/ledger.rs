@@ -42,6 +42,9 @@ enum LedgerCommand {
     Found(shared::FoundArguments),
     /// Let a Redis that was started anew be used again. Nothing is approved before
     Arm(shared::ArmArguments),
+    /// Give a Redis that lost what it knew back what a node's data directory has kept of it. Done for
+    /// every node, running or not; then it is armed
+    Repair(shared::RepairArguments),
     /// Have the database belong to this data directory's journal instead of another one that is lost
     Adopt(adopt::AdoptArguments),
 }
@@ -71,6 +74,7 @@ pub fn run(arguments: &LedgerArguments, out: &mut dyn Write) -> Result<Exit, Fai
         LedgerCommand::Verify(arguments) => arguments,
         LedgerCommand::Found(arguments) => return shared::found(arguments, out),
         LedgerCommand::Arm(arguments) => return shared::arm(arguments, out),
+        LedgerCommand::Repair(arguments) => return shared::repair(arguments, out),
         LedgerCommand::Adopt(arguments) => return adopt::run(arguments, out),
     };
     let path = journal_of(&arguments.data_dir);

@@ -31,11 +31,13 @@ mod per_minute;
 mod problem;
 pub mod purchases;
 mod query;
+pub(super) mod review;
 pub mod routes;
 mod simple;
 mod text;
 mod transactions;
 mod versions;
+pub(super) mod view;
 mod webhooks;
 
 use std::collections::HashMap;
@@ -87,6 +89,8 @@ pub struct Api {
     pub(super) rows_rule: bool,
     /// Tells when what the ledger took is durable.
     pub(super) journal: JournalProgress,
+    /// How people and agents reach the listener: scheme and host, without a slash at the end.
+    pub(super) public_url: String,
     /// One journey through the journal at a time.
     pub(super) trials: Semaphore,
     in_flight: InFlight,
@@ -117,6 +121,7 @@ pub struct Parts {
     pub keys: Fingerprinter,
     pub rows_rule: bool,
     pub journal: JournalProgress,
+    pub public_url: String,
 }
 
 /// The API once the server has started; nothing inside where the data directory has no database.
@@ -141,6 +146,7 @@ impl Api {
             keys: parts.keys,
             rows_rule: parts.rows_rule,
             journal: parts.journal,
+            public_url: parts.public_url,
             buying: purchases::Buying::default(),
             trials: Semaphore::new(1),
             in_flight: InFlight::default(),

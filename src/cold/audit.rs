@@ -87,6 +87,8 @@ fn kind_of_key(id: &str) -> &'static str {
     match id.split_once('_') {
         Some(("usr", _)) => "user",
         Some(("grt", _)) => "grant",
+        // Whoever had the link to the card of this purchase request.
+        Some(("preq", _)) => "link",
         Some(_) | None => "key",
     }
 }

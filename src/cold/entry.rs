@@ -1,7 +1,7 @@
 //! Pages for people, on the listener of people and agents (behaviour 7.1, 7.2).
 //!
 //! Everything is HTML that a browser shows without scripts. A page comes from a template that escapes
-//! whatever it shows; [`signed_in::SignedIn`] says who looks at it, and no form changes anything
+//! whatever it shows; `signed_in::SignedIn` says who looks at it, and no form changes anything
 //! without this server's own origin and the session's token in it.
 
 pub(in crate::cold) mod form;

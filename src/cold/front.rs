@@ -4,18 +4,23 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::cold::api::mcp::Access;
-use crate::cold::api::{Served, router};
+use crate::cold::api::{Served, review, router, view};
 use crate::cold::entry::site::Site;
 use crate::cold::entry::{self, Web};
+use crate::cold::web;
 use crate::cold::{listen, oauth};
 
 /// Serves it until the runtime ends.
 pub async fn serve(listener: TcpListener, served: Served, access: Access) {
     let port = listener.local_addr().map_or(0, |address| address.port());
     let site = Site::new(access.public_url.clone(), port);
-    let routes = router(&served, &access, &site).route("/healthz", get(|| async { "ok\n" }));
+    let routes = router(&served, &access, &site)
+        .merge(web::assets())
+        .merge(view::router(&served))
+        .route("/healthz", get(|| async { "ok\n" }));
     let routes = match Web::new(&served, site) {
         Ok(web) => routes
+            .merge(review::router(web.clone()))
             .merge(entry::router(web.clone()))
             .merge(oauth::router(web, access.reach)),
         Err(error) => {

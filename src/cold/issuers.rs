@@ -191,6 +191,10 @@ pub struct Revealed {
     pub number: SecretString,
     /// The number behind the number.
     pub cvv: SecretString,
+    /// What the issuer calls the holder, where it tells it.
+    pub name: Option<String>,
+    /// The address that it compares, in lines, where it tells it.
+    pub billing_address: Option<String>,
 }
 
 /// See the module.

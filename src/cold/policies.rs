@@ -370,7 +370,7 @@ impl Keeper {
             match asked {
                 Ok(owners) => return Ok(owners),
                 Err(PortError::Busy) => thread::sleep(ATTEMPT_EVERY),
-                Err(PortError::Closed) => return Err("it is closed"),
+                Err(PortError::Closed | PortError::NotTaken) => return Err("it is closed"),
             }
         }
         Err("it is busy")

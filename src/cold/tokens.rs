@@ -95,12 +95,22 @@ impl TokenSecret {
     /// The keyed hash of some parts, for one purpose. Lengths keep ("ab", "c") and ("a", "bc") apart.
     #[must_use]
     pub fn digest(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
+        self.mac(purpose, parts).finalize().into_bytes().into()
+    }
+
+    /// Whether it is that hash. However much of it is, the answer takes as long.
+    #[must_use]
+    pub fn has_made(&self, purpose: &str, parts: &[&[u8]], hash: &[u8]) -> bool {
+        self.mac(purpose, parts).verify_slice(hash).is_ok()
+    }
+
+    fn mac(&self, purpose: &str, parts: &[&[u8]]) -> Hmac<Sha256> {
         let mut mac = self.keyed.clone();
         for part in [purpose.as_bytes()].iter().chain(parts) {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
-        mac.finalize().into_bytes().into()
+        mac
     }
 }
 
@@ -151,7 +161,7 @@ mod tests {
     #[test]
     fn a_challenge_is_the_one_of_the_standard() {
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-        let challenge = "E9Melhoa2OwvFrEMTJguCMJHDxfHT9TpmPHtXFqaG2M";
+        let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
         assert_eq!(challenge_of(verifier).as_deref(), Some(challenge));
         assert_eq!(challenge_of("short"), None);
         assert_eq!(challenge_of(&"a".repeat(129)), None);

@@ -14,6 +14,9 @@ pub const OWN_JOURNAL: &str = "journal";
 /// What one process has learned of a log that several nodes share.
 pub const SHARED_JOURNAL: &str = "shared-journal";
 
+/// One process's own copy of the log that several nodes share, from which a Redis that lost it is repaired.
+pub const SHARED_COPY: &str = "shared-log";
+
 /// The journal that a data directory holds, of whichever ledger; where there is none, the place of one
 /// process's own.
 #[must_use]

@@ -174,6 +174,8 @@ impl BookStatus {
 pub struct Flags(u8);
 
 impl Flags {
+    /// Nothing is.
+    pub const NONE: Self = Self(0);
     /// The issuer approved something without us.
     pub const FORCED: Self = Self(1);
     /// More was posted than we had approved.

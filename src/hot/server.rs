@@ -85,7 +85,7 @@ pub struct Shared {
     /// Kicks the journal's writer, once there is one.
     pub kick: KickCell,
     /// The log that several nodes share; empty where this one has its counters for itself.
-    pub log: std::sync::OnceLock<SharedLog>,
+    pub log: std::sync::OnceLock<Arc<SharedLog>>,
     /// Told, by a short stable word, why nothing will be approved any more.
     pub alarm: Alarm,
 }

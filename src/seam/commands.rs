@@ -3,9 +3,14 @@
 //! Only hot threads hold entries of the ledger, so that a cold thread that is put to sleep by the
 //! kernel never holds up an authorization. What it costs: a command waits for its turn.
 
+use std::sync::{Arc, OnceLock};
+
 use tokio::sync::{mpsc, oneshot};
 
-use crate::ledger::embedded::store::EmbeddedLedger;
+use crate::domain::card::Key;
+use crate::ledger::embedded::journal::Position;
+use crate::ledger::embedded::store::{Draft, EmbeddedLedger};
+use crate::ledger::redis::offers::{Outcome, SharedLog, Turn};
 
 /// Commands that may wait at a time; more are refused.
 const WAITING_MAX: usize = 256;
@@ -16,6 +21,7 @@ type Command = Box<dyn FnOnce(&EmbeddedLedger) + Send>;
 #[derive(Clone)]
 pub struct LedgerPort {
     commands: mpsc::Sender<Command>,
+    log: Arc<OnceLock<Arc<SharedLog>>>,
 }
 
 /// The hot side's end.
@@ -30,6 +36,17 @@ pub enum PortError {
     Busy,
     /// The hot side is not there.
     Closed,
+    /// The log that several nodes share is not known to have taken it.
+    NotTaken,
+}
+
+/// What a change has come to.
+pub struct Made<T> {
+    /// What the command says.
+    pub said: T,
+    /// Where the journal has what the shared log took; absent where the command says it, or nothing had
+    /// to change.
+    pub taken: Option<Position>,
 }
 
 /// The two ends of one queue.
@@ -37,12 +54,82 @@ pub enum PortError {
 pub fn ledger_port() -> (LedgerPort, LedgerInbox) {
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     (
-        LedgerPort { commands: sender },
+        LedgerPort {
+            commands: sender,
+            log: Arc::default(),
+        },
         LedgerInbox { commands: receiver },
     )
 }
 
 impl LedgerPort {
+    /// From now on changes go through this log.
+    pub fn share(&self, log: Arc<SharedLog>) {
+        // The cell is new, so nothing is in it.
+        let _full = self.log.set(log);
+    }
+
+    /// Has `command` change the state of `owner`. Where nodes share a log, this node first learns what the
+    /// log has of the owner, so that what stands already stands everywhere; and when this returns the log
+    /// has taken what had to change. So no node approves against it what arrives later: the log refuses
+    /// whatever was decided without it.
+    ///
+    /// # Errors
+    /// [`PortError`] where nobody runs it, or nobody knows what became of it.
+    pub async fn change<T: Send + 'static, E: Send + 'static>(
+        &self,
+        owner: Key,
+        command: impl Fn(&EmbeddedLedger) -> Result<T, E> + Clone + Send + 'static,
+    ) -> Result<Result<Made<T>, E>, PortError> {
+        let Some(log) = self.log.get() else {
+            let said = self.ask(command).await?;
+            return Ok(said.map(|said| Made { said, taken: None }));
+        };
+        let turn = log.turn(owner).await;
+        if !log.follow(owner).await {
+            return Err(PortError::NotTaken);
+        }
+        loop {
+            let once = command.clone();
+            let (said, draft) = self.ask(move |ledger| ledger.drafting(once)).await?;
+            let (said, draft) = match (said, draft) {
+                (Err(why), _) => return Ok(Err(why)),
+                (Ok(said), None) => return Ok(Ok(Made { said, taken: None })),
+                (Ok(said), Some(draft)) => (said, draft),
+            };
+            if let Some(taken) = offer(log, draft, &turn).await? {
+                let taken = Some(taken);
+                return Ok(Ok(Made { said, taken }));
+            }
+        }
+    }
+
+    /// Has one step of work on many states done, which says where to go on. Where nodes share a log, the
+    /// step stays where it is until the log has what it drafts.
+    ///
+    /// # Errors
+    /// [`PortError`] where nobody runs it, or nobody knows what became of it.
+    pub async fn step<T: Send + 'static>(
+        &self,
+        step: impl Fn(&EmbeddedLedger) -> T + Clone + Send + 'static,
+    ) -> Result<T, PortError> {
+        let Some(log) = self.log.get() else {
+            return self.ask(step).await;
+        };
+        let (once, again) = (step.clone(), step);
+        let (said, draft) = self.ask(move |ledger| ledger.drafting(once)).await?;
+        let Some(draft) = draft else {
+            return Ok(said);
+        };
+        // What another command of this node changes meanwhile would have the draft refused.
+        let turn = log.turn(draft.owner).await;
+        let (said, draft) = self.ask(move |ledger| ledger.drafting(again)).await?;
+        if let Some(draft) = draft {
+            offer(log, draft, &turn).await?;
+        }
+        Ok(said)
+    }
+
     /// Has `ask` run on a hot thread and brings its answer. `ask` must be short.
     ///
     /// # Errors
@@ -84,6 +171,16 @@ impl LedgerPort {
             mpsc::error::TrySendError::Closed(_) => PortError::Closed,
         })?;
         Ok(answered)
+    }
+}
+
+/// Where the journal has the draft; absent where the log had something newer. Whoever offers has the
+/// turn of the owner, or the draft is refused more often.
+async fn offer(log: &SharedLog, draft: Draft, _turn: &Turn) -> Result<Option<Position>, PortError> {
+    match log.offer(draft).await {
+        Ok(Outcome::Taken(position)) => Ok(Some(position)),
+        Ok(Outcome::Newer) => Ok(None),
+        Ok(Outcome::Unavailable) | Err(_) => Err(PortError::NotTaken),
     }
 }
 

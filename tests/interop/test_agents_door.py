@@ -38,6 +38,8 @@ class Plane:
     url: str
     owner: str
     customer: str
+    data: str = ""
+    ops: str = ""
 
     def ask(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
         request = urllib.request.Request(
@@ -70,7 +72,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
         ready = read_ready(process, log)
         owner = word_after(made.stdout, "owner key")
         customer = word_after(made.stdout, "customer")
-        yield Plane(ready["listen"], owner, customer)
+        yield Plane(ready["listen"], owner, customer, data[1], ready["ops"])
     finally:
         process.terminate()
         process.wait(timeout=20)

@@ -246,3 +246,32 @@ fn a_decision_is_one_round_trip() {
         "{commands:?}"
     );
 }
+
+/// What Redis does within one decision: looks at the record, at the entry before, at the length; appends,
+/// tells.
+#[test]
+fn a_decision_is_five_commands_within_its_function() {
+    let redis = founded(&[]);
+    let machine = Machine::new(&redis, &snapshot(ROOM, 4));
+    let node = machine.start();
+    let mut client = node.client();
+    let mut lines = redis.monitor().lines().map(Result::unwrap);
+    assert_eq!(
+        redis.ask(&["CONFIG", "SET", "latency-tracking", "yes"]),
+        "+OK"
+    );
+    assert_eq!(redis.ask(&["CONFIG", "RESETSTAT"]), "+OK");
+    for number in 0..ROOM {
+        let asked = authorization(&format!("cost-{number}"), "card-0", AMOUNT);
+        assert!(client.ask(&asked).is_approval());
+    }
+    // Its time depends on what else the machine does, so that it is said and not judged here.
+    let told = redis.ask(&["INFO", "latencystats"]);
+    let mut times = told.lines().filter(|line| line.contains("fcall"));
+    println!("{}", times.next().unwrap_or_else(|| panic!("{told}")));
+    redis.ask(&["PING"]);
+    let all = lines.by_ref().take_while(|line| !line.contains("\"PING\""));
+    let within: Vec<String> = all.filter(|line| line.contains(" lua]")).collect();
+    // The first of a log has no entry before it.
+    assert_eq!(within.len() as u64, 5 * ROOM - 1, "{within:?}");
+}

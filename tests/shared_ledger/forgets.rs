@@ -51,7 +51,7 @@ fn until(mut is_so: impl FnMut() -> bool) -> bool {
 }
 
 /// The only log loses everything but its first entry.
-fn cut_log(redis: &RedisServer) {
+pub(super) fn cut_log(redis: &RedisServer) {
     let log = redis.ask(&[
         "EVAL",
         "return redis.call('KEYS', 'countersign:*:*')[1]",

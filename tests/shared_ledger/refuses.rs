@@ -78,26 +78,3 @@ fn commands_find_what_a_node_has_learned() {
     assert_eq!(code, Some(0), "{said}");
     assert!(!machine.home.data_dir().join("journal").exists());
 }
-
-/// What would write into the ledger in another way than by deciding changes nothing, and says so.
-#[test]
-fn what_does_not_go_through_the_log_yet_is_refused() {
-    let redis = founded(&[]);
-    let machine = Machine::new(&redis, &snapshot());
-    let node = machine.start();
-    let approved = node.client().ask(&authorization("a", "card", AMOUNT));
-    assert!(approved.is_approval());
-    let frozen = node.post("/admin/cards/card/freeze");
-    assert_eq!(frozen.status, 503, "{}", frozen.text());
-    let body = include_str!("../../fixtures/lithic/event.cleared.json");
-    let event = crate::server::delivery("event", body.as_bytes());
-    let event = String::from_utf8(event)
-        .unwrap()
-        .replace("/authorizations", "/events");
-    assert_ne!(node.client().ask(event.as_bytes()).status, 200);
-    assert!(
-        node.client()
-            .ask(&authorization("b", "card", AMOUNT))
-            .is_approval()
-    );
-}

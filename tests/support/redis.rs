@@ -46,6 +46,10 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Starts it on what it has written: whether it answers.
     pub(crate) fn run_again(&mut self) -> bool {
         let shell = Command::new("sh")

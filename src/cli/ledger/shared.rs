@@ -1,13 +1,15 @@
 //! `countersign ledger found` and `ledger arm`: the ledger that several nodes share.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::app::{StartError, arm_ledger, found_ledger};
+use crate::app::{StartError, arm_ledger, found_ledger, repair_ledger};
 use crate::cli::demo::Failure;
 use crate::cli::{Exit, typed};
 use crate::config::LedgerStore;
+use crate::ledger::redis::repair::Repaired;
 
 #[derive(Debug, Args)]
 pub(super) struct FoundArguments {
@@ -23,10 +25,43 @@ pub(super) struct ArmArguments {
     ledger: LedgerStore,
     /// You have made sure that this Redis has every approval that it ever acknowledged: it was stopped
     /// in order and has written everything, or it writes every command to its disk before it answers
-    /// (`appendfsync always`); and no other server was in its place meanwhile. If not, limits can be
-    /// spent twice
+    /// (`appendfsync always`), or `countersign ledger repair` has given it what every node had kept; and
+    /// no other server was in its place meanwhile. If not, limits can be spent twice
     #[arg(long, required = true)]
     nothing_was_lost: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RepairArguments {
+    /// The Redis that nodes share: redis://HOST:PORT
+    #[arg(long, env = "COUNTERSIGN_LEDGER", value_name = "STORE", value_parser = typed::ledger, hide_env_values = true)]
+    ledger: LedgerStore,
+    /// The data directory of a node; its server may run
+    #[arg(long, env = "COUNTERSIGN_DATA_DIR", value_name = "DIR")]
+    data_dir: PathBuf,
+}
+
+pub(super) fn repair(arguments: &RepairArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let repaired =
+        repair_ledger(&arguments.ledger, &arguments.data_dir).map_err(|error| failure(&error))?;
+    let Repaired {
+        generation,
+        put,
+        known,
+        is_cut_short,
+    } = repaired;
+    let end = if is_cut_short {
+        "; the copy ends within an entry, which its machine lost"
+    } else {
+        ""
+    };
+    let written = writeln!(
+        out,
+        "repaired {generation}: {put} entries put back, {known} were there{end}\n\
+         When every node has given what it kept: countersign ledger arm --nothing-was-lost"
+    );
+    written.map_err(|error| Failure::other(&error))?;
+    Ok(Exit::Ok)
 }
 
 pub(super) fn found(arguments: &FoundArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
@@ -42,10 +77,14 @@ fn told(
     what: &str,
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
-    let name = done.map_err(|error| Failure {
-        exit: error.exit(),
-        message: error.to_string(),
-    })?;
+    let name = done.map_err(|error| failure(&error))?;
     writeln!(out, "{what} {name}").map_err(|error| Failure::other(&error))?;
     Ok(Exit::Ok)
+}
+
+fn failure(error: &StartError) -> Failure {
+    Failure {
+        exit: error.exit(),
+        message: error.to_string(),
+    }
 }

@@ -12,6 +12,7 @@ use crate::cold::store::people::User;
 use crate::cold::store::purchases::Purchase;
 use crate::cold::store::webhook::Webhook;
 use crate::cold::store::{Agent, ApiKey, Card, Customer, Mode, Scope};
+use crate::domain::time::Timestamp;
 
 /// A key that is in force.
 #[derive(Clone, Debug)]
@@ -48,6 +49,23 @@ impl Caller {
         let found = api.store.api_key_by_hash(hash).await?;
         let key = found.filter(|key| key.revoked_at.is_none());
         key.map(|key| Self { key }).ok_or_else(unknown)
+    }
+
+    /// Whoever has the link to a request's card: he may look at it as its agent may.
+    pub(super) fn by_link(row: &Purchase, now: Timestamp) -> Self {
+        Self {
+            key: ApiKey {
+                id: row.id.clone(),
+                mode: row.mode,
+                scope: Scope::Agent,
+                customer_id: Some(row.customer_id.clone()),
+                agent_id: Some(row.agent_id.clone()),
+                name: None,
+                created_at: now,
+                revoked_at: None,
+                revision: 0,
+            },
+        }
     }
 
     /// Somebody who has signed in: he reaches what a key of his scope does.

@@ -80,6 +80,7 @@ codes! {
     NotEnforced 422 "not_enforced"
         "The connection's issuer cannot hold these rules, and nothing else would";
     NotSupported 422 "not_supported" "This is not supported here";
+    ViewEnded 410 "view_ended" "The time of the link is over";
     TooManyRequests 429 "too_many_requests" "The agent asks too often; ask again in a minute";
     TooManyReveals 429 "too_many_reveals" "The card was shown too often; ask again in a minute";
     Internal 500 "internal" "Something went wrong here";

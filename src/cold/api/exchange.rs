@@ -93,6 +93,26 @@ impl Trace {
         }
     }
 
+    /// Of a page. What its path names is a secret.
+    pub(super) fn of_page(
+        (method, path): (Method, &str),
+        peer: Option<Peer>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            request_id: draw("req", now),
+            from: peer.map(|Peer(address)| address.to_string()),
+            action: format!("{method} {path}"),
+            method,
+        }
+    }
+
+    /// Tells the audit log of an attempt that came to nothing.
+    pub(super) fn note(&self, api: &Api, caller: Option<&Caller>, refused: &Problem) {
+        let event = self.event(caller, api.clock.now(), refused.code().to_owned());
+        api.control.noted().attempt(event);
+    }
+
     fn event(&self, caller: Option<&Caller>, at: Timestamp, outcome: String) -> Event {
         Event {
             at,
@@ -169,6 +189,27 @@ impl Reply {
 }
 
 impl Ask {
+    /// What a page does by a link: there is no body, and no answer is kept.
+    pub(super) fn by_link(
+        api: Arc<Api>,
+        caller: Caller,
+        (method, path): (Method, &str),
+        peer: Option<Peer>,
+    ) -> Self {
+        let now = api.clock.now();
+        Self {
+            now,
+            caller,
+            id: String::new(),
+            inner_id: String::new(),
+            query: Parameters::none(),
+            body: Bytes::new(),
+            keep: None,
+            trace: Trace::of_page((method, path), peer, now),
+            api,
+        }
+    }
+
     /// The entry of the audit log that a change by this request begins with.
     pub(super) fn event(&self) -> Event {
         self.trace
@@ -482,7 +523,7 @@ fn replayed(known: StoredReply) -> Response<Body> {
     response
 }
 
-fn good(reply: Reply) -> Response<Body> {
+pub(super) fn good(reply: Reply) -> Response<Body> {
     let mut response = response(reply.status, reply.body, false);
     let location = reply.location.and_then(|path| path.try_into().ok());
     if let Some(location) = location {

@@ -104,6 +104,12 @@ impl Problem {
         self.retry_after_s
     }
 
+    /// What the code means, and what is wrong with this request, for a person.
+    pub(super) fn in_words(&self) -> (&'static str, String) {
+        let detail = self.detail.clone().map(|it| format!("{it}."));
+        (self.title, detail.unwrap_or_default())
+    }
+
     /// The document's bytes.
     pub(super) fn body(&self) -> Vec<u8> {
         // A struct of texts and numbers always has a JSON form.
@@ -315,6 +321,10 @@ impl Problem {
 
     pub(super) fn card_stopped(detail: &str) -> Self {
         Self::new(Code::CardStopped).with_detail(detail)
+    }
+
+    pub(super) fn view_ended() -> Self {
+        Self::new(Code::ViewEnded)
     }
 
     pub(super) fn reveal_gated(detail: &str) -> Self {

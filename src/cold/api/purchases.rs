@@ -8,6 +8,7 @@ mod asks;
 mod desk;
 mod earmark;
 mod issue;
+mod link;
 mod shown;
 mod spending;
 mod standing;
@@ -31,8 +32,9 @@ use crate::cold::store::purchases::{Purchase, PurchaseState};
 
 pub(super) use asked::{NewPurchase, ToolPurchase};
 pub(super) use asks::Asks;
-pub(super) use desk::{find, own_agent, request};
+pub(super) use desk::{approve as approve_as, find, own_agent, refuse as refuse_as, request};
 pub(super) use earmark::{Earmark, Held};
+pub(super) use link::{Link, PATH as VIEW_PATH, seen};
 pub(super) use shown::{PurchaseShown, shown};
 pub(in crate::cold) use spending::spending_lines;
 pub(super) use spending::{SpendingSummary, summary};

@@ -26,6 +26,11 @@ pub(super) struct Page<T> {
 }
 
 impl Parameters {
+    /// None at all.
+    pub(super) fn none() -> Self {
+        Self(Vec::new())
+    }
+
     pub(super) fn read(query: Option<&str>) -> Result<Self, Problem> {
         let unreadable = || Problem::invalid_field("", "the query is not URL-encoded text");
         let uri = format!("/?{}", query.unwrap_or_default());

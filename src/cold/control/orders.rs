@@ -126,7 +126,9 @@ impl Order {
                 Ok(Ok(position)) => return Ok(position),
                 Ok(Err(not_set)) => return Err(not_set.into()),
                 Err(PortError::Busy) if attempts < ATTEMPTS_MAX => attempts += 1,
-                Err(PortError::Busy | PortError::Closed) => return Err(NotOrdered::Unavailable),
+                Err(PortError::Busy | PortError::Closed | PortError::NotTaken) => {
+                    return Err(NotOrdered::Unavailable);
+                }
             }
             tokio::time::sleep(ATTEMPT_EVERY).await;
         }

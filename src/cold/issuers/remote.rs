@@ -285,14 +285,15 @@ impl IssuerClient for RemoteClient {
 
     fn reveal(&self, token: String) -> Answer<'_, Revealed> {
         Box::pin(async move {
-            let (number, cvv) = match self.maker {
+            let (number, cvv, (name, billing_address)) = match self.maker {
                 CardMaker::Lithic | CardMaker::Privacy => {
                     let it: lithic::WireNumber = self.numbers(lithic::fetch(&token)).await?;
-                    (it.pan, it.cvv)
+                    (it.pan, it.cvv, (None, None))
                 }
                 CardMaker::Stripe => {
-                    let it: stripe::WireNumber = self.numbers(stripe::reveal(&token)).await?;
-                    (it.number, it.cvc)
+                    let mut it: stripe::WireNumber = self.numbers(stripe::reveal(&token)).await?;
+                    let (number, cvc) = (it.number.take(), it.cvc.take());
+                    (number, cvc, it.holder())
                 }
             };
             let (Some(number), Some(cvv)) = (number, cvv) else {
@@ -301,6 +302,8 @@ impl IssuerClient for RemoteClient {
             Ok(Revealed {
                 number: SecretString::from(number),
                 cvv: SecretString::from(cvv),
+                name,
+                billing_address,
             })
         })
     }

@@ -146,6 +146,8 @@ fn made_up(card: &WireCard) -> Revealed {
     Revealed {
         number: SecretString::from(number.unwrap_or_default()),
         cvv: SecretString::from(format!("{:03}", sum % 1_000)),
+        name: Some("Sandbox Cardholder".to_owned()),
+        billing_address: Some("1 Main Street\nSpringfield 62701\nUS".to_owned()),
     }
 }
 

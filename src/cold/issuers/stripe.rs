@@ -48,6 +48,47 @@ struct WirePage {
 pub(super) struct WireNumber {
     pub(super) number: Option<String>,
     pub(super) cvc: Option<String>,
+    cardholder: Option<WireHolder>,
+}
+
+/// Whose card it is: the issuer compares this address.
+#[derive(Deserialize)]
+struct WireHolder {
+    name: Option<String>,
+    billing: Option<WireBilling>,
+}
+
+#[derive(Deserialize)]
+struct WireBilling {
+    address: Option<WireAddress>,
+}
+
+#[derive(Deserialize)]
+struct WireAddress {
+    line1: Option<String>,
+    line2: Option<String>,
+    city: Option<String>,
+    state: Option<String>,
+    postal_code: Option<String>,
+    country: Option<String>,
+}
+
+impl WireNumber {
+    /// What the holder is called, and the address in lines.
+    pub(super) fn holder(self) -> (Option<String>, Option<String>) {
+        let Some(holder) = self.cardholder else {
+            return (None, None);
+        };
+        let address = holder.billing.and_then(|billing| billing.address);
+        let lines = address.map(|it| {
+            let place = [it.city, it.state, it.postal_code];
+            let place: Vec<String> = place.into_iter().flatten().collect();
+            let place = Some(place.join(" ")).filter(|place| !place.is_empty());
+            let lines = [it.line1, it.line2, place, it.country];
+            lines.into_iter().flatten().collect::<Vec<_>>().join("\n")
+        });
+        (holder.name, lines.filter(|lines| !lines.is_empty()))
+    }
 }
 
 /// Names and values, as a form writes them.

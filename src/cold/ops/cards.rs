@@ -212,6 +212,7 @@ pub(super) async fn in_time<T>(
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(PortError::Busy)) => Err(Problem::busy()),
         Ok(Err(PortError::Closed)) => Err(Problem::not_ready()),
+        Ok(Err(PortError::NotTaken)) => Err(Problem::ledger_unavailable()),
         Err(_elapsed) => Err(Problem::unknown_outcome()),
     }
 }

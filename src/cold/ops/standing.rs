@@ -28,6 +28,7 @@ use crate::ledger::command::{AgentRef, CardRef, Route, SetStanding};
 use crate::ledger::embedded::journal::Position;
 use crate::ledger::embedded::store::{EmbeddedLedger, Unavailable};
 use crate::ledger::event::{AgentNo, CardNo, Owner};
+use crate::seam::commands::Made;
 
 /// What can be done to a card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,8 +123,10 @@ async fn change_card(
     };
     let (declared, frozen) = target.declared.unwrap_or_default();
     let subject = Subject::Card(id.clone());
+    let owner = target.customer.key;
     let change = move |ledger: &EmbeddedLedger, at| target.change(ledger, action, at);
-    let Changed { now, is_new, .. } = make(&state, (subject, action.lets_go()), change).await?;
+    let Changed { now, is_new, .. } =
+        make(&state, (subject, action.lets_go()), owner, change).await?;
     let (in_ledger, is_frozen) = now;
     tracing::info!(card = id, ?action, is_new, "an operator has changed a card");
     let (status, status_source) = strictest(declared, in_ledger);
@@ -161,8 +164,9 @@ async fn change_agent(
     let declared = target.declared;
     let subject = Subject::Agent(id.clone());
     let lets_go = action == AgentAction::Resume;
+    let owner = target.customer.key;
     let change = move |ledger: &EmbeddedLedger, at| target.change(ledger, action, at);
-    let Changed { now, is_new, .. } = make(&state, (subject, lets_go), change).await?;
+    let Changed { now, is_new, .. } = make(&state, (subject, lets_go), owner, change).await?;
     tracing::info!(
         agent = id,
         ?action,
@@ -191,20 +195,21 @@ struct Changed<T> {
     position: Position,
 }
 
-/// Makes a change where authorizations are decided, durable when this returns, and has issuers told of
+/// Makes a change of an owner's state where authorizations are decided, durable when this returns, and has issuers told of
 /// it: of what lets go before, of everything after.
 async fn make<T: Send + 'static>(
     state: &OpsState,
     (subject, lets_go): (Subject, bool),
-    change: impl FnOnce(&EmbeddedLedger, Timestamp) -> Result<Changed<T>, NotMade> + Send + 'static,
+    owner: Key,
+    change: impl Fn(&EmbeddedLedger, Timestamp) -> Result<Changed<T>, NotMade> + Clone + Send + 'static,
 ) -> Result<Changed<T>, Problem> {
     announce(state, lets_go, &subject).await?;
     let made = async {
         let at = state.clock.now();
-        let asked = state.ledger.ask(move |ledger| change(ledger, at));
-        let changed = in_time(asked).await??;
-        wait_until_durable(state, changed.position).await?;
-        Ok(changed)
+        let asked = state.ledger.change(owner, move |ledger| change(ledger, at));
+        let Made { said, taken } = in_time(asked).await??;
+        wait_until_durable(state, taken.unwrap_or(said.position)).await?;
+        Ok(said)
     };
     let made = made.await;
     tell(state, subject)?;
@@ -274,6 +279,7 @@ impl From<Unavailable> for NotMade {
 }
 
 /// Whose it is, by key and by name.
+#[derive(Clone)]
 struct OwnedBy {
     key: Key,
     id: String,
@@ -288,6 +294,7 @@ impl OwnedBy {
     }
 }
 
+#[derive(Clone)]
 struct CardTarget {
     customer: OwnedBy,
     card: CardHandle,
@@ -296,6 +303,7 @@ struct CardTarget {
     declared: Option<(CardStatus, bool)>,
 }
 
+#[derive(Clone)]
 enum CardHandle {
     Known {
         key: Key,
@@ -337,34 +345,32 @@ impl CardTarget {
 
     /// Runs on a hot thread.
     fn change(
-        self,
+        &self,
         ledger: &EmbeddedLedger,
         action: CardAction,
         at: Timestamp,
     ) -> Result<Changed<(CardStatus, bool)>, NotMade> {
-        let (key, id, connection) = match self.card {
+        let (key, id, connection) = match &self.card {
             CardHandle::Known {
                 key,
                 id,
                 connection,
-            } => (key, id, connection),
+            } => (*key, id.clone(), connection.clone()),
             CardHandle::Used(no) => {
                 let looked = ledger.with_state(self.customer.key, |state| {
-                    let card = state.card(no)?;
+                    let card = state.card(*no)?;
                     Some((card.key, card.id.to_string(), card.connection.to_string()))
                 });
                 looked.flatten().ok_or(NotMade::Gone)?
             }
         };
-        let standing = |ledger: &EmbeddedLedger| {
-            let looked = ledger.with_state(self.customer.key, |state| {
-                let (_, card) = state.card_by_key(key)?;
-                Some((card.status, card.frozen))
-            });
-            looked.flatten().unwrap_or_default()
-        };
+        let looked = ledger.with_state(self.customer.key, |state| {
+            let (_, card) = state.card_by_key(key)?;
+            Some((card.status, card.frozen))
+        });
+        let before = looked.flatten().unwrap_or_default();
         let (declared, _) = self.declared.unwrap_or_default();
-        let (now, _) = strictest(declared, standing(ledger).0);
+        let (now, _) = strictest(declared, before.0);
         if now == CardStatus::Canceled && action != CardAction::Cancel {
             return Err(NotMade::Canceled);
         }
@@ -388,7 +394,7 @@ impl CardTarget {
         };
         let made = ledger.set_standing(&self.customer.route(), &command, at)?;
         Ok(Changed {
-            now: standing(ledger),
+            now: (status.unwrap_or(before.0), frozen.unwrap_or(before.1)),
             is_new: made.is_some(),
             position: stands_from(ledger, made)?,
         })
@@ -404,12 +410,14 @@ fn stands_from(ledger: &EmbeddedLedger, made: Option<Position>) -> Result<Positi
     }
 }
 
+#[derive(Clone)]
 struct AgentTarget {
     customer: OwnedBy,
     agent: AgentHandle,
     declared: AgentStatus,
 }
 
+#[derive(Clone)]
 enum AgentHandle {
     Known { key: Key, id: String },
     Used(AgentNo),
@@ -443,16 +451,16 @@ impl AgentTarget {
 
     /// Runs on a hot thread.
     fn change(
-        self,
+        &self,
         ledger: &EmbeddedLedger,
         action: AgentAction,
         at: Timestamp,
     ) -> Result<Changed<AgentStatus>, NotMade> {
-        let (key, id) = match self.agent {
-            AgentHandle::Known { key, id } => (key, id),
+        let (key, id) = match &self.agent {
+            AgentHandle::Known { key, id } => (*key, id.clone()),
             AgentHandle::Used(no) => {
                 let looked = ledger.with_state(self.customer.key, |state| {
-                    let agent = state.agent(no)?;
+                    let agent = state.agent(*no)?;
                     Some((agent.key, agent.id.to_string()))
                 });
                 looked.flatten().ok_or(NotMade::Gone)?

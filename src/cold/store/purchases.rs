@@ -172,6 +172,9 @@ pub struct PurchaseTerms {
     pub card_expires_us: Option<i64>,
     /// What would have passed.
     pub suggestion: Option<String>,
+    /// When the card's number was shown first.
+    #[serde(default)]
+    pub shown_us: Option<i64>,
 }
 
 /// One purchase request.

@@ -22,7 +22,7 @@ use crate::domain::window::ZoneTable;
 use crate::issuer::delivery::SignatureRefused;
 use crate::issuer::{Issuer, NotUnderstood};
 use crate::ledger::command::{AgentRef, Book, BookAnswer, CardRef, Route};
-use crate::ledger::embedded::store::Unavailable;
+use crate::ledger::embedded::store::{Draft, Unavailable};
 use crate::ledger::event::Owner;
 use crate::ledger::life::{Fact, Told, is_approval, is_ask, is_posting};
 
@@ -43,50 +43,88 @@ impl Pipeline {
     /// Verifies, decodes and books one event. What it books is on its way to the disk when it
     /// returns.
     pub fn observe(&self, arrival: &Arrival<'_>) -> Observed {
-        let connection = arrival.connection;
-        let issuer = connection.events();
-        let body = match issuer.verify(&arrival.headers, arrival.body, arrival.received) {
-            Ok(body) => body,
-            Err(why) => return Observed::Refused(why),
-        };
-        let observations = match issuer.observe(&body) {
+        let observations = match self.told(arrival) {
             Ok(observations) => observations,
-            Err(cause) => return Observed::NotUnderstood(cause),
+            Err(why) => return why,
         };
+        let mut whole = NOTHING_YET;
+        for observation in &observations {
+            match self.book(arrival, observation) {
+                Some(one) => whole = whole.and(one),
+                None => return Observed::Unavailable,
+            }
+        }
+        Observed::Booked(whole)
+    }
+
+    /// What one event tells, verified and decoded.
+    ///
+    /// # Errors
+    /// What became of it where nothing of it can be booked.
+    pub fn told<'b>(&self, arrival: &Arrival<'b>) -> Result<Vec<Observation<'b>>, Observed> {
+        let issuer = arrival.connection.events();
+        let body = issuer
+            .verify(&arrival.headers, arrival.body, arrival.received)
+            .map_err(Observed::Refused)?;
+        let observations = issuer.observe(&body).map_err(Observed::NotUnderstood)?;
         if observations.is_empty() && issuer.is_about_card(&body) {
             self.card_bell
                 .send_modify(|count| *count = count.wrapping_add(1));
         }
-        let Some(core) = self.core() else {
-            return Observed::Unavailable;
+        match self.bookable() {
+            Some(_) => Ok(observations),
+            None => Err(Observed::Unavailable),
+        }
+    }
+
+    /// Books one thing that it tells; absent where that cannot be done now.
+    fn book(&self, arrival: &Arrival<'_>, observation: &Observation<'_>) -> Option<BookAnswer> {
+        let connection = arrival.connection;
+        let core = self.bookable()?;
+        let booked = core.book(connection, observation, arrival.received);
+        let said = |why: &Unavailable| {
+            let connection = &*connection.name;
+            tracing::error!(connection, ?why, "an event is not booked");
         };
+        booked.inspect_err(said).ok()
+    }
+
+    /// The same where nodes share a log: what has to be taken by it before the answer holds.
+    pub fn draft_of_booking(
+        &self,
+        arrival: &Arrival<'_>,
+        observation: &Observation<'_>,
+    ) -> Option<(BookAnswer, Option<Draft>)> {
+        let ledger = &self.bookable()?.ledger;
+        let (answer, draft) = ledger.drafting(|_| self.book(arrival, observation));
+        Some((answer?, draft))
+    }
+
+    /// What events are booked with, while they can be.
+    fn bookable(&self) -> Option<&Core> {
         // By the wrong day a window could be charged that is not open.
-        if core.ledger.is_poisoned() || self.clock_is_doubted.load(Ordering::Acquire) {
-            return Observed::Unavailable;
+        let is_doubted = self.clock_is_doubted.load(Ordering::Acquire);
+        let core = self.core()?;
+        (!core.ledger.is_poisoned() && !is_doubted).then_some(core)
+    }
+}
+
+/// Of a body of which nothing has been booked.
+pub const NOTHING_YET: BookAnswer = BookAnswer {
+    status: BookStatus::Ignored,
+    position: None,
+    raised: Flags::NONE,
+};
+
+impl BookAnswer {
+    /// What becomes of a body that tells this and that.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            status: self.status.max(other.status),
+            position: self.position.max(other.position),
+            raised: self.raised.and(other.raised),
         }
-        let mut whole = BookAnswer {
-            status: BookStatus::Ignored,
-            position: None,
-            raised: Flags::default(),
-        };
-        for observation in &observations {
-            match core.book(connection, observation, arrival.received) {
-                Ok(one) => {
-                    whole.status = whole.status.max(one.status);
-                    whole.position = whole.position.max(one.position);
-                    whole.raised = whole.raised.and(one.raised);
-                }
-                Err(why) => {
-                    tracing::error!(
-                        connection = &*connection.name,
-                        ?why,
-                        "an event is not booked"
-                    );
-                    return Observed::Unavailable;
-                }
-            }
-        }
-        Observed::Booked(whole)
     }
 }
 

@@ -16,7 +16,8 @@ use crate::domain::card::Key;
 use crate::domain::decision::DeclineReason;
 use crate::domain::time::Timestamp;
 use crate::hot::pipeline::{Begun, Drafted, Pipeline, Rested, Waiting};
-use crate::ledger::command::Overrule;
+use crate::ledger::command::{BookAnswer, Overrule};
+use crate::ledger::embedded::store::Draft;
 use crate::ledger::redis::offers::{Outcome, Turn};
 
 /// Between two attempts to tell the log of an approval that was not given.
@@ -87,6 +88,37 @@ pub(super) async fn agree(
     }
 }
 
+/// Has the log take what is drafted, again as often as it had something newer: what it comes to. Absent
+/// where the log was not heard to take it. Whoever stops waiting must find out later: the log may take it
+/// all the same.
+pub(super) async fn taken(
+    shared: &Shared,
+    draft: impl Fn() -> Option<(BookAnswer, Option<Draft>)>,
+) -> Option<BookAnswer> {
+    let log = shared.log.get()?;
+    let mut turn: Option<Turn> = None;
+    loop {
+        let (mut answer, drafted) = draft()?;
+        let Some(drafted) = drafted else {
+            return Some(answer);
+        };
+        if turn.as_ref().is_none_or(|it| it.owner() != drafted.owner) {
+            // Given back first, as above. Whoever had it has changed the state.
+            drop(turn.take());
+            turn = Some(log.turn(drafted.owner).await);
+            continue;
+        }
+        match log.offer(drafted).await {
+            Ok(Outcome::Taken(position)) => {
+                answer.position = Some(position.0);
+                return Some(answer);
+            }
+            Ok(Outcome::Newer) => {}
+            Ok(Outcome::Unavailable) | Err(_) => return None,
+        }
+    }
+}
+
 /// Waits for what becomes of a decision whose answer had to leave. The customer's next decision waits
 /// too, because it would rest on this one.
 fn spawn_late(
@@ -139,7 +171,7 @@ async fn take_back(shared: &Shared, owner: Key, mut overrule: Overrule, mut turn
 }
 
 /// What comes of it before the deadline.
-async fn within<T>(
+pub(super) async fn within<T>(
     shared: &Shared,
     deadline: Timestamp,
     what: impl Future<Output = T>,

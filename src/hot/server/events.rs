@@ -1,19 +1,22 @@
 //! One event and its answer: 200 once it is durable, else something that has it sent again.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::thread;
 
 use crate::domain::lifecycle::BookStatus;
 use crate::domain::time::Timestamp;
 use crate::hot::durability::WaitingRoom;
-use crate::hot::pipeline::events::Observed;
-use crate::hot::pipeline::{Arrival, Waited};
+use crate::hot::pipeline::events::{NOTHING_YET, Observed};
+use crate::hot::pipeline::{Arrival, Connection, Waited};
 use crate::hot::problem::{Problem, event_not_understood};
 use crate::hot::server::Shared;
+use crate::hot::server::agreement::{taken, within};
 use crate::hot::server::exchange::{Delivery, header, refused};
 use crate::hot::server::watch::Watched;
-use crate::issuer::Reply;
+use crate::issuer::{NotUnderstood, Reply};
 use crate::ledger::command::BookAnswer;
 
 /// Nobody waits at a till for an event; issuers wait for seconds.
@@ -36,7 +39,11 @@ pub(super) async fn book(
         received,
         behind_us: 0,
     };
-    let observed = catch_unwind(AssertUnwindSafe(|| shared.pipeline.observe(&arrival)));
+    let observed = if shared.log.get().is_some() {
+        agree(shared, &arrival).await
+    } else {
+        catch_unwind(AssertUnwindSafe(|| shared.pipeline.observe(&arrival)))
+    };
     watched.heard(!matches!(observed, Ok(Observed::Refused(_))));
     let answer = match observed {
         Ok(Observed::Refused(why)) => {
@@ -45,16 +52,7 @@ pub(super) async fn book(
             watched.pause().await;
             return Problem::SignatureRefused.reply();
         }
-        Ok(Observed::NotUnderstood(cause)) => {
-            let now = shared.clock.now();
-            if let Some(untold) = shared.telemetry.complain(connection.index, now) {
-                let connection = &*connection.name;
-                tracing::warn!(connection, %cause, untold, "an event is not understood");
-            }
-            let reply = event_not_understood(&cause);
-            shared.telemetry.count_problem(reply.status);
-            return reply;
-        }
+        Ok(Observed::NotUnderstood(cause)) => return not_understood(shared, connection, &cause),
         Ok(Observed::Unavailable) => return unavailable(shared),
         Ok(Observed::Booked(answer)) => answer,
         Err(_panicked) => {
@@ -88,6 +86,48 @@ pub(super) async fn book(
         );
     }
     acknowledged(status)
+}
+
+fn not_understood(shared: &Shared, connection: &Connection, cause: &NotUnderstood) -> Reply {
+    let now = shared.clock.now();
+    if let Some(untold) = shared.telemetry.complain(connection.index, now) {
+        let connection = &*connection.name;
+        tracing::warn!(connection, %cause, untold, "an event is not understood");
+    }
+    let reply = event_not_understood(cause);
+    shared.telemetry.count_problem(reply.status);
+    reply
+}
+
+/// Books an event where nodes share a log, one thing that it tells after the other. Where one is not heard
+/// to be taken the issuer sends the event again, to any node, and what the log has of it is then known.
+async fn agree(shared: &Shared, arrival: &Arrival<'_>) -> thread::Result<Observed> {
+    let pipeline = &shared.pipeline;
+    let told = match catch_unwind(AssertUnwindSafe(|| pipeline.told(arrival)))? {
+        Ok(told) => told,
+        Err(why) => return Ok(why),
+    };
+    let deadline = arrival.received.plus_micros(WAIT_US);
+    let mut whole = NOTHING_YET;
+    for observation in &told {
+        let bug = Cell::new(None);
+        let draft = || {
+            let drafted = AssertUnwindSafe(|| pipeline.draft_of_booking(arrival, observation));
+            catch_unwind(drafted).unwrap_or_else(|panicked| {
+                bug.set(Some(panicked));
+                None
+            })
+        };
+        let one = within(shared, deadline, taken(shared, draft)).await;
+        if let Some(panicked) = bug.take() {
+            return Err(panicked);
+        }
+        match one.flatten() {
+            Some(one) => whole = whole.and(one),
+            None => return Ok(Observed::Unavailable),
+        }
+    }
+    Ok(Observed::Booked(whole))
 }
 
 fn unavailable(shared: &Shared) -> Reply {

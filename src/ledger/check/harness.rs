@@ -57,7 +57,7 @@ pub(in crate::ledger) fn intent_key(n: u32) -> Key {
     key(4, n)
 }
 
-fn card_ref(card: u32, id: &str) -> CardRef<'_> {
+pub(in crate::ledger) fn card_ref(card: u32, id: &str) -> CardRef<'_> {
     CardRef {
         key: card_key(card),
         id,

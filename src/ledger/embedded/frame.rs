@@ -333,5 +333,12 @@ pub(super) fn u64_at(bytes: &[u8], index: usize) -> Option<u64> {
         .map(|chunk| u64::from_le_bytes(*chunk))
 }
 
+/// The checksum of what lies on disks, over parts that follow each other.
+#[must_use]
+pub fn checksum(parts: &[&[u8]]) -> u32 {
+    let add = |crc, part: &&[u8]| crc32c::crc32c_append(crc, part);
+    parts.iter().fold(0, add)
+}
+
 #[cfg(test)]
 mod tests;

@@ -46,7 +46,7 @@ pub enum Unavailable {
     Journal(Refusal),
     /// The state has no number left, or the change contradicts it.
     Refused,
-    /// The log is shared with other nodes, and this command does not go through it yet.
+    /// The log is shared with other nodes, and nobody has asked for a draft of this command.
     Shared,
     /// An entry of the shared log is none that this version understands.
     NotUnderstood,
@@ -95,6 +95,19 @@ enum Opened {
 pub struct SweepCursor {
     owner: usize,
     part: u16,
+}
+
+/// What a state knew of a part before it was swept.
+struct Swept {
+    keys: Vec<Key>,
+    postings: Vec<(Key, u64)>,
+}
+
+impl Swept {
+    fn of(state: &State, keys: Vec<Key>) -> Self {
+        let postings = EmbeddedLedger::postings_of(state, &keys);
+        Self { keys, postings }
+    }
 }
 
 /// Parts of states that one step of a sweep visits: a fraction of a millisecond.
@@ -391,14 +404,14 @@ impl EmbeddedLedger {
         events: &Events<'_>,
         class: Class,
     ) -> Result<Position, Unavailable> {
-        if self.is_shared {
-            return Err(Unavailable::Shared);
-        }
         if events
             .iter()
             .any(|event| self.takes_card_away(state, event))
         {
             return Err(Unavailable::Refused);
+        }
+        if self.is_shared {
+            return shared::drafting::put(state, opens, events);
         }
         let position = FRAME.with_borrow_mut(|frame| {
             frame.clear();
@@ -454,7 +467,8 @@ impl EmbeddedLedger {
     }
 
     /// Goes on forgetting authorizations without a step since `cut`, at most [`SWEEP_PARTS`] parts
-    /// of states in one go. Absent when all states were visited.
+    /// of states in one go. Absent when all states were visited. Where it drafts something it stays where
+    /// it was.
     ///
     /// # Errors
     /// [`Unavailable`] where the journal takes nothing.
@@ -479,6 +493,9 @@ impl EmbeddedLedger {
                 }
                 None => 0,
             };
+            if self.has_drafted() {
+                break;
+            }
             from = from.next(parts);
         }
         Ok(Some(from))
@@ -488,21 +505,23 @@ impl EmbeddedLedger {
         let Some(events) = check::sweep(state, part, cut) else {
             return Ok(());
         };
-        let before = state.authorization_count();
-        let keys = state.authorizations.keys_in_part(part);
-        let postings = Self::postings_of(state, &keys);
+        let swept = Swept::of(state, state.authorizations.keys_in_part(part));
         self.record(state, None, &events, Class::Release)?;
+        self.forget_swept(state, &swept);
+        Ok(())
+    }
+
+    /// Beside the states forgets what a sweep has made a state forget.
+    fn forget_swept(&self, state: &State, swept: &Swept) {
+        let gone = |key: &&Key| state.authorization(**key).is_none();
+        let gone = swept.keys.iter().filter(gone);
         if matches!(state.owner.as_owner(), Owner::Customer(_)) {
-            let gone = keys
-                .iter()
-                .filter(|key| state.authorization(**key).is_none());
             gone.for_each(|key| self.claims.release(*key, state.no));
-            self.release_postings(state, &postings);
+            self.release_postings(state, &swept.postings);
         } else {
-            let gone = before.saturating_sub(state.authorization_count()) as u64;
+            let gone = gone.count() as u64;
             self.unattributed_count.fetch_sub(gone, Ordering::SeqCst);
         }
-        Ok(())
     }
 
     fn opened(&self) -> MutexGuard<'_, Vec<Opened>> {

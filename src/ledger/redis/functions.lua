@@ -88,6 +88,52 @@ local function arm(keys, args)
   return {'armed'}
 end
 
+-- Writes down again which ledger it is, in a Redis that is not armed and holds no other one. Repair begins
+-- so. KEYS: the ledger's name, every record. ARGV: generation.
+local function restore(keys, args)
+  local is_whole = true
+  for _, key in ipairs(keys) do
+    local said = redis.call('GET', key)
+    if said and said ~= args[1] then
+      return {'exists'}
+    end
+    is_whole = is_whole and said
+  end
+  if armed and is_whole then
+    return {'armed'}
+  end
+  armed = false
+  for _, key in ipairs(keys) do
+    redis.call('SET', key, args[1])
+  end
+  return {'restored'}
+end
+
+-- Puts an entry back at its place, unless it is there. KEYS: record, log. ARGV: generation, the place,
+-- identity of the entry before it, the entry.
+local function mend(keys, args)
+  if armed then
+    return {'armed'}
+  end
+  if redis.call('GET', keys[1]) ~= args[1] then
+    return {'lost'}
+  end
+  local place = tonumber(args[2])
+  local length = redis.call('LLEN', keys[2])
+  if length < place then
+    return {'missing'}
+  end
+  if length > place then
+    local there = redis.call('LINDEX', keys[2], place)
+    return {there == args[4] and 'known' or 'other'}
+  end
+  if not follows(keys[2], place, args[3]) then
+    return {'other'}
+  end
+  redis.call('RPUSH', keys[2], args[4])
+  return {'put'}
+end
+
 local function standing()
   return {armed or 'unarmed'}
 end
@@ -96,4 +142,6 @@ redis.register_function('NAME_append', append)
 redis.register_function{function_name = 'NAME_read', callback = read, flags = {'no-writes'}}
 redis.register_function('NAME_found', found)
 redis.register_function('NAME_arm', arm)
+redis.register_function('NAME_restore', restore)
+redis.register_function('NAME_mend', mend)
 redis.register_function{function_name = 'NAME_standing', callback = standing, flags = {'no-writes'}}

@@ -4,18 +4,20 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Place;
 use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{ErrorKind, PushInfo, PushKind, RedisError, Value};
 use tokio::runtime::{self, LocalOptions, LocalRuntime};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::domain::card::Key;
 use crate::ledger::embedded::journal::{Position, Refusal};
 use crate::ledger::embedded::store::{Draft, EmbeddedLedger, Learned, Unavailable};
+use crate::ledger::redis::copy::Copy;
 use crate::ledger::redis::link::{Keeper, Link, Links, Pushed, Remote};
 use crate::ledger::redis::offers::{Outcome, Request, SharedLog};
 use crate::ledger::redis::wire::{Commands, Generation, PAGE_LEN, Said, owner_of, told};
@@ -61,6 +63,8 @@ pub struct Begin {
     pub node: u64,
     /// The node's states.
     pub ledger: Arc<EmbeddedLedger>,
+    /// Where this node keeps its copy of the log.
+    pub copy: PathBuf,
     /// Has the node's journal written.
     pub kick: Box<dyn Fn() + Send>,
     /// Told of trouble that begins (true) or is over.
@@ -74,10 +78,11 @@ pub struct Begin {
 /// Where nothing more is learned for a while, and there is more.
 pub fn start(begin: Begin) -> io::Result<SharedLog> {
     let (log, asked) = SharedLog::of_node(begin.node);
+    let copy = Copy::begin(&begin.copy, &begin.generation)?;
     let (progress, learned) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new().name("shared-log".to_owned());
     thread.spawn(move || match runtime() {
-        Ok(runtime) => runtime.block_on(run(begin, asked, progress)),
+        Ok(runtime) => runtime.block_on(run(begin, copy, asked, progress)),
         Err(error) => tracing::error!(%error, "the thread of the shared log has no runtime"),
     })?;
     let late = |_| io::Error::other("what is in the shared log could not be learned in time");
@@ -102,6 +107,7 @@ fn runtime() -> io::Result<LocalRuntime> {
 
 async fn run(
     begin: Begin,
+    copy: Copy,
     mut requests: mpsc::Receiver<Request>,
     progress: std::sync::mpsc::Sender<Progress>,
 ) {
@@ -117,6 +123,7 @@ async fn run(
         links,
         ledger: begin.ledger,
         pending: RefCell::default(),
+        copy: RefCell::new(copy),
         kick: begin.kick,
         catching: RefCell::default(),
         tell: begin.tell,
@@ -148,7 +155,7 @@ async fn run(
             request = requests.recv() => {
                 let Some(request) = request else { return };
                 let node = Rc::clone(&node);
-                tokio::task::spawn_local(async move { node.settle(request).await });
+                tokio::task::spawn_local(async move { node.serve(request).await });
             }
         }
     }
@@ -163,6 +170,8 @@ struct Node {
     ledger: Arc<EmbeddedLedger>,
     /// Drafts that were offered, and where their entries are since they were learned.
     pending: RefCell<HashMap<EntryId, Option<Position>>>,
+    /// What was learned, as the log has it.
+    copy: RefCell<Copy>,
     kick: Box<dyn Fn() + Send>,
     /// Owners whose logs are being read to their end, and whether they have grown meanwhile.
     catching: RefCell<HashMap<Key, bool>>,
@@ -175,8 +184,18 @@ struct Node {
 }
 
 impl Node {
-    async fn settle(self: &Rc<Self>, request: Request) {
-        let Request { draft, id, answer } = request;
+    async fn serve(self: &Rc<Self>, request: Request) {
+        match request {
+            Request::Offer { draft, id, answer } => self.settle(draft, id, answer).await,
+            Request::Follow { owner, answer } => {
+                let is_learned = self.catch_up(owner).await.is_ok();
+                (self.kick)();
+                let _gone = answer.send(is_learned);
+            }
+        }
+    }
+
+    async fn settle(self: &Rc<Self>, draft: Draft, id: EntryId, answer: oneshot::Sender<Outcome>) {
         self.pending.borrow_mut().insert(id, None);
         let outcome = self.agree(&draft, id).await;
         self.pending.borrow_mut().remove(&id);
@@ -343,6 +362,7 @@ impl Node {
             }
             match self.ledger.learn(owner, number, entry) {
                 Ok(Learned::Now(position)) => {
+                    self.keep(owner, number, entry)?;
                     if let Some(place) = self.pending.borrow_mut().get_mut(&entry.id) {
                         *place = Some(position);
                     }
@@ -357,6 +377,15 @@ impl Node {
             }
         }
         Err(self.lose(owner, Unavailable::Journal(Refusal::Behind)))
+    }
+
+    /// Nothing that rests on an entry leaves before it is in the copy.
+    fn keep(self: &Rc<Self>, owner: Key, number: u64, entry: &Entry<'_>) -> Result<(), Failed> {
+        let kept = self.copy.borrow_mut().keep(owner, number, &entry.encode());
+        kept.map_err(|error| {
+            tracing::error!(%error, "the copy of the shared log cannot be written");
+            self.lose(owner, Unavailable::Journal(Refusal::Full))
+        })
     }
 
     /// Redis says that it may have forgotten something. Operators are told when that begins.

@@ -41,11 +41,19 @@ impl Turn {
     }
 }
 
-/// One offer, for the node's thread.
-pub(super) struct Request {
-    pub(super) draft: Draft,
-    pub(super) id: EntryId,
-    pub(super) answer: oneshot::Sender<Outcome>,
+/// What is asked of the node's thread.
+pub(super) enum Request {
+    /// To have the log take a draft.
+    Offer {
+        draft: Draft,
+        id: EntryId,
+        answer: oneshot::Sender<Outcome>,
+    },
+    /// To learn what the log has of an owner. Whether that is all learned.
+    Follow {
+        owner: Key,
+        answer: oneshot::Sender<bool>,
+    },
 }
 
 /// The end that offers drafts.
@@ -96,7 +104,15 @@ impl SharedLog {
         let count = self.offered.fetch_add(1, Ordering::Relaxed);
         let id = EntryId(u128::from(self.node) << 64 | u128::from(count));
         // Where the queue is full the sender is dropped, which says so.
-        let _full = self.requests.try_send(Request { draft, id, answer });
+        let _full = self.requests.try_send(Request::Offer { draft, id, answer });
         answered
+    }
+
+    /// Has this node learn what the log of an owner has by now. Whether it did.
+    pub async fn follow(&self, owner: Key) -> bool {
+        let (answer, answered) = oneshot::channel();
+        // The same.
+        let _full = self.requests.try_send(Request::Follow { owner, answer });
+        answered.await.unwrap_or(false)
     }
 }

@@ -1,6 +1,7 @@
 //! Founds a ledger in a Redis, and looks whether the one that is there may be worked with.
 
 use std::fmt;
+use std::io;
 
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value};
@@ -29,6 +30,12 @@ pub enum Unfit {
     Unarmed,
     /// Records of the ledger are missing.
     Lost,
+    /// It is armed, so that nothing may be put into it.
+    Armed,
+    /// The copy of the log cannot be read.
+    Copy(io::Error),
+    /// It holds another entry than the copy at some place, or lacks what stands before the copy.
+    Contradicts,
     /// It answers what no version of ours says.
     Strange,
 }
@@ -58,9 +65,16 @@ impl fmt::Display for Unfit {
             Self::Taken => f.write_str("a ledger is in it already, or what is left of one"),
             Self::Unarmed => f.write_str(
                 "it was started anew or replaced since it was last in use, so that it may have \
-                 forgotten approvals. `countersign ledger arm` says what to make sure of",
+                 forgotten approvals. `countersign ledger repair` gives it back what nodes have kept, \
+                 and `countersign ledger arm` says what to make sure of",
             ),
             Self::Lost => f.write_str("records of the ledger are missing: it has lost data"),
+            Self::Armed => f.write_str("it is armed: what may have lost nothing is not repaired"),
+            Self::Copy(error) => write!(f, "the copy of the log cannot be read: {error}"),
+            Self::Contradicts => f.write_str(
+                "it and the copy do not fit together: something was appended after a loss, or the copy \
+                 does not begin where it ends. Nothing was taken away",
+            ),
             Self::Strange => f.write_str("it answers what no version of this program says"),
         }
     }
@@ -133,7 +147,7 @@ async fn generation(connection: &mut MultiplexedConnection) -> Result<Generation
 }
 
 /// A connection to a Redis that does not lose keys by itself.
-async fn fit(remote: &Remote) -> Result<MultiplexedConnection, Unfit> {
+pub(super) async fn fit(remote: &Remote) -> Result<MultiplexedConnection, Unfit> {
     let config = link::config();
     let mut connection = remote.connect(&config).await?;
     let told: String = redis::cmd("INFO").query_async(&mut connection).await?;
@@ -170,7 +184,7 @@ fn judge(told: &str) -> Result<(), Unfit> {
 }
 
 /// Loads the functions unless they are there: loaded again they would have forgotten who armed them.
-async fn load(connection: &mut MultiplexedConnection) -> Result<(), Unfit> {
+pub(super) async fn load(connection: &mut MultiplexedConnection) -> Result<(), Unfit> {
     let mut list = redis::cmd("FUNCTION");
     list.arg("LIST").arg("LIBRARYNAME").arg(library_name());
     let found: Value = list.query_async(connection).await?;
@@ -188,7 +202,7 @@ async fn load(connection: &mut MultiplexedConnection) -> Result<(), Unfit> {
 }
 
 /// The only word of an answer.
-async fn word(
+pub(super) async fn word(
     connection: &mut MultiplexedConnection,
     command: &redis::Cmd,
 ) -> Result<Option<Vec<u8>>, RedisError> {

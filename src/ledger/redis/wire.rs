@@ -6,6 +6,7 @@ use redis::{Cmd, Value};
 
 use crate::domain::card::Key;
 use crate::ledger::embedded::store::Draft;
+use crate::ledger::redis::copy::Kept;
 use crate::ledger::shared::{Entry, EntryId};
 
 /// Owners are spread over so many buckets, for ever: a bucket's record and its owners' logs share a
@@ -136,6 +137,17 @@ impl Commands {
         command
     }
 
+    /// Puts an entry that a node has kept back at its place.
+    #[must_use]
+    pub fn mend(&self, kept: &Kept, entry: &Entry<'_>) -> Cmd {
+        let mut command = self.on_log("mend", kept.owner);
+        command
+            .arg(kept.number)
+            .arg(&entry.after.to_bytes()[..])
+            .arg(&kept.entry[..]);
+        command
+    }
+
     fn on_log(&self, function: &str, owner: Key) -> Cmd {
         let mut command = redis::cmd("FCALL");
         command
@@ -147,7 +159,7 @@ impl Commands {
         command
     }
 
-    /// `found` or `arm`, which concern every bucket.
+    /// `found`, `arm` or `restore`, which concern every bucket.
     #[must_use]
     pub fn on_all(&self, function: &str) -> Cmd {
         let mut command = redis::cmd("FCALL");

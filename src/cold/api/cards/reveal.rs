@@ -17,7 +17,7 @@ use crate::cold::api::body::read;
 use crate::cold::api::exchange::{Ask, Reply};
 use crate::cold::api::intents::has_usable_intent;
 use crate::cold::api::problem::Problem;
-use crate::cold::control::Work;
+use crate::cold::api::purchases;
 use crate::cold::issuers::{IssuerClient, Revealed};
 use crate::cold::stands::strictest;
 use crate::cold::store::{Card, Scope};
@@ -28,6 +28,8 @@ use crate::domain::card::{AgentStatus, CardStatus};
 /// A card is shown this often in a minute.
 pub(in crate::cold::api) const A_MINUTE_MAX: u32 = 5;
 const MINUTE_US: i64 = 60_000_000;
+/// Others may change the request meanwhile.
+const TRIES_MAX: usize = 8;
 
 /// What buys. Kept nowhere.
 #[derive(Serialize, ToSchema)]
@@ -42,6 +44,10 @@ pub(super) struct Shown<'a> {
     #[schema(minimum = 1, maximum = 12)]
     exp_month: Option<u8>,
     exp_year: Option<u16>,
+    /// What the issuer calls the holder, where it tells it.
+    name: Option<&'a str>,
+    /// The address that the issuer compares, line by line, where it tells it.
+    billing_address: Option<&'a str>,
 }
 
 /// A card that may be shown, and what buys with it.
@@ -87,13 +93,21 @@ pub(in crate::cold::api) async fn reveal(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
     let Nothing {} = read(&ask.body)?;
     let row = find(&ask, &ask.id).await?;
-    let Revealing { row, revealed } = pass(&ask, row).await?.revealing(&ask).await?;
+    shown_to(&pass(&ask, row).await?.revealing(&ask).await?)
+}
+
+/// The answer that shows it.
+pub(in crate::cold::api) fn shown_to(
+    Revealing { row, revealed }: &Revealing,
+) -> Result<Reply, Problem> {
     let shown = Shown {
         card_id: &row.id,
         number: revealed.number.expose_secret(),
         cvv: revealed.cvv.expose_secret(),
         exp_month: row.exp_month,
         exp_year: row.exp_year,
+        name: revealed.name.as_deref(),
+        billing_address: revealed.billing_address.as_deref(),
     };
     Ok(Reply::ok(&shown)?.kept_nowhere())
 }
@@ -136,9 +150,21 @@ impl Passed<'_> {
         // Somebody may have stopped it while the issuer was asked.
         let row = find(ask, &row.id).await?;
         refuse_stopped(ask, &row).await?;
-        ask.make_part(Work::default(), StatusCode::OK).await?;
+        tell(ask, &row).await?;
         Ok(Revealing { row, revealed })
     }
+}
+
+/// Tells the audit log, and the purchase request whose card it is: it was looked at in time.
+async fn tell(ask: &Ask, row: &Card) -> Result<(), Problem> {
+    for _ in 0..TRIES_MAX {
+        let work = purchases::seen(&ask.api, &row.id, ask.now).await?;
+        match ask.make_part(work, StatusCode::OK).await {
+            Err(met) if met.is_conflict() => {}
+            told => return told,
+        }
+    }
+    Err(Problem::busy())
 }
 
 /// Nothing is shown after a lock, a freeze, a cancel, or an end.

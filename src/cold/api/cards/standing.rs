@@ -27,7 +27,7 @@ pub(in crate::cold::api) struct CardHeld {
     pub(super) status: CardStatus,
     pub(super) is_frozen: bool,
     pub(super) last_spend: Option<Timestamp>,
-    pub(super) consumed_at: Option<Timestamp>,
+    pub(in crate::cold::api) consumed_at: Option<Timestamp>,
     pub(super) lock: Option<MerchantLockView>,
 }
 
@@ -40,13 +40,13 @@ impl Api {
         match tokio::time::timeout(ASK_TIMEOUT, self.ledger.ask(look)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(PortError::Busy)) => Err(Problem::busy()),
-            Ok(Err(PortError::Closed)) => Err(Problem::not_ready()),
+            Ok(Err(PortError::Closed | PortError::NotTaken)) => Err(Problem::not_ready()),
             Err(_elapsed) => Err(Problem::ledger_unavailable()),
         }
     }
 
     /// What the ledger holds of the card.
-    pub(super) async fn held(&self, row: &Card) -> Result<CardHeld, Problem> {
+    pub(in crate::cold::api) async fn held(&self, row: &Card) -> Result<CardHeld, Problem> {
         let keys = |snapshot: &Snapshot| {
             let view = snapshot.card_by_id(&row.id)?;
             Some((view.customer.key(), view.card.key()))

@@ -259,6 +259,8 @@ fn outcome(shown: PurchaseShown) -> Value {
         put(&mut inner, "last4", card.last4);
         put(&mut inner, "scope", Some(card.scope.to_owned()));
         put(&mut inner, "card_expires_at", card.expires_at);
+        put(&mut inner, "view_url", card.view_url);
+        put(&mut inner, "view_expires_at", card.view_expires_at);
         fields.insert("virtual_card".to_owned(), Value::Object(inner));
     }
     Value::Object(fields)

@@ -113,7 +113,11 @@ fn outcome() -> Value {
                     "last4": text("The last digits of its number."),
                     "scope": {"type": "string", "enum": ["merchant", "category", "amount_only"],
                         "description": "What binds the card beside its amount and its first merchant."},
-                    "card_expires_at": text("When the card ends.")
+                    "card_expires_at": text("When the card ends."),
+                    "view_url": text("Open this page to see the card's number, or POST to it with \
+                        Content-Type: application/json. Pass it on to nobody."),
+                    "view_expires_at": text("When that page opens no more: a card that nobody has \
+                        looked at by then is canceled.")
                 },
                 "required": ["card_id", "scope"]
             }

@@ -205,6 +205,7 @@ fn new_row(rules: &Rules, wanted: Wanted, now: Timestamp) -> Purchase {
             standing: None,
             card_expires_us: None,
             suggestion: None,
+            shown_us: None,
         },
         reason: None,
         note: None,
@@ -378,7 +379,7 @@ fn waits(row: &Purchase, looked_at: Option<i64>) -> Result<bool, Problem> {
 
 /// A human approves, perhaps by the version that was looked at: everything is asked again now
 /// (behaviour 5.7).
-pub(super) async fn approve(
+pub(in crate::cold::api) async fn approve(
     api: &Arc<Api>,
     (id, looked_at): (&str, Option<i64>),
     event: &Event,
@@ -448,7 +449,7 @@ fn was_shown(row: &Purchase, violation: &Violation) -> bool {
 }
 
 /// A human denies.
-pub(super) async fn refuse(
+pub(in crate::cold::api) async fn refuse(
     api: &Arc<Api>,
     (id, looked_at): (&str, Option<i64>),
     words: Option<String>,

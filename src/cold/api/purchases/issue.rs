@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::desk::only;
 use super::earmark;
 use super::steps::Step;
 use super::words::{Refusal, refused};
@@ -284,12 +285,25 @@ pub(super) async fn over(
     if row.due_at.is_none_or(|due| due > now) {
         return Ok(None);
     }
-    row.state = PurchaseState::Expired;
-    row.due_at = None;
     let card = match row.card_id.clone() {
         Some(id) => api.store.card(id).await?,
         None => None,
     };
+    let ends = ends(&row, now);
+    if row.terms.shown_us.is_none() && now < ends {
+        // Its link has died. Where the card was used all the same, somebody has seen it elsewhere.
+        let is_used = match &card {
+            Some(card) => api.held(card).await?.consumed_at.is_some(),
+            None => false,
+        };
+        if is_used {
+            row.due_at = Some(ends);
+            return Ok(Some(Step::last(only(row))));
+        }
+        row.reason = Some("not_revealed".to_owned());
+    }
+    row.state = PurchaseState::Expired;
+    row.due_at = None;
     let mut work = Work {
         batch: vec![Change::purchase(row)],
         ..Work::default()

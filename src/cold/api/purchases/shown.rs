@@ -41,6 +41,11 @@ pub(in crate::cold::api) struct VirtualCard {
     pub(in crate::cold::api) scope: &'static str,
     #[schema(format = DateTime)]
     pub(in crate::cold::api) expires_at: Option<String>,
+    /// The page that shows the card; null where its connection shows none to agents.
+    pub(in crate::cold::api) view_url: Option<String>,
+    /// When that page opens no more.
+    #[schema(format = DateTime)]
+    pub(in crate::cold::api) view_expires_at: Option<String>,
 }
 
 /// A purchase request. Amounts are decimal text in major units; absent values are null.
@@ -85,6 +90,32 @@ pub(in crate::cold::api) struct PurchaseShown {
     created_at: String,
     /// Grows with each change. Whoever decides may name the one that was looked at.
     version: i64,
+}
+
+/// What a reviewer's page shows of a request beside its state. All of it is ours.
+pub(in crate::cold::api) struct Facts<'a> {
+    pub(in crate::cold::api) version: i64,
+    pub(in crate::cold::api) amount: &'a str,
+    pub(in crate::cold::api) earmark: &'a str,
+    pub(in crate::cold::api) currency: &'a str,
+    pub(in crate::cold::api) host: &'a str,
+    pub(in crate::cold::api) created_at: &'a str,
+    pub(in crate::cold::api) causes: Vec<String>,
+}
+
+impl PurchaseShown {
+    /// For a page.
+    pub(in crate::cold::api) fn facts(&self) -> Facts<'_> {
+        Facts {
+            version: self.version,
+            amount: &self.amount,
+            earmark: &self.earmark,
+            currency: &self.currency,
+            host: &self.host,
+            created_at: &self.created_at,
+            causes: self.causes.iter().map(|it| it.text.clone()).collect(),
+        }
+    }
 }
 
 /// The agent's own words.
@@ -139,15 +170,20 @@ impl Stands {
                 Self::new("approved", None, "The card is ready.")
             }
             PurchaseState::Approved | PurchaseState::Expired => {
-                Self::new("expired", None, "The card is over.")
+                let message = match row.reason {
+                    Some(_) => "The card was canceled: nobody looked at it in time.",
+                    None => "The card is over.",
+                };
+                Self::new("expired", row.reason.clone(), message)
             }
         }
     }
 }
 
 impl VirtualCard {
-    fn of(row: &Purchase, card: Card) -> Self {
+    fn of(api: &Api, row: &Purchase, card: Card) -> Self {
         let ends = row.terms.card_expires_us.map(Timestamp::from_micros);
+        let link = api.link_of(row, &card.connection);
         Self {
             id: card.id,
             last4: card.last4,
@@ -157,6 +193,8 @@ impl VirtualCard {
                 _ => "merchant",
             },
             expires_at: ends.map(instant),
+            view_url: link.as_ref().map(|link| api.address_of(link)),
+            view_expires_at: link.map(|link| instant(link.ends)),
         }
     }
 }
@@ -206,7 +244,7 @@ pub(in crate::cold::api) async fn shown(
         minor: Minor::new(row.terms.earmark).unwrap_or(row.amount.minor),
         currency,
     };
-    let virtual_card = card.map(|card| VirtualCard::of(&row, card));
+    let virtual_card = card.map(|card| VirtualCard::of(api, &row, card));
     Ok(PurchaseShown {
         id: row.id,
         customer_id: row.customer_id,

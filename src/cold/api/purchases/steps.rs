@@ -138,7 +138,7 @@ async fn issuing(
             row.state = PurchaseState::Approved;
             row.card_id = Some(card.id.clone());
             row.terms.card_expires_us = Some(ends.micros());
-            row.due_at = Some(ends);
+            row.due_at = Some(api.looked_after(&row, &card, ends));
             let earmark = earmark::key(&api.keys, &earmark::name(&row));
             let back = Order::Back {
                 card: (&card).into(),

@@ -118,17 +118,24 @@ fn declined_in(facts: &[Fact]) -> Minor {
     last.map_or(Minor::ZERO, |it| it.amount)
 }
 
-impl Ledger {
-    pub(in crate::ledger) fn try_report(&mut self, report: &Report) -> Result<BookAnswer, Refused> {
+impl Report {
+    /// As a command about a card of agent 1.
+    pub(in crate::ledger) fn with_command<T>(
+        &self,
+        card: u32,
+        book: impl FnOnce(&Book<'_>) -> T,
+    ) -> T {
+        let report = self;
         let hour = report.at.div_euclid(3_600_000_000);
         let day_ends = Timestamp::from_secs((i64::from(report.day) + 1) * 86_400);
         let agent = AgentRef {
             key: agent_key(1),
             id: "id_1",
         };
-        let card = CardRef {
-            key: card_key(1),
-            id: "id_1",
+        let id = format!("id_{card}");
+        let card_ref = CardRef {
+            key: card_key(card),
+            id: &id,
             connection: "acme",
             agent: Some(agent),
         };
@@ -137,8 +144,8 @@ impl Ledger {
             at: Timestamp::from_micros(report.at),
             authorization: authorization_key(report.authorization),
             external: &external,
-            card_key: card_key(1),
-            card: report.is_known.then_some(card),
+            card_key: card_key(card),
+            card: report.is_known.then_some(card_ref),
             calendar: Calendar {
                 day: LocalDay(report.day),
                 resets_at: [day_ends; 3],
@@ -154,13 +161,21 @@ impl Ledger {
             acceptor: Some(&acceptor()),
             declined: declined_in(&report.facts),
         };
-        let CheckedBook { mut answer, events } = book::book(&self.state, &command)?;
-        if answer.status == BookStatus::Applied {
-            answer.position = Some(self.apply(&events));
-        } else {
-            assert_eq!(events.iter().count(), 0, "nothing to record");
-        }
-        Ok(answer)
+        book(&command)
+    }
+}
+
+impl Ledger {
+    pub(in crate::ledger) fn try_report(&mut self, report: &Report) -> Result<BookAnswer, Refused> {
+        report.with_command(1, |command| {
+            let CheckedBook { mut answer, events } = book::book(&self.state, command)?;
+            if answer.status == BookStatus::Applied {
+                answer.position = Some(self.apply(&events));
+            } else {
+                assert_eq!(events.iter().count(), 0, "nothing to record");
+            }
+            Ok(answer)
+        })
     }
 
     /// Gives back what was held since before this many days after the first report's; whether there

@@ -69,9 +69,9 @@ impl EmbeddedLedger {
         match states.entry(route.key) {
             Entry::Occupied(mut occupied) => self.apply_book(occupied.get_mut(), None, command),
             Entry::Vacant(vacant) => {
-                let mut state = self.open(route)?;
+                let mut state = self.new_state(route)?;
                 let answer = self.apply_book(&mut state, Some(route), command)?;
-                if answer.status == BookStatus::Applied {
+                if answer.status == BookStatus::Applied && !self.is_shared {
                     self.note_opened(&state);
                     vacant.insert(state);
                 }
@@ -91,7 +91,7 @@ impl EmbeddedLedger {
             let position = self.record(state, opens, &events, Class::Release)?;
             answer.position = Some(position.0);
             // One that is reported before anybody asks is taken all the same (behaviour 2.4).
-            if matches!(state.owner.as_owner(), Owner::Customer(_)) {
+            if matches!(state.owner.as_owner(), Owner::Customer(_)) && !self.is_shared {
                 self.claims.claim(command.authorization, state.no);
                 self.claim_postings(state.no, command.authorization, command.facts);
             }
@@ -101,6 +101,7 @@ impl EmbeddedLedger {
 
     /// Goes on giving back what customers' authorizations hold about which nothing was heard since
     /// the cut of their connection and hold time, in the order of [`EmbeddedLedger::sweep`]. Absent at the end.
+    /// Where it drafts something it stays where it was.
     ///
     /// # Errors
     /// [`Unavailable`] where the journal takes nothing.
@@ -121,6 +122,9 @@ impl EmbeddedLedger {
                     let cut = (*cut, *time);
                     if let Some(events) = check::lapse(&state, from.part, connection, cut) {
                         self.record(&mut state, None, &events, Class::Release)?;
+                        if self.has_drafted() {
+                            return Ok(Some(from));
+                        }
                     }
                 }
                 parts = state.part_count();

@@ -127,7 +127,7 @@ impl EmbeddedLedger {
     ) -> Result<Option<Position>, E> {
         let (mut occupied, opens) = match self.customers.entry(route.key) {
             Entry::Occupied(occupied) => (occupied, None),
-            Entry::Vacant(vacant) => (vacant.insert_entry(self.open(route)?), Some(route)),
+            Entry::Vacant(vacant) => (vacant.insert_entry(self.new_state(route)?), Some(route)),
         };
         let state = occupied.get_mut();
         let recorded = decide(state).and_then(|events| {
@@ -138,7 +138,8 @@ impl EmbeddedLedger {
             Ok(Some(position))
         });
         if opens.is_some() {
-            if matches!(recorded, Ok(Some(_))) {
+            // One that was drafted is opened when the log has taken the draft.
+            if matches!(recorded, Ok(Some(_))) && !self.is_shared {
                 self.note_opened(occupied.get());
             } else {
                 occupied.remove();

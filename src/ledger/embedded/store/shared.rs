@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use dashmap::mapref::entry::Entry as Place;
 
-use super::{EmbeddedLedger, FRAME, States, Unavailable};
+use super::{EmbeddedLedger, FRAME, States, Swept, Unavailable};
 use crate::domain::card::Key;
 use crate::ledger::check::{self, Checked, Events};
 use crate::ledger::codec::Malformed;
@@ -19,6 +19,8 @@ use crate::ledger::event::{Event, Owner, StateNo, events_of};
 use crate::ledger::fold::fold;
 use crate::ledger::shared::{Entry, EntryId};
 use crate::ledger::state::State;
+
+pub(super) mod drafting;
 
 /// Events that were decided on a state, to be offered to its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -285,7 +287,11 @@ impl EmbeddedLedger {
         let before = state.authorization_count();
         for event in &*events {
             self.note_beside(state, entry.authorization, event);
+            let swept = swept_by(state, event);
             fold(state, event, position.0);
+            if let Some(swept) = swept {
+                self.forget_swept(state, &swept);
+            }
         }
         state.taken += 1;
         state.last = entry.id;
@@ -307,6 +313,12 @@ impl EmbeddedLedger {
         {
             self.claims.claim(decided.step.authorization, state.no);
         }
+        if let Event::Booked(booked) = event
+            && matches!(state.owner.as_owner(), Owner::Customer(_))
+        {
+            self.claims.claim(booked.authorization, state.no);
+            self.claim_postings(state.no, booked.authorization, &booked.facts);
+        }
         if let Event::Redelivered { decided_at, .. } = event {
             let known = state.authorization(about);
             let step = known.and_then(|it| it.steps().find(|it| it.position == *decided_at));
@@ -316,6 +328,15 @@ impl EmbeddedLedger {
             }
         }
     }
+}
+
+/// What a state knows of the part that the event is about to sweep; absent for any other event.
+fn swept_by(state: &State, event: &Event<'_>) -> Option<Swept> {
+    let Event::Swept { part, .. } = event else {
+        return None;
+    };
+    let keys = state.authorizations.keys_of_part(*part, |_| true);
+    Some(Swept::of(state, keys))
 }
 
 /// What an entry is to a state that has taken one at its place. Only the last one is compared: one that

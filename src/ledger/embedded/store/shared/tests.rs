@@ -7,14 +7,18 @@ use std::sync::{Arc, Mutex};
 
 use super::{Draft, Learned, Proposed};
 use crate::domain::authorization::AuthorizationKind;
-use crate::domain::card::{Key, Level};
+use crate::domain::card::{CardStatus, Key, Level};
 use crate::domain::claims::ScopeLimits;
 use crate::domain::decision::{Decision, DeclineReason};
+use crate::domain::hold_time::HoldTime;
+use crate::domain::lifecycle::MovementKind;
 use crate::domain::time::Timestamp;
-use crate::ledger::check::harness::{Ask, authorization_key, limits, with_command};
-use crate::ledger::command::{Answer, Novelty, Overrule, Route};
+use crate::ledger::check;
+use crate::ledger::check::harness::report::Report;
+use crate::ledger::check::harness::{Ask, authorization_key, card_ref, limits, with_command};
+use crate::ledger::command::{Answer, Novelty, Overrule, Route, SetStanding};
 use crate::ledger::embedded::frame::{Cursor, JournalId};
-use crate::ledger::embedded::journal::{Config, Durability, Journal, Lane};
+use crate::ledger::embedded::journal::{Class, Config, Durability, Journal, Lane};
 use crate::ledger::embedded::store::{EmbeddedLedger, Unavailable};
 use crate::ledger::event::Owner;
 use crate::ledger::shared::{Entry, EntryId};
@@ -84,6 +88,62 @@ enum Wish {
     Ask(Ask),
     /// Of the approval that the answer to this question is.
     Overrule(Ask),
+    /// What is not a question.
+    Change(Change),
+}
+
+/// What changes a customer's state beside questions.
+#[derive(Clone, Debug)]
+enum Change {
+    Freeze(u32, bool),
+    Cancel(u32),
+    /// About an authorization on this card.
+    Report(u32, Report),
+    Lapse(Timestamp),
+    Sweep(Timestamp),
+}
+
+impl Change {
+    /// Gives it to a ledger. What it says, without the place in a journal.
+    fn give(&self, ledger: &EmbeddedLedger, owner: Key) -> String {
+        let route = Route {
+            key: owner,
+            owner: Owner::Customer("cus"),
+        };
+        let set = |card: u32, status, frozen| {
+            let id = format!("id_{card}");
+            let command = SetStanding::Card {
+                card: card_ref(card, &id),
+                status,
+                frozen,
+            };
+            let set = ledger.set_standing(&route, &command, Timestamp::from_secs(9));
+            format!("{:?}", set.map(|set| set.is_some()))
+        };
+        match self {
+            Self::Freeze(card, frozen) => set(*card, None, Some(*frozen)),
+            Self::Cancel(card) => set(*card, Some(CardStatus::Canceled), None),
+            Self::Report(card, report) => report.with_command(*card, |command| {
+                let answer = ledger.book(&route, command);
+                format!("{:?}", answer.map(|it| (it.status, it.raised)))
+            }),
+            Self::Lapse(cut) => {
+                let mut state = ledger.customers.get_mut(&owner);
+                let lapsed = state.as_deref_mut().and_then(|state| {
+                    let events = check::lapse(state, 0, "acme", (*cut, HoldTime::Long))?;
+                    Some(ledger.record(state, None, &events, Class::Release).is_ok())
+                });
+                format!("{lapsed:?}")
+            }
+            Self::Sweep(cut) => {
+                let mut state = ledger.customers.get_mut(&owner);
+                let swept = state
+                    .as_deref_mut()
+                    .map(|state| ledger.sweep_part(state, 0, *cut));
+                format!("{swept:?}")
+            }
+        }
+    }
 }
 
 struct Offered {
@@ -91,7 +151,15 @@ struct Offered {
     wish: Wish,
     id: EntryId,
     draft: Draft,
-    answer: Option<Answer>,
+    answer: Said,
+}
+
+/// What a node said.
+#[derive(Clone)]
+enum Said {
+    Answer(Answer),
+    Changed(String),
+    Nothing,
 }
 
 /// The logs, as Redis keeps them: places and lengths, nothing of what they say.
@@ -129,8 +197,9 @@ struct Run<'a> {
     told: Vec<VecDeque<(Key, u64, Vec<u8>)>>,
     offered: Vec<Offered>,
     ids: u128,
-    /// Where the alone ledger has the approval of each question.
-    approved: HashMap<u32, (Ask, u64)>,
+    /// The question of each approval.
+    approved: HashMap<u32, Ask>,
+    changed: usize,
 }
 
 impl Run<'_> {
@@ -191,7 +260,33 @@ impl Run<'_> {
         ask
     }
 
-    fn propose(&self, node: usize, wish: &Wish) -> Option<(Draft, Option<Answer>)> {
+    fn random_change(&mut self) -> Change {
+        let dice = &mut self.dice;
+        let base = self.sequence * 100;
+        let number = dice.below(7);
+        let card = base + number % 3;
+        let ago = |days: u32| Ask::new(1, 1).at + 2_000 - i64::from(days) * 1_000;
+        match dice.below(8) {
+            0 | 1 => Change::Freeze(card, !dice.one_in(3)),
+            2 if dice.one_in(3) => Change::Cancel(card),
+            3 => Change::Lapse(Timestamp::from_micros(ago(dice.below(3)))),
+            4 if dice.one_in(2) => Change::Sweep(Timestamp::from_micros(ago(dice.below(3)))),
+            _ => {
+                let id = u64::from(base + dice.below(12));
+                let amount = i64::from(1 + dice.below(40));
+                let report = Report::of(base + number);
+                Change::Report(
+                    card,
+                    match dice.below(3) {
+                        0 => report.fact(id, MovementKind::Released, amount, 60),
+                        _ => report.posted(id, amount),
+                    },
+                )
+            }
+        }
+    }
+
+    fn propose(&self, node: usize, wish: &Wish) -> Option<(Draft, Said)> {
         let ledger = &self.nodes[node];
         match wish {
             Wish::Ask(ask) => with_command(ask, |command| {
@@ -203,7 +298,7 @@ impl Run<'_> {
                 } else {
                     ledger.propose_unknown(&route, command).unwrap()
                 };
-                Some((draft, Some(answer)))
+                Some((draft, Said::Answer(answer)))
             }),
             Wish::Overrule(ask) => {
                 let authorization = authorization_key(ask.authorization);
@@ -217,7 +312,11 @@ impl Run<'_> {
                     at: Timestamp::from_micros(ask.at + 5_000),
                 };
                 let draft = ledger.propose_overrule(self.customer(), &overrule)?;
-                Some((draft, None))
+                Some((draft, Said::Nothing))
+            }
+            Wish::Change(change) => {
+                let (said, draft) = ledger.drafting(|it| change.give(it, self.customer()));
+                Some((draft?, Said::Changed(said)))
             }
         }
     }
@@ -226,9 +325,11 @@ impl Run<'_> {
         let node = usize::try_from(self.dice.below(3)).unwrap();
         let mut wishes: Vec<u32> = self.approved.keys().copied().collect();
         wishes.sort_unstable();
-        let wish = if !wishes.is_empty() && self.dice.one_in(6) {
+        let wish = if self.dice.one_in(4) {
+            Wish::Change(self.random_change())
+        } else if !wishes.is_empty() && self.dice.one_in(6) {
             let at = usize::try_from(self.dice.below(u32::try_from(wishes.len()).unwrap()));
-            Wish::Overrule(self.approved[&wishes[at.unwrap()]].0.clone())
+            Wish::Overrule(self.approved[&wishes[at.unwrap()]].clone())
         } else {
             Wish::Ask(self.random_ask())
         };
@@ -261,7 +362,7 @@ impl Run<'_> {
         } = self.offered.swap_remove(at);
         let mut taken = self.logs.append(&draft, id);
         if taken.is_ok() {
-            self.agree(&wish, answer.as_ref());
+            self.agree(&wish, &answer);
             self.tell(&draft, id);
             if self.dice.one_in(4) {
                 // The answer is lost and the entry is sent again.
@@ -290,7 +391,7 @@ impl Run<'_> {
     }
 
     /// The ledger that is alone decides the same in the order of the log.
-    fn agree(&mut self, wish: &Wish, answer: Option<&Answer>) {
+    fn agree(&mut self, wish: &Wish, answer: &Said) {
         match wish {
             Wish::Ask(ask) => {
                 let said = with_command(ask, |command| {
@@ -304,12 +405,15 @@ impl Run<'_> {
                     let said = self.alone.authorize_unknown(&route, command, || true);
                     said.unwrap().unwrap()
                 });
-                let answer = answer.unwrap();
+                let Said::Answer(answer) = answer else {
+                    panic!("no answer");
+                };
                 let what = |it: &Answer| (it.decision, it.novelty, it.explanation, it.available);
                 assert_eq!(what(answer), what(&said), "{} {ask:?}", self.sequence);
                 if said.decision.is_approval() && said.novelty == Novelty::New {
-                    let first = (ask.clone(), said.position);
-                    self.approved.entry(ask.authorization).or_insert(first);
+                    self.approved
+                        .entry(ask.authorization)
+                        .or_insert_with(|| ask.clone());
                 }
                 if said.decision.is_approval() && said.novelty == Novelty::Known {
                     let authorization = authorization_key(ask.authorization);
@@ -320,13 +424,26 @@ impl Run<'_> {
                 }
             }
             Wish::Overrule(ask) => {
+                // One that was swept may have been decided anew.
+                let first = self.alone.with_state(self.customer(), |state| {
+                    let known = state.authorization(authorization_key(ask.authorization));
+                    known.and_then(|it| it.steps().next().map(|step| step.position))
+                });
                 let overrule = Overrule {
                     authorization: authorization_key(ask.authorization),
-                    decided_at: self.approved[&ask.authorization].1,
+                    decided_at: first.flatten().unwrap(),
                     at: Timestamp::from_micros(ask.at + 5_000),
                 };
                 let taken_back = self.alone.overrule(self.customer(), &overrule);
                 assert_eq!(taken_back, Ok(true), "{} {ask:?}", self.sequence);
+            }
+            Wish::Change(change) => {
+                let said = change.give(self.alone, self.customer());
+                let Said::Changed(there) = answer else {
+                    panic!("nothing said");
+                };
+                assert_eq!(&said, there, "{} {change:?}", self.sequence);
+                self.changed += 1;
             }
         }
         write_all(self.alone);
@@ -401,11 +518,13 @@ fn looks(state: &State) -> String {
             id,
             counters,
             status,
+            frozen,
             consumed,
             lock,
             ..
         } = card;
-        writeln!(text, "{id} {counters:?} {status:?} {consumed:?} {lock:?}").unwrap();
+        let standing = (status, frozen);
+        writeln!(text, "{id} {counters:?} {standing:?} {consumed:?} {lock:?}").unwrap();
     }
     for agent in &state.agents {
         writeln!(text, "{} {:?}", agent.id, agent.counters).unwrap();
@@ -417,7 +536,11 @@ fn looks(state: &State) -> String {
         let steps: Vec<_> = steps
             .map(|it| (it.at, it.decision, it.stands(), it.counted))
             .collect();
-        known.push(format!("{key:?} {:?} {steps:?}", authorization.card()));
+        let mut life = authorization.life().cloned();
+        life.iter_mut().for_each(|life| life.position = 0);
+        let books = (life, authorization.books());
+        let card = authorization.card();
+        known.push(format!("{key:?} {card:?} {steps:?} {books:?}"));
     }
     known.sort();
     text + &known.join("\n")
@@ -427,6 +550,7 @@ fn looks(state: &State) -> String {
 fn e6_nodes_that_share_a_log_come_to_what_one_ledger_comes_to() {
     let mut approved = 0;
     let mut again = 0;
+    let mut changed = 0;
     for set in 0..SEQUENCES / SEQUENCES_OF_A_SET {
         let nodes: Vec<EmbeddedLedger> = (0..NODES).map(|_| node()).collect();
         let alone = alone();
@@ -442,6 +566,7 @@ fn e6_nodes_that_share_a_log_come_to_what_one_ledger_comes_to() {
                 offered: Vec::new(),
                 ids: 0,
                 approved: HashMap::new(),
+                changed: 0,
             };
             for _ in 0..STEPS {
                 match run.dice.below(5) {
@@ -453,10 +578,14 @@ fn e6_nodes_that_share_a_log_come_to_what_one_ledger_comes_to() {
             again += run.offered.len();
             run.finish();
             approved += run.approved.len();
+            changed += run.changed;
         }
     }
     // That something was at stake.
-    assert!(approved > 10_000 && again > 1_000, "{approved} {again}");
+    assert!(
+        approved > 10_000 && again > 1_000 && changed > 10_000,
+        "{approved} {again} {changed}"
+    );
 }
 
 /// What one node did when nobody knew a card is the word of every node once the card is known, and

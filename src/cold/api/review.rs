@@ -1,0 +1,287 @@
+//! `/reviews`: where a human decides on what waits, in a browser (behaviour 5.7, 5.13, 7.2).
+//!
+//! Nothing is decided by looking. A decision goes through the very functions of the API's routes, by the version
+//! that was shown: of two reviewers one decides, and whoever looked at something else decides nothing.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{Request, Response, StatusCode};
+use axum::response::IntoResponse as _;
+use axum::routing::{get, post};
+use tokio::runtime::Handle;
+
+use super::problem::Problem;
+use super::purchases::{self, PurchaseShown, find, shown, summary};
+use super::view::told;
+use super::{Api, text};
+use crate::cold::entry::Web;
+use crate::cold::entry::form::Form;
+use crate::cold::entry::page::{Refused, html, redirect};
+use crate::cold::entry::signed_in::SignedIn;
+use crate::cold::ids::is_id;
+use crate::cold::store::purchases::{Purchase, PurchaseState};
+use crate::cold::store::{Listed, Scope};
+use crate::cold::web::review::{LimitLine, Queue, Review, Waiting, words_of};
+use crate::cold::web::shown_words;
+
+/// Requests on one page.
+const PAGE_LEN: usize = 50;
+/// Causes that are no more than a broken rule: where only these are shown, the amount lies below the tier's.
+const BELOW_THE_TIER: [&str; 4] = [
+    "not_justified",
+    "domain_blocked",
+    "domain_not_allowed",
+    "unscoped_request",
+];
+
+/// A page in place of the one that was asked for.
+enum Other {
+    Refused(Refused),
+    Problem(Problem),
+}
+
+impl From<Refused> for Other {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<Problem> for Other {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+fn sent(answer: Result<Response<Body>, Other>) -> Response<Body> {
+    match answer {
+        Ok(page) => page,
+        Err(Other::Refused(refused)) => refused.into_response(),
+        Err(Other::Problem(problem)) => told(&problem),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Verb {
+    Approve,
+    Deny,
+}
+
+/// Their routes.
+pub(in crate::cold) fn router(web: Web) -> Router {
+    let decides = |verb: Verb| {
+        post(
+            async move |State(web): State<Web>, Path(id): Path<String>, request: Request<Body>| {
+                sent(decide(&web, id, request, verb).await)
+            },
+        )
+    };
+    Router::new()
+        .route(
+            "/reviews",
+            get(async |State(web): State<Web>, request: Request<Body>| {
+                sent(list(&web, request).await)
+            }),
+        )
+        .route(
+            "/reviews/{id}",
+            get(
+                async |State(web): State<Web>, Path(id): Path<String>, request: Request<Body>| {
+                    sent(one(&web, id, request).await)
+                },
+            ),
+        )
+        .route("/reviews/{id}/approve", decides(Verb::Approve))
+        .route("/reviews/{id}/deny", decides(Verb::Deny))
+        .with_state(web)
+}
+
+fn may_decide(who: &SignedIn) -> bool {
+    matches!(who.user.scope, Scope::Owner | Scope::Reviewer)
+}
+
+async fn agent_name(api: &Api, id: &str) -> Result<String, Problem> {
+    let agent = api.store.agent(id.to_owned()).await?;
+    let name = agent.and_then(|agent| agent.name);
+    Ok(name.map_or_else(
+        || id.to_owned(),
+        |name| format!("{} ({id})", shown_words(&name)),
+    ))
+}
+
+async fn list(web: &Web, request: Request<Body>) -> Result<Response<Body>, Other> {
+    let (head, _body) = request.into_parts();
+    let who = SignedIn::of(web, &head).await?;
+    let query = Form::parse(head.uri.query().unwrap_or_default().as_bytes())?;
+    let listed = Listed {
+        mode: who.caller.mode(),
+        customer_id: who.caller.key.customer_id.clone(),
+        agent_id: None,
+        after: query.get("after").filter(|id| is_id(id)).map(str::to_owned),
+        limit: PAGE_LEN,
+    };
+    let state = Some(PurchaseState::PendingReview);
+    let rows = who.api.store.purchases(listed, state).await;
+    let rows = rows.map_err(Problem::from)?;
+    let is_full = rows.len() == PAGE_LEN;
+    let next = rows.last().filter(|_| is_full).map(|row| row.id.clone());
+    let mut waiting = Vec::with_capacity(rows.len());
+    // What nobody decided in time waits no more, although its row may say so for a second.
+    for row in rows
+        .into_iter()
+        .filter(|row| row.due_at.is_none_or(|due| due > who.now))
+    {
+        let ends = row.due_at.map(|due| due.rfc3339().to_string());
+        waiting.push(Waiting {
+            agent: agent_name(&who.api, &row.agent_id).await?,
+            amount: format!("{} {}", row.amount, row.amount.currency),
+            host: row.host,
+            ends: ends.unwrap_or_default(),
+            id: row.id,
+        });
+    }
+    Ok(html(StatusCode::OK, &Queue { waiting, next }, None))
+}
+
+/// The request that the path names, where it is in reach.
+async fn in_reach(who: &SignedIn, id: &str) -> Result<Purchase, Problem> {
+    let row = find(&who.api, &text::id(id)?).await?;
+    who.caller.purchase(row)
+}
+
+async fn one(web: &Web, id: String, request: Request<Body>) -> Result<Response<Body>, Other> {
+    let (head, _body) = request.into_parts();
+    let who = SignedIn::of(web, &head).await?;
+    let row = in_reach(&who, &id).await?;
+    Ok(page(&who, row).await?)
+}
+
+async fn page(who: &SignedIn, row: Purchase) -> Result<Response<Body>, Problem> {
+    let agent = agent_name(&who.api, &row.agent_id).await?;
+    let limits = limits(&who.api, &row.agent_id, who).await?;
+    let asked = row.asked.clone();
+    let must_retype = must_retype(&row);
+    let note = row.note.as_deref().map(shown_words);
+    let it: PurchaseShown = shown(&who.api, row, who.now).await?;
+    let facts = it.facts();
+    Ok(html(
+        StatusCode::OK,
+        &Review {
+            id: &it.id,
+            csrf: &who.csrf,
+            version: facts.version,
+            status: in_words(it.status),
+            amount: format!("{} {}", facts.amount, facts.currency),
+            bare_amount: facts.amount,
+            earmark: format!("{} {}", facts.earmark, facts.currency),
+            host: facts.host,
+            agent,
+            limits,
+            asked_at: facts.created_at,
+            ends: it.review_ends_at.as_deref(),
+            causes: facts.causes,
+            note: note.filter(|_| it.status == "denied"),
+            waits: it.status == "pending_review" && it.review_ends_at.is_some(),
+            may_decide: may_decide(who),
+            must_retype,
+            merchant_url: shown_words(&asked.merchant_url),
+            merchant_name: words_of(asked.merchant_name.as_deref()),
+            description: shown_words(&asked.description),
+            justification: words_of(Some(&*asked.justification).filter(|it| !it.is_empty())),
+            category: words_of(asked.category_hint.as_deref()),
+        },
+        None,
+    ))
+}
+
+fn in_words(status: &'static str) -> &'static str {
+    match status {
+        "pending_review" => "waits for a decision",
+        other => other,
+    }
+}
+
+/// Whether the amount is typed again: where it does not lie below the amount that needs nobody's word.
+fn must_retype(row: &Purchase) -> bool {
+    let mut causes = row.terms.causes.iter();
+    causes.any(|cause| !BELOW_THE_TIER.contains(&&*cause.code))
+}
+
+/// How the agent stands, as the hot path would count it.
+async fn limits(api: &Arc<Api>, agent: &str, who: &SignedIn) -> Result<Vec<LimitLine>, Problem> {
+    let spending = serde_json::to_value(summary(api, agent, who.now).await?);
+    let spending = spending.unwrap_or_default();
+    let of = |name: &str| spending.get(name).and_then(serde_json::Value::as_str);
+    let known = [
+        ("This day", "daily_spent", "daily_limit"),
+        ("This week", "weekly_spent", "weekly_limit"),
+        ("This month", "monthly_spent", "monthly_limit"),
+        ("In all", "total_budget_spent", "total_budget"),
+    ];
+    let line = |(name, spent, limit)| {
+        let text = format!("{} of {} spent", of(spent)?, of(limit)?);
+        Some(LimitLine { name, text })
+    };
+    Ok(known.into_iter().filter_map(line).collect())
+}
+
+async fn decide(
+    web: &Web,
+    id: String,
+    request: Request<Body>,
+    verb: Verb,
+) -> Result<Response<Body>, Other> {
+    let (head, body) = request.into_parts();
+    let who = SignedIn::of(web, &head).await?;
+    let form = who.sent(&head, body).await?;
+    if !may_decide(&who) {
+        return Err(who.refused("scope_not_allowed", Refused::Forbidden).into());
+    }
+    let row = in_reach(&who, &id).await?;
+    // What a form of ours holds.
+    let version = form.get("version").and_then(|it| it.parse().ok());
+    let version: i64 = version.ok_or(Refused::Form)?;
+    let word = match verb {
+        Verb::Approve => "approve",
+        Verb::Deny => "deny",
+    };
+    if matches!(verb, Verb::Approve) && must_retype(&row) {
+        let typed = form.get("amount").map(str::trim).unwrap_or_default();
+        if typed != row.amount.to_string() {
+            let message = "is not the amount of the request: nothing was changed";
+            return Err(Problem::invalid_field("amount", message).into());
+        }
+    }
+    let reason = match verb {
+        Verb::Approve => None,
+        // A browser's line feeds are two characters.
+        Verb::Deny => Some(form.get("reason").unwrap_or_default().replace("\r\n", "\n")),
+    };
+    let reason = reason.map(|it| text::words(&it, "reason")).transpose()?;
+    let event = who.event(&format!("POST /reviews/{}/{word}", row.id));
+    let (api, noted, id) = (Arc::clone(&who.api), event.clone(), row.id);
+    let path = format!("/reviews/{id}");
+    // Whoever closes the page does not leave half of a decision.
+    let decided = Handle::current().spawn(async move {
+        let looked_at = (&*id, Some(version));
+        match verb {
+            Verb::Approve => purchases::approve_as(&api, looked_at, &event).await,
+            Verb::Deny => purchases::refuse_as(&api, looked_at, reason, &event).await,
+        }
+    });
+    let decided = decided.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a decision broke off");
+        Err(Problem::internal())
+    });
+    if let Err(problem) = &decided {
+        let outcome = problem.code().to_owned();
+        who.api
+            .control
+            .noted()
+            .attempt(crate::cold::audit::Event { outcome, ..noted });
+    }
+    decided?;
+    Ok(redirect(&path))
+}

@@ -1,0 +1,65 @@
+//! The pages on which a human decides (behaviour 5.7, 7.2): our facts above, the agent's words below and
+//! marked as its own.
+
+use askama::Template;
+
+use super::shown_words;
+
+/// One request that waits.
+pub(in crate::cold) struct Waiting {
+    pub(in crate::cold) id: String,
+    /// With its currency.
+    pub(in crate::cold) amount: String,
+    pub(in crate::cold) host: String,
+    pub(in crate::cold) agent: String,
+    pub(in crate::cold) ends: String,
+}
+
+/// What waits.
+#[derive(Template)]
+#[template(path = "web/queue.html")]
+pub(in crate::cold) struct Queue {
+    pub(in crate::cold) waiting: Vec<Waiting>,
+    /// The id behind which the next page begins.
+    pub(in crate::cold) next: Option<String>,
+}
+
+/// A limit of the agent, and how much of it is left.
+pub(in crate::cold) struct LimitLine {
+    pub(in crate::cold) name: &'static str,
+    pub(in crate::cold) text: String,
+}
+
+/// One request, with the forms that decide on it.
+#[derive(Template)]
+#[template(path = "web/review.html")]
+pub(in crate::cold) struct Review<'a> {
+    pub(in crate::cold) id: &'a str,
+    pub(in crate::cold) csrf: &'a str,
+    pub(in crate::cold) version: i64,
+    pub(in crate::cold) status: &'a str,
+    /// With its currency.
+    pub(in crate::cold) amount: String,
+    pub(in crate::cold) bare_amount: &'a str,
+    pub(in crate::cold) earmark: String,
+    pub(in crate::cold) host: &'a str,
+    pub(in crate::cold) agent: String,
+    pub(in crate::cold) limits: Vec<LimitLine>,
+    pub(in crate::cold) asked_at: &'a str,
+    pub(in crate::cold) ends: Option<&'a str>,
+    pub(in crate::cold) causes: Vec<String>,
+    pub(in crate::cold) note: Option<String>,
+    pub(in crate::cold) waits: bool,
+    pub(in crate::cold) may_decide: bool,
+    pub(in crate::cold) must_retype: bool,
+    pub(in crate::cold) merchant_url: String,
+    pub(in crate::cold) merchant_name: String,
+    pub(in crate::cold) description: String,
+    pub(in crate::cold) justification: String,
+    pub(in crate::cold) category: String,
+}
+
+/// Words of somebody else, where there are any.
+pub(in crate::cold) fn words_of(text: Option<&str>) -> String {
+    text.map_or_else(|| "not said".to_owned(), shown_words)
+}

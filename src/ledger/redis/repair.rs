@@ -1,0 +1,96 @@
+//! Gives a Redis that lost entries back what a node has kept of them.
+//!
+//! Nothing is armed by it: when all nodes have given theirs, people arm. Given twice changes nothing.
+
+use std::path::Path;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Pipeline, Value};
+
+use crate::ledger::redis::copy::{Kept, Reader};
+use crate::ledger::redis::link::Remote;
+use crate::ledger::redis::setup::{Unfit, fit, load, word};
+use crate::ledger::redis::wire::{Commands, Generation, bytes};
+use crate::ledger::shared::Entry;
+
+/// Entries that are sent at once.
+const BATCH_LEN: usize = 256;
+
+/// What a repair has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repaired {
+    /// Of which ledger.
+    pub generation: Generation,
+    /// Entries that Redis had lost.
+    pub put: u64,
+    /// Entries that it had.
+    pub known: u64,
+    /// Whether the copy ended within an entry.
+    pub is_cut_short: bool,
+}
+
+/// Gives the Redis what the copy at `path` has and it has not.
+///
+/// # Errors
+/// [`Unfit`] where it is armed, holds another ledger or another entry at some place, or cannot be used.
+pub async fn repair(remote: &Remote, path: &Path) -> Result<Repaired, Unfit> {
+    let mut reader = Reader::open(path).map_err(Unfit::Copy)?;
+    let generation = reader.generation.clone();
+    let commands = Commands::new(&generation);
+    let mut connection = fit(remote).await?;
+    load(&mut connection).await?;
+    let restored = word(&mut connection, &commands.on_all("restore")).await?;
+    match restored.as_deref() {
+        Some(b"restored") => {}
+        Some(b"armed") => return Err(Unfit::Armed),
+        Some(b"exists") => return Err(Unfit::Taken),
+        _ => return Err(Unfit::Strange),
+    }
+    let mut repaired = Repaired {
+        generation,
+        put: 0,
+        known: 0,
+        is_cut_short: false,
+    };
+    loop {
+        let mut batch = Vec::new();
+        while batch.len() < BATCH_LEN {
+            match reader.next_kept().map_err(Unfit::Copy)? {
+                Some(kept) => batch.push(kept),
+                None => break,
+            }
+        }
+        if batch.is_empty() {
+            repaired.is_cut_short = reader.is_cut_short;
+            return Ok(repaired);
+        }
+        mend(&mut connection, &commands, &batch, &mut repaired).await?;
+    }
+}
+
+async fn mend(
+    connection: &mut MultiplexedConnection,
+    commands: &Commands,
+    batch: &[Kept],
+    repaired: &mut Repaired,
+) -> Result<(), Unfit> {
+    let mut pipeline = Pipeline::with_capacity(batch.len());
+    for kept in batch {
+        let entry = Entry::decode(&kept.entry).map_err(|_malformed| Unfit::Strange)?;
+        pipeline.add_command(commands.mend(kept, &entry));
+    }
+    let answers: Vec<Value> = pipeline.query_async(connection).await?;
+    for answer in answers {
+        let Value::Array(words) = answer else {
+            return Err(Unfit::Strange);
+        };
+        match words.into_iter().next().and_then(bytes).as_deref() {
+            Some(b"put") => repaired.put += 1,
+            Some(b"known") => repaired.known += 1,
+            Some(b"armed") => return Err(Unfit::Armed),
+            Some(b"other" | b"missing") => return Err(Unfit::Contradicts),
+            _ => return Err(Unfit::Strange),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+"""The pages for people in a real Chromium: the card behind its link, and the review of what waits.
+
+A phone's screen, the keyboard alone, no word on the console, nothing that the policy of the page forbids, and
+nothing of what an agent writes runs or changes the page.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import ROOT, binary
+from playwright.sync_api import Browser, Page, sync_playwright
+from test_agents_door import WISH, Plane, plane  # noqa: F401
+
+PASSWORD = "correct horse battery"
+EMAIL = "ada@example.com"
+PHONE = {"width": 360, "height": 640}
+CORPUS = [line for line in (ROOT / "tests/interop/xss.txt").read_text(encoding="utf-8").split("\n") if line]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    context = chromium.new_context(viewport=PHONE)
+    page = context.new_page()
+    said: list[str] = []
+    elsewhere: list[str] = []
+    page.on("console", lambda it: said.append(it.text))
+    page.on("pageerror", lambda it: said.append(str(it)))
+    page.on("dialog", lambda it: said.append(it.message))
+    page.on("request", lambda it: elsewhere.append(it.url) if "127.0.0.1" not in it.url else None)
+    yield page
+    assert said == []
+    assert elsewhere == []
+    context.close()
+
+
+def fits(page: Page) -> None:
+    """Nothing lies beside the phone's screen, and what is pressed is large enough for a thumb."""
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    for button in page.locator("button").all():
+        box = button.bounding_box()
+        assert box and box["height"] >= 44
+
+
+def by_keyboard(page: Page, role: str, name: str) -> None:
+    """Goes to it with the tabulator, where it is seen to be chosen."""
+    wanted = page.get_by_role(role, name=name, exact=False)  # type: ignore[arg-type]
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("it => it === document.activeElement"):
+            assert wanted.evaluate("it => getComputedStyle(it).outlineStyle") != "none"
+            return
+    raise AssertionError(f"{name} is not reached")
+
+
+def sign_in(page: Page, plane: Plane, path: str) -> None:
+    page.goto(plane.url + path)
+    page.get_by_label("E-mail address").fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(plane.url + path)
+
+
+@pytest.fixture(scope="module")
+def owner(plane: Plane) -> str:  # noqa: F811
+    command = [binary(), "user", "add", "--data-dir", plane.data, "--ops-listen", plane.ops.removeprefix("http://")]
+    words = ["--email", EMAIL, "--scope", "owner"]
+    subprocess.run(command + words, input=PASSWORD + "\n", text=True, check=True, capture_output=True)
+    return EMAIL
+
+
+def ask(plane: Plane, key: str, more: dict[str, Any]) -> dict[str, Any]:
+    return dict(plane.ask("POST", "/v1/purchase-requests", {**WISH, **more}, key))
+
+
+def test_a_card_is_shown_by_a_key_press_and_not_before(page: Page, plane: Plane) -> None:  # noqa: F811
+    made = ask(plane, plane.buyer({"autoApproveBelow": 5000}), {})
+    card = made["virtualCard"]
+    page.goto(card["viewUrl"])
+    assert page.get_by_role("heading", level=1).inner_text() == f"Card ending in {card['last4']}"
+    assert "4242424242" not in page.content()
+    fits(page)
+    by_keyboard(page, "button", "Show the card")
+    page.keyboard.press("Enter")
+    number = page.locator("[data-field=number]")
+    number.wait_for()
+    assert number.inner_text().endswith(card["last4"])
+    assert len(page.locator("[data-field=cvv]").inner_text()) == 3
+    fits(page)
+    # The same as its own owner is shown, and another address shows nothing.
+    shown = plane.ask("POST", f"/v1/cards/{card['id']}/reveal", {})
+    assert shown["number"] == number.inner_text()
+
+
+def test_a_reviewer_decides_on_a_phone_with_the_keyboard(page: Page, plane: Plane, owner: str) -> None:  # noqa: F811
+    assert owner
+    key = plane.buyer({"autoApproveBelow": 500})
+    waits = ask(plane, key, {"amount": "31.00"})
+    sign_in(page, plane, f"/reviews/{waits['id']}")
+    fits(page)
+    facts = page.get_by_role("region", name="What we know").bounding_box()
+    words = page.get_by_role("region", name="What the agent says").bounding_box()
+    assert facts and words and facts["y"] + facts["height"] <= words["y"]
+    by_keyboard(page, "textbox", "Type the amount again")
+    page.keyboard.type("31.00")
+    by_keyboard(page, "button", "Approve 31.00 USD")
+    page.keyboard.press("Enter")
+    page.locator("[data-field=status]", has_text="approved").wait_for()
+    assert plane.ask("GET", f"/v1/purchase-requests/{waits['id']}", key=key)["status"] == "approved"
+    second = ask(plane, key, {"amount": "32.00"})
+    page.goto(plane.url + "/reviews")
+    page.get_by_role("link", name="32.00 USD at shop.example.com").click()
+    page.get_by_label("Why not").fill("We have one")
+    page.get_by_role("button", name="Deny").click()
+    page.locator("[data-field=status]", has_text="denied").wait_for()
+    after = plane.ask("GET", f"/v1/purchase-requests/{second['id']}", key=key)
+    assert (after["status"], after["message"]) == ("denied", "We have one")
+
+
+def test_s8_nothing_that_an_agent_writes_runs_or_changes_the_page(page: Page, plane: Plane, owner: str) -> None:  # noqa: F811
+    """Several texts on one page: one in each field that an agent fills."""
+    assert owner and len(CORPUS) >= 200
+    sign_in(page, plane, "/reviews")
+    shape = "[...document.querySelectorAll('*')].map(it => it.tagName).join()"
+    shapes = set()
+    keys = [plane.buyer({"autoApproveBelow": 500}) for _ in range(3)]
+    fields = ["merchant_name", "description", "justification"]
+    groups = [CORPUS[at : at + 3] for at in range(0, len(CORPUS), 3)]
+    for at, group in enumerate(groups):
+        words = dict(zip(fields, [*group, "plain", "plain"], strict=False))
+        waits = ask(plane, keys[at % 3], {**words, "amount": f"{20 + at}.00"})
+        assert waits["status"] == "pending_review"
+        page.goto(f"{plane.url}/reviews/{waits['id']}")
+        shapes.add(page.evaluate(shape))
+        assert page.evaluate("window.pwned") is None
+        assert page.locator("[data-field=status]").inner_text() == "waits for a decision"
+        plane.ask("POST", f"/v1/purchase-requests/{waits['id']}/deny", {})
+    assert len(shapes) == 1

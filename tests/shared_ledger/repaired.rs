@@ -1,0 +1,181 @@
+//! A Redis that lost what it knew gets it back from what nodes have kept, and then every limit stands where
+//! it stood.
+
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{AMOUNT, Machine, founded, ledger, pair};
+use crate::redis::RedisServer;
+use crate::server::{Server, SnapshotOf, authorization, binary, said};
+
+/// More than all losses let be spent.
+const ROOM: u64 = 400;
+const CLIENTS: usize = 4;
+const EACH: usize = 5;
+
+fn snapshot() -> Value {
+    let mut snapshot = SnapshotOf::default();
+    snapshot.customer("cus", &json!({"limits": {"total": ROOM * AMOUNT}}));
+    for card in ["card-0", "card-1"] {
+        snapshot.card(card, "cus", None, &json!({}));
+    }
+    snapshot.build()
+}
+
+fn spent(node: &Server) -> u64 {
+    let card = node.admin("/admin/cards/card-0");
+    let limits = card["limits"].as_array().unwrap();
+    let limit = limits.iter().find(|it| it["level"] == "customer");
+    limit.unwrap_or_else(|| panic!("{card}"))["spent"]
+        .as_u64()
+        .unwrap()
+}
+
+fn ask(node: &Server, token: &str) -> bool {
+    node.client()
+        .ask(&authorization(token, "card-0", AMOUNT))
+        .is_approval()
+}
+
+/// Both nodes at once; how much is approved.
+fn race(nodes: &[Server; 2], name: &str) -> u64 {
+    thread::scope(|scope| {
+        let asking: Vec<_> = (0..CLIENTS)
+            .map(|number| {
+                scope.spawn(move || {
+                    let token = |round| format!("{name}-{number}-{round}");
+                    let approved = |round: &usize| ask(&nodes[number % 2], &token(*round));
+                    (0..EACH).filter(approved).count() as u64
+                })
+            })
+            .collect();
+        asking.into_iter().map(|it| it.join().unwrap()).sum()
+    })
+}
+
+fn repair(redis: &RedisServer, machine: &Machine) -> (Option<i32>, String) {
+    let mut command = binary();
+    command.args(["ledger", "repair", "--ledger", &redis.url(), "--data-dir"]);
+    said(command.arg(machine.home.data_dir()).output())
+}
+
+/// Every node gives what it kept, then somebody says that nothing is missing, and both decide again.
+fn is_repaired(redis: &RedisServer, machines: &[Machine; 2], nodes: &[Server; 2], loss: &str) {
+    assert!(
+        !ask(&nodes[0], &format!("{loss}-lost")) && !ask(&nodes[1], &format!("{loss}-lost-too"))
+    );
+    for machine in machines {
+        let (code, told) = repair(redis, machine);
+        assert_eq!(code, Some(0), "{loss}: {told}");
+    }
+    let (_, told) = repair(redis, &machines[0]);
+    assert!(
+        told.contains(": 0 entries put back, "),
+        "a second time changes nothing: {told}"
+    );
+    assert!(
+        !ask(&nodes[0], &format!("{loss}-unarmed")),
+        "{loss}: not armed yet"
+    );
+    let (code, told) = ledger(redis, &["arm", "--nothing-was-lost"]);
+    assert_eq!(code, Some(0), "{loss}: {told}");
+    let is_ready = |number: usize| {
+        (0..400).any(|round| {
+            thread::sleep(Duration::from_millis(10));
+            ask(&nodes[number], &format!("{loss}-again-{number}-{round}"))
+        })
+    };
+    assert!(is_ready(0) && is_ready(1), "{loss}");
+}
+
+#[test]
+fn e1_e2_e13_what_redis_lost_comes_back_from_the_nodes_and_nothing_can_be_spent_twice() {
+    let mut redis = founded(&[]);
+    let (machines, nodes) = pair(&redis, &snapshot());
+    // What was approved when each loss was over, beside what races approve.
+    let mut approved = 0;
+    let losses: [(&str, fn(&mut RedisServer)); 3] = [
+        ("flushed", |redis| {
+            assert_eq!(redis.ask(&["FLUSHALL"]), "+OK")
+        }),
+        ("empty", |redis| {
+            redis.crash();
+            assert!(redis.run_again());
+        }),
+        ("older", |redis| {
+            redis.crash();
+            assert!(
+                redis.run_again(),
+                "with the file that was saved before the last approvals"
+            );
+        }),
+    ];
+    for (loss, lose) in losses {
+        if loss == "older" {
+            assert_eq!(redis.ask(&["SAVE"]), "+OK");
+        }
+        let more = race(&nodes, loss);
+        assert_eq!(more, (CLIENTS * EACH) as u64, "{loss}");
+        approved += more;
+        lose(&mut redis);
+        is_repaired(&redis, &machines, &nodes, loss);
+        // One of each node once it was armed; what was asked before that stays declined.
+        approved += 2;
+        assert_eq!(spent(&nodes[0]), approved * AMOUNT, "{loss}");
+        assert!(
+            ask(&nodes[1], &format!("{loss}-0-0")),
+            "what was approved before is known"
+        );
+    }
+    // A node that knows nothing but the log comes to the same, and the rest is approved exactly.
+    let third = Machine::new(&redis, &snapshot()).start();
+    for number in 0.. {
+        if !ask(&third, &format!("rest-{number}")) {
+            assert_eq!(approved + number, ROOM);
+            break;
+        }
+    }
+    assert_eq!(spent(&third), ROOM * AMOUNT);
+}
+
+/// A node whose data is gone is written off by whoever arms; what it alone knew cannot be known. And what
+/// fits together no more is not mixed.
+#[test]
+fn e13_a_redis_that_is_armed_or_went_on_after_a_loss_is_not_repaired() {
+    let redis = founded(&[]);
+    let (machines, nodes) = pair(&redis, &snapshot());
+    assert!(ask(&nodes[0], "one") && ask(&nodes[1], "two"));
+    let (code, told) = repair(&redis, &machines[0]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("it is armed"), "{told}");
+    // Somebody begins anew although there was something.
+    assert_eq!(redis.ask(&["FLUSHALL"]), "+OK");
+    assert_eq!(ledger(&redis, &["found"]).0, Some(0));
+    let (code, told) = repair(&redis, &machines[0]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("a ledger is in it already"), "{told}");
+    // A log that lost its end and grew again, before it was found out.
+    let redis = founded(&[]);
+    let (machines, nodes) = pair(&redis, &snapshot());
+    assert!(ask(&nodes[0], "one") && ask(&nodes[1], "two") && ask(&nodes[1], "three"));
+    drop(nodes);
+    super::forgets::cut_log(&redis);
+    let third = Machine::new(&redis, &snapshot());
+    let running = third.start();
+    assert!(ask(&running, "four"));
+    let mut redis = redis;
+    assert_eq!(redis.ask(&["SAVE"]), "+OK");
+    redis.crash();
+    assert!(redis.run_again());
+    let (code, told) = repair(&redis, &machines[0]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("do not fit together"), "{told}");
+    let (code, told) = repair(&redis, &Machine::new(&redis, &snapshot()));
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.contains("the copy of the log cannot be read"),
+        "{told}"
+    );
+}
