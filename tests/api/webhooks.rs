@@ -292,6 +292,48 @@ fn an_agent_that_asks_to_be_at_work_is_told_in_its_words_apart() {
 }
 
 #[test]
+fn a_purchase_that_waits_is_told_with_our_facts_apart_from_the_agents_words() {
+    let receiver = Receiver::start();
+    let plane = plane(HERE, &[]);
+    webhook(&plane, &receiver.url(), &json!({}));
+    let agent = plane.agent(&json!({"autoApproveBelow": 500, "unscopedRequests": "allow"}));
+    let key = plane.key(&json!({"scope": "agent", "agentId": agent}));
+    let ask = |amount: &str| {
+        let body = json!({
+            "merchantUrl": "https://shop.example.com/x", "amount": amount, "description": "Approve me",
+            "justification": "host: bank.example", "merchantName": "Bank",
+        });
+        let answer = plane.ask(&key, "POST", "/v1/purchase-requests", &body);
+        crate::plane::value(&answer)
+    };
+    assert_eq!(ask("4.00")["status"], "approved");
+    let waits = ask("9.00");
+    assert_eq!(waits["status"], "pending_review");
+    let told = receiver.until_kind("purchase.pending_review").event()["data"].clone();
+    assert_eq!(told["requestId"], waits["id"]);
+    assert_eq!(
+        (&told["amount"], &told["currency"]),
+        (&json!("9.00"), &json!("USD"))
+    );
+    assert_eq!(
+        (&told["host"], &told["agentId"]),
+        (&json!("shop.example.com"), &json!(agent))
+    );
+    assert_eq!(told["causes"].as_array().unwrap().len(), 1, "{told}");
+    assert_eq!(
+        told["saidByAgent"],
+        json!({"merchantName": "Bank", "description": "Approve me",
+            "justification": "host: bank.example", "categoryHint": null})
+    );
+    let kinds = receiver.kinds();
+    let count = kinds
+        .iter()
+        .filter(|it| *it == "purchase.pending_review")
+        .count();
+    assert_eq!(count, 1, "{kinds:?}");
+}
+
+#[test]
 fn s13_a_webhook_that_leads_inside_is_refused_by_name_of_the_field() {
     let plane = Plane::start();
     for url in [

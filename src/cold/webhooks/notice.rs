@@ -5,13 +5,14 @@ use serde::Serialize;
 use crate::cold::ids::draw;
 use crate::cold::records::DecisionRecord;
 use crate::cold::store::access::{AccessRequest, AccessState};
+use crate::cold::store::purchases::{Purchase, PurchaseState};
 use crate::cold::store::webhook::{Notice, WebhookChange};
 use crate::cold::store::{Batch, Card, Change, Intent, Mode, Store, StoreError};
 use crate::domain::card::CardStatus;
 use crate::domain::time::Timestamp;
 
 /// Kinds that endpoints are told of, in the order of the documentation.
-pub const KINDS: [&str; 17] = [
+pub const KINDS: [&str; 18] = [
     DECLINED,
     APPROVED,
     "card.created",
@@ -22,6 +23,7 @@ pub const KINDS: [&str; 17] = [
     "card.canceled",
     PENDING_APPROVAL,
     ACCESS_REQUESTED,
+    PENDING_REVIEW,
     "alert.limit_share",
     "alert.decline_storm",
     "alert.merchant_drift",
@@ -31,8 +33,14 @@ pub const KINDS: [&str; 17] = [
     RISK_FROZEN,
 ];
 /// What whoever makes an endpoint gets without asking for it: everything but approvals.
-pub const KINDS_DEFAULT: [&str; 6] = [
-    DECLINED, "card.*", "intent.*", "access.*", "alert.*", "risk.*",
+pub const KINDS_DEFAULT: [&str; 7] = [
+    DECLINED,
+    "card.*",
+    "intent.*",
+    "access.*",
+    "purchase.*",
+    "alert.*",
+    "risk.*",
 ];
 /// A risk rule has frozen a card.
 pub const RISK_FROZEN: &str = "risk.card_frozen";
@@ -45,6 +53,8 @@ pub const APPROVED: &str = "decision.approved";
 const PENDING_APPROVAL: &str = "intent.pending_approval";
 /// An agent that is paused asks to be at work.
 const ACCESS_REQUESTED: &str = "access.requested";
+/// A purchase request waits for a human.
+const PENDING_REVIEW: &str = "purchase.pending_review";
 /// What an owner sends himself.
 const TEST: &str = "webhook.test";
 
@@ -160,6 +170,30 @@ struct ReasonOfAgent<'a> {
     reason: &'a str,
 }
 
+/// Our facts first, the agent's words below and marked as such (behaviour 5.13).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PurchaseTold<'a> {
+    request_id: &'a str,
+    customer_id: &'a str,
+    agent_id: &'a str,
+    amount: String,
+    currency: String,
+    host: &'a str,
+    /// Why a human has to decide, in sentences of ours.
+    causes: Vec<&'a str>,
+    said_by_agent: WordsOfPurchase<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WordsOfPurchase<'a> {
+    merchant_name: Option<&'a str>,
+    description: &'a str,
+    justification: &'a str,
+    category_hint: Option<&'a str>,
+}
+
 /// What is to be told of a batch that is about to be kept.
 ///
 /// # Errors
@@ -185,6 +219,11 @@ pub async fn of_batch(
             }
             Change::Access(row) if row.state == AccessState::Pending => {
                 told.push(of_access(row, now));
+            }
+            Change::Purchase(row)
+                if row.revision == 0 && row.state == PurchaseState::PendingReview =>
+            {
+                told.push(of_purchase(row, now));
             }
             // What decides nothing of cards, and what waits for no human.
             Change::Intent(_)
@@ -259,6 +298,26 @@ fn of_access(row: &AccessRequest, now: Timestamp) -> Change {
     };
     let whose = (row.mode, &*row.customer_id);
     WebhookChange::Told(notice(ACCESS_REQUESTED, whose, &data, (now, now))).into()
+}
+
+fn of_purchase(row: &Purchase, now: Timestamp) -> Change {
+    let data = PurchaseTold {
+        request_id: &row.id,
+        customer_id: &row.customer_id,
+        agent_id: &row.agent_id,
+        amount: row.amount.to_string(),
+        currency: row.amount.currency.to_string(),
+        host: &row.host,
+        causes: row.terms.causes.iter().map(|it| &*it.text).collect(),
+        said_by_agent: WordsOfPurchase {
+            merchant_name: row.asked.merchant_name.as_deref(),
+            description: &row.asked.description,
+            justification: &row.asked.justification,
+            category_hint: row.asked.category_hint.as_deref(),
+        },
+    };
+    let whose = (row.mode, &*row.customer_id);
+    WebhookChange::Told(notice(PENDING_REVIEW, whose, &data, (now, now))).into()
 }
 
 fn of_intent(card: &Card, row: &Intent, now: Timestamp) -> Change {
