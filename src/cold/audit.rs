@@ -450,9 +450,10 @@ fn people(change: &PeopleChange) -> Option<Made> {
             what: "made",
             ..Made::default()
         },
-        PeopleChange::Session(_)
+        PeopleChange::Session(..)
         | PeopleChange::Seen(..)
         | PeopleChange::SignedOut(_)
+        | PeopleChange::RoomForClient(_)
         | PeopleChange::ClientUsed(..)
         | PeopleChange::Token(_)
         | PeopleChange::Used(..)

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::browser::{Browser, encoded, field, percent, person, user};
 use crate::plane::{Plane, value};
 use crate::purchases::{Buyer, buyer};
-use crate::server::{Client, Response};
+use crate::server::{Client, Response, now};
 use crate::webhooks::{HERE, plane as plane_with};
 
 const ADA: &str = "ada@example.com";
@@ -405,27 +405,125 @@ fn s6_nobody_is_sent_to_an_address_that_is_not_the_programs() {
             "{wrong:?}"
         );
     }
-    // What else is wrong, the program is told at its own address.
+    // Anybody registers an address: before the person's answer a link leads nowhere else.
     let short = "E9Melhoa2OwvFrEMTJguCMJHDxfHT9TpmPHtXFqaG2";
-    for (wrong, error) in [
-        (("response_type", "token"), "unsupported_response_type"),
-        (("code_challenge", ""), "invalid_request"),
-        (("code_challenge", short), "invalid_request"),
-        (("code_challenge_method", "plain"), "invalid_request"),
-        (
-            ("resource", "https://other.example/api/mcp"),
-            "invalid_target",
-        ),
-        (("scope", "owner"), "invalid_scope"),
+    for (wrong, said) in [
+        (("response_type", "token"), "response_type"),
+        (("code_challenge", ""), "code_challenge"),
+        (("code_challenge", short), "code_challenge"),
+        (("code_challenge_method", "plain"), "code_challenge"),
+        (("resource", "https://other.example/api/mcp"), "resource"),
+        (("scope", "owner"), "scope"),
     ] {
-        let query = query_of(&story.ask(&[wrong]));
-        assert_eq!(query["error"], error, "{wrong:?}");
-        assert_eq!(query["state"], "a state&=?");
-        assert_eq!(query["iss"], story.browser.origin());
-        assert!(!query.contains_key("code"));
+        for page in [story.ask(&[wrong]), story.answer("allow", &[wrong])] {
+            let led = page.header("location");
+            assert_eq!((page.status, led), (400, None), "{wrong:?}");
+            assert!(page.text().contains(said), "{}", page.text());
+        }
     }
+    let neither = story.answer("perhaps", &[]);
+    assert_eq!((neither.status, neither.header("location")), (400, None));
     let query = query_of(&story.answer("deny", &[]));
     assert_eq!(query["error"], "access_denied");
+    assert_eq!(query["state"], "a state&=?");
+    assert_eq!(query["iss"], story.browser.origin());
+    assert!(!query.contains_key("code"));
+}
+
+#[test]
+fn a_new_password_ends_what_was_allowed_and_so_does_shutting_out_for_a_while() {
+    let mut story = Story::start();
+    for orders in [&["password"][..], &["disable", "enable"]] {
+        let code = story.code();
+        let (access, refresh) = story.tokens();
+        assert!(story.opens(&access));
+        assert!(story.browser.get("/programs").text().contains("/revoke"));
+        for order in orders {
+            let (status, said) = user(&story.plane, &[order, "--email", ADA], PASSWORD);
+            assert_eq!(status, Some(0), "{said}");
+        }
+        assert!(!story.opens(&access), "{orders:?}");
+        refused(&story.refresh(&refresh), "invalid_grant");
+        refused(&story.redeem(&code, &[]), "invalid_grant");
+        assert_eq!(story.browser.sign_in(ADA, PASSWORD).status, 303);
+        let page = story.browser.get("/programs").text();
+        assert!(!page.contains("/revoke"), "{page}");
+    }
+    let (access, _) = story.tokens();
+    assert!(story.opens(&access), "what is allowed anew stands");
+}
+
+#[test]
+fn an_operators_pause_shuts_the_door() {
+    let mut story = Story::start();
+    let (access, refresh) = story.tokens();
+    let operator = |story: &Story, action: &str| {
+        let path = format!("/admin/agents/{}/{action}", story.buyer.agent);
+        let request = format!("POST {path} HTTP/1.1\r\nhost: ops\r\ncontent-length: 0\r\n\r\n");
+        let answer = Client::connect(story.plane.server().ops).ask(request.as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    assert!(story.opens(&access));
+    operator(&story, "pause");
+    assert!(!story.opens(&access));
+    refused(&story.refresh(&refresh), "invalid_grant");
+    operator(&story, "resume");
+    assert!(story.opens(&access));
+    pair(&story.refresh(&refresh));
+}
+
+#[test]
+fn whoever_is_let_in_takes_nothing_from_others_of_his_address() {
+    let mut story = Story::start();
+    let (_, mut refresh) = story.tokens();
+    for _ in 0..125 {
+        (_, refresh) = pair(&story.refresh(&refresh));
+    }
+    // A minute may end in between, and then as many more are let through.
+    let mut statuses = { 0..250 }.map(|_| story.refresh("cs_rt_nonsense").status);
+    assert!(statuses.any(|status| status == 429));
+}
+
+#[test]
+fn who_registers_without_end_keeps_nobody_out() {
+    let mut story = Story::start();
+    let minutes_ago = |minutes: i64| now().micros() - minutes * 60_000_000;
+    let (old, young) = (minutes_ago(11), minutes_ago(5));
+    let sql = format!(
+        "WITH RECURSIVE n (i) AS (SELECT 10000 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
+         INSERT INTO oauth_clients (id, name, uri, redirect_uris, created_us, used_us)
+         SELECT 'cli_000000000000000000000000000' || i, NULL, NULL, '{BACK}',
+            CASE WHEN i = 10007 THEN {old} ELSE {young} END, NULL
+         FROM n;"
+    );
+    let data_dir = story.plane.home.data_dir();
+    drop(story.plane.database.change(&data_dir, sql.leak()));
+    register(&story.plane, "In need", &[BACK]);
+    let mut known = |client: &str| story.ask(&[("client_id", client)]).status;
+    assert_eq!(known("cli_00000000000000000000000000010007"), 400);
+    assert_eq!(known("cli_00000000000000000000000000010008"), 200);
+    // The rest may be somebody's who is just signing in.
+    let body = json!({"redirect_uris": [BACK]});
+    let refused = json_post(&story.plane, "/oauth/register", &body);
+    assert_eq!(refused.status, 503, "{}", refused.text());
+}
+
+#[test]
+fn s9_a_page_of_another_site_registers_nothing() {
+    let plane = Plane::start();
+    let body = json!({"redirect_uris": [BACK]}).to_string();
+    let mut browser = Browser::new(&plane);
+    for kind in [
+        "",
+        "content-type: text/plain\r\n",
+        "content-type: application/x-www-form-urlencoded\r\n",
+    ] {
+        let answer = browser.send("POST", "/oauth/register", kind, &body);
+        assert_eq!(answer.status, 415, "{kind}: {}", answer.text());
+    }
+    let kind = "content-type: application/json; charset=utf-8\r\n";
+    let made = browser.send("POST", "/oauth/register", kind, &body);
+    assert_eq!(made.status, 201, "{}", made.text());
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! People sign in to pages (behaviour 7.1): who gets in, who does not, and what ends it.
 
+use countersign::cold::store::StoreError;
+use countersign::cold::store::people::{PeopleChange, Session, User};
+use countersign::domain::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::browser::{Browser, field, person, user};
@@ -196,6 +199,53 @@ fn nobody_chooses_the_session_that_somebody_gets() {
         ("next", "//evil.example"),
     ];
     assert_eq!(location(&browser.post("/login", &fields)), "/programs");
+}
+
+#[test]
+fn nobody_gets_in_by_a_password_that_was_changed_while_it_was_checked() {
+    let mut plane = Plane::start();
+    person(&plane, ADA, "owner", PASSWORD);
+    assert!(plane.stop().success());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let store = plane.database.open(&plane.home.data_dir()).await.unwrap();
+        let checked = store.people().user_called(ADA.to_owned()).await.unwrap();
+        let checked = checked.unwrap();
+        let at = |micros: i64| Timestamp::from_micros(checked.password_at.micros() + micros);
+        let begin = async |hash: [u8; 32]| {
+            let session = Session {
+                hash,
+                user_id: checked.id.clone(),
+                created_at: at(9),
+                seen_at: at(9),
+            };
+            let begun = PeopleChange::Session(session, checked.password_at);
+            store.apply(vec![begun.into()]).await
+        };
+        let keep = async |user: User| {
+            let kept = store.apply(vec![PeopleChange::User(user).into()]).await;
+            kept.unwrap();
+        };
+        begin([1; 32]).await.unwrap();
+        assert!(store.people().session([1; 32]).await.unwrap().is_some());
+        let changed = User {
+            password_at: at(1),
+            ..checked.clone()
+        };
+        keep(changed).await;
+        assert_eq!(begin([2; 32]).await, Err(StoreError::Conflict), "changed");
+        let off = User {
+            disabled_at: Some(at(2)),
+            revision: checked.revision + 1,
+            ..checked.clone()
+        };
+        keep(off).await;
+        assert_eq!(begin([3; 32]).await, Err(StoreError::Conflict), "disabled");
+        assert!(store.people().session([2; 32]).await.unwrap().is_none());
+    });
 }
 
 #[test]

@@ -38,9 +38,14 @@ impl Caller {
             return Self::of_key(api, text).await;
         };
         let found = api.store.people().bearer(hash, api.clock.now()).await?;
-        let grant = found.filter(|grant| is_here(&grant.resource));
         let ended = || Problem::unauthorized("the token is unknown, expired or revoked");
-        grant.map(Self::of_grant).ok_or_else(ended)
+        let grant = found.filter(|grant| is_here(&grant.resource));
+        let grant = grant.ok_or_else(ended)?;
+        match api.is_at_work(&grant.agent_id).await {
+            Some(true) => Ok(Self::of_grant(grant)),
+            Some(false) => Err(ended()),
+            None => Err(Problem::not_ready()),
+        }
     }
 
     async fn of_key(api: &Api, text: &str) -> Result<Self, Problem> {

@@ -24,14 +24,26 @@ impl PerMinute {
         Self { most, known }
     }
 
+    /// Whether one more would be let through; it is not counted.
+    ///
+    /// # Errors
+    /// As [`PerMinute::take`].
+    pub(in crate::cold) fn has_room(&self, who: &str, now: Timestamp) -> Result<(), u32> {
+        let minute = now.micros().div_euclid(MINUTE_US);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.get(who) {
+            Some((of, count)) if *of == minute && *count >= self.most => Err(left_s(now)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Counts one more.
     ///
     /// # Errors
     /// Where that is too often: the seconds until it is not.
     pub(in crate::cold) fn take(&self, who: &str, now: Timestamp) -> Result<(), u32> {
         let minute = now.micros().div_euclid(MINUTE_US);
-        let gone_s = now.micros().rem_euclid(MINUTE_US) / SECOND_US;
-        let left_s = u32::try_from(60 - gone_s).unwrap_or(60);
+        let left_s = left_s(now);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KNOWN_MAX {
             known.retain(|_, (of, _)| *of == minute);
@@ -53,6 +65,12 @@ impl PerMinute {
     }
 }
 
+/// Until the minute is over.
+fn left_s(now: Timestamp) -> u32 {
+    let gone_s = now.micros().rem_euclid(MINUTE_US) / SECOND_US;
+    u32::try_from(60 - gone_s).unwrap_or(60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +82,8 @@ mod tests {
         for second in 0..3 {
             assert_eq!(asks.take("a", at(second)), Ok(()));
         }
+        assert_eq!(asks.has_room("a", at(3)), Err(57));
+        assert_eq!(asks.has_room("a", at(60)), Ok(()), "and another minute");
         assert_eq!(asks.take("a", at(3)), Err(57));
         assert_eq!(asks.take("a", at(59)), Err(1));
         assert_eq!(asks.take("b", at(59)), Ok(()), "each for itself");

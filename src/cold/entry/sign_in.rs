@@ -16,7 +16,7 @@ use super::signed_in::{CSRF_FIELD, SignedIn, cookie, csrf_of, is_same, session_c
 use super::site::{Base, is_own};
 use crate::cold::api::Api;
 use crate::cold::audit::{Event, Who};
-use crate::cold::control::Work;
+use crate::cold::control::{Failed, Work};
 use crate::cold::ids::draw;
 use crate::cold::listen::Peer;
 use crate::cold::people::{email, session};
@@ -28,6 +28,8 @@ use crate::cold::tokens::draw_opaque;
 const HOME: &str = "/programs";
 /// The longest path that somebody is sent back to.
 const PATH_LEN_MAX: usize = 8_000;
+/// When whoever comes into a crowd may come again, in seconds.
+const CROWDED_S: u32 = 5;
 /// Said to everybody who does not get in: whether a person is known, nobody learns.
 const WRONG: &str = "The address or the password is wrong.";
 
@@ -160,13 +162,15 @@ pub(super) async fn sign_in(
         return Err(Refused::TooOften(after_s));
     }
     let password = SecretString::from(sent.get("password").unwrap_or_default().to_owned());
-    match known(&web, &api, address, password).await? {
-        None => {
-            api.control.noted().attempt(event);
-            form(&web, &base, next, typed, StatusCode::UNAUTHORIZED)
-        }
-        Some(user) => let_in(&api, &base, &user, event, next).await,
+    let let_in = match known(&web, &api, address, password).await? {
+        None => None,
+        Some(user) => let_in(&api, &base, &user, event.clone(), next).await?,
+    };
+    if let Some(response) = let_in {
+        return Ok(response);
     }
+    api.control.noted().attempt(event);
+    form(&web, &base, next, typed, StatusCode::UNAUTHORIZED)
 }
 
 /// Counts an attempt, of a person that may not be known, from an address.
@@ -194,17 +198,19 @@ async fn known(
     })?;
     let hash = found.as_ref().map(|user| &user.password);
     let is_his = web.0.passwords.is(password, hash).await;
+    let is_his = is_his.map_err(|_crowded| Refused::TooOften(CROWDED_S))?;
     Ok(found.filter(|user| is_his && user.disabled_at.is_none()))
 }
 
-/// A new session, whatever the browser had before.
+/// A new session, whatever the browser had before. None where he has another password by now, or may
+/// not come in any more.
 async fn let_in(
     api: &Api,
     base: &Base,
     user: &User,
     event: Event,
     next: &str,
-) -> Result<Response<Body>, Refused> {
+) -> Result<Option<Response<Body>>, Refused> {
     let begun = session::begin(&api.secret, user, api.clock.now());
     let (text, row) = begun.map_err(|_error| Refused::Fault)?;
     let event = Event {
@@ -213,15 +219,26 @@ async fn let_in(
         outcome: "200".to_owned(),
         ..event
     };
-    keep(
-        api,
-        vec![PeopleChange::Session(row).into(), Change::Audit(event)],
-    )
-    .await?;
+    let session = PeopleChange::Session(row, user.password_at);
+    let work = Work {
+        batch: vec![session.into(), Change::Audit(event)],
+        ..Work::default()
+    };
+    match api.control.make(work).await {
+        Ok(()) => {}
+        Err(Failed::Conflict) => return Ok(None),
+        Err(error) => return Err(not_made(&error)),
+    }
     let life_s = session::LIFE_US / 1_000_000;
     let name = session_cookie(base);
     let response = with_cookie(redirect(next), base, name, text.expose_secret(), life_s);
-    Ok(with_cookie(response, base, form_cookie(base), "", 0))
+    let response = with_cookie(response, base, form_cookie(base), "", 0);
+    Ok(Some(response))
+}
+
+fn not_made(error: &Failed) -> Refused {
+    tracing::error!(?error, "a page's change was not made");
+    Refused::Fault
 }
 
 /// Keeps a batch of rows, or says that it did not.
@@ -230,10 +247,8 @@ pub(in crate::cold) async fn keep(api: &Api, batch: Vec<Change>) -> Result<(), R
         batch,
         ..Work::default()
     };
-    api.control.make(work).await.map_err(|error| {
-        tracing::error!(?error, "a page's change was not made");
-        Refused::Fault
-    })
+    let made = api.control.make(work).await;
+    made.map_err(|error| not_made(&error))
 }
 
 /// The button that signs out.

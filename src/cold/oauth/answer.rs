@@ -18,6 +18,8 @@ use crate::cold::store::StoreError;
 pub(super) enum Error {
     /// The code and a sentence.
     Wrong(&'static str, &'static str),
+    /// What is sent has to be JSON.
+    MediaType,
     /// Again after so many seconds.
     TooOften(u32),
     /// By this name there is another server.
@@ -36,6 +38,14 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response<Body> {
         let (status, error, error_description) = match self {
             Self::Wrong(code, text) => (StatusCode::BAD_REQUEST, code, text),
+            Self::MediaType => {
+                let text = "content-type must be application/json";
+                (
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "invalid_client_metadata",
+                    text,
+                )
+            }
             Self::TooOften(_) => {
                 let text = "too many requests from this address";
                 (StatusCode::TOO_MANY_REQUESTS, "slow_down", text)

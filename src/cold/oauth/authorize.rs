@@ -1,7 +1,8 @@
 //! `/oauth/authorize`: somebody who has signed in is asked whether a program may act as one agent.
 //!
 //! Nothing is kept until he says yes: the page's form brings everything back, and it is judged anew.
-//! Where the program or the address to come back to is not known, he is told, and sent nowhere.
+//! Whatever is wrong before he answers, he is told, and sent nowhere: anybody may register an address,
+//! and a link to this server must not lead there by itself.
 
 use askama::Template;
 use axum::body::Body;
@@ -43,9 +44,9 @@ struct Wanted {
 enum Refusal {
     /// The person is shown why; the program is told nothing.
     Page(Refused),
-    /// Nobody is sent to a program that is not known, nor to an address that is not its own.
+    /// Nobody is sent to a program that is not known, or that asks wrongly.
     Unknown(&'static str),
-    /// The program is told.
+    /// The program is told what the person has answered.
     Told(Told, &'static str, &'static str),
 }
 
@@ -108,6 +109,7 @@ pub(super) async fn show(State(oauth): State<OAuth>, request: Request<Body>) -> 
         Err(refused) => return answered(None, Refusal::Page(refused)),
     };
     let shown = async {
+        may_bind(&who)?;
         let form = Form::parse(head.uri.query().unwrap_or_default().as_bytes())?;
         let wanted = wanted(&oauth, &who, &form).await?;
         page(&who, &wanted, form.get("agent_id")).await
@@ -127,12 +129,16 @@ pub(super) async fn decide(State(oauth): State<OAuth>, request: Request<Body>) -
     };
     let decided = async {
         let form = who.sent(&head, body).await?;
+        may_bind(&who)?;
         let wanted = wanted(&oauth, &who, &form).await?;
-        if form.get("decision") != Some("allow") {
-            let told = wanted.told();
-            return Err(Refusal::Told(told, "access_denied", "the person said no"));
+        match form.get("decision") {
+            Some("allow") => allow(&who, wanted, form.get("agent_id").unwrap_or_default()).await,
+            Some("deny") => {
+                let told = wanted.told();
+                Err(Refusal::Told(told, "access_denied", "the person said no"))
+            }
+            Some(_) | None => Err(Refused::Form.into()),
         }
-        allow(&who, wanted, form.get("agent_id").unwrap_or_default()).await
     };
     match decided.await {
         Ok(page) => page,
@@ -210,36 +216,29 @@ async fn wanted(oauth: &OAuth, who: &SignedIn, form: &Form) -> Result<Wanted, Re
     let uri = uri.ok_or(Refusal::Unknown(
         "it wants the answer at an address that is not its own",
     ))?;
-    let told = || Told {
-        redirect_uri: uri.to_owned(),
-        state: form.get("state").map(str::to_owned),
-    };
-    let wrong = |code, text| Err(Refusal::Told(told(), code, text));
+    let wrong = |why| Err(Refusal::Unknown(why));
     if form
         .get("state")
         .is_some_and(|state| state.len() > STATE_LEN_MAX)
     {
-        return Err(Refusal::Unknown("its `state` is too long"));
+        return wrong("its `state` is too long");
     }
     if form.get("response_type") != Some("code") {
-        return wrong("unsupported_response_type", "response_type must be code");
+        return wrong("its `response_type` is not `code`");
     }
     if form.get("scope").is_some_and(|scope| scope != SCOPE) {
-        return wrong("invalid_scope", "the only scope is agent");
+        return wrong("its `scope` is not `agent`, the only one");
     }
     let challenge = form.get("code_challenge").unwrap_or_default();
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let is_challenge = challenge.len() == CHALLENGE_LEN && challenge.bytes().all(is_part);
     if !is_challenge || form.get("code_challenge_method") != Some("S256") {
-        return wrong("invalid_request", "PKCE with S256 is required");
+        return wrong("it lacks a `code_challenge` of S256 (PKCE)");
     }
     let here = who.base.with(DOOR);
     let resource = form.get("resource").unwrap_or(&here);
     if resource != here {
-        return wrong(
-            "invalid_target",
-            "resource must be the address of the agents' door",
-        );
+        return wrong("its `resource` is not the address of the agents' door here");
     }
     Ok(Wanted {
         redirect_uri: uri.to_owned(),
@@ -256,7 +255,6 @@ async fn page(
     wanted: &Wanted,
     agent_id: Option<&str>,
 ) -> Result<Response<Body>, Refusal> {
-    may_bind(who)?;
     let agents = agents(who).await?;
     let called = wanted.program.name.as_deref().unwrap_or("without a name");
     let (client_id, fields) = (&*wanted.program.id, wanted.fields());
@@ -338,7 +336,6 @@ async fn agent(who: &SignedIn, id: &str) -> Result<Agent, Refusal> {
 
 /// The grant and its code, kept together with what the audit log says of it.
 async fn allow(who: &SignedIn, wanted: Wanted, agent_id: &str) -> Result<Response<Body>, Refusal> {
-    may_bind(who)?;
     let agent = agent(who, agent_id).await?;
     let people = who.api.store.people();
     if people.count_grants(agent.id.clone(), who.now).await? >= GRANTS_MAX {

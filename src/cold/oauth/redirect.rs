@@ -1,8 +1,11 @@
 //! Where a program's user may be sent back to, and whether an address is the one that was registered.
 //!
-//! Over TLS anywhere; in plain HTTP to this machine alone; or a scheme of the program's own (RFC 8252).
+//! Over TLS anywhere; in plain HTTP to this machine alone; or a scheme of the program's own, which is a
+//! domain turned round and so has a dot (RFC 8252, 7.1).
 //! What is asked for has to be what was registered, byte by byte; only the port of an address of
 //! loopback is free, since a program on a desk takes whichever it gets.
+
+use std::net::Ipv6Addr;
 
 use hyper::Uri;
 
@@ -56,7 +59,19 @@ fn of_web(text: &str) -> Option<Uri> {
     let behind = authority.get(host.len()..).unwrap_or_default();
     let has_port = uri.port_u16().is_some_and(|port| port != 0);
     let is_whole = behind.is_empty() || has_port;
-    (!host.is_empty() && !authority.contains('@') && is_whole).then_some(uri)
+    (is_host(host) && !authority.contains('@') && is_whole).then_some(uri)
+}
+
+/// A name or an address, of nothing that could make it look like another.
+fn is_host(host: &str) -> bool {
+    let literal = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    match literal {
+        Some(literal) => literal.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+            !host.is_empty() && host.bytes().all(is_part)
+        }
+    }
 }
 
 fn is_loopback(uri: &Uri) -> bool {
@@ -68,12 +83,13 @@ fn is_own_scheme(scheme: &str) -> bool {
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
     let begins = scheme.starts_with(|first: char| first.is_ascii_lowercase());
     let is_short = scheme.len() <= SCHEME_LEN_MAX;
-    begins && is_short && scheme.bytes().all(is_part) && !NOBODYS.contains(&scheme)
+    let has_dot = scheme.contains('.');
+    begins && is_short && has_dot && scheme.bytes().all(is_part) && !NOBODYS.contains(&scheme)
 }
 
 /// Whether it is the registered address.
 pub(super) fn is_same(registered: &str, asked: &str) -> bool {
-    registered == asked || is_lawful(asked) && is_same_but_for_the_port(registered, asked)
+    is_lawful(asked) && (registered == asked || is_same_but_for_the_port(registered, asked))
 }
 
 fn is_same_but_for_the_port(registered: &str, asked: &str) -> bool {
@@ -89,10 +105,8 @@ fn is_same_but_for_the_port(registered: &str, asked: &str) -> bool {
 
 /// What a page that leads there has to name in its policy: the origin, or the scheme.
 pub(super) fn source(text: &str) -> String {
-    let scheme = text.split(':').next().unwrap_or_default();
-    let web = of_web(text).filter(|_| matches!(scheme, "http" | "https"));
-    let authority = web.as_ref().and_then(Uri::authority);
-    match authority {
+    let (scheme, web) = (scheme_of(text), shown_of_web(text));
+    match web.as_ref().and_then(Uri::authority) {
         // Policies know no literals of IPv6.
         Some(authority) if !authority.as_str().contains('[') => format!("{scheme}://{authority}"),
         Some(_) | None => format!("{scheme}:"),
@@ -101,14 +115,19 @@ pub(super) fn source(text: &str) -> String {
 
 /// What people are shown of it.
 pub(super) fn host(text: &str) -> String {
-    let web = of_web(text).filter(|_| text.starts_with("http"));
-    match web.as_ref().and_then(Uri::authority) {
+    match shown_of_web(text).as_ref().and_then(Uri::authority) {
         Some(authority) => authority.to_string(),
-        None => format!(
-            "a program on your device ({}:)",
-            text.split(':').next().unwrap_or_default()
-        ),
+        None => format!("a program on your device ({}:)", scheme_of(text)),
     }
+}
+
+fn scheme_of(text: &str) -> &str {
+    text.split(':').next().unwrap_or_default()
+}
+
+/// The same as [`of_web`], of the web's own schemes alone.
+fn shown_of_web(text: &str) -> Option<Uri> {
+    of_web(text).filter(|_| matches!(scheme_of(text), "http" | "https"))
 }
 
 #[cfg(test)]
@@ -124,7 +143,7 @@ mod tests {
             "http://localhost/callback",
             "http://[::1]:5000/",
             "com.example.app:/callback",
-            "editor://plugin.example/oauth/callback",
+            "com.example.editor://plugin/oauth/callback",
         ] {
             assert!(is_lawful(lawful), "{lawful}");
         }
@@ -143,7 +162,12 @@ mod tests {
             "data:/text/html,x",
             "JavaScript:/x",
             "mailto:ada@example.com",
-            "editor:callback",
+            "com.example.editor:callback",
+            "editor://plugin.example/oauth/callback",
+            "https://app.example.com_evil/",
+            "https://app!example.com/",
+            "https://[::1/",
+            "https://[v1.x]/",
             "https://app.example.com/\r\nx: y",
             "https://app.example.com/ b",
             &long,
@@ -188,8 +212,12 @@ mod tests {
         );
         assert_eq!(source("http://127.0.0.1:5/cb"), "http://127.0.0.1:5");
         assert_eq!(source("http://[::1]:5/cb"), "http:");
-        assert_eq!(source("editor://x/cb"), "editor:");
+        assert_eq!(source("com.editor://x/cb"), "com.editor:");
         assert_eq!(host("https://app.example.com/cb"), "app.example.com");
-        assert_eq!(host("editor://x/cb"), "a program on your device (editor:)");
+        let device = "a program on your device";
+        for own in ["com.editor", "http.com.editor", "https.com.editor"] {
+            let shown = host(&format!("{own}://bank.example.com/cb"));
+            assert_eq!(shown, format!("{device} ({own}:)"));
+        }
     }
 }

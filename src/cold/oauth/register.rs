@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
-use axum::http::{Request, Response, StatusCode};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
@@ -22,8 +23,10 @@ use crate::cold::store::people::PeopleChange;
 const BODY_SIZE_MAX: usize = 16 * 1024;
 const WITHIN: Duration = Duration::from_secs(10);
 const REDIRECTS_MAX: usize = 10;
-/// Programs that are kept; those that nobody has let in go after a day.
+/// Programs that are kept; those that nobody has let in go after a day, and earlier for others.
 const CLIENTS_MAX: i64 = 10_000;
+/// So long a program that nobody has let in makes room for no other.
+const LEFT_US: i64 = 10 * 60 * 1_000_000;
 
 /// What we read of what a program says; what else it says is passed over.
 #[derive(Deserialize)]
@@ -62,15 +65,20 @@ pub(super) async fn register(
     let now = api.clock.now();
     let taken = oauth.0.registrations.take(&counted(&head), now);
     taken.map_err(Error::TooOften)?;
+    // A page of another site sends no JSON without being let (CORS): its visitors register nothing.
+    if !is_json(&head.headers) {
+        return Err(Error::MediaType);
+    }
     let read = timeout(WITHIN, to_bytes(body, BODY_SIZE_MAX)).await;
     let unread = Error::Wrong("invalid_client_metadata", "JSON of 16 KiB at most");
     let read = read.map_err(|_elapsed| unread.clone())?;
     let read = read.map_err(|_too_large| unread.clone())?;
     let wanted: Wanted = serde_json::from_slice(&read).map_err(|_error| unread)?;
     check(&wanted)?;
+    let mut batch: Vec<Change> = Vec::new();
     if api.store.people().count_clients().await? >= CLIENTS_MAX {
-        tracing::warn!("no more programs register: too many have, and nobody has let them in");
-        return Err(Error::Fault);
+        tracing::warn!("so many programs have registered that the oldest unused one makes room");
+        batch.push(PeopleChange::RoomForClient(now.plus_micros(-LEFT_US)).into());
     }
     let row = Client {
         id: draw("cli", now),
@@ -91,7 +99,7 @@ pub(super) async fn register(
         token_endpoint_auth_method: "none",
         scope: SCOPE,
     };
-    let mut batch: Vec<Change> = vec![PeopleChange::Client(row).into()];
+    batch.push(PeopleChange::Client(row).into());
     batch.push(Change::Audit(Event {
         at: now,
         mode: None,
@@ -108,6 +116,13 @@ pub(super) async fn register(
     };
     api.control.make(work).await?;
     Ok(json(StatusCode::CREATED, &registered))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    let kind = kind.unwrap_or_default().split(';').next();
+    let kind = kind.unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
 }
 
 /// Whether it can be a program's page; what else is said there is passed over.

@@ -22,7 +22,6 @@ use crate::cold::store::grants::{Grant, Token, TokenKind};
 use crate::cold::store::people::PeopleChange;
 use crate::cold::store::{Batch, Change, Scope};
 use crate::cold::tokens::challenge_of;
-use crate::domain::card::AgentStatus;
 use crate::domain::time::Timestamp;
 
 #[derive(Serialize)]
@@ -49,15 +48,26 @@ pub(super) async fn exchange(
 ) -> Result<Response<Body>, Error> {
     let (head, body) = request.into_parts();
     let api = oauth.0.web.api()?;
-    let asked = asked(&oauth, &api, &head, body).await?;
-    match asked.form.get("grant_type") {
-        Some("authorization_code") => asked.redeem().await,
-        Some("refresh_token") => asked.refresh().await,
-        Some(_) | None => {
-            let text = "authorization_code or refresh_token";
-            Err(Error::Wrong("unsupported_grant_type", text))
+    let (who, now) = (counted(&head), api.clock.now());
+    let limit = &oauth.0.tokens;
+    limit.has_room(&who, now).map_err(Error::TooOften)?;
+    let exchanged = async {
+        let asked = asked(&oauth, &api, &head, body).await?;
+        match asked.form.get("grant_type") {
+            Some("authorization_code") => asked.redeem().await,
+            Some("refresh_token") => asked.refresh().await,
+            Some(_) | None => {
+                let text = "authorization_code or refresh_token";
+                Err(Error::Wrong("unsupported_grant_type", text))
+            }
         }
+    };
+    let exchanged = exchanged.await;
+    // Many programs may share an address: those that are let in take nothing from each other.
+    if exchanged.is_err() {
+        limit.take(&who, now).map_err(Error::TooOften)?;
     }
+    exchanged
 }
 
 /// Ends the grant of a token. Of what is not known, or is another program's, nothing is said.
@@ -67,6 +77,8 @@ pub(super) async fn revoke(
 ) -> Result<Response<Body>, Error> {
     let (head, body) = request.into_parts();
     let api = oauth.0.web.api()?;
+    let taken = oauth.0.tokens.take(&counted(&head), api.clock.now());
+    taken.map_err(Error::TooOften)?;
     let asked = asked(&oauth, &api, &head, body).await?;
     let text = asked.form.get("token");
     let text = text.ok_or(Error::Wrong("invalid_request", "token is missing"))?;
@@ -96,8 +108,6 @@ async fn asked<'a>(
         .of(&head.headers)
         .ok_or(Error::UnknownHost)?;
     let now = api.clock.now();
-    let taken = oauth.0.tokens.take(&counted(head), now);
-    taken.map_err(Error::TooOften)?;
     let form = Form::read(&head.headers, body).await?;
     Ok(Asked {
         api,
@@ -197,10 +207,11 @@ impl Asked<'_> {
         }
         let people = self.api.store.people();
         let user = people.user(grant.user_id.clone()).await?;
-        let agent = self.api.store.agent(grant.agent_id.clone()).await?;
-        let is_in = user.is_some_and(|user| user.disabled_at.is_none());
-        let is_at_work = agent.is_some_and(|agent| agent.status == AgentStatus::Active);
-        if is_in && is_at_work {
+        // A new password ends what was allowed under the one before.
+        let is_in = user
+            .is_some_and(|user| user.disabled_at.is_none() && grant.created_at > user.password_at);
+        let is_at_work = self.api.is_at_work(&grant.agent_id).await;
+        if is_in && is_at_work.ok_or(Error::Fault)? {
             return Ok(());
         }
         Err(invalid(

@@ -1,9 +1,11 @@
 //! Passwords: argon2id, with the parameters that OWASP names first (19 MiB, two passes).
 //!
 //! Whoever is unknown costs as much as whoever has mistyped, and two at a time are hashed, so that a
-//! crowd at the door takes neither the memory nor the processors of those inside.
+//! crowd at the door takes neither the memory nor the processors of those inside. A seat is given back
+//! by the work itself, and not by whoever has asked and gone away.
 
 use std::io;
+use std::sync::Arc;
 
 use argon2::password_hash::phc;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
@@ -22,15 +24,23 @@ pub const LEN_MIN: usize = 12;
 pub const LEN_MAX: usize = 256;
 /// Hashed at a time.
 const AT_ONCE: usize = 2;
+/// That wait for those; more are sent away.
+const WAITING_MAX: usize = 20;
 /// Random bytes of a password that a command draws: 120 bits.
 const DRAWN_SIZE: usize = 15;
 
 /// Checks passwords, a few at a time.
 pub struct Passwords {
-    seats: Semaphore,
+    seats: Arc<Semaphore>,
+    /// For those at work, and those who wait.
+    places: Arc<Semaphore>,
     /// Of a password that nobody has.
     nobody: PasswordHash,
 }
+
+/// So many wait that one more would wait for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crowded;
 
 impl Passwords {
     /// Hashes once, for those who are unknown.
@@ -39,20 +49,37 @@ impl Passwords {
     /// Where the system gives no randomness.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
-            seats: Semaphore::new(AT_ONCE),
+            seats: Arc::new(Semaphore::new(AT_ONCE)),
+            places: Arc::new(Semaphore::new(AT_ONCE + WAITING_MAX)),
             nobody: hash(&draw()?)?,
         })
     }
 
     /// Whether it is the password with this hash. Without one, it takes as long to say that it is not.
-    pub async fn is(&self, password: SecretString, of: Option<&PasswordHash>) -> bool {
-        let Ok(_seat) = self.seats.acquire().await else {
-            return false;
-        };
+    ///
+    /// # Errors
+    /// [`Crowded`] where too many wait.
+    pub async fn is(
+        &self,
+        password: SecretString,
+        of: Option<&PasswordHash>,
+    ) -> Result<bool, Crowded> {
         let is_known = of.is_some();
         let kept = of.unwrap_or(&self.nobody).clone();
-        let verified = spawn_blocking(move || verify(&password, &kept)).await;
-        verified.unwrap_or(false) && is_known
+        let verified = self.seated(move || verify(&password, &kept)).await?;
+        Ok(verified && is_known)
+    }
+
+    async fn seated(&self, work: impl FnOnce() -> bool + Send + 'static) -> Result<bool, Crowded> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place = place.map_err(|_full| Crowded)?;
+        let seat = Arc::clone(&self.seats).acquire_owned().await;
+        let seat = seat.map_err(|_closed| Crowded)?;
+        let worked = spawn_blocking(move || {
+            let _held = (place, seat);
+            work()
+        });
+        Ok(worked.await.unwrap_or(false))
     }
 }
 
@@ -99,6 +126,8 @@ pub fn is_hash(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
+    use std::task::{Context, Waker};
 
     #[test]
     fn a_password_is_known_by_its_hash_alone_and_none_is_like_another() {
@@ -122,7 +151,46 @@ mod tests {
         let passwords = Passwords::new().unwrap();
         let password = draw().unwrap();
         let kept = hash(&password).unwrap();
-        assert!(runtime.block_on(passwords.is(password.clone(), Some(&kept))));
-        assert!(!runtime.block_on(passwords.is(password, None)));
+        let is = |of| runtime.block_on(passwords.is(password.clone(), of));
+        assert_eq!(is(Some(&kept)), Ok(true));
+        assert_eq!(is(None), Ok(false));
+    }
+
+    #[test]
+    fn whoever_goes_away_keeps_his_seat_until_the_work_is_done_and_a_crowd_is_sent_away() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let passwords = Passwords::new().unwrap();
+        let mut context = Context::from_waker(Waker::noop());
+        let (done, wait) = mpsc::channel::<()>();
+        let _inside = runtime.enter();
+        // It begins, and whoever asked hangs up.
+        let mut gone = Box::pin(passwords.seated(move || wait.recv().is_ok()));
+        assert!(gone.as_mut().poll(&mut context).is_pending());
+        drop(gone);
+        assert_eq!(passwords.seats.available_permits(), AT_ONCE - 1);
+        // Another one works, and so many wait.
+        let (other_done, other_wait) = mpsc::channel::<()>();
+        let mut other = Box::pin(passwords.seated(move || other_wait.recv().is_ok()));
+        assert!(other.as_mut().poll(&mut context).is_pending());
+        let waiting: Vec<_> = { 0..WAITING_MAX }
+            .map(|_| {
+                let mut next = Box::pin(passwords.seated(|| true));
+                assert!(next.as_mut().poll(&mut context).is_pending());
+                next
+            })
+            .collect();
+        assert_eq!(
+            runtime.block_on(passwords.seated(|| true)),
+            Err(Crowded),
+            "one more"
+        );
+        done.send(()).unwrap();
+        other_done.send(()).unwrap();
+        assert_eq!(runtime.block_on(other), Ok(true));
+        for next in waiting {
+            assert_eq!(runtime.block_on(next), Ok(true));
+        }
     }
 }

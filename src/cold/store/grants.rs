@@ -185,9 +185,13 @@ pub(super) fn token_of(hash: [u8; 32]) -> Statement {
 
 pub(super) fn list(listed: Listed, now: Timestamp) -> Statement {
     Statement::of(
-        "SELECT * FROM oauth_grants WHERE mode = $1 AND id < $2 AND ($3 = '' OR customer_id = $3)
-            AND ($4 = '' OR agent_id = $4) AND revoked_us IS NULL AND expires_us > $5
-         ORDER BY id DESC LIMIT $6",
+        "SELECT oauth_grants.* FROM oauth_grants JOIN users ON users.id = oauth_grants.user_id
+         WHERE oauth_grants.mode = $1 AND oauth_grants.id < $2
+            AND ($3 = '' OR oauth_grants.customer_id = $3)
+            AND ($4 = '' OR oauth_grants.agent_id = $4)
+            AND oauth_grants.revoked_us IS NULL AND oauth_grants.expires_us > $5
+            AND users.disabled_us IS NULL AND oauth_grants.created_us > users.password_us
+         ORDER BY oauth_grants.id DESC LIMIT $6",
     )
     .bind(listed.mode.name())
     .bind(listed.after.unwrap_or_else(|| BEHIND_ALL.to_owned()))
@@ -199,7 +203,10 @@ pub(super) fn list(listed: Listed, now: Timestamp) -> Statement {
 
 pub(super) fn of_agent(agent_id: String, now: Timestamp) -> Statement {
     let sql = "SELECT COUNT(*) AS number FROM oauth_grants
-         WHERE agent_id = $1 AND revoked_us IS NULL AND expires_us > $2";
+            JOIN users ON users.id = oauth_grants.user_id
+         WHERE oauth_grants.agent_id = $1 AND oauth_grants.revoked_us IS NULL
+            AND oauth_grants.expires_us > $2 AND users.disabled_us IS NULL
+            AND oauth_grants.created_us > users.password_us";
     Statement::of(sql).bind(agent_id).bind(now.micros())
 }
 
@@ -213,6 +220,7 @@ pub(super) fn bearer(hash: [u8; 32], now: Timestamp) -> Statement {
          WHERE oauth_tokens.hash = $1 AND oauth_tokens.kind = 'access'
             AND oauth_tokens.expires_us > $2 AND oauth_grants.expires_us > $2
             AND oauth_grants.revoked_us IS NULL AND users.disabled_us IS NULL
+            AND oauth_grants.created_us > users.password_us
             AND agents.status = 'active'",
     )
     .bind(hash.to_vec())
@@ -229,6 +237,14 @@ pub(super) fn new_client(row: Client) -> Statement {
         .bind(row.redirect_uris)
         .bind(row.created_at.micros())
         .bind(row.used_at.map(Timestamp::micros))
+}
+
+/// Makes room for one more: the oldest that was never let in goes, if it is older than this.
+pub(super) fn room_for_client(before: Timestamp) -> Statement {
+    let sql = "DELETE FROM oauth_clients WHERE id = (
+            SELECT id FROM oauth_clients WHERE used_us IS NULL AND created_us < $1
+            ORDER BY created_us, id LIMIT 1)";
+    Statement::of(sql).bind(before.micros())
 }
 
 pub(super) fn client_used(id: String, at: Timestamp) -> Statement {

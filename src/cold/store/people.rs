@@ -49,7 +49,7 @@ pub struct User {
     pub customer_id: Option<String>,
     /// The hash of his password, in the form of PHC strings.
     pub password: PasswordHash,
-    /// Sessions that are not newer are over.
+    /// Sessions and grants that are not newer are over.
     pub password_at: Timestamp,
     pub disabled_at: Option<Timestamp>,
     pub created_at: Timestamp,
@@ -81,14 +81,16 @@ pub struct Session {
 #[expect(missing_docs, reason = "each is the row of the same name")]
 pub enum PeopleChange {
     User(User),
-    /// A new one.
-    Session(Session),
+    /// A new one, of somebody whose password is still the one of this instant.
+    Session(Session, Timestamp),
     /// It was used at this instant.
     Seen([u8; 32], Timestamp),
     /// It is over.
     SignedOut([u8; 32]),
     /// A new one.
     Client(Client),
+    /// The oldest client that was never let in is forgotten; none that is newer than this.
+    RoomForClient(Timestamp),
     /// Somebody let the client do something.
     ClientUsed(String, Timestamp),
     /// A new one.
@@ -220,9 +222,9 @@ pub(super) async fn change(
 ) -> Result<(), StoreError> {
     let (statement, may_miss) = match change {
         PeopleChange::User(row) => (put_user(row), false),
-        PeopleChange::Session(row) => {
+        PeopleChange::Session(row, password_at) => {
             writing.execute(trimmed(row.user_id.clone())).await?;
-            (new_session(row), false)
+            (new_session(row, password_at), false)
         }
         PeopleChange::Seen(hash, at) => {
             let sql = "UPDATE sessions SET seen_us = $1 WHERE hash = $2 AND seen_us < $1";
@@ -234,6 +236,7 @@ pub(super) async fn change(
             (Statement::of(sql).bind(hash.to_vec()), true)
         }
         PeopleChange::Client(row) => (grants::new_client(row), false),
+        PeopleChange::RoomForClient(before) => (grants::room_for_client(before), false),
         PeopleChange::ClientUsed(id, at) => (grants::client_used(id, at), true),
         PeopleChange::Grant(row) => (grants::new_grant(row), false),
         PeopleChange::Revoked(row, at) => (grants::revoked(row.id, at), true),
@@ -285,13 +288,17 @@ fn trimmed(user_id: String) -> Statement {
     Statement::of(sql).bind(user_id).bind(SESSIONS_MAX - 1)
 }
 
-fn new_session(row: Session) -> Statement {
-    let sql = "INSERT INTO sessions (hash, user_id, created_us, seen_us) VALUES ($1, $2, $3, $4)";
+/// Nobody gets in by a password that was changed while it was checked.
+fn new_session(row: Session, password_at: Timestamp) -> Statement {
+    let sql = "INSERT INTO sessions (hash, user_id, created_us, seen_us)
+         SELECT $1, id, $3, $4 FROM users
+         WHERE id = $2 AND password_us = $5 AND disabled_us IS NULL";
     Statement::of(sql)
         .bind(row.hash.to_vec())
         .bind(row.user_id)
         .bind(row.created_at.micros())
         .bind(row.seen_at.micros())
+        .bind(password_at.micros())
 }
 
 fn swept(now: Timestamp, idle_since: Timestamp) -> Vec<Statement> {

@@ -91,6 +91,18 @@ impl Api {
         .await
     }
 
+    /// Whether the agent is at work: by its row, and by what the ledger holds, where an operator's pause
+    /// is. None where that cannot be told now.
+    pub(in crate::cold) async fn is_at_work(&self, agent_id: &str) -> Option<bool> {
+        let found = self.store.agent(agent_id.to_owned()).await;
+        let found = found.map_err(|error| tracing::error!(%error, "an agent was not looked up"));
+        let Some(row) = found.ok()? else {
+            return Some(false);
+        };
+        let held = self.standing_of_agent(&row).await.ok()?;
+        Some(row.status == AgentStatus::Active && held == AgentStatus::Active)
+    }
+
     /// When the card was first used: the oldest approval on record.
     pub(super) async fn first_spend(&self, card: &str) -> Result<Option<String>, Problem> {
         if let Some(known) = self.first_spends().get(card) {
