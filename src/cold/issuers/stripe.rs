@@ -48,7 +48,15 @@ struct WirePage {
 pub(super) struct WireNumber {
     pub(super) number: Option<String>,
     pub(super) cvc: Option<String>,
-    cardholder: Option<WireHolder>,
+    cardholder: Option<WireHolderOf>,
+}
+
+/// The holder, or the id alone where it is not written out.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WireHolderOf {
+    Whole(WireHolder),
+    Id(#[expect(dead_code, reason = "only its shape counts")] String),
 }
 
 /// Whose card it is: the issuer compares this address.
@@ -76,7 +84,7 @@ struct WireAddress {
 impl WireNumber {
     /// What the holder is called, and the address in lines.
     pub(super) fn holder(self) -> (Option<String>, Option<String>) {
-        let Some(holder) = self.cardholder else {
+        let Some(WireHolderOf::Whole(holder)) = self.cardholder else {
             return (None, None);
         };
         let address = holder.billing.and_then(|billing| billing.address);
