@@ -3,6 +3,8 @@
 
 #![cfg(test)]
 
+#[path = "shared_ledger/behind.rs"]
+mod behind;
 #[path = "shared_ledger/changes.rs"]
 mod changes;
 #[path = "shared_ledger/exact.rs"]

@@ -14,8 +14,8 @@ const NODES: usize = 3;
 const CLIENTS: usize = 4;
 /// A stop that is worth the name meets approvals on all nodes.
 const APPROVED_BEFORE: u32 = 60;
-const TOLD: &str = "0b1f7c52-6b7a-4c5d-9f51-3b0c5a6f0a01";
-const TOLD_CARD: &str = "5a0f2c1e-9d34-4b7e-8f7c-2f6f1c9e4142";
+pub(super) const TOLD: &str = "0b1f7c52-6b7a-4c5d-9f51-3b0c5a6f0a01";
+pub(super) const TOLD_CARD: &str = "5a0f2c1e-9d34-4b7e-8f7c-2f6f1c9e4142";
 
 fn cards() -> Value {
     let mut snapshot = SnapshotOf::default();
@@ -149,7 +149,7 @@ fn a_freeze_that_a_node_was_not_told_of_refuses_what_it_decides() {
     assert_eq!(response.status, 503, "{}", response.text());
 }
 
-fn fixture(name: &str) -> String {
+pub(super) fn fixture(name: &str) -> String {
     let path = format!(
         "{}/fixtures/lithic/event.{name}.json",
         env!("CARGO_MANIFEST_DIR")
@@ -157,7 +157,7 @@ fn fixture(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn event(node: &Server, body: &str) -> Response {
+pub(super) fn event(node: &Server, body: &str) -> Response {
     let signed = signature("acme", "msg_1", now(), body.as_bytes());
     let request = format!(
         "POST /issuers/acme/events HTTP/1.1\r\nhost: countersign\r\n\

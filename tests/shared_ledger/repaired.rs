@@ -179,3 +179,60 @@ fn e13_a_redis_that_is_armed_or_went_on_after_a_loss_is_not_repaired() {
         "{told}"
     );
 }
+
+/// A node whose start came half way has one copy that is whole and one that is newer; both count.
+#[test]
+fn e13_what_a_node_was_learning_when_redis_was_lost_is_given_back_too() {
+    let redis = founded(&[]);
+    let (machines, nodes) = pair(&redis, &snapshot());
+    assert!(ask(&nodes[0], "one") && ask(&nodes[1], "two") && ask(&nodes[0], "three"));
+    drop(nodes);
+    let data = machines[0].home.data_dir();
+    let (standing, new) = (data.join("shared-log"), data.join("shared-log.new"));
+    assert!(!new.exists(), "it holds everything since the node started");
+    let whole = std::fs::read(&standing).unwrap();
+    let half = &whole[..whole.len() / 2];
+    for (stands, is_new) in [(half, &whole[..]), (&whole[..], half), (&whole[..], &[])] {
+        std::fs::write(&standing, stands).unwrap();
+        std::fs::write(&new, is_new).unwrap();
+        assert_eq!(redis.ask(&["FLUSHALL"]), "+OK");
+        let (code, told) = repair(&redis, &machines[0]);
+        assert_eq!(code, Some(0), "{told}");
+        assert!(told.contains(": 3 entries put back, "), "{told}");
+    }
+    // Of another ledger it is not this one's.
+    let mut other = whole.clone();
+    other[30] ^= 1;
+    std::fs::write(&new, &other).unwrap();
+    let (code, told) = repair(&redis, &machines[0]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(
+        told.contains(": 0 entries put back, 3 were there"),
+        "{told}"
+    );
+}
+
+/// Functions of another release remember by themselves who armed them.
+#[test]
+fn e13_nothing_is_repaired_under_nodes_of_another_release_that_may_approve() {
+    let redis = founded(&[]);
+    let (machines, nodes) = pair(&redis, &snapshot());
+    assert!(ask(&nodes[0], "one"));
+    drop(nodes);
+    assert_eq!(redis.ask(&["FUNCTION", "FLUSH"]), "+OK");
+    let other = "countersign_00000000000000ff";
+    let library = |answer: &str| {
+        format!(
+            "#!lua name={other}\nredis.register_function{{function_name = '{other}_standing', \
+             callback = function() return {{'{answer}'}} end, flags = {{'no-writes'}}}}"
+        )
+    };
+    let load = |answer| redis.ask(&["FUNCTION", "LOAD", "REPLACE", &library(answer)]);
+    assert_eq!(load("it is"), other);
+    let (code, told) = repair(&redis, &machines[0]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("it is armed"), "{told}");
+    assert_eq!(load("unarmed"), other);
+    let (code, told) = repair(&redis, &machines[0]);
+    assert_eq!(code, Some(0), "{told}");
+}

@@ -39,6 +39,27 @@ pub enum Observed {
     Booked(BookAnswer),
 }
 
+/// What a report comes to where nodes share a log.
+pub struct Booking {
+    /// What becomes of it.
+    pub answer: BookAnswer,
+    /// What the log has to take before that holds.
+    pub draft: Option<Draft>,
+    /// What this node has to know before that holds.
+    pub premise: Premise,
+}
+
+/// What the log would not refuse although another node knew better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Premise {
+    /// It refuses whatever rests on too little.
+    Nothing,
+    /// Nothing is booked, by what is known of this customer.
+    Of(Key),
+    /// Nobody is known whose it is.
+    All,
+}
+
 impl Pipeline {
     /// Verifies, decodes and books one event. What it books is on its way to the disk when it
     /// returns.
@@ -89,15 +110,32 @@ impl Pipeline {
         booked.inspect_err(said).ok()
     }
 
-    /// The same where nodes share a log: what has to be taken by it before the answer holds.
+    /// The same where nodes share a log: what has to be known of it, and taken by it, before the answer
+    /// holds.
     pub fn draft_of_booking(
         &self,
         arrival: &Arrival<'_>,
         observation: &Observation<'_>,
-    ) -> Option<(BookAnswer, Option<Draft>)> {
-        let ledger = &self.bookable()?.ledger;
-        let (answer, draft) = ledger.drafting(|_| self.book(arrival, observation));
-        Some((answer?, draft))
+    ) -> Option<Booking> {
+        let core = self.bookable()?;
+        let connection = arrival.connection;
+        let customer = core.customer_of(connection, observation);
+        let (answer, draft) = core.ledger.drafting(|_| self.book(arrival, observation));
+        let answer = answer?;
+        let nobodys = core.unattributed(connection);
+        let owner = draft.as_ref().map(|draft| draft.owner);
+        let premise = match customer.filter(|_| owner != Some(nobodys)) {
+            None => Premise::All,
+            Some(key) if owner.is_none() && answer.status == BookStatus::Ignored => {
+                Premise::Of(key)
+            }
+            Some(_) => Premise::Nothing,
+        };
+        Some(Booking {
+            answer,
+            draft,
+            premise,
+        })
     }
 
     /// What events are booked with, while they can be.
@@ -143,16 +181,8 @@ impl Core {
         observation: &Observation<'_>,
         at: Timestamp,
     ) -> Result<BookAnswer, Unavailable> {
-        let name = connection.name.as_bytes();
         let external = name_of(observation);
-        let parts = [name, external.as_bytes()];
-        let own = self.keys.key(KeySpace::Authorization, &parts);
-        let disputed = self.disputed(connection, own, observation);
-        // No card has an empty token.
-        let token = observation.card_token.as_deref().unwrap_or_default();
-        let named = self.keys.key(KeySpace::Card, &[name, token.as_bytes()]);
-        let unnamed = disputed.filter(|_| token.is_empty());
-        let card_key = unnamed.map_or(named, |(card, _)| card);
+        let (own, card_key, disputed) = self.keys_of(connection, observation);
         let facts = self.facts(observation);
         let snapshot = self.snapshots.load();
         let view = snapshot.card(card_key);
@@ -205,6 +235,32 @@ impl Core {
             owner: Owner::Unattributed(&connection.name),
         };
         self.ledger.book_unattributed(&route, &command)
+    }
+
+    /// The authorization and the card of a report by their names; and what it disputes without naming both.
+    fn keys_of(
+        &self,
+        connection: &Connection,
+        observation: &Observation<'_>,
+    ) -> (Key, Key, Option<(Key, Key)>) {
+        let name = connection.name.as_bytes();
+        let parts = [name, name_of(observation).as_bytes()];
+        let own = self.keys.key(KeySpace::Authorization, &parts);
+        let disputed = self.disputed(connection, own, observation);
+        // No card has an empty token.
+        let token = observation.card_token.as_deref().unwrap_or_default();
+        let named = self.keys.key(KeySpace::Card, &[name, token.as_bytes()]);
+        let unnamed = disputed.filter(|_| token.is_empty());
+        let card = unnamed.map_or(named, |(card, _)| card);
+        (own, card, disputed)
+    }
+
+    /// Whose books a report belongs to, by what is known.
+    fn customer_of(&self, connection: &Connection, observation: &Observation<'_>) -> Option<Key> {
+        let (_, card, _) = self.keys_of(connection, observation);
+        let snapshot = self.snapshots.load();
+        let named = snapshot.card(card).map(|view| view.customer.key());
+        named.or_else(|| self.ledger.owner_of_card(card))
     }
 
     /// The authorization that a report follows without naming it.

@@ -15,9 +15,9 @@ use super::exchange::Deciding;
 use crate::domain::card::Key;
 use crate::domain::decision::DeclineReason;
 use crate::domain::time::Timestamp;
+use crate::hot::pipeline::events::{Booking, Premise};
 use crate::hot::pipeline::{Begun, Drafted, Pipeline, Rested, Waiting};
 use crate::ledger::command::{BookAnswer, Overrule};
-use crate::ledger::embedded::store::Draft;
 use crate::ledger::redis::offers::{Outcome, Turn};
 
 /// Between two attempts to tell the log of an approval that was not given.
@@ -88,17 +88,34 @@ pub(super) async fn agree(
     }
 }
 
-/// Has the log take what is drafted, again as often as it had something newer: what it comes to. Absent
-/// where the log was not heard to take it. Whoever stops waiting must find out later: the log may take it
+/// Has the log take what is drafted, again as often as it had something newer: what it comes to. What the
+/// log would not refuse rests on what this node knows, so that it learns first. Absent where it cannot,
+/// or where the log was not heard to take it. Whoever stops waiting must find out later: the log may take it
 /// all the same.
 pub(super) async fn taken(
     shared: &Shared,
-    draft: impl Fn() -> Option<(BookAnswer, Option<Draft>)>,
+    draft: impl Fn() -> Option<Booking>,
 ) -> Option<BookAnswer> {
     let log = shared.log.get()?;
     let mut turn: Option<Turn> = None;
+    let mut known = Premise::Nothing;
     loop {
-        let (mut answer, drafted) = draft()?;
+        let Booking {
+            mut answer,
+            draft: drafted,
+            premise,
+        } = draft()?;
+        if ![Premise::Nothing, known].contains(&premise) && known != Premise::All {
+            let is_known = match premise {
+                Premise::Of(owner) => log.follow(owner).await,
+                Premise::Nothing | Premise::All => log.knows_all().await,
+            };
+            if !is_known {
+                return None;
+            }
+            known = premise;
+            continue;
+        }
         let Some(drafted) = drafted else {
             return Some(answer);
         };

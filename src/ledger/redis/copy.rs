@@ -3,10 +3,10 @@
 //! Every entry that the node has learned stands in it as the log has it, before anything that rests on it
 //! leaves. It is written to the system and not synced: the end of the process takes nothing of it.
 
-use std::fs::{File, OpenOptions, rename};
+use std::fs::{File, OpenOptions, hard_link, remove_file, rename};
 use std::io::{self, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::domain::card::Key;
 use crate::ledger::embedded::frame::checksum;
@@ -25,25 +25,51 @@ const MODE: u32 = 0o600;
 pub struct Copy {
     file: File,
     record: Vec<u8>,
+    /// Where it is to stand, until it does.
+    place: Option<PathBuf>,
+}
+
+/// Where a copy is written that does not hold everything yet.
+#[must_use]
+pub fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension("new")
 }
 
 impl Copy {
-    /// Begins one at `path`. The one that was there stands beside it until the next time.
+    /// Begins one that will stand at `path`. Until then the one that is there stays: the log may be lost
+    /// while this one has only half of it.
     ///
     /// # Errors
     /// Where the file system refuses.
     pub fn begin(path: &Path, generation: &Generation) -> io::Result<Self> {
-        match rename(path, path.with_extension("before")) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        let new = unfinished(path);
+        or_absent(remove_file(&new))?;
         let mut options = OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(MODE).open(path)?;
+        let mut file = options.write(true).create_new(true).mode(MODE).open(new)?;
         file.write_all(&[MAGIC.as_slice(), &generation.0].concat())?;
         Ok(Self {
             file,
             record: Vec::new(),
+            place: Some(path.to_owned()),
         })
+    }
+
+    /// Has it stand at its place, unless it does: it holds all that was in the log. The one that was
+    /// there stands beside it until the next time.
+    ///
+    /// # Errors
+    /// Where the file system refuses.
+    pub fn stand(&mut self) -> io::Result<()> {
+        let Some(path) = &self.place else {
+            return Ok(());
+        };
+        let before = path.with_extension("before");
+        or_absent(remove_file(&before))?;
+        // A second name, so that at no moment there is none. Some file systems have no such thing.
+        or_absent(hard_link(path, &before).or_else(|_| rename(path, &before)))?;
+        rename(unfinished(path), path)?;
+        self.place = None;
+        Ok(())
     }
 
     /// Adds the entry of this number of an owner's log.
@@ -60,6 +86,13 @@ impl Copy {
             self.record.extend_from_slice(part);
         }
         self.file.write_all(&self.record)
+    }
+}
+
+fn or_absent(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -159,6 +192,17 @@ impl Reader {
 mod tests {
     use super::*;
 
+    impl Copy {
+        /// One that takes nothing.
+        pub(in crate::ledger::redis) fn unwritable() -> Self {
+            Self {
+                file: File::open("/dev/null").unwrap(),
+                record: Vec::new(),
+                place: None,
+            }
+        }
+    }
+
     #[test]
     fn a_copy_is_read_as_it_was_written_and_no_further_than_it_is_whole() {
         let dir = tempfile::tempdir().unwrap();
@@ -173,6 +217,10 @@ mod tests {
         for number in 0..3 {
             copy.keep(Key(5), number, &kept(number).entry).unwrap();
         }
+        assert!(!path.exists(), "it does not hold everything yet");
+        copy.stand().unwrap();
+        copy.stand().unwrap();
+        assert!(!unfinished(&path).exists());
         let whole = std::fs::read(&path).unwrap();
         let record = (whole.len() - 40) / 3;
         for size in 0..=whole.len() {
@@ -197,11 +245,15 @@ mod tests {
         assert_eq!(reader.next_kept().unwrap(), Some(kept(0)));
         assert_eq!(reader.next_kept().unwrap(), None);
         assert!(reader.is_cut_short);
-        // The next process begins anew and keeps the former.
+        // Processes that end before they know all leave the former, and the next one keeps it.
         drop(Copy::begin(&path, &generation).unwrap());
-        assert_eq!(
-            std::fs::read(path.with_extension("before")).unwrap(),
-            flipped
-        );
+        let mut copy = Copy::begin(&path, &generation).unwrap();
+        copy.keep(Key(5), 0, &kept(0).entry).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), flipped);
+        copy.stand().unwrap();
+        copy.keep(Key(5), 1, &kept(1).entry).unwrap();
+        let before = std::fs::read(path.with_extension("before")).unwrap();
+        assert_eq!(before, flipped);
+        assert_eq!(std::fs::read(&path).unwrap().len(), 40 + 2 * record);
     }
 }

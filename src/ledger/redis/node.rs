@@ -118,6 +118,7 @@ async fn run(
         mut messages,
     } = pushed;
     tokio::task::spawn_local(keeper.run());
+    let (asks, mut proofs) = mpsc::unbounded_channel();
     let node = Rc::new(Node {
         commands,
         links,
@@ -130,27 +131,28 @@ async fn run(
         progress,
         has_forgotten: Cell::new(false),
         refusals: Cell::new(0),
-        is_looking: Cell::new(false),
+        looking: Cell::new(0),
+        connected: Cell::new(0),
+        learned: Cell::new(0),
+        proofs: asks,
     });
     let mut looks_again = interval(LOOKED_AGAIN);
     looks_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            Some(_number) = connected.recv() => {
-                let node = Rc::clone(&node);
-                tokio::task::spawn_local(async move {
-                    if node.learn_all().await.is_ok() {
-                        node.advanced(Progress::All);
-                    }
-                });
+            Some(number) = connected.recv() => {
+                node.connected.set(number);
+                tokio::task::spawn_local(Rc::clone(&node).look());
             }
-            _instant = looks_again.tick(), if node.has_forgotten.get() => node.look_again(),
+            _instant = looks_again.tick(), if node.is_behind() => node.look_again(),
             Some(message) = messages.recv() => {
                 node.hear(message).await;
-                while let Ok(message) = messages.try_recv() {
-                    node.hear(message).await;
-                }
-                (node.kick)();
+                node.hear_all(&mut messages).await;
+            }
+            Some((number, answer)) = proofs.recv() => {
+                // What was pushed before the answer that proves it.
+                node.hear_all(&mut messages).await;
+                let _gone = answer.send(node.knows_all(number));
             }
             request = requests.recv() => {
                 let Some(request) = request else { return };
@@ -180,7 +182,13 @@ struct Node {
     has_forgotten: Cell<bool>,
     /// How often Redis said that it may have forgotten something.
     refusals: Cell<u64>,
-    is_looking: Cell<bool>,
+    /// How often all is being learned at this moment.
+    looking: Cell<u32>,
+    /// The latest connection, and the one since which all was learned.
+    connected: Cell<u64>,
+    learned: Cell<u64>,
+    /// Who waits to hear whether all was learned, and over which connection the log answered.
+    proofs: mpsc::UnboundedSender<(u64, oneshot::Sender<bool>)>,
 }
 
 impl Node {
@@ -192,7 +200,28 @@ impl Node {
                 (self.kick)();
                 let _gone = answer.send(is_learned);
             }
+            Request::Prove { answer } => self.prove(answer).await,
         }
+    }
+
+    /// Has the log answer once more: everything that was pushed before has arrived then, if it came all the
+    /// while over one connection.
+    async fn prove(&self, answer: oneshot::Sender<bool>) {
+        let before = self.links.get(0, UNSENT_FOR).await.map(|it| it.number);
+        let answered = self.page(NOBODY, (0, EntryId::NONE)).await;
+        let after = self.links.get(0, Duration::ZERO).await.map(|it| it.number);
+        let number = before.filter(|_| before == after && answered.is_ok());
+        // Without it whoever asks hears that nothing is proved.
+        let _over = number.map(|number| self.proofs.send((number, answer)));
+    }
+
+    fn knows_all(&self, number: u64) -> bool {
+        let is_followed = self.catching.borrow().is_empty() && !self.ledger.is_poisoned();
+        self.learned.get() == number && !self.has_forgotten.get() && is_followed
+    }
+
+    fn is_behind(&self) -> bool {
+        self.has_forgotten.get() || self.learned.get() != self.connected.get()
     }
 
     async fn settle(self: &Rc<Self>, draft: Draft, id: EntryId, answer: oneshot::Sender<Outcome>) {
@@ -356,13 +385,18 @@ impl Node {
         number: u64,
         entry: &Entry<'_>,
     ) -> Result<Learned, Failed> {
+        let mut is_kept = false;
         for _ in 0..BEHIND_ATTEMPTS {
             if self.ledger.is_poisoned() {
                 return Err(Failed);
             }
+            // Before it is folded: hot threads answer on what is.
+            if !is_kept && self.ledger.known_of(owner) == (number, entry.after) {
+                self.keep(owner, number, entry)?;
+                is_kept = true;
+            }
             match self.ledger.learn(owner, number, entry) {
                 Ok(Learned::Now(position)) => {
-                    self.keep(owner, number, entry)?;
                     if let Some(place) = self.pending.borrow_mut().get_mut(&entry.id) {
                         *place = Some(position);
                     }
@@ -399,15 +433,36 @@ impl Node {
     /// Looks whether Redis was armed, which nobody tells. A balancer sends nothing to a node that is not
     /// ready.
     fn look_again(self: &Rc<Self>) {
-        if self.ledger.is_poisoned() || self.is_looking.replace(true) {
-            return;
+        if !self.ledger.is_poisoned() && self.looking.get() == 0 {
+            tokio::task::spawn_local(Rc::clone(self).look());
         }
-        let node = Rc::clone(self);
-        tokio::task::spawn_local(async move {
-            // Where it fails it is tried again.
-            let _not_yet = node.learn_all().await;
-            node.is_looking.set(false);
-        });
+    }
+
+    /// Learns all; where it fails it is tried again.
+    async fn look(self: Rc<Self>) {
+        self.looking.set(self.looking.get().saturating_add(1));
+        let number = self.connected.get();
+        if self.learn_all().await.is_ok() && self.stand().is_ok() {
+            self.learned.set(number.max(self.learned.get()));
+            self.advanced(Progress::All);
+        }
+        self.looking.set(self.looking.get().saturating_sub(1));
+    }
+
+    /// The copy has everything that the one before it could have.
+    fn stand(self: &Rc<Self>) -> Result<(), Failed> {
+        let stands = self.copy.borrow_mut().stand();
+        stands.map_err(|error| {
+            tracing::error!(%error, "the copy of the shared log cannot take its place");
+            self.lose(NOBODY, Unavailable::Journal(Refusal::Full))
+        })
+    }
+
+    async fn hear_all(self: &Rc<Self>, messages: &mut mpsc::UnboundedReceiver<(u64, PushInfo)>) {
+        while let Ok(message) = messages.try_recv() {
+            self.hear(message).await;
+        }
+        (self.kick)();
     }
 
     /// What this node knows is not what the log says any more: it approves nothing until it is started
@@ -495,7 +550,6 @@ impl Node {
                 };
                 let learning: Vec<_> = few.iter().map(learn).collect();
                 for one in learning {
-                    // The next connection begins again.
                     one.await.map_err(|_panicked| Failed)??;
                 }
                 (self.kick)();
@@ -541,3 +595,6 @@ fn is_unknown_function(error: &RedisError) -> bool {
 fn is_refusal(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
 }
+
+#[cfg(test)]
+mod tests;

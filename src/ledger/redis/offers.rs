@@ -54,6 +54,8 @@ pub(super) enum Request {
         owner: Key,
         answer: oneshot::Sender<bool>,
     },
+    /// To find out whether all that was in the log has been learned.
+    Prove { answer: oneshot::Sender<bool> },
 }
 
 /// The end that offers drafts.
@@ -113,6 +115,15 @@ impl SharedLog {
         let (answer, answered) = oneshot::channel();
         // The same.
         let _full = self.requests.try_send(Request::Follow { owner, answer });
+        answered.await.unwrap_or(false)
+    }
+
+    /// Whether this node has learned everything that was in the log of any owner when it was asked. Not
+    /// while it is cut off, nor until it has caught up.
+    pub async fn knows_all(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        // The same.
+        let _full = self.requests.try_send(Request::Prove { answer });
         answered.await.unwrap_or(false)
     }
 }

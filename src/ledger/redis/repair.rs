@@ -2,14 +2,15 @@
 //!
 //! Nothing is armed by it: when all nodes have given theirs, people arm. Given twice changes nothing.
 
+use std::io;
 use std::path::Path;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value};
 
-use crate::ledger::redis::copy::{Kept, Reader};
+use crate::ledger::redis::copy::{Kept, Reader, unfinished};
 use crate::ledger::redis::link::Remote;
-use crate::ledger::redis::setup::{Unfit, fit, load, word};
+use crate::ledger::redis::setup::{Unfit, fit, is_armed_for_others, load, word};
 use crate::ledger::redis::wire::{Commands, Generation, bytes};
 use crate::ledger::shared::Entry;
 
@@ -29,16 +30,23 @@ pub struct Repaired {
     pub is_cut_short: bool,
 }
 
-/// Gives the Redis what the copy at `path` has and it has not.
+/// Gives the Redis what the copy at `path` has and it has not, and what one beside it has that is not
+/// finished: its node was learning, and what it learned may be nowhere else.
 ///
 /// # Errors
 /// [`Unfit`] where it is armed, holds another ledger or another entry at some place, or cannot be used.
 pub async fn repair(remote: &Remote, path: &Path) -> Result<Repaired, Unfit> {
-    let mut reader = Reader::open(path).map_err(Unfit::Copy)?;
-    let generation = reader.generation.clone();
+    let readers = copies(path).map_err(Unfit::Copy)?;
+    let generation = match readers.first() {
+        Some(reader) => reader.generation.clone(),
+        None => return Err(Unfit::Copy(io::ErrorKind::NotFound.into())),
+    };
     let commands = Commands::new(&generation);
     let mut connection = fit(remote).await?;
     load(&mut connection).await?;
+    if is_armed_for_others(&mut connection).await? {
+        return Err(Unfit::Armed);
+    }
     let restored = word(&mut connection, &commands.on_all("restore")).await?;
     match restored.as_deref() {
         Some(b"restored") => {}
@@ -52,6 +60,36 @@ pub async fn repair(remote: &Remote, path: &Path) -> Result<Repaired, Unfit> {
         known: 0,
         is_cut_short: false,
     };
+    for reader in readers {
+        give(&mut connection, &commands, reader, &mut repaired).await?;
+    }
+    Ok(repaired)
+}
+
+/// The copies of one ledger: the one that stands, and the one that is being made.
+fn copies(path: &Path) -> io::Result<Vec<Reader>> {
+    let is_absent = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let standing = match Reader::open(path) {
+        Err(error) if !is_absent(&error) => return Err(error),
+        opened => opened.ok(),
+    };
+    let new = match Reader::open(&unfinished(path)) {
+        // Its process ended before it wrote whose copy it is.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
+        Err(error) if !is_absent(&error) => return Err(error),
+        opened => opened.ok(),
+    };
+    let generation = standing.as_ref().map(|it| it.generation.clone());
+    let new = new.filter(|new| generation.is_none_or(|it| it == new.generation));
+    Ok(standing.into_iter().chain(new).collect())
+}
+
+async fn give(
+    connection: &mut MultiplexedConnection,
+    commands: &Commands,
+    mut reader: Reader,
+    repaired: &mut Repaired,
+) -> Result<(), Unfit> {
     loop {
         let mut batch = Vec::new();
         while batch.len() < BATCH_LEN {
@@ -61,10 +99,10 @@ pub async fn repair(remote: &Remote, path: &Path) -> Result<Repaired, Unfit> {
             }
         }
         if batch.is_empty() {
-            repaired.is_cut_short = reader.is_cut_short;
-            return Ok(repaired);
+            repaired.is_cut_short |= reader.is_cut_short;
+            return Ok(());
         }
-        mend(&mut connection, &commands, &batch, &mut repaired).await?;
+        mend(connection, commands, &batch, repaired).await?;
     }
 }
 

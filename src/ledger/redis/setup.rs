@@ -1,5 +1,6 @@
 //! Founds a ledger in a Redis, and looks whether the one that is there may be worked with.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 
@@ -199,6 +200,35 @@ pub(super) async fn load(connection: &mut MultiplexedConnection) -> Result<(), U
         }
     }
     Ok(())
+}
+
+/// Whether the functions of another version are armed, whose nodes may approve.
+pub(super) async fn is_armed_for_others(
+    connection: &mut MultiplexedConnection,
+) -> Result<bool, Unfit> {
+    let mut list = redis::cmd("FUNCTION");
+    list.arg("LIST").arg("LIBRARYNAME").arg("countersign_*");
+    let found: Value = list.query_async(connection).await?;
+    let Value::Array(libraries) = found else {
+        return Err(Unfit::Strange);
+    };
+    for library in libraries {
+        let said: HashMap<String, Value> =
+            redis::from_redis_value(library).map_err(|_other| Unfit::Strange)?;
+        let name = said.get("library_name").cloned().and_then(bytes);
+        let name = name.and_then(|it| String::from_utf8(it).ok());
+        let name = name.ok_or(Unfit::Strange)?;
+        // Ours say so when they are to restore.
+        if name == library_name() {
+            continue;
+        }
+        let mut standing = redis::cmd("FCALL_RO");
+        standing.arg(format!("{name}_standing")).arg(0);
+        if word(connection, &standing).await?.as_deref() != Some(b"unarmed") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The only word of an answer.
