@@ -497,7 +497,7 @@ fn who_registers_without_end_keeps_nobody_out() {
          FROM n;"
     );
     let data_dir = story.plane.home.data_dir();
-    drop(story.plane.database.change(&data_dir, sql.leak()));
+    story.plane.database.change(&data_dir, sql.leak());
     register(&story.plane, "In need", &[BACK]);
     let mut known = |client: &str| story.ask(&[("client_id", client)]).status;
     assert_eq!(known("cli_00000000000000000000000000010007"), 400);

@@ -6,15 +6,16 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use countersign::domain::time::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::{AMOUNT, founded};
 use crate::fault_proxy::{Fault, FaultProxy};
 use crate::redis::RedisServer;
-use crate::server::{Home, Server, SnapshotOf, authorization};
+use crate::server::{Home, Server, SnapshotOf, authorization, millis_since, now};
 
 /// For an answer, in milliseconds.
 const DEADLINE_MS: u32 = 1_000;
@@ -95,7 +96,7 @@ impl Field {
     /// Each node comes to what was approved, no more and no less.
     fn settles(&self, name: &str, asked: &Asked) {
         let approved = asked.count();
-        let since = Instant::now();
+        let since = now();
         loop {
             let sums: Vec<u64> = self.nodes.iter().map(spent).collect();
             if sums.iter().all(|sum| *sum == approved * AMOUNT) {
@@ -106,7 +107,7 @@ impl Field {
                 return;
             }
             assert!(
-                since.elapsed() < SETTLED_WITHIN,
+                passed(since) < SETTLED_WITHIN,
                 "{name}: {approved} approved, spent {sums:?}"
             );
             thread::sleep(Duration::from_millis(50));
@@ -152,6 +153,10 @@ struct Asked {
     is_over: AtomicBool,
 }
 
+fn passed(since: Timestamp) -> Duration {
+    Duration::from_millis(millis_since(since).unsigned_abs())
+}
+
 impl Asked {
     fn ask_on(&self, (node, at): (&Server, usize), name: &str, number: usize) {
         let mut client = node.client();
@@ -160,9 +165,9 @@ impl Asked {
                 return;
             }
             let card = format!("card-{}", (number + round) % CUSTOMERS);
-            let since = Instant::now();
+            let since = now();
             let answer = client.ask(&authorization(&format!("{name}-{round}"), &card, AMOUNT));
-            let took = since.elapsed();
+            let took = passed(since);
             let mut slowest = self.slowest.lock().unwrap();
             *slowest = took.max(*slowest);
             drop(slowest);
@@ -185,7 +190,7 @@ impl Asked {
 
     /// Until both nodes have approved some more. How long it took.
     fn waits_for_approvals(&self, name: &str) -> Duration {
-        let since = Instant::now();
+        let since = now();
         let of_each = || self.approved.each_ref().map(|it| it.load(Ordering::SeqCst));
         let before = of_each();
         while of_each()
@@ -194,12 +199,12 @@ impl Asked {
             .any(|(now, before)| *now < before + 5)
         {
             assert!(
-                since.elapsed() < 5 * NORMAL_WITHIN,
+                passed(since) < 5 * NORMAL_WITHIN,
                 "{name}: nothing is approved"
             );
             thread::sleep(Duration::from_millis(2));
         }
-        since.elapsed()
+        passed(since)
     }
 }
 

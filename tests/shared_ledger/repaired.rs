@@ -90,13 +90,16 @@ fn is_repaired(redis: &RedisServer, machines: &[Machine; 2], nodes: &[Server; 2]
     assert!(is_ready(0) && is_ready(1), "{loss}");
 }
 
+/// What happens to a Redis.
+type Loss = fn(&mut RedisServer);
+
 #[test]
 fn e1_e2_e13_what_redis_lost_comes_back_from_the_nodes_and_nothing_can_be_spent_twice() {
     let mut redis = founded(&[]);
     let (machines, nodes) = pair(&redis, &snapshot());
     // What was approved when each loss was over, beside what races approve.
     let mut approved = 0;
-    let losses: [(&str, fn(&mut RedisServer)); 3] = [
+    let losses: [(&str, Loss); 3] = [
         ("flushed", |redis| {
             assert_eq!(redis.ask(&["FLUSHALL"]), "+OK")
         }),
