@@ -320,7 +320,9 @@ impl Keeper {
 
     async fn forget_replies(&mut self) {
         let now = self.around.clock.now();
-        if now.micros_since(self.forgotten_at) < HOUR_US {
+        // Whoever waits to be told of a change that is in doubt waits for nothing else.
+        let is_behind = self.is_behind.load(Ordering::Acquire);
+        if is_behind || now.micros_since(self.forgotten_at) < HOUR_US {
             return;
         }
         self.forgotten_at = now;
