@@ -163,6 +163,10 @@ fn e13_a_redis_that_is_armed_or_went_on_after_a_loss_is_not_repaired() {
     let redis = founded(&[]);
     let (machines, nodes) = pair(&redis, &snapshot());
     assert!(ask(&nodes[0], "one") && ask(&nodes[1], "two") && ask(&nodes[1], "three"));
+    // The other node has heard of all of them, so that its copy has them.
+    while spent(&nodes[0]) != 3 * AMOUNT {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
     drop(nodes);
     super::forgets::cut_log(&redis);
     let third = Machine::new(&redis, &snapshot());
