@@ -14,6 +14,7 @@ import asyncio
 import json
 import os
 import sys
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable
@@ -91,7 +92,16 @@ async def buy(url: str, key: str, amount: str, pay: Pay | None = None) -> str:
 
 def main() -> None:
     url = os.environ.get("COUNTERSIGN_URL", "http://127.0.0.1:8701")
-    asyncio.run(buy(url, os.environ["COUNTERSIGN_KEY"], sys.argv[1] if len(sys.argv) > 1 else "24.00"))
+    key = os.environ.get("COUNTERSIGN_KEY")
+    if not key:
+        sys.exit("agent: COUNTERSIGN_KEY is not set: it is the key of an agent (docs/agents.md says how to make one)")
+    try:
+        urllib.request.urlopen(url, timeout=10)
+    except urllib.error.HTTPError:
+        pass
+    except OSError as error:
+        sys.exit(f"agent: nothing answers at COUNTERSIGN_URL={url}: {error}")
+    asyncio.run(buy(url, key, sys.argv[1] if len(sys.argv) > 1 else "24.00"))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 //!
 //! A card that is closed or paused there is so here; one that was paused there and works again works
 //! here again, unless somebody has stopped it here meanwhile; one that we have stopped and that works
-//! there is stopped there again. A card is looked at alone before anything is changed, and the change
+//! there is stopped there again. One that an operator has canceled in the ledger, where no issuer takes
+//! it back, is canceled in its row as well once it is closed there. A card is looked at alone before anything is changed, and the change
 //! is made only to the row as it was before that look: whatever was changed here in between counts.
 
 use std::collections::HashSet;
@@ -159,7 +160,8 @@ impl Around {
             let key = (issuer.connection().to_owned(), there.token.clone());
             match self.store.card_at(key.0, key.1).await? {
                 Some(card) => {
-                    if differs(self.here(&card).await?, there.state) {
+                    if is_over(&card, there.state) || differs(self.here(&card).await?, there.state)
+                    {
                         self.settle(issuer, &card.id).await?;
                     }
                 }
@@ -215,21 +217,22 @@ impl Around {
         // What the ledger holds has no revision: it is looked at again, so that what we have paused
         // there while it was asked is not taken for the issuer's doing.
         let is_as_before = self.here(&card).await? == here && !self.is_to_be_told(&card).await?;
-        if !is_as_before || !differs(here, there.state) {
+        let is_over = is_over(&card, there.state);
+        if !is_as_before || !(is_over || differs(here, there.state)) {
             return Ok(());
         }
         let now = self.clock.now();
         let row = OutboxRow::of_card(Errand::State, id, issuer.connection(), now);
         let was_paused_there = origin.as_ref().is_some_and(|it| it.is_paused_there);
         let status = match there.state {
-            _ if here == State::Closed => None,
             State::Closed => Some(CardStatus::Canceled),
+            _ if here == State::Closed => None,
             State::Paused => Some(CardStatus::Locked),
             State::Open if was_paused_there && !card.is_frozen => Some(CardStatus::Active),
             State::Open | State::Coming | State::Other => None,
         };
         let work = match status {
-            Some(status) => change(card, status, origin, now),
+            Some(status) => change(card, (status, here), origin, now),
             None => Work {
                 batch: vec![Change::Outbox(row)],
                 ..Work::default()
@@ -241,6 +244,11 @@ impl Around {
             Err(failed) => Err(MirrorError::Change(failed)),
         }
     }
+}
+
+/// Whether the row does not say yet that the card is closed there, for good.
+fn is_over(card: &Card, there: State) -> bool {
+    there == State::Closed && card.status != CardStatus::Canceled
 }
 
 /// Whether one of the two has to follow the other.
@@ -257,11 +265,18 @@ fn differs(here: State, there: State) -> bool {
     is_lifted || is_stricter
 }
 
-fn change(mut card: Card, status: CardStatus, origin: Option<CardOrigin>, now: Timestamp) -> Work {
+fn change(
+    mut card: Card,
+    (status, here): (CardStatus, State),
+    origin: Option<CardOrigin>,
+    now: Timestamp,
+) -> Work {
+    // It was canceled in the ledger, and its issuer has followed.
+    let is_ours = here == State::Closed;
     tracing::warn!(
         card = %card.id,
         connection = %card.connection,
-        source = "issuer",
+        source = if is_ours { "server" } else { "issuer" },
         status = status.name(),
         "a card is here what it is at its issuer"
     );
@@ -282,7 +297,11 @@ fn change(mut card: Card, status: CardStatus, origin: Option<CardOrigin>, now: T
     let event = Event {
         at: now,
         mode: Some(card.mode),
-        who: Who::Issuer(card.connection.clone()),
+        who: if is_ours {
+            Who::Server
+        } else {
+            Who::Issuer(card.connection.clone())
+        },
         action: "a card is here what it is there".to_owned(),
         changes: Vec::new(),
         from: None,

@@ -333,6 +333,36 @@ fn a_purchase_that_waits_is_told_with_our_facts_apart_from_the_agents_words() {
     assert_eq!(count, 1, "{kinds:?}");
 }
 
+/// The rules had approved it, and its day has no room: it waits from its second row on.
+#[test]
+fn a_purchase_that_waits_for_want_of_room_is_told_once() {
+    let receiver = Receiver::start();
+    let plane = plane(HERE, &[]);
+    webhook(&plane, &receiver.url(), &json!({}));
+    let agent = plane.agent(&json!({"autoApproveBelow": 2000, "unscopedRequests": "allow",
+        "limits": {"perDay": 1000}, "onViolation": {"limits": "review"}}));
+    let key = plane.key(&json!({"scope": "agent", "agentId": agent}));
+    let ask = |amount: &str| {
+        let body = json!({"merchantUrl": "https://shop.example.com/", "amount": amount,
+            "description": "a book"});
+        crate::plane::value(&plane.ask(&key, "POST", "/v1/purchase-requests", &body))
+    };
+    assert_eq!(ask("9.00")["status"], "approved");
+    let waits = ask("8.00");
+    assert_eq!(waits["status"], "pending_review", "{waits}");
+    let told = receiver.until_kind("purchase.pending_review").event()["data"].clone();
+    assert_eq!(told["requestId"], waits["id"]);
+    // What comes after it has been told: it is told of no second time.
+    ask("3000.00");
+    let path = format!("/v1/purchase-requests/{}/deny", waits["id"].as_str().unwrap());
+    plane.owner_asks("POST", &path, &json!({}), 200);
+    plane.card(&json!({}));
+    receiver.until_kind("card.created");
+    let kinds = receiver.kinds();
+    let told = kinds.iter().filter(|it| *it == "purchase.pending_review");
+    assert_eq!(told.count(), 1, "{kinds:?}");
+}
+
 #[test]
 fn s13_a_webhook_that_leads_inside_is_refused_by_name_of_the_field() {
     let plane = Plane::start();

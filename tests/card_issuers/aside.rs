@@ -125,6 +125,25 @@ fn a_limit_is_raised_only_where_there_is_room_for_it() {
     spender.until_spent("70.00");
 }
 
+/// An operator's word stands in the ledger; the row follows once the card is closed there.
+#[test]
+fn what_an_operator_cancels_comes_back_once_it_is_closed_there() {
+    let spender = Spender::start();
+    let card = spender.card(6_000);
+    spender.buys(&card, "SETTLED", 1_000, 1_000);
+    let canceled = format!("/admin/cards/{card}/cancel");
+    let answer = spender.desk.plane.server().post(&canceled);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    spender.until_spent("10.00");
+    assert_eq!(spender.desk.far.card_of(&card)["state"], "CLOSED");
+    let entries = spender.desk.plane.get("/v1/audit?limit=200")["data"].clone();
+    let entries = entries.as_array().unwrap();
+    let followed = |it: &&Value| it["action"] == "a card is here what it is there";
+    let followed: Vec<&Value> = entries.iter().filter(followed).collect();
+    assert_eq!(followed.len(), 1, "{followed:?}");
+    assert!(followed[0].to_string().contains("\"server\""), "{followed:?}");
+}
+
 #[test]
 fn what_is_set_aside_survives_a_crash_and_an_order_that_fails_gives_it_back() {
     let mut spender = Spender::start();

@@ -290,9 +290,7 @@ impl Model {
         let held_lock = lock.filter(|lock| lock.holders.contains(&number));
         if let Some(lock) = held_lock.filter(|_| gives_back) {
             taken.was_under_lock = true;
-            if lock.holders.len() == 1 {
-                taken.lock = taken.lock.or(Some(lock));
-            }
+            taken.lock = taken.lock.or(Some(lock));
             self.leave_locks(number);
         }
         self.unmark(number);

@@ -20,7 +20,7 @@ use super::query::{Page, narrow};
 use super::text;
 use crate::cold::api::Api;
 use crate::cold::issuers::IssuerClient;
-use crate::cold::issuers::rules::{self, Rules};
+use crate::cold::issuers::rules::{Above, Rules};
 use crate::cold::ops::cards::policy::{Look, PolicyShown};
 use crate::cold::stands::Unseen;
 use crate::cold::store::outward::{Errand, OutboxRow};
@@ -230,8 +230,14 @@ impl Api {
 
     /// What an issuer may hold of a card's rules, with every field that is set.
     pub(super) async fn rules_of(&self, row: &Card) -> Result<Rules, Problem> {
-        let rules = rules::of_card(&*self.store, row).await?;
-        rules.ok_or_else(Problem::internal)
+        let above = self.above(row).await?;
+        above.rules(row).ok_or_else(Problem::internal)
+    }
+
+    /// What the card's rules rest on beside its row, read once for a whole call.
+    pub(super) async fn above(&self, row: &Card) -> Result<Above, Problem> {
+        let above = Above::of(&*self.store, row).await?;
+        above.ok_or_else(Problem::internal)
     }
 }
 

@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cold::control::card_policy;
+use crate::cold::store::outward::CardOrigin;
 use crate::cold::store::{Agent, Card, CardLimit, Customer, Store, StoreError};
 use crate::decide::policy::{LimitField, Policy, ProbePolicy};
 use crate::domain::card::{CardStatus, Usage};
@@ -118,31 +119,60 @@ impl Rules {
     }
 }
 
+/// What the rules of a card rest on beside its own row.
+pub(in crate::cold) struct Above {
+    /// Whose it is.
+    pub(in crate::cold) customer: Customer,
+    /// Who uses it.
+    pub(in crate::cold) agent: Option<Agent>,
+    /// What is known of it at its issuer.
+    pub(in crate::cold) origin: Option<CardOrigin>,
+}
+
+impl Above {
+    /// As the rows stand now. None where the card's customer is not there.
+    pub(in crate::cold) async fn of(
+        store: &dyn Store,
+        row: &Card,
+    ) -> Result<Option<Self>, StoreError> {
+        let Some(customer) = store.customer(row.customer_id.clone()).await? else {
+            return Ok(None);
+        };
+        let agent = match &row.agent_id {
+            Some(id) => store.agent(id.clone()).await?,
+            None => None,
+        };
+        let origin = store.card_origin(row.id.clone()).await?;
+        Ok(Some(Self {
+            customer,
+            agent,
+            origin,
+        }))
+    }
+
+    /// The rules of the card, with every field that is set. None where its policy is none.
+    pub(in crate::cold) fn rules(&self, row: &Card) -> Option<Rules> {
+        let own = (row.policy.as_deref(), row.limit.as_ref());
+        let policy = card_policy(own.0, own.1).ok()?;
+        let rules = Rules::of(&policy, row.usage, &self.customer);
+        let rules = rules.with_fields(own, self.agent.as_ref(), &self.customer);
+        let origin = self.origin.as_ref();
+        Some(Rules {
+            has_past: origin.is_some_and(|origin| origin.has_past),
+            lacks_lock: origin.is_some_and(|origin| origin.lacks_lock),
+            ..rules
+        })
+    }
+}
+
 /// Those of a card as its rows stand now, with every field that is set. None where its customer is
 /// not there, or its policy is none.
 pub(in crate::cold) async fn of_card(
     store: &dyn Store,
     row: &Card,
 ) -> Result<Option<Rules>, StoreError> {
-    let Some(customer) = store.customer(row.customer_id.clone()).await? else {
-        return Ok(None);
-    };
-    let agent = match &row.agent_id {
-        Some(id) => store.agent(id.clone()).await?,
-        None => None,
-    };
-    let own = (row.policy.as_deref(), row.limit.as_ref());
-    let Ok(policy) = card_policy(own.0, own.1) else {
-        return Ok(None);
-    };
-    let origin = store.card_origin(row.id.clone()).await?;
-    let rules = Rules::of(&policy, row.usage, &customer);
-    let rules = rules.with_fields(own, agent.as_ref(), &customer);
-    Ok(Some(Rules {
-        has_past: origin.as_ref().is_some_and(|origin| origin.has_past),
-        lacks_lock: origin.is_some_and(|origin| origin.lacks_lock),
-        ..rules
-    }))
+    let above = Above::of(store, row).await?;
+    Ok(above.and_then(|above| above.rules(row)))
 }
 
 /// `limits` is told by what is inside it, everything else by its name.

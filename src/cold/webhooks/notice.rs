@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::cold::ids::draw;
 use crate::cold::records::DecisionRecord;
 use crate::cold::store::access::{AccessRequest, AccessState};
-use crate::cold::store::purchases::{Purchase, PurchaseState};
+use crate::cold::store::purchases::{Purchase, PurchaseState, PurchaseWanted};
 use crate::cold::store::webhook::{Notice, WebhookChange};
 use crate::cold::store::{Batch, Card, Change, Intent, Mode, Store, StoreError};
 use crate::domain::card::CardStatus;
@@ -220,10 +220,14 @@ pub async fn of_batch(
             Change::Access(row) if row.state == AccessState::Pending => {
                 told.push(of_access(row, now));
             }
-            Change::Purchase(row)
-                if row.revision == 0 && row.state == PurchaseState::PendingReview =>
-            {
-                told.push(of_purchase(row, now));
+            Change::Purchase(row) if row.state == PurchaseState::PendingReview => {
+                // One may wait later, too: where the limits refuse what the rules had approved.
+                let before = match row.revision {
+                    0 => None,
+                    _ => store.purchase(PurchaseWanted::One(row.id.clone())).await?,
+                };
+                let waited = before.is_some_and(|it| it.state == row.state);
+                told.extend((!waited).then(|| of_purchase(row, now)));
             }
             // What decides nothing of cards, and what waits for no human.
             Change::Intent(_)

@@ -12,9 +12,9 @@ use crate::cold::api::body::{present, read};
 use crate::cold::api::exchange::{Ask, Reply, Tries};
 use crate::cold::api::fields::document;
 use crate::cold::api::problem::Problem;
-use crate::cold::api::{customers, versions};
+use crate::cold::api::versions;
 use crate::cold::control::{Order, Work, card_policy};
-use crate::cold::issuers::rules::Rules;
+use crate::cold::issuers::rules::{Above, Rules};
 use crate::cold::schema::PolicyDocument;
 use crate::cold::stands::strictest;
 use crate::cold::store::outward::{CardOrigin, Errand, OutboxRow};
@@ -140,10 +140,11 @@ async fn attempt(ask: &Ask, wanted: &Wanted) -> Result<(Work, Reply), Problem> {
     }
     let had_lock = card_policy(row.policy.as_deref(), row.limit.as_ref())?.lock_to_first_merchant();
     let had_lock = had_lock == Some(true);
-    let paused_before = ask.api.rules_of(&row).await?.allow_nothing();
+    let above = ask.api.above(&row).await?;
+    let paused_before = allow_nothing(&above, &row)?;
     if let Some(limit) = &wanted.limit {
-        let customer = customers::of_card(ask, &row).await?;
-        row.limit = limit.as_ref().map(|it| it.read(&customer)).transpose()?;
+        let limit = limit.as_ref().map(|it| it.read(&above.customer));
+        row.limit = limit.transpose()?;
     }
     if let Some(policy) = &wanted.policy {
         row.policy.clone_from(policy);
@@ -151,9 +152,9 @@ async fn attempt(ask: &Ask, wanted: &Wanted) -> Result<(Work, Reply), Problem> {
     let policy = card_policy(row.policy.as_deref(), row.limit.as_ref())?;
     let mut origin = None;
     if wanted.limit.is_some() || wanted.policy.is_some() {
-        origin = lock_lacking(ask, &row, had_lock, &policy).await?;
-        let lacks_lock = origin.is_some();
-        refuse_unheld(ask, &row, (&policy, lacks_lock), wanted.allows_unenforced).await?;
+        origin = lock_lacking(ask, (&row, &above), had_lock, &policy);
+        let rules = rules(&above, &row, origin.is_some())?;
+        refuse_unheld(ask, &row, &rules, wanted.allows_unenforced).await?;
     }
     row.status = wanted.status.unwrap_or(row.status);
     row.is_frozen = wanted.frozen.unwrap_or(row.is_frozen);
@@ -164,9 +165,9 @@ async fn attempt(ask: &Ask, wanted: &Wanted) -> Result<(Work, Reply), Problem> {
     let shown = ask.api.card_shown_with(row.clone(), held).await?;
     let reply = Reply::ok(&shown)?;
     let order = order(&row, wanted);
-    let paused_now = ask.api.rules_of(&row).await?.allow_nothing();
+    let paused_now = allow_nothing(&above, &row)?;
     let mut told = told(ask, &row, wanted, paused_before != paused_now);
-    told.extend(lifted(ask, &row, wanted, origin).await?);
+    told.extend(lifted(wanted, origin, above.origin));
     told.extend(history);
     let work = Work {
         batch: [Change::Card(row)].into_iter().chain(told).collect(),
@@ -191,84 +192,80 @@ pub(in crate::cold::api) async fn refuse_purchase_card(
 }
 
 /// Whoever says what the card is to be says it in the issuer's place, too.
-async fn lifted(
-    ask: &Ask,
-    row: &Card,
+fn lifted(
     wanted: &Wanted,
     changed: Option<CardOrigin>,
-) -> Result<Option<Change>, Problem> {
+    before: Option<CardOrigin>,
+) -> Option<Change> {
     let stays = wanted.status.is_none() && wanted.frozen.is_none();
     if stays {
-        return Ok(changed.map(Change::Origin));
+        return changed.map(Change::Origin);
     }
-    let known = match changed {
-        Some(changed) => Some(changed),
-        None => {
-            let origin = ask.api.store.card_origin(row.id.clone()).await?;
-            origin.filter(|origin| origin.is_paused_there)
-        }
-    };
-    Ok(known.map(|origin| {
+    let known = changed.or_else(|| before.filter(|origin| origin.is_paused_there));
+    known.map(|origin| {
         Change::Origin(CardOrigin {
             is_paused_there: false,
             ..origin
         })
-    }))
+    })
 }
 
 /// A card that is locked to its first merchant later than it was made is not so at an issuer that
 /// never asks: it makes such cards, and changes none into one. What is known of the card then.
-async fn lock_lacking(
+fn lock_lacking(
     ask: &Ask,
-    row: &Card,
+    (row, above): (&Card, &Above),
     had_lock: bool,
     policy: &Policy,
-) -> Result<Option<CardOrigin>, Problem> {
+) -> Option<CardOrigin> {
     let asks = ask
         .api
         .issuer_of(&row.connection)
         .is_none_or(|it| it.manner().asks);
     if asks || row.usage == Usage::Single || policy.lock_to_first_merchant() != Some(true) {
-        return Ok(None);
+        return None;
     }
-    let origin = ask.api.store.card_origin(row.id.clone()).await?;
-    let origin = origin.unwrap_or_else(|| CardOrigin {
+    let origin = above.origin.clone().unwrap_or_else(|| CardOrigin {
         card_id: row.id.clone(),
         has_past: false,
         is_paused_there: false,
         lacks_lock: false,
     });
     let lacks_lock = origin.lacks_lock || origin.has_past || !had_lock;
-    Ok(lacks_lock.then_some(CardOrigin {
+    lacks_lock.then_some(CardOrigin {
         lacks_lock,
         ..origin
-    }))
+    })
+}
+
+/// The rules of a card whose row is about to be kept.
+fn rules(above: &Above, row: &Card, lacks_lock: bool) -> Result<Rules, Problem> {
+    let rules = above.rules(row).ok_or_else(Problem::internal)?;
+    Ok(Rules {
+        has_past: false,
+        lacks_lock,
+        ..rules
+    })
+}
+
+fn allow_nothing(above: &Above, row: &Card) -> Result<bool, Problem> {
+    let rules = above.rules(row).ok_or_else(Problem::internal)?;
+    Ok(rules.allow_nothing())
 }
 
 /// What the issuer cannot hold, where nothing else would (behaviour 4.8).
 async fn refuse_unheld(
     ask: &Ask,
     row: &Card,
-    (policy, lacks_lock): (&Policy, bool),
+    rules: &Rules,
     is_allowed: bool,
 ) -> Result<(), Problem> {
     let issuer = ask.api.issuer_of(&row.connection);
     let Some(issuer) = issuer.filter(|it| !it.manner().asks) else {
         return Ok(());
     };
-    let customer = customers::of_card(ask, row).await?;
-    let agent = match &row.agent_id {
-        Some(id) => ask.api.store.agent(id.clone()).await?,
-        None => None,
-    };
-    let own = (row.policy.as_deref(), row.limit.as_ref());
-    let rules = Rules::of(policy, row.usage, &customer);
-    let rules = Rules {
-        lacks_lock,
-        ..rules.with_fields(own, agent.as_ref(), &customer)
-    };
-    refuse_unenforced(issuer, &rules, is_allowed)?;
-    match issuer.whole_limit(&rules) {
+    refuse_unenforced(issuer, rules, is_allowed)?;
+    match issuer.whole_limit(rules) {
         Some(whole) => raise(&ask.api, ask.now, row, (whole, &rules.currency)).await,
         None => Ok(()),
     }
@@ -301,10 +298,12 @@ pub(in crate::cold::api) async fn ruled(
     let had_lock = card_policy(before.policy.as_deref(), before.limit.as_ref())?;
     let had_lock = had_lock.lock_to_first_merchant() == Some(true);
     let policy = card_policy(after.policy.as_deref(), after.limit.as_ref())?;
-    let origin = lock_lacking(ask, after, had_lock, &policy).await?;
-    refuse_unheld(ask, after, (&policy, origin.is_some()), is_allowed).await?;
-    let paused_before = ask.api.rules_of(before).await?.allow_nothing();
-    let paused_now = ask.api.rules_of(after).await?.allow_nothing();
+    let above = ask.api.above(after).await?;
+    let origin = lock_lacking(ask, (after, &above), had_lock, &policy);
+    let rules = rules(&above, after, origin.is_some())?;
+    refuse_unheld(ask, after, &rules, is_allowed).await?;
+    let paused_before = allow_nothing(&above, before)?;
+    let paused_now = allow_nothing(&above, after)?;
     let state = (paused_before != paused_now).then(|| told_of(ask, after, Errand::State));
     let rules = told_of(ask, after, Errand::Rules);
     let told = state.flatten().into_iter().chain(rules);
