@@ -118,6 +118,8 @@ def story(binary: str, home: pathlib.Path) -> list[str]:
 
 def main() -> None:
     binary = os.environ.get("COUNTERSIGN_BIN", "target/release/countersign")
+    if not os.access(binary, os.X_OK):
+        sys.exit(f"play: COUNTERSIGN_BIN={binary} is no program: `cargo build --release --locked` makes it")
     with tempfile.TemporaryDirectory() as home:
         ended = story(binary, pathlib.Path(home))
     if ended != ["bought", "bought", "denied"]:

@@ -339,12 +339,14 @@ fn a_purchase_that_waits_for_want_of_room_is_told_once() {
     let receiver = Receiver::start();
     let plane = plane(HERE, &[]);
     webhook(&plane, &receiver.url(), &json!({}));
-    let agent = plane.agent(&json!({"autoApproveBelow": 2000, "unscopedRequests": "allow",
-        "limits": {"perDay": 1000}, "onViolation": {"limits": "review"}}));
+    let agent = plane.agent(
+        &json!({"autoApproveBelow": 2000, "unscopedRequests": "allow",
+        "limits": {"perDay": 1000}, "onViolation": {"limits": "review"}}),
+    );
     let key = plane.key(&json!({"scope": "agent", "agentId": agent}));
     let ask = |amount: &str| {
         let body = json!({"merchantUrl": "https://shop.example.com/", "amount": amount,
-            "description": "a book"});
+            "description": "a book", "justification": "it is read out"});
         crate::plane::value(&plane.ask(&key, "POST", "/v1/purchase-requests", &body))
     };
     assert_eq!(ask("9.00")["status"], "approved");
@@ -352,9 +354,11 @@ fn a_purchase_that_waits_for_want_of_room_is_told_once() {
     assert_eq!(waits["status"], "pending_review", "{waits}");
     let told = receiver.until_kind("purchase.pending_review").event()["data"].clone();
     assert_eq!(told["requestId"], waits["id"]);
-    // What comes after it has been told: it is told of no second time.
-    ask("3000.00");
-    let path = format!("/v1/purchase-requests/{}/deny", waits["id"].as_str().unwrap());
+    // Once something later has been told, it will not be told of a second time.
+    let path = format!(
+        "/v1/purchase-requests/{}/deny",
+        waits["id"].as_str().unwrap()
+    );
     plane.owner_asks("POST", &path, &json!({}), 200);
     plane.card(&json!({}));
     receiver.until_kind("card.created");
