@@ -28,7 +28,7 @@ mod write;
 use std::fmt;
 use std::pin::Pin;
 
-use self::access::AccessRequest;
+use self::access::{AccessRequest, AccessState};
 use self::alert_settings::AlertSettings;
 use self::ledger_row::LedgerRow;
 use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
@@ -558,8 +558,12 @@ pub trait Store: Send + Sync {
     fn access_request(&self, id: String) -> Answer<'_, Option<AccessRequest>>;
     /// The one of an agent that nobody has decided.
     fn access_waiting(&self, agent_id: String) -> Answer<'_, Option<AccessRequest>>;
-    /// Requests to be at work, newest first.
-    fn access_requests(&self, listed: Listed) -> Answer<'_, Vec<AccessRequest>>;
+    /// Requests to be at work, of this state where one is named, newest first.
+    fn access_requests(
+        &self,
+        listed: Listed,
+        state: Option<AccessState>,
+    ) -> Answer<'_, Vec<AccessRequest>>;
     /// A purchase request.
     fn purchase(&self, wanted: PurchaseWanted) -> Answer<'_, Option<Purchase>>;
     /// Purchase requests in this state, or all, newest first.

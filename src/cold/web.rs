@@ -5,6 +5,7 @@
 //! no address is told to anybody. Templates escape every value. What they are about is looked up by
 //! `cold::api`, `cold::entry` and `cold::oauth`.
 
+pub(in crate::cold) mod access;
 pub(in crate::cold) mod form;
 pub(in crate::cold) mod reveal;
 pub(in crate::cold) mod review;

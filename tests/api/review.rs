@@ -5,9 +5,10 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::browser::{Browser, field, person};
-use crate::plane::Plane;
+use crate::plane::{Plane, value};
 use crate::purchases::{act, buyer};
 use crate::server::Response;
+use crate::sign_in::is_guarded;
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -222,4 +223,100 @@ fn s7_s8_no_words_of_an_agent_change_the_page_or_the_decision() {
             "{page}"
         );
     }
+}
+
+/// Not by looking, by another page, without the token, on other words, or by somebody else.
+fn nobody_else_answers(plane: &Plane, browser: &mut Browser, path: &str, page: &Response) {
+    let grant = format!("{path}/grant");
+    assert_eq!(browser.get(&grant).status, 405);
+    let (csrf, revision) = (field(page, "csrf"), field(page, "revision"));
+    let good = [("csrf", &*csrf), ("revision", &*revision)];
+    let evil = browser.post_from(Some("https://evil.example"), &grant, &good);
+    assert_eq!(evil.status, 400);
+    assert_eq!(browser.post(&grant, &good[1..]).status, 400);
+    assert_eq!(browser.post(&grant, &good[..1]).status, 400);
+    let next = (revision.parse::<i64>().unwrap() + 1).to_string();
+    let stale = browser.post(&grant, &[good[0], ("revision", &*next)]);
+    assert_eq!(stale.status, 409, "{}", stale.text());
+    for scope in ["reviewer", "viewer"] {
+        let mut other = reviewer(plane, scope);
+        let seen = other.get(path);
+        assert!(seen.status == 200 && !seen.text().contains("<form"));
+        let csrf = field(&other.get("/logout"), "csrf");
+        let own = [("csrf", &*csrf), good[1]];
+        assert_eq!(other.post(&grant, &own).status, 403, "{scope}");
+    }
+}
+
+/// Behaviour 4.4, 7.2.
+#[test]
+fn an_owner_puts_an_agent_to_work_that_asks_for_it() {
+    let plane = Plane::start();
+    let buyer = buyer(&plane, &json!({"limits": {"perDay": 3000}}));
+    let agent = format!("/v1/agents/{}", buyer.agent);
+    let pause = || plane.owner_asks("PATCH", &agent, &json!({"status": "paused"}), 200);
+    let asks = |reason: &str| {
+        let body = json!({"reason": reason});
+        let asked = plane.ask(&buyer.key, "POST", "/v1/access-requests", &body);
+        assert_eq!(asked.status, 201, "{}", asked.text());
+        let path = format!("/access-requests/{}", value(&asked)["id"].as_str().unwrap());
+        (path.clone(), format!("/v1{path}"))
+    };
+    let state = |path: &str| plane.get(path)["status"].clone();
+    pause();
+    let (path, api) = asks("to buy <b>\u{202e}paper</b>");
+    let grant = format!("{path}/grant");
+    assert_eq!(Browser::new(&plane).get(&path).status, 303, "sign in first");
+    let mut browser = reviewer(&plane, "owner");
+    let queue = browser.get("/reviews").text();
+    assert!(queue.contains(&format!("href=\"{path}\"")), "{queue}");
+    let page = browser.get(&path);
+    let text = page.text();
+    assert!(
+        text.contains("to buy &#60;b&#62;\u{fffd}paper&#60;/b&#62;"),
+        "{text}"
+    );
+    assert!(
+        text.contains("of 30.00 USD spent") && text.contains(">paused<"),
+        "{text}"
+    );
+    is_guarded(&page, false);
+    nobody_else_answers(&plane, &mut browser, &path, &page);
+    let (csrf, revision) = (field(&page, "csrf"), field(&page, "revision"));
+    let good = [("csrf", &*csrf), ("revision", &*revision)];
+    assert_eq!(state(&api), "pending");
+    assert_eq!(plane.get(&agent)["status"], "paused");
+    let done = browser.post(&grant, &good);
+    assert_eq!((done.status, done.header("location")), (303, Some(&*path)));
+    assert_eq!(state(&api), "granted");
+    assert_eq!(plane.get(&agent)["status"], "active");
+    let decided_by = plane.get(&api)["decidedBy"].clone();
+    assert!(decided_by.as_str().unwrap().starts_with("usr_"));
+    assert_eq!(browser.post(&grant, &good).status, 409, "once");
+    let after = browser.get(&path).text();
+    assert!(
+        after.contains(">granted<") && !after.contains("<form"),
+        "{after}"
+    );
+    assert!(browser.get("/reviews").text().contains("Nothing waits."));
+    // And no, with words that the agent is told.
+    pause();
+    let (path, api) = asks("again");
+    let page = browser.get(&path);
+    let (csrf, revision) = (field(&page, "csrf"), field(&page, "revision"));
+    let no = [
+        ("csrf", &*csrf),
+        ("revision", &*revision),
+        ("note", "Not\r\ntoday"),
+    ];
+    let done = browser.post(&format!("{path}/refuse"), &no);
+    assert_eq!(done.status, 303, "{}", done.text());
+    let told = value(&plane.ask(&buyer.key, "GET", &api, &Value::Null));
+    assert_eq!(
+        (&told["status"], &told["note"]),
+        (&json!("refused"), &json!("Not\ntoday"))
+    );
+    assert_eq!(plane.get(&agent)["status"], "paused");
+    let log = plane.get("/v1/audit?limit=200").to_string();
+    assert!(log.contains(&format!("POST {path}/refuse")), "{log}");
 }

@@ -129,6 +129,25 @@ def test_a_reviewer_decides_on_a_phone_with_the_keyboard(page: Page, plane: Plan
     assert (after["status"], after["message"]) == ("denied", "We have one")
 
 
+def test_an_owner_puts_an_agent_to_work_on_a_phone(page: Page, plane: Plane, owner: str) -> None:
+    assert owner
+    agent = plane.ask("POST", "/v1/agents", {"customerId": plane.customer, "name": "clerk", "policy": {}})
+    key, path = plane.key_of(agent["id"]), f"/v1/agents/{agent['id']}"
+    plane.ask("PATCH", path, {"status": "paused"})
+    asked = plane.ask("POST", "/v1/access-requests", {"reason": "To book the train " + "x" * 200}, key)
+    sign_in(page, plane, "/reviews")
+    page.get_by_role("link", name="clerk").click()
+    page.wait_for_url(f"**/access-requests/{asked['id']}")
+    fits(page)
+    facts = page.get_by_role("region", name="What we know").bounding_box()
+    words = page.get_by_role("region", name="What the agent says").bounding_box()
+    assert facts and words and facts["y"] + facts["height"] <= words["y"]
+    by_keyboard(page, "button", "Put it to work")
+    page.keyboard.press("Enter")
+    page.locator("[data-field=status]", has_text="granted").wait_for()
+    assert plane.ask("GET", path)["status"] == "active"
+
+
 def test_s8_nothing_that_an_agent_writes_runs_or_changes_the_page(page: Page, plane: Plane, owner: str) -> None:
     """Several texts on one page: one in each field that an agent fills."""
     assert owner and len(CORPUS) >= 200

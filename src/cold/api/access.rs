@@ -196,7 +196,7 @@ pub(super) async fn list(mut ask: Ask) -> Result<Reply, Problem> {
         return Reply::ok(&<Page<AccessShown>>::empty());
     }
     let limit = listed.limit;
-    let rows = ask.api.store.access_requests(listed).await?;
+    let rows = ask.api.store.access_requests(listed, None).await?;
     let (rows, page) = Page::of(rows, limit, |row| &row.id);
     Reply::ok(&page.with(rows.into_iter().map(AccessShown::from).collect()))
 }
@@ -214,29 +214,40 @@ async fn find(ask: &Ask) -> Result<AccessRequest, Problem> {
 pub(super) async fn grant(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
     let Nothing {} = read(&ask.body)?;
-    decide(ask, AccessState::Granted, None).await
+    decide(&ask, AccessState::Granted, None, None).await
 }
 
 pub(super) async fn refuse(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
     let refusal: Refusal = read(&ask.body)?;
     let note = refusal.note.map(|note| text::words(&note, "note"));
-    decide(ask, AccessState::Refused, note.transpose()?).await
+    decide(&ask, AccessState::Refused, note.transpose()?, None).await
 }
 
-/// Once. A second decision changes nothing, also where both come at once.
-async fn decide(ask: Ask, state: AccessState, note: Option<String>) -> Result<Reply, Problem> {
+/// Once. A second decision changes nothing, also where both come at once. Whoever has looked at a revision
+/// decides on that one alone: an agent's words may change while it waits.
+pub(super) async fn decide(
+    ask: &Ask,
+    state: AccessState,
+    note: Option<String>,
+    looked_at: Option<i64>,
+) -> Result<Reply, Problem> {
     let mut tries = Tries::default();
     loop {
-        let row = find(&ask).await?;
+        let row = find(ask).await?;
         if row.state != AccessState::Pending {
             return Err(Problem::access_decided(row.state.name()));
         }
-        let row = decided(&ask, row, state, note.clone());
+        if looked_at.is_some_and(|revision| revision != row.revision) {
+            return Err(Problem::access_decided(
+                "another one by now; open the page anew",
+            ));
+        }
+        let row = decided(ask, row, state, note.clone());
         let mut work = Work::default();
         if state == AccessState::Granted {
-            let agent = agents::find(&ask, &row.agent_id).await?;
-            put_to_work(&ask, agent, &mut work)?;
+            let agent = agents::find(ask, &row.agent_id).await?;
+            put_to_work(ask, agent, &mut work)?;
         }
         let reply = Reply::ok(&AccessShown::from(row.clone()))?;
         work.batch.push(Change::Access(row));

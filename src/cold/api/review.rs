@@ -3,6 +3,8 @@
 //! Nothing is decided by looking. A decision goes through the very functions of the API's routes, by the version
 //! that was shown: of two reviewers one decides, and whoever looked at something else decides nothing.
 
+mod access;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -99,6 +101,7 @@ pub(in crate::cold) fn router(web: Web) -> Router {
         )
         .route("/reviews/{id}/approve", decides(Verb::Approve))
         .route("/reviews/{id}/deny", decides(Verb::Deny))
+        .merge(access::router())
         .with_state(web)
 }
 
@@ -136,7 +139,13 @@ async fn list(web: &Web, request: Request<Body>) -> Result<Response<Body>, Other
             id: row.id,
         });
     }
-    Ok(web::page(StatusCode::OK, &Queue { waiting, next }))
+    let access = access::waiting(&who).await?;
+    let queue = Queue {
+        waiting,
+        access,
+        next,
+    };
+    Ok(web::page(StatusCode::OK, &queue))
 }
 
 /// The request that the path names, where it is in reach.

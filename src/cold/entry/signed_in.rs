@@ -125,6 +125,11 @@ impl SignedIn {
         }
     }
 
+    /// Whether he may do what widens what an agent can do.
+    pub(in crate::cold) fn is_owner(&self) -> bool {
+        self.user.scope == Scope::Owner
+    }
+
     /// Keeps what he changes, together with what the audit log says of it.
     ///
     /// # Errors

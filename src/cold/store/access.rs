@@ -129,14 +129,15 @@ pub(super) fn waiting(agent_id: String) -> Statement {
 }
 
 /// Newest first.
-pub(super) fn list(listed: Listed) -> Statement {
+pub(super) fn list(listed: Listed, state: Option<AccessState>) -> Statement {
     Statement::of(
         "SELECT * FROM access_requests WHERE mode = $1 AND id < $2 AND ($3 = '' OR customer_id = $3)
-            AND ($4 = '' OR agent_id = $4) ORDER BY id DESC LIMIT $5",
+            AND ($4 = '' OR agent_id = $4) AND ($5 = '' OR state = $5) ORDER BY id DESC LIMIT $6",
     )
     .bind(listed.mode.name())
     .bind(listed.after.unwrap_or_else(|| BEHIND_ALL.to_owned()))
     .bind(listed.customer_id.unwrap_or_default())
     .bind(listed.agent_id.unwrap_or_default())
+    .bind(state.map(AccessState::name).unwrap_or_default().to_owned())
     .bind(most(listed.limit))
 }

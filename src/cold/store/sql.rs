@@ -4,7 +4,7 @@
 //! are parameters, and there is no other way in. What differs between the two is a [`Driver`]: how a
 //! connection is had, how a transaction begins, what an error means. `docs/decisions/0018` says why.
 
-use super::access::{self, AccessRequest};
+use super::access::{self, AccessRequest, AccessState};
 use super::alert_settings::{self, AlertSettings};
 use super::ledger_row::{self, LedgerRow};
 use super::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
@@ -475,8 +475,12 @@ impl<D: Driver> Store for SqlStore<D> {
         Box::pin(self.one(access::waiting(agent_id), access::request))
     }
 
-    fn access_requests(&self, listed: Listed) -> Answer<'_, Vec<AccessRequest>> {
-        Box::pin(self.0.rows(access::list(listed), access::request))
+    fn access_requests(
+        &self,
+        listed: Listed,
+        state: Option<AccessState>,
+    ) -> Answer<'_, Vec<AccessRequest>> {
+        Box::pin(self.0.rows(access::list(listed, state), access::request))
     }
 
     fn purchase(&self, wanted: PurchaseWanted) -> Answer<'_, Option<Purchase>> {

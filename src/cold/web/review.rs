@@ -16,11 +16,19 @@ pub(in crate::cold) struct Waiting {
     pub(in crate::cold) ends: String,
 }
 
+/// An agent that is paused and asks to be at work.
+pub(in crate::cold) struct WaitingAccess {
+    pub(in crate::cold) path: String,
+    pub(in crate::cold) agent: String,
+    pub(in crate::cold) asked_at: String,
+}
+
 /// What waits.
 #[derive(Template)]
 #[template(path = "web/queue.html")]
 pub(in crate::cold) struct Queue {
     pub(in crate::cold) waiting: Vec<Waiting>,
+    pub(in crate::cold) access: Vec<WaitingAccess>,
     /// The id behind which the next page begins.
     pub(in crate::cold) next: Option<String>,
 }
