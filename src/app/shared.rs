@@ -175,5 +175,12 @@ fn with_remote<T>(
     };
     let remote = remote(store)?.ok_or_else(missing)?;
     let done = runtime()?.block_on(act(&remote));
-    done.map_err(|why| unfit(&remote, &why))
+    done.map_err(|why| match why {
+        // The Redis is not to blame.
+        Unfit::Copy(..) => StartError::Config(ConfigError {
+            place: "--data-dir".to_owned(),
+            message: why.to_string(),
+        }),
+        why => unfit(&remote, &why),
+    })
 }

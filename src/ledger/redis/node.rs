@@ -17,11 +17,11 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use crate::domain::card::Key;
 use crate::ledger::embedded::journal::{Position, Refusal};
 use crate::ledger::embedded::store::{Draft, EmbeddedLedger, Learned, Unavailable};
-use crate::ledger::redis::copy::Copy;
+use crate::ledger::redis::copy::{Copy, ENTRY_SIZE_MAX};
 use crate::ledger::redis::link::{Keeper, Link, Links, Pushed, Remote};
 use crate::ledger::redis::offers::{Outcome, Request, SharedLog};
 use crate::ledger::redis::wire::{Commands, Generation, PAGE_LEN, Said, owner_of, told};
-use crate::ledger::shared::{Entry, EntryId};
+use crate::ledger::shared::{Entry, EntryId, HEAD_SIZE};
 
 /// A draft that was never sent is given up when there is no connection for so long.
 const UNSENT_FOR: Duration = Duration::from_millis(250);
@@ -42,6 +42,9 @@ const BEHIND_ATTEMPTS: u32 = 5_000;
 const LOOKED_AGAIN: Duration = Duration::from_secs(1);
 /// An owner that nobody is: what is read of it says whether the ledger is armed.
 const NOBODY: Key = Key(0);
+
+/// Of one entry: no node would keep a longer one.
+const EVENTS_SIZE_MAX: usize = ENTRY_SIZE_MAX - HEAD_SIZE;
 
 /// What operators have to know of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,6 +238,10 @@ impl Node {
     /// Offers a draft until it is known what became of it. Sent again it is known by its identity, so
     /// that it is in the log once at most.
     async fn agree(self: &Rc<Self>, draft: &Draft, id: EntryId) -> Outcome {
+        if draft.events.len() > EVENTS_SIZE_MAX {
+            tracing::error!("an entry would be too long for the shared log");
+            return Outcome::Unavailable;
+        }
         let command = self.commands.append(draft, id);
         let mut in_doubt = false;
         let mut broken = 0;

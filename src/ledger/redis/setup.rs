@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value};
@@ -33,8 +34,8 @@ pub enum Unfit {
     Lost,
     /// It is armed, so that nothing may be put into it.
     Armed,
-    /// The copy of the log cannot be read.
-    Copy(io::Error),
+    /// The copy of the log in this file cannot be read.
+    Copy(PathBuf, io::Error),
     /// It holds another entry than the copy at some place, or lacks what stands before the copy.
     Contradicts,
     /// It answers what no version of ours says.
@@ -71,7 +72,11 @@ impl fmt::Display for Unfit {
             ),
             Self::Lost => f.write_str("records of the ledger are missing: it has lost data"),
             Self::Armed => f.write_str("it is armed: what may have lost nothing is not repaired"),
-            Self::Copy(error) => write!(f, "the copy of the log cannot be read: {error}"),
+            Self::Copy(path, error) => write!(
+                f,
+                "the copy of the log in {} cannot be read: {error}",
+                path.display()
+            ),
             Self::Contradicts => f.write_str(
                 "it and the copy do not fit together: something was appended after a loss, or the copy \
                  does not begin where it ends. Nothing was taken away",
