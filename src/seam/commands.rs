@@ -101,6 +101,10 @@ impl LedgerPort {
                 let taken = Some(taken);
                 return Ok(Ok(Made { said, taken }));
             }
+            // Other nodes append faster than this one decides. What people order does not wait for that.
+            if !log.claim(&turn).await {
+                return Err(PortError::NotTaken);
+            }
         }
     }
 

@@ -9,7 +9,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value};
 
 use crate::ledger::redis::link::{self, Remote};
-use crate::ledger::redis::wire::{Commands, Generation, LEDGER, bytes, library, library_name};
+use crate::ledger::redis::wire::{
+    Commands, Generation, LEDGER, Term, bytes, library, library_name,
+};
 
 /// Why a Redis cannot be worked with.
 #[derive(Debug)]
@@ -92,11 +94,11 @@ impl std::error::Error for Unfit {}
 ///
 /// # Errors
 /// [`Unfit`] where it holds one, or may not be used.
-pub async fn found(remote: &Remote, generation: &Generation) -> Result<(), Unfit> {
+pub async fn found(remote: &Remote, generation: &Generation, term: Term) -> Result<(), Unfit> {
     let mut connection = fit(remote).await?;
     load(&mut connection).await?;
     let commands = Commands::new(generation);
-    match word(&mut connection, &commands.on_all("found"))
+    match word(&mut connection, &commands.arms("found", term))
         .await?
         .as_deref()
     {
@@ -110,12 +112,12 @@ pub async fn found(remote: &Remote, generation: &Generation) -> Result<(), Unfit
 ///
 /// # Errors
 /// [`Unfit`] where that is certainly not so.
-pub async fn arm(remote: &Remote) -> Result<Generation, Unfit> {
+pub async fn arm(remote: &Remote, term: Term) -> Result<Generation, Unfit> {
     let mut connection = fit(remote).await?;
     let generation = generation(&mut connection).await?;
     load(&mut connection).await?;
     let commands = Commands::new(&generation);
-    match word(&mut connection, &commands.on_all("arm"))
+    match word(&mut connection, &commands.arms("arm", term))
         .await?
         .as_deref()
     {

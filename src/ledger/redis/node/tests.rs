@@ -24,8 +24,10 @@ fn ledger() -> Arc<EmbeddedLedger> {
 fn node(copy: Copy) -> Rc<Node> {
     let commands = Commands::new(&Generation([1; 16]));
     let remote = Remote::at("redis://127.0.0.1:1").unwrap();
-    let (_keeper, links, _pushed) = Keeper::new(remote, commands.channel(), 1);
+    let (_keeper, links, _pushed) =
+        Keeper::new(remote, commands.channel(), 1, Refusals::new(|_| {}));
     Rc::new(Node {
+        number: 1,
         commands,
         links,
         ledger: ledger(),
@@ -34,6 +36,7 @@ fn node(copy: Copy) -> Rc<Node> {
         kick: Box::new(|| {}),
         catching: RefCell::default(),
         tell: Box::new(|_, _| {}),
+        count: Refusals::new(|_| {}),
         progress: std::sync::mpsc::channel().0,
         has_forgotten: Cell::new(false),
         refusals: Cell::new(0),
