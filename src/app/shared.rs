@@ -193,12 +193,14 @@ fn with_remote<T>(
     };
     let remote = remote(store)?.ok_or_else(missing)?;
     let done = runtime()?.block_on(act(&remote));
-    done.map_err(|why| match why {
-        // The Redis is not to blame.
-        Unfit::Copy(..) => StartError::Config(ConfigError {
-            place: "--data-dir".to_owned(),
-            message: why.to_string(),
-        }),
-        why => unfit(&remote, &why),
+    done.map_err(|why| {
+        if matches!(why, Unfit::Copy(..)) {
+            // The Redis is not to blame.
+            return StartError::Config(ConfigError {
+                place: "--data-dir".to_owned(),
+                message: why.to_string(),
+            });
+        }
+        unfit(&remote, &why)
     })
 }

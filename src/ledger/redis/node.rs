@@ -2,27 +2,28 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as Place;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{PushInfo, PushKind, RedisError, Value};
+use redis::{RedisError, Value};
 use tokio::runtime::{self, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::domain::card::Key;
-use crate::ledger::embedded::journal::{Position, Refusal};
-use crate::ledger::embedded::store::{Draft, EmbeddedLedger, Learned, Unavailable};
+use crate::ledger::embedded::journal::Position;
+use crate::ledger::embedded::store::{Draft, EmbeddedLedger};
 use crate::ledger::redis::copy::{Copy, ENTRY_SIZE_MAX};
 use crate::ledger::redis::link::{Keeper, Link, Links, Pushed, Remote};
 use crate::ledger::redis::offers::{Outcome, Request, SharedLog};
 use crate::ledger::redis::refusal::{Refusals, is_refusal, is_unknown_function};
-use crate::ledger::redis::wire::{Commands, Generation, PAGE_LEN, Said, owner_of, told};
+use crate::ledger::redis::wire::{Commands, Generation, Said};
 use crate::ledger::shared::{Entry, EntryId, HEAD_SIZE};
+
+mod learning;
 
 /// A draft that was never sent is given up when there is no connection for so long.
 const UNSENT_FOR: Duration = Duration::from_millis(250);

@@ -86,3 +86,31 @@ pub(super) fn is_unknown_function(error: &RedisError) -> bool {
 pub(super) fn is_refusal(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
 }
+
+#[cfg(test)]
+mod tests {
+    use redis::{Value, parse_redis_value};
+
+    use super::*;
+
+    /// What the library makes of a line of a server.
+    fn said(line: &str) -> RedisError {
+        let value = parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+        Value::extract_error(value).unwrap_err()
+    }
+
+    #[test]
+    fn e8_what_a_server_says_of_itself_has_a_code_and_is_a_refusal() {
+        for code in CODES {
+            let error = said(&format!("{code} for some reason"));
+            assert_eq!(Code::of(&error), Code(code));
+            assert!(is_refusal(&error), "{code}");
+        }
+        let full = said("ERR max number of clients reached");
+        assert_eq!(Code::of(&full), Code("MAXCLIENTS"));
+        assert_eq!(Code::of(&said("NEWS of tomorrow")), Code("other"));
+        let elsewhere = |code| Code::of(&said(code)).is_elsewhere();
+        assert!(elsewhere("READONLY x") && elsewhere("MASTERDOWN x") && elsewhere("NOAUTH x"));
+        assert!(!elsewhere("OOM x") && !elsewhere("NOREPLICAS x"));
+    }
+}

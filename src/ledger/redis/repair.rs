@@ -114,7 +114,8 @@ async fn give(
         let is_last = batch.len() < BATCH_LEN;
         mend(connection, commands, &batch, repaired).await?;
         if let Err(error) = ends {
-            repaired.damaged.get_or_insert((reader.path.clone(), error));
+            let place = || (reader.path.clone(), error);
+            repaired.damaged.get_or_insert_with(place);
         }
         if is_last {
             repaired.is_cut_short |= reader.is_cut_short;

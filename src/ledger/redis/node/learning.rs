@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::{
-    BEHIND_ATTEMPTS, BEHIND_PAUSE, Failed, NOBODY, Node, OWNERS_AT_ONCE, Progress, Trouble, UNSENT_FOR,
-    WALK_LEN, send,
+    BEHIND_ATTEMPTS, BEHIND_PAUSE, Failed, NOBODY, Node, OWNERS_AT_ONCE, Progress, Trouble,
+    UNSENT_FOR, WALK_LEN, send,
 };
 use crate::domain::card::Key;
 use crate::ledger::embedded::journal::Refusal;
@@ -20,7 +20,7 @@ use crate::ledger::shared::{Entry, EntryId};
 
 impl Node {
     /// Learns a page of an owner's log, and what follows it.
-    async fn learn_page(
+    pub(super) async fn learn_page(
         self: &Rc<Self>,
         owner: Key,
         from: u64,
@@ -36,7 +36,7 @@ impl Node {
     }
 
     /// Learns an owner's log from where this node knows it to its end.
-    async fn catch_up(self: &Rc<Self>, owner: Key) -> Result<(), Failed> {
+    pub(super) async fn catch_up(self: &Rc<Self>, owner: Key) -> Result<(), Failed> {
         loop {
             let known = self.ledger.known_of(owner);
             let page = self.page(owner, known).await?;
@@ -57,7 +57,11 @@ impl Node {
         let _known = self.progress.send(progress);
     }
 
-    async fn page(&self, owner: Key, known: (u64, EntryId)) -> Result<Vec<Vec<u8>>, Failed> {
+    pub(super) async fn page(
+        &self,
+        owner: Key,
+        known: (u64, EntryId),
+    ) -> Result<Vec<Vec<u8>>, Failed> {
         self.page_of(self.ask(&self.commands.read(owner, known)).await?)
     }
 
@@ -73,7 +77,7 @@ impl Node {
     }
 
     /// Learns an owner's log, and has it take nobody else's entries for a short while.
-    async fn claim(self: &Rc<Self>, owner: Key) -> Result<(), Failed> {
+    pub(super) async fn claim(self: &Rc<Self>, owner: Key) -> Result<(), Failed> {
         let known = self.ledger.known_of(owner);
         let command = self.commands.claim(owner, known, self.number);
         let page = self.page_of(self.ask(&command).await?)?;
@@ -110,7 +114,7 @@ impl Node {
     }
 
     /// Learns one entry. Where the disk does not keep up, it is waited for.
-    async fn learn(
+    pub(super) async fn learn(
         self: &Rc<Self>,
         owner: Key,
         number: u64,
@@ -154,7 +158,7 @@ impl Node {
     }
 
     /// Redis says that it may have forgotten something. Operators are told when that begins.
-    fn refused(&self) {
+    pub(super) fn refused(&self) {
         self.refusals.set(self.refusals.get().wrapping_add(1));
         if !self.has_forgotten.replace(true) {
             (self.tell)(Trouble::Forgot, true);
@@ -163,14 +167,14 @@ impl Node {
 
     /// Looks whether Redis was armed, which nobody tells. A balancer sends nothing to a node that is not
     /// ready.
-    fn look_again(self: &Rc<Self>) {
+    pub(super) fn look_again(self: &Rc<Self>) {
         if !self.ledger.is_poisoned() && self.looking.get() == 0 {
             tokio::task::spawn_local(Rc::clone(self).look());
         }
     }
 
     /// Learns all; where it fails it is tried again.
-    async fn look(self: Rc<Self>) {
+    pub(super) async fn look(self: Rc<Self>) {
         self.looking.set(self.looking.get().saturating_add(1));
         let number = self.connected.get();
         if self.learn_all().await.is_ok() && self.stand().is_ok() {
@@ -189,7 +193,10 @@ impl Node {
         })
     }
 
-    async fn hear_all(self: &Rc<Self>, messages: &mut mpsc::UnboundedReceiver<(u64, PushInfo)>) {
+    pub(super) async fn hear_all(
+        self: &Rc<Self>,
+        messages: &mut mpsc::UnboundedReceiver<(u64, PushInfo)>,
+    ) {
         while let Ok(message) = messages.try_recv() {
             self.hear(message).await;
         }
@@ -218,7 +225,7 @@ impl Node {
     }
 
     /// Learns an entry that was told to everybody, and what is missing before it.
-    async fn hear(self: &Rc<Self>, (link, message): (u64, PushInfo)) {
+    pub(super) async fn hear(self: &Rc<Self>, (link, message): (u64, PushInfo)) {
         if message.kind == PushKind::Disconnection {
             return self.links.is_broken(link);
         }

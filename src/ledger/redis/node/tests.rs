@@ -1,6 +1,7 @@
 use super::*;
 use crate::ledger::embedded::frame::{Cursor, JournalId};
 use crate::ledger::embedded::journal::{Config, Durability, Journal, Lane};
+use crate::ledger::embedded::store::Learned;
 use crate::ledger::event::{Event, Owner, StateNo};
 
 const OWNER: Key = Key(9);
