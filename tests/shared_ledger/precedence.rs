@@ -10,7 +10,7 @@ use countersign::ledger::redis::wire::{Commands, Generation};
 use countersign::ledger::shared::EntryId;
 use serde_json::{Value, json};
 
-use super::{AMOUNT, Machine, founded, pair};
+use super::{AMOUNT, founded, pair};
 use crate::fault_proxy::{Fault, FaultProxy};
 use crate::redis::Line;
 use crate::server::{Home, SnapshotOf, authorization, millis_since, now};

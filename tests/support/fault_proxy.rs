@@ -37,6 +37,8 @@ struct Shared {
     /// The port of the server.
     server: AtomicU16,
     said: Mutex<&'static str>,
+    /// Both ends of everything that was ever joined.
+    joined: Mutex<Vec<TcpStream>>,
     /// A fault, or by how much answers are late.
     fault: AtomicU64,
     connections: AtomicU32,
@@ -56,6 +58,7 @@ impl FaultProxy {
         let shared = Arc::new(Shared {
             server: AtomicU16::new(server),
             said: Mutex::new(""),
+            joined: Mutex::default(),
             fault: AtomicU64::new(0),
             connections: AtomicU32::new(0),
             is_over: AtomicBool::new(false),
@@ -106,6 +109,14 @@ impl FaultProxy {
         self.shared.server.store(server, Ordering::SeqCst);
     }
 
+    /// Cuts all connections.
+    pub(crate) fn cut(&self) {
+        for stream in self.shared.joined.lock().unwrap().drain(..) {
+            // It may be over already.
+            drop(stream.shutdown(Shutdown::Both));
+        }
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
@@ -127,6 +138,8 @@ impl Drop for FaultProxy {
 fn join(shared: &Arc<Shared>, near: &TcpStream, far: &TcpStream) {
     near.set_nodelay(true).unwrap();
     far.set_nodelay(true).unwrap();
+    let both = [near, far].map(|it| it.try_clone().unwrap());
+    shared.joined.lock().unwrap().extend(both);
     let is_dead = Arc::new(AtomicBool::new(false));
     for (from, to, is_answer) in [(near, far, false), (far, near, true)] {
         let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());

@@ -15,7 +15,7 @@ use redis::{
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::ledger::redis::refusal::{Refusals, is_refusal};
+use crate::ledger::redis::refusal::Refusals;
 
 /// For a connection to be made.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(1);
@@ -185,9 +185,7 @@ impl Keeper {
                 }
                 Err(error) => {
                     failures += 1;
-                    if is_refusal(&error) {
-                        self.count.of(&error);
-                    }
+                    self.count.of(&error);
                     tracing::warn!(%error, failures, "no connection to Redis");
                 }
             }

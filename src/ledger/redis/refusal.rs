@@ -9,7 +9,8 @@ use redis::{ErrorKind, RedisError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code(&'static str);
 
-/// What servers say of themselves, as operators see it counted; everything else is `other`.
+/// What servers say of themselves, as operators see it counted; everything else is `other`, and `unreachable`
+/// where they say nothing.
 const CODES: [&str; 15] = [
     "READONLY",
     "NOREPLICAS",
@@ -33,6 +34,9 @@ impl Code {
     /// By what the server says.
     #[must_use]
     pub fn of(error: &RedisError) -> Self {
+        if !is_refusal(error) {
+            return Self("unreachable");
+        }
         let code = error.code().unwrap_or_default();
         if let Some(known) = CODES.into_iter().find(|known| *known == code) {
             return Self(known);
@@ -108,6 +112,8 @@ mod tests {
         }
         let full = said("ERR max number of clients reached");
         assert_eq!(Code::of(&full), Code("MAXCLIENTS"));
+        let lost = RedisError::from(std::io::Error::other("no route"));
+        assert_eq!(Code::of(&lost), Code("unreachable"));
         assert_eq!(Code::of(&said("NEWS of tomorrow")), Code("other"));
         let elsewhere = |code| Code::of(&said(code)).is_elsewhere();
         assert!(elsewhere("READONLY x") && elsewhere("MASTERDOWN x") && elsewhere("NOAUTH x"));
