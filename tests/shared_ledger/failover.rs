@@ -17,7 +17,7 @@ use crate::server::{Home, Server, SnapshotOf, authorization, binary, millis_sinc
 const CLIENTS: usize = 4;
 const EACH: usize = 5;
 /// More than one round lets be approved.
-const ROOM_OF_ROUND: u64 = 60;
+const ROOM_OF_ROUND: u64 = 150;
 const ROUNDS: u64 = 6;
 const DEADLINE_MS: u32 = 1_000;
 /// From the word that it is armed until every node approves.
