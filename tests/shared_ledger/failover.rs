@@ -6,10 +6,11 @@
 use std::thread;
 use std::time::Duration;
 
+use countersign::ledger::redis::wire::library_name;
 use serde_json::{Value, json};
 
 use super::forgets::{is_ready, until};
-use super::{AMOUNT, founded, ledger};
+use super::{AMOUNT, Machine, founded, ledger};
 use crate::fault_proxy::{Fault, FaultProxy};
 use crate::redis::RedisServer;
 use crate::server::{Home, Server, SnapshotOf, authorization, binary, millis_since, now, said};
@@ -306,4 +307,39 @@ fn e2_e3_e4_what_a_fail_over_lost_comes_back_from_the_nodes_and_nothing_can_be_s
         "{} fail-overs: {given} entries given back, overspend 0",
         rounds()
     );
+}
+
+/// Whether the functions of this server remember that they are armed.
+fn remembers(server: &RedisServer) -> bool {
+    let mut line = server.line();
+    let standing = format!("{}_standing", library_name());
+    line.send(&["FCALL_RO", &standing, "0"]).unwrap();
+    line.call(b"") != "unarmed"
+}
+
+/// It follows without a copy, so that its functions stay as they are, and then it misses the end.
+#[test]
+fn e3_a_primary_that_came_back_with_its_memory_is_not_armed_for_what_it_missed() {
+    let mut field = Field::new(ROOM_OF_ROUND);
+    field.approved += race(&field.nodes, "before", || {});
+    assert!(until(|| field.has_everything()));
+    assert_eq!(field.other().ask(&["REPLICAOF", "NO", "ONE"]), "+OK");
+    field.leads_to_other(&[0, 1]);
+    field.is_repaired("handed-over");
+    field.primary = 1;
+    field.follows();
+    assert!(remembers(field.other()), "nothing had to be copied to it");
+    assert!(until(|| field.approves(0, "between")));
+    assert!(until(|| field.has_everything()));
+    field.loses("missed", Goes::HandsOver);
+    // Nobody who knows better is there any more.
+    let Field { servers, nodes, .. } = field;
+    drop(nodes);
+    let [old, mut gone] = servers;
+    gone.crash();
+    assert_eq!(old.ask(&["REPLICAOF", "NO", "ONE"]), "+OK");
+    assert!(remembers(&old));
+    let (code, told) = Machine::new(&old, &snapshot(ROOM_OF_ROUND)).refused();
+    assert_eq!(code, Some(1), "{told}");
+    assert!(!remembers(&old), "it was found out");
 }

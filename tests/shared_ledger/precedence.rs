@@ -20,6 +20,8 @@ const CLIENTS: usize = 3;
 /// Milliseconds of an answer to the node that is told to freeze: the others append many times meanwhile.
 const LATE: u64 = 15;
 const FREEZES: usize = 8;
+/// Of each client; the orders are given within far fewer.
+const ROUNDS_MAX: usize = 3_000;
 /// For one of them, on a machine that is busy.
 const FROZEN_WITHIN_MS: i64 = 2_000;
 
@@ -50,7 +52,7 @@ fn a_freeze_does_not_wait_for_nodes_that_decide_faster_than_it_can_be_offered() 
             let mut client = near[number % 2].client();
             let (approved, is_over) = (&approved, &is_over);
             scope.spawn(move || {
-                for round in 0.. {
+                for round in 0..ROUNDS_MAX {
                     if is_over.load(Ordering::SeqCst) {
                         return;
                     }
