@@ -20,7 +20,7 @@ use crate::ledger::redis::copy::{Copy, ENTRY_SIZE_MAX};
 use crate::ledger::redis::link::{Keeper, Link, Links, Pushed, Remote};
 use crate::ledger::redis::offers::{Outcome, Request, SharedLog};
 use crate::ledger::redis::refusal::{Refusals, is_refusal, is_unknown_function};
-use crate::ledger::redis::wire::{Commands, Generation, Said};
+use crate::ledger::redis::wire::{Commands, Generation, NOBODY, Said};
 use crate::ledger::shared::{Entry, EntryId, HEAD_SIZE};
 
 mod learning;
@@ -44,8 +44,6 @@ const BEHIND_PAUSE: Duration = Duration::from_millis(2);
 const BEHIND_ATTEMPTS: u32 = 5_000;
 /// Between two looks whether a Redis that had forgotten something was armed.
 const LOOKED_AGAIN: Duration = Duration::from_secs(1);
-/// An owner that nobody is: what is read of it says whether the ledger is armed.
-const NOBODY: Key = Key(0);
 
 /// Of one entry: no node would keep a longer one.
 const EVENTS_SIZE_MAX: usize = ENTRY_SIZE_MAX - HEAD_SIZE;

@@ -10,8 +10,9 @@ use redis::{RedisError, Value};
 
 use crate::ledger::redis::link::{self, Remote};
 use crate::ledger::redis::wire::{
-    Commands, Generation, LEDGER, Term, bytes, library, library_name,
+    Commands, Generation, LEDGER, NOBODY, Term, bytes, library, library_name,
 };
+use crate::ledger::shared::EntryId;
 
 /// Why a Redis cannot be worked with.
 #[derive(Debug)]
@@ -135,13 +136,13 @@ pub async fn examine(remote: &Remote) -> Result<Generation, Unfit> {
     let mut connection = fit(remote).await?;
     let generation = generation(&mut connection).await?;
     load(&mut connection).await?;
-    let mut standing = redis::cmd("FCALL_RO");
-    standing.arg(format!("{}_standing", library_name())).arg(0);
-    let armed = word(&mut connection, &standing).await?;
-    if armed.as_deref() == Some(generation.to_string().as_bytes()) {
-        Ok(generation)
-    } else {
-        Err(Unfit::Unarmed)
+    // As nodes ask, so that the record is compared too.
+    let looks = Commands::new(&generation).read(NOBODY, (0, EntryId::NONE));
+    match word(&mut connection, &looks).await?.as_deref() {
+        Some(b"newer") => Ok(generation),
+        Some(b"unarmed") => Err(Unfit::Unarmed),
+        Some(b"lost") => Err(Unfit::Lost),
+        _ => Err(Unfit::Strange),
     }
 }
 

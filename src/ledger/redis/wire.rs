@@ -14,6 +14,8 @@ use crate::ledger::shared::{Entry, EntryId};
 pub const BUCKETS: u16 = 1_024;
 /// The key that names the ledger.
 pub const LEDGER: &str = "countersign:ledger";
+/// An owner that nobody is: what is read of it says whether the ledger is armed.
+pub const NOBODY: Key = Key(0);
 /// Entries of one answer at most.
 pub const PAGE_LEN: usize = 256;
 

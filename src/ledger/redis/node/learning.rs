@@ -8,14 +8,14 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::{
-    BEHIND_ATTEMPTS, BEHIND_PAUSE, Failed, NOBODY, Node, OWNERS_AT_ONCE, Progress, Trouble,
-    UNSENT_FOR, WALK_LEN, send,
+    BEHIND_ATTEMPTS, BEHIND_PAUSE, Failed, Node, OWNERS_AT_ONCE, Progress, Trouble, UNSENT_FOR,
+    WALK_LEN, send,
 };
 use crate::domain::card::Key;
 use crate::ledger::embedded::journal::Refusal;
 use crate::ledger::embedded::store::{Learned, Unavailable};
 use crate::ledger::redis::refusal::{is_refusal, is_unknown_function};
-use crate::ledger::redis::wire::{PAGE_LEN, Said, owner_of, told};
+use crate::ledger::redis::wire::{NOBODY, PAGE_LEN, Said, owner_of, told};
 use crate::ledger::shared::{Entry, EntryId};
 
 impl Node {
