@@ -129,7 +129,7 @@ impl App {
         let (address, asked, served) = (config.ops_listen, port.clone(), Served::default());
         let seen = (&readiness, time_file, &served);
         let operators = Operators::listen(&cold, address, &shared, asked, seen)?;
-        let front = operators::listen_for_people(&cold, &config, &served)?;
+        let (front, site) = operators::listen_for_people(&cold, &config, &served)?;
         let plane = Plane::open(&cold, &config, &readiness)?;
         let rows = plane.as_ref().map(Plane::rows);
         let recovered = recover(&*storage, &config, node.as_ref())?;
@@ -158,7 +158,7 @@ impl App {
             journal: recovered.journal,
             webhooks: config.webhooks,
             alerts: config.alerts.clone(),
-            public_url: config.public_url_at(front),
+            public_url: site.address(),
             watch_every: config.snapshot_poll,
         };
         control::start(&served, plane, loaded, &operators, around)?;
