@@ -546,19 +546,12 @@ fn looks(state: &State) -> String {
     text + &known.join("\n")
 }
 
-/// How many are run; docs/scaling.md has the command for more.
-#[expect(clippy::disallowed_methods, reason = "the long form is asked for")]
-fn sequences() -> u32 {
-    let said = std::env::var("COUNTERSIGN_LEDGER_SEQUENCES").ok();
-    said.map_or(SEQUENCES, |it| it.parse().expect("a number of sequences"))
-}
-
 #[test]
 fn e6_nodes_that_share_a_log_come_to_what_one_ledger_comes_to() {
     let mut approved = 0;
     let mut again = 0;
     let mut changed = 0;
-    for set in 0..sequences() / SEQUENCES_OF_A_SET {
+    for set in 0..SEQUENCES / SEQUENCES_OF_A_SET {
         let nodes: Vec<EmbeddedLedger> = (0..NODES).map(|_| node()).collect();
         let alone = alone();
         let mut logs = Logs::default();
