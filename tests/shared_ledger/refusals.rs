@@ -12,7 +12,9 @@ use crate::fault_proxy::{Fault, FaultProxy};
 use crate::redis::{Line, RedisServer};
 use crate::server::{Client, Home, Server, SnapshotOf, authorization, millis_since, now};
 
-/// For an answer, on a machine that is busy.
+/// For an answer, in milliseconds.
+const DEADLINE_MS: u32 = 1_000;
+/// Until a client has it, on a machine that is busy.
 const ANSWERED_WITHIN_MS: i64 = 1_500;
 
 fn snapshot() -> Value {
@@ -64,7 +66,7 @@ impl Field {
     fn new() -> Self {
         let redis = founded(&[]);
         let proxy = FaultProxy::start(redis.port());
-        let home = Home::new("relaxed", &snapshot());
+        let home = Home::with_config("relaxed", &snapshot(), "", DEADLINE_MS);
         let mut command = home.serve();
         command.args(["--ledger", &proxy.url()]);
         let node = home.spawn(command);
