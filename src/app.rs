@@ -142,7 +142,8 @@ impl App {
         let records = start_records(&storage, &recovered, &writer, &config, &readiness);
         let checkpointer =
             start_checkpointer(&storage, &recovered, &writer, &records, clock, &config)?;
-        let with = (&loaded, &keys, &writer, &readiness);
+        let told = (&readiness, &shared.telemetry);
+        let with = (&loaded, &keys, &writer, told);
         let core = core_of(node.as_ref(), recovered.states, with)?;
         arm(&shared, &writer, core, &port);
         let around = Around {
@@ -534,14 +535,14 @@ fn start_checkpointer(
 fn core_of(
     node: Option<&shared::Node>,
     states: Vec<State>,
-    (loaded, keys, writer, readiness): (&Loaded, &Fingerprinter, &Arc<Writer>, &Arc<Readiness>),
+    (loaded, keys, writer, told): (&Loaded, &Fingerprinter, &Arc<Writer>, shared::Told<'_>),
 ) -> Result<(Core, Option<SharedLog>), StartError> {
     let Some(node) = node else {
         let ledger = EmbeddedLedger::new(states, writer.share_journal());
         return Ok((loaded.core(keys, ledger), None));
     };
     let core = loaded.core(keys, node.ledger(writer));
-    let log = node.join(&core, writer, readiness)?;
+    let log = node.join(&core, writer, told)?;
     Ok((core, Some(log)))
 }
 

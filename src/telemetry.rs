@@ -60,6 +60,7 @@ pub struct Telemetry {
     problems: Mutex<BTreeMap<u16, u64>>,
     turned_away: AtomicU64,
     reloads: Mutex<BTreeMap<&'static str, u64>>,
+    ledger_refusals: Mutex<BTreeMap<&'static str, u64>>,
     snapshot_version: AtomicI64,
     snapshot_waiting: AtomicI64,
     journal_poisoned: AtomicI64,
@@ -90,6 +91,7 @@ impl Telemetry {
             problems: Mutex::default(),
             turned_away: AtomicU64::new(0),
             reloads: Mutex::default(),
+            ledger_refusals: Mutex::default(),
             snapshot_version: AtomicI64::new(0),
             snapshot_waiting: AtomicI64::new(0),
             journal_poisoned: AtomicI64::new(0),
@@ -211,6 +213,11 @@ impl Telemetry {
     /// Counts a reload by the word for what it came to.
     pub fn count_reload(&self, outcome: &'static str) {
         *lock(&self.reloads).entry(outcome).or_default() += 1;
+    }
+
+    /// Counts a command that the Redis of a shared ledger refused, by its code.
+    pub fn count_ledger_refusal(&self, code: &'static str) {
+        *lock(&self.ledger_refusals).entry(code).or_default() += 1;
     }
 
     /// What the wall clock is ahead of our time, and whether it has made a step.
@@ -405,6 +412,13 @@ impl Scrape {
             encoder.encode_descriptor("snapshot_reloads", help, None, MetricType::Counter)?;
         for (outcome, count) in lock(&self.0.reloads).iter() {
             let labels = [("outcome", *outcome)];
+            ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+        }
+        let help = "Commands that the Redis of a shared ledger refused";
+        let mut family =
+            encoder.encode_descriptor("ledger_refusals", help, None, MetricType::Counter)?;
+        for (code, count) in lock(&self.0.ledger_refusals).iter() {
+            let labels = [("code", *code)];
             ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
         }
         let help = "Connections that were closed because there were enough";

@@ -9,14 +9,20 @@ mod behind;
 mod changes;
 #[path = "shared_ledger/exact.rs"]
 mod exact;
+#[path = "shared_ledger/failover.rs"]
+mod failover;
 #[path = "support/fault_proxy.rs"]
 mod fault_proxy;
 #[path = "shared_ledger/faults.rs"]
 mod faults;
 #[path = "shared_ledger/forgets.rs"]
 mod forgets;
+#[path = "shared_ledger/precedence.rs"]
+mod precedence;
 #[path = "support/redis.rs"]
 mod redis;
+#[path = "shared_ledger/refusals.rs"]
+mod refusals;
 #[path = "shared_ledger/refuses.rs"]
 mod refuses;
 #[path = "shared_ledger/repaired.rs"]

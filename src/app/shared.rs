@@ -16,14 +16,19 @@ use crate::ledger::embedded::writer::Writer;
 use crate::ledger::redis::link::Remote;
 use crate::ledger::redis::node::{self, Begin, Trouble};
 use crate::ledger::redis::offers::SharedLog;
+use crate::ledger::redis::refusal::Refusals;
 use crate::ledger::redis::repair::{self, Repaired};
 use crate::ledger::redis::setup::{self, Unfit};
-use crate::ledger::redis::wire::Generation;
+use crate::ledger::redis::wire::{Generation, Term};
+use crate::telemetry::Telemetry;
 
 /// The word of `/readyz` while Redis may have forgotten something.
 const FORGOT: &str = "shared_ledger_forgot";
 /// Its word after this node could not keep what the log says.
 const NOT_FOLLOWED: &str = "shared_log_not_followed";
+
+/// Who is told how it goes with the shared log.
+pub(super) type Told<'a> = (&'a Arc<Readiness>, &'a Arc<Telemetry>);
 
 /// One node of a shared ledger.
 pub(super) struct Node {
@@ -77,7 +82,7 @@ impl Node {
         &self,
         core: &Core,
         writer: &Arc<Writer>,
-        readiness: &Arc<Readiness>,
+        (readiness, telemetry): Told<'_>,
     ) -> Result<SharedLog, StartError> {
         let (kicked, told) = (Arc::clone(writer), Arc::clone(readiness));
         let tell = move |trouble, begins| {
@@ -91,6 +96,7 @@ impl Node {
                 told.clear_reason(reason);
             }
         };
+        let counts = Arc::clone(telemetry);
         let node = getrandom::u64().map_err(no_randomness)?;
         let begin = Begin {
             remote: self.remote.clone(),
@@ -100,6 +106,7 @@ impl Node {
             copy: self.copy.clone(),
             kick: Box::new(move || kicked.write_or_kick()),
             tell: Box::new(tell),
+            count: Refusals::new(move |code| counts.count_ledger_refusal(code)),
         };
         node::start(begin).map_err(|error| unfit(&self.remote, &error))
     }
@@ -125,6 +132,16 @@ fn no_randomness(error: getrandom::Error) -> StartError {
     StartError::Io("the system gives no randomness", error)
 }
 
+fn random() -> Result<[u8; 16], StartError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(no_randomness)?;
+    Ok(bytes)
+}
+
+fn new_term() -> Result<Term, StartError> {
+    random().map(|bytes| Term(u128::from_be_bytes(bytes)))
+}
+
 fn runtime() -> Result<Runtime, StartError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -137,11 +154,11 @@ fn runtime() -> Result<Runtime, StartError> {
 /// # Errors
 /// [`StartError`] says what is in the way.
 pub fn found_ledger(store: &LedgerStore) -> Result<String, StartError> {
-    let mut name = [0; 16];
-    getrandom::fill(&mut name).map_err(no_randomness)?;
-    let generation = Generation(name);
+    let (generation, term) = (Generation(random()?), new_term()?);
     with_remote(store, async |remote| {
-        setup::found(remote, &generation).await.map(|()| generation)
+        setup::found(remote, &generation, term)
+            .await
+            .map(|()| generation)
     })
     .map(|it| it.to_string())
 }
@@ -151,7 +168,8 @@ pub fn found_ledger(store: &LedgerStore) -> Result<String, StartError> {
 /// # Errors
 /// [`StartError`] says what is in the way.
 pub fn arm_ledger(store: &LedgerStore) -> Result<String, StartError> {
-    with_remote(store, async |remote| setup::arm(remote).await).map(|it| it.to_string())
+    let term = new_term()?;
+    with_remote(store, async |remote| setup::arm(remote, term).await).map(|it| it.to_string())
 }
 
 /// Gives a Redis that lost entries back what the node of this data directory has kept of them.
@@ -175,5 +193,14 @@ fn with_remote<T>(
     };
     let remote = remote(store)?.ok_or_else(missing)?;
     let done = runtime()?.block_on(act(&remote));
-    done.map_err(|why| unfit(&remote, &why))
+    done.map_err(|why| {
+        if matches!(why, Unfit::Copy(..)) {
+            // The Redis is not to blame.
+            return StartError::Config(ConfigError {
+                place: "--data-dir".to_owned(),
+                message: why.to_string(),
+            });
+        }
+        unfit(&remote, &why)
+    })
 }

@@ -38,12 +38,13 @@ pub struct Entry<'a> {
 
 /// The layout; another one gets another number.
 const LAYOUT: u8 = 2;
+/// Of what stands before the events.
+pub const HEAD_SIZE: usize = 49;
 
 impl<'a> Entry<'a> {
     /// Its bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        const HEAD_SIZE: usize = 49;
         let mut out = Vec::with_capacity(HEAD_SIZE + self.events.len());
         out.push(LAYOUT);
         out.put_key(Key(self.id.0));

@@ -89,7 +89,7 @@ impl LedgerPort {
         if !log.follow(owner).await {
             return Err(PortError::NotTaken);
         }
-        loop {
+        for _ in 0..OFFERS_MAX {
             let once = command.clone();
             let (said, draft) = self.ask(move |ledger| ledger.drafting(once)).await?;
             let (said, draft) = match (said, draft) {
@@ -101,7 +101,12 @@ impl LedgerPort {
                 let taken = Some(taken);
                 return Ok(Ok(Made { said, taken }));
             }
+            // Other nodes append faster than this one decides. What people order does not wait for that.
+            if !log.claim(&turn).await {
+                return Err(PortError::NotTaken);
+            }
         }
+        Err(PortError::NotTaken)
     }
 
     /// Has one step of work on many states done, which says where to go on. Where nodes share a log, the
@@ -173,6 +178,9 @@ impl LedgerPort {
         Ok(answered)
     }
 }
+
+/// How often what people order is offered to a log that had something newer.
+const OFFERS_MAX: u32 = 64;
 
 /// Where the journal has the draft; absent where the log had something newer. Whoever offers has the
 /// turn of the owner, or the draft is refused more often.

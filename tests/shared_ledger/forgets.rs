@@ -30,17 +30,17 @@ fn readiness(node: &Server) -> Response {
     client.response()
 }
 
-fn is_ready(node: &Server) -> bool {
+pub(super) fn is_ready(node: &Server) -> bool {
     readiness(node).status == 200
 }
 
-fn says_forgot(node: &Server) -> bool {
+pub(super) fn says_forgot(node: &Server) -> bool {
     let said = readiness(node);
     said.status == 503 && said.text().contains("\"shared_ledger_forgot\"")
 }
 
 /// Whether it becomes so in time.
-fn until(mut is_so: impl FnMut() -> bool) -> bool {
+pub(super) fn until(mut is_so: impl FnMut() -> bool) -> bool {
     (0..400).any(|_| {
         let so = is_so();
         if !so {

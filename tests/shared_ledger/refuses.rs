@@ -78,3 +78,59 @@ fn commands_find_what_a_node_has_learned() {
     assert_eq!(code, Some(0), "{said}");
     assert!(!machine.home.data_dir().join("journal").exists());
 }
+
+/// What a node may do at most, so that whoever has its password cannot do more.
+const RULES: [&str; 16] = [
+    "on",
+    ">a secret",
+    "resetkeys",
+    "~countersign:*",
+    "resetchannels",
+    "&countersign:*",
+    "-@all",
+    "+fcall",
+    "+fcall_ro",
+    "+function|list",
+    "+function|load",
+    "+info",
+    "+scan",
+    "+subscribe",
+    "+@write",
+    "+@read",
+];
+
+#[test]
+fn a_user_who_may_do_little_is_enough_and_a_wrong_password_is_refused() {
+    let redis = RedisServer::start(&[]);
+    let mut line = redis.line();
+    let rules = [&["ACL", "SETUSER", "node"], &RULES[..]].concat();
+    assert_eq!(line.ask(&rules), "+OK");
+    let more = ["ACL", "SETUSER", "node", "+publish", "+time"];
+    assert_eq!(line.ask(&more), "+OK");
+    assert_eq!(line.ask(&["ACL", "SETUSER", "default", "off"]), "+OK");
+    let url = |password: &str| format!("redis://node:{password}@127.0.0.1:{}", redis.port());
+    let told = |words: &[&str], password: &str| {
+        let mut command = binary();
+        command.arg("ledger").args(words);
+        said(command.env("COUNTERSIGN_LEDGER", url(password)).output())
+    };
+    let (code, why) = told(&["found"], "another");
+    assert_eq!(code, Some(1), "{why}");
+    assert!(
+        why.contains("WRONGPASS") || why.contains("invalid"),
+        "{why}"
+    );
+    assert!(!why.contains("another"), "{why}");
+    let (code, why) = told(&["found"], "a%20secret");
+    assert_eq!(code, Some(0), "{why}");
+    let machine = Machine::new(&redis, &snapshot());
+    let mut command = machine.home.serve();
+    command.env("COUNTERSIGN_LEDGER", url("a%20secret"));
+    let node = machine.home.spawn(command);
+    let asked = |token: &str| node.client().ask(&authorization(token, "card", AMOUNT));
+    assert!(asked("a").is_approval());
+    // The functions are no way around what the user may not do.
+    let (code, why) = told(&["arm", "--nothing-was-lost"], "a%20secret");
+    assert_eq!(code, Some(0), "{why}");
+    assert!(asked("b").is_approval());
+}

@@ -2,8 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ pub(crate) enum Fault {
     Garbage,
     /// Connections are closed as soon as they are made.
     Refused,
+    /// What is sent does not arrive, and this is the answer, an error of the protocol.
+    Says(&'static str),
 }
 
 const HALF_OPEN: u64 = 1 << 32;
@@ -29,7 +31,14 @@ const CUT: u64 = 2 << 32;
 const GARBAGE: u64 = 3 << 32;
 const REFUSED: u64 = 4 << 32;
 
+const SAYS: u64 = 5 << 32;
+
 struct Shared {
+    /// The port of the server.
+    server: AtomicU16,
+    said: Mutex<&'static str>,
+    /// Both ends of everything that was ever joined.
+    joined: Mutex<Vec<TcpStream>>,
     /// A fault, or by how much answers are late.
     fault: AtomicU64,
     connections: AtomicU32,
@@ -47,6 +56,9 @@ impl FaultProxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
+            server: AtomicU16::new(server),
+            said: Mutex::new(""),
+            joined: Mutex::default(),
             fault: AtomicU64::new(0),
             connections: AtomicU32::new(0),
             is_over: AtomicBool::new(false),
@@ -63,6 +75,7 @@ impl FaultProxy {
                     continue;
                 }
                 // A server that is not there refuses.
+                let server = serving.server.load(Ordering::SeqCst);
                 if let Ok(far) = TcpStream::connect(("127.0.0.1", server)) {
                     join(&serving, &near, &far);
                 }
@@ -83,8 +96,29 @@ impl FaultProxy {
             Fault::CutAfterSending => CUT,
             Fault::Garbage => GARBAGE,
             Fault::Refused => REFUSED,
+            Fault::Says(what) => {
+                *self.shared.said.lock().unwrap() = what;
+                SAYS
+            }
         };
         self.shared.fault.store(number, Ordering::SeqCst);
+    }
+
+    /// New connections go to this server.
+    pub(crate) fn lead_to(&self, server: u16) {
+        self.shared.server.store(server, Ordering::SeqCst);
+    }
+
+    /// Cuts all connections.
+    pub(crate) fn cut(&self) {
+        for stream in self.shared.joined.lock().unwrap().drain(..) {
+            // It may be over already.
+            drop(stream.shutdown(Shutdown::Both));
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// Connections that were made to it, until now.
@@ -104,6 +138,8 @@ impl Drop for FaultProxy {
 fn join(shared: &Arc<Shared>, near: &TcpStream, far: &TcpStream) {
     near.set_nodelay(true).unwrap();
     far.set_nodelay(true).unwrap();
+    let both = [near, far].map(|it| it.try_clone().unwrap());
+    shared.joined.lock().unwrap().extend(both);
     let is_dead = Arc::new(AtomicBool::new(false));
     for (from, to, is_answer) in [(near, far, false), (far, near, true)] {
         let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
@@ -135,6 +171,11 @@ fn pass(
             continue;
         }
         let passed = match fault {
+            SAYS if !is_answer => {
+                let calls = bytes[..size].windows(5).filter(|it| it == b"FCALL");
+                let said = format!("-{}\r\n", shared.said.lock().unwrap());
+                from.write_all(said.repeat(calls.count().max(1)).as_bytes())
+            }
             CUT | REFUSED if is_answer => return,
             GARBAGE if is_answer => to.write_all(b"!? nobody says this\r\n*9\r\n"),
             _ => {

@@ -5,6 +5,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -88,6 +89,16 @@ impl RedisServer {
         ask(self.connect().unwrap(), words).unwrap()
     }
 
+    /// A connection that stays.
+    pub(crate) fn line(&self) -> Line {
+        Line(BufReader::new(self.connect().unwrap()))
+    }
+
+    /// Where it keeps its files.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Every command that it is sent from now on, until what is returned is dropped or stopped.
     pub(crate) fn monitor(&self) -> BufReader<TcpStream> {
         let mut stream = self.connect().unwrap();
@@ -106,24 +117,53 @@ impl Drop for RedisServer {
     }
 }
 
-fn ask(mut stream: TcpStream, words: &[&str]) -> Option<String> {
-    let mut request = vec![format!("*{}\r\n", words.len())];
-    let texts = words
-        .iter()
-        .map(|word| format!("${}\r\n{word}\r\n", word.len()));
-    request.extend(texts);
-    let request = request.concat();
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = BufReader::new(stream);
-    let mut line = String::new();
-    answer.read_line(&mut line).ok()?;
-    let line = line.trim_end().to_owned();
-    match line.strip_prefix('$') {
-        Some(size) if size != "-1" => {
-            let mut text = vec![0; size.parse().ok()?];
-            answer.read_exact(&mut text).ok()?;
-            String::from_utf8(text).ok()
-        }
-        _ => Some(line),
+/// A connection to a server.
+pub(crate) struct Line(BufReader<TcpStream>);
+
+impl Line {
+    /// Runs a command, as [`RedisServer::ask`] does.
+    pub(crate) fn ask(&mut self, words: &[&str]) -> String {
+        self.send(words).unwrap();
+        self.answer().unwrap()
     }
+
+    /// Sends a command and does not wait for its answer.
+    pub(crate) fn send(&mut self, words: &[&str]) -> Option<()> {
+        let mut request = vec![format!("*{}\r\n", words.len())];
+        let texts = words
+            .iter()
+            .map(|word| format!("${}\r\n{word}\r\n", word.len()));
+        request.extend(texts);
+        self.0.get_mut().write_all(request.concat().as_bytes()).ok()
+    }
+
+    /// Sends a command as it is; the first word of the array that it answers with.
+    pub(crate) fn call(&mut self, command: &[u8]) -> String {
+        self.0.get_mut().write_all(command).unwrap();
+        let head = self.answer().unwrap();
+        let count = head.strip_prefix('*').unwrap_or_else(|| panic!("{head}"));
+        let words = (0..count.parse().unwrap()).map(|_| self.answer().unwrap());
+        words.collect::<Vec<_>>().swap_remove(0)
+    }
+
+    fn answer(&mut self) -> Option<String> {
+        let mut line = String::new();
+        self.0.read_line(&mut line).ok()?;
+        let line = line.trim_end().to_owned();
+        match line.strip_prefix('$') {
+            Some(size) if size != "-1" => {
+                let mut text = vec![0; size.parse::<usize>().ok()? + 2];
+                self.0.read_exact(&mut text).ok()?;
+                text.truncate(text.len() - 2);
+                Some(String::from_utf8_lossy(&text).into_owned())
+            }
+            _ => Some(line),
+        }
+    }
+}
+
+fn ask(stream: TcpStream, words: &[&str]) -> Option<String> {
+    let mut line = Line(BufReader::new(stream));
+    line.send(words)?;
+    line.answer()
 }

@@ -49,6 +49,7 @@ pub(super) fn repair(arguments: &RepairArguments, out: &mut dyn Write) -> Result
         put,
         known,
         is_cut_short,
+        damaged,
     } = repaired;
     let end = if is_cut_short {
         "; the copy ends within an entry, which its machine lost"
@@ -61,7 +62,17 @@ pub(super) fn repair(arguments: &RepairArguments, out: &mut dyn Write) -> Result
          When every node has given what it kept: countersign ledger arm --nothing-was-lost"
     );
     written.map_err(|error| Failure::other(&error))?;
-    Ok(Exit::Ok)
+    match damaged {
+        None => Ok(Exit::Ok),
+        Some((path, error)) => Err(Failure {
+            exit: Exit::Corrupt,
+            message: format!(
+                "--data-dir: {}: {error}. What stands before that was given; what stands behind it is \
+                 lost unless another node has kept it",
+                path.display()
+            ),
+        }),
+    }
 }
 
 pub(super) fn found(arguments: &FoundArguments, out: &mut dyn Write) -> Result<Exit, Failure> {

@@ -4,7 +4,7 @@
 //! leaves. It is written to the system and not synced: the end of the process takes nothing of it.
 
 use std::fs::{File, OpenOptions, hard_link, remove_file, rename};
-use std::io::{self, BufReader, ErrorKind, Read as _, Write as _};
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -16,8 +16,14 @@ use crate::ledger::redis::wire::Generation;
 const MAGIC: &[u8; 24] = b"countersign shared log 1";
 /// Owner and number, before the entry.
 const HEAD_SIZE: usize = 24;
-/// Of a record; an entry is far smaller.
+/// Size and checksum, before that.
+const PREFIX_SIZE: usize = 8;
+/// Of a record without its prefix; an entry is far smaller.
 const RECORD_SIZE_MAX: usize = 1 << 20;
+/// Of an entry; a longer one would not be read again.
+pub const ENTRY_SIZE_MAX: usize = RECORD_SIZE_MAX - HEAD_SIZE;
+/// What is read at once where a whole record is looked for.
+const SEARCH_SIZE: u64 = 4 << 20;
 /// It holds ids of cards and what they spent.
 const MODE: u32 = 0o600;
 
@@ -75,10 +81,12 @@ impl Copy {
     /// Adds the entry of this number of an owner's log.
     ///
     /// # Errors
-    /// Where the file system refuses. Part of it may be written, so that nothing may follow.
+    /// Where the file system refuses; part of it may be written, so that nothing may follow. Where the entry
+    /// is longer than [`ENTRY_SIZE_MAX`]; nothing is written then.
     pub fn keep(&mut self, owner: Key, number: u64, entry: &[u8]) -> io::Result<()> {
-        let too_long = |_| io::Error::other("an entry is too long");
-        let size = u32::try_from(HEAD_SIZE + entry.len()).map_err(too_long)?;
+        let size = HEAD_SIZE + entry.len();
+        let size = u32::try_from(size).ok().filter(|_| size <= RECORD_SIZE_MAX);
+        let size = size.ok_or_else(|| io::Error::other("an entry is too long"))?;
         let head = [&owner.0.to_be_bytes()[..], &number.to_le_bytes()].concat();
         let crc = checksum(&[&head, entry]);
         self.record.clear();
@@ -110,10 +118,14 @@ pub struct Kept {
 /// Reads a copy from its beginning.
 pub struct Reader {
     file: BufReader<File>,
+    /// Where it stands.
+    pub path: PathBuf,
     /// Of which ledger it is.
     pub generation: Generation,
     /// Whether it ended within a record, as where its machine lost power.
     pub is_cut_short: bool,
+    /// Where the next record begins.
+    at: u64,
 }
 
 impl Reader {
@@ -131,129 +143,100 @@ impl Reader {
         }
         Ok(Self {
             file,
+            path: path.to_owned(),
             generation: Generation(name),
             is_cut_short: false,
+            at: (MAGIC.len() + name.len()) as u64,
         })
     }
 
     /// The next entry; absent at the end.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// Where it cannot be read, or is damaged: a record is not whole and there are whole ones behind it. Only
+    /// the end may be torn.
     pub fn next_kept(&mut self) -> io::Result<Option<Kept>> {
-        let mut head = [0; 8];
-        if !self.fill(&mut head)? {
+        let mut record = Vec::new();
+        let has_prefix = self.fill(&mut record, PREFIX_SIZE)?;
+        if record.is_empty() {
             return Ok(None);
         }
-        let [a, b, c, d, crc @ ..] = head;
-        let size = usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(usize::MAX);
-        if !(HEAD_SIZE..=RECORD_SIZE_MAX).contains(&size) {
-            self.is_cut_short = true;
-            return Ok(None);
+        if has_prefix && let Some(size) = size_of(&record) {
+            self.fill(&mut record, size)?;
         }
-        let mut body = vec![0; size];
-        let is_whole = self.fill(&mut body)? && checksum(&[&body]) == u32::from_le_bytes(crc);
-        let parted = body.split_at_checked(HEAD_SIZE).filter(|_| is_whole);
-        let kept = parted.and_then(|(head, entry)| {
-            let (owner, number) = head.split_at_checked(16)?;
-            Some(Kept {
-                owner: Key(u128::from_be_bytes(owner.try_into().ok()?)),
-                number: u64::from_le_bytes(number.try_into().ok()?),
-                entry: entry.to_vec(),
-            })
-        });
-        self.is_cut_short |= kept.is_none();
-        Ok(kept)
-    }
-
-    /// Whether there was so much. What ends in between is cut short.
-    fn fill(&mut self, into: &mut [u8]) -> io::Result<bool> {
-        let mut rest = into;
-        let mut any = false;
-        while !rest.is_empty() {
-            match self.file.read(rest) {
-                Ok(0) => {
-                    self.is_cut_short |= any;
-                    return Ok(false);
-                }
-                Ok(size) => {
-                    any = true;
-                    rest = rest.get_mut(size..).unwrap_or_default();
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+        match whole(&record) {
+            Some(kept) => {
+                self.at += record.len() as u64;
+                Ok(Some(kept))
+            }
+            None if has_whole(&mut self.file, self.at)? => {
+                let told = format!("it is damaged at byte {}, and goes on behind that", self.at);
+                Err(io::Error::new(ErrorKind::InvalidData, told))
+            }
+            None => {
+                self.is_cut_short = true;
+                Ok(None)
             }
         }
-        Ok(true)
+    }
+
+    /// Reads so much more. Whether there was so much.
+    fn fill(&mut self, into: &mut Vec<u8>, size: usize) -> io::Result<bool> {
+        let read = self.file.by_ref().take(size as u64).read_to_end(into)?;
+        Ok(read == size)
+    }
+}
+
+/// What the prefix of a record says of its size, if it can be so.
+fn size_of(bytes: &[u8]) -> Option<usize> {
+    let (size, _) = bytes.split_first_chunk()?;
+    let size = usize::try_from(u32::from_le_bytes(*size)).ok()?;
+    (HEAD_SIZE..=RECORD_SIZE_MAX)
+        .contains(&size)
+        .then_some(size)
+}
+
+/// The record that these bytes begin with, if it is whole.
+fn whole(bytes: &[u8]) -> Option<Kept> {
+    let size = size_of(bytes)?;
+    let (prefix, rest) = bytes.split_first_chunk::<PREFIX_SIZE>()?;
+    let [_, _, _, _, crc @ ..] = *prefix;
+    let body = rest.get(..size)?;
+    if checksum(&[body]) != u32::from_le_bytes(crc) {
+        return None;
+    }
+    let (owner, rest) = body.split_first_chunk()?;
+    let (number, entry) = rest.split_first_chunk()?;
+    Some(Kept {
+        owner: Key(u128::from_be_bytes(*owner)),
+        number: u64::from_le_bytes(*number),
+        entry: entry.to_vec(),
+    })
+}
+
+/// Whether a whole record begins anywhere behind this place.
+fn has_whole(file: &mut (impl Read + Seek), at: u64) -> io::Result<bool> {
+    file.seek(SeekFrom::Start(at + 1))?;
+    let mut window = Vec::new();
+    loop {
+        let read = file.by_ref().take(SEARCH_SIZE).read_to_end(&mut window)?;
+        // What begins in the rest may end behind the window.
+        let rest = if read == 0 {
+            0
+        } else {
+            PREFIX_SIZE + RECORD_SIZE_MAX
+        };
+        let searched = window.len().saturating_sub(rest);
+        let begins = |from: &usize| window.get(*from..).and_then(whole).is_some();
+        if (0..searched).any(|from| begins(&from)) {
+            return Ok(true);
+        }
+        if read == 0 {
+            return Ok(false);
+        }
+        window.drain(..searched);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    impl Copy {
-        /// One that takes nothing.
-        pub(in crate::ledger::redis) fn unwritable() -> Self {
-            Self {
-                file: File::open("/dev/null").unwrap(),
-                record: Vec::new(),
-                place: None,
-            }
-        }
-    }
-
-    #[test]
-    fn a_copy_is_read_as_it_was_written_and_no_further_than_it_is_whole() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("log");
-        let generation = Generation([7; 16]);
-        let mut copy = Copy::begin(&path, &generation).unwrap();
-        let kept = |number: u64| Kept {
-            owner: Key(5),
-            number,
-            entry: vec![u8::try_from(number).unwrap(); 40],
-        };
-        for number in 0..3 {
-            copy.keep(Key(5), number, &kept(number).entry).unwrap();
-        }
-        assert!(!path.exists(), "it does not hold everything yet");
-        copy.stand().unwrap();
-        copy.stand().unwrap();
-        assert!(!unfinished(&path).exists());
-        let whole = std::fs::read(&path).unwrap();
-        let record = (whole.len() - 40) / 3;
-        for size in 0..=whole.len() {
-            std::fs::write(&path, &whole[..size]).unwrap();
-            let Ok(mut reader) = Reader::open(&path) else {
-                assert!(size < 40, "{size}");
-                continue;
-            };
-            assert_eq!(reader.generation, generation);
-            let mut read = Vec::new();
-            while let Some(next) = reader.next_kept().unwrap() {
-                read.push(next);
-            }
-            let wanted: Vec<Kept> = (0..3).map(kept).take((size - 40) / record).collect();
-            assert_eq!(read, wanted, "{size}");
-            assert_eq!(reader.is_cut_short, (size - 40) % record != 0, "{size}");
-        }
-        let mut flipped = whole;
-        flipped[40 + record + 30] ^= 1;
-        std::fs::write(&path, &flipped).unwrap();
-        let mut reader = Reader::open(&path).unwrap();
-        assert_eq!(reader.next_kept().unwrap(), Some(kept(0)));
-        assert_eq!(reader.next_kept().unwrap(), None);
-        assert!(reader.is_cut_short);
-        // Processes that end before they know all leave the former, and the next one keeps it.
-        drop(Copy::begin(&path, &generation).unwrap());
-        let mut copy = Copy::begin(&path, &generation).unwrap();
-        copy.keep(Key(5), 0, &kept(0).entry).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), flipped);
-        copy.stand().unwrap();
-        copy.keep(Key(5), 1, &kept(1).entry).unwrap();
-        let before = std::fs::read(path.with_extension("before")).unwrap();
-        assert_eq!(before, flipped);
-        assert_eq!(std::fs::read(&path).unwrap().len(), 40 + 2 * record);
-    }
-}
+mod tests;

@@ -2,10 +2,39 @@
 --
 -- What an entry says is none of this server's business; only its place is. KEYS[1] of every function is
 -- the record of the bucket, which says the generation; a bucket without it was lost. `armed` is in
--- the memory of this process alone: a restart, a promotion and a reload of the library all forget it, and
--- what forgot it may have forgotten entries too.
+-- the memory of this process alone: a restart, a reload of the library and a copy of another server's data
+-- all forget it, and what forgot it may have forgotten entries too.
+--
+-- `armed` and every record say the generation and a term, which is another one for each act of arming. A
+-- server that was armed, became a replica without losing its memory and is promoted again is armed for a
+-- term that its records are past.
 
 local armed = false
+local GENERATION_SIZE = 32
+
+-- Who may append to a log alone for a short while: which node, and since when. For as long after that nobody
+-- gets the log again, so that it is not kept from the others.
+local claims = {}
+local CLAIM_US = 100000
+
+local function generation_of(armed_for)
+  return string.sub(armed_for, 1, GENERATION_SIZE)
+end
+
+local function now_us()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+-- Of a claim, also where the clock was set back.
+local function is_within(claim, now, most)
+  return claim.at <= now and now < claim.at + most
+end
+
+local function is_anothers(log, node)
+  local claim = claims[log]
+  return claim and claim.node ~= node and is_within(claim, now_us(), CLAIM_US)
+end
 
 -- Whether the entry before this place is the one that the caller knows there: a log that lost its end and
 -- grew again is another one. An entry's identity stands behind its first byte.
@@ -20,10 +49,10 @@ end
 -- What speaks against a caller, who knows the log up to a place. KEYS: record, log. ARGV begins with:
 -- generation, the place, identity of the entry before it.
 local function refusal(keys, args)
-  if armed ~= args[1] then
+  if not armed or generation_of(armed) ~= args[1] then
     return 'unarmed'
   end
-  if redis.call('GET', keys[1]) ~= args[1] or not follows(keys[2], tonumber(args[2]), args[3]) then
+  if redis.call('GET', keys[1]) ~= armed or not follows(keys[2], tonumber(args[2]), args[3]) then
     armed = false
     return 'lost'
   end
@@ -47,6 +76,16 @@ local function append(keys, args)
   if length ~= expected then
     return newer(keys[2], expected, tonumber(args[4]))
   end
+  -- An entry's identity ends with its node.
+  local node = string.sub(args[7], 10, 17)
+  if claims[keys[2]] then
+    if is_anothers(keys[2], node) then
+      return {'claimed'}
+    end
+    if claims[keys[2]].node == node then
+      claims[keys[2]] = nil
+    end
+  end
   redis.call('RPUSH', keys[2], args[7])
   -- What was written is not taken back where telling fails; who is not told learns it later.
   redis.pcall('PUBLISH', args[5], args[6] .. string.format('%016.0f', length) .. args[7])
@@ -62,50 +101,72 @@ local function read(keys, args)
   return newer(keys[2], tonumber(args[2]), tonumber(args[4]))
 end
 
--- KEYS: the ledger's name, every record. ARGV: generation.
+-- As `read`, and for a short while nobody but the caller's node may append: whoever decides more slowly than
+-- others append would never come first. Where it is not to be had it is read all the same. ARGV goes on with:
+-- entries at most, node.
+local function claim(keys, args)
+  local refused = refusal(keys, args)
+  if refused then
+    return {refused}
+  end
+  local now = now_us()
+  local last = claims[keys[2]]
+  if not last or not is_within(last, now, 2 * CLAIM_US) then
+    claims[keys[2]] = {node = args[5], at = now}
+  end
+  return newer(keys[2], tonumber(args[2]), tonumber(args[4]))
+end
+
+-- Writes down which ledger it is. KEYS[1] is its name, the others are records.
+local function write_down(keys, generation, term)
+  redis.call('SET', keys[1], generation)
+  for i = 2, #keys do
+    redis.call('SET', keys[i], generation .. term)
+  end
+end
+
+-- KEYS: the ledger's name, every record. ARGV: generation, term.
 local function found(keys, args)
   for _, key in ipairs(keys) do
     if redis.call('EXISTS', key) == 1 then
       return {'exists'}
     end
   end
-  for _, key in ipairs(keys) do
-    redis.call('SET', key, args[1])
-  end
-  armed = args[1]
+  write_down(keys, args[1], args[2])
+  armed = args[1] .. args[2]
   return {'armed'}
 end
 
--- KEYS: the ledger's name, every record. ARGV: generation.
+-- KEYS: the ledger's name, every record. ARGV: generation, term.
 local function arm(keys, args)
+  armed = false
   for _, key in ipairs(keys) do
-    if redis.call('GET', key) ~= args[1] then
-      armed = false
+    local said = redis.call('GET', key)
+    if not said or generation_of(said) ~= args[1] then
       return {'lost'}
     end
   end
-  armed = args[1]
+  write_down(keys, args[1], args[2])
+  armed = args[1] .. args[2]
   return {'armed'}
 end
 
 -- Writes down again which ledger it is, in a Redis that is not armed and holds no other one. Repair begins
 -- so. KEYS: the ledger's name, every record. ARGV: generation.
 local function restore(keys, args)
-  local is_whole = true
-  for _, key in ipairs(keys) do
+  local is_whole = armed and redis.call('EXISTS', keys[1]) == 1
+  for i, key in ipairs(keys) do
     local said = redis.call('GET', key)
-    if said and said ~= args[1] then
+    if said and generation_of(said) ~= args[1] then
       return {'exists'}
     end
-    is_whole = is_whole and said
+    is_whole = is_whole and (i == 1 or said == armed)
   end
-  if armed and is_whole then
+  if is_whole then
     return {'armed'}
   end
   armed = false
-  for _, key in ipairs(keys) do
-    redis.call('SET', key, args[1])
-  end
+  write_down(keys, args[1], '')
   return {'restored'}
 end
 
@@ -115,7 +176,8 @@ local function mend(keys, args)
   if armed then
     return {'armed'}
   end
-  if redis.call('GET', keys[1]) ~= args[1] then
+  local said = redis.call('GET', keys[1])
+  if not said or generation_of(said) ~= args[1] then
     return {'lost'}
   end
   local place = tonumber(args[2])
@@ -135,11 +197,12 @@ local function mend(keys, args)
 end
 
 local function standing()
-  return {armed or 'unarmed'}
+  return {armed and generation_of(armed) or 'unarmed'}
 end
 
 redis.register_function('NAME_append', append)
 redis.register_function{function_name = 'NAME_read', callback = read, flags = {'no-writes'}}
+redis.register_function{function_name = 'NAME_claim', callback = claim, flags = {'no-writes'}}
 redis.register_function('NAME_found', found)
 redis.register_function('NAME_arm', arm)
 redis.register_function('NAME_restore', restore)

@@ -9,10 +9,13 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, IntoConnectionInfo, ProtocolVersion, PushInfo, RedisError,
+    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushInfo,
+    RedisError, ServerErrorKind,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
+
+use crate::ledger::redis::refusal::Refusals;
 
 /// For a connection to be made.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(1);
@@ -122,6 +125,7 @@ pub struct Keeper {
     channel: String,
     /// Makes pauses of different nodes different.
     seed: u64,
+    count: Refusals,
     current: watch::Sender<Option<Link>>,
     broken: mpsc::UnboundedReceiver<u64>,
     connected: mpsc::UnboundedSender<u64>,
@@ -131,7 +135,12 @@ pub struct Keeper {
 impl Keeper {
     /// Of connections that hear `channel`.
     #[must_use]
-    pub fn new(remote: Remote, channel: String, seed: u64) -> (Self, Links, Pushed) {
+    pub fn new(
+        remote: Remote,
+        channel: String,
+        seed: u64,
+        count: Refusals,
+    ) -> (Self, Links, Pushed) {
         let (current, looked_at) = watch::channel(None);
         let (says_broken, broken) = mpsc::unbounded_channel();
         let (connected, hears) = mpsc::unbounded_channel();
@@ -140,6 +149,7 @@ impl Keeper {
             remote,
             channel,
             seed,
+            count,
             current,
             broken,
             connected,
@@ -175,6 +185,7 @@ impl Keeper {
                 }
                 Err(error) => {
                     failures += 1;
+                    self.count.of(&error);
                     tracing::warn!(%error, failures, "no connection to Redis");
                 }
             }
@@ -186,6 +197,16 @@ impl Keeper {
         let messages = self.messages.clone();
         let config = config().set_push_sender(move |pushed| messages.send((number, pushed)));
         let mut connection = self.remote.connect(&config).await?;
+        let mut info = redis::cmd("INFO");
+        let told: String = info.arg("replication").query_async(&mut connection).await?;
+        // Where it leads may have become a replica, which would refuse everything.
+        if !told.lines().any(|line| line.trim_end() == "role:master") {
+            let error = (
+                ErrorKind::Server(ServerErrorKind::ReadOnly),
+                "it is a replica",
+            );
+            return Err(error.into());
+        }
         connection.subscribe(&self.channel).await?;
         Ok(connection)
     }

@@ -2,26 +2,28 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as Place;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{ErrorKind, PushInfo, PushKind, RedisError, Value};
+use redis::{RedisError, Value};
 use tokio::runtime::{self, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::domain::card::Key;
-use crate::ledger::embedded::journal::{Position, Refusal};
-use crate::ledger::embedded::store::{Draft, EmbeddedLedger, Learned, Unavailable};
-use crate::ledger::redis::copy::Copy;
+use crate::ledger::embedded::journal::Position;
+use crate::ledger::embedded::store::{Draft, EmbeddedLedger};
+use crate::ledger::redis::copy::{Copy, ENTRY_SIZE_MAX};
 use crate::ledger::redis::link::{Keeper, Link, Links, Pushed, Remote};
 use crate::ledger::redis::offers::{Outcome, Request, SharedLog};
-use crate::ledger::redis::wire::{Commands, Generation, PAGE_LEN, Said, owner_of, told};
-use crate::ledger::shared::{Entry, EntryId};
+use crate::ledger::redis::refusal::{Refusals, is_refusal, is_unknown_function};
+use crate::ledger::redis::wire::{Commands, Generation, NOBODY, Said};
+use crate::ledger::shared::{Entry, EntryId, HEAD_SIZE};
+
+mod learning;
 
 /// A draft that was never sent is given up when there is no connection for so long.
 const UNSENT_FOR: Duration = Duration::from_millis(250);
@@ -29,6 +31,8 @@ const UNSENT_FOR: Duration = Duration::from_millis(250);
 /// connection waited for: for more than half a minute.
 const IN_DOUBT_PAUSE: Duration = Duration::from_millis(100);
 const ATTEMPTS: u32 = 300;
+/// Before a draft is sent again while another node has a claim on the log.
+const CLAIMED_PAUSE: Duration = Duration::from_millis(5);
 /// For something more of the log to be learned at the start.
 const LEARNED_WITHIN: Duration = Duration::from_secs(120);
 /// Keys of one step of a walk through the log.
@@ -40,8 +44,9 @@ const BEHIND_PAUSE: Duration = Duration::from_millis(2);
 const BEHIND_ATTEMPTS: u32 = 5_000;
 /// Between two looks whether a Redis that had forgotten something was armed.
 const LOOKED_AGAIN: Duration = Duration::from_secs(1);
-/// An owner that nobody is: what is read of it says whether the ledger is armed.
-const NOBODY: Key = Key(0);
+
+/// Of one entry: no node would keep a longer one.
+const EVENTS_SIZE_MAX: usize = ENTRY_SIZE_MAX - HEAD_SIZE;
 
 /// What operators have to know of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +74,8 @@ pub struct Begin {
     pub kick: Box<dyn Fn() + Send>,
     /// Told of trouble that begins (true) or is over.
     pub tell: Box<dyn Fn(Trouble, bool) + Send>,
+    /// Counts what Redis refuses.
+    pub count: Refusals,
 }
 
 /// Starts the thread that speaks with Redis. Everything that is in the log is learned when this
@@ -112,7 +119,12 @@ async fn run(
     progress: std::sync::mpsc::Sender<Progress>,
 ) {
     let commands = Commands::new(&begin.generation);
-    let (keeper, links, pushed) = Keeper::new(begin.remote, commands.channel(), begin.node);
+    let (keeper, links, pushed) = Keeper::new(
+        begin.remote,
+        commands.channel(),
+        begin.node,
+        begin.count.clone(),
+    );
     let Pushed {
         mut connected,
         mut messages,
@@ -120,6 +132,7 @@ async fn run(
     tokio::task::spawn_local(keeper.run());
     let (asks, mut proofs) = mpsc::unbounded_channel();
     let node = Rc::new(Node {
+        number: begin.node,
         commands,
         links,
         ledger: begin.ledger,
@@ -128,6 +141,7 @@ async fn run(
         kick: begin.kick,
         catching: RefCell::default(),
         tell: begin.tell,
+        count: begin.count,
         progress,
         has_forgotten: Cell::new(false),
         refusals: Cell::new(0),
@@ -167,6 +181,8 @@ async fn run(
 struct Failed;
 
 struct Node {
+    /// Its own, which ends the identities of its entries.
+    number: u64,
     commands: Commands,
     links: Links,
     ledger: Arc<EmbeddedLedger>,
@@ -178,6 +194,7 @@ struct Node {
     /// Owners whose logs are being read to their end, and whether they have grown meanwhile.
     catching: RefCell<HashMap<Key, bool>>,
     tell: Box<dyn Fn(Trouble, bool) + Send>,
+    count: Refusals,
     progress: std::sync::mpsc::Sender<Progress>,
     has_forgotten: Cell<bool>,
     /// How often Redis said that it may have forgotten something.
@@ -195,8 +212,16 @@ impl Node {
     async fn serve(self: &Rc<Self>, request: Request) {
         match request {
             Request::Offer { draft, id, answer } => self.settle(draft, id, answer).await,
-            Request::Follow { owner, answer } => {
-                let is_learned = self.catch_up(owner).await.is_ok();
+            Request::Follow {
+                owner,
+                claims,
+                answer,
+            } => {
+                let learned = match claims {
+                    true => self.claim(owner).await,
+                    false => self.catch_up(owner).await,
+                };
+                let is_learned = learned.is_ok();
                 (self.kick)();
                 let _gone = answer.send(is_learned);
             }
@@ -235,6 +260,10 @@ impl Node {
     /// Offers a draft until it is known what became of it. Sent again it is known by its identity, so
     /// that it is in the log once at most.
     async fn agree(self: &Rc<Self>, draft: &Draft, id: EntryId) -> Outcome {
+        if draft.events.len() > EVENTS_SIZE_MAX {
+            tracing::error!("an entry would be too long for the shared log");
+            return Outcome::Unavailable;
+        }
         let command = self.commands.append(draft, id);
         let mut in_doubt = false;
         let mut broken = 0;
@@ -251,12 +280,13 @@ impl Node {
                     (in_doubt, broken) = (true, link.number);
                     self.links.is_broken(broken);
                 }
+                Ok(Said::Claimed) => sleep(CLAIMED_PAUSE).await,
                 Ok(said) => return self.conclude(draft, id, said).await,
                 Err(error) if is_unknown_function(&error) => {
                     return self.conclude(draft, id, Said::Forgot).await;
                 }
                 Err(error) if is_refusal(&error) => {
-                    tracing::warn!(%error, "Redis refuses a command");
+                    self.is_refused(&error, link.number);
                     if !in_doubt {
                         return Outcome::Unavailable;
                     }
@@ -271,6 +301,15 @@ impl Node {
         }
         tracing::error!("what became of a decision in the shared log is unknown");
         Outcome::Unavailable
+    }
+
+    /// Redis does nothing of what it is sent over this connection.
+    fn is_refused(&self, error: &RedisError, link: u64) {
+        tracing::warn!(%error, "Redis refuses a command");
+        let refusal = self.count.of(error);
+        if refusal.is_elsewhere() {
+            self.links.is_broken(link);
+        }
     }
 
     async fn conclude(self: &Rc<Self>, draft: &Draft, id: EntryId, said: Said) -> Outcome {
@@ -290,7 +329,7 @@ impl Node {
                 self.refused();
                 Err(Failed)
             }
-            Said::Nonsense => Err(Failed),
+            Said::Claimed | Said::Nonsense => Err(Failed),
         };
         if learned.is_err() {
             return Outcome::Unavailable;
@@ -300,282 +339,6 @@ impl Node {
             None => Outcome::Newer,
         }
     }
-
-    /// Learns a page of an owner's log, and what follows it.
-    async fn learn_page(
-        self: &Rc<Self>,
-        owner: Key,
-        from: u64,
-        page: &[Vec<u8>],
-    ) -> Result<(), Failed> {
-        for (bytes, number) in page.iter().zip(from..) {
-            self.learn_bytes(owner, number, bytes).await?;
-        }
-        if page.len() < PAGE_LEN {
-            return Ok(());
-        }
-        self.catch_up(owner).await
-    }
-
-    /// Learns an owner's log from where this node knows it to its end.
-    async fn catch_up(self: &Rc<Self>, owner: Key) -> Result<(), Failed> {
-        loop {
-            let known = self.ledger.known_of(owner);
-            let page = self.page(owner, known).await?;
-            for (bytes, number) in page.iter().zip(known.0..) {
-                self.learn_bytes(owner, number, bytes).await?;
-            }
-            if !page.is_empty() {
-                self.advanced(Progress::Page);
-            }
-            if page.len() < PAGE_LEN {
-                return Ok(());
-            }
-        }
-    }
-
-    fn advanced(&self, progress: Progress) {
-        // Only at the start somebody waits for it.
-        let _known = self.progress.send(progress);
-    }
-
-    async fn page(&self, owner: Key, known: (u64, EntryId)) -> Result<Vec<Vec<u8>>, Failed> {
-        let answer = self.ask(&self.commands.read(owner, known)).await?;
-        match Said::of(answer) {
-            Said::Newer(page) => Ok(page),
-            Said::Forgot => {
-                self.refused();
-                Err(Failed)
-            }
-            Said::Appended | Said::Nonsense => Err(Failed),
-        }
-    }
-
-    /// Asks what changes nothing, so that nothing is in doubt where it fails.
-    async fn ask(&self, command: &redis::Cmd) -> Result<Value, Failed> {
-        let mut link = self.links.get(0, UNSENT_FOR).await.ok_or(Failed)?;
-        let answer = send(&mut link, command).await;
-        answer.map_err(|error| {
-            if is_unknown_function(&error) {
-                self.refused();
-            } else if !is_refusal(&error) {
-                self.links.is_broken(link.number);
-            }
-            tracing::warn!(%error, "the shared log cannot be read");
-            Failed
-        })
-    }
-
-    async fn learn_bytes(
-        self: &Rc<Self>,
-        owner: Key,
-        number: u64,
-        bytes: &[u8],
-    ) -> Result<(), Failed> {
-        match Entry::decode(bytes) {
-            Ok(entry) => self.learn(owner, number, &entry).await.map(|_| ()),
-            Err(_malformed) => Err(self.lose(owner, Unavailable::NotUnderstood)),
-        }
-    }
-
-    /// Learns one entry. Where the disk does not keep up, it is waited for.
-    async fn learn(
-        self: &Rc<Self>,
-        owner: Key,
-        number: u64,
-        entry: &Entry<'_>,
-    ) -> Result<Learned, Failed> {
-        let mut is_kept = false;
-        for _ in 0..BEHIND_ATTEMPTS {
-            if self.ledger.is_poisoned() {
-                return Err(Failed);
-            }
-            // Before it is folded: hot threads answer on what is.
-            if !is_kept && self.ledger.known_of(owner) == (number, entry.after) {
-                self.keep(owner, number, entry)?;
-                is_kept = true;
-            }
-            match self.ledger.learn(owner, number, entry) {
-                Ok(Learned::Now(position)) => {
-                    if let Some(place) = self.pending.borrow_mut().get_mut(&entry.id) {
-                        *place = Some(position);
-                    }
-                    return Ok(Learned::Now(position));
-                }
-                Ok(learned) => return Ok(learned),
-                Err(Unavailable::Journal(Refusal::Behind | Refusal::Full)) => {
-                    (self.kick)();
-                    sleep(BEHIND_PAUSE).await;
-                }
-                Err(why) => return Err(self.lose(owner, why)),
-            }
-        }
-        Err(self.lose(owner, Unavailable::Journal(Refusal::Behind)))
-    }
-
-    /// Nothing that rests on an entry leaves before it is in the copy.
-    fn keep(self: &Rc<Self>, owner: Key, number: u64, entry: &Entry<'_>) -> Result<(), Failed> {
-        let kept = self.copy.borrow_mut().keep(owner, number, &entry.encode());
-        kept.map_err(|error| {
-            tracing::error!(%error, "the copy of the shared log cannot be written");
-            self.lose(owner, Unavailable::Journal(Refusal::Full))
-        })
-    }
-
-    /// Redis says that it may have forgotten something. Operators are told when that begins.
-    fn refused(&self) {
-        self.refusals.set(self.refusals.get().wrapping_add(1));
-        if !self.has_forgotten.replace(true) {
-            (self.tell)(Trouble::Forgot, true);
-        }
-    }
-
-    /// Looks whether Redis was armed, which nobody tells. A balancer sends nothing to a node that is not
-    /// ready.
-    fn look_again(self: &Rc<Self>) {
-        if !self.ledger.is_poisoned() && self.looking.get() == 0 {
-            tokio::task::spawn_local(Rc::clone(self).look());
-        }
-    }
-
-    /// Learns all; where it fails it is tried again.
-    async fn look(self: Rc<Self>) {
-        self.looking.set(self.looking.get().saturating_add(1));
-        let number = self.connected.get();
-        if self.learn_all().await.is_ok() && self.stand().is_ok() {
-            self.learned.set(number.max(self.learned.get()));
-            self.advanced(Progress::All);
-        }
-        self.looking.set(self.looking.get().saturating_sub(1));
-    }
-
-    /// The copy has everything that the one before it could have.
-    fn stand(self: &Rc<Self>) -> Result<(), Failed> {
-        let stands = self.copy.borrow_mut().stand();
-        stands.map_err(|error| {
-            tracing::error!(%error, "the copy of the shared log cannot take its place");
-            self.lose(NOBODY, Unavailable::Journal(Refusal::Full))
-        })
-    }
-
-    async fn hear_all(self: &Rc<Self>, messages: &mut mpsc::UnboundedReceiver<(u64, PushInfo)>) {
-        while let Ok(message) = messages.try_recv() {
-            self.hear(message).await;
-        }
-        (self.kick)();
-    }
-
-    /// What this node knows is not what the log says any more: it approves nothing until it is started
-    /// again.
-    fn lose(self: &Rc<Self>, owner: Key, why: Unavailable) -> Failed {
-        tracing::error!(
-            ?why,
-            "an entry of the shared log could not be taken; nothing is approved"
-        );
-        self.ledger.poison();
-        if why == Unavailable::Contradicted {
-            self.refused();
-            // Said to Redis too, so that no other node approves on what was lost.
-            let node = Rc::clone(self);
-            tokio::task::spawn_local(async move {
-                let _refused = node.page(owner, node.ledger.known_of(owner)).await;
-            });
-        } else {
-            (self.tell)(Trouble::NotFollowed, true);
-        }
-        Failed
-    }
-
-    /// Learns an entry that was told to everybody, and what is missing before it.
-    async fn hear(self: &Rc<Self>, (link, message): (u64, PushInfo)) {
-        if message.kind == PushKind::Disconnection {
-            return self.links.is_broken(link);
-        }
-        if message.kind != PushKind::Message {
-            return;
-        }
-        let Some(Value::BulkString(bytes)) = message.data.get(1) else {
-            return;
-        };
-        let Some((owner, number, entry)) = told(bytes) else {
-            return;
-        };
-        let Ok(entry) = Entry::decode(entry) else {
-            self.lose(owner, Unavailable::NotUnderstood);
-            return;
-        };
-        if let Ok(Learned::Missing(_)) = self.learn(owner, number, &entry).await {
-            self.catch_up_once(owner);
-        }
-    }
-
-    /// Has an owner's log learned to its end, once at a time.
-    fn catch_up_once(self: &Rc<Self>, owner: Key) {
-        match self.catching.borrow_mut().entry(owner) {
-            Place::Occupied(mut grown) => {
-                grown.insert(true);
-                return;
-            }
-            Place::Vacant(vacant) => vacant.insert(false),
-        };
-        let node = Rc::clone(self);
-        tokio::task::spawn_local(async move {
-            loop {
-                let learned = node.catch_up(owner).await;
-                let mut catching = node.catching.borrow_mut();
-                let grown = catching.get_mut(&owner).is_some_and(std::mem::take);
-                // What stays unknown is learned when it matters: the log refuses the next draft.
-                if learned.is_err() || !grown {
-                    catching.remove(&owner);
-                    break;
-                }
-            }
-            (node.kick)();
-        });
-    }
-
-    /// Learns all that is in the log of a ledger that is armed.
-    async fn learn_all(self: &Rc<Self>) -> Result<(), Failed> {
-        let refusals = self.refusals.get();
-        // Of a Redis that lost everything there is nothing to walk through.
-        self.page(NOBODY, (0, EntryId::NONE)).await?;
-        let mut cursor = b"0".to_vec();
-        loop {
-            let (next, keys) = self.walk(&cursor).await?;
-            let owners: Vec<Key> = keys.iter().filter_map(|key| owner_of(key)).collect();
-            for few in owners.chunks(OWNERS_AT_ONCE) {
-                let learn = |&owner: &Key| {
-                    let node = Rc::clone(self);
-                    tokio::task::spawn_local(async move { node.catch_up(owner).await })
-                };
-                let learning: Vec<_> = few.iter().map(learn).collect();
-                for one in learning {
-                    one.await.map_err(|_panicked| Failed)??;
-                }
-                (self.kick)();
-            }
-            if next == b"0" {
-                break;
-            }
-            cursor = next;
-        }
-        let is_poisoned = self.ledger.is_poisoned();
-        if refusals == self.refusals.get() && !is_poisoned && self.has_forgotten.replace(false) {
-            (self.tell)(Trouble::Forgot, false);
-        }
-        Ok(())
-    }
-
-    async fn walk(&self, cursor: &[u8]) -> Result<(Vec<u8>, Vec<Vec<u8>>), Failed> {
-        let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor).arg("MATCH").arg("countersign:{*}:*");
-        scan.arg("COUNT").arg(WALK_LEN);
-        let answer = self.ask(&scan).await?;
-        redis::from_redis_value(answer).map_err(|error| {
-            tracing::warn!(%error, "Redis gave an answer that is none");
-            Failed
-        })
-    }
 }
 
 /// Sends a command. What the server says in refusing it is an error, which the connection alone does not
@@ -583,17 +346,6 @@ impl Node {
 async fn send(link: &mut Link, command: &redis::Cmd) -> Result<Value, RedisError> {
     let answer = link.connection.send_packed_command(command).await;
     answer.and_then(Value::extract_error)
-}
-
-/// Whether the server has lost our functions, and with them the memory of who armed them.
-fn is_unknown_function(error: &RedisError) -> bool {
-    let detail = error.detail().unwrap_or_default();
-    is_refusal(error) && detail.contains("Function not found")
-}
-
-/// Whether the server says that it did not do it. An error of the way there and back says nothing.
-fn is_refusal(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
 }
 
 #[cfg(test)]

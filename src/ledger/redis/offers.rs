@@ -49,9 +49,11 @@ pub(super) enum Request {
         id: EntryId,
         answer: oneshot::Sender<Outcome>,
     },
-    /// To learn what the log has of an owner. Whether that is all learned.
+    /// To learn what the log has of an owner, and, where it claims, to have it take nobody else's entries for
+    /// a short while. Whether that is all learned.
     Follow {
         owner: Key,
+        claims: bool,
         answer: oneshot::Sender<bool>,
     },
     /// To find out whether all that was in the log has been learned.
@@ -112,9 +114,24 @@ impl SharedLog {
 
     /// Has this node learn what the log of an owner has by now. Whether it did.
     pub async fn follow(&self, owner: Key) -> bool {
+        self.learn(owner, false).await
+    }
+
+    /// The same, and has the log take no entry of another node for a short while, so that whoever has the turn
+    /// of the owner comes first. Where another node was first with that, this node only learns.
+    pub async fn claim(&self, turn: &Turn) -> bool {
+        self.learn(turn.owner, true).await
+    }
+
+    async fn learn(&self, owner: Key, claims: bool) -> bool {
         let (answer, answered) = oneshot::channel();
+        let request = Request::Follow {
+            owner,
+            claims,
+            answer,
+        };
         // The same.
-        let _full = self.requests.try_send(Request::Follow { owner, answer });
+        let _full = self.requests.try_send(request);
         answered.await.unwrap_or(false)
     }
 

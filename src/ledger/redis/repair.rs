@@ -3,7 +3,7 @@
 //! Nothing is armed by it: when all nodes have given theirs, people arm. Given twice changes nothing.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value};
@@ -18,7 +18,7 @@ use crate::ledger::shared::Entry;
 const BATCH_LEN: usize = 256;
 
 /// What a repair has come to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Repaired {
     /// Of which ledger.
     pub generation: Generation,
@@ -28,6 +28,8 @@ pub struct Repaired {
     pub known: u64,
     /// Whether the copy ended within an entry.
     pub is_cut_short: bool,
+    /// What could not be read, and why; the entries before that were given.
+    pub damaged: Option<(PathBuf, io::Error)>,
 }
 
 /// Gives the Redis what the copy at `path` has and it has not, and what one beside it has that is not
@@ -36,10 +38,13 @@ pub struct Repaired {
 /// # Errors
 /// [`Unfit`] where it is armed, holds another ledger or another entry at some place, or cannot be used.
 pub async fn repair(remote: &Remote, path: &Path) -> Result<Repaired, Unfit> {
-    let readers = copies(path).map_err(Unfit::Copy)?;
+    let readers = copies(path)?;
     let generation = match readers.first() {
         Some(reader) => reader.generation.clone(),
-        None => return Err(Unfit::Copy(io::ErrorKind::NotFound.into())),
+        None => {
+            let error = io::ErrorKind::NotFound.into();
+            return Err(Unfit::Copy(path.to_owned(), error));
+        }
     };
     let commands = Commands::new(&generation);
     let mut connection = fit(remote).await?;
@@ -59,6 +64,7 @@ pub async fn repair(remote: &Remote, path: &Path) -> Result<Repaired, Unfit> {
         put: 0,
         known: 0,
         is_cut_short: false,
+        damaged: None,
     };
     for reader in readers {
         give(&mut connection, &commands, reader, &mut repaired).await?;
@@ -67,16 +73,17 @@ pub async fn repair(remote: &Remote, path: &Path) -> Result<Repaired, Unfit> {
 }
 
 /// The copies of one ledger: the one that stands, and the one that is being made.
-fn copies(path: &Path) -> io::Result<Vec<Reader>> {
+fn copies(path: &Path) -> Result<Vec<Reader>, Unfit> {
     let is_absent = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     let standing = match Reader::open(path) {
-        Err(error) if !is_absent(&error) => return Err(error),
+        Err(error) if !is_absent(&error) => return Err(Unfit::Copy(path.to_owned(), error)),
         opened => opened.ok(),
     };
-    let new = match Reader::open(&unfinished(path)) {
+    let making = unfinished(path);
+    let new = match Reader::open(&making) {
         // Its process ended before it wrote whose copy it is.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
-        Err(error) if !is_absent(&error) => return Err(error),
+        Err(error) if !is_absent(&error) => return Err(Unfit::Copy(making, error)),
         opened => opened.ok(),
     };
     let generation = standing.as_ref().map(|it| it.generation.clone());
@@ -84,6 +91,7 @@ fn copies(path: &Path) -> io::Result<Vec<Reader>> {
     Ok(standing.into_iter().chain(new).collect())
 }
 
+/// Gives what is whole from the beginning of a copy on.
 async fn give(
     connection: &mut MultiplexedConnection,
     commands: &Commands,
@@ -92,18 +100,41 @@ async fn give(
 ) -> Result<(), Unfit> {
     loop {
         let mut batch = Vec::new();
+        let mut ends = Ok(());
         while batch.len() < BATCH_LEN {
-            match reader.next_kept().map_err(Unfit::Copy)? {
-                Some(kept) => batch.push(kept),
-                None => break,
+            match understood(&mut reader) {
+                Ok(Some(kept)) => batch.push(kept),
+                Ok(None) => break,
+                Err(error) => {
+                    ends = Err(error);
+                    break;
+                }
             }
         }
-        if batch.is_empty() {
+        let is_last = batch.len() < BATCH_LEN;
+        mend(connection, commands, &batch, repaired).await?;
+        if let Err(error) = ends {
+            let place = || (reader.path.clone(), error);
+            repaired.damaged.get_or_insert_with(place);
+        }
+        if is_last {
             repaired.is_cut_short |= reader.is_cut_short;
             return Ok(());
         }
-        mend(connection, commands, &batch, repaired).await?;
     }
+}
+
+/// The next entry of a copy, of a layout that this version knows.
+fn understood(reader: &mut Reader) -> io::Result<Option<Kept>> {
+    let kept = reader.next_kept()?;
+    if kept
+        .as_ref()
+        .is_some_and(|it| Entry::decode(&it.entry).is_err())
+    {
+        let told = "it holds an entry that this version does not understand";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, told));
+    }
+    Ok(kept)
 }
 
 async fn mend(
@@ -112,6 +143,9 @@ async fn mend(
     batch: &[Kept],
     repaired: &mut Repaired,
 ) -> Result<(), Unfit> {
+    if batch.is_empty() {
+        return Ok(());
+    }
     let mut pipeline = Pipeline::with_capacity(batch.len());
     for kept in batch {
         let entry = Entry::decode(&kept.entry).map_err(|_malformed| Unfit::Strange)?;

@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value};
 
 use crate::ledger::redis::link::{self, Remote};
-use crate::ledger::redis::wire::{Commands, Generation, LEDGER, bytes, library, library_name};
+use crate::ledger::redis::wire::{
+    Commands, Generation, LEDGER, NOBODY, Term, bytes, library, library_name,
+};
+use crate::ledger::shared::EntryId;
 
 /// Why a Redis cannot be worked with.
 #[derive(Debug)]
@@ -33,8 +37,8 @@ pub enum Unfit {
     Lost,
     /// It is armed, so that nothing may be put into it.
     Armed,
-    /// The copy of the log cannot be read.
-    Copy(io::Error),
+    /// The copy of the log in this file cannot be read.
+    Copy(PathBuf, io::Error),
     /// It holds another entry than the copy at some place, or lacks what stands before the copy.
     Contradicts,
     /// It answers what no version of ours says.
@@ -71,7 +75,11 @@ impl fmt::Display for Unfit {
             ),
             Self::Lost => f.write_str("records of the ledger are missing: it has lost data"),
             Self::Armed => f.write_str("it is armed: what may have lost nothing is not repaired"),
-            Self::Copy(error) => write!(f, "the copy of the log cannot be read: {error}"),
+            Self::Copy(path, error) => write!(
+                f,
+                "the copy of the log in {} cannot be read: {error}",
+                path.display()
+            ),
             Self::Contradicts => f.write_str(
                 "it and the copy do not fit together: something was appended after a loss, or the copy \
                  does not begin where it ends. Nothing was taken away",
@@ -87,11 +95,11 @@ impl std::error::Error for Unfit {}
 ///
 /// # Errors
 /// [`Unfit`] where it holds one, or may not be used.
-pub async fn found(remote: &Remote, generation: &Generation) -> Result<(), Unfit> {
+pub async fn found(remote: &Remote, generation: &Generation, term: Term) -> Result<(), Unfit> {
     let mut connection = fit(remote).await?;
     load(&mut connection).await?;
     let commands = Commands::new(generation);
-    match word(&mut connection, &commands.on_all("found"))
+    match word(&mut connection, &commands.arms("found", term))
         .await?
         .as_deref()
     {
@@ -105,12 +113,12 @@ pub async fn found(remote: &Remote, generation: &Generation) -> Result<(), Unfit
 ///
 /// # Errors
 /// [`Unfit`] where that is certainly not so.
-pub async fn arm(remote: &Remote) -> Result<Generation, Unfit> {
+pub async fn arm(remote: &Remote, term: Term) -> Result<Generation, Unfit> {
     let mut connection = fit(remote).await?;
     let generation = generation(&mut connection).await?;
     load(&mut connection).await?;
     let commands = Commands::new(&generation);
-    match word(&mut connection, &commands.on_all("arm"))
+    match word(&mut connection, &commands.arms("arm", term))
         .await?
         .as_deref()
     {
@@ -128,13 +136,13 @@ pub async fn examine(remote: &Remote) -> Result<Generation, Unfit> {
     let mut connection = fit(remote).await?;
     let generation = generation(&mut connection).await?;
     load(&mut connection).await?;
-    let mut standing = redis::cmd("FCALL_RO");
-    standing.arg(format!("{}_standing", library_name())).arg(0);
-    let armed = word(&mut connection, &standing).await?;
-    if armed.as_deref() == Some(generation.to_string().as_bytes()) {
-        Ok(generation)
-    } else {
-        Err(Unfit::Unarmed)
+    // As nodes ask, so that the record is compared too.
+    let looks = Commands::new(&generation).read(NOBODY, (0, EntryId::NONE));
+    match word(&mut connection, &looks).await?.as_deref() {
+        Some(b"newer") => Ok(generation),
+        Some(b"unarmed") => Err(Unfit::Unarmed),
+        Some(b"lost") => Err(Unfit::Lost),
+        _ => Err(Unfit::Strange),
     }
 }
 

@@ -14,6 +14,8 @@ use crate::ledger::shared::{Entry, EntryId};
 pub const BUCKETS: u16 = 1_024;
 /// The key that names the ledger.
 pub const LEDGER: &str = "countersign:ledger";
+/// An owner that nobody is: what is read of it says whether the ledger is armed.
+pub const NOBODY: Key = Key(0);
 /// Entries of one answer at most.
 pub const PAGE_LEN: usize = 256;
 
@@ -40,6 +42,10 @@ impl fmt::Display for Generation {
         write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
+
+/// One act of arming: another number each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term(pub u128);
 
 /// The library as Redis takes it: its name carries a hash of its text, so that two versions stand
 /// beside each other.
@@ -137,6 +143,15 @@ impl Commands {
         command
     }
 
+    /// The same, and for a short while the log takes entries of this node only.
+    #[must_use]
+    pub fn claim(&self, owner: Key, (from, after): (u64, EntryId), node: u64) -> Cmd {
+        let mut command = self.on_log("claim", owner);
+        command.arg(from).arg(&after.to_bytes()[..]).arg(PAGE_LEN);
+        command.arg(&node.to_le_bytes()[..]);
+        command
+    }
+
     /// Puts an entry that a node has kept back at its place.
     #[must_use]
     pub fn mend(&self, kept: &Kept, entry: &Entry<'_>) -> Cmd {
@@ -159,7 +174,15 @@ impl Commands {
         command
     }
 
-    /// `found`, `arm` or `restore`, which concern every bucket.
+    /// `found` or `arm`, which concern every bucket, for a term that never was before.
+    #[must_use]
+    pub fn arms(&self, function: &str, term: Term) -> Cmd {
+        let mut command = self.on_all(function);
+        command.arg(format!(":{:032x}", term.0));
+        command
+    }
+
+    /// `restore`, which concerns every bucket.
     #[must_use]
     pub fn on_all(&self, function: &str) -> Cmd {
         let mut command = redis::cmd("FCALL");
@@ -182,6 +205,8 @@ pub enum Said {
     Appended,
     /// The entries from the place that was asked for on, as many as one answer holds.
     Newer(Vec<Vec<u8>>),
+    /// Another node has a claim on the log for a short while. Nothing was appended.
+    Claimed,
     /// Redis may have forgotten something; it says this until people have looked.
     Forgot,
     /// Nothing that the functions say.
@@ -198,6 +223,7 @@ impl Said {
         let mut items = items.into_iter().map(bytes);
         match items.next().flatten().as_deref() {
             Some(b"appended") => Self::Appended,
+            Some(b"claimed") => Self::Claimed,
             Some(b"unarmed" | b"lost") => Self::Forgot,
             Some(b"newer") => items
                 .collect::<Option<_>>()
@@ -248,6 +274,7 @@ mod tests {
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         let said = |items: Vec<Value>| Said::of(Value::Array(items));
         assert_eq!(said(vec![text("appended")]), Said::Appended);
+        assert_eq!(said(vec![text("claimed")]), Said::Claimed);
         assert_eq!(said(vec![text("unarmed")]), Said::Forgot);
         assert_eq!(said(vec![text("lost")]), Said::Forgot);
         let newer = said(vec![text("newer"), text("a"), text("b")]);

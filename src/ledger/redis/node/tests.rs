@@ -1,6 +1,7 @@
 use super::*;
 use crate::ledger::embedded::frame::{Cursor, JournalId};
 use crate::ledger::embedded::journal::{Config, Durability, Journal, Lane};
+use crate::ledger::embedded::store::Learned;
 use crate::ledger::event::{Event, Owner, StateNo};
 
 const OWNER: Key = Key(9);
@@ -24,8 +25,10 @@ fn ledger() -> Arc<EmbeddedLedger> {
 fn node(copy: Copy) -> Rc<Node> {
     let commands = Commands::new(&Generation([1; 16]));
     let remote = Remote::at("redis://127.0.0.1:1").unwrap();
-    let (_keeper, links, _pushed) = Keeper::new(remote, commands.channel(), 1);
+    let (_keeper, links, _pushed) =
+        Keeper::new(remote, commands.channel(), 1, Refusals::new(|_| {}));
     Rc::new(Node {
+        number: 1,
         commands,
         links,
         ledger: ledger(),
@@ -34,6 +37,7 @@ fn node(copy: Copy) -> Rc<Node> {
         kick: Box::new(|| {}),
         catching: RefCell::default(),
         tell: Box::new(|_, _| {}),
+        count: Refusals::new(|_| {}),
         progress: std::sync::mpsc::channel().0,
         has_forgotten: Cell::new(false),
         refusals: Cell::new(0),

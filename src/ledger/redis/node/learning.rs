@@ -1,0 +1,317 @@
+//! How a node learns what the log has: entries that were told, pages that were read, all of it.
+
+use std::collections::hash_map::Entry as Place;
+use std::rc::Rc;
+
+use redis::{PushInfo, PushKind, Value};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::{
+    BEHIND_ATTEMPTS, BEHIND_PAUSE, Failed, Node, OWNERS_AT_ONCE, Progress, Trouble, UNSENT_FOR,
+    WALK_LEN, send,
+};
+use crate::domain::card::Key;
+use crate::ledger::embedded::journal::Refusal;
+use crate::ledger::embedded::store::{Learned, Unavailable};
+use crate::ledger::redis::refusal::{is_refusal, is_unknown_function};
+use crate::ledger::redis::wire::{NOBODY, PAGE_LEN, Said, owner_of, told};
+use crate::ledger::shared::{Entry, EntryId};
+
+impl Node {
+    /// Learns a page of an owner's log, and what follows it.
+    pub(super) async fn learn_page(
+        self: &Rc<Self>,
+        owner: Key,
+        from: u64,
+        page: &[Vec<u8>],
+    ) -> Result<(), Failed> {
+        for (bytes, number) in page.iter().zip(from..) {
+            self.learn_bytes(owner, number, bytes).await?;
+        }
+        if page.len() < PAGE_LEN {
+            return Ok(());
+        }
+        self.catch_up(owner).await
+    }
+
+    /// Learns an owner's log from where this node knows it to its end.
+    pub(super) async fn catch_up(self: &Rc<Self>, owner: Key) -> Result<(), Failed> {
+        loop {
+            let known = self.ledger.known_of(owner);
+            let page = self.page(owner, known).await?;
+            for (bytes, number) in page.iter().zip(known.0..) {
+                self.learn_bytes(owner, number, bytes).await?;
+            }
+            if !page.is_empty() {
+                self.advanced(Progress::Page);
+            }
+            if page.len() < PAGE_LEN {
+                return Ok(());
+            }
+        }
+    }
+
+    fn advanced(&self, progress: Progress) {
+        // Only at the start somebody waits for it.
+        let _known = self.progress.send(progress);
+    }
+
+    pub(super) async fn page(
+        &self,
+        owner: Key,
+        known: (u64, EntryId),
+    ) -> Result<Vec<Vec<u8>>, Failed> {
+        self.page_of(self.ask(&self.commands.read(owner, known)).await?)
+    }
+
+    fn page_of(&self, answer: Value) -> Result<Vec<Vec<u8>>, Failed> {
+        match Said::of(answer) {
+            Said::Newer(page) => Ok(page),
+            Said::Forgot => {
+                self.refused();
+                Err(Failed)
+            }
+            Said::Appended | Said::Claimed | Said::Nonsense => Err(Failed),
+        }
+    }
+
+    /// Learns an owner's log, and has it take nobody else's entries for a short while.
+    pub(super) async fn claim(self: &Rc<Self>, owner: Key) -> Result<(), Failed> {
+        let known = self.ledger.known_of(owner);
+        let command = self.commands.claim(owner, known, self.number);
+        let page = self.page_of(self.ask(&command).await?)?;
+        self.learn_page(owner, known.0, &page).await
+    }
+
+    /// Asks what changes nothing, so that nothing is in doubt where it fails.
+    async fn ask(&self, command: &redis::Cmd) -> Result<Value, Failed> {
+        let mut link = self.links.get(0, UNSENT_FOR).await.ok_or(Failed)?;
+        let answer = send(&mut link, command).await;
+        answer.map_err(|error| {
+            if is_unknown_function(&error) {
+                self.refused();
+            } else if is_refusal(&error) {
+                self.is_refused(&error, link.number);
+            } else {
+                self.links.is_broken(link.number);
+            }
+            tracing::warn!(%error, "the shared log cannot be read");
+            Failed
+        })
+    }
+
+    async fn learn_bytes(
+        self: &Rc<Self>,
+        owner: Key,
+        number: u64,
+        bytes: &[u8],
+    ) -> Result<(), Failed> {
+        match Entry::decode(bytes) {
+            Ok(entry) => self.learn(owner, number, &entry).await.map(|_| ()),
+            Err(_malformed) => Err(self.lose(owner, Unavailable::NotUnderstood)),
+        }
+    }
+
+    /// Learns one entry. Where the disk does not keep up, it is waited for.
+    pub(super) async fn learn(
+        self: &Rc<Self>,
+        owner: Key,
+        number: u64,
+        entry: &Entry<'_>,
+    ) -> Result<Learned, Failed> {
+        let mut is_kept = false;
+        for _ in 0..BEHIND_ATTEMPTS {
+            if self.ledger.is_poisoned() {
+                return Err(Failed);
+            }
+            // Before it is folded: hot threads answer on what is.
+            if !is_kept && self.ledger.known_of(owner) == (number, entry.after) {
+                self.keep(owner, number, entry)?;
+                is_kept = true;
+            }
+            match self.ledger.learn(owner, number, entry) {
+                Ok(Learned::Now(position)) => {
+                    if let Some(place) = self.pending.borrow_mut().get_mut(&entry.id) {
+                        *place = Some(position);
+                    }
+                    return Ok(Learned::Now(position));
+                }
+                Ok(learned) => return Ok(learned),
+                Err(Unavailable::Journal(Refusal::Behind | Refusal::Full)) => {
+                    (self.kick)();
+                    sleep(BEHIND_PAUSE).await;
+                }
+                Err(why) => return Err(self.lose(owner, why)),
+            }
+        }
+        Err(self.lose(owner, Unavailable::Journal(Refusal::Behind)))
+    }
+
+    /// Nothing that rests on an entry leaves before it is in the copy.
+    fn keep(self: &Rc<Self>, owner: Key, number: u64, entry: &Entry<'_>) -> Result<(), Failed> {
+        let kept = self.copy.borrow_mut().keep(owner, number, &entry.encode());
+        kept.map_err(|error| {
+            tracing::error!(%error, "the copy of the shared log cannot be written");
+            self.lose(owner, Unavailable::Journal(Refusal::Full))
+        })
+    }
+
+    /// Redis says that it may have forgotten something. Operators are told when that begins.
+    pub(super) fn refused(&self) {
+        self.refusals.set(self.refusals.get().wrapping_add(1));
+        if !self.has_forgotten.replace(true) {
+            (self.tell)(Trouble::Forgot, true);
+        }
+    }
+
+    /// Looks whether Redis was armed, which nobody tells. A balancer sends nothing to a node that is not
+    /// ready.
+    pub(super) fn look_again(self: &Rc<Self>) {
+        if !self.ledger.is_poisoned() && self.looking.get() == 0 {
+            tokio::task::spawn_local(Rc::clone(self).look());
+        }
+    }
+
+    /// Learns all; where it fails it is tried again.
+    pub(super) async fn look(self: Rc<Self>) {
+        self.looking.set(self.looking.get().saturating_add(1));
+        let number = self.connected.get();
+        if self.learn_all().await.is_ok() && self.stand().is_ok() {
+            self.learned.set(number.max(self.learned.get()));
+            self.advanced(Progress::All);
+        }
+        self.looking.set(self.looking.get().saturating_sub(1));
+    }
+
+    /// The copy has everything that the one before it could have.
+    fn stand(self: &Rc<Self>) -> Result<(), Failed> {
+        let stands = self.copy.borrow_mut().stand();
+        stands.map_err(|error| {
+            tracing::error!(%error, "the copy of the shared log cannot take its place");
+            self.lose(NOBODY, Unavailable::Journal(Refusal::Full))
+        })
+    }
+
+    pub(super) async fn hear_all(
+        self: &Rc<Self>,
+        messages: &mut mpsc::UnboundedReceiver<(u64, PushInfo)>,
+    ) {
+        while let Ok(message) = messages.try_recv() {
+            self.hear(message).await;
+        }
+        (self.kick)();
+    }
+
+    /// What this node knows is not what the log says any more: it approves nothing until it is started
+    /// again.
+    fn lose(self: &Rc<Self>, owner: Key, why: Unavailable) -> Failed {
+        tracing::error!(
+            ?why,
+            "an entry of the shared log could not be taken; nothing is approved"
+        );
+        self.ledger.poison();
+        if why == Unavailable::Contradicted {
+            self.refused();
+            // Said to Redis too, so that no other node approves on what was lost.
+            let node = Rc::clone(self);
+            tokio::task::spawn_local(async move {
+                let _refused = node.page(owner, node.ledger.known_of(owner)).await;
+            });
+        } else {
+            (self.tell)(Trouble::NotFollowed, true);
+        }
+        Failed
+    }
+
+    /// Learns an entry that was told to everybody, and what is missing before it.
+    pub(super) async fn hear(self: &Rc<Self>, (link, message): (u64, PushInfo)) {
+        if message.kind == PushKind::Disconnection {
+            return self.links.is_broken(link);
+        }
+        if message.kind != PushKind::Message {
+            return;
+        }
+        let Some(Value::BulkString(bytes)) = message.data.get(1) else {
+            return;
+        };
+        let Some((owner, number, entry)) = told(bytes) else {
+            return;
+        };
+        let Ok(entry) = Entry::decode(entry) else {
+            self.lose(owner, Unavailable::NotUnderstood);
+            return;
+        };
+        if let Ok(Learned::Missing(_)) = self.learn(owner, number, &entry).await {
+            self.catch_up_once(owner);
+        }
+    }
+
+    /// Has an owner's log learned to its end, once at a time.
+    fn catch_up_once(self: &Rc<Self>, owner: Key) {
+        match self.catching.borrow_mut().entry(owner) {
+            Place::Occupied(mut grown) => {
+                grown.insert(true);
+                return;
+            }
+            Place::Vacant(vacant) => vacant.insert(false),
+        };
+        let node = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            loop {
+                let learned = node.catch_up(owner).await;
+                let mut catching = node.catching.borrow_mut();
+                let grown = catching.get_mut(&owner).is_some_and(std::mem::take);
+                // What stays unknown is learned when it matters: the log refuses the next draft.
+                if learned.is_err() || !grown {
+                    catching.remove(&owner);
+                    break;
+                }
+            }
+            (node.kick)();
+        });
+    }
+
+    /// Learns all that is in the log of a ledger that is armed.
+    async fn learn_all(self: &Rc<Self>) -> Result<(), Failed> {
+        let refusals = self.refusals.get();
+        // Of a Redis that lost everything there is nothing to walk through.
+        self.page(NOBODY, (0, EntryId::NONE)).await?;
+        let mut cursor = b"0".to_vec();
+        loop {
+            let (next, keys) = self.walk(&cursor).await?;
+            let owners: Vec<Key> = keys.iter().filter_map(|key| owner_of(key)).collect();
+            for few in owners.chunks(OWNERS_AT_ONCE) {
+                let learn = |&owner: &Key| {
+                    let node = Rc::clone(self);
+                    tokio::task::spawn_local(async move { node.catch_up(owner).await })
+                };
+                let learning: Vec<_> = few.iter().map(learn).collect();
+                for one in learning {
+                    one.await.map_err(|_panicked| Failed)??;
+                }
+                (self.kick)();
+            }
+            if next == b"0" {
+                break;
+            }
+            cursor = next;
+        }
+        let is_poisoned = self.ledger.is_poisoned();
+        if refusals == self.refusals.get() && !is_poisoned && self.has_forgotten.replace(false) {
+            (self.tell)(Trouble::Forgot, false);
+        }
+        Ok(())
+    }
+
+    async fn walk(&self, cursor: &[u8]) -> Result<(Vec<u8>, Vec<Vec<u8>>), Failed> {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor).arg("MATCH").arg("countersign:{*}:*");
+        scan.arg("COUNT").arg(WALK_LEN);
+        let answer = self.ask(&scan).await?;
+        redis::from_redis_value(answer).map_err(|error| {
+            tracing::warn!(%error, "Redis gave an answer that is none");
+            Failed
+        })
+    }
+}

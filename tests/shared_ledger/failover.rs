@@ -1,0 +1,346 @@
+//! A replica takes the place of a primary and has not all that the primary had acknowledged: nothing is
+//! approved until nodes have given what they kept, and then as much is spent as was approved.
+//!
+//! `COUNTERSIGN_FAILOVER_ROUNDS` says how often; docs/scaling.md has the command.
+
+use std::thread;
+use std::time::Duration;
+
+use countersign::ledger::redis::wire::library_name;
+use serde_json::{Value, json};
+
+use super::forgets::{is_ready, until};
+use super::{AMOUNT, Machine, founded, ledger};
+use crate::fault_proxy::{Fault, FaultProxy};
+use crate::redis::RedisServer;
+use crate::server::{Home, Server, SnapshotOf, authorization, binary, millis_since, now, said};
+
+const CLIENTS: usize = 4;
+const EACH: usize = 5;
+/// More than one round lets be approved.
+const ROOM_OF_ROUND: u64 = 150;
+const ROUNDS: u64 = 6;
+const DEADLINE_MS: u32 = 1_000;
+/// From the word that it is armed until every node approves.
+const NORMAL_WITHIN_MS: i64 = 10_000;
+
+#[expect(clippy::disallowed_methods, reason = "the long form is asked for")]
+fn rounds() -> u64 {
+    let said = std::env::var("COUNTERSIGN_FAILOVER_ROUNDS").ok();
+    said.map_or(ROUNDS, |it| it.parse().expect("a number of rounds"))
+}
+
+fn snapshot(room: u64) -> Value {
+    let mut snapshot = SnapshotOf::default();
+    snapshot.customer("cus", &json!({"limits": {"total": room * AMOUNT}}));
+    for card in ["card-0", "card-1"] {
+        snapshot.card(card, "cus", None, &json!({}));
+    }
+    snapshot.build()
+}
+
+fn spent(node: &Server) -> u64 {
+    let card = node.admin("/admin/cards/card-0");
+    let limits = card["limits"].as_array().unwrap();
+    let limit = limits.iter().find(|it| it["level"] == "customer");
+    limit.unwrap_or_else(|| panic!("{card}"))["spent"]
+        .as_u64()
+        .unwrap()
+}
+
+fn ask(node: &Server, token: &str) -> String {
+    let asked = authorization(token, "card-0", AMOUNT);
+    node.client().ask(&asked).result()
+}
+
+/// Both nodes at once, and something meanwhile; how much is approved.
+fn race(nodes: &[Server; 2], name: &str, meanwhile: impl FnOnce()) -> u64 {
+    thread::scope(|scope| {
+        let asking: Vec<_> = (0..CLIENTS)
+            .map(|number| {
+                let node = &nodes[number % 2];
+                scope.spawn(move || {
+                    let mut client = node.client();
+                    let mut approved = |round: &usize| {
+                        let token = format!("{name}-{number}-{round}");
+                        let asked = authorization(&token, &format!("card-{}", number / 2), AMOUNT);
+                        client.ask(&asked).is_approval()
+                    };
+                    (0..EACH).filter(&mut approved).count() as u64
+                })
+            })
+            .collect();
+        meanwhile();
+        asking.into_iter().map(|it| it.join().unwrap()).sum()
+    })
+}
+
+/// How the primary goes.
+#[derive(Clone, Copy, Debug)]
+enum Goes {
+    /// It is killed while clients ask, and starts anew as a replica of the other.
+    Dies,
+    /// It is cut off from its replica but not from a node, refuses when it notices, and comes back.
+    Returns,
+    /// It hands over with nothing lost, and becomes a replica without losing its memory.
+    HandsOver,
+}
+
+/// Two servers, of which one follows the other, and two nodes, each behind a proxy of its own.
+struct Field {
+    servers: [RedisServer; 2],
+    /// What leads a replica to the server of the same place.
+    links: [FaultProxy; 2],
+    primary: usize,
+    proxies: [FaultProxy; 2],
+    homes: [Home; 2],
+    nodes: [Server; 2],
+    approved: u64,
+}
+
+impl Field {
+    fn new(room: u64) -> Self {
+        let more = ["--repl-diskless-sync-delay", "0", "--repl-timeout", "5"];
+        let servers = [founded(&more), RedisServer::start(&more)];
+        let links = servers.each_ref().map(|it| FaultProxy::start(it.port()));
+        let proxies = [(); 2].map(|()| FaultProxy::start(servers[0].port()));
+        let homes =
+            [(); 2].map(|()| Home::with_config("relaxed", &snapshot(room), "", DEADLINE_MS));
+        let start = |at: usize| {
+            let mut command = homes[at].serve();
+            command.args(["--ledger", &proxies[at].url()]);
+            homes[at].spawn(command)
+        };
+        let nodes = [start(0), start(1)];
+        let field = Self {
+            servers,
+            links,
+            primary: 0,
+            proxies,
+            homes,
+            nodes,
+            approved: 0,
+        };
+        field.follows();
+        field
+    }
+
+    fn primary(&self) -> &RedisServer {
+        &self.servers[self.primary]
+    }
+
+    fn other(&self) -> &RedisServer {
+        &self.servers[1 - self.primary]
+    }
+
+    /// Has the other follow the primary, and waits until it has everything.
+    fn follows(&self) {
+        let link = &self.links[self.primary];
+        link.set(Fault::None);
+        let port = link.port().to_string();
+        assert_eq!(self.other().ask(&["REPLICAOF", "127.0.0.1", &port]), "+OK");
+        assert!(until(|| self.has_everything()));
+    }
+
+    fn has_everything(&self) -> bool {
+        let primary = self.primary().ask(&["INFO", "replication"]);
+        let other = self.other().ask(&["INFO", "replication"]);
+        let said = |told: &str, what: &str| {
+            let mut lines = told.lines().filter_map(|it| it.strip_prefix(what));
+            lines.next().map(|it| it.trim().to_owned())
+        };
+        let offset = said(&primary, "master_repl_offset:");
+        said(&other, "master_link_status:").is_some_and(|it| it == "up")
+            && offset == said(&other, "slave_repl_offset:")
+    }
+
+    /// New connections of these nodes lead to the other server, and there are no old ones.
+    fn leads_to_other(&self, nodes: &[usize]) {
+        for node in nodes {
+            self.proxies[*node].lead_to(self.other().port());
+            self.proxies[*node].cut();
+        }
+    }
+
+    fn declines(&self, node: usize, name: &str) {
+        for round in 0..3 {
+            let result = ask(&self.nodes[node], &format!("{name}-{node}-{round}"));
+            assert_eq!(result, "VELOCITY_EXCEEDED", "{name}: node {node}");
+        }
+    }
+
+    /// Approvals that the replica does not get to know.
+    fn loses(&mut self, name: &str, goes: Goes) {
+        let link = &self.links[self.primary];
+        if matches!(goes, Goes::Returns) {
+            // The primary does not notice at once, and acknowledges meanwhile.
+            link.set(Fault::HalfOpen);
+        } else {
+            link.set(Fault::Refused);
+            link.cut();
+        }
+        self.approved += race(&self.nodes, &format!("{name}-lost"), || {});
+        if matches!(goes, Goes::Dies) {
+            let primary = &mut self.servers[self.primary];
+            self.approved += race(&self.nodes, &format!("{name}-dying"), || {
+                thread::sleep(Duration::from_millis(5));
+                primary.crash();
+            });
+        }
+    }
+
+    /// The other server takes the place of the primary; how many entries nodes gave back.
+    fn fails_over(&mut self, name: &str, goes: Goes) -> u64 {
+        let both = [0, 1];
+        match goes {
+            Goes::Dies => self.loses(name, goes),
+            Goes::Returns => {
+                // As operators set it where there are replicas: it is noticed within about two seconds.
+                let primary = self.primary();
+                primary.ask(&["CONFIG", "SET", "min-replicas-max-lag", "1"]);
+                primary.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+                self.loses(name, goes);
+                let mut count = 0;
+                assert!(until(|| {
+                    count += 1;
+                    let result = ask(&self.nodes[0], &format!("{name}-noticed-{count}"));
+                    self.approved += u64::from(result == "APPROVED");
+                    result == "VELOCITY_EXCEEDED"
+                }));
+            }
+            Goes::HandsOver => assert!(until(|| self.has_everything())),
+        }
+        assert_eq!(self.other().ask(&["REPLICAOF", "NO", "ONE"]), "+OK");
+        let stays = matches!(goes, Goes::Returns);
+        self.leads_to_other(if stays { &both[1..] } else { &both });
+        both.iter()
+            .for_each(|node| self.declines(*node, &format!("{name}-unarmed")));
+        let given = self.is_repaired(name);
+        if stays {
+            assert!(until(|| self.approves(1, name)));
+            // The node that is connected to the old primary: that approves nothing, and then it is a replica.
+            self.declines(0, &format!("{name}-old"));
+            let old = self.primary();
+            self.proxies[0].lead_to(self.other().port());
+            old.ask(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+        }
+        given
+    }
+
+    /// Every node gives what it kept, and somebody says that nothing is missing.
+    fn is_repaired(&self, name: &str) -> u64 {
+        let mut given = 0;
+        for home in &self.homes {
+            let mut command = binary();
+            command.args([
+                "ledger",
+                "repair",
+                "--ledger",
+                &self.other().url(),
+                "--data-dir",
+            ]);
+            let (code, told) = said(command.arg(home.data_dir()).output());
+            assert_eq!(code, Some(0), "{name}: {told}");
+            let (_, count) = told.split_once(": ").unwrap();
+            let (count, _) = count.split_once(" entries put back").unwrap();
+            given += count.parse::<u64>().unwrap();
+        }
+        let (code, told) = ledger(self.other(), &["arm", "--nothing-was-lost"]);
+        assert_eq!(code, Some(0), "{name}: {told}");
+        given
+    }
+
+    fn approves(&mut self, node: usize, name: &str) -> bool {
+        let at = millis_since(countersign::domain::time::Timestamp::from_micros(0));
+        let is_approved =
+            ask(&self.nodes[node], &format!("{name}-again-{node}-{at}")) == "APPROVED";
+        self.approved += u64::from(is_approved);
+        is_approved
+    }
+}
+
+#[test]
+fn e2_e3_e4_what_a_fail_over_lost_comes_back_from_the_nodes_and_nothing_can_be_spent_twice() {
+    let room = ROOM_OF_ROUND * rounds();
+    let mut field = Field::new(room);
+    let mut given = 0;
+    for round in 0..rounds() {
+        let goes =
+            [Goes::Dies, Goes::Returns, Goes::HandsOver][usize::try_from(round % 3).unwrap()];
+        let name = format!("{round}-{goes:?}");
+        field.approved += race(&field.nodes, &name, || {});
+        let put = field.fails_over(&name, goes);
+        assert_eq!(put == 0, matches!(goes, Goes::HandsOver), "{name}: {put}");
+        given += put;
+        if matches!(goes, Goes::Dies) {
+            let old = field.primary;
+            assert!(field.servers[old].run_again());
+        }
+        field.primary = 1 - field.primary;
+        field.follows();
+        let since = now();
+        assert!(until(|| field.approves(0, &name)) && until(|| field.approves(1, &name)));
+        let took = millis_since(since);
+        assert!(took < NORMAL_WITHIN_MS, "{name}: {took} ms");
+        assert!(field.nodes.iter().all(|node| until(|| is_ready(node))));
+        // What had to be answered before its outcome was known is taken back.
+        let approved = field.approved;
+        let is_settled = || {
+            field
+                .nodes
+                .iter()
+                .all(|node| spent(node) == approved * AMOUNT)
+        };
+        assert!(
+            until(is_settled),
+            "{name}: {approved} approved, spent {:?}",
+            field.nodes.each_ref().map(spent)
+        );
+        println!("{name}: {put} entries given back, {approved} approved so far");
+    }
+    // What is left is approved exactly.
+    let mut rest = 0;
+    while let more @ 1.. = race(&field.nodes, &format!("rest-{rest}"), || {}) {
+        rest += more;
+    }
+    assert_eq!(field.approved + rest, room);
+    println!(
+        "{} fail-overs: {given} entries given back, overspend 0",
+        rounds()
+    );
+}
+
+/// Whether the functions of this server remember that they are armed.
+fn remembers(server: &RedisServer) -> bool {
+    let mut line = server.line();
+    let standing = format!("{}_standing", library_name());
+    line.send(&["FCALL_RO", &standing, "0"]).unwrap();
+    line.call(b"") != "unarmed"
+}
+
+/// It follows without a copy, so that its functions stay as they are, and then it misses the end.
+#[test]
+fn e3_a_primary_that_came_back_with_its_memory_is_not_armed_for_what_it_missed() {
+    let mut field = Field::new(ROOM_OF_ROUND);
+    field.approved += race(&field.nodes, "before", || {});
+    assert!(until(|| field.has_everything()));
+    assert_eq!(field.other().ask(&["REPLICAOF", "NO", "ONE"]), "+OK");
+    field.leads_to_other(&[0, 1]);
+    field.is_repaired("handed-over");
+    field.primary = 1;
+    field.follows();
+    assert!(remembers(field.other()), "nothing had to be copied to it");
+    assert!(until(|| field.approves(0, "between")));
+    assert!(until(|| field.has_everything()));
+    field.loses("missed", Goes::HandsOver);
+    // Nobody who knows better is there any more.
+    let Field { servers, nodes, .. } = field;
+    drop(nodes);
+    let [old, mut gone] = servers;
+    gone.crash();
+    assert_eq!(old.ask(&["REPLICAOF", "NO", "ONE"]), "+OK");
+    assert!(remembers(&old));
+    let (code, told) = Machine::new(&old, &snapshot(ROOM_OF_ROUND)).refused();
+    assert_eq!(code, Some(1), "{told}");
+    assert!(!remembers(&old), "it was found out");
+}
