@@ -33,6 +33,7 @@ use crate::cold::records::retention::Retention;
 use crate::cold::records::{Begin, Records};
 use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
 use crate::cold::sandbox::time::TimeFile;
+use crate::cold::webhooks::mail::Mailer;
 use crate::config::{
     Config, ConfigError, DurabilityLevel, HOLD_DAYS_DEFAULT, HoldDays, IssuerConfig, LedgerStore,
     SANDBOX_DEADLINE_MS, SANDBOX_NAME, hot_threads,
@@ -156,11 +157,13 @@ impl App {
             clock,
             journal: recovered.journal,
             webhooks: config.webhooks,
+            mailer: mailer(&config)?,
+            served: &served,
             alerts: config.alerts.clone(),
             public_url: config.public_url_at(front),
             watch_every: config.snapshot_poll,
         };
-        control::start(&served, plane, loaded, &operators, around)?;
+        control::start(plane, loaded, &operators, around)?;
         hang_ups.hear(&cold, operators.hang_up());
         spawn_sweeper(&cold, port, clock, (config.retention_days, hold_days));
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
@@ -595,3 +598,12 @@ fn spawn_sweeper(
 }
 
 const DAY_US: i64 = 86_400 * 1_000_000;
+
+/// The client of the mail server, where there is one.
+fn mailer(config: &Config) -> Result<Option<Mailer>, StartError> {
+    let made = config.mail.as_ref().map(Mailer::new).transpose();
+    made.map_err(|message| {
+        let place = "mail".to_owned();
+        StartError::Config(ConfigError { place, message })
+    })
+}

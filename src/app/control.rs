@@ -35,6 +35,7 @@ use crate::cold::stands::Stands;
 use crate::cold::store::{Store, StoreError};
 use crate::cold::tokens::TokenSecret;
 use crate::cold::webhooks::address::Reach;
+use crate::cold::webhooks::mail::Mailer;
 use crate::cold::webhooks::{self, reader};
 use crate::config::{AlertsConfig, Config, SANDBOX_NAME, WebhooksConfig};
 use crate::decide::document::DocumentRefused;
@@ -297,6 +298,10 @@ pub(super) struct Around<'a> {
     /// The journal's name.
     pub(super) journal: JournalId,
     pub(super) webhooks: WebhooksConfig,
+    /// Hands mail over; absent where there is no mail server.
+    pub(super) mailer: Option<Mailer>,
+    /// Filled once the API is there.
+    pub(super) served: &'a Served,
     pub(super) alerts: AlertsConfig,
     /// How people and agents reach the pages.
     pub(super) public_url: String,
@@ -306,12 +311,12 @@ pub(super) struct Around<'a> {
 
 /// Lets the rules be changed from now on: the file by operators, the database by the API.
 pub(super) fn start(
-    served: &Served,
     plane: Option<Plane>,
     loaded: Loaded,
     operators: &Operators,
     around: Around<'_>,
 ) -> Result<(), StartError> {
+    let served = Arc::clone(around.served);
     let snapshots = Arc::clone(&loaded.snapshots);
     let records = Arc::clone(around.records);
     let policies = loaded.start_policies(operators, around.watch_every)?;
@@ -381,6 +386,8 @@ fn start_webhooks(
         reach: Reach {
             loopback: around.webhooks.allow_loopback,
         },
+        mailer: around.mailer.clone(),
+        served: Arc::clone(around.served),
         backlog_max: around.webhooks.backlog_max,
     };
     let cold = around.cold;
@@ -496,6 +503,7 @@ fn start_plane(
         issuers: plane.issuers,
         master_keys: plane.master_keys,
         reach: told.reach,
+        has_mail: told.mailer.is_some(),
         snapshots,
         ledger: shown.ledger.clone(),
         stands: outbox.stands,
