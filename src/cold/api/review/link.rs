@@ -76,7 +76,7 @@ impl Opened {
         web.site().of(&head.headers).ok_or(Refused::UnknownHost)?;
         let now = api.clock.now();
         let peer = head.extensions.get::<Peer>();
-        let peer = peer.map(|Peer(address)| address.to_string());
+        let peer = peer.map(|Peer(address)| address.ip().to_string());
         let counted = api.links.take(&peer.unwrap_or_default(), now);
         counted.map_err(Refused::TooOften)?;
         let hash = hash_of(&api, token).ok_or_else(Problem::not_found)?;
