@@ -130,7 +130,7 @@ impl App {
         let (address, asked, served) = (config.ops_listen, port.clone(), Served::default());
         let seen = (&readiness, time_file, &served);
         let operators = Operators::listen(&cold, address, &shared, asked, seen)?;
-        let front = operators::listen_for_people(&cold, &config, &served)?;
+        let (front, site) = operators::listen_for_people(&cold, &config, &served)?;
         let plane = Plane::open(&cold, &config, &readiness)?;
         let rows = plane.as_ref().map(Plane::rows);
         let recovered = recover(&*storage, &config, node.as_ref())?;
@@ -160,7 +160,7 @@ impl App {
             mailer: mailer(&config)?,
             served: &served,
             alerts: config.alerts.clone(),
-            public_url: config.public_url_at(front),
+            public_url: site.address(),
             watch_every: config.snapshot_poll,
         };
         control::start(plane, loaded, &operators, around)?;

@@ -22,6 +22,7 @@ mod oauth;
 pub mod ops;
 pub mod outbox;
 pub mod people;
+mod per_minute;
 pub mod policies;
 pub mod readiness;
 pub mod reconcile;

@@ -17,7 +17,7 @@ mod public_url;
 mod secret;
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -296,16 +296,6 @@ impl Config {
             sandbox_clock: overrides.sandbox_clock,
         })
         .and_then(|config: Self| check(&config, place).map(|()| config))
-    }
-
-    /// How people and agents reach the listener at this address, as far as we can know.
-    #[must_use]
-    pub fn public_url_at(&self, listen: SocketAddr) -> String {
-        let here = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listen.port());
-        let is_anywhere = listen.ip().is_unspecified();
-        let reached = if is_anywhere { here } else { listen };
-        let url = self.public_url.clone();
-        url.unwrap_or_else(|| format!("http://{reached}"))
     }
 }
 

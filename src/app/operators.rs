@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use crate::app::StartError;
 use crate::cold::api::Served;
 use crate::cold::api::mcp::Access;
+use crate::cold::entry::site::Site;
 use crate::cold::front;
 use crate::cold::ops::{self, OpsState, Running};
 use crate::cold::outbox::teller::Teller;
@@ -121,17 +122,16 @@ impl Operators {
     }
 }
 
-/// The listener for people and agents.
+/// The listener for people and agents: where it is, and by what names it is known.
 pub(super) fn listen_for_people(
     cold: &Runtime,
     config: &Config,
     served: &Served,
-) -> Result<SocketAddr, StartError> {
+) -> Result<(SocketAddr, Site), StartError> {
     let address = config.listen;
     let access = Access {
         hosts: config.mcp.hosts.clone(),
         origins: config.mcp.origins.clone(),
-        public_url: config.public_url.clone(),
         reach: Reach {
             loopback: config.webhooks.allow_loopback,
         },
@@ -139,7 +139,8 @@ pub(super) fn listen_for_people(
     let fault = |error| StartError::Listen("listen", address, error);
     let listener = cold.block_on(TcpListener::bind(address)).map_err(fault)?;
     let bound = listener.local_addr().map_err(fault)?;
+    let site = Site::new(config.public_url.clone(), bound);
     let served = Served::clone(served);
-    drop(cold.spawn(front::serve(listener, served, access)));
-    Ok(bound)
+    drop(cold.spawn(front::serve(listener, served, access, site.clone())));
+    Ok((bound, site))
 }

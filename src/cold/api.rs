@@ -28,7 +28,6 @@ mod keys;
 pub mod mcp;
 pub(in crate::cold) mod notices;
 pub mod openapi;
-mod per_minute;
 mod problem;
 pub mod purchases;
 mod query;
@@ -50,6 +49,7 @@ use crate::clock::Clock;
 use crate::cold::control::Control;
 use crate::cold::durable::JournalProgress;
 use crate::cold::issuers::IssuerClient;
+use crate::cold::per_minute::PerMinute;
 use crate::cold::records::Records;
 use crate::cold::seal::MasterKeys;
 use crate::cold::stands::Stands;
@@ -63,8 +63,7 @@ use cards::REVEALS_A_MINUTE;
 use exchange::InFlight;
 
 pub(in crate::cold) use caller::Caller;
-pub(in crate::cold) use per_minute::PerMinute;
-pub(in crate::cold) use purchases::spending_lines;
+pub(in crate::cold) use purchases::{SpendingLine, spending_lines};
 pub use routes::router;
 pub(in crate::cold) use text::{NAME_RULE, is_name, looks_like_a_card_number};
 

@@ -1,15 +1,13 @@
 //! Pages for people, on the listener of people and agents (behaviour 7.1, 7.2).
 //!
-//! Everything is HTML that a browser shows without scripts. A page comes from a template that escapes
-//! whatever it shows; `signed_in::SignedIn` says who looks at it, and no form changes anything
-//! without this server's own origin and the session's token in it.
+//! `cold::web` makes the pages and reads the forms; `signed_in::SignedIn` says who looks at a page, and no
+//! form changes anything without this server's own origin and the session's token in it.
 
-pub(in crate::cold) mod form;
-pub(in crate::cold) mod page;
 mod programs;
-pub(in crate::cold) mod sign_in;
+pub(in crate::cold) mod refused;
+mod sign_in;
 pub(in crate::cold) mod signed_in;
-pub(in crate::cold) mod site;
+pub mod site;
 
 use std::io;
 use std::sync::Arc;
@@ -17,9 +15,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 
-use crate::cold::api::{Api, PerMinute, Served};
+use crate::cold::api::{Api, Served};
 use crate::cold::people::password::Passwords;
-use page::Refused;
+use crate::cold::per_minute::PerMinute;
+use refused::Refused;
 use site::Site;
 
 /// Attempts to sign in as one person, and from one address, in a minute.
@@ -73,6 +72,5 @@ pub(in crate::cold) fn router(web: Web) -> Router {
         .route("/logout", post(sign_in::sign_out))
         .route("/programs", get(programs::show))
         .route("/programs/{id}/revoke", post(programs::revoke))
-        .route("/assets/entry.css", get(page::style))
         .with_state(web)
 }

@@ -11,12 +11,10 @@ use crate::cold::web;
 use crate::cold::{listen, oauth};
 
 /// Serves it until the runtime ends.
-pub async fn serve(listener: TcpListener, served: Served, access: Access) {
-    let port = listener.local_addr().map_or(0, |address| address.port());
-    let site = Site::new(access.public_url.clone(), port);
+pub async fn serve(listener: TcpListener, served: Served, access: Access, site: Site) {
     let routes = router(&served, &access, &site)
         .merge(web::assets())
-        .merge(view::router(&served))
+        .merge(view::router(&served, &site))
         .route("/healthz", get(|| async { "ok\n" }));
     let routes = match Web::new(&served, site) {
         Ok(web) => routes

@@ -14,6 +14,7 @@ mod redirect;
 mod register;
 mod token;
 pub(in crate::cold) mod tokens;
+mod wanted;
 
 use std::sync::Arc;
 
@@ -25,14 +26,12 @@ use axum::http::request::Parts;
 use axum::middleware::map_response;
 use axum::routing::{get, post};
 
-use crate::cold::api::PerMinute;
 use crate::cold::entry::Web;
 use crate::cold::listen::Peer;
+use crate::cold::per_minute::PerMinute;
 use crate::cold::webhooks::address::Reach;
 use documents::Documents;
 
-/// Where the agents' door is: what every token is for.
-pub(in crate::cold) const DOOR: &str = "/api/mcp";
 /// Where it is written which server's tokens the agents' door takes (RFC 9728).
 pub(in crate::cold) const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource/api/mcp";
 /// All that a token is for.

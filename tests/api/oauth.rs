@@ -14,6 +14,7 @@ use crate::browser::{Browser, encoded, field, percent, person, user};
 use crate::plane::{Plane, value};
 use crate::purchases::{Buyer, buyer};
 use crate::server::{Client, Response, now};
+use crate::sign_in::is_guarded;
 use crate::webhooks::{HERE, plane as plane_with};
 
 const ADA: &str = "ada@example.com";
@@ -276,6 +277,10 @@ fn a_program_is_let_in_and_acts_as_the_agent() {
         "{policy}"
     );
     assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+    // Programs show it in a pop-up, and wait for the answer there.
+    is_guarded(&page, true);
+    is_guarded(&story.answer("deny", &[]), true);
+    is_guarded(&story.answer("allow", &[]), true);
     // Then it acts as the agent, and as nobody else.
     let (access, refresh) = story.tokens();
     let told = value(&story.knocks(&access))["result"]["structuredContent"].clone();
@@ -746,6 +751,9 @@ fn programs_register_what_is_lawful_and_are_forgotten_by_nobody_at_once() {
         let answer = json_post(&plane, "/oauth/register", &wrong);
         if answer.status != 429 {
             refused(&answer, error);
+            let text = answer.text();
+            let is_of_field = error != "invalid_redirect_uri" || text.contains("redirect_uris: ");
+            assert!(is_of_field, "{text}");
         }
     }
     let body = json!({"redirect_uris": [BACK]});
@@ -772,6 +780,70 @@ fn s8_a_programs_words_are_shown_and_nothing_else() {
         !page.contains("<script") && !page.contains("<img"),
         "{page}"
     );
+}
+
+/// Hazard S8: what turns the words around it is seen in its place, and what is escaped is escaped once.
+#[test]
+fn s8_a_programs_words_turn_no_others_around() {
+    let mut story = Story::start();
+    let (turned, shown) = ("Bank \u{202e}& Co", "Bank \u{fffd}&#38; Co");
+    story.client = register(&story.plane, turned, &[BACK]);
+    let consent = story.ask(&[]).text();
+    story.tokens();
+    let programs = story.browser.get("/programs").text();
+    another_agent(&story);
+    let which = story.ask(&[]).text();
+    assert!(which.contains("Which agent?"), "{which}");
+    for page in [consent, programs, which] {
+        assert_eq!(page.matches(shown).count(), 1, "{page}");
+        assert_eq!(page.matches('\u{fffd}').count(), 1, "{page}");
+        assert!(!page.contains('\u{202e}'), "{page}");
+    }
+}
+
+/// One more agent, so that somebody has to say which.
+fn another_agent(story: &Story) {
+    let agent = story.plane.agent(&json!({}));
+    assert_ne!(agent, story.buyer.agent);
+}
+
+/// Where the agent's limits cannot be told, here since a file rules that does not know the agent, nobody
+/// lets a program in: not by the page, and not by a form that was open before.
+#[test]
+fn nobody_says_yes_without_having_been_told_the_limits() {
+    let mut story = Story::start();
+    let page = story.ask(&[]);
+    let csrf = field(&page, "csrf");
+    let snapshot = json!({"schema": 1, "customers": [], "agents": [], "cards": []});
+    let file = story.plane.home.data_dir().join("rules.json");
+    std::fs::write(&file, snapshot.to_string()).unwrap();
+    assert!(story.plane.stop().success());
+    let flags = ["--snapshot", file.to_str().unwrap()];
+    story.plane.restart_with(&flags);
+    let cookies = story.browser.cookies.clone();
+    story.browser = Browser::new(&story.plane);
+    story.browser.cookies = cookies;
+    let told = |page: &Response| {
+        let text = page.text();
+        assert_eq!(
+            (page.status, page.header("location")),
+            (503, None),
+            "{text}"
+        );
+        assert!(text.contains("The limits of this agent cannot be told now"));
+        assert!(!text.contains("No limit is set") && !text.contains("<form"));
+    };
+    told(&story.ask(&[]));
+    let agent = story.buyer.agent.clone();
+    let all = [
+        ("csrf", &*csrf),
+        ("agent_id", &*agent),
+        ("decision", "allow"),
+    ];
+    let asked = story.asked(&all);
+    told(&story.browser.post("/oauth/authorize", &texts(&asked)));
+    let programs = story.browser.get("/programs").text();
+    assert!(programs.contains("None. A program asks"), "{programs}");
 }
 
 /// A server of one document at loopback, which answers so many times.
@@ -801,6 +873,8 @@ fn s13_a_program_describes_itself_in_a_document_of_its_own_address() {
         "redirect_uris": ["http://127.0.0.1:7777/callback"]}"#;
     const ANOTHERS: &str = r#"{"client_id": "https://other.example/client.json",
         "redirect_uris": ["http://127.0.0.1:7777/callback"]}"#;
+    const NUMBERED: &str = r#"{"client_id": "ID", "redirect_uris": ["http://127.0.0.1:7777/callback",
+        "https://app.example.com/4000001234567899"]}"#;
     let mut story = Story::on(plane_with(HERE, &[]));
     let client = document(OWN, "200 OK", 1);
     story.client.clone_from(&client);
@@ -814,6 +888,8 @@ fn s13_a_program_describes_itself_in_a_document_of_its_own_address() {
         (ANOTHERS, "200 OK"),
         (OWN, "302 Found"),
         ("<html>", "200 OK"),
+        // It would be kept with the grant, and shown.
+        (NUMBERED, "200 OK"),
     ] {
         let id = document(text, status, 1);
         let page = story.ask(&[("client_id", &id)]);

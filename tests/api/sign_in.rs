@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::browser::{Browser, field, person, user};
 use crate::plane::Plane;
+use crate::purchases::buyer;
 use crate::server::{Client, Response, now};
 
 const ADA: &str = "ada@example.com";
@@ -50,15 +51,16 @@ fn somebody_with_a_password_gets_in_and_out_again() {
     assert!(!is_in(&mut browser));
 }
 
-#[test]
-fn pages_are_nobodys_frame_and_nobodys_to_keep() {
-    let plane = Plane::start();
-    let page = Browser::new(&plane).get("/login");
+/// What every page says of itself; whoever opened it keeps its handle on those that programs show in a
+/// pop-up, and on no other.
+pub(crate) fn is_guarded(page: &Response, within_reach: bool) {
     let policy = page.header("content-security-policy").unwrap();
     for rule in [
         "default-src 'none'",
         "form-action 'self'",
         "frame-ancestors 'none'",
+        "base-uri 'none'",
+        "require-trusted-types-for 'script'",
     ] {
         assert!(policy.contains(rule), "{policy}");
     }
@@ -66,7 +68,57 @@ fn pages_are_nobodys_frame_and_nobodys_to_keep() {
     assert_eq!(page.header("x-frame-options"), Some("DENY"));
     assert_eq!(page.header("cache-control"), Some("no-store"));
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+    let opener = (!within_reach).then_some("same-origin");
+    let said = page.header("cross-origin-opener-policy");
+    assert_eq!(said, opener, "{}", page.text());
     assert!(!page.text().contains("<script"));
+}
+
+/// Behaviour 7.2. The question of a program has the same checked in `oauth`.
+#[test]
+fn pages_are_nobodys_frame_and_nobodys_to_keep() {
+    let plane = Plane::start();
+    person(&plane, ADA, "owner", PASSWORD);
+    let buyer = buyer(&plane, &json!({"autoApproveBelow": 500}));
+    let waits = buyer.asks(&plane, &json!({}));
+    let small = buyer.asks(&plane, &json!({"amount": "4.00"}));
+    let link = small["virtualCard"]["viewUrl"].as_str().unwrap();
+    let mut browser = Browser::new(&plane);
+    is_guarded(&browser.get("/login"), true);
+    let away = browser.get("/programs");
+    assert_eq!(away.status, 303);
+    is_guarded(&away, true);
+    is_guarded(&browser.sign_in(ADA, "wrong horse battery"), true);
+    is_guarded(&browser.sign_in(ADA, PASSWORD), true);
+    let review = format!("/reviews/{}", waits["id"].as_str().unwrap());
+    let link = link.strip_prefix(&browser.origin()).unwrap();
+    for (path, status) in [
+        ("/programs", 200),
+        ("/logout", 200),
+        ("/reviews", 200),
+        (&*review, 200),
+        ("/reviews/preq_nobody", 404),
+        ("/oauth/authorize", 400),
+        ("/login?next=a&next=b", 400),
+        (link, 200),
+        ("/view/none", 404),
+    ] {
+        let page = browser.get(path);
+        assert_eq!(page.status, status, "{path}: {}", page.text());
+        is_guarded(&page, false);
+    }
+    let shown = browser.post(link, &[]);
+    assert_eq!(shown.status, 200, "{}", shown.text());
+    is_guarded(&shown, false);
+    let refused = browser.post("/logout", &[]);
+    assert_eq!(refused.status, 400);
+    is_guarded(&refused, false);
+    // There is one sheet for all of them.
+    let style = browser.get("/assets/style.css");
+    let kind = style.header("content-type");
+    assert_eq!((style.status, kind), (200, Some("text/css; charset=utf-8")));
+    assert_eq!(browser.get("/assets/entry.css").status, 404);
 }
 
 #[test]

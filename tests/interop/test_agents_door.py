@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 import pytest
-from conftest import binary, read_ready
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from planes import Plane, running
 
 REVISIONS = ["2026-07-28", "2025-11-25"]
 TOOLS = ["check_status", "explain_decline", "get_spending_summary", "list_my_cards", "request_purchase"]
@@ -33,54 +31,10 @@ WISH = {
 }
 
 
-@dataclass
-class Plane:
-    url: str
-    owner: str
-    customer: str
-    data: str = ""
-    ops: str = ""
-
-    def ask(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
-        request = urllib.request.Request(
-            self.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {key or self.owner}", "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=10) as response:
-            return json.loads(response.read())
-
-    def buyer(self, policy: dict[str, Any]) -> str:
-        agent = self.ask("POST", "/v1/agents", {"customerId": self.customer, "policy": policy})
-        key = self.ask("POST", "/v1/api-keys", {"scope": "agent", "agentId": agent["id"]})
-        return str(key["key"])
-
-
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    home = tmp_path_factory.mktemp("door")
-    data = ["--data-dir", str(home / "data")]
-    made = subprocess.run([binary(), "init", *data], capture_output=True, text=True, check=True)
-    anywhere = [part for name in ("issuer-listen", "listen", "ops-listen") for part in (f"--{name}", "127.0.0.1:0")]
-    log = home / "log"
-    with log.open("w", encoding="utf-8") as errors:
-        process = subprocess.Popen(
-            [binary(), "serve", *data, *anywhere], stdout=subprocess.PIPE, stderr=errors, text=True
-        )
-    try:
-        ready = read_ready(process, log)
-        owner = word_after(made.stdout, "owner key")
-        customer = word_after(made.stdout, "customer")
-        yield Plane(ready["listen"], owner, customer, data[1], ready["ops"])
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
-def word_after(said: str, label: str) -> str:
-    """The word that stands behind a label."""
-    return said.split(label, 1)[1].split()[0].strip()
+    with running(tmp_path_factory.mktemp("door")) as plane:
+        yield plane
 
 
 @asynccontextmanager
@@ -99,6 +53,12 @@ async def call(client: Client, name: str, arguments: dict[str, Any]) -> dict[str
     assert not result.is_error, result
     assert isinstance(result.structured_content, dict)
     return result.structured_content
+
+
+def shown(link: str) -> str:
+    """The page behind a link."""
+    with urllib.request.urlopen(link, timeout=10) as response:
+        return str(response.read().decode())
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
@@ -128,6 +88,9 @@ def test_an_agent_asks_a_person_approves_and_the_card_is_there(plane: Plane, rev
             small = await call(client, "request_purchase", WISH)
             assert small["status"] == "approved"
             assert len(small["virtual_card"]["last4"]) == 4
+            link = small["virtual_card"]["view_url"]
+            assert link.startswith(f"{plane.url}/view/{small['virtual_card']['card_id']}."), link
+            assert small["virtual_card"]["last4"] in await asyncio.to_thread(shown, link)
             again = await call(client, "request_purchase", WISH)
             assert again["request_id"] == small["request_id"]
             denied = await call(client, "request_purchase", {**WISH, "merchant_url": "example.com.evil.net"})

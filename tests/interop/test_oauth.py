@@ -10,8 +10,6 @@ import asyncio
 import html
 import http.server
 import re
-import shutil
-import subprocess
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,16 +18,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
-from conftest import binary, read_ready
 from mcp import Client
 from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+from planes import CHROMIUM, EMAIL, PASSWORD, Plane, person, running
 from playwright.sync_api import sync_playwright
-from test_agents_door import Plane, word_after
-
-EMAIL = "ada@example.com"
-PASSWORD = "correct horse battery"
 
 
 @dataclass
@@ -40,30 +34,13 @@ class House:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    home = tmp_path_factory.mktemp("oauth")
-    data = ["--data-dir", str(home / "data")]
-    made = subprocess.run([binary(), "init", *data], capture_output=True, text=True, check=True)
-    anywhere = [part for name in ("issuer-listen", "listen", "ops-listen") for part in (f"--{name}", "127.0.0.1:0")]
-    log = home / "log"
-    with log.open("w", encoding="utf-8") as errors:
-        process = subprocess.Popen(
-            [binary(), "serve", *data, *anywhere], stdout=subprocess.PIPE, stderr=errors, text=True
-        )
-    try:
-        ready = read_ready(process, log)
-        plane = Plane(ready["listen"], word_after(made.stdout, "owner key"), word_after(made.stdout, "customer"))
-        ops = ready["ops"].removeprefix("http://")
-        person = [binary(), "user", "add", *data, "--ops-listen", ops, "--email", EMAIL, "--scope", "owner"]
-        subprocess.run(person, input=PASSWORD, text=True, check=True, capture_output=True)
+    with running(tmp_path_factory.mktemp("oauth")) as plane:
+        person(plane)
+        policy = {"limits": {"perDay": 3000}}
         agent = plane.ask(
-            "POST",
-            "/v1/agents",
-            {"customerId": plane.customer, "name": "shopper", "policy": {"limits": {"perDay": 3000}}},
+            "POST", "/v1/agents", {"customerId": plane.customer, "name": "shopper", "policy": policy}
         )
         yield House(plane, str(agent["id"]))
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
 
 
 @dataclass
@@ -146,8 +123,7 @@ def in_chromium(house: House) -> Callable[[str], Awaitable[None]]:
 
     def play(url: str) -> None:
         with sync_playwright() as play:
-            path = shutil.which("chromium") or "/usr/bin/chromium"
-            browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 360, "height": 640})
             told: list[str] = []
             page.on("console", lambda line: told.append(line.text))
@@ -229,6 +205,13 @@ def test_the_official_client_is_let_in_in_a_real_browser(house: House, back: str
 
 def test_a_person_who_says_no_lets_nobody_in(house: House, back: str) -> None:
     kept = Kept()
+    told: list[dict[str, list[str]]] = []
+
+    async def say_no(url: str) -> None:
+        await by_forms(house, "deny")(url)
+        told.extend(Back.answers)
+
     with pytest.raises(BaseException):
-        asyncio.run(summary(house, provider(house, kept, back, by_forms(house, "deny"))))
+        asyncio.run(summary(house, provider(house, kept, back, say_no)))
     assert kept.tokens is None
+    assert [(answer["error"], "code" in answer) for answer in told] == [(["access_denied"], False)]

@@ -6,17 +6,15 @@ nothing of what an agent writes runs or changes the page.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import ROOT, binary
+from conftest import ROOT
+from planes import CHROMIUM, EMAIL, PASSWORD, Plane, person, running
 from playwright.sync_api import Browser, Page, sync_playwright
-from test_agents_door import WISH, Plane, plane  # noqa: F401
+from test_agents_door import WISH
 
-PASSWORD = "correct horse battery"
-EMAIL = "ada@example.com"
 PHONE = {"width": 360, "height": 640}
 CORPUS = [line for line in (ROOT / "tests/interop/xss.txt").read_text(encoding="utf-8").split("\n") if line]
 
@@ -24,7 +22,7 @@ CORPUS = [line for line in (ROOT / "tests/interop/xss.txt").read_text(encoding="
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = tools.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
 
@@ -73,18 +71,21 @@ def sign_in(page: Page, plane: Plane, path: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def owner(plane: Plane) -> str:  # noqa: F811
-    command = [binary(), "user", "add", "--data-dir", plane.data, "--ops-listen", plane.ops.removeprefix("http://")]
-    words = ["--email", EMAIL, "--scope", "owner"]
-    subprocess.run(command + words, input=PASSWORD + "\n", text=True, check=True, capture_output=True)
-    return EMAIL
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    with running(tmp_path_factory.mktemp("pages")) as plane:
+        yield plane
+
+
+@pytest.fixture(scope="module")
+def owner(plane: Plane) -> str:
+    return person(plane)
 
 
 def ask(plane: Plane, key: str, more: dict[str, Any]) -> dict[str, Any]:
     return dict(plane.ask("POST", "/v1/purchase-requests", {**WISH, **more}, key))
 
 
-def test_a_card_is_shown_by_a_key_press_and_not_before(page: Page, plane: Plane) -> None:  # noqa: F811
+def test_a_card_is_shown_by_a_key_press_and_not_before(page: Page, plane: Plane) -> None:
     made = ask(plane, plane.buyer({"autoApproveBelow": 5000}), {})
     card = made["virtualCard"]
     page.goto(card["viewUrl"])
@@ -103,7 +104,7 @@ def test_a_card_is_shown_by_a_key_press_and_not_before(page: Page, plane: Plane)
     assert shown["number"] == number.inner_text()
 
 
-def test_a_reviewer_decides_on_a_phone_with_the_keyboard(page: Page, plane: Plane, owner: str) -> None:  # noqa: F811
+def test_a_reviewer_decides_on_a_phone_with_the_keyboard(page: Page, plane: Plane, owner: str) -> None:
     assert owner
     key = plane.buyer({"autoApproveBelow": 500})
     waits = ask(plane, key, {"amount": "31.00"})
@@ -128,7 +129,7 @@ def test_a_reviewer_decides_on_a_phone_with_the_keyboard(page: Page, plane: Plan
     assert (after["status"], after["message"]) == ("denied", "We have one")
 
 
-def test_s8_nothing_that_an_agent_writes_runs_or_changes_the_page(page: Page, plane: Plane, owner: str) -> None:  # noqa: F811
+def test_s8_nothing_that_an_agent_writes_runs_or_changes_the_page(page: Page, plane: Plane, owner: str) -> None:
     """Several texts on one page: one in each field that an agent fills."""
     assert owner and len(CORPUS) >= 200
     sign_in(page, plane, "/reviews")

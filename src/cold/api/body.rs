@@ -46,11 +46,30 @@ fn sentence(error: &serde_json::Error) -> String {
         ("expected i64", "expected a whole number"),
         ("expected u8", "expected a small whole number"),
     ];
-    let mut sentence = sentence.to_owned();
+    let mut sentence = plain_kind(sentence);
     for (of_the_reader, plain) in words {
         sentence = sentence.replace(of_the_reader, plain);
     }
     sentence
+}
+
+/// The same without the names of our types: a caller knows objects.
+fn plain_kind(sentence: &str) -> String {
+    if sentence.starts_with("data did not match any variant of ") {
+        return "is of no kind that is taken here".to_owned();
+    }
+    let kinds = [
+        "struct ",
+        "tuple struct ",
+        "newtype struct ",
+        "enum ",
+        "unit struct ",
+    ];
+    let named = sentence.rsplit_once("expected ");
+    match named.filter(|(_, kind)| kinds.iter().any(|it| kind.starts_with(it))) {
+        Some((found, _)) => format!("{found}expected an object"),
+        None => sentence.replace("expected a map", "expected an object"),
+    }
 }
 
 /// The field that a complaint is about, where it names one itself.
@@ -161,8 +180,15 @@ mod tests {
         for body in ["[]", "[{\"amount\":1}]", " [null]", "5", "\"x\"", "null"] {
             assert!(complaint(body).contains("must be a JSON object"), "{body}");
         }
-        let complaint = complaint(r#"{"inner":{"amount":"1"}}"#);
-        assert!(complaint.contains("expected a whole number"), "{complaint}");
+        let number = complaint(r#"{"inner":{"amount":"1"}}"#);
+        assert!(number.contains("expected a whole number"), "{number}");
+        for body in [r#"{"inner":5}"#, r#"{"inner":"x"}"#, r#"{"inner":true}"#] {
+            let complaint = complaint(body);
+            assert!(complaint.contains("expected an object"), "{complaint}");
+            assert!(complaint.contains(r#""field":"inner""#), "{complaint}");
+            assert!(!complaint.contains("Inner"), "{complaint}");
+            assert!(!complaint.contains("struct"), "{complaint}");
+        }
     }
 
     #[test]

@@ -41,21 +41,23 @@ pub(super) use replace::replace;
 pub(super) use reveal::{A_MINUTE_MAX as REVEALS_A_MINUTE, Revealing, pass, reveal, shown_to};
 pub(super) use view::LimitShown;
 
+/// Of both forms in which a card is made.
+pub(super) const MAKE_PROBLEMS: &[Code] = &[
+    Code::NotFound,
+    Code::BeyondReach,
+    Code::AgentDisabled,
+    Code::FleetCapReached,
+    Code::NotSupported,
+    Code::NoRoomForCard,
+    Code::NotEnforced,
+    Code::IssuerRefused,
+    Code::IssuerUnavailable,
+    Code::IssuerDenied,
+];
 pub(super) const CREATE: About = About {
     takes: Some(shape::<NewCard>),
     gives: &[Given::created(shape::<CardShown>)],
-    problems: &[
-        Code::NotFound,
-        Code::BeyondReach,
-        Code::AgentDisabled,
-        Code::FleetCapReached,
-        Code::NotSupported,
-        Code::NoRoomForCard,
-        Code::NotEnforced,
-        Code::IssuerRefused,
-        Code::IssuerUnavailable,
-        Code::IssuerDenied,
-    ],
+    problems: MAKE_PROBLEMS,
     ..About::new(
         "createCard",
         "Makes a card, which can be used when the call returns.",

@@ -62,8 +62,6 @@ pub struct Access {
     pub hosts: Vec<String>,
     /// Pages that may call from a browser; none where it is empty.
     pub origins: Vec<String>,
-    /// Where people and programs find this server; absent where only this machine does.
-    pub public_url: Option<String>,
     /// Where programs may describe themselves.
     pub reach: Reach,
 }

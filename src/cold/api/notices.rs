@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use super::Api;
 use super::problem::Problem;
-use super::purchases::{PurchaseShown, find, shown};
-use super::review::{LINK_PATH, agent_name, limits};
+use super::purchases::{PurchaseShown, find, shown, summary};
+use super::review::{LINK_PATH, agent_name};
 use crate::cold::store::people::User;
 use crate::cold::store::purchases::{Purchase, PurchaseState};
 use crate::cold::store::review_links::ReviewLink;
@@ -116,7 +116,7 @@ async fn of_review(
     let page = format!("{}/reviews/{}", api.public_url, row.id);
     let link = link(api, (webhook, delivery), (&row, user.as_ref()), now).await?;
     let agent = agent_name(api, &row.agent_id).await?;
-    let limits = limits(api, &row.agent_id, now).await?;
+    let limits = summary(api, &row.agent_id, now).await?.lines();
     let asked = row.asked.clone();
     let host = harmless(&row.host);
     let amount = format!("{} {}", row.amount, row.amount.currency);

@@ -38,7 +38,7 @@ pub(super) use desk::{
 pub(super) use earmark::{Earmark, Held};
 pub(super) use link::{Link, PATH as VIEW_PATH, seen};
 pub(super) use shown::{PurchaseShown, shown};
-pub(in crate::cold) use spending::spending_lines;
+pub(in crate::cold) use spending::{SpendingLine, spending_lines};
 pub(super) use spending::{SpendingSummary, summary};
 pub(super) use tend::Buying;
 pub use tend::tend;

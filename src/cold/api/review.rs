@@ -21,14 +21,12 @@ use super::view::told;
 use super::{Api, text};
 use crate::cold::audit::Event;
 use crate::cold::entry::Web;
-use crate::cold::entry::form::Form;
-use crate::cold::entry::page::{Refused, html, redirect};
+use crate::cold::entry::refused::Refused;
 use crate::cold::entry::signed_in::SignedIn;
-use crate::cold::ids::is_id;
 use crate::cold::store::purchases::{Purchase, PurchaseState};
-use crate::cold::store::{Listed, Scope};
-use crate::cold::web::review::{LimitLine, Queue, Review, Waiting, words_of};
-use crate::cold::web::{self, shown_words};
+use crate::cold::web::form::{Form, NoForm};
+use crate::cold::web::review::{Queue, Review, Waiting, words_of};
+use crate::cold::web::{self, redirect, shown_words};
 use crate::domain::time::Timestamp;
 
 pub(super) use link::{A_MINUTE as LINKS_A_MINUTE, PATH as LINK_PATH};
@@ -52,6 +50,12 @@ enum Other {
 impl From<Refused> for Other {
     fn from(refused: Refused) -> Self {
         Self::Refused(refused)
+    }
+}
+
+impl From<NoForm> for Other {
+    fn from(no_form: NoForm) -> Self {
+        Self::Refused(no_form.into())
     }
 }
 
@@ -137,10 +141,6 @@ pub(in crate::cold) fn router(web: Web) -> Router {
         .with_state(web)
 }
 
-fn may_decide(who: &SignedIn) -> bool {
-    matches!(who.user.scope, Scope::Owner | Scope::Reviewer)
-}
-
 pub(super) async fn agent_name(api: &Api, id: &str) -> Result<String, Problem> {
     let agent = api.store.agent(id.to_owned()).await?;
     let name = agent.and_then(|agent| agent.name);
@@ -154,13 +154,7 @@ async fn list(web: &Web, request: Request<Body>) -> Result<Response<Body>, Other
     let (head, _body) = request.into_parts();
     let who = SignedIn::of(web, &head).await?;
     let query = Form::parse(head.uri.query().unwrap_or_default().as_bytes())?;
-    let listed = Listed {
-        mode: who.caller.mode(),
-        customer_id: who.caller.key.customer_id.clone(),
-        agent_id: None,
-        after: query.get("after").filter(|id| is_id(id)).map(str::to_owned),
-        limit: PAGE_LEN,
-    };
+    let listed = who.listed(&query, PAGE_LEN);
     let state = Some(PurchaseState::PendingReview);
     let rows = who.api.store.purchases(listed, state).await;
     let rows = rows.map_err(Problem::from)?;
@@ -181,7 +175,7 @@ async fn list(web: &Web, request: Request<Body>) -> Result<Response<Body>, Other
             id: row.id,
         });
     }
-    Ok(html(StatusCode::OK, &Queue { waiting, next }, None))
+    Ok(web::page(StatusCode::OK, &Queue { waiting, next }))
 }
 
 /// The request that the path names, where it is in reach.
@@ -198,7 +192,7 @@ async fn one(web: &Web, id: String, request: Request<Body>) -> Result<Response<B
         api: &who.api,
         csrf: &who.csrf,
         at: format!("/reviews/{}", row.id),
-        may_decide: may_decide(&who),
+        may_decide: who.may_stop(),
         by_link: false,
         spent: None,
         now: who.now,
@@ -208,7 +202,8 @@ async fn one(web: &Web, id: String, request: Request<Body>) -> Result<Response<B
 
 async fn page(who: &Looker<'_>, row: Purchase) -> Result<Response<Body>, Problem> {
     let agent = agent_name(who.api, &row.agent_id).await?;
-    let limits = limits(who.api, &row.agent_id, who.now).await?;
+    // How the agent stands, as the hot path would count it.
+    let limits = summary(who.api, &row.agent_id, who.now).await?.lines();
     let asked = row.asked.clone();
     let must_retype = must_retype(&row);
     let note = row.note.as_deref().map(shown_words);
@@ -241,11 +236,7 @@ async fn page(who: &Looker<'_>, row: Purchase) -> Result<Response<Body>, Problem
         justification: words_of(Some(&*asked.justification).filter(|it| !it.is_empty())),
         category: words_of(asked.category_hint.as_deref()),
     };
-    // The address of a link is a secret: no page that it leads to is told.
-    if who.by_link {
-        return Ok(web::page(StatusCode::OK, &review));
-    }
-    Ok(html(StatusCode::OK, &review, None))
+    Ok(web::page(StatusCode::OK, &review))
 }
 
 fn in_words(status: &'static str) -> &'static str {
@@ -261,28 +252,6 @@ fn must_retype(row: &Purchase) -> bool {
     causes.any(|cause| !BELOW_THE_TIER.contains(&&*cause.code))
 }
 
-/// How the agent stands, as the hot path would count it.
-pub(super) async fn limits(
-    api: &Arc<Api>,
-    agent: &str,
-    now: Timestamp,
-) -> Result<Vec<LimitLine>, Problem> {
-    let spending = serde_json::to_value(summary(api, agent, now).await?);
-    let spending = spending.unwrap_or_default();
-    let of = |name: &str| spending.get(name).and_then(serde_json::Value::as_str);
-    let known = [
-        ("This day", "daily_spent", "daily_limit"),
-        ("This week", "weekly_spent", "weekly_limit"),
-        ("This month", "monthly_spent", "monthly_limit"),
-        ("In all", "total_budget_spent", "total_budget"),
-    ];
-    let line = |(name, spent, limit)| {
-        let text = format!("{} of {} spent", of(spent)?, of(limit)?);
-        Some(LimitLine { name, text })
-    };
-    Ok(known.into_iter().filter_map(line).collect())
-}
-
 async fn decide(
     web: &Web,
     id: String,
@@ -292,7 +261,7 @@ async fn decide(
     let (head, body) = request.into_parts();
     let who = SignedIn::of(web, &head).await?;
     let form = who.sent(&head, body).await?;
-    if !may_decide(&who) {
+    if !who.may_stop() {
         return Err(who.refused("scope_not_allowed", Refused::Forbidden).into());
     }
     let row = in_reach(&who, &id).await?;

@@ -11,7 +11,6 @@ use utoipa::ToSchema;
 use super::about::{About, Given, PAGED, shape};
 use super::body::read;
 use super::cards::{self, Draft, Nothing, Revealing, keep, order};
-use super::code::Code;
 use super::exchange::{Ask, Reply};
 use super::problem::{Fault, Problem};
 use super::query::Page;
@@ -94,14 +93,7 @@ pub(super) struct RevealedSimpleCard<'a> {
 pub(super) const CREATE: About = About {
     takes: Some(shape::<NewSimpleCard>),
     gives: &[Given::created(shape::<SimpleCard>)],
-    problems: &[
-        Code::NotFound,
-        Code::BeyondReach,
-        Code::AgentDisabled,
-        Code::FleetCapReached,
-        Code::NotSupported,
-        Code::IssuerUnavailable,
-    ],
+    problems: cards::MAKE_PROBLEMS,
     ..About::new("createSimpleCard", "Makes a card, in a few words.")
 };
 pub(super) const LIST: About = About {

@@ -20,20 +20,22 @@ use super::exchange::{Ask, Trace, good, problem};
 use super::problem::Problem;
 use super::purchases::{Link, VIEW_PATH};
 use super::{Api, Served};
+use crate::cold::entry::site::Site;
 use crate::cold::listen::Peer;
 use crate::cold::store::Card;
 use crate::cold::store::purchases::{Purchase, PurchaseState, PurchaseWanted};
 use crate::cold::web;
-use crate::cold::web::form;
+use crate::cold::web::form::{self, NoForm, Sender};
 use crate::cold::web::reveal::{Asking, Showing};
 use crate::domain::time::Timestamp;
 
 const JSON: &str = "application/json";
 
 /// Its routes.
-pub(in crate::cold) fn router(served: &Served) -> Router {
+pub(in crate::cold) fn router(served: &Served, site: &Site) -> Router {
     let path = format!("{VIEW_PATH}{{token}}");
     let (looked, asked) = (Served::clone(served), Served::clone(served));
+    let site = site.clone();
     let look = async move |Path(token): Path<String>| match started(&looked) {
         Ok(api) => look(&api, &token)
             .await
@@ -43,7 +45,7 @@ pub(in crate::cold) fn router(served: &Served) -> Router {
     let ask = async move |Path(token): Path<String>, request: Request<Body>| {
         let is_program = form::is_of_kind(request.headers(), JSON);
         let answered = match started(&asked) {
-            Ok(api) => open(api, token, request).await,
+            Ok(api) => open(api, &site, token, request).await,
             Err(refused) => Err(refused),
         };
         match answered {
@@ -106,19 +108,21 @@ async fn look(api: &Api, token: &str) -> Result<Response<Body>, Problem> {
 
 async fn open(
     api: Arc<Api>,
+    site: &Site,
     token: String,
     request: Request<Body>,
 ) -> Result<Response<Body>, Problem> {
     let (head, body) = request.into_parts();
     let peer = head.extensions.get::<Peer>().copied();
     let is_program = form::is_of_kind(&head.headers, JSON);
-    if form::is_from_elsewhere(&head.headers) {
+    if site.sender(&head.headers) == Sender::Elsewhere {
         return Err(Problem::beyond_reach(
             "the form was sent by another site's page",
         ));
     }
     // Nothing in it says anything; what is too large is refused.
-    let body = form::read(body).await.ok_or_else(Problem::too_slow)?;
+    let body = form::read(body).await;
+    let body = body.map_err(|NoForm| Problem::too_slow())?;
     if is_program && !body.is_empty() && &*body != b"{}" {
         return Err(Problem::invalid_field("", "must be empty, or {}"));
     }

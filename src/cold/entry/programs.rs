@@ -8,14 +8,14 @@ use axum::extract::{Path, State};
 use axum::http::{Request, Response, StatusCode};
 
 use super::Web;
-use super::page::{Refused, html, redirect};
-use super::sign_in::keep;
+use super::refused::Refused;
 use super::signed_in::SignedIn;
-use crate::cold::audit::{self, Event};
 use crate::cold::ids::is_id;
 use crate::cold::store::grants::Grant;
 use crate::cold::store::people::PeopleChange;
-use crate::cold::store::{Change, Listed, PAGE_LEN_MAX, Scope, StoreError};
+use crate::cold::store::{PAGE_LEN_MAX, StoreError};
+use crate::cold::web::form::Form;
+use crate::cold::web::{called, page, redirect, shown_words};
 
 #[derive(Template)]
 #[template(path = "entry/programs.html")]
@@ -44,14 +44,8 @@ pub(super) async fn show(
 ) -> Result<Response<Body>, Refused> {
     let (head, _body) = request.into_parts();
     let who = SignedIn::of(&web, &head).await?;
-    let query = super::form::Form::parse(head.uri.query().unwrap_or_default().as_bytes())?;
-    let listed = Listed {
-        mode: who.caller.mode(),
-        customer_id: who.caller.key.customer_id.clone(),
-        agent_id: None,
-        after: query.get("after").filter(|id| is_id(id)).map(str::to_owned),
-        limit: PAGE_LEN_MAX,
-    };
+    let query = Form::parse(head.uri.query().unwrap_or_default().as_bytes())?;
+    let listed = who.listed(&query, PAGE_LEN_MAX);
     let found = who.api.store.people().grants(listed, who.now).await;
     let found = found.map_err(fault)?;
     let is_full = found.len() == PAGE_LEN_MAX;
@@ -67,32 +61,25 @@ pub(super) async fn show(
         let name = names.get(&row.agent_id).cloned().flatten();
         programs.push(program(row, name));
     }
-    let page = ProgramsPage {
+    let shown = ProgramsPage {
         csrf: &who.csrf,
         email: &who.user.email,
-        may_revoke: may_revoke(&who),
+        may_revoke: who.may_stop(),
         programs,
         next,
     };
-    Ok(html(StatusCode::OK, &page, None))
+    Ok(page(StatusCode::OK, &shown))
 }
 
 fn program(row: Grant, agent_name: Option<String>) -> Program {
     Program {
-        called: row
-            .client_name
-            .unwrap_or_else(|| "without a name".to_owned()),
-        client_id: row.client_id,
-        agent: agent_name.unwrap_or(row.agent_id),
+        called: called(row.client_name.as_deref()),
+        client_id: shown_words(&row.client_id),
+        agent: shown_words(&agent_name.unwrap_or(row.agent_id)),
         since: row.created_at.rfc3339().to_string(),
         until: row.expires_at.rfc3339().to_string(),
         id: row.id,
     }
-}
-
-/// Whoever may stop a card may stop a program.
-fn may_revoke(who: &SignedIn) -> bool {
-    matches!(who.user.scope, Scope::Owner | Scope::Reviewer)
 }
 
 /// Ends what a program may do; nothing that it holds opens anything from the answer on.
@@ -104,7 +91,7 @@ pub(super) async fn revoke(
     let (head, body) = request.into_parts();
     let who = SignedIn::of(&web, &head).await?;
     who.sent(&head, body).await?;
-    if !may_revoke(&who) {
+    if !who.may_stop() {
         return Err(who.refused("scope_not_allowed", Refused::Forbidden));
     }
     let found = match is_id(&id) {
@@ -113,11 +100,9 @@ pub(super) async fn revoke(
     };
     let row = found.filter(|row| who.caller.reaches_grant(row));
     let row = row.ok_or(Refused::NotFound)?;
-    let event = who.event(&format!("POST /programs/{}/revoke", row.id));
-    let mut batch: Vec<Change> = vec![PeopleChange::Revoked(row, who.now).into()];
-    let changes = audit::made(&batch);
-    batch.push(Change::Audit(Event { changes, ..event }));
-    keep(&who.api, batch).await?;
+    let action = format!("POST /programs/{}/revoke", row.id);
+    let revoked = PeopleChange::Revoked(row, who.now);
+    who.keep(vec![revoked.into()], &action).await?;
     Ok(redirect("/programs"))
 }
 

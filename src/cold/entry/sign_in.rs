@@ -10,10 +10,9 @@ use axum::http::{HeaderValue, Request, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Web;
-use super::form::Form;
-use super::page::{Refused, html, redirect};
-use super::signed_in::{CSRF_FIELD, SignedIn, cookie, csrf_of, is_same, session_cookie};
-use super::site::{Base, is_own};
+use super::refused::Refused;
+use super::signed_in::{CSRF_FIELD, SignedIn, cookie, csrf_of, session_cookie};
+use super::site::Base;
 use crate::cold::api::Api;
 use crate::cold::audit::{Event, Who};
 use crate::cold::control::{Failed, Work};
@@ -23,6 +22,8 @@ use crate::cold::people::{email, session};
 use crate::cold::store::Change;
 use crate::cold::store::people::{PeopleChange, User};
 use crate::cold::tokens::draw_opaque;
+use crate::cold::web::form::{Form, Sender, sender};
+use crate::cold::web::{page, redirect, within_reach_of_opener};
 
 /// Where whoever has signed in goes, if he came from nowhere.
 const HOME: &str = "/programs";
@@ -82,15 +83,14 @@ fn form(
 ) -> Result<Response<Body>, Refused> {
     let api = web.api()?;
     let text = draw_opaque("cs_fo_").map_err(|_error| Refused::Fault)?;
-    let page = LoginPage {
+    let login = LoginPage {
         csrf: csrf_of(&api, "form", text.expose_secret()),
         next,
         email,
         wrong: if status == StatusCode::OK { "" } else { WRONG },
     };
-    let response = html(status, &page, None);
     Ok(with_cookie(
-        response,
+        within_reach_of_opener(page(status, &login)),
         base,
         form_cookie(base),
         text.expose_secret(),
@@ -130,7 +130,7 @@ pub(super) async fn sign_in(
     let api = web.api()?;
     let (head, body) = request.into_parts();
     let base = web.site().of(&head.headers).ok_or(Refused::UnknownHost)?;
-    if !is_own(&base, &head.headers) {
+    if sender(&head.headers, Some(base.as_str())) != Sender::Ours {
         return Err(Refused::Form);
     }
     let form_text = cookie(&head.headers, form_cookie(&base))
@@ -138,7 +138,10 @@ pub(super) async fn sign_in(
         .to_owned();
     let sent = Form::read(&head.headers, body).await?;
     let given = sent.get(CSRF_FIELD).unwrap_or_default();
-    if !is_same(&api, given, &csrf_of(&api, "form", &form_text)) {
+    if !api
+        .secret
+        .is_same(given, &csrf_of(&api, "form", &form_text))
+    {
         return Err(Refused::Form);
     }
     let peer = head.extensions.get::<Peer>().map(|Peer(address)| *address);
@@ -227,28 +230,16 @@ async fn let_in(
     match api.control.make(work).await {
         Ok(()) => {}
         Err(Failed::Conflict) => return Ok(None),
-        Err(error) => return Err(not_made(&error)),
+        Err(error) => {
+            tracing::error!(?error, "somebody could not be let in");
+            return Err(Refused::Fault);
+        }
     }
     let life_s = session::LIFE_US / 1_000_000;
     let name = session_cookie(base);
     let response = with_cookie(redirect(next), base, name, text.expose_secret(), life_s);
     let response = with_cookie(response, base, form_cookie(base), "", 0);
     Ok(Some(response))
-}
-
-fn not_made(error: &Failed) -> Refused {
-    tracing::error!(?error, "a page's change was not made");
-    Refused::Fault
-}
-
-/// Keeps a batch of rows, or says that it did not.
-pub(in crate::cold) async fn keep(api: &Api, batch: Vec<Change>) -> Result<(), Refused> {
-    let work = Work {
-        batch,
-        ..Work::default()
-    };
-    let made = api.control.make(work).await;
-    made.map_err(|error| not_made(&error))
 }
 
 /// The button that signs out.
@@ -258,11 +249,11 @@ pub(super) async fn show_out(
 ) -> Result<Response<Body>, Refused> {
     let (head, _body) = request.into_parts();
     let who = SignedIn::of(&web, &head).await?;
-    let page = LogoutPage {
+    let out = LogoutPage {
         csrf: &who.csrf,
         email: &who.user.email,
     };
-    Ok(html(StatusCode::OK, &page, None))
+    Ok(page(StatusCode::OK, &out))
 }
 
 /// Ends the session.
@@ -274,8 +265,7 @@ pub(super) async fn sign_out(
     let who = SignedIn::of(&web, &head).await?;
     who.sent(&head, body).await?;
     let over = PeopleChange::SignedOut(who.session.hash);
-    let event = who.event("POST /logout");
-    keep(&who.api, vec![over.into(), Change::Audit(event)]).await?;
+    who.keep(vec![over.into()], "POST /logout").await?;
     let response = redirect("/login");
     Ok(with_cookie(
         response,

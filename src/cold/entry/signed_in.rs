@@ -16,16 +16,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::Web;
-use super::form::Form;
-use super::page::Refused;
-use super::site::{Base, is_own};
+use super::refused::Refused;
+use super::site::Base;
 use crate::cold::api::{Api, Caller};
-use crate::cold::audit::{Event, Who};
+use crate::cold::audit::{self, Event, Who};
 use crate::cold::control::Work;
-use crate::cold::ids::draw;
+use crate::cold::ids::{draw, is_id};
 use crate::cold::listen::Peer;
 use crate::cold::people::session::{self, Present};
 use crate::cold::store::people::{PeopleChange, Session, User};
+use crate::cold::store::{Batch, Change, Listed, Scope};
+use crate::cold::web::form::{Form, Sender, sender};
 use crate::domain::time::Timestamp;
 
 /// The field in which a form gives back the session's token.
@@ -92,15 +93,59 @@ impl SignedIn {
     /// # Errors
     /// [`Refused::Form`] where another page has sent it, or it lacks the session's token.
     pub(in crate::cold) async fn sent(&self, head: &Parts, body: Body) -> Result<Form, Refused> {
-        if !is_own(&self.base, &head.headers) {
+        if sender(&head.headers, Some(self.base.as_str())) != Sender::Ours {
             return Err(self.refused("foreign_origin", Refused::Form));
         }
         let form = Form::read(&head.headers, body).await?;
         let given = form.get(CSRF_FIELD).unwrap_or_default();
-        if !is_same(&self.api, given, &self.csrf) {
+        if !self.api.secret.is_same(given, &self.csrf) {
             return Err(self.refused("csrf_token", Refused::Form));
         }
         Ok(form)
+    }
+
+    /// So many rows of what he reaches, behind the one that a page's query names.
+    pub(in crate::cold) fn listed(&self, query: &Form, limit: usize) -> Listed {
+        Listed {
+            mode: self.caller.mode(),
+            customer_id: self.caller.key.customer_id.clone(),
+            agent_id: None,
+            after: { query.get("after") }
+                .filter(|id| is_id(id))
+                .map(str::to_owned),
+            limit,
+        }
+    }
+
+    /// Whether he may stop what runs, and decide on what waits: whoever may stop a card may do either.
+    pub(in crate::cold) fn may_stop(&self) -> bool {
+        match self.user.scope {
+            Scope::Owner | Scope::Reviewer => true,
+            Scope::Viewer | Scope::Agent => false,
+        }
+    }
+
+    /// Keeps what he changes, together with what the audit log says of it.
+    ///
+    /// # Errors
+    /// [`Refused::Fault`] where it was not kept.
+    pub(in crate::cold) async fn keep(
+        &self,
+        mut batch: Batch,
+        action: &str,
+    ) -> Result<(), Refused> {
+        let changes = audit::made(&batch);
+        let event = self.event(action);
+        batch.push(Change::Audit(Event { changes, ..event }));
+        let work = Work {
+            batch,
+            ..Work::default()
+        };
+        let made = self.api.control.make(work).await;
+        made.map_err(|error| {
+            tracing::error!(?error, "a page's change was not made");
+            Refused::Fault
+        })
     }
 
     /// What the audit log says of a change that he makes.
@@ -165,12 +210,6 @@ pub(in crate::cold) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<
 /// What a form has to hold beside a cookie of this text.
 pub(in crate::cold) fn csrf_of(api: &Api, purpose: &str, text: &str) -> String {
     URL_SAFE_NO_PAD.encode(api.secret.digest(purpose, &[text.as_bytes()]))
-}
-
-/// Whether two texts are the same, in a time that does not depend on where they differ.
-pub(in crate::cold) fn is_same(api: &Api, one: &str, other: &str) -> bool {
-    let hashed = |text: &str| api.secret.digest("compared", &[text.as_bytes()]);
-    hashed(one) == hashed(other)
 }
 
 fn back_to(uri: &Uri) -> String {

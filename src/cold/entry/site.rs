@@ -3,15 +3,20 @@
 //! Where it is not told, it is known on this machine alone, by loopback's names: whoever leads another
 //! name here (DNS rebinding) gets no page.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use axum::http::HeaderMap;
-use axum::http::header::{HOST, ORIGIN};
+use axum::http::header::HOST;
+
+use crate::cold::web::form::{self, Sender};
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     /// As it is told; absent where it is only here.
     public_url: Option<String>,
-    port: u16,
+    /// Where the listener is.
+    listen: SocketAddr,
 }
 
 /// The address by which a request has found the server: scheme, host and port, without a path.
@@ -39,10 +44,20 @@ impl Base {
 }
 
 impl Site {
-    /// A site of this address, or of this port on this machine.
+    /// A site of this address, or of this listener on this machine.
     #[must_use]
-    pub fn new(public_url: Option<String>, port: u16) -> Self {
-        Self { public_url, port }
+    pub fn new(public_url: Option<String>, listen: SocketAddr) -> Self {
+        Self { public_url, listen }
+    }
+
+    /// How people and agents reach the listener, as far as we can know: what stands in links.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let here = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.listen.port());
+        let is_anywhere = self.listen.ip().is_unspecified();
+        let reached = if is_anywhere { here } else { self.listen };
+        let url = self.public_url.clone();
+        url.unwrap_or_else(|| format!("http://{reached}"))
     }
 
     /// The address that a request names; none where it means another server.
@@ -57,6 +72,13 @@ impl Site {
             let authority = base.0.split_once("://").map(|(_, authority)| authority);
             authority == Some(&*host)
         })
+    }
+
+    /// Which page has sent a request, as the browser tells it.
+    #[must_use]
+    pub(in crate::cold) fn sender(&self, headers: &HeaderMap) -> Sender {
+        let base = self.of(headers);
+        form::sender(headers, base.as_ref().map(Base::as_str))
     }
 
     /// Whether this is an address of the server with this path.
@@ -75,27 +97,10 @@ impl Site {
     fn addresses(&self) -> impl Iterator<Item = Base> {
         let public = self.public_url.clone().map(Base);
         let here = self.public_url.is_none().then(|| {
-            let port = self.port;
+            let port = self.listen.port();
             ["localhost", "127.0.0.1", "[::1]"].map(|host| Base(format!("http://{host}:{port}")))
         });
         public.into_iter().chain(here.into_iter().flatten())
-    }
-}
-
-/// Whether a form was sent by one of our own pages, as the browser says. A browser that keeps the
-/// origin to itself says at least whether it is the same one.
-#[must_use]
-pub(in crate::cold) fn is_own(base: &Base, headers: &HeaderMap) -> bool {
-    let mut origins = headers.get_all(ORIGIN).iter();
-    let origin = match (origins.next(), origins.next()) {
-        (Some(origin), None) => origin.to_str().unwrap_or_default(),
-        (None, _) => "null",
-        (Some(_), Some(_)) => return false,
-    };
-    let site = headers.get("sec-fetch-site").map(|it| it.as_bytes());
-    match origin {
-        "null" => site == Some(b"same-origin"),
-        origin => origin == base.0 && site.is_none_or(|site| site == b"same-origin"),
     }
 }
 
@@ -113,7 +118,8 @@ mod tests {
 
     #[test]
     fn a_server_is_found_by_its_own_names_alone() {
-        let here = Site::new(None, 8701);
+        let listen: SocketAddr = "0.0.0.0:8701".parse().unwrap();
+        let here = Site::new(None, listen);
         let found = |site: &Site, host| site.of(&headers(&[("host", host)])).map(|base| base.0);
         assert_eq!(
             found(&here, "LOCALHOST:8701").as_deref(),
@@ -126,7 +132,16 @@ mod tests {
         for other in ["localhost", "localhost:80", "evil.example:8701", ""] {
             assert_eq!(found(&here, other), None, "{other}");
         }
-        let public = Site::new(Some("https://pay.example.com".to_owned()), 8701);
+        let public = Site::new(Some("https://pay.example.com".to_owned()), listen);
+        assert_eq!(public.address(), "https://pay.example.com");
+        assert_eq!(here.address(), "http://127.0.0.1:8701");
+        let near = Site::new(None, "192.0.2.7:8701".parse().unwrap());
+        assert_eq!(near.address(), "http://192.0.2.7:8701");
+        assert_eq!(
+            found(&near, "192.0.2.7:8701"),
+            None,
+            "in plain HTTP nobody signs in from afar"
+        );
         assert_eq!(
             found(&public, "pay.example.com").as_deref(),
             Some("https://pay.example.com")
@@ -135,33 +150,5 @@ mod tests {
         assert_eq!(public.of(&HeaderMap::new()), None);
         assert!(public.is_at("https://pay.example.com/api/mcp", "/api/mcp"));
         assert!(!public.is_at("http://localhost:8701/api/mcp", "/api/mcp"));
-    }
-
-    #[test]
-    fn a_form_is_ours_where_the_browser_says_so() {
-        let base = Base("https://pay.example.com".to_owned());
-        let own = "https://pay.example.com";
-        for ours in [
-            headers(&[("origin", own)]),
-            headers(&[("origin", own), ("sec-fetch-site", "same-origin")]),
-            headers(&[("origin", "null"), ("sec-fetch-site", "same-origin")]),
-            headers(&[("sec-fetch-site", "same-origin")]),
-        ] {
-            assert!(is_own(&base, &ours), "{ours:?}");
-        }
-        for foreign in [
-            headers(&[]),
-            headers(&[("origin", "null")]),
-            headers(&[("origin", "https://evil.example")]),
-            headers(&[("origin", "http://pay.example.com")]),
-            headers(&[("origin", "https://pay.example.com.evil.example")]),
-            headers(&[("origin", own), ("sec-fetch-site", "cross-site")]),
-            headers(&[("origin", "null"), ("sec-fetch-site", "same-site")]),
-        ] {
-            assert!(!is_own(&base, &foreign), "{foreign:?}");
-        }
-        let mut two = headers(&[("origin", own)]);
-        two.append("origin", HeaderValue::from_static(own));
-        assert!(!is_own(&base, &two));
     }
 }

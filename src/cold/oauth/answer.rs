@@ -10,8 +10,9 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 
 use crate::cold::control::Failed;
-use crate::cold::entry::page::Refused;
+use crate::cold::entry::refused::Refused;
 use crate::cold::store::StoreError;
+use crate::cold::web::form::NoForm;
 
 /// Why a program does not get what it asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,15 +101,22 @@ impl From<std::io::Error> for Error {
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Form => Self::Wrong("invalid_request", "each parameter once, in a form"),
+            Refused::Form => NoForm.into(),
             Refused::UnknownHost => Self::UnknownHost,
             Refused::TooOften(after_s) => Self::TooOften(after_s),
             Refused::NotReady
             | Refused::SignIn(_)
             | Refused::Forbidden
             | Refused::NotFound
+            | Refused::LimitsUnknown
             | Refused::Fault => Self::Fault,
         }
+    }
+}
+
+impl From<NoForm> for Error {
+    fn from(NoForm: NoForm) -> Self {
+        Self::Wrong("invalid_request", "each parameter once, in a form")
     }
 }
 

@@ -8,67 +8,24 @@ use askama::Template;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, Response, StatusCode};
+use axum::response::IntoResponse as _;
 use secrecy::ExposeSecret as _;
 
-use super::client::{Program, Unknown};
-use super::{AUTHORIZE, DOOR, OAuth, SCOPE, redirect, tokens};
-use crate::cold::api::spending_lines;
-use crate::cold::audit::{self, Event};
-use crate::cold::entry::form::Form;
-use crate::cold::entry::page::{Refused, html, redirect as send_to};
-use crate::cold::entry::sign_in::keep;
+use super::wanted::{Refusal, Wanted, wanted};
+use super::{AUTHORIZE, OAuth, redirect, tokens};
+use crate::cold::api::{SpendingLine, spending_lines};
+use crate::cold::entry::refused::Refused;
 use crate::cold::entry::signed_in::SignedIn;
 use crate::cold::ids::{draw, is_id};
 use crate::cold::store::grants::{Grant, Token, TokenKind};
 use crate::cold::store::people::PeopleChange;
-use crate::cold::store::{Agent, Change, Listed, PAGE_LEN_MAX, Scope, StoreError};
+use crate::cold::store::{Agent, Batch, PAGE_LEN_MAX, Scope};
+use crate::cold::web::form::Form;
+use crate::cold::web::{self, called, page_leading_to, shown_words, within_reach_of_opener};
 use crate::domain::card::AgentStatus;
 
 /// Programs that act as one agent at a time.
 const GRANTS_MAX: i64 = 50;
-/// The longest `state`.
-const STATE_LEN_MAX: usize = 2_000;
-/// Characters of a SHA-256 in base64url.
-const CHALLENGE_LEN: usize = 43;
-
-/// What a program asks, once it is known who asks and where the answer goes.
-struct Wanted {
-    program: Program,
-    redirect_uri: String,
-    state: Option<String>,
-    challenge: String,
-    resource: String,
-}
-
-/// Why a program is not answered with a code.
-enum Refusal {
-    /// The person is shown why; the program is told nothing.
-    Page(Refused),
-    /// Nobody is sent to a program that is not known, or that asks wrongly.
-    Unknown(&'static str),
-    /// The program is told what the person has answered.
-    Told(Told, &'static str, &'static str),
-}
-
-/// Where a program waits.
-struct Told {
-    redirect_uri: String,
-    state: Option<String>,
-}
-
-impl From<Refused> for Refusal {
-    fn from(refused: Refused) -> Self {
-        Self::Page(refused)
-    }
-}
-
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "a program could not be looked up");
-        Self::Page(Refused::Fault)
-    }
-}
-
 #[derive(Template)]
 #[template(path = "entry/unknown_program.html")]
 struct UnknownPage {
@@ -96,7 +53,7 @@ struct ConsentPage<'p> {
     agent: &'p str,
     agent_id: &'p str,
     fields: &'p [(&'static str, String)],
-    spending: &'p [(String, String)],
+    spending: &'p [SpendingLine],
     policy: &'p str,
     is_here: bool,
 }
@@ -148,105 +105,14 @@ pub(super) async fn decide(State(oauth): State<OAuth>, request: Request<Body>) -
 
 fn answered(who: Option<&SignedIn>, refusal: Refusal) -> Response<Body> {
     match (refusal, who) {
-        (Refusal::Page(refused), _) => axum::response::IntoResponse::into_response(refused),
-        (Refusal::Unknown(why), _) => html(StatusCode::BAD_REQUEST, &UnknownPage { why }, None),
+        (Refusal::Page(refused), _) => refused.into_response(),
+        (Refusal::Unknown(why), _) => web::page(StatusCode::BAD_REQUEST, &UnknownPage { why }),
         (Refusal::Told(told, code, text), Some(who)) => {
             let more = [("error", code), ("error_description", text)];
-            send_to(&told.address(&more, who.base.as_str()))
+            web::redirect(&told.address(&more, who.base.as_str()))
         }
-        (Refusal::Told(..), None) => axum::response::IntoResponse::into_response(Refused::Fault),
+        (Refusal::Told(..), None) => Refused::Fault.into_response(),
     }
-}
-
-impl Told {
-    /// The program's address with the answer in its query (RFC 6749, RFC 9207).
-    fn address(&self, more: &[(&str, &str)], issuer: &str) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(more);
-        if let Some(state) = &self.state {
-            query.append_pair("state", state);
-        }
-        query.append_pair("iss", issuer);
-        let joint = if self.redirect_uri.contains('?') {
-            '&'
-        } else {
-            '?'
-        };
-        format!("{}{joint}{}", self.redirect_uri, query.finish())
-    }
-}
-
-impl Wanted {
-    fn told(&self) -> Told {
-        Told {
-            redirect_uri: self.redirect_uri.clone(),
-            state: self.state.clone(),
-        }
-    }
-
-    /// What the page's forms bring back.
-    fn fields(&self) -> Vec<(&'static str, String)> {
-        let mut fields = vec![
-            ("response_type", "code".to_owned()),
-            ("client_id", self.program.id.clone()),
-            ("redirect_uri", self.redirect_uri.clone()),
-            ("code_challenge", self.challenge.clone()),
-            ("code_challenge_method", "S256".to_owned()),
-            ("resource", self.resource.clone()),
-            ("scope", SCOPE.to_owned()),
-        ];
-        fields.extend(self.state.clone().map(|state| ("state", state)));
-        fields
-    }
-}
-
-/// What is asked, judged: first who asks and where the answer goes, then the rest.
-async fn wanted(oauth: &OAuth, who: &SignedIn, form: &Form) -> Result<Wanted, Refusal> {
-    let id = form
-        .get("client_id")
-        .ok_or(Refusal::Unknown("it does not say who it is"))?;
-    let found = Program::find(&who.api, &oauth.0.documents, id, &who.user.id, who.now).await;
-    let program = found.map_err(|unknown| match unknown {
-        Unknown::Why(why) => Refusal::Unknown(why),
-        Unknown::Store(error) => error.into(),
-    })?;
-    let uri = form
-        .get("redirect_uri")
-        .filter(|uri| program.comes_back_to(uri));
-    let uri = uri.ok_or(Refusal::Unknown(
-        "it wants the answer at an address that is not its own",
-    ))?;
-    let wrong = |why| Err(Refusal::Unknown(why));
-    if form
-        .get("state")
-        .is_some_and(|state| state.len() > STATE_LEN_MAX)
-    {
-        return wrong("its `state` is too long");
-    }
-    if form.get("response_type") != Some("code") {
-        return wrong("its `response_type` is not `code`");
-    }
-    if form.get("scope").is_some_and(|scope| scope != SCOPE) {
-        return wrong("its `scope` is not `agent`, the only one");
-    }
-    let challenge = form.get("code_challenge").unwrap_or_default();
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    let is_challenge = challenge.len() == CHALLENGE_LEN && challenge.bytes().all(is_part);
-    if !is_challenge || form.get("code_challenge_method") != Some("S256") {
-        return wrong("it lacks a `code_challenge` of S256 (PKCE)");
-    }
-    let here = who.base.with(DOOR);
-    let resource = form.get("resource").unwrap_or(&here);
-    if resource != here {
-        return wrong("its `resource` is not the address of the agents' door here");
-    }
-    Ok(Wanted {
-        redirect_uri: uri.to_owned(),
-        state: form.get("state").map(str::to_owned),
-        challenge: challenge.to_owned(),
-        resource: resource.to_owned(),
-        program,
-    })
 }
 
 /// First which agent, where there are several; then whether.
@@ -256,8 +122,8 @@ async fn page(
     agent_id: Option<&str>,
 ) -> Result<Response<Body>, Refusal> {
     let agents = agents(who).await?;
-    let called = wanted.program.name.as_deref().unwrap_or("without a name");
-    let (client_id, fields) = (&*wanted.program.id, wanted.fields());
+    let called = called(wanted.program.name.as_deref());
+    let (client_id, fields) = (shown_words(&wanted.program.id), wanted.fields());
     let host = redirect::host(&wanted.redirect_uri);
     let chosen = match (agent_id, &*agents) {
         (Some(id), _) => Some(agent(who, id).await?),
@@ -265,37 +131,45 @@ async fn page(
         (None, _) => None,
     };
     let Some(chosen) = chosen else {
-        let agents = { agents.into_iter() }.map(|it| (name(&it).to_owned(), it.id));
+        let agents = { agents.into_iter() }.map(|it| (name(&it), it.id));
         let agents: Vec<_> = agents.collect();
-        let page = WhichPage {
-            called,
-            client_id,
+        let which = WhichPage {
+            called: &called,
+            client_id: &client_id,
             host: &host,
             fields: &fields,
             agents: &agents,
         };
-        return Ok(html(StatusCode::OK, &page, None));
+        let page = web::page(StatusCode::OK, &which);
+        return Ok(within_reach_of_opener(page));
     };
-    let spending = spending_lines(&who.api, &chosen.id, who.now).await;
-    let page = ConsentPage {
+    let spending = limits(who, &chosen).await?;
+    let consent = ConsentPage {
         csrf: &who.csrf,
         email: &who.user.email,
-        called,
-        client_id,
+        called: &called,
+        client_id: &client_id,
         host: &host,
-        agent: name(&chosen),
+        agent: &name(&chosen),
         agent_id: &chosen.id,
         fields: &fields,
         spending: &spending,
-        policy: chosen.policy.as_deref().unwrap_or("{}"),
+        policy: &shown_words(chosen.policy.as_deref().unwrap_or("{}")),
         is_here: !wanted.redirect_uri.starts_with("https://"),
     };
     let leads_to = redirect::source(&wanted.redirect_uri);
-    Ok(html(StatusCode::OK, &page, Some(&leads_to)))
+    let page = page_leading_to(&leads_to, StatusCode::OK, &consent);
+    Ok(within_reach_of_opener(page))
 }
 
-fn name(agent: &Agent) -> &str {
-    agent.name.as_deref().unwrap_or(&agent.id)
+/// What the agent may spend. Nobody says yes where that cannot be told.
+async fn limits(who: &SignedIn, agent: &Agent) -> Result<Vec<SpendingLine>, Refused> {
+    let lines = spending_lines(&who.api, &agent.id, who.now).await;
+    lines.ok_or_else(|| who.refused("limits_unknown", Refused::LimitsUnknown))
+}
+
+fn name(agent: &Agent) -> String {
+    shown_words(agent.name.as_deref().unwrap_or(&agent.id))
 }
 
 /// Who makes an agent's keys also lets programs act as it: owners.
@@ -310,13 +184,7 @@ fn may_bind(who: &SignedIn) -> Result<(), Refusal> {
 
 /// The agents at work that the person reaches, newest first.
 async fn agents(who: &SignedIn) -> Result<Vec<Agent>, Refusal> {
-    let listed = Listed {
-        mode: who.caller.mode(),
-        customer_id: who.caller.key.customer_id.clone(),
-        agent_id: None,
-        after: None,
-        limit: PAGE_LEN_MAX,
-    };
+    let listed = who.listed(&Form::default(), PAGE_LEN_MAX);
     let mut agents = who.api.store.agents(listed).await?;
     agents.retain(|agent| agent.status == AgentStatus::Active);
     Ok(agents)
@@ -337,6 +205,7 @@ async fn agent(who: &SignedIn, id: &str) -> Result<Agent, Refusal> {
 /// The grant and its code, kept together with what the audit log says of it.
 async fn allow(who: &SignedIn, wanted: Wanted, agent_id: &str) -> Result<Response<Body>, Refusal> {
     let agent = agent(who, agent_id).await?;
+    let _shown = limits(who, &agent).await?;
     let people = who.api.store.people();
     if people.count_grants(agent.id.clone(), who.now).await? >= GRANTS_MAX {
         let text = "too many programs act as this agent; end some first";
@@ -367,15 +236,12 @@ async fn allow(who: &SignedIn, wanted: Wanted, agent_id: &str) -> Result<Respons
         redirect_uri: Some(wanted.redirect_uri),
         ..row
     };
-    let mut batch: Vec<Change> = vec![PeopleChange::Grant(grant).into()];
+    let mut batch: Batch = vec![PeopleChange::Grant(grant).into()];
     batch.push(PeopleChange::Token(row).into());
     if wanted.program.is_registered {
         batch.push(PeopleChange::ClientUsed(wanted.program.id, who.now).into());
     }
-    let event = who.event(&format!("POST {AUTHORIZE}"));
-    let changes = audit::made(&batch);
-    batch.push(Change::Audit(Event { changes, ..event }));
-    keep(&who.api, batch).await?;
+    who.keep(batch, &format!("POST {AUTHORIZE}")).await?;
     let more = [("code", code.expose_secret())];
-    Ok(send_to(&told.address(&more, who.base.as_str())))
+    Ok(web::redirect(&told.address(&more, who.base.as_str())))
 }

@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use super::client::Program;
 use super::redirect;
-use crate::cold::api::{PerMinute, is_name, looks_like_a_card_number};
+use crate::cold::api::{is_name, looks_like_a_card_number};
+use crate::cold::per_minute::PerMinute;
 use crate::cold::webhooks::address::Reach;
 use crate::cold::webhooks::fetch::Fetcher;
 use crate::domain::time::Timestamp;
@@ -104,9 +105,8 @@ fn program(id: &str, text: &[u8]) -> Result<Program, &'static str> {
         return Err("its document belongs to another address");
     }
     let uris = document.redirect_uris;
-    let is_lawful = |uri: &String| redirect::is_lawful(uri);
-    if uris.is_empty() || uris.len() > REDIRECTS_MAX || !uris.iter().all(is_lawful) {
-        return Err("its document names no lawful address to come back to");
+    if !redirect::may_be_kept(&uris, REDIRECTS_MAX) {
+        return Err("its document names an address to come back to that is not lawful, or none");
     }
     Ok(Program {
         id: id.to_owned(),
@@ -137,6 +137,8 @@ mod tests {
         assert!(of("https://evil.example/client.json", uris).is_err());
         assert!(of(ID, r#""redirect_uris": []"#).is_err());
         assert!(of(ID, r#""redirect_uris": ["http://app.example.com/cb"]"#).is_err());
+        let number = r#""redirect_uris": ["https://app.example.com/4000001234567899"]"#;
+        assert!(of(ID, number).is_err(), "it would be kept and shown");
         assert!(program(ID, b"<html>").is_err());
     }
 

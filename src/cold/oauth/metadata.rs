@@ -5,7 +5,8 @@ use axum::http::StatusCode;
 use serde::Serialize;
 
 use super::answer::{Error, json};
-use super::{AUTHORIZE, Body, DOOR, OAuth, REGISTER, REVOKE, Response, SCOPE, State, TOKEN};
+use super::{AUTHORIZE, Body, OAuth, REGISTER, REVOKE, Response, SCOPE, State, TOKEN};
+use crate::cold::api::mcp;
 use crate::cold::entry::site::Base;
 
 #[derive(Serialize)]
@@ -41,7 +42,7 @@ pub(super) async fn resource(
 ) -> Result<Response<Body>, Error> {
     let base = base(&oauth, &request)?;
     let text = ResourceText {
-        resource: base.with(DOOR),
+        resource: base.with(mcp::PATH),
         authorization_servers: [base.as_str().to_owned()],
         scopes_supported: [SCOPE],
         bearer_methods_supported: ["header"],

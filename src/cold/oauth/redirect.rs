@@ -9,6 +9,8 @@ use std::net::Ipv6Addr;
 
 use hyper::Uri;
 
+use crate::cold::api::looks_like_a_card_number;
+
 /// The longest address.
 pub(super) const LEN_MAX: usize = 2_000;
 /// Schemes that browsers act on themselves: nobody's own.
@@ -49,6 +51,13 @@ pub(super) fn is_lawful(text: &str) -> bool {
         "http" => of_web(text).is_some_and(|uri| is_loopback(&uri)),
         own => is_own_scheme(own) && rest.starts_with('/'),
     }
+}
+
+/// Whether a program may name these, and no more than so many: there are some, each is lawful, and in none
+/// stands a card's number, which would be kept and shown.
+pub(super) fn may_be_kept(uris: &[String], most: usize) -> bool {
+    let is_fit = |uri: &String| is_lawful(uri) && !looks_like_a_card_number(uri);
+    (1..=most).contains(&uris.len()) && uris.iter().all(is_fit)
 }
 
 /// An address of the web, without a user in it.

@@ -1,14 +1,10 @@
 //! Programs register themselves (RFC 7591). Anybody may, so it gives nothing: a row with where a
 //! program's users are sent back to, which is forgotten after a day if nobody lets the program in.
 
-use std::time::Duration;
-
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, Request, Response, StatusCode};
+use axum::http::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
 
 use super::answer::{Error, json};
 use super::{OAuth, SCOPE, address, counted, redirect};
@@ -19,9 +15,8 @@ use crate::cold::ids::draw;
 use crate::cold::store::Change;
 use crate::cold::store::grants::Client;
 use crate::cold::store::people::PeopleChange;
+use crate::cold::web::form::{self, NoForm};
 
-const BODY_SIZE_MAX: usize = 16 * 1024;
-const WITHIN: Duration = Duration::from_secs(10);
 const REDIRECTS_MAX: usize = 10;
 /// Programs that are kept; those that nobody has let in go after a day, and earlier for others.
 const CLIENTS_MAX: i64 = 10_000;
@@ -66,13 +61,12 @@ pub(super) async fn register(
     let taken = oauth.0.registrations.take(&counted(&head), now);
     taken.map_err(Error::TooOften)?;
     // A page of another site sends no JSON without being let (CORS): its visitors register nothing.
-    if !is_json(&head.headers) {
+    if !form::is_of_kind(&head.headers, "application/json") {
         return Err(Error::MediaType);
     }
-    let read = timeout(WITHIN, to_bytes(body, BODY_SIZE_MAX)).await;
-    let unread = Error::Wrong("invalid_client_metadata", "JSON of 16 KiB at most");
-    let read = read.map_err(|_elapsed| unread.clone())?;
-    let read = read.map_err(|_too_large| unread.clone())?;
+    let read = form::read(body).await;
+    let unread = Error::Wrong("invalid_client_metadata", "JSON of 32 KiB at most");
+    let read = read.map_err(|NoForm| unread.clone())?;
     let wanted: Wanted = serde_json::from_slice(&read).map_err(|_error| unread)?;
     check(&wanted)?;
     let mut batch: Vec<Change> = Vec::new();
@@ -118,23 +112,15 @@ pub(super) async fn register(
     Ok(json(StatusCode::CREATED, &registered))
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
-    let kind = kind.unwrap_or_default().split(';').next();
-    let kind = kind.unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/json")
-}
-
 /// Whether it can be a program's page; what else is said there is passed over.
 fn is_page(uri: &str) -> bool {
     uri.starts_with("https://") && redirect::is_lawful(uri) && !looks_like_a_card_number(uri)
 }
 
 fn check(wanted: &Wanted) -> Result<(), Error> {
-    let uris = &wanted.redirect_uris;
-    let is_lawful = |uri: &String| redirect::is_lawful(uri) && !looks_like_a_card_number(uri);
-    if uris.is_empty() || uris.len() > REDIRECTS_MAX || !uris.iter().all(is_lawful) {
-        let text = "1 to 10 addresses: https, plain http to this machine, or a scheme of its own";
+    if !redirect::may_be_kept(&wanted.redirect_uris, REDIRECTS_MAX) {
+        let text = "redirect_uris: 1 to 10 addresses: https, plain http to this machine, or a scheme \
+                    of its own; no card number in them";
         return Err(Error::Wrong("invalid_redirect_uri", text));
     }
     let lacks = |names: &Option<Vec<String>>, name: &str| {

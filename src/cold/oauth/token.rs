@@ -15,13 +15,12 @@ use super::{OAuth, REVOKE, SCOPE, TOKEN, address, counted, tokens};
 use crate::cold::api::Api;
 use crate::cold::audit::{self, Event, Who};
 use crate::cold::control::{Failed, Work};
-use crate::cold::entry::form::Form;
-use crate::cold::entry::signed_in::is_same;
 use crate::cold::ids::draw;
 use crate::cold::store::grants::{Grant, Token, TokenKind};
 use crate::cold::store::people::PeopleChange;
 use crate::cold::store::{Batch, Change, Scope};
 use crate::cold::tokens::challenge_of;
+use crate::cold::web::form::Form;
 use crate::domain::time::Timestamp;
 
 #[derive(Serialize)]
@@ -146,11 +145,7 @@ impl Asked<'_> {
         let challenge = challenge_of(verifier).unwrap_or_default();
         let is_his = self.form.get("client_id") == Some(&*grant.client_id)
             && self.form.get("redirect_uri") == row.redirect_uri.as_deref()
-            && is_same(
-                self.api,
-                &challenge,
-                row.challenge.as_deref().unwrap_or_default(),
-            );
+            && (self.api.secret).is_same(&challenge, row.challenge.as_deref().unwrap_or_default());
         if !is_his {
             // Whoever has the code without the rest may have stolen it; it is good for nobody now.
             self.end(grant, Who::Nobody, TOKEN, "code_of_another")
@@ -208,8 +203,7 @@ impl Asked<'_> {
         let people = self.api.store.people();
         let user = people.user(grant.user_id.clone()).await?;
         // A new password ends what was allowed under the one before.
-        let is_in = user
-            .is_some_and(|user| user.disabled_at.is_none() && grant.created_at > user.password_at);
+        let is_in = user.is_some_and(|user| user.stands_for(grant.created_at));
         let is_at_work = self.api.is_at_work(&grant.agent_id).await;
         if is_in && is_at_work.ok_or(Error::Fault)? {
             return Ok(());

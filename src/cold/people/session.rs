@@ -79,8 +79,7 @@ pub async fn present(
 }
 
 fn is_in_force(session: &Session, user: &User, now: Timestamp) -> bool {
-    user.disabled_at.is_none()
-        && session.created_at > user.password_at
+    user.stands_for(session.created_at)
         && now.micros_since(session.created_at) < LIFE_US
         && now.micros_since(session.seen_at) < IDLE_US
 }

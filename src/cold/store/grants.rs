@@ -54,6 +54,18 @@ const DAY_US: i64 = 24 * HOUR_US;
 const UNUSED_KEPT_US: i64 = DAY_US;
 const USED_KEPT_US: i64 = 400 * DAY_US;
 
+/// Grants that are in force at the instant of a parameter, of people who stand for them: those of
+/// `User::stands_for`.
+macro_rules! in_force {
+    ($now:literal) => {
+        concat!(
+            "oauth_grants.revoked_us IS NULL AND oauth_grants.expires_us > ",
+            $now,
+            " AND users.disabled_us IS NULL AND oauth_grants.created_us > users.password_us"
+        )
+    };
+}
+
 /// A program that has registered itself (RFC 7591). What it says of itself is data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the field of the same name")]
@@ -184,15 +196,15 @@ pub(super) fn token_of(hash: [u8; 32]) -> Statement {
 }
 
 pub(super) fn list(listed: Listed, now: Timestamp) -> Statement {
-    Statement::of(
+    Statement::of(concat!(
         "SELECT oauth_grants.* FROM oauth_grants JOIN users ON users.id = oauth_grants.user_id
          WHERE oauth_grants.mode = $1 AND oauth_grants.id < $2
             AND ($3 = '' OR oauth_grants.customer_id = $3)
             AND ($4 = '' OR oauth_grants.agent_id = $4)
-            AND oauth_grants.revoked_us IS NULL AND oauth_grants.expires_us > $5
-            AND users.disabled_us IS NULL AND oauth_grants.created_us > users.password_us
-         ORDER BY oauth_grants.id DESC LIMIT $6",
-    )
+            AND ",
+        in_force!("$5"),
+        " ORDER BY oauth_grants.id DESC LIMIT $6",
+    ))
     .bind(listed.mode.name())
     .bind(listed.after.unwrap_or_else(|| BEHIND_ALL.to_owned()))
     .bind(listed.customer_id.unwrap_or_default())
@@ -202,27 +214,27 @@ pub(super) fn list(listed: Listed, now: Timestamp) -> Statement {
 }
 
 pub(super) fn of_agent(agent_id: String, now: Timestamp) -> Statement {
-    let sql = "SELECT COUNT(*) AS number FROM oauth_grants
+    let sql = concat!(
+        "SELECT COUNT(*) AS number FROM oauth_grants
             JOIN users ON users.id = oauth_grants.user_id
-         WHERE oauth_grants.agent_id = $1 AND oauth_grants.revoked_us IS NULL
-            AND oauth_grants.expires_us > $2 AND users.disabled_us IS NULL
-            AND oauth_grants.created_us > users.password_us";
+         WHERE oauth_grants.agent_id = $1 AND ",
+        in_force!("$2"),
+    );
     Statement::of(sql).bind(agent_id).bind(now.micros())
 }
 
 /// Everything that a token rests on is asked for each time, so that what ends any of it ends it at once.
 pub(super) fn bearer(hash: [u8; 32], now: Timestamp) -> Statement {
-    Statement::of(
+    Statement::of(concat!(
         "SELECT oauth_grants.* FROM oauth_tokens
             JOIN oauth_grants ON oauth_grants.id = oauth_tokens.grant_id
             JOIN users ON users.id = oauth_grants.user_id
             JOIN agents ON agents.id = oauth_grants.agent_id
          WHERE oauth_tokens.hash = $1 AND oauth_tokens.kind = 'access'
-            AND oauth_tokens.expires_us > $2 AND oauth_grants.expires_us > $2
-            AND oauth_grants.revoked_us IS NULL AND users.disabled_us IS NULL
-            AND oauth_grants.created_us > users.password_us
-            AND agents.status = 'active'",
-    )
+            AND oauth_tokens.expires_us > $2 AND agents.status = 'active'
+            AND ",
+        in_force!("$2"),
+    ))
     .bind(hash.to_vec())
     .bind(now.micros())
 }

@@ -56,6 +56,15 @@ pub struct User {
     pub revision: i64,
 }
 
+impl User {
+    /// Whether he stands for what he has begun or allowed at an instant: he may still come in, and has
+    /// the password of then.
+    #[must_use]
+    pub fn stands_for(&self, begun_at: Timestamp) -> bool {
+        self.disabled_at.is_none() && begun_at > self.password_at
+    }
+}
+
 /// The hash of a password. It is printed nowhere.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(pub String);

@@ -4,6 +4,7 @@
 use askama::Template;
 
 use super::shown_words;
+use crate::cold::api::SpendingLine;
 
 /// One request that waits.
 pub(in crate::cold) struct Waiting {
@@ -22,12 +23,6 @@ pub(in crate::cold) struct Queue {
     pub(in crate::cold) waiting: Vec<Waiting>,
     /// The id behind which the next page begins.
     pub(in crate::cold) next: Option<String>,
-}
-
-/// A limit of the agent, and how much of it is left.
-pub(in crate::cold) struct LimitLine {
-    pub(in crate::cold) name: &'static str,
-    pub(in crate::cold) text: String,
 }
 
 /// One request, with the forms that decide on it.
@@ -49,7 +44,7 @@ pub(in crate::cold) struct Review<'a> {
     pub(in crate::cold) earmark: String,
     pub(in crate::cold) host: &'a str,
     pub(in crate::cold) agent: String,
-    pub(in crate::cold) limits: Vec<LimitLine>,
+    pub(in crate::cold) limits: Vec<SpendingLine>,
     pub(in crate::cold) asked_at: &'a str,
     pub(in crate::cold) ends: Option<&'a str>,
     pub(in crate::cold) causes: Vec<String>,

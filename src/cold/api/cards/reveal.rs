@@ -235,7 +235,7 @@ async fn refuse_gated(ask: &Ask, row: &Card) -> Result<(), Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cold::api::per_minute::PerMinute;
+    use crate::cold::per_minute::PerMinute;
     use crate::domain::time::Timestamp;
 
     #[test]

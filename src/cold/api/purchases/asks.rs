@@ -1,7 +1,7 @@
 //! How often an agent asks, so that one that runs wild leaves room for the others (behaviour 7.1).
 
-use crate::cold::api::per_minute::PerMinute;
 use crate::cold::api::problem::Problem;
+use crate::cold::per_minute::PerMinute;
 use crate::domain::time::Timestamp;
 
 /// Requests to buy, through both doors together; the same one again counts, too.

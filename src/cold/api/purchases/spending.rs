@@ -100,30 +100,83 @@ struct Sums {
     customer: (Counters, Option<Box<Rolling>>),
 }
 
-/// The same in lines, for people: none where there is no limit, or it cannot be told now.
+/// One limit for people: over what, and how much of it is spent.
+pub(in crate::cold) struct SpendingLine {
+    pub(in crate::cold) name: &'static str,
+    pub(in crate::cold) text: String,
+}
+
+/// The agent's limits in lines, for people; none where they cannot be told now, and an empty list where
+/// there is none.
 pub(in crate::cold) async fn spending_lines(
     api: &Arc<Api>,
     agent_id: &str,
     now: Timestamp,
-) -> Vec<(String, String)> {
-    let summary = summary(api, agent_id, now).await.ok();
-    let value = summary.and_then(|summary| serde_json::to_value(summary).ok());
-    let mut lines = Vec::new();
-    if let Some(value) = &value {
-        told(value, "", &mut lines);
+) -> Option<Vec<SpendingLine>> {
+    match summary(api, agent_id, now).await {
+        Ok(summary) => Some(summary.lines()),
+        Err(problem) => {
+            tracing::warn!(code = problem.code(), "an agent's limits cannot be told");
+            None
+        }
     }
-    // The currency alone says nothing.
-    if lines.len() > 1 { lines } else { Vec::new() }
 }
 
-fn told(value: &serde_json::Value, name: &str, lines: &mut Vec<(String, String)>) {
-    if let Some(fields) = value.as_object() {
-        for (field, value) in fields {
-            let name = format!("{name} {}", field.replace('_', " "));
-            told(value, name.trim(), lines);
-        }
-    } else if let Some(text) = value.as_str() {
-        lines.push((name.to_owned(), text.to_owned()));
+impl SpendingSummary {
+    /// The same in lines, for people: the agent's own limits first, then those over all agents.
+    pub(in crate::cold::api) fn lines(&self) -> Vec<SpendingLine> {
+        let all = |window: &Option<WindowShown>| {
+            let window = window.as_ref();
+            let part = |text: fn(&WindowShown) -> &String| window.map(text).cloned();
+            let resets_at = window.and_then(|it| it.resets_at.clone());
+            (part(|it| &it.spent), part(|it| &it.limit), resets_at)
+        };
+        let aggregate = &self.user_aggregate;
+        let known = [
+            (
+                "This day",
+                (
+                    self.daily_spent.clone(),
+                    self.daily_limit.clone(),
+                    self.daily_resets_at.clone(),
+                ),
+            ),
+            (
+                "This week",
+                (
+                    self.weekly_spent.clone(),
+                    self.weekly_limit.clone(),
+                    self.weekly_resets_at.clone(),
+                ),
+            ),
+            (
+                "This month",
+                (
+                    self.monthly_spent.clone(),
+                    self.monthly_limit.clone(),
+                    self.monthly_resets_at.clone(),
+                ),
+            ),
+            (
+                "In all",
+                (
+                    self.total_budget_spent.clone(),
+                    self.total_budget.clone(),
+                    None,
+                ),
+            ),
+            ("All agents, this day", all(&aggregate.daily)),
+            ("All agents, this week", all(&aggregate.weekly)),
+            ("All agents, this month", all(&aggregate.monthly)),
+        ];
+        let line = |(name, (spent, limit, resets_at)): (_, (Text, Text, Text))| {
+            let (spent, limit) = (spent?, limit?);
+            let until = resets_at.map(|at| format!(", until {at}"));
+            let until = until.unwrap_or_default();
+            let text = format!("{spent} of {limit} {} spent{until}", self.currency);
+            Some(SpendingLine { name, text })
+        };
+        known.into_iter().filter_map(line).collect()
     }
 }
 

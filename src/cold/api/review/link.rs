@@ -22,15 +22,14 @@ use crate::cold::api::problem::Problem;
 use crate::cold::api::purchases::find;
 use crate::cold::audit::{Event, Who};
 use crate::cold::entry::Web;
-use crate::cold::entry::form::Form;
-use crate::cold::entry::page::{Refused, redirect};
-use crate::cold::entry::signed_in::{CSRF_FIELD, csrf_of, is_same};
-use crate::cold::entry::site::is_own;
+use crate::cold::entry::refused::Refused;
+use crate::cold::entry::signed_in::{CSRF_FIELD, csrf_of};
 use crate::cold::ids::draw;
 use crate::cold::listen::Peer;
 use crate::cold::store::purchases::{Purchase, PurchaseState};
 use crate::cold::store::review_links::ReviewLink;
-use crate::cold::web;
+use crate::cold::web::form::{Form, Sender};
+use crate::cold::web::{self, redirect};
 use crate::domain::time::Timestamp;
 
 /// What stands before a link's text.
@@ -183,14 +182,13 @@ async fn decide(
             .noted()
             .attempt(Event { outcome, ..event });
     };
-    let base = web.site().of(&head.headers).ok_or(Refused::UnknownHost)?;
-    if !is_own(&base, &head.headers) {
+    if web.site().sender(&head.headers) != Sender::Ours {
         refused("foreign_origin");
         return Err(Refused::Form.into());
     }
     let form = Form::read(&head.headers, body).await?;
     let given = form.get(CSRF_FIELD).unwrap_or_default();
-    if !is_same(&opened.api, given, &opened.csrf) {
+    if !opened.api.secret.is_same(given, &opened.csrf) {
         refused("csrf_token");
         return Err(Refused::Form.into());
     }
