@@ -33,7 +33,6 @@ use crate::cold::records::retention::Retention;
 use crate::cold::records::{Begin, Records};
 use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
 use crate::cold::sandbox::time::TimeFile;
-use crate::cold::webhooks::mail::Mailer;
 use crate::config::{
     Config, ConfigError, DurabilityLevel, HOLD_DAYS_DEFAULT, HoldDays, IssuerConfig, LedgerStore,
     SANDBOX_DEADLINE_MS, SANDBOX_NAME, hot_threads,
@@ -157,8 +156,7 @@ impl App {
             clock,
             journal: recovered.journal,
             webhooks: config.webhooks,
-            mailer: mailer(&config)?,
-            served: &served,
+            people: (control::mailer(&config)?, &served),
             alerts: config.alerts.clone(),
             public_url: site.address(),
             watch_every: config.snapshot_poll,
@@ -598,12 +596,3 @@ fn spawn_sweeper(
 }
 
 const DAY_US: i64 = 86_400 * 1_000_000;
-
-/// The client of the mail server, where there is one.
-fn mailer(config: &Config) -> Result<Option<Mailer>, StartError> {
-    let made = config.mail.as_ref().map(Mailer::new).transpose();
-    made.map_err(|message| {
-        let place = "mail".to_owned();
-        StartError::Config(ConfigError { place, message })
-    })
-}

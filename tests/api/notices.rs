@@ -348,6 +348,10 @@ fn s13_the_address_of_a_chat_is_sealed_and_never_shown_again() {
     );
     let rotated = plane.ask(&plane.owner, "POST", &format!("{path}/rotate"), &json!({}));
     assert_eq!(code(&rotated, 422), "not_supported");
+    wrong_ones_are_refused(&plane, &receiver);
+}
+
+fn wrong_ones_are_refused(plane: &Plane, receiver: &Receiver) {
     for (wrong, field) in [
         (json!({"channel": "fax", "url": receiver.url()}), "channel"),
         (
