@@ -157,11 +157,12 @@ impl App {
             clock,
             journal: recovered.journal,
             webhooks: config.webhooks,
+            people: (control::mailer(&config)?, &served),
             alerts: config.alerts.clone(),
             public_url: site.address(),
             watch_every: config.snapshot_poll,
         };
-        control::start(&served, plane, loaded, &operators, around)?;
+        control::start(plane, loaded, &operators, around)?;
         hang_ups.hear(&cold, operators.hang_up());
         spawn_sweeper(&cold, port, clock, (config.retention_days, hold_days));
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));

@@ -11,6 +11,7 @@ mod file;
 mod issuer;
 mod ledger;
 mod log;
+mod mail;
 mod mcp;
 mod public_url;
 mod secret;
@@ -28,6 +29,7 @@ pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::{HoldDays, IssuerConfig};
 pub use self::ledger::{LedgerStore, OWN_JOURNAL, SHARED_COPY, SHARED_JOURNAL, journal_of};
 pub use self::log::log_setting;
+pub use self::mail::{MailConfig, MailTls};
 pub use self::mcp::McpConfig;
 pub use self::secret::SecretSource;
 use crate::issuer::IssuerKind;
@@ -135,6 +137,8 @@ pub struct Config {
     pub mcp: McpConfig,
     /// Outgoing webhooks.
     pub webhooks: WebhooksConfig,
+    /// Where notices to people are handed over; absent where there is no mail.
+    pub mail: Option<MailConfig>,
     /// When owners are told, and what freezes a card.
     pub alerts: AlertsConfig,
     /// Whether the built-in issuer is one of the connections.
@@ -277,6 +281,7 @@ impl Config {
             mcp: mcp::access(typed.mcp, place)?,
             card_makers: cards::read_all(&typed.issuer, place)?,
             webhooks: webhooks(&typed.webhooks, place)?,
+            mail: mail::read(typed.mail, place)?,
             alerts: alerts::read(&typed.alerts, &typed.risk, place)?,
             snapshot: snapshot(
                 overrides.snapshot,

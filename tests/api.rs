@@ -40,6 +40,8 @@ mod keys;
 mod looking;
 #[path = "api/mcp.rs"]
 mod mcp;
+#[path = "api/notices.rs"]
+mod notices;
 #[path = "api/oauth.rs"]
 mod oauth;
 #[path = "api/plane.rs"]

@@ -37,6 +37,8 @@ mod intents;
 mod keys;
 #[path = "api/looking.rs"]
 mod looking;
+#[path = "api/notices.rs"]
+mod notices;
 #[path = "api/oauth.rs"]
 mod oauth;
 #[path = "api/own.rs"]

@@ -35,8 +35,9 @@ use crate::cold::stands::Stands;
 use crate::cold::store::{Store, StoreError};
 use crate::cold::tokens::TokenSecret;
 use crate::cold::webhooks::address::Reach;
+use crate::cold::webhooks::mail::Mailer;
 use crate::cold::webhooks::{self, reader};
-use crate::config::{AlertsConfig, Config, SANDBOX_NAME, WebhooksConfig};
+use crate::config::{AlertsConfig, Config, ConfigError, SANDBOX_NAME, WebhooksConfig};
 use crate::decide::document::DocumentRefused;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::card::Key;
@@ -297,6 +298,8 @@ pub(super) struct Around<'a> {
     /// The journal's name.
     pub(super) journal: JournalId,
     pub(super) webhooks: WebhooksConfig,
+    /// What hands mail over, where there is a mail server, and what writes it once it is there.
+    pub(super) people: (Option<Mailer>, &'a Served),
     pub(super) alerts: AlertsConfig,
     /// How people and agents reach the pages.
     pub(super) public_url: String,
@@ -306,12 +309,12 @@ pub(super) struct Around<'a> {
 
 /// Lets the rules be changed from now on: the file by operators, the database by the API.
 pub(super) fn start(
-    served: &Served,
     plane: Option<Plane>,
     loaded: Loaded,
     operators: &Operators,
     around: Around<'_>,
 ) -> Result<(), StartError> {
+    let served = Arc::clone(around.people.1);
     let snapshots = Arc::clone(&loaded.snapshots);
     let records = Arc::clone(around.records);
     let policies = loaded.start_policies(operators, around.watch_every)?;
@@ -381,6 +384,8 @@ fn start_webhooks(
         reach: Reach {
             loopback: around.webhooks.allow_loopback,
         },
+        mailer: around.people.0.clone(),
+        served: Arc::clone(around.people.1),
         backlog_max: around.webhooks.backlog_max,
     };
     let cold = around.cold;
@@ -496,6 +501,7 @@ fn start_plane(
         issuers: plane.issuers,
         master_keys: plane.master_keys,
         reach: told.reach,
+        has_mail: told.mailer.is_some(),
         snapshots,
         ledger: shown.ledger.clone(),
         stands: outbox.stands,
@@ -529,4 +535,13 @@ fn start_api(cold: &Runtime, parts: Parts) -> Arc<Api> {
         drop(cold.spawn(cards::tend(Arc::clone(&api))));
     }
     api
+}
+
+/// The client of the mail server, where there is one.
+pub(super) fn mailer(config: &Config) -> Result<Option<Mailer>, StartError> {
+    let made = config.mail.as_ref().map(Mailer::new).transpose();
+    made.map_err(|message| {
+        let place = "mail".to_owned();
+        StartError::Config(ConfigError { place, message })
+    })
 }

@@ -26,6 +26,7 @@ mod imports;
 mod intents;
 mod keys;
 pub mod mcp;
+pub(in crate::cold) mod notices;
 pub mod openapi;
 mod problem;
 pub mod purchases;
@@ -76,6 +77,8 @@ pub struct Api {
     pub(super) master_keys: Option<Arc<MasterKeys>>,
     /// Where webhooks may lead.
     pub(super) reach: Reach,
+    /// Whether there is a mail server.
+    has_mail: bool,
     pub(super) snapshots: Arc<CurrentSnapshot>,
     pub(super) ledger: LedgerPort,
     /// How a card stands with all that is above it.
@@ -99,6 +102,8 @@ pub struct Api {
     reveals: PerMinute,
     /// How often each agent asked, to buy and otherwise.
     asks: purchases::Asks,
+    /// How often one-time links were opened from each address.
+    links: PerMinute,
     /// When cards were first used: it never changes.
     first_spends: Mutex<HashMap<String, String>>,
 }
@@ -112,6 +117,7 @@ pub struct Parts {
     pub issuers: Vec<Arc<dyn IssuerClient>>,
     pub master_keys: Option<Arc<MasterKeys>>,
     pub reach: Reach,
+    pub has_mail: bool,
     pub snapshots: Arc<CurrentSnapshot>,
     pub ledger: LedgerPort,
     pub stands: Stands,
@@ -137,6 +143,7 @@ impl Api {
             issuers: parts.issuers,
             master_keys: parts.master_keys,
             reach: parts.reach,
+            has_mail: parts.has_mail,
             snapshots: parts.snapshots,
             ledger: parts.ledger,
             stands: parts.stands,
@@ -151,6 +158,7 @@ impl Api {
             in_flight: InFlight::default(),
             reveals: PerMinute::new(REVEALS_A_MINUTE),
             asks: purchases::Asks::default(),
+            links: PerMinute::new(review::LINKS_A_MINUTE),
             first_spends: Mutex::default(),
         }
     }

@@ -87,8 +87,8 @@ fn kind_of_key(id: &str) -> &'static str {
     match id.split_once('_') {
         Some(("usr", _)) => "user",
         Some(("grt", _)) => "grant",
-        // Whoever had the link to the card of this purchase request.
-        Some(("preq", _)) => "link",
+        // Whoever had the link to the card of this purchase request, or one out of a chat's notice.
+        Some(("preq" | "wh", _)) => "link",
         Some(_) | None => "key",
     }
 }
@@ -415,6 +415,10 @@ fn webhook(change: &WebhookChange) -> Option<Made> {
         WebhookChange::ToldTo(id, _) => Some(made(id, "tested")),
         WebhookChange::Again(row) => Some(made(&row.webhook_id, "replayed")),
         WebhookChange::Disabled(id, _) => Some(made(id, "disabled")),
+        WebhookChange::LinkUsed(_, id, _) => Some(Made {
+            kind: "reviewLink",
+            ..made(id, "used")
+        }),
         WebhookChange::Told(_)
         | WebhookChange::Alert(_)
         | WebhookChange::Tried(_)
@@ -423,6 +427,8 @@ fn webhook(change: &WebhookChange) -> Option<Made> {
         | WebhookChange::TooOld(_)
         | WebhookChange::Forget(..)
         | WebhookChange::ForgetAlerts(_)
+        | WebhookChange::Link(_)
+        | WebhookChange::ForgetLinks(_)
         | WebhookChange::Read(..) => None,
     }
 }

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::cold::policies::read_whole;
+use crate::cold::webhooks::mail::Mailer;
 use crate::config::{Config, ConfigError, SecretSource};
 use crate::decide::document::{DocumentContext, DocumentRefused, read_snapshot};
 use crate::fingerprint::Fingerprinter;
@@ -108,6 +109,7 @@ pub fn examine(patient: &Patient, clock: Clock) -> Findings {
     let config = patient.config.as_ref();
     let mut checks = configuration(config);
     checks.extend(config.ok().and_then(snapshot));
+    checks.extend(config.ok().and_then(mail));
     let is_usable = checks.iter().all(|check| check.verdict != Verdict::Fail);
     checks.extend(secrets::checks(&patient.secrets, clock.now()));
     let data_dir = patient.data_dir.as_deref();
@@ -127,6 +129,21 @@ pub fn examine(patient: &Patient, clock: Clock) -> Findings {
         config.ok().map(|config| config.connections_max),
     ));
     Findings { checks, is_usable }
+}
+
+/// Where notices to people go, and whether their links lead anywhere.
+fn mail(config: &Config) -> Option<Check> {
+    const NAME: &str = "mail";
+    let mail = config.mail.as_ref()?;
+    let seen = format!("{}:{}, from {}", mail.host, mail.port, mail.from);
+    if let Err(why) = Mailer::new(mail) {
+        return Some(Check::fail(NAME, why, "mend it; `serve` refuses it too"));
+    }
+    if config.public_url.is_none() {
+        let seen = format!("{seen}; links in notices lead to this machine alone");
+        return Some(Check::warn(NAME, seen, "set server.public_url"));
+    }
+    Some(Check::ok(NAME, seen))
 }
 
 /// The configuration as a whole, and each thing about a connection that the operator should know.

@@ -15,6 +15,7 @@ pub mod outward;
 pub mod people;
 pub mod postgres;
 pub mod purchases;
+pub mod review_links;
 mod rows;
 pub mod set_aside;
 mod sql;
@@ -34,6 +35,7 @@ use self::ledger_row::LedgerRow;
 use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use self::people::{People, PeopleChange};
 use self::purchases::{InAdvance, Purchase, PurchaseState, PurchaseWanted};
+use self::review_links::ReviewLink;
 use self::set_aside::{SetAside, SetAsideChange};
 use self::versions::{PolicyVersion, VersionState, Versions, VersionsAsked};
 use self::webhook::{
@@ -532,6 +534,8 @@ pub trait Store: Send + Sync {
     fn ledger(&self) -> Answer<'_, Option<LedgerRow>>;
     /// The endpoint of this id.
     fn webhook(&self, id: String) -> Answer<'_, Option<Webhook>>;
+    /// The link with this keyed hash, used or not.
+    fn review_link(&self, hash: [u8; 32]) -> Answer<'_, Option<ReviewLink>>;
     /// Endpoints, newest first.
     fn webhooks(&self, listed: Listed) -> Answer<'_, Vec<Webhook>>;
     /// All of them, of both modes.

@@ -6,8 +6,11 @@
 //! hot path does not know that any of this is there.
 
 pub mod address;
+mod chat;
 mod connect;
 pub(in crate::cold) mod fetch;
+pub mod mail;
+pub(in crate::cold) mod message;
 pub mod notice;
 pub mod reader;
 mod round;
@@ -25,9 +28,11 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use self::address::Reach;
+use self::mail::Mailer;
 use self::round::{Fared, Round};
 use self::send::Sender;
 use crate::clock::Clock;
+use crate::cold::api::Served;
 use crate::cold::readiness::Readiness;
 use crate::cold::seal::MasterKeys;
 use crate::cold::store::Store;
@@ -53,6 +58,10 @@ pub struct Around {
     pub telemetry: Arc<Telemetry>,
     pub readiness: Arc<Readiness>,
     pub reach: Reach,
+    /// Hands mail over; absent where there is no mail server.
+    pub mailer: Option<Mailer>,
+    /// What writes to people: it is there once the server has started.
+    pub served: Served,
     /// How many deliveries may wait for one endpoint.
     pub backlog_max: i64,
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::config::mail::MailFile;
 use crate::config::secret::SecretSource;
 use crate::config::{ConfigError, DATA_DIR_DEFAULT, read_named};
 
@@ -30,6 +31,7 @@ pub(super) struct ConfigFile {
     pub(super) mcp: McpFile,
     #[serde(default)]
     pub(super) webhooks: WebhooksFile,
+    pub(super) mail: Option<MailFile>,
     #[serde(default)]
     pub(super) alerts: AlertsFile,
     #[serde(default)]
@@ -148,7 +150,9 @@ pub(super) struct CardsFile {
 }
 
 /// One place of a secret. What stands there may be the secret itself, so no error repeats it.
-fn source<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(super) fn source<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
     let source = Option::<String>::deserialize(deserializer);
     source.map_err(|_may_hold_a_secret| D::Error::custom("must be `file:PATH` or `env:NAME`"))
 }

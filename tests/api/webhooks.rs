@@ -80,7 +80,7 @@ impl Receiver {
         format!("http://127.0.0.1:{}/hooks?of=ours", self.port)
     }
 
-    fn answers(&self, status: u16) {
+    pub(crate) fn answers(&self, status: u16) {
         self.status.store(status, Ordering::Relaxed);
     }
 

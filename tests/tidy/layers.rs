@@ -41,7 +41,7 @@ const WIRING: [&str; 4] = ["app", "cli", "lib", "main"];
 
 /// An external crate, the places that may name it, and why it is confined. A place is a file, a
 /// module (`src/seam` is `src/seam.rs` and all below `src/seam/`), or a prefix ending in `*`.
-const CONFINED: [(&str, &[&str], &str); 29] = [
+const CONFINED: [(&str, &[&str], &str); 30] = [
     (
         "argon2",
         &["src/cold/people"],
@@ -107,6 +107,11 @@ const CONFINED: [(&str, &[&str], &str); 29] = [
         "jiff",
         &["src/decide/compile*"],
         "zones are compiled into the snapshot",
+    ),
+    (
+        "lettre",
+        &["src/cold/webhooks/mail*"],
+        "mail is handed over in one place",
     ),
     (
         "mimalloc",

@@ -73,6 +73,23 @@ impl Caller {
         }
     }
 
+    /// Whoever sees the chat that this endpoint is: what a notice there decides is a reviewer's word.
+    pub(super) fn of_chat(webhook: &Webhook, now: Timestamp) -> Self {
+        Self {
+            key: ApiKey {
+                id: webhook.id.clone(),
+                mode: webhook.mode,
+                scope: Scope::Reviewer,
+                customer_id: webhook.customer_id.clone(),
+                agent_id: None,
+                name: None,
+                created_at: now,
+                revoked_at: None,
+                revision: 0,
+            },
+        }
+    }
+
     /// Somebody who has signed in: he reaches what a key of his scope does.
     pub(in crate::cold) fn of_user(user: &User) -> Self {
         let key = ApiKey {

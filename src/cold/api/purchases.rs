@@ -32,7 +32,9 @@ use crate::cold::store::purchases::{Purchase, PurchaseState};
 
 pub(super) use asked::{NewPurchase, ToolPurchase};
 pub(super) use asks::Asks;
-pub(super) use desk::{approve as approve_as, find, own_agent, refuse as refuse_as, request};
+pub(super) use desk::{
+    LookedAt, approve as approve_as, find, own_agent, refuse as refuse_as, request,
+};
 pub(super) use earmark::{Earmark, Held};
 pub(super) use link::{Link, PATH as VIEW_PATH, seen};
 pub(super) use shown::{PurchaseShown, shown};
@@ -172,7 +174,12 @@ pub(super) async fn approve(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
     let Approval { version } = read(&ask.body)?;
     let row = in_reach(&ask).await?;
-    let row = desk::approve(&ask.api, (&row.id, version), &ask.event()).await?;
+    let looked_at = LookedAt {
+        id: &row.id,
+        version,
+        link: None,
+    };
+    let row = desk::approve(&ask.api, looked_at, &ask.event()).await?;
     Reply::ok(&shown(&ask.api, row, ask.now).await?)
 }
 
@@ -181,7 +188,12 @@ pub(super) async fn deny(ask: Ask) -> Result<Reply, Problem> {
     let Denial { reason, version } = read(&ask.body)?;
     let reason = reason.map(|it| text::words(&it, "reason")).transpose()?;
     let row = in_reach(&ask).await?;
-    let row = desk::refuse(&ask.api, (&row.id, version), reason, &ask.event()).await?;
+    let looked_at = LookedAt {
+        id: &row.id,
+        version,
+        link: None,
+    };
+    let row = desk::refuse(&ask.api, looked_at, reason, &ask.event()).await?;
     Reply::ok(&shown(&ask.api, row, ask.now).await?)
 }
 

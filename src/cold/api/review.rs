@@ -4,6 +4,7 @@
 //! that was shown: of two reviewers one decides, and whoever looked at something else decides nothing.
 
 mod access;
+mod link;
 
 use std::sync::Arc;
 
@@ -16,9 +17,10 @@ use axum::routing::{get, post};
 use tokio::runtime::Handle;
 
 use super::problem::Problem;
-use super::purchases::{self, PurchaseShown, find, shown, summary};
+use super::purchases::{self, LookedAt, PurchaseShown, find, shown, summary};
 use super::view::told;
 use super::{Api, text};
+use crate::cold::audit::Event;
 use crate::cold::entry::Web;
 use crate::cold::entry::refused::Refused;
 use crate::cold::entry::signed_in::SignedIn;
@@ -26,6 +28,9 @@ use crate::cold::store::purchases::{Purchase, PurchaseState};
 use crate::cold::web::form::{Form, NoForm};
 use crate::cold::web::review::{Queue, Review, Waiting, words_of};
 use crate::cold::web::{self, redirect, shown_words};
+use crate::domain::time::Timestamp;
+
+pub(super) use link::{A_MINUTE as LINKS_A_MINUTE, PATH as LINK_PATH};
 
 /// Requests on one page.
 const PAGE_LEN: usize = 50;
@@ -75,6 +80,38 @@ enum Verb {
     Deny,
 }
 
+impl Verb {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// Who looks at a request, and how.
+struct Looker<'a> {
+    api: &'a Arc<Api>,
+    csrf: &'a str,
+    /// The page's path: what decides lies below it.
+    at: String,
+    may_decide: bool,
+    by_link: bool,
+    /// Why the link that he has decides nothing.
+    spent: Option<&'static str>,
+    now: Timestamp,
+}
+
+/// A word on a request, by a form of ours.
+struct Spoken {
+    verb: Verb,
+    /// The version that was looked at.
+    version: i64,
+    /// The one-time link by which it comes, and the endpoint that it was sent through.
+    link: Option<([u8; 32], String)>,
+    event: Event,
+}
+
 /// Their routes.
 pub(in crate::cold) fn router(web: Web) -> Router {
     let decides = |verb: Verb| {
@@ -102,10 +139,11 @@ pub(in crate::cold) fn router(web: Web) -> Router {
         .route("/reviews/{id}/approve", decides(Verb::Approve))
         .route("/reviews/{id}/deny", decides(Verb::Deny))
         .merge(access::router())
+        .merge(link::router())
         .with_state(web)
 }
 
-async fn agent_name(api: &Api, id: &str) -> Result<String, Problem> {
+pub(super) async fn agent_name(api: &Api, id: &str) -> Result<String, Problem> {
     let agent = api.store.agent(id.to_owned()).await?;
     let name = agent.and_then(|agent| agent.name);
     Ok(name.map_or_else(
@@ -158,45 +196,55 @@ async fn one(web: &Web, id: String, request: Request<Body>) -> Result<Response<B
     let (head, _body) = request.into_parts();
     let who = SignedIn::of(web, &head).await?;
     let row = in_reach(&who, &id).await?;
-    Ok(page(&who, row).await?)
+    let looker = Looker {
+        api: &who.api,
+        csrf: &who.csrf,
+        at: format!("/reviews/{}", row.id),
+        may_decide: who.may_stop(),
+        by_link: false,
+        spent: None,
+        now: who.now,
+    };
+    Ok(page(&looker, row).await?)
 }
 
-async fn page(who: &SignedIn, row: Purchase) -> Result<Response<Body>, Problem> {
-    let agent = agent_name(&who.api, &row.agent_id).await?;
+async fn page(who: &Looker<'_>, row: Purchase) -> Result<Response<Body>, Problem> {
+    let agent = agent_name(who.api, &row.agent_id).await?;
     // How the agent stands, as the hot path would count it.
-    let limits = summary(&who.api, &row.agent_id, who.now).await?.lines();
+    let limits = summary(who.api, &row.agent_id, who.now).await?.lines();
     let asked = row.asked.clone();
     let must_retype = must_retype(&row);
     let note = row.note.as_deref().map(shown_words);
-    let it: PurchaseShown = shown(&who.api, row, who.now).await?;
+    let it: PurchaseShown = shown(who.api, row, who.now).await?;
     let facts = it.facts();
-    Ok(web::page(
-        StatusCode::OK,
-        &Review {
-            id: &it.id,
-            csrf: &who.csrf,
-            version: facts.version,
-            status: in_words(it.status),
-            amount: format!("{} {}", facts.amount, facts.currency),
-            bare_amount: facts.amount,
-            earmark: format!("{} {}", facts.earmark, facts.currency),
-            host: facts.host,
-            agent,
-            limits,
-            asked_at: facts.created_at,
-            ends: it.review_ends_at.as_deref(),
-            causes: facts.causes,
-            note: note.filter(|_| it.status == "denied"),
-            waits: it.status == "pending_review" && it.review_ends_at.is_some(),
-            may_decide: who.may_stop(),
-            must_retype,
-            merchant_url: shown_words(&asked.merchant_url),
-            merchant_name: words_of(asked.merchant_name.as_deref()),
-            description: shown_words(&asked.description),
-            justification: words_of(Some(&*asked.justification).filter(|it| !it.is_empty())),
-            category: words_of(asked.category_hint.as_deref()),
-        },
-    ))
+    let review = Review {
+        id: &it.id,
+        at: &who.at,
+        by_link: who.by_link,
+        spent: who.spent,
+        csrf: who.csrf,
+        version: facts.version,
+        status: in_words(it.status),
+        amount: format!("{} {}", facts.amount, facts.currency),
+        bare_amount: facts.amount,
+        earmark: format!("{} {}", facts.earmark, facts.currency),
+        host: facts.host,
+        agent,
+        limits,
+        asked_at: facts.created_at,
+        ends: it.review_ends_at.as_deref(),
+        causes: facts.causes,
+        note: note.filter(|_| it.status == "denied"),
+        waits: it.status == "pending_review" && it.review_ends_at.is_some(),
+        may_decide: who.may_decide,
+        must_retype,
+        merchant_url: shown_words(&asked.merchant_url),
+        merchant_name: words_of(asked.merchant_name.as_deref()),
+        description: shown_words(&asked.description),
+        justification: words_of(Some(&*asked.justification).filter(|it| !it.is_empty())),
+        category: words_of(asked.category_hint.as_deref()),
+    };
+    Ok(web::page(StatusCode::OK, &review))
 }
 
 fn in_words(status: &'static str) -> &'static str {
@@ -227,16 +275,29 @@ async fn decide(
     let row = in_reach(&who, &id).await?;
     // What a form of ours holds.
     let version = form.get("version").and_then(|it| it.parse().ok());
-    let version: i64 = version.ok_or(Refused::Form)?;
-    let word = match verb {
-        Verb::Approve => "approve",
-        Verb::Deny => "deny",
+    let spoken = Spoken {
+        verb,
+        version: version.ok_or(Refused::Form)?,
+        link: None,
+        event: who.event(&format!("POST /reviews/{}/{}", row.id, verb.word())),
     };
-    if matches!(verb, Verb::Approve) && must_retype(&row) {
+    speak(&who.api, &row, &form, spoken).await?;
+    Ok(redirect(&format!("/reviews/{}", row.id)))
+}
+
+/// Decides by a form whose sender may.
+async fn speak(api: &Arc<Api>, row: &Purchase, form: &Form, spoken: Spoken) -> Result<(), Problem> {
+    let Spoken {
+        verb,
+        version,
+        link,
+        event,
+    } = spoken;
+    if matches!(verb, Verb::Approve) && must_retype(row) {
         let typed = form.get("amount").map(str::trim).unwrap_or_default();
         if typed != row.amount.to_string() {
             let message = "is not the amount of the request: nothing was changed";
-            return Err(Problem::invalid_field("amount", message).into());
+            return Err(Problem::invalid_field("amount", message));
         }
     }
     let reason = match verb {
@@ -245,15 +306,19 @@ async fn decide(
         Verb::Deny => Some(form.get("reason").unwrap_or_default().replace("\r\n", "\n")),
     };
     let reason = reason.map(|it| text::words(&it, "reason")).transpose()?;
-    let event = who.event(&format!("POST /reviews/{}/{word}", row.id));
-    let (api, noted, id) = (Arc::clone(&who.api), event.clone(), row.id);
-    let path = format!("/reviews/{id}");
+    let (asked, noted, id) = (Arc::clone(api), event.clone(), row.id.clone());
     // Whoever closes the page does not leave half of a decision.
     let decided = Handle::current().spawn(async move {
-        let looked_at = (&*id, Some(version));
+        let looked_at = LookedAt {
+            id: &id,
+            version: Some(version),
+            link: link
+                .as_ref()
+                .map(|(hash, webhook_id)| (*hash, &**webhook_id)),
+        };
         match verb {
-            Verb::Approve => purchases::approve_as(&api, looked_at, &event).await,
-            Verb::Deny => purchases::refuse_as(&api, looked_at, reason, &event).await,
+            Verb::Approve => purchases::approve_as(&asked, looked_at, &event).await,
+            Verb::Deny => purchases::refuse_as(&asked, looked_at, reason, &event).await,
         }
     });
     let decided = decided.await.unwrap_or_else(|error| {
@@ -262,11 +327,7 @@ async fn decide(
     });
     if let Err(problem) = &decided {
         let outcome = problem.code().to_owned();
-        who.api
-            .control
-            .noted()
-            .attempt(crate::cold::audit::Event { outcome, ..noted });
+        api.control.noted().attempt(Event { outcome, ..noted });
     }
-    decided?;
-    Ok(redirect(&path))
+    decided.map(drop)
 }

@@ -1,6 +1,7 @@
 //! `/v1/webhooks`: endpoints that are told what happened (behaviour 8.5). A secret is shown once, when
 //! it is made.
 
+mod channel;
 mod deliveries;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,9 +17,10 @@ use super::query::Page;
 use super::{customers, text};
 use crate::cold::control::Work;
 use crate::cold::ids::draw;
-use crate::cold::store::webhook::{Webhook, WebhookChange, sealed_names};
+use crate::cold::seal::MasterKeys;
+use crate::cold::store::webhook::{Channel, Webhook, WebhookChange, sealed_names};
 use crate::cold::store::{Batch, Change};
-use crate::cold::webhooks::notice::{KINDS_DEFAULT, is_wanted};
+use crate::cold::webhooks::notice::is_wanted;
 use crate::cold::webhooks::secrets;
 use crate::domain::time::Timestamp;
 
@@ -37,9 +39,16 @@ const HOUR_US: i64 = 3_600 * 1_000_000;
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct NewWebhook {
-    /// Where it is: an https address that leads to the public Internet.
+    /// In whose form it is told: a program's (`webhook`, signed), a chat's (`slack`), a person's (`email`).
+    #[schema(pattern = "^(webhook|slack|email)$", default = "webhook")]
+    channel: Option<String>,
+    /// Where it is: an https address that leads to the public Internet. Of `slack` it is a secret that is
+    /// never shown again; of `email` it is `mailto:` and the address of somebody who signs in here and may decide.
     #[schema(min_length = 9, max_length = 2000)]
     url: String,
+    /// Whether a notice of a review holds a link that decides it once, without signing in: by default an
+    /// e-mail does, and a chat, where everybody sees it, does not.
+    one_time_links: Option<bool>,
     /// What it is told of: kinds, or families as `card.*`; everything but approvals where it is absent.
     #[schema(min_items = 1, max_items = 32)]
     events: Option<Vec<String>>,
@@ -58,6 +67,7 @@ pub(super) struct WebhookUpdate {
     url: Option<String>,
     #[schema(min_items = 1, max_items = 32)]
     events: Option<Vec<String>>,
+    one_time_links: Option<bool>,
     /// Null takes it away.
     #[schema(value_type = Option<String>)]
     #[serde(default, deserialize_with = "present")]
@@ -85,7 +95,11 @@ pub(super) struct WebhookShown {
     mode: &'static str,
     /// Whose events it is told; null where it is told those of all.
     customer_id: Option<String>,
+    #[schema(pattern = "^(webhook|slack|email)$")]
+    channel: &'static str,
+    /// Of a chat no more than its server.
     url: String,
+    one_time_links: bool,
     name: Option<String>,
     /// What it is told of.
     events: Vec<String>,
@@ -155,7 +169,9 @@ fn shown(row: Webhook, secret: Option<&SecretString>) -> WebhookShown {
         id: row.id,
         mode: row.mode.name(),
         customer_id: row.customer_id,
+        channel: row.channel.name(),
         url: row.url,
+        one_time_links: row.has_links,
         name: row.name,
         events: row.kinds,
         enabled: row.is_enabled,
@@ -192,12 +208,17 @@ fn check_url(ask: &Ask, url: &str) -> Result<(), Problem> {
     checked.map_err(|message| Problem::invalid_field("url", message))
 }
 
-/// Draws a secret and seals it; of a rotation, the one of before beside it.
-async fn new_secret(ask: &Ask, row: &Webhook) -> Result<(SecretString, Batch), Problem> {
-    let keys = ask.api.master_keys.as_ref().ok_or_else(|| {
+/// What secrets are sealed with.
+fn master_keys(ask: &Ask) -> Result<&MasterKeys, Problem> {
+    ask.api.master_keys.as_deref().ok_or_else(|| {
         let message = "there is no master key to seal a secret with; `countersign doctor` says why";
         Problem::not_supported("secret", message)
-    })?;
+    })
+}
+
+/// Draws a secret and seals it; of a rotation, the one of before beside it.
+async fn new_secret(ask: &Ask, row: &Webhook) -> Result<(SecretString, Batch), Problem> {
+    let keys = master_keys(ask)?;
     let internal = |error: &dyn std::fmt::Display| {
         tracing::error!(%error, "a webhook's secret");
         Problem::internal()
@@ -216,9 +237,8 @@ async fn new_secret(ask: &Ask, row: &Webhook) -> Result<(SecretString, Batch), P
 pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
     let new: NewWebhook = read(&ask.body)?;
-    check_url(&ask, &new.url)?;
-    let default = || KINDS_DEFAULT.map(str::to_owned).to_vec();
-    let kinds = kinds(new.events)?.unwrap_or_else(default);
+    let channel = channel::read(new.channel.as_deref())?;
+    let kinds = channel::kinds(channel, kinds(new.events)?)?;
     let customer_id = match new.customer_id {
         Some(id) => Some(customers::find(&ask, &id).await?.id),
         None => ask.caller.key.customer_id.clone(),
@@ -228,11 +248,14 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
     if own.count() >= WEBHOOKS_MAX {
         return Err(Problem::of(Code::TooManyWebhooks));
     }
-    let row = Webhook {
+    let has_links = channel::has_links(channel, new.one_time_links)?;
+    let mut row = Webhook {
         id: draw("wh", ask.now),
         mode: ask.caller.mode(),
         customer_id,
-        url: new.url,
+        channel,
+        has_links: has_links.unwrap_or(channel == Channel::Email),
+        url: String::new(),
         name: text::name(new.name, "name")?,
         kinds,
         is_enabled: true,
@@ -244,13 +267,19 @@ pub(super) async fn create(ask: Ask) -> Result<Reply, Problem> {
         created_at: ask.now,
         revision: 0,
     };
-    let (secret, mut batch) = new_secret(&ask, &row).await?;
+    let mut batch = channel::lead(&ask, &mut row, new.url).await?;
+    let mut secret = None;
+    if channel == Channel::Webhook {
+        let (drawn, sealed) = new_secret(&ask, &row).await?;
+        batch.extend(sealed);
+        secret = Some(drawn);
+    }
     batch.push(WebhookChange::Webhook(row.clone()).into());
     let path = format!("/v1/webhooks/{}", row.id);
     // What is kept for a repetition is without the secret.
     let kept = Reply::created(path, &shown(row.clone(), None))?;
     let made = make(&ask, batch, kept).await?;
-    made.showing(&shown(row, Some(&secret)))
+    made.showing(&shown(row, secret.as_ref()))
 }
 
 async fn make(ask: &Ask, batch: Batch, reply: Reply) -> Result<Reply, Problem> {
@@ -286,12 +315,15 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
     let update: WebhookUpdate = read(&ask.body)?;
     let mut row = find(&ask).await?;
-    if let Some(url) = update.url {
-        check_url(&ask, &url)?;
-        row.url = url;
+    let mut batch = match update.url {
+        Some(url) => channel::lead(&ask, &mut row, url).await?,
+        None => Batch::new(),
+    };
+    if let Some(named) = kinds(update.events)? {
+        row.kinds = channel::kinds(row.channel, Some(named))?;
     }
-    if let Some(kinds) = kinds(update.events)? {
-        row.kinds = kinds;
+    if let Some(has_links) = channel::has_links(row.channel, update.one_time_links)? {
+        row.has_links = has_links;
     }
     if let Some(name) = update.name {
         row.name = text::name(name, "name")?;
@@ -304,7 +336,8 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
         row.disabled_because = None;
     }
     let reply = Reply::ok(&shown(row.clone(), None))?;
-    make(&ask, vec![WebhookChange::Webhook(row).into()], reply).await
+    batch.push(WebhookChange::Webhook(row).into());
+    make(&ask, batch, reply).await
 }
 
 pub(super) async fn remove(ask: Ask) -> Result<Reply, Problem> {
@@ -325,6 +358,7 @@ pub(super) async fn rotate(ask: Ask) -> Result<Reply, Problem> {
         return Err(Problem::invalid_field("overlapHours", message));
     }
     let mut row = find(&ask).await?;
+    channel::check_signed(&row)?;
     let (secret, mut batch) = new_secret(&ask, &row).await?;
     row.previous_until = Some(ask.now.plus_micros(hours * HOUR_US));
     batch.push(WebhookChange::Webhook(row.clone()).into());

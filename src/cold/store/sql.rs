@@ -10,6 +10,7 @@ use super::ledger_row::{self, LedgerRow};
 use super::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use super::people::People;
 use super::purchases::{self, InAdvance, Purchase, PurchaseState, PurchaseWanted};
+use super::review_links::ReviewLink;
 use super::rows::{
     agent, api_key, attestation, card, checkpoint, count, customer, entry, intent, reply, seq,
 };
@@ -18,7 +19,8 @@ use super::versions::{PolicyVersion, VersionsAsked};
 use super::webhook::{Alert, DeliveriesAsked, Delivery, DeliveryCount, Due, Mark, Webhook};
 use super::{
     Agent, Answer, ApiKey, Attestation, Batch, Card, Customer, Intent, Listed, Mode, OfCard,
-    OutboxAsked, ReplyKey, Store, StoreError, StoredReply, errands, versions, webhook_rows, write,
+    OutboxAsked, ReplyKey, Store, StoreError, StoredReply, errands, review_links, versions,
+    webhook_rows, write,
 };
 use crate::cold::audit::Entry;
 use crate::cold::audit::line::Checkpoint;
@@ -409,6 +411,10 @@ impl<D: Driver> Store for SqlStore<D> {
     fn webhook(&self, id: String) -> Answer<'_, Option<Webhook>> {
         let asked = Statement::of("SELECT * FROM webhooks WHERE id = $1").bind(id);
         Box::pin(self.one(asked, webhook_rows::webhook))
+    }
+
+    fn review_link(&self, hash: [u8; 32]) -> Answer<'_, Option<ReviewLink>> {
+        Box::pin(self.one(review_links::of_hash(&hash), review_links::link))
     }
 
     fn webhooks(&self, asked: Listed) -> Answer<'_, Vec<Webhook>> {

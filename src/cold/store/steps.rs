@@ -4,12 +4,12 @@
 //! ([`for_postgres`]), so that no table can be of two shapes.
 
 use super::{
-    StoreError, access, alert_settings, errands, grants, ledger_row, people, purchases, set_aside,
-    versions, webhook_rows,
+    StoreError, access, alert_settings, errands, grants, ledger_row, people, purchases,
+    review_links, set_aside, versions, webhook_rows,
 };
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 19] = [
+pub(super) const STEPS: [&str; 20] = [
     FIRST,
     SECOND,
     errands::TABLES,
@@ -29,6 +29,7 @@ pub(super) const STEPS: [&str; 19] = [
     people::TABLES,
     grants::TABLES,
     set_aside::TABLE,
+    review_links::TABLES,
 ];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.

@@ -4,6 +4,7 @@
 //! what it tells of, one delivery for each endpoint, so that neither is there without the other.
 
 use super::Mode;
+use super::review_links::ReviewLink;
 use crate::domain::time::Timestamp;
 
 /// What stands before the name under which an endpoint's secrets are sealed. No connection is called
@@ -16,6 +17,32 @@ pub fn sealed_names(webhook_id: &str) -> [String; 2] {
     ["current", "previous"].map(|which| format!("{SEALED}{webhook_id}:{which}"))
 }
 
+/// In whose form an endpoint is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// A program's: signed JSON.
+    Webhook,
+    /// A chat's incoming webhook, whose address is itself the secret.
+    Slack,
+    /// A person's mailbox.
+    Email,
+}
+
+impl Channel {
+    /// Every channel.
+    pub const ALL: [Self; 3] = [Self::Webhook, Self::Slack, Self::Email];
+
+    /// The word in columns and on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Slack => "slack",
+            Self::Email => "email",
+        }
+    }
+}
+
 /// One endpoint. Its secrets are sealed elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
@@ -25,7 +52,11 @@ pub struct Webhook {
     pub mode: Mode,
     /// Whose events it is told; of all customers where it is absent.
     pub customer_id: Option<String>,
-    /// Where it is.
+    /// In whose form it is told.
+    pub channel: Channel,
+    /// Whether a notice of a review holds a link that decides it once.
+    pub has_links: bool,
+    /// Where it is; of a chat no more than its server, of a person `mailto:` and the address.
     pub url: String,
     /// What people see.
     pub name: Option<String>,
@@ -219,6 +250,12 @@ pub enum WebhookChange {
     /// Alerts whose ids are older than this one are shown no more, some of them at a time. Those of
     /// limits without a window stay: they are told once.
     ForgetAlerts(String),
+    /// A link that was put into a notice, unless it is there already.
+    Link(ReviewLink),
+    /// The link with this hash has decided, which it had not before.
+    LinkUsed([u8; 32], String, Timestamp),
+    /// Links that ended before this instant are forgotten.
+    ForgetLinks(Timestamp),
     /// The reader of this name has come from here to there.
     Read(String, Mark, Mark),
 }

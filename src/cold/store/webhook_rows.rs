@@ -3,10 +3,10 @@
 use super::rows::{flag, instant, maybe_number, maybe_text, mode, number, text, unknown, word};
 use super::sql::{Columns, Statement, Writing, most};
 use super::webhook::{
-    Alert, DeliveriesAsked, Delivery, DeliveryCount, DeliveryState, Due, Mark, Notice, Webhook,
-    WebhookChange, sealed_names,
+    Alert, Channel, DeliveriesAsked, Delivery, DeliveryCount, DeliveryState, Due, Mark, Notice,
+    Webhook, WebhookChange, sealed_names,
 };
-use super::{Listed, StoreError};
+use super::{Listed, StoreError, review_links};
 use crate::cold::webhooks::notice::family;
 use crate::domain::time::Timestamp;
 
@@ -75,6 +75,8 @@ pub(super) fn webhook(row: &dyn Columns) -> Result<Webhook, StoreError> {
         id: text(row, "id")?,
         mode: mode(row)?,
         customer_id: maybe_text(row, "customer_id")?,
+        channel: word(row, "channel", Channel::ALL.map(|it| (it.name(), it)))?,
+        has_links: flag(row, "has_links")?,
         url: text(row, "url")?,
         name: maybe_text(row, "name")?,
         kinds: kinds.split_whitespace().map(str::to_owned).collect(),
@@ -224,7 +226,10 @@ pub(super) async fn change(
 ) -> Result<(), StoreError> {
     let must_touch = matches!(
         change,
-        WebhookChange::Webhook(_) | WebhookChange::Again(_) | WebhookChange::Read(..)
+        WebhookChange::Webhook(_)
+            | WebhookChange::Again(_)
+            | WebhookChange::LinkUsed(..)
+            | WebhookChange::Read(..)
     );
     for statement in statements(change) {
         if writing.execute(statement).await? != 1 && must_touch {
@@ -264,6 +269,9 @@ fn statements(change: WebhookChange) -> Vec<Statement> {
         WebhookChange::TooOld(before) => vec![too_old(before)],
         WebhookChange::Forget(id, state, before, most) => forget(id, state, before, most),
         WebhookChange::ForgetAlerts(before) => vec![forget_alerts(before)],
+        WebhookChange::Link(row) => vec![review_links::new(row)],
+        WebhookChange::LinkUsed(hash, _, at) => vec![review_links::used(&hash, at)],
+        WebhookChange::ForgetLinks(before) => vec![review_links::forget(before)],
         WebhookChange::Read(reader, from, to) => vec![read(reader, from, to)],
     }
 }
@@ -272,13 +280,13 @@ fn put(row: Webhook) -> Statement {
     // What the deliveries have told stays as it is, but for what the owner's word ends.
     let sql = if row.revision == 0 {
         "INSERT INTO webhooks (mode, customer_id, url, name, kinds, is_enabled, disabled_because,
-            previous_until_us, created_us, id, revision, is_full, dropped)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 + 1, 0, 0)"
+            previous_until_us, created_us, id, revision, channel, has_links, is_full, dropped)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 + 1, $12, $13, 0, 0)"
     } else {
         "UPDATE webhooks SET mode = $1, customer_id = $2, url = $3, name = $4, kinds = $5,
             is_enabled = $6, disabled_because = $7, previous_until_us = $8, created_us = $9,
             failing_since_us = CASE WHEN is_enabled = $6 THEN failing_since_us ELSE NULL END,
-            revision = revision + 1
+            channel = $12, has_links = $13, revision = revision + 1
          WHERE id = $10 AND revision = $11"
     };
     // With a space on both sides of each.
@@ -295,6 +303,8 @@ fn put(row: Webhook) -> Statement {
         .bind(row.created_at.micros())
         .bind(row.id)
         .bind(row.revision)
+        .bind(row.channel.name())
+        .bind(row.has_links)
 }
 
 fn gone(id: &str) -> Vec<Statement> {
@@ -302,6 +312,7 @@ fn gone(id: &str) -> Vec<Statement> {
     let sealed = sealed
         .map(|name| Statement::of("DELETE FROM issuer_keys WHERE connection = $1").bind(name));
     let own = [
+        "DELETE FROM review_links WHERE webhook_id = $1",
         "DELETE FROM deliveries WHERE webhook_id = $1",
         "DELETE FROM webhooks WHERE id = $1",
     ];

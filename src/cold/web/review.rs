@@ -38,6 +38,11 @@ pub(in crate::cold) struct Queue {
 #[template(path = "web/review.html")]
 pub(in crate::cold) struct Review<'a> {
     pub(in crate::cold) id: &'a str,
+    /// The page's path: what decides lies below it.
+    pub(in crate::cold) at: &'a str,
+    pub(in crate::cold) by_link: bool,
+    /// Why a link decides nothing.
+    pub(in crate::cold) spent: Option<&'a str>,
     pub(in crate::cold) csrf: &'a str,
     pub(in crate::cold) version: i64,
     pub(in crate::cold) status: &'a str,

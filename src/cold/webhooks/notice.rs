@@ -32,6 +32,8 @@ pub const KINDS: [&str; 18] = [
     RISK_WOULD_FREEZE,
     RISK_FROZEN,
 ];
+/// What people are told of: what waits for them.
+pub(in crate::cold) const KINDS_OF_PEOPLE: [&str; 2] = [PENDING_REVIEW, "purchase.*"];
 /// What whoever makes an endpoint gets without asking for it: everything but approvals.
 pub const KINDS_DEFAULT: [&str; 7] = [
     DECLINED,
@@ -54,9 +56,9 @@ const PENDING_APPROVAL: &str = "intent.pending_approval";
 /// An agent that is paused asks to be at work.
 const ACCESS_REQUESTED: &str = "access.requested";
 /// A purchase request waits for a human.
-const PENDING_REVIEW: &str = "purchase.pending_review";
+pub(in crate::cold) const PENDING_REVIEW: &str = "purchase.pending_review";
 /// What an owner sends himself.
-const TEST: &str = "webhook.test";
+pub(in crate::cold) const TEST: &str = "webhook.test";
 
 /// Whether it names kinds that there are: one, or a family as `card.*`.
 #[must_use]

@@ -1,19 +1,26 @@
 //! One round of attempts at one endpoint.
 
+use std::sync::Arc;
+
+use secrecy::ExposeSecret as _;
 use tokio::task::JoinSet;
 
 use super::Around;
+use super::chat;
 use super::schedule::pause_us;
-use super::secrets::{Signers, UNSIGNED};
+use super::secrets::{self, Signers, UNSIGNED};
 use super::send::{Outcome, Sender};
+use crate::cold::api::{Api, notices};
 use crate::cold::store::webhook::{
-    DeliveriesAsked, Delivery, DeliveryState, Webhook, WebhookChange,
+    Channel, DeliveriesAsked, Delivery, DeliveryState, Webhook, WebhookChange,
 };
 use crate::cold::store::{Batch, StoreError};
 use crate::domain::time::Timestamp;
 
 /// Deliveries of one round; one alone where the endpoint was away.
 const AT_ONCE: usize = 32;
+/// Messages to people of one round, one after the other.
+const TO_PEOPLE: usize = 8;
 /// An endpoint that has taken nothing for so long is told nothing more.
 const FAILING_US_MAX: i64 = 5 * 86_400 * 1_000_000;
 
@@ -46,20 +53,61 @@ impl Round {
         let Some(webhook) = webhook.filter(|it| it.is_enabled) else {
             return Ok(Fared::Well);
         };
-        let count = if webhook.failing_since.is_some() {
-            1
-        } else {
-            AT_ONCE
+        let count = match webhook.channel {
+            _ if webhook.failing_since.is_some() => 1,
+            Channel::Webhook => AT_ONCE,
+            Channel::Slack | Channel::Email => TO_PEOPLE,
         };
         let due = DeliveriesAsked::Due(id.to_owned(), now, count);
         let rows = store.deliveries(due).await?;
         if rows.is_empty() {
             return Ok(Fared::Well);
         }
-        let tried = self.attempt(&webhook, rows).await;
+        let tried = match webhook.channel {
+            Channel::Webhook => self.attempt(&webhook, rows).await,
+            Channel::Slack | Channel::Email => {
+                // What writes to people starts a moment later than this.
+                let Some(Some(api)) = self.around.served.get() else {
+                    return Ok(Fared::Badly);
+                };
+                let mut tried = Vec::with_capacity(rows.len());
+                for row in rows {
+                    let outcome = self.write(api, &webhook, &row).await;
+                    tried.push((row, outcome));
+                }
+                tried
+            }
+        };
         let (batch, fared) = self.judge(&webhook, tried);
         store.apply(batch).await?;
         Ok(fared)
+    }
+
+    /// Tells people, in the form of their channel.
+    async fn write(&self, api: &Arc<Api>, webhook: &Webhook, row: &Delivery) -> Outcome {
+        let now = self.around.clock.now();
+        let composed = notices::compose(api, webhook, row, now).await;
+        let (to, message) = match composed {
+            Ok(composed) => composed,
+            Err(why) => return Outcome::failed(why),
+        };
+        match (webhook.channel, &self.around.mailer) {
+            (Channel::Email, Some(mailer)) => mailer.send(&to, &message, now).await,
+            (Channel::Email, None) => Outcome::failed("the server has no mail server"),
+            (Channel::Slack | Channel::Webhook, _) => {
+                let keys = self.around.keys.as_deref();
+                match secrets::address(&*self.around.store, keys, webhook).await {
+                    Ok(url) => {
+                        let body = chat::body(&message);
+                        self.sender.send(url.expose_secret(), None, body).await
+                    }
+                    Err(error) => {
+                        tracing::error!(webhook = webhook.id, %error, "a chat cannot be told");
+                        Outcome::failed(UNSIGNED)
+                    }
+                }
+            }
+        }
     }
 
     async fn attempt(&self, webhook: &Webhook, rows: Vec<Delivery>) -> Vec<(Delivery, Outcome)> {
@@ -82,7 +130,7 @@ impl Round {
             let signed = signers.sign(&row.id, now, &row.body);
             let (sender, url) = (self.sender.clone(), webhook.url.clone());
             attempts.spawn(async move {
-                let outcome = sender.send(&url, signed, row.body.clone()).await;
+                let outcome = sender.send(&url, Some(signed), row.body.clone()).await;
                 (row, outcome)
             });
         }

@@ -48,6 +48,21 @@ pub fn seal(
     Ok(rows)
 }
 
+/// The address of a chat, which is its secret.
+pub(super) async fn address(
+    store: &dyn Store,
+    keys: Option<&MasterKeys>,
+    webhook: &Webhook,
+) -> Result<SecretString, String> {
+    let [current, _] = sealed_names(&webhook.id);
+    let row = store.sealed_as(current).await;
+    let row = row.map_err(|error| error.to_string())?;
+    let (row, keys) = row
+        .zip(keys)
+        .ok_or("there is no address, or no master key")?;
+    keys.open(&row).map_err(|error| error.to_string())
+}
+
 /// Those that sign what the endpoint is told, the newest first. Cannot be printed.
 pub(super) struct Signers(Vec<Secret>);
 

@@ -50,13 +50,18 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    fn failed(why: impl Into<String>) -> Self {
+    pub(super) fn failed(why: impl Into<String>) -> Self {
         Self::Failed {
             status: None,
-            why: why.into().chars().take(ERROR_LEN_MAX).collect(),
+            why: cut(&why.into()),
             after: None,
         }
     }
+}
+
+/// As much of an error as is kept.
+pub(super) fn cut(why: &str) -> String {
+    why.chars().take(ERROR_LEN_MAX).collect()
 }
 
 /// The client of all endpoints.
@@ -81,7 +86,13 @@ impl Sender {
         Self { client, reach }
     }
 
-    pub(super) async fn send(&self, url: &str, signed: SignedHeaders, body: String) -> Outcome {
+    /// With the signature's headers, where the endpoint is told signed.
+    pub(super) async fn send(
+        &self,
+        url: &str,
+        signed: Option<SignedHeaders>,
+        body: String,
+    ) -> Outcome {
         // What was allowed when the endpoint was made may not be any more.
         let uri = match self.reach.check(url) {
             Ok(uri) => uri,
@@ -92,11 +103,15 @@ impl Sender {
             .header(
                 USER_AGENT,
                 concat!("countersign/", env!("CARGO_PKG_VERSION")),
-            )
-            .header(HEADER_ID, signed.id)
-            .header(HEADER_TIMESTAMP, signed.timestamp)
-            .header(HEADER_SIGNATURE, signed.signature)
-            .body(Full::new(Bytes::from(body)));
+            );
+        let request = match signed {
+            Some(signed) => request
+                .header(HEADER_ID, signed.id)
+                .header(HEADER_TIMESTAMP, signed.timestamp)
+                .header(HEADER_SIGNATURE, signed.signature),
+            None => request,
+        };
+        let request = request.body(Full::new(Bytes::from(body)));
         let request = match request {
             Ok(request) => request,
             Err(error) => return Outcome::failed(error.to_string()),

@@ -20,6 +20,8 @@ const DONE_US: i64 = DAY_US;
 const DONE_MAX: i64 = 10_000;
 const DEAD_US: i64 = 30 * DAY_US;
 const DEAD_MAX: i64 = 100_000;
+/// What a link has decided is seen under it for so long after its end.
+const LINKS_US: i64 = 7 * DAY_US;
 /// Between two looks for what is to be forgotten.
 const FORGET_EVERY_US: i64 = 60_000_000;
 /// The words of `/readyz`.
@@ -87,6 +89,7 @@ impl Around {
                 (DeliveryState::Done, DONE_US, DONE_MAX),
                 (DeliveryState::Dead, DEAD_US, DEAD_MAX),
             ];
+            batch.push(WebhookChange::ForgetLinks(before(LINKS_US)).into());
             for webhook in webhooks {
                 for (state, us, most) in kept {
                     let id = webhook.id.clone();

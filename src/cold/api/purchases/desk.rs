@@ -20,6 +20,7 @@ use crate::cold::audit::{Event, made};
 use crate::cold::control::{Failed, Work};
 use crate::cold::ids::draw;
 use crate::cold::store::purchases::{Purchase, PurchaseState, PurchaseTerms, PurchaseWanted};
+use crate::cold::store::webhook::WebhookChange;
 use crate::cold::store::{Agent, Batch, Change, Customer, Scope};
 use crate::decide::purchase::RequestRule;
 use crate::decide::purchase::standing::StandingApproval;
@@ -377,16 +378,41 @@ fn waits(row: &Purchase, looked_at: Option<i64>) -> Result<bool, Problem> {
     }
 }
 
+/// What a human looked at before he said his word.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cold::api) struct LookedAt<'a> {
+    /// The request.
+    pub(in crate::cold::api) id: &'a str,
+    /// The version that was shown; absent where the caller names none.
+    pub(in crate::cold::api) version: Option<i64>,
+    /// The one-time link that he uses, by its hash, and the endpoint that it was sent through.
+    pub(in crate::cold::api) link: Option<([u8; 32], &'a str)>,
+}
+
+impl LookedAt<'_> {
+    /// The row, and that the link has decided: both are kept, or neither.
+    fn work(self, row: Purchase, now: Timestamp) -> Work {
+        let mut work = only(row);
+        let used = self.link.map(|(hash, webhook_id)| {
+            let used = WebhookChange::LinkUsed(hash, webhook_id.to_owned(), now);
+            Change::from(used)
+        });
+        work.batch.extend(used);
+        work
+    }
+}
+
 /// A human approves, perhaps by the version that was looked at: everything is asked again now
 /// (behaviour 5.7).
 pub(in crate::cold::api) async fn approve(
     api: &Arc<Api>,
-    (id, looked_at): (&str, Option<i64>),
+    looked_at: LookedAt<'_>,
     event: &Event,
 ) -> Result<Purchase, Problem> {
+    let id = looked_at.id;
     for _ in 0..TRIES_MAX {
         let mut row = find(api, id).await?;
-        if !waits(&row, looked_at)? {
+        if !waits(&row, looked_at.version)? {
             return Ok(row);
         }
         let now = event.at;
@@ -396,7 +422,7 @@ pub(in crate::cold::api) async fn approve(
             approved(api, &mut row, event).await?;
         }
         let state = row.state;
-        match keep(api, row, event).await {
+        match make(api, looked_at.work(row, now), event).await {
             Ok(()) if state == PurchaseState::Issuing => return advance(api, id, event).await,
             Ok(()) => return find(api, id).await,
             Err(Failed::Conflict) => {}
@@ -451,19 +477,20 @@ fn was_shown(row: &Purchase, violation: &Violation) -> bool {
 /// A human denies.
 pub(in crate::cold::api) async fn refuse(
     api: &Arc<Api>,
-    (id, looked_at): (&str, Option<i64>),
+    looked_at: LookedAt<'_>,
     words: Option<String>,
     event: &Event,
 ) -> Result<Purchase, Problem> {
+    let id = looked_at.id;
     for _ in 0..TRIES_MAX {
         let mut row = find(api, id).await?;
-        if !waits(&row, looked_at)? {
+        if !waits(&row, looked_at.version)? {
             return Ok(row);
         }
         let text = words.as_deref().unwrap_or("a reviewer denied it");
         deny(&mut row, &refused("denied_by_reviewer", text), event.at);
         row.decided_by = key_of(event);
-        match keep(api, row, event).await {
+        match make(api, looked_at.work(row, event.at), event).await {
             Ok(()) => return find(api, id).await,
             Err(Failed::Conflict) => {}
             Err(failed) => return Err(failed.into()),

@@ -1,0 +1,243 @@
+"""A review told by e-mail through a real mail server, and decided in a real Chromium by the link out of the mail.
+
+The server asks for a login under STARTTLS with a certificate of its own; it is down first and up later.
+"""
+
+from __future__ import annotations
+
+import email
+import pathlib
+import re
+import ssl
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from email.message import Message
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
+from conftest import binary, read_ready
+from playwright.sync_api import Page
+from test_agents_door import WISH, Plane, word_after
+from test_pages import CORPUS, EMAIL, PASSWORD, chromium, fits, page  # noqa: F401
+
+USER, MAIL_PASSWORD = "countersign", "mail canary 7f3a91"
+PATIENCE_S = 30.0
+
+
+class Mailbox:
+    """What the mail server has taken."""
+
+    def __init__(self) -> None:
+        self.mails: list[Message] = []
+        self.to: list[list[str]] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        assert session.authenticated and session.ssl
+        self.to.append(envelope.rcpt_tos)
+        self.mails.append(email.message_from_bytes(envelope.content))
+        return "250 taken"
+
+    def until(self, count: int) -> Message:
+        since = time.monotonic()
+        while time.monotonic() - since < PATIENCE_S:
+            if len(self.mails) >= count:
+                return self.mails[count - 1]
+            time.sleep(0.05)
+        raise AssertionError(f"{len(self.mails)} mails of {count}")
+
+
+def text_of(mail: Message) -> str:
+    payload = mail.get_payload(decode=True)
+    assert isinstance(payload, bytes)
+    return payload.decode().replace("\r\n", "\n")
+
+
+def link_of(mail: Message) -> str:
+    found = re.search(r"^http://\S+/review/[A-Za-z0-9_-]{43}$", text_of(mail), re.MULTILINE)
+    assert found, text_of(mail)
+    return found.group()
+
+
+class House:
+    """A plane, its mail server, and an owner who wants mail."""
+
+    def __init__(self, plane: Plane, port: int, context: ssl.SSLContext, log: pathlib.Path) -> None:
+        self.plane, self.port, self.context, self.log = plane, port, context, log
+        self.mailbox = Mailbox()
+        self.controller: Controller | None = None
+
+    def up(self) -> None:
+        def login(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+            assert isinstance(data, LoginPassword)
+            return AuthResult(success=(data.login, data.password) == (USER.encode(), MAIL_PASSWORD.encode()))
+
+        self.controller = Controller(
+            self.mailbox,
+            hostname="127.0.0.1",
+            port=self.port,
+            tls_context=self.context,
+            require_starttls=True,
+            auth_required=True,
+            authenticator=login,
+        )
+        self.controller.start()
+
+    def down(self) -> None:
+        if self.controller:
+            self.controller.stop()
+        self.controller = None
+
+    def status(self, waits: dict[str, Any]) -> str:
+        return str(self.plane.ask("GET", f"/v1/purchase-requests/{waits['id']}")["status"])
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    home = tmp_path_factory.mktemp("mail")
+    key, root, port = home / "key.pem", home / "root.pem", free_port()
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out", root]
+    ext = ["-addext", "basicConstraints=critical,CA:FALSE"]
+    subprocess.run([*made, *subject, *ext], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(root, key)
+    (home / "password").write_text(MAIL_PASSWORD + "\n", encoding="utf-8")
+    config = f"""
+[mail]
+host = "localhost"
+port = {port}
+user = "{USER}"
+password = "file:{home}/password"
+from = "notices@pay.example.com"
+ca_file = "{root}"
+"""
+    (home / "config.toml").write_text(config, encoding="utf-8")
+    data = ["--data-dir", str(home / "data")]
+    init = subprocess.run([binary(), "init", *data], capture_output=True, text=True, check=True)
+    anywhere = [part for name in ("issuer-listen", "listen", "ops-listen") for part in (f"--{name}", "127.0.0.1:0")]
+    log = home / "log"
+    with log.open("w", encoding="utf-8") as errors:
+        command = [binary(), "serve", "--config", str(home / "config.toml"), *data, *anywhere]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+    house = None
+    try:
+        ready = read_ready(process, log)
+        owner, customer = word_after(init.stdout, "owner key"), word_after(init.stdout, "customer")
+        plane = Plane(ready["listen"], owner, customer, data[1], ready["ops"])
+        house = House(plane, port, context, log)
+        words = [binary(), "user", "add", *data, "--ops-listen", plane.ops.removeprefix("http://")]
+        words += ["--email", EMAIL, "--scope", "reviewer"]
+        subprocess.run(words, input=PASSWORD + "\n", text=True, check=True, capture_output=True)
+        plane.ask("POST", "/v1/webhooks", {"channel": "email", "url": f"mailto:{EMAIL}"})
+        yield house
+    finally:
+        if house:
+            house.down()
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def ask(house: House, key: str, more: dict[str, Any]) -> dict[str, Any]:
+    waits = dict(house.plane.ask("POST", "/v1/purchase-requests", {**WISH, **more}, key))
+    assert waits["status"] == "pending_review"
+    return waits
+
+
+def test_a_mail_brings_a_link_that_approves_and_a_mail_server_that_is_down_loses_nothing(house: House, page: Page) -> None:  # noqa: F811
+    key = house.plane.buyer({"autoApproveBelow": 500})
+    evil = "x\nBcc: everybody@evil.example\n\nAmount: 1.00 USD\nhttps://evil.example/a"
+    waits = ask(house, key, {"amount": "31.00", "description": evil})
+    # Tried in vain, and then again by the schedule.
+    hook = house.plane.ask("GET", "/v1/webhooks")["data"][0]
+    deliveries = f"/v1/webhooks/{hook['id']}/deliveries"
+    since = time.monotonic()
+    while not house.plane.ask("GET", deliveries)["data"][0]["lastError"]:
+        assert time.monotonic() - since < PATIENCE_S
+        time.sleep(0.05)
+    assert house.plane.ask("GET", deliveries)["data"][0]["state"] == "waiting"
+    house.up()
+    mail = house.mailbox.until(1)
+    assert house.mailbox.to == [[EMAIL]]
+    assert mail["Subject"] == "31.00 USD at shop[.]example[.]com waits for a decision"
+    assert (mail["To"], mail.get_content_type(), mail["Bcc"]) == (EMAIL, "text/plain", None)
+    text = text_of(mail)
+    ours, theirs = text.split("What the agent says.")
+    assert "Amount: 31.00 USD" in ours and "evil" not in ours
+    assert "://evil" not in theirs and "\nAmount" not in theirs and "    | Amount: 1.00 USD" in theirs
+    link = link_of(mail)
+    # What scans mail opens links.
+    for method in ("GET", "HEAD", "GET"):
+        with urllib.request.urlopen(urllib.request.Request(link, method=method), timeout=10) as response:
+            assert response.status == 200
+    assert house.status(waits) == "pending_review"
+    page.goto(link)
+    fits(page)
+    page.get_by_label("Type the amount again").fill("31.00")
+    page.get_by_role("button", name="Approve 31.00 USD").click()
+    page.locator("[data-field=status]", has_text="approved").wait_for()
+    assert page.url == link and page.locator("form").count() == 0
+    after = house.plane.ask("GET", f"/v1/purchase-requests/{waits['id']}")
+    assert after["status"] == "approved" and after["decidedBy"].startswith("usr_")
+    # Told once, and what it took is nowhere in the log.
+    time.sleep(1)
+    assert len(house.mailbox.mails) == 1
+    log = house.log.read_text(encoding="utf-8")
+    assert MAIL_PASSWORD not in log and link.rsplit("/", 1)[1] not in log
+
+
+def test_a_mail_brings_a_link_that_denies_and_is_of_no_use_to_whoever_may_decide_no_more(house: House, page: Page) -> None:  # noqa: F811
+    house.down()
+    house.up()
+    key = house.plane.buyer({"autoApproveBelow": 500})
+    count = len(house.mailbox.mails)
+    waits = ask(house, key, {"amount": "41.00"})
+    link = link_of(house.mailbox.until(count + 1))
+    page.goto(link)
+    page.get_by_label("Why not").fill("We have one")
+    page.get_by_role("button", name="Deny").click()
+    page.locator("[data-field=status]", has_text="denied").wait_for()
+    after = house.plane.ask("GET", f"/v1/purchase-requests/{waits['id']}", key=key)
+    assert (after["status"], after["message"]) == ("denied", "We have one")
+    second = ask(house, key, {"amount": "42.00"})
+    link = link_of(house.mailbox.until(count + 2))
+    ops = ["--ops-listen", house.plane.ops.removeprefix("http://")]
+    person = [binary(), "user", "disable", "--data-dir", house.plane.data, *ops, "--email", EMAIL]
+    subprocess.run(person, check=True, capture_output=True)
+    opened = page.request.get(link)
+    assert opened.status == 404
+    assert house.status(second) == "pending_review"
+    subprocess.run([*person[:2], "enable", *person[3:]], check=True, capture_output=True)
+    assert page.request.get(link).status == 200
+
+
+def test_s7_s8_no_words_of_an_agent_change_a_mail(house: House) -> None:
+    """Several texts in one mail: one in each field that an agent fills."""
+    house.down()
+    house.up()
+    keys = [house.plane.buyer({"autoApproveBelow": 500}) for _ in range(3)]
+    count = len(house.mailbox.mails)
+    fields = ["merchant_name", "description", "justification"]
+    groups = [CORPUS[at : at + 3] for at in range(0, 60, 3)]
+    names: set[tuple[str, ...]] = set()
+    for at, group in enumerate(groups):
+        waits = ask(house, keys[at % 3], {**dict(zip(fields, group, strict=False)), "amount": f"{50 + at}.00"})
+        mail = house.mailbox.until(count + at + 1)
+        assert mail["Subject"] == f"{50 + at}.00 USD at shop[.]example[.]com waits for a decision"
+        assert mail.get_content_type() == "text/plain" and not mail.is_multipart()
+        names.add(tuple(sorted(mail.keys())))
+        addresses = re.findall(r"\S*://\S*", text_of(mail))
+        assert len(addresses) == 2 and all(it.startswith(house.plane.url) for it in addresses), addresses
+        house.plane.ask("POST", f"/v1/purchase-requests/{waits['id']}/deny", {})
+    assert len(names) == 1
