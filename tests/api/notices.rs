@@ -233,10 +233,10 @@ fn s12_a_link_decides_the_version_that_was_told_and_ends_with_the_review() {
     let (first, path) = (link_of(0), format!("{}/approve", link_of(0)));
     let page = browser.get(&first);
     // As another node may have changed it since.
-    drop(plane.database.change(
+    plane.database.change(
         &plane.home.data_dir(),
         "UPDATE purchases SET revision = revision + 1",
-    ));
+    );
     let seen = browser.get(&first).text();
     assert!(
         seen.contains("has changed") && !seen.contains("<form"),
