@@ -142,8 +142,7 @@ impl App {
         let records = start_records(&storage, &recovered, &writer, &config, &readiness);
         let checkpointer =
             start_checkpointer(&storage, &recovered, &writer, &records, clock, &config)?;
-        let told = (&readiness, &shared.telemetry);
-        let with = (&loaded, &keys, &writer, told);
+        let with = (&loaded, &keys, &writer, (&readiness, &shared.telemetry));
         let core = core_of(node.as_ref(), recovered.states, with)?;
         arm(&shared, &writer, core, &port);
         let around = Around {

@@ -43,7 +43,6 @@ use self::webhook::{
 };
 use crate::cold::audit::line::Checkpoint;
 use crate::cold::audit::{Entry, Event};
-
 use crate::decide::policy::{Cascade, LimitField};
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Usage};

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import binary, read_ready
-from test_agents_door import TOOLS, Plane, word_after
+from planes import running
+from test_agents_door import TOOLS
 from test_oauth import House, by_forms, house
 
 __all__ = ["house"]
@@ -148,23 +148,13 @@ def suites_door(tmp_path: pathlib.Path) -> Iterator[str]:
     url = f"http://127.0.0.1:{proxy.server_address[1]}"
     config = tmp_path / "config.toml"
     config.write_text(f'[mcp]\norigins = ["{url}"]\n', encoding="utf-8")
-    data = ["--data-dir", str(tmp_path / "data")]
-    made = subprocess.run([binary(), "init", *data], capture_output=True, text=True, check=True)
-    anywhere = [part for name in ("issuer-listen", "listen", "ops-listen") for part in (f"--{name}", "127.0.0.1:0")]
-    log = tmp_path / "log"
-    with log.open("w", encoding="utf-8") as errors:
-        command = [binary(), "serve", "--config", str(config), *data, *anywhere]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
-    try:
-        ready = read_ready(process, log)
-        plane = Plane(ready["listen"], word_after(made.stdout, "owner key"), word_after(made.stdout, "customer"))
+    with running(tmp_path, "--config", str(config)) as plane:
         WithKey.door, WithKey.key = plane.url, plane.buyer({})
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
-        yield url + "/api/mcp"
-    finally:
-        proxy.shutdown()
-        process.terminate()
-        process.wait(timeout=20)
+        try:
+            yield url + "/api/mcp"
+        finally:
+            proxy.shutdown()
 
 
 def test_the_official_conformance_suite_fails_where_it_is_expected_to_and_nowhere_else(

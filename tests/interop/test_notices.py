@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
-from conftest import binary, read_ready
+from conftest import binary
+from planes import EMAIL, Plane, person, running
 from playwright.sync_api import Page
-from test_agents_door import WISH, Plane, word_after
-from test_pages import CORPUS, EMAIL, PASSWORD, chromium, fits, page  # noqa: F401
+from test_agents_door import WISH
+from test_pages import CORPUS, chromium, fits, page  # noqa: F401
 
 USER, MAIL_PASSWORD = "countersign", "mail canary 7f3a91"
 PATIENCE_S = 30.0
@@ -124,29 +125,14 @@ from = "notices@pay.example.com"
 ca_file = "{root}"
 """
     (home / "config.toml").write_text(config, encoding="utf-8")
-    data = ["--data-dir", str(home / "data")]
-    init = subprocess.run([binary(), "init", *data], capture_output=True, text=True, check=True)
-    anywhere = [part for name in ("issuer-listen", "listen", "ops-listen") for part in (f"--{name}", "127.0.0.1:0")]
-    log = home / "log"
-    with log.open("w", encoding="utf-8") as errors:
-        command = [binary(), "serve", "--config", str(home / "config.toml"), *data, *anywhere]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
-    house = None
-    try:
-        ready = read_ready(process, log)
-        owner, customer = word_after(init.stdout, "owner key"), word_after(init.stdout, "customer")
-        plane = Plane(ready["listen"], owner, customer, data[1], ready["ops"])
-        house = House(plane, port, context, log)
-        words = [binary(), "user", "add", *data, "--ops-listen", plane.ops.removeprefix("http://")]
-        words += ["--email", EMAIL, "--scope", "reviewer"]
-        subprocess.run(words, input=PASSWORD + "\n", text=True, check=True, capture_output=True)
-        plane.ask("POST", "/v1/webhooks", {"channel": "email", "url": f"mailto:{EMAIL}"})
-        yield house
-    finally:
-        if house:
+    with running(home, "--config", str(home / "config.toml")) as plane:
+        house = House(plane, port, context, home / "log")
+        try:
+            person(plane, "reviewer")
+            plane.ask("POST", "/v1/webhooks", {"channel": "email", "url": f"mailto:{EMAIL}"})
+            yield house
+        finally:
             house.down()
-        process.terminate()
-        process.wait(timeout=20)
 
 
 def ask(house: House, key: str, more: dict[str, Any]) -> dict[str, Any]:
