@@ -429,6 +429,7 @@ fn webhook(change: &WebhookChange) -> Option<Made> {
         | WebhookChange::ForgetAlerts(_)
         | WebhookChange::Link(_)
         | WebhookChange::ForgetLinks(_)
+        | WebhookChange::ForgetLinksOf(_)
         | WebhookChange::Read(..) => None,
     }
 }

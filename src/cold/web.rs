@@ -132,7 +132,8 @@ fn with_headers(
     text: String,
 ) -> Response<Body> {
     const FIXED: [(HeaderName, &str); 5] = [
-        (REFERRER_POLICY, "no-referrer"),
+        // Browsers that do not say where a form comes from name its origin only with this one.
+        (REFERRER_POLICY, "same-origin"),
         (CACHE_CONTROL, "no-store"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),

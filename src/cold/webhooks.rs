@@ -83,7 +83,8 @@ pub async fn deliver(around: Around) {
                 let room = ROUNDS_MAX.saturating_sub(busy.len());
                 let is_free = |due: &Due| {
                     // One that its owner has enabled anew has failed nobody yet.
-                    let rest = rests.get(&due.webhook_id).filter(|_| due.is_failing);
+                    let rest = rests.get(&due.webhook_id);
+                    let rest = rest.filter(|rest| due.is_failing || rest.is_ours);
                     rest.is_none_or(|rest| rest.until <= now) && !busy.contains(&due.webhook_id)
                 };
                 let free: Vec<Due> = due.into_iter().filter(is_free).take(room).collect();
@@ -123,6 +124,8 @@ pub async fn deliver(around: Around) {
 struct Rest {
     until: Timestamp,
     rounds: u32,
+    /// Whether it was the database that failed, and no endpoint.
+    is_ours: bool,
 }
 
 fn rest(rests: &mut HashMap<String, Rest>, id: String, fared: Fared, now: Timestamp) {
@@ -130,8 +133,9 @@ fn rest(rests: &mut HashMap<String, Rest>, id: String, fared: Fared, now: Timest
         Fared::Well => {
             rests.remove(&id);
         }
-        Fared::Badly => {
+        Fared::Badly | Fared::Unkept => {
             let rest = rests.entry(id).or_default();
+            rest.is_ours = fared == Fared::Unkept;
             rest.rounds = rest.rounds.saturating_add(1);
             rest.until = now.plus_micros(schedule::rest_us(rest.rounds));
         }

@@ -89,7 +89,7 @@ impl LedgerPort {
         if !log.follow(owner).await {
             return Err(PortError::NotTaken);
         }
-        for _ in 0..OFFERS_MAX {
+        for tried in 0..OFFERS_MAX {
             let once = command.clone();
             let (said, draft) = self.ask(move |ledger| ledger.drafting(once)).await?;
             let (said, draft) = match (said, draft) {
@@ -101,8 +101,9 @@ impl LedgerPort {
                 let taken = Some(taken);
                 return Ok(Ok(Made { said, taken }));
             }
-            // Other nodes append faster than this one decides. What people order does not wait for that.
-            if !log.claim(&turn).await {
+            // Other nodes append faster than this one decides, and what people order does not wait for that. The
+            // first refusal may be of another node that was told the same: then nothing is left to append.
+            if tried > 0 && !log.claim(&turn).await {
                 return Err(PortError::NotTaken);
             }
         }

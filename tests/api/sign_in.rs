@@ -68,7 +68,7 @@ pub(crate) fn is_guarded(page: &Response, within_reach: bool) {
     assert_eq!(page.header("x-frame-options"), Some("DENY"));
     assert_eq!(page.header("cache-control"), Some("no-store"));
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
-    assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(page.header("referrer-policy"), Some("same-origin"));
     let opener = (!within_reach).then_some("same-origin");
     let said = page.header("cross-origin-opener-policy");
     assert_eq!(said, opener, "{}", page.text());

@@ -141,7 +141,7 @@ fn s8_s10_every_page_forbids_what_it_does_not_need() {
         assert!(!policy.contains("unsafe") && !policy.contains("script-src"));
         for (name, wanted) in [
             ("cache-control", "no-store"),
-            ("referrer-policy", "no-referrer"),
+            ("referrer-policy", "same-origin"),
             ("x-content-type-options", "nosniff"),
             ("x-frame-options", "DENY"),
             ("cross-origin-opener-policy", "same-origin"),

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::Api;
 use super::problem::Problem;
-use super::purchases::{PurchaseShown, find, shown, summary};
+use super::purchases::{PurchaseShown, find, shown, spending_lines};
 use super::review::{LINK_PATH, agent_name};
 use crate::cold::store::people::User;
 use crate::cold::store::purchases::{Purchase, PurchaseState};
@@ -116,7 +116,7 @@ async fn of_review(
     let page = format!("{}/reviews/{}", api.public_url, row.id);
     let link = link(api, (webhook, delivery), (&row, user.as_ref()), now).await?;
     let agent = agent_name(api, &row.agent_id).await?;
-    let limits = summary(api, &row.agent_id, now).await?.lines();
+    let limits = spending_lines(api, &row.agent_id, now).await;
     let asked = row.asked.clone();
     let host = harmless(&row.host);
     let amount = format!("{} {}", row.amount, row.amount.currency);
@@ -135,7 +135,10 @@ async fn of_review(
         ("Merchant's host", host),
         ("Agent", harmless(&agent)),
     ];
-    facts.extend(limits.into_iter().map(|it| (it.name, it.text)));
+    match limits {
+        Some(lines) => facts.extend(lines.into_iter().map(|it| (it.name, it.text))),
+        None => facts.push(("Limits", "cannot be told now".to_owned())),
+    }
     facts.push(("Asked", of_request.created_at.to_owned()));
     facts.extend(it.review_ends_at.clone().map(|ends| ("Ends", ends)));
     let said = |text: Option<String>| text.unwrap_or_else(|| "not said".to_owned());
@@ -172,7 +175,9 @@ async fn link(
         return Ok(None);
     };
     let version = row.revision.to_string();
-    let parts = [&*webhook.id, &*delivery.id, &*row.id, &*version];
+    // An endpoint that leads elsewhere by now is told another link.
+    let changed = webhook.revision.to_string();
+    let parts = [&*webhook.id, &*delivery.id, &*row.id, &*version, &*changed];
     let made = api.secret.digest(MADE, &parts.map(str::as_bytes));
     let token = URL_SAFE_NO_PAD.encode(made);
     let Some(hash) = hash_of(api, &token) else {

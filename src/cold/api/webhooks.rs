@@ -316,7 +316,12 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
     let update: WebhookUpdate = read(&ask.body)?;
     let mut row = find(&ask).await?;
     let mut batch = match update.url {
-        Some(url) => channel::lead(&ask, &mut row, url).await?,
+        Some(url) => {
+            let mut batch = channel::lead(&ask, &mut row, url).await?;
+            // Whoever was told before decides nothing any more.
+            batch.push(WebhookChange::ForgetLinksOf(row.id.clone()).into());
+            batch
+        }
         None => Batch::new(),
     };
     if let Some(named) = kinds(update.events)? {

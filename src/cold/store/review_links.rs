@@ -79,9 +79,21 @@ pub(super) fn new(row: ReviewLink) -> Statement {
 }
 
 pub(super) fn used(hash: &[u8; 32], at: Timestamp) -> Statement {
-    Statement::of("UPDATE review_links SET used_us = $1 WHERE hash = $2 AND used_us IS NULL")
-        .bind(at.micros())
-        .bind(hash.to_vec())
+    // Looked at once more here: what it rests on may have changed while its form was being sent.
+    Statement::of(
+        "UPDATE review_links SET used_us = $1
+         WHERE hash = $2 AND used_us IS NULL AND ends_us > $1
+            AND EXISTS (SELECT 1 FROM webhooks WHERE webhooks.id = review_links.webhook_id
+                AND is_enabled = 1 AND has_links = 1)
+            AND (user_id IS NULL OR EXISTS (SELECT 1 FROM users
+                WHERE users.id = review_links.user_id AND disabled_us IS NULL))",
+    )
+    .bind(at.micros())
+    .bind(hash.to_vec())
+}
+
+pub(super) fn forget_of(webhook_id: String) -> Statement {
+    Statement::of("DELETE FROM review_links WHERE webhook_id = $1").bind(webhook_id)
 }
 
 pub(super) fn forget(before: Timestamp) -> Statement {

@@ -256,6 +256,8 @@ pub enum WebhookChange {
     LinkUsed([u8; 32], String, Timestamp),
     /// Links that ended before this instant are forgotten.
     ForgetLinks(Timestamp),
+    /// Those that were sent through this endpoint are: it leads elsewhere.
+    ForgetLinksOf(String),
     /// The reader of this name has come from here to there.
     Read(String, Mark, Mark),
 }

@@ -272,6 +272,7 @@ fn statements(change: WebhookChange) -> Vec<Statement> {
         WebhookChange::Link(row) => vec![review_links::new(row)],
         WebhookChange::LinkUsed(hash, _, at) => vec![review_links::used(&hash, at)],
         WebhookChange::ForgetLinks(before) => vec![review_links::forget(before)],
+        WebhookChange::ForgetLinksOf(webhook_id) => vec![review_links::forget_of(webhook_id)],
         WebhookChange::Read(reader, from, to) => vec![read(reader, from, to)],
     }
 }

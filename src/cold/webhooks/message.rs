@@ -37,13 +37,12 @@ pub(in crate::cold) fn harmless(text: &str) -> String {
     let shown = shown_words(text);
     let mut characters = shown.chars().take(WORDS_LEN_MAX).peekable();
     let mut out = String::with_capacity(shown.len());
-    let mut before = ' ';
     while let Some(char) = characters.next() {
         let next = characters.peek().copied().unwrap_or(' ');
         let is_dot = matches!(char, '.' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}');
         if is_unseen(char) {
             out.push('\u{fffd}');
-        } else if is_dot && before.is_alphanumeric() && next.is_alphabetic()
+        } else if is_dot && next.is_alphabetic()
             || char == ':' && !next.is_whitespace()
             || matches!(char, '@' | '\u{ff20}')
         {
@@ -53,7 +52,6 @@ pub(in crate::cold) fn harmless(text: &str) -> String {
         } else {
             out.push(char);
         }
-        before = char;
     }
     if shown.chars().count() > WORDS_LEN_MAX {
         out.push_str(" [cut]");

@@ -31,6 +31,8 @@ pub(super) enum Fared {
     Well,
     /// Everything was in vain.
     Badly,
+    /// What came of it is not kept, or nothing could be tried: it is for us to come to order.
+    Unkept,
 }
 
 pub(super) struct Round {
@@ -42,7 +44,7 @@ impl Round {
     pub(super) async fn run(&self, id: &str) -> Fared {
         self.tell(id).await.unwrap_or_else(|error| {
             tracing::warn!(webhook = id, %error, "a webhook is told later");
-            Fared::Badly
+            Fared::Unkept
         })
     }
 
@@ -68,19 +70,37 @@ impl Round {
             Channel::Slack | Channel::Email => {
                 // What writes to people starts a moment later than this.
                 let Some(Some(api)) = self.around.served.get() else {
-                    return Ok(Fared::Badly);
+                    return Ok(Fared::Unkept);
                 };
-                let mut tried = Vec::with_capacity(rows.len());
-                for row in rows {
-                    let outcome = self.write(api, &webhook, &row).await;
-                    tried.push((row, outcome));
-                }
-                tried
+                // People are told nothing while nobody could keep that they have been.
+                let as_before = WebhookChange::Failing(webhook.id.clone(), webhook.failing_since);
+                store.apply(vec![as_before.into()]).await?;
+                self.write_all(api, &webhook, rows).await
             }
         };
         let (batch, fared) = self.judge(&webhook, tried);
         store.apply(batch).await?;
         Ok(fared)
+    }
+
+    /// One after the other, until one is not taken: a mail server that does not answer takes up no more time
+    /// than for one.
+    async fn write_all(
+        &self,
+        api: &Arc<Api>,
+        webhook: &Webhook,
+        rows: Vec<Delivery>,
+    ) -> Vec<(Delivery, Outcome)> {
+        let mut tried = Vec::with_capacity(rows.len());
+        for row in rows {
+            let outcome = self.write(api, webhook, &row).await;
+            let is_taken = matches!(outcome, Outcome::Taken(_));
+            tried.push((row, outcome));
+            if !is_taken {
+                break;
+            }
+        }
+        tried
     }
 
     /// Tells people, in the form of their channel.
@@ -160,7 +180,7 @@ impl Round {
         let since = webhook.failing_since;
         match fared {
             Fared::Well if since.is_some() => batch.push(WebhookChange::Failing(id, None).into()),
-            Fared::Well => {}
+            Fared::Well | Fared::Unkept => {}
             Fared::Badly if since.is_none() => {
                 tracing::warn!(webhook = id, ?last_error, "a webhook fails");
                 batch.push(WebhookChange::Failing(id, Some(now)).into());

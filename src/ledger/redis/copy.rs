@@ -69,6 +69,8 @@ impl Copy {
         let Some(path) = &self.place else {
             return Ok(());
         };
+        // What stands beside it was settled long ago; where the machine's power goes, this one is as good.
+        self.file.sync_all()?;
         let before = path.with_extension("before");
         or_absent(remove_file(&before))?;
         // A second name, so that at no moment there is none. Some file systems have no such thing.

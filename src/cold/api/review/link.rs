@@ -34,7 +34,7 @@ use crate::domain::time::Timestamp;
 
 /// What stands before a link's text.
 pub(in crate::cold::api) const PATH: &str = "/review/";
-/// Links that one address opens in a minute.
+/// Links that are none which one address opens in a minute.
 pub(in crate::cold::api) const A_MINUTE: u32 = 60;
 const CSRF: &str = "review link form";
 
@@ -74,13 +74,18 @@ impl Opened {
         let api = web.api()?;
         web.site().of(&head.headers).ok_or(Refused::UnknownHost)?;
         let now = api.clock.now();
-        let peer = head.extensions.get::<Peer>();
-        let peer = peer.map(|Peer(address)| address.ip().to_string());
-        let counted = api.links.take(&peer.unwrap_or_default(), now);
-        counted.map_err(Refused::TooOften)?;
-        let hash = hash_of(&api, token).ok_or_else(Problem::not_found)?;
-        let link = api.store.review_link(hash).await.map_err(Problem::from)?;
-        let link = link.ok_or_else(Problem::not_found)?;
+        let link = match hash_of(&api, token) {
+            Some(hash) => api.store.review_link(hash).await.map_err(Problem::from)?,
+            None => None,
+        };
+        let Some(link) = link else {
+            // Guesses alone are counted: everybody may come from the address of one proxy.
+            let peer = head.extensions.get::<Peer>();
+            let peer = peer.map(|Peer(address)| address.ip().to_string());
+            let counted = api.links.take(&peer.unwrap_or_default(), now);
+            counted.map_err(Refused::TooOften)?;
+            return Err(Problem::not_found().into());
+        };
         let webhook = api.store.webhook(link.webhook_id.clone()).await;
         let webhook = webhook.map_err(Problem::from)?;
         let webhook = webhook.filter(|it| it.is_enabled && it.has_links);
@@ -160,6 +165,8 @@ async fn decide(
     verb: Verb,
 ) -> Result<Response<Body>, Other> {
     let (head, body) = request.into_parts();
+    // Before anything is looked at, because whoever sends it may take his time.
+    let form = Form::read(&head.headers, body).await;
     let opened = match Opened::of(web, &token, &head).await {
         Ok(opened) => opened,
         Err(other) => {
@@ -186,7 +193,7 @@ async fn decide(
         refused("foreign_origin");
         return Err(Refused::Form.into());
     }
-    let form = Form::read(&head.headers, body).await?;
+    let form = form?;
     let given = form.get(CSRF_FIELD).unwrap_or_default();
     if !opened.api.secret.is_same(given, &opened.csrf) {
         refused("csrf_token");

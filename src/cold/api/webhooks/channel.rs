@@ -59,6 +59,9 @@ pub(super) fn check_signed(row: &Webhook) -> Result<(), Problem> {
     }
 }
 
+/// What is shown of a chat's address behind its server.
+const HIDDEN: &str = "/***";
+
 /// Lets it lead to this address. What is to be sealed is given back.
 pub(super) async fn lead(ask: &Ask, row: &mut Webhook, url: String) -> Result<Batch, Problem> {
     match row.channel {
@@ -69,11 +72,15 @@ pub(super) async fn lead(ask: &Ask, row: &mut Webhook, url: String) -> Result<Ba
         }
         Channel::Slack => {
             check_url(ask, &url)?;
+            if url.ends_with(HIDDEN) {
+                let message = "is what is shown of it: send the whole address, or none";
+                return Err(Problem::invalid_field("url", message));
+            }
             let behind = url.find("://").map_or(0, |at| at + 3);
             let server = url.get(behind..).unwrap_or_default();
             let server = server.split(['/', '?']).next().unwrap_or_default();
             let scheme = url.get(..behind).unwrap_or_default();
-            row.url = format!("{scheme}{server}/***");
+            row.url = format!("{scheme}{server}{HIDDEN}");
             let [name, _] = sealed_names(&row.id);
             let sealed = master_keys(ask)?.seal(&name, &SecretString::from(url), ask.now);
             let sealed = sealed.map_err(|error| {
