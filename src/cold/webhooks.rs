@@ -133,9 +133,18 @@ fn rest(rests: &mut HashMap<String, Rest>, id: String, fared: Fared, now: Timest
         Fared::Well => {
             rests.remove(&id);
         }
-        Fared::Badly | Fared::Unkept => {
+        // The database is the same for all, and costs no endpoint more than a moment.
+        Fared::Unkept => {
+            let rest = Rest {
+                until: now.plus_micros(schedule::rest_us(1)),
+                rounds: 0,
+                is_ours: true,
+            };
+            rests.insert(id, rest);
+        }
+        Fared::Badly => {
             let rest = rests.entry(id).or_default();
-            rest.is_ours = fared == Fared::Unkept;
+            rest.is_ours = false;
             rest.rounds = rest.rounds.saturating_add(1);
             rest.until = now.plus_micros(schedule::rest_us(rest.rounds));
         }
