@@ -31,10 +31,10 @@ mod repaired;
 #[path = "support/server.rs"]
 mod server;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use redis::RedisServer;
-use server::{Home, Server, binary, said};
+use server::{Home, Server, SnapshotOf, binary, said};
 
 /// What one authorization asks for.
 const AMOUNT: u64 = 2_500;
@@ -86,4 +86,24 @@ fn pair(redis: &RedisServer, snapshot: &Value) -> ([Machine; 2], [Server; 2]) {
     let machines = [Machine::new(redis, snapshot), Machine::new(redis, snapshot)];
     let nodes = [machines[0].start(), machines[1].start()];
     (machines, nodes)
+}
+
+/// One customer with room for so many authorizations, on this many cards.
+fn with_room(room: u64, cards: usize) -> Value {
+    let mut snapshot = SnapshotOf::default();
+    snapshot.customer("cus", &json!({"limits": {"total": room * AMOUNT}}));
+    for card in 0..cards {
+        snapshot.card(&format!("card-{card}"), "cus", None, &json!({}));
+    }
+    snapshot.build()
+}
+
+/// What the customer of this card has spent, as this node knows it.
+fn spent(node: &Server, card: &str) -> u64 {
+    let card = node.admin(&format!("/admin/cards/{card}"));
+    let limits = card["limits"].as_array().unwrap();
+    let limit = limits.iter().find(|it| it["level"] == "customer");
+    limit.unwrap_or_else(|| panic!("{card}"))["spent"]
+        .as_u64()
+        .unwrap()
 }

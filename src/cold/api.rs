@@ -102,7 +102,7 @@ pub struct Api {
     reveals: PerMinute,
     /// How often each agent asked, to buy and otherwise.
     asks: purchases::Asks,
-    /// How often one-time links were opened from each address.
+    /// How often each address has opened one-time links that are none.
     links: PerMinute,
     /// When cards were first used: it never changes.
     first_spends: Mutex<HashMap<String, String>>,

@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::browser::{Browser, field, person};
+use crate::browser::{Browser, field};
 use crate::plane::{Plane, code, id};
 use crate::purchases::{Buyer, act, buyer};
 use crate::server::{Response, find};
@@ -317,7 +317,7 @@ fn s13_the_address_of_a_chat_is_sealed_and_never_shown_again() {
     assert_eq!(chat["secret"], Value::Null);
     assert_eq!(chat["events"], json!(["purchase.pending_review"]));
     buyer.asks(&plane, &json!({}));
-    message(&receiver, 0);
+    let decides = link(&message(&receiver, 0));
     let path = format!("/v1/webhooks/{}", id(&chat));
     let all = [
         plane.get("/v1/webhooks"),
@@ -338,8 +338,19 @@ fn s13_the_address_of_a_chat_is_sealed_and_never_shown_again() {
     );
     // It is exchanged, and not signed.
     let next = Receiver::start();
+    let mut browser = Browser::new(&plane);
+    assert_eq!(browser.get(&decides).status, 200);
     let changed = plane.owner_asks("PATCH", &path, &json!({"url": next.url()}), 200);
     assert!(changed["url"].as_str().unwrap().ends_with("/***"));
+    assert_eq!(browser.get(&decides).status, 404, "it leads elsewhere");
+    let shown = json!({"url": changed["url"]});
+    let refused = plane.ask(&plane.owner, "PATCH", &path, &shown);
+    assert_eq!(code(&refused, 400), "invalid_request");
+    assert!(
+        refused.text().contains("\"field\":\"url\""),
+        "{}",
+        refused.text()
+    );
     plane.owner_asks("POST", &format!("{path}/test"), &Value::Null, 200);
     assert_eq!(
         message(&next, 0)["text"],
@@ -434,11 +445,12 @@ fn s7_the_agents_words_are_marked_up_nowhere_in_a_chat() {
     );
 }
 
-/// Behaviour 5.13: a key of an agent learns nothing of endpoints, and no link is opened without end.
+/// Behaviour 5.13: guesses are counted, and links of ours are not.
 #[test]
 fn links_are_opened_so_often_in_a_minute() {
-    let (plane, ..) = told(&[], &json!({}));
-    person(&plane, "ada@example.com", "owner", "correct horse battery");
+    let (plane, receiver, buyer, _) = told(&[], &json!({}));
+    buyer.asks(&plane, &json!({}));
+    let good = link(&message(&receiver, 0));
     let mut browser = Browser::new(&plane);
     let path = format!("/review/{}", "A".repeat(43));
     let statuses: Vec<u16> = (0..130).map(|_| browser.get(&path).status).collect();
@@ -446,4 +458,5 @@ fn links_are_opened_so_often_in_a_minute() {
         statuses.contains(&404) && statuses.contains(&429),
         "{statuses:?}"
     );
+    assert_eq!(browser.get(&good).status, 200);
 }

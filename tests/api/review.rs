@@ -238,6 +238,7 @@ fn nobody_else_answers(plane: &Plane, browser: &mut Browser, path: &str, page: &
     let next = (revision.parse::<i64>().unwrap() + 1).to_string();
     let stale = browser.post(&grant, &[good[0], ("revision", &*next)]);
     assert_eq!(stale.status, 409, "{}", stale.text());
+    assert!(stale.text().contains("has changed"), "{}", stale.text());
     for scope in ["reviewer", "viewer"] {
         let mut other = reviewer(plane, scope);
         let seen = other.get(path);

@@ -8,6 +8,7 @@ from __future__ import annotations
 import email
 import pathlib
 import re
+import socket
 import ssl
 import subprocess
 import time
@@ -97,8 +98,6 @@ class House:
 
 
 def free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -199,12 +198,12 @@ def test_a_mail_brings_a_link_that_denies_and_is_of_no_use_to_whoever_may_decide
     second = ask(house, key, {"amount": "42.00"})
     link = link_of(house.mailbox.until(count + 2))
     ops = ["--ops-listen", house.plane.ops.removeprefix("http://")]
-    person = [binary(), "user", "disable", "--data-dir", house.plane.data, *ops, "--email", EMAIL]
-    subprocess.run(person, check=True, capture_output=True)
+    command = [binary(), "user", "disable", "--data-dir", house.plane.data, *ops, "--email", EMAIL]
+    subprocess.run(command, check=True, capture_output=True)
     opened = page.request.get(link)
     assert opened.status == 404
     assert house.status(second) == "pending_review"
-    subprocess.run([*person[:2], "enable", *person[3:]], check=True, capture_output=True)
+    subprocess.run([*command[:2], "enable", *command[3:]], check=True, capture_output=True)
     assert page.request.get(link).status == 200
 
 

@@ -51,6 +51,12 @@ def fits(page: Page) -> None:
         assert box and box["height"] >= 44
 
 
+def facts_above_words(page: Page) -> None:
+    facts = page.get_by_role("region", name="What we know").bounding_box()
+    words = page.get_by_role("region", name="What the agent says").bounding_box()
+    assert facts and words and facts["y"] + facts["height"] <= words["y"]
+
+
 def by_keyboard(page: Page, role: str, name: str) -> None:
     """Goes to it with the tabulator, where it is seen to be chosen."""
     wanted = page.get_by_role(role, name=name, exact=False)  # type: ignore[arg-type]
@@ -110,9 +116,7 @@ def test_a_reviewer_decides_on_a_phone_with_the_keyboard(page: Page, plane: Plan
     waits = ask(plane, key, {"amount": "31.00"})
     sign_in(page, plane, f"/reviews/{waits['id']}")
     fits(page)
-    facts = page.get_by_role("region", name="What we know").bounding_box()
-    words = page.get_by_role("region", name="What the agent says").bounding_box()
-    assert facts and words and facts["y"] + facts["height"] <= words["y"]
+    facts_above_words(page)
     by_keyboard(page, "textbox", "Type the amount again")
     page.keyboard.type("31.00")
     by_keyboard(page, "button", "Approve 31.00 USD")
@@ -139,9 +143,7 @@ def test_an_owner_puts_an_agent_to_work_on_a_phone(page: Page, plane: Plane, own
     page.get_by_role("link", name="clerk").click()
     page.wait_for_url(f"**/access-requests/{asked['id']}")
     fits(page)
-    facts = page.get_by_role("region", name="What we know").bounding_box()
-    words = page.get_by_role("region", name="What the agent says").bounding_box()
-    assert facts and words and facts["y"] + facts["height"] <= words["y"]
+    facts_above_words(page)
     by_keyboard(page, "button", "Put it to work")
     page.keyboard.press("Enter")
     page.locator("[data-field=status]", has_text="granted").wait_for()

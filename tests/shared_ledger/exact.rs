@@ -6,11 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use serde_json::json;
-
-use super::{AMOUNT, Machine, founded, pair};
+use super::{AMOUNT, Machine, founded, pair, spent, with_room};
 use crate::redis::RedisServer;
-use crate::server::{Server, SnapshotOf, authorization, delivery, purchase};
+use crate::server::{Server, authorization, delivery, purchase};
 
 const CLIENTS: usize = 32;
 const EACH: usize = 12;
@@ -23,16 +21,6 @@ const PASSES: u32 = 600;
 const ROOM: u64 = 100;
 /// More than is approved while connections are cut, so that every cut meets approvals.
 const ROOM_FOR_CUTS: u64 = 10_000;
-
-/// One customer with room for so many, on this many cards.
-fn snapshot(room: u64, cards: usize) -> serde_json::Value {
-    let mut snapshot = SnapshotOf::default();
-    snapshot.customer("cus", &json!({"limits": {"total": room * AMOUNT}}));
-    (0..cards).for_each(|card| {
-        snapshot.card(&format!("card-{card}"), "cus", None, &json!({}));
-    });
-    snapshot.build()
-}
 
 /// Sends `each` authorizations from every client, half of them to each node, all at once: how many
 /// are approved, and how many are declined for lack of room.
@@ -67,19 +55,10 @@ fn results(nodes: [&Server; 2], name: &str, each: usize) -> Vec<String> {
     })
 }
 
-fn spent(node: &Server) -> u64 {
-    let card = node.admin("/admin/cards/card-0");
-    let limits = card["limits"].as_array().unwrap();
-    let limit = limits.iter().find(|it| it["level"] == "customer");
-    limit.unwrap_or_else(|| panic!("{card}"))["spent"]
-        .as_u64()
-        .unwrap()
-}
-
 #[test]
 fn of_two_nodes_racing_for_one_limit_exactly_as_much_is_approved_as_it_lets() {
     let redis = founded(&[]);
-    let snapshot = snapshot(ROOM, 4);
+    let snapshot = with_room(ROOM, 4);
     let (_machines, [one, two]) = pair(&redis, &snapshot);
     let (approved, declined) = race([&one, &two], "race", EACH);
     assert_eq!(approved, ROOM);
@@ -89,7 +68,7 @@ fn of_two_nodes_racing_for_one_limit_exactly_as_much_is_approved_as_it_lets() {
     for node in [&one, &two, &third] {
         let one_more = node.client().ask(&authorization("one-more", "card-0", 1));
         assert_eq!(one_more.result(), "INSUFFICIENT_FUNDS");
-        assert_eq!(spent(node), ROOM * AMOUNT);
+        assert_eq!(spent(node, "card-0"), ROOM * AMOUNT);
     }
     assert!(one.terminate().success() && two.terminate().success());
 }
@@ -97,7 +76,7 @@ fn of_two_nodes_racing_for_one_limit_exactly_as_much_is_approved_as_it_lets() {
 #[test]
 fn a_redelivery_to_another_node_gets_the_answer_of_the_first() {
     let redis = founded(&[]);
-    let snapshot = snapshot(2, 4);
+    let snapshot = with_room(2, 4);
     let (_machines, nodes) = pair(&redis, &snapshot);
     let mut clients = [nodes[0].client(), nodes[1].client()];
     for (token, wanted) in [
@@ -119,14 +98,14 @@ fn a_redelivery_to_another_node_gets_the_answer_of_the_first() {
             assert!(!answer.is_approval());
         }
     }
-    assert_eq!(spent(&nodes[0]), 2 * AMOUNT);
-    assert_eq!(spent(&nodes[1]), 2 * AMOUNT);
+    assert_eq!(spent(&nodes[0], "card-0"), 2 * AMOUNT);
+    assert_eq!(spent(&nodes[1], "card-0"), 2 * AMOUNT);
 }
 
 #[test]
 fn a_node_that_was_killed_goes_on_from_the_log() {
     let redis = founded(&[]);
-    let snapshot = snapshot(ROOM, 4);
+    let snapshot = with_room(ROOM, 4);
     let (machines, [mut one, two]) = pair(&redis, &snapshot);
     let mut approved = 0;
     for round in 0..3 {
@@ -135,7 +114,7 @@ fn a_node_that_was_killed_goes_on_from_the_log() {
         one = machines[0].start();
     }
     assert_eq!(approved, 3 * CLIENTS as u64);
-    assert_eq!(spent(&one), approved * AMOUNT);
+    assert_eq!(spent(&one, "card-0"), approved * AMOUNT);
     let again = one
         .client()
         .ask(&authorization("before-0-1-0", "card-1", AMOUNT));
@@ -150,7 +129,7 @@ fn a_node_that_was_killed_goes_on_from_the_log() {
 #[test]
 fn e6_a_connection_that_dies_after_sending_counts_nothing_twice() {
     let redis = founded(&[]);
-    let snapshot = snapshot(ROOM_FOR_CUTS, 4);
+    let snapshot = with_room(ROOM_FOR_CUTS, 4);
     let (_machines, [one, two]) = pair(&redis, &snapshot);
     let mut all = Vec::new();
     let mut cuts = 0;
@@ -198,14 +177,14 @@ fn e6_a_connection_that_dies_after_sending_counts_nothing_twice() {
     let settled = |node: &Server| {
         (0..200).any(|_| {
             thread::sleep(Duration::from_millis(50));
-            spent(node) == approved * AMOUNT
+            spent(node, "card-0") == approved * AMOUNT
         })
     };
     assert!(
         settled(&one) && settled(&two),
         "{approved}: {} {}",
-        spent(&one),
-        spent(&two)
+        spent(&one, "card-0"),
+        spent(&two, "card-0")
     );
     let mut rest = 0;
     for round in 0.. {
@@ -231,7 +210,7 @@ fn sent(redis: &RedisServer, act: impl FnOnce()) -> Vec<String> {
 #[test]
 fn a_decision_is_one_round_trip() {
     let redis = founded(&[]);
-    let machine = Machine::new(&redis, &snapshot(ROOM, 4));
+    let machine = Machine::new(&redis, &with_room(ROOM, 4));
     let node = machine.start();
     let mut client = node.client();
     let commands = sent(&redis, || {
@@ -252,7 +231,7 @@ fn a_decision_is_one_round_trip() {
 #[test]
 fn a_decision_is_five_commands_within_its_function() {
     let redis = founded(&[]);
-    let machine = Machine::new(&redis, &snapshot(ROOM, 4));
+    let machine = Machine::new(&redis, &with_room(ROOM, 4));
     let node = machine.start();
     let mut client = node.client();
     let mut lines = redis.monitor().lines().map(Result::unwrap);

@@ -7,13 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use countersign::ledger::redis::wire::library_name;
-use serde_json::{Value, json};
 
 use super::forgets::{is_ready, until};
-use super::{AMOUNT, Machine, founded, ledger};
+use super::{AMOUNT, Machine, founded, ledger, spent, with_room};
 use crate::fault_proxy::{Fault, FaultProxy};
 use crate::redis::RedisServer;
-use crate::server::{Home, Server, SnapshotOf, authorization, binary, millis_since, now, said};
+use crate::server::{Home, Server, authorization, binary, millis_since, now, said};
 
 const CLIENTS: usize = 4;
 const EACH: usize = 5;
@@ -28,24 +27,6 @@ const NORMAL_WITHIN_MS: i64 = 10_000;
 fn rounds() -> u64 {
     let said = std::env::var("COUNTERSIGN_FAILOVER_ROUNDS").ok();
     said.map_or(ROUNDS, |it| it.parse().expect("a number of rounds"))
-}
-
-fn snapshot(room: u64) -> Value {
-    let mut snapshot = SnapshotOf::default();
-    snapshot.customer("cus", &json!({"limits": {"total": room * AMOUNT}}));
-    for card in ["card-0", "card-1"] {
-        snapshot.card(card, "cus", None, &json!({}));
-    }
-    snapshot.build()
-}
-
-fn spent(node: &Server) -> u64 {
-    let card = node.admin("/admin/cards/card-0");
-    let limits = card["limits"].as_array().unwrap();
-    let limit = limits.iter().find(|it| it["level"] == "customer");
-    limit.unwrap_or_else(|| panic!("{card}"))["spent"]
-        .as_u64()
-        .unwrap()
 }
 
 fn ask(node: &Server, token: &str) -> String {
@@ -105,7 +86,7 @@ impl Field {
         let links = servers.each_ref().map(|it| FaultProxy::start(it.port()));
         let proxies = [(); 2].map(|()| FaultProxy::start(servers[0].port()));
         let homes =
-            [(); 2].map(|()| Home::with_config("relaxed", &snapshot(room), "", DEADLINE_MS));
+            [(); 2].map(|()| Home::with_config("relaxed", &with_room(room, 2), "", DEADLINE_MS));
         let start = |at: usize| {
             let mut command = homes[at].serve();
             command.args(["--ledger", &proxies[at].url()]);
@@ -289,12 +270,12 @@ fn e2_e3_e4_what_a_fail_over_lost_comes_back_from_the_nodes_and_nothing_can_be_s
             field
                 .nodes
                 .iter()
-                .all(|node| spent(node) == approved * AMOUNT)
+                .all(|node| spent(node, "card-0") == approved * AMOUNT)
         };
         assert!(
             until(is_settled),
             "{name}: {approved} approved, spent {:?}",
-            field.nodes.each_ref().map(spent)
+            field.nodes.each_ref().map(|node| spent(node, "card-0"))
         );
         println!("{name}: {put} entries given back, {approved} approved so far");
     }
@@ -340,7 +321,7 @@ fn e3_a_primary_that_came_back_with_its_memory_is_not_armed_for_what_it_missed()
     gone.crash();
     assert_eq!(old.ask(&["REPLICAOF", "NO", "ONE"]), "+OK");
     assert!(remembers(&old));
-    let (code, told) = Machine::new(&old, &snapshot(ROOM_OF_ROUND)).refused();
+    let (code, told) = Machine::new(&old, &with_room(ROOM_OF_ROUND, 2)).refused();
     assert_eq!(code, Some(1), "{told}");
     assert!(!remembers(&old), "it was found out");
 }

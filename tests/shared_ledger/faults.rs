@@ -12,7 +12,7 @@ use countersign::domain::time::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::{AMOUNT, founded};
+use super::{AMOUNT, founded, spent};
 use crate::fault_proxy::{Fault, FaultProxy};
 use crate::redis::RedisServer;
 use crate::server::{Home, Server, SnapshotOf, authorization, millis_since, now};
@@ -98,7 +98,7 @@ impl Field {
         let approved = asked.count();
         let since = now();
         loop {
-            let sums: Vec<u64> = self.nodes.iter().map(spent).collect();
+            let sums: Vec<u64> = self.nodes.iter().map(spent_by_all).collect();
             if sums.iter().all(|sum| *sum == approved * AMOUNT) {
                 println!(
                     "{name}: {approved} approved, {} not",
@@ -132,15 +132,8 @@ impl Field {
 }
 
 /// Of all customers together.
-fn spent(node: &Server) -> u64 {
-    let of = |number: usize| {
-        let card = node.admin(&format!("/admin/cards/card-{number}"));
-        let limits = card["limits"].as_array().unwrap();
-        let limit = limits.iter().find(|it| it["level"] == "customer");
-        limit.unwrap_or_else(|| panic!("{card}"))["spent"]
-            .as_u64()
-            .unwrap()
-    };
+fn spent_by_all(node: &Server) -> u64 {
+    let of = |number: usize| spent(node, &format!("card-{number}"));
     (0..CUSTOMERS).map(of).sum()
 }
 

@@ -4,29 +4,20 @@
 use std::thread;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use super::forgets::{is_ready, says_forgot, until};
-use super::{AMOUNT, Machine, founded, ledger, pair};
+use super::{AMOUNT, Machine, founded, ledger, pair, spent, with_room};
 use crate::fault_proxy::{Fault, FaultProxy};
 use crate::redis::{Line, RedisServer};
-use crate::server::{Client, Home, Server, SnapshotOf, authorization, millis_since, now};
+use crate::server::{Client, Home, Server, authorization, millis_since, now};
 
 /// For an answer, in milliseconds.
 const DEADLINE_MS: u32 = 1_000;
 /// Until a client has it, on a machine that is busy.
 const ANSWERED_WITHIN_MS: i64 = 1_500;
 
-fn snapshot() -> Value {
-    let mut snapshot = SnapshotOf::default();
-    snapshot.customer("cus", &json!({"limits": {"total": 1_000 * AMOUNT}}));
-    snapshot.card("card", "cus", None, &json!({}));
-    snapshot.build()
-}
-
 fn ask(node: &Server, token: &str) -> bool {
     let since = now();
-    let answer = node.client().ask(&authorization(token, "card", AMOUNT));
+    let answer = node.client().ask(&authorization(token, "card-0", AMOUNT));
     let took = millis_since(since);
     assert!(took < ANSWERED_WITHIN_MS, "{token}: {took} ms");
     answer.is_approval()
@@ -39,15 +30,6 @@ fn counted(node: &Server, code: &str) -> u64 {
     let head = format!("countersign_ledger_refusals_total{{code=\"{code}\"}} ");
     let mut lines = text.lines().filter_map(|line| line.strip_prefix(&*head));
     lines.next().map_or(0, |count| count.parse().unwrap())
-}
-
-fn spent(node: &Server) -> u64 {
-    let card = node.admin("/admin/cards/card");
-    let limits = card["limits"].as_array().unwrap();
-    let limit = limits.iter().find(|it| it["level"] == "customer");
-    limit.unwrap_or_else(|| panic!("{card}"))["spent"]
-        .as_u64()
-        .unwrap()
 }
 
 /// What approves as soon as it may.
@@ -66,7 +48,7 @@ impl Field {
     fn new() -> Self {
         let redis = founded(&[]);
         let proxy = FaultProxy::start(redis.port());
-        let home = Home::with_config("relaxed", &snapshot(), "", DEADLINE_MS);
+        let home = Home::with_config("relaxed", &with_room(1_000, 1), "", DEADLINE_MS);
         let mut command = home.serve();
         command.args(["--ledger", &proxy.url()]);
         let node = home.spawn(command);
@@ -121,7 +103,11 @@ impl Field {
         assert!(is_ready(&self.node), "nothing was forgotten: {code}");
         end(self);
         assert!(self.until_approved(), "after {code}");
-        assert_eq!(spent(&self.node), self.approved * AMOUNT, "{code}");
+        assert_eq!(
+            spent(&self.node, "card-0"),
+            self.approved * AMOUNT,
+            "{code}"
+        );
     }
 }
 
@@ -245,7 +231,7 @@ fn e10_a_node_of_a_cluster_is_refused() {
     let (code, told) = ledger(&redis, &["found"]);
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("it is a node of a cluster"), "{told}");
-    let (code, told) = Machine::new(&redis, &snapshot()).refused();
+    let (code, told) = Machine::new(&redis, &with_room(1_000, 1)).refused();
     assert_eq!(code, Some(1), "{told}");
 }
 
@@ -253,7 +239,7 @@ fn e10_a_node_of_a_cluster_is_refused() {
 #[test]
 fn e9_functions_that_are_missing_are_loaded_by_arming_and_those_of_others_do_no_harm() {
     let redis = founded(&[]);
-    let (_machines, nodes) = pair(&redis, &snapshot());
+    let (_machines, nodes) = pair(&redis, &with_room(1_000, 1));
     let other = "#!lua name=countersign_00000000000000fe\n\
                  redis.register_function('countersign_00000000000000fe_append', function() end)";
     assert_eq!(
@@ -277,5 +263,7 @@ fn e9_functions_that_are_missing_are_loaded_by_arming_and_those_of_others_do_no_
     assert_eq!(code, Some(0), "{told}");
     assert!(nodes.iter().all(|node| until(|| is_ready(node))));
     assert!(ask(&nodes[0], "three") && ask(&nodes[1], "four"));
-    assert!(until(|| nodes.iter().all(|node| spent(node) == 4 * AMOUNT)));
+    assert!(until(|| nodes
+        .iter()
+        .all(|node| spent(node, "card-0") == 4 * AMOUNT)));
 }

@@ -1,17 +1,8 @@
 //! What cannot be worked with is refused at the start, and what does not work yet is never done wrong.
 
-use serde_json::json;
-
-use super::{AMOUNT, Machine, founded, ledger};
+use super::{AMOUNT, Machine, founded, ledger, with_room};
 use crate::redis::RedisServer;
-use crate::server::{SnapshotOf, authorization, binary, said};
-
-fn snapshot() -> serde_json::Value {
-    let mut snapshot = SnapshotOf::default();
-    snapshot.customer("cus", &json!({"limits": {"total": 10 * AMOUNT}}));
-    snapshot.card("card", "cus", None, &json!({}));
-    snapshot.build()
-}
+use crate::server::{authorization, binary, said};
 
 #[test]
 fn e12_a_redis_that_evicts_is_refused() {
@@ -19,7 +10,7 @@ fn e12_a_redis_that_evicts_is_refused() {
     let (code, told) = ledger(&redis, &["found"]);
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("set `noeviction`"), "{told}");
-    let (code, told) = Machine::new(&redis, &snapshot()).refused();
+    let (code, told) = Machine::new(&redis, &with_room(10, 1)).refused();
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("set `noeviction`"), "{told}");
 }
@@ -27,7 +18,7 @@ fn e12_a_redis_that_evicts_is_refused() {
 #[test]
 fn e1_a_redis_without_a_ledger_is_refused_and_a_ledger_is_founded_once() {
     let redis = RedisServer::start(&[]);
-    let (code, told) = Machine::new(&redis, &snapshot()).refused();
+    let (code, told) = Machine::new(&redis, &with_room(10, 1)).refused();
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("countersign ledger found"), "{told}");
     assert_eq!(ledger(&redis, &["found"]).0, Some(0));
@@ -39,7 +30,7 @@ fn e1_a_redis_without_a_ledger_is_refused_and_a_ledger_is_founded_once() {
 #[test]
 fn a_data_directory_belongs_to_one_kind_of_ledger() {
     let redis = founded(&[]);
-    let machine = Machine::new(&redis, &snapshot());
+    let machine = Machine::new(&redis, &with_room(10, 1));
     assert!(machine.start().terminate().success());
     let (code, told) = machine.home.refused();
     assert_eq!(code, Some(2), "{told}");
@@ -47,7 +38,7 @@ fn a_data_directory_belongs_to_one_kind_of_ledger() {
         told.contains("belongs to a ledger of the other kind"),
         "{told}"
     );
-    let own = Machine::new(&redis, &snapshot());
+    let own = Machine::new(&redis, &with_room(10, 1));
     assert!(own.home.start().terminate().success());
     let (code, told) = own.refused();
     assert_eq!(code, Some(2), "{told}");
@@ -61,9 +52,9 @@ fn a_data_directory_belongs_to_one_kind_of_ledger() {
 #[test]
 fn commands_find_what_a_node_has_learned() {
     let redis = founded(&[]);
-    let machine = Machine::new(&redis, &snapshot());
+    let machine = Machine::new(&redis, &with_room(10, 1));
     let node = machine.start();
-    let approved = node.client().ask(&authorization("a", "card", AMOUNT));
+    let approved = node.client().ask(&authorization("a", "card-0", AMOUNT));
     assert!(approved.is_approval());
     let told = |words: &[&str]| {
         let mut command = binary();
@@ -123,11 +114,11 @@ fn a_user_who_may_do_little_is_enough_and_a_wrong_password_is_refused() {
     assert!(!why.contains("another"), "{why}");
     let (code, why) = told(&["found"], "a%20secret");
     assert_eq!(code, Some(0), "{why}");
-    let machine = Machine::new(&redis, &snapshot());
+    let machine = Machine::new(&redis, &with_room(10, 1));
     let mut command = machine.home.serve();
     command.env("COUNTERSIGN_LEDGER", url("a%20secret"));
     let node = machine.home.spawn(command);
-    let asked = |token: &str| node.client().ask(&authorization(token, "card", AMOUNT));
+    let asked = |token: &str| node.client().ask(&authorization(token, "card-0", AMOUNT));
     assert!(asked("a").is_approval());
     // The functions are no way around what the user may not do.
     let (code, why) = told(&["arm", "--nothing-was-lost"], "a%20secret");

@@ -4,34 +4,14 @@
 use std::thread;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
-use super::{AMOUNT, Machine, founded, ledger, pair};
+use super::{AMOUNT, Machine, founded, ledger, pair, spent, with_room};
 use crate::redis::RedisServer;
-use crate::server::{Server, SnapshotOf, authorization, binary, said};
+use crate::server::{Server, authorization, binary, said};
 
 /// More than all losses let be spent.
 const ROOM: u64 = 400;
 const CLIENTS: usize = 4;
 const EACH: usize = 5;
-
-fn snapshot() -> Value {
-    let mut snapshot = SnapshotOf::default();
-    snapshot.customer("cus", &json!({"limits": {"total": ROOM * AMOUNT}}));
-    for card in ["card-0", "card-1"] {
-        snapshot.card(card, "cus", None, &json!({}));
-    }
-    snapshot.build()
-}
-
-fn spent(node: &Server) -> u64 {
-    let card = node.admin("/admin/cards/card-0");
-    let limits = card["limits"].as_array().unwrap();
-    let limit = limits.iter().find(|it| it["level"] == "customer");
-    limit.unwrap_or_else(|| panic!("{card}"))["spent"]
-        .as_u64()
-        .unwrap()
-}
 
 fn ask(node: &Server, token: &str) -> bool {
     node.client()
@@ -94,7 +74,7 @@ fn is_repaired(redis: &RedisServer, machines: &[Machine; 2], nodes: &[Server; 2]
 fn has_heard_of(node: &Server, sum: u64) -> bool {
     (0..2_000).any(|_| {
         thread::sleep(Duration::from_millis(5));
-        spent(node) == sum
+        spent(node, "card-0") == sum
     })
 }
 
@@ -104,7 +84,7 @@ type Loss = fn(&mut RedisServer);
 #[test]
 fn e1_e2_e13_what_redis_lost_comes_back_from_the_nodes_and_nothing_can_be_spent_twice() {
     let mut redis = founded(&[]);
-    let (machines, nodes) = pair(&redis, &snapshot());
+    let (machines, nodes) = pair(&redis, &with_room(ROOM, 2));
     // What was approved when each loss was over, beside what races approve.
     let mut approved = 0;
     let losses: [(&str, Loss); 3] = [
@@ -137,7 +117,7 @@ fn e1_e2_e13_what_redis_lost_comes_back_from_the_nodes_and_nothing_can_be_spent_
         assert!(
             has_heard_of(&nodes[0], approved * AMOUNT),
             "{loss}: {}",
-            spent(&nodes[0])
+            spent(&nodes[0], "card-0")
         );
         assert!(
             ask(&nodes[1], &format!("{loss}-0-0")),
@@ -145,10 +125,10 @@ fn e1_e2_e13_what_redis_lost_comes_back_from_the_nodes_and_nothing_can_be_spent_
         );
     }
     // A node that knows nothing but the log comes to the same, and the rest is approved exactly.
-    let third = Machine::new(&redis, &snapshot()).start();
+    let third = Machine::new(&redis, &with_room(ROOM, 2)).start();
     let rest = (0..=ROOM).find(|number| !ask(&third, &format!("rest-{number}")));
     assert_eq!(rest, Some(ROOM - approved));
-    assert_eq!(spent(&third), ROOM * AMOUNT);
+    assert_eq!(spent(&third, "card-0"), ROOM * AMOUNT);
 }
 
 /// A node whose data is gone is written off by whoever arms; what it alone knew cannot be known. And what
@@ -156,7 +136,7 @@ fn e1_e2_e13_what_redis_lost_comes_back_from_the_nodes_and_nothing_can_be_spent_
 #[test]
 fn e13_a_redis_that_is_armed_or_went_on_after_a_loss_is_not_repaired() {
     let redis = founded(&[]);
-    let (machines, nodes) = pair(&redis, &snapshot());
+    let (machines, nodes) = pair(&redis, &with_room(ROOM, 2));
     assert!(ask(&nodes[0], "one") && ask(&nodes[1], "two"));
     let (code, told) = repair(&redis, &machines[0]);
     assert_eq!(code, Some(1), "{told}");
@@ -169,13 +149,13 @@ fn e13_a_redis_that_is_armed_or_went_on_after_a_loss_is_not_repaired() {
     assert!(told.contains("a ledger is in it already"), "{told}");
     // A log that lost its end and grew again, before it was found out.
     let redis = founded(&[]);
-    let (machines, nodes) = pair(&redis, &snapshot());
+    let (machines, nodes) = pair(&redis, &with_room(ROOM, 2));
     assert!(ask(&nodes[0], "one") && ask(&nodes[1], "two") && ask(&nodes[1], "three"));
     // The other node has heard of all of them, so that its copy has them.
     assert!(has_heard_of(&nodes[0], 3 * AMOUNT));
     drop(nodes);
     super::forgets::cut_log(&redis);
-    let third = Machine::new(&redis, &snapshot());
+    let third = Machine::new(&redis, &with_room(ROOM, 2));
     let running = third.start();
     assert!(ask(&running, "four"));
     let mut redis = redis;
@@ -185,7 +165,7 @@ fn e13_a_redis_that_is_armed_or_went_on_after_a_loss_is_not_repaired() {
     let (code, told) = repair(&redis, &machines[0]);
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("do not fit together"), "{told}");
-    let none = Machine::new(&redis, &snapshot());
+    let none = Machine::new(&redis, &with_room(ROOM, 2));
     let (code, told) = repair(&redis, &none);
     assert_eq!(code, Some(2), "{told}");
     let copy = none.home.data_dir().join("shared-log");
@@ -197,7 +177,7 @@ fn e13_a_redis_that_is_armed_or_went_on_after_a_loss_is_not_repaired() {
 #[test]
 fn e13_a_copy_that_is_damaged_in_the_middle_gives_what_stands_before_and_says_so() {
     let redis = founded(&[]);
-    let (machines, nodes) = pair(&redis, &snapshot());
+    let (machines, nodes) = pair(&redis, &with_room(ROOM, 2));
     assert!(ask(&nodes[0], "one") && ask(&nodes[1], "two") && ask(&nodes[0], "three"));
     drop(nodes);
     let copy = machines[0].home.data_dir().join("shared-log");
@@ -222,7 +202,7 @@ fn e13_a_copy_that_is_damaged_in_the_middle_gives_what_stands_before_and_says_so
 #[test]
 fn e13_what_a_node_was_learning_when_redis_was_lost_is_given_back_too() {
     let redis = founded(&[]);
-    let (machines, nodes) = pair(&redis, &snapshot());
+    let (machines, nodes) = pair(&redis, &with_room(ROOM, 2));
     assert!(ask(&nodes[0], "one") && ask(&nodes[1], "two") && ask(&nodes[0], "three"));
     drop(nodes);
     let data = machines[0].home.data_dir();
@@ -254,7 +234,7 @@ fn e13_what_a_node_was_learning_when_redis_was_lost_is_given_back_too() {
 #[test]
 fn e13_nothing_is_repaired_under_nodes_of_another_release_that_may_approve() {
     let redis = founded(&[]);
-    let (machines, nodes) = pair(&redis, &snapshot());
+    let (machines, nodes) = pair(&redis, &with_room(ROOM, 2));
     assert!(ask(&nodes[0], "one"));
     drop(nodes);
     assert_eq!(redis.ask(&["FUNCTION", "FLUSH"]), "+OK");

@@ -238,10 +238,8 @@ pub(super) async fn decide(
         if row.state != AccessState::Pending {
             return Err(Problem::access_decided(row.state.name()));
         }
-        if looked_at.is_some_and(|revision| revision != row.revision) {
-            return Err(Problem::access_decided(
-                "another one by now; open the page anew",
-            ));
+        if let Some(revision) = looked_at.filter(|it| *it != row.revision) {
+            return Err(Problem::request_changed(revision, row.revision));
         }
         let row = decided(ask, row, state, note.clone());
         let mut work = Work::default();

@@ -54,7 +54,7 @@ codes! {
     AccessDecided 409 "access_decided" "The request for access was granted or refused already";
     AgentActive 409 "agent_active" "The agent is at work already";
     PurchaseCard 409 "purchase_card" "The card is that of a purchase request, which rules it";
-    RequestChanged 409 "request_changed" "The purchase request has changed since it was looked at";
+    RequestChanged 409 "request_changed" "The request has changed since it was looked at";
     RevealGated 409 "reveal_gated" "The card's rules ask for more before it is shown";
     SnapshotFileRules 409 "snapshot_file_rules"
         "A snapshot's file rules, so that nothing can be changed here";

@@ -189,8 +189,8 @@ impl Reply {
 }
 
 impl Ask {
-    /// What a page does by a link: there is no body, and no answer is kept.
-    pub(super) fn by_link(
+    /// What a page does for whoever opened it, signed in or by a link: there is no body, and no answer is kept.
+    pub(super) fn of_page(
         api: Arc<Api>,
         caller: Caller,
         (method, path): (Method, &str),

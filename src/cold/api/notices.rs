@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::Api;
 use super::problem::Problem;
 use super::purchases::{PurchaseShown, find, shown, spending_lines};
-use super::review::{LINK_PATH, agent_name};
+use super::review::{LINK_PATH, agent_name, in_words};
 use crate::cold::store::people::User;
 use crate::cold::store::purchases::{Purchase, PurchaseState};
 use crate::cold::store::review_links::ReviewLink;
@@ -122,13 +122,13 @@ async fn of_review(
     let amount = format!("{} {}", row.amount, row.amount.currency);
     let it: PurchaseShown = shown(api, row, now).await?;
     let of_request = it.facts();
-    let (subject, status) = match it.status {
-        "pending_review" => (
-            format!("{amount} at {host} waits for a decision"),
-            "waits for a decision",
-        ),
-        other => (format!("{amount} at {host}: {other}"), other),
+    let status = in_words(it.status);
+    let joint = if it.status == "pending_review" {
+        " "
+    } else {
+        ": "
     };
+    let subject = format!("{amount} at {host}{joint}{status}");
     let mut facts = vec![
         ("Status", status.to_owned()),
         ("Amount", amount),

@@ -177,7 +177,11 @@ async fn list(web: &Web, request: Request<Body>) -> Result<Response<Body>, Other
             id: row.id,
         });
     }
-    let access = access::waiting(&who).await?;
+    // They stand on the first page alone.
+    let access = match query.get("after") {
+        None => access::waiting(&who).await?,
+        Some(_) => Vec::new(),
+    };
     let queue = Queue {
         waiting,
         access,
@@ -247,7 +251,7 @@ async fn page(who: &Looker<'_>, row: Purchase) -> Result<Response<Body>, Problem
     Ok(web::page(StatusCode::OK, &review))
 }
 
-fn in_words(status: &'static str) -> &'static str {
+pub(super) fn in_words(status: &'static str) -> &'static str {
     match status {
         "pending_review" => "waits for a decision",
         other => other,
@@ -302,8 +306,7 @@ async fn speak(api: &Arc<Api>, row: &Purchase, form: &Form, spoken: Spoken) -> R
     }
     let reason = match verb {
         Verb::Approve => None,
-        // A browser's line feeds are two characters.
-        Verb::Deny => Some(form.get("reason").unwrap_or_default().replace("\r\n", "\n")),
+        Verb::Deny => Some(form.lines("reason").unwrap_or_default()),
     };
     let reason = reason.map(|it| text::words(&it, "reason")).transpose()?;
     let (asked, noted, id) = (Arc::clone(api), event.clone(), row.id.clone());

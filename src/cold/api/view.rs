@@ -150,7 +150,7 @@ async fn show(
         }
     };
     let caller = Caller::by_link(&found.row, now);
-    let ask = Ask::by_link(Arc::clone(&api), caller, action, peer);
+    let ask = Ask::of_page(Arc::clone(&api), caller, action, peer);
     let shown = show_card(&ask, found, is_program).await;
     if let Err(refused) = &shown {
         ask.trace.note(&api, Some(&ask.caller), refused);

@@ -4,6 +4,7 @@
 mod channel;
 mod deliveries;
 
+use hyper::Uri;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -203,8 +204,8 @@ fn kinds(named: Option<Vec<String>>) -> Result<Option<Vec<String>>, Problem> {
     Ok(Some(kinds))
 }
 
-fn check_url(ask: &Ask, url: &str) -> Result<(), Problem> {
-    let checked = ask.api.reach.check(url).map(drop);
+fn check_url(ask: &Ask, url: &str) -> Result<Uri, Problem> {
+    let checked = ask.api.reach.check(url);
     checked.map_err(|message| Problem::invalid_field("url", message))
 }
 

@@ -68,6 +68,11 @@ impl Form {
             .map(|(_, value)| &**value)
             .filter(|value| !value.is_empty())
     }
+
+    /// A field of several lines, which browsers end with two characters; none where it is absent or empty.
+    pub(in crate::cold) fn lines(&self, name: &str) -> Option<String> {
+        self.get(name).map(|it| it.replace("\r\n", "\n"))
+    }
 }
 
 /// The body, where it is small and comes in time.

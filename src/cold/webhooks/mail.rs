@@ -41,10 +41,7 @@ impl Mailer {
     /// # Errors
     /// What is wrong with the setting, without its secrets.
     pub fn new(config: &MailConfig) -> Result<Self, String> {
-        let from: Address = config
-            .from
-            .parse()
-            .map_err(|_no| "mail.from: is no address")?;
+        let from: Address = config.from.parse().map_err(|_no| "from: is no address")?;
         let tls = match config.tls {
             MailTls::None => Tls::None,
             MailTls::StartTls => Tls::Required(tls_of(config)?),
@@ -117,7 +114,7 @@ fn tls_of(config: &MailConfig) -> Result<TlsParameters, String> {
     let builder = match &config.ca {
         None => builder.certificate_store(CertificateStore::WebpkiRoots),
         Some(pem) => {
-            const NONE: &str = "mail.ca_file: is no certificate in PEM form";
+            const NONE: &str = "ca_file: is no certificate in PEM form";
             // The library takes a text without any for an empty list.
             if !pem.windows(PEM.len()).any(|it| it == PEM) {
                 return Err(NONE.to_owned());
@@ -127,9 +124,7 @@ fn tls_of(config: &MailConfig) -> Result<TlsParameters, String> {
             builder.add_root_certificate(root)
         }
     };
-    builder
-        .build_rustls()
-        .map_err(|error| format!("mail: {error}"))
+    builder.build_rustls().map_err(|error| error.to_string())
 }
 
 fn one_line(text: &str) -> String {

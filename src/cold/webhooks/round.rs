@@ -137,11 +137,7 @@ impl Round {
             Ok(signers) => signers,
             Err(error) => {
                 tracing::error!(webhook = webhook.id, %error, "a webhook cannot be signed");
-                let failed = Outcome::Failed {
-                    status: None,
-                    why: UNSIGNED.to_owned(),
-                    after: None,
-                };
+                let failed = Outcome::failed(UNSIGNED);
                 return rows.into_iter().map(|row| (row, failed.clone())).collect();
             }
         };

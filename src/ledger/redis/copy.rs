@@ -1,7 +1,8 @@
 //! A node's own copy of the log: what a Redis that lost entries gets back from it.
 //!
 //! Every entry that the node has learned stands in it as the log has it, before anything that rests on it
-//! leaves. It is written to the system and not synced: the end of the process takes nothing of it.
+//! leaves. It is written to the system and synced once, before it takes the place of the one before it: the end of the
+//! process takes nothing of it, the end of its machine's power what came after that.
 
 use std::fs::{File, OpenOptions, hard_link, remove_file, rename};
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write as _};

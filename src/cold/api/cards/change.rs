@@ -242,6 +242,7 @@ fn lock_lacking(
 fn rules(above: &Above, row: &Card, lacks_lock: bool) -> Result<Rules, Problem> {
     let rules = above.rules(row).ok_or_else(Problem::internal)?;
     Ok(Rules {
+        // Whoever never asks holds sums, whatever was spent on the card before.
         has_past: false,
         lacks_lock,
         ..rules
@@ -249,8 +250,8 @@ fn rules(above: &Above, row: &Card, lacks_lock: bool) -> Result<Rules, Problem> 
 }
 
 fn allow_nothing(above: &Above, row: &Card) -> Result<bool, Problem> {
-    let rules = above.rules(row).ok_or_else(Problem::internal)?;
-    Ok(rules.allow_nothing())
+    // Neither of the two that are said here says what may be spent.
+    Ok(rules(above, row, false)?.allow_nothing())
 }
 
 /// What the issuer cannot hold, where nothing else would (behaviour 4.8).

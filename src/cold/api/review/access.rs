@@ -128,8 +128,7 @@ async fn answer(
     let row = in_reach(&who, &id).await?;
     let revision = form.get("revision").and_then(|it| it.parse().ok());
     let revision: i64 = revision.ok_or(Refused::Form)?;
-    // A browser's line feeds are two characters.
-    let note = { form.get("note") }.map(|it| it.replace("\r\n", "\n"));
+    let note = form.lines("note");
     let note = { note.filter(|_| state == AccessState::Refused) }
         .map(|it| text::words(&it, "note"))
         .transpose()?;
@@ -157,7 +156,7 @@ fn ask(who: &SignedIn, head: &Parts, row: &AccessRequest, state: AccessState) ->
     };
     let path = format!("{PATH}/{}/{word}", row.id);
     let peer = head.extensions.get::<Peer>().copied();
-    let ask = Ask::by_link(
+    let ask = Ask::of_page(
         Arc::clone(&who.api),
         who.caller.clone(),
         (Method::POST, &path),

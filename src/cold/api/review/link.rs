@@ -16,15 +16,14 @@ use axum::routing::{get, post};
 use super::{Looker, Other, Spoken, Verb, page, sent, speak};
 use crate::cold::api::Api;
 use crate::cold::api::caller::Caller;
-use crate::cold::api::exchange::Trace;
+use crate::cold::api::exchange::{Ask, Trace};
 use crate::cold::api::notices::{hash_of, person_of};
 use crate::cold::api::problem::Problem;
 use crate::cold::api::purchases::find;
-use crate::cold::audit::{Event, Who};
+use crate::cold::audit::Event;
 use crate::cold::entry::Web;
 use crate::cold::entry::refused::Refused;
 use crate::cold::entry::signed_in::{CSRF_FIELD, csrf_of};
-use crate::cold::ids::draw;
 use crate::cold::listen::Peer;
 use crate::cold::store::purchases::{Purchase, PurchaseState};
 use crate::cold::store::review_links::ReviewLink;
@@ -128,17 +127,10 @@ impl Opened {
 
     /// What the audit log says of a word by this link.
     fn event(&self, verb: Verb, head: &Parts) -> Event {
-        let from = head.extensions.get::<Peer>();
-        Event {
-            at: self.now,
-            mode: Some(self.row.mode),
-            who: Who::key(&self.caller.key.id, self.caller.key.scope),
-            action: format!("POST {PATH}{{token}}/{}", verb.word()),
-            changes: Vec::new(),
-            from: from.map(|Peer(address)| address.to_string()),
-            request_id: Some(draw("req", self.now)),
-            outcome: "200".to_owned(),
-        }
+        let action = format!("{PATH}{{token}}/{}", verb.word());
+        let peer = head.extensions.get::<Peer>().copied();
+        let (api, caller) = (Arc::clone(&self.api), self.caller.clone());
+        Ask::of_page(api, caller, (Method::POST, &action), peer).event()
     }
 }
 

@@ -11,6 +11,9 @@ use crate::cold::store::webhook::{Channel, Webhook, sealed_names};
 use crate::cold::store::{Batch, Change};
 use crate::cold::webhooks::notice::{KINDS_DEFAULT, KINDS_OF_PEOPLE, PENDING_REVIEW};
 
+/// What is shown of a chat's address behind its server.
+const HIDDEN: &str = "/***";
+
 pub(super) fn read(word: Option<&str>) -> Result<Channel, Problem> {
     let Some(word) = word else {
         return Ok(Channel::Webhook);
@@ -59,9 +62,6 @@ pub(super) fn check_signed(row: &Webhook) -> Result<(), Problem> {
     }
 }
 
-/// What is shown of a chat's address behind its server.
-const HIDDEN: &str = "/***";
-
 /// Lets it lead to this address. What is to be sealed is given back.
 pub(super) async fn lead(ask: &Ask, row: &mut Webhook, url: String) -> Result<Batch, Problem> {
     match row.channel {
@@ -71,16 +71,14 @@ pub(super) async fn lead(ask: &Ask, row: &mut Webhook, url: String) -> Result<Ba
             Ok(Batch::new())
         }
         Channel::Slack => {
-            check_url(ask, &url)?;
+            let uri = check_url(ask, &url)?;
             if url.ends_with(HIDDEN) {
                 let message = "is what is shown of it: send the whole address, or none";
                 return Err(Problem::invalid_field("url", message));
             }
-            let behind = url.find("://").map_or(0, |at| at + 3);
-            let server = url.get(behind..).unwrap_or_default();
-            let server = server.split(['/', '?']).next().unwrap_or_default();
-            let scheme = url.get(..behind).unwrap_or_default();
-            row.url = format!("{scheme}{server}{HIDDEN}");
+            let server = uri.authority().map_or("", |it| it.as_str());
+            let scheme = uri.scheme_str().unwrap_or_default();
+            row.url = format!("{scheme}://{server}{HIDDEN}");
             let [name, _] = sealed_names(&row.id);
             let sealed = master_keys(ask)?.seal(&name, &SecretString::from(url), ask.now);
             let sealed = sealed.map_err(|error| {
