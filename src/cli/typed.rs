@@ -1,5 +1,6 @@
 //! What is typed, or stands in the environment, as values; and complaints that name which of both.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use clap::Command;
@@ -17,9 +18,9 @@ pub(super) fn durability(text: &str) -> Result<DurabilityLevel, &'static str> {
     DurabilityLevel::parse(text)
 }
 
-/// A ledger store.
-pub(super) fn ledger(text: &str) -> Result<LedgerStore, &'static str> {
-    LedgerStore::parse(text)
+/// A ledger store. Nothing is refused here, where it would be repeated.
+pub(super) fn ledger(text: &str) -> Result<LedgerStore, Infallible> {
+    Ok(LedgerStore::parse(text))
 }
 
 /// The same complaint; about a value that came from the environment it names the variable, because

@@ -40,16 +40,13 @@ pub enum LedgerStore {
 }
 
 impl LedgerStore {
-    /// The store of this word, or at this address.
-    ///
-    /// # Errors
-    /// A message for people.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    /// The store of this word, or at this address. What is wrong with an address is told later, without
+    /// repeating it: whoever reads a command line repeats what is refused there.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
         match text {
-            "embedded" => Ok(Self::Embedded),
-            // What is wrong with an address is told later, without repeating it.
-            address if address.contains("://") => Ok(Self::Shared(address.to_owned().into())),
-            _ => Err("must be `embedded` or redis://HOST:PORT"),
+            "embedded" => Self::Embedded,
+            address => Self::Shared(address.to_owned().into()),
         }
     }
 
@@ -62,8 +59,18 @@ impl LedgerStore {
             return Ok(None);
         };
         let address = address.expose_secret();
-        if address.starts_with("redis://") {
-            return Ok(Some(address));
+        if let Some(rest) = address.strip_prefix("redis://") {
+            let behind = rest.rsplit_once('@').map_or(rest, |(_user, host)| host);
+            // What is armed is armed for the whole server, and another database of it would be another ledger.
+            let is_server = behind
+                .split_once(['/', '?', '#'])
+                .is_none_or(|(_, it)| it.is_empty());
+            if is_server && !behind.contains(['?', '#']) {
+                return Ok(Some(address));
+            }
+            let message = "must end behind the port: redis://HOST:PORT, without a database and parameters. In a \
+                           password `/`, `?`, `#` and `@` are written %2F, %3F, %23 and %40";
+            return Err(ConfigError::new(FLAG, message));
         }
         let message = if address.starts_with("rediss://") {
             "this version speaks with Redis without TLS only: redis://HOST:PORT"
@@ -112,10 +119,12 @@ mod tests {
     fn a_store_is_a_word_or_an_address_and_no_complaint_repeats_a_password() {
         assert!(matches!(
             LedgerStore::parse("embedded"),
-            Ok(LedgerStore::Embedded)
+            LedgerStore::Embedded
         ));
-        assert!(LedgerStore::parse("sqlite").is_err());
-        let shared = LedgerStore::parse("redis://:hunter2@10.0.0.1:6379").unwrap();
+        assert!(LedgerStore::parse("sqlite").address().is_err());
+        let slash = LedgerStore::parse("redis://:hunter2@10.0.0.1:6379/");
+        assert!(slash.address().is_ok());
+        let shared = LedgerStore::parse("redis://:hunter2@10.0.0.1:6379");
         assert_eq!(
             shared.address().unwrap(),
             Some("redis://:hunter2@10.0.0.1:6379")
@@ -125,8 +134,15 @@ mod tests {
             "rediss://:hunter2@h",
             "unix://hunter2",
             "redis+sentinel://hunter2",
+            "redis//:hunter2@h",
+            "redis:u:hunter2",
+            "redis://:hunter2@h:1/1",
+            "redis://:hunter2@h:1/0",
+            "redis://:hunter2@h:1?db=1",
+            "redis://:hunter2@h#1",
+            "redis://:a/hunter2@h:1/2",
         ] {
-            let error = LedgerStore::parse(wrong).unwrap().address().unwrap_err();
+            let error = LedgerStore::parse(wrong).address().unwrap_err();
             assert!(!error.to_string().contains("hunter2"), "{error}");
             assert!(error.to_string().starts_with("--ledger: "), "{error}");
         }

@@ -1,6 +1,6 @@
 //! The operator's mail server, through which people are told.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -35,6 +35,9 @@ pub struct MailConfig {
     pub ca: Option<Vec<u8>>,
 }
 
+/// How a certificate begins in PEM form.
+const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
 /// As it is typed.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,9 +59,15 @@ pub(super) fn read(
     let Some(typed) = typed else {
         return Ok(None);
     };
-    let refused =
-        |key: &str, message: &str| Err(ConfigError::new(format!("{place}: mail.{key}"), message));
+    let refused = |key: &str, message: &str| Err(wrong(place, key, message));
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:".contains(&byte);
+    let is_literal = typed.host.parse::<std::net::Ipv6Addr>().is_ok();
+    if typed.host.contains(':') && !is_literal {
+        return refused(
+            "host",
+            "must be a name or an address alone: `port` is a key of its own",
+        );
+    }
     if !(1..=255).contains(&typed.host.len()) || !typed.host.bytes().all(is_part) {
         return refused("host", "must be the name or the address of a server");
     }
@@ -83,19 +92,8 @@ pub(super) fn read(
     if !is_address(&typed.from) {
         return refused("from", "must be an address like notices@example.com");
     }
-    let login = match (typed.user, typed.password) {
-        (None, None) => None,
-        (Some(user), Some(password)) => {
-            let text = secret::text_of(&password);
-            let text =
-                text.map_err(|why| ConfigError::new(format!("{place}: mail.password"), why))?;
-            let text = text.trim_end_matches(['\r', '\n']);
-            Some((user, SecretString::from(text)))
-        }
-        (Some(_), None) => return refused("password", "is missing beside `user`"),
-        (None, Some(_)) => return refused("user", "is missing beside `password`"),
-    };
-    let ca = typed.ca_file.as_deref().map(read_named).transpose()?;
+    let login = login(typed.user, typed.password, place)?;
+    let ca = ca(typed.ca_file.as_deref(), tls, place)?;
     Ok(Some(MailConfig {
         host: typed.host,
         port,
@@ -104,6 +102,54 @@ pub(super) fn read(
         from: typed.from,
         ca,
     }))
+}
+
+fn wrong(place: &str, key: &str, message: &str) -> ConfigError {
+    ConfigError::new(format!("{place}: mail.{key}"), message)
+}
+
+/// As whom, and with which password.
+fn login(
+    user: Option<String>,
+    password: Option<String>,
+    place: &str,
+) -> Result<Option<(String, SecretString)>, ConfigError> {
+    let refused = |key: &str, message: &str| Err(wrong(place, key, message));
+    match (user, password) {
+        (None, None) => Ok(None),
+        (Some(user), Some(password)) => {
+            let text = secret::text_of(&password);
+            let text = text.map_err(|why| wrong(place, "password", &why))?;
+            let text = text.trim_end_matches(['\r', '\n']);
+            if user.is_empty() {
+                return refused("user", "is empty");
+            }
+            if text.is_empty() {
+                return refused("password", "is empty");
+            }
+            Ok(Some((user, SecretString::from(text))))
+        }
+        (Some(_), None) => refused("password", "is missing beside `user`"),
+        (None, Some(_)) => refused("user", "is missing beside `password`"),
+    }
+}
+
+/// The root certificate, as the file has it.
+fn ca(ca_file: Option<&Path>, tls: MailTls, place: &str) -> Result<Option<Vec<u8>>, ConfigError> {
+    let refused = |key: &str, message: &str| Err(wrong(place, key, message));
+    match ca_file {
+        None => Ok(None),
+        Some(_) if tls == MailTls::None => refused("ca_file", "is of no use without TLS"),
+        Some(path) => {
+            let read = read_named(path);
+            let pem = read.map_err(|error| wrong(place, "ca_file", &error.to_string()))?;
+            // What reads it takes a text without any for an empty list.
+            if !pem.windows(PEM.len()).any(|it| it == PEM) {
+                return refused("ca_file", "is no certificate in PEM form");
+            }
+            Ok(Some(pem))
+        }
+    }
 }
 
 /// An address without a name before it.
@@ -147,6 +193,16 @@ mod tests {
             ),
             ("host = \"a b\"", "f: mail.host"),
             ("host = \"a\"\nport = 0", "f: mail.port"),
+            ("host = \"a:25\"", "f: mail.host"),
+            (
+                "host = \"a\"\nuser = \"u\"\npassword = \"file:/dev/null\"",
+                "f: mail.password",
+            ),
+            ("host = \"a\"\nca_file = \"/dev/null\"", "f: mail.ca_file"),
+            (
+                "host = \"a\"\nca_file = \"/dev/nothing\"",
+                "f: mail.ca_file",
+            ),
             ("host = \"a\"\nuser = \"u\"", "f: mail.password"),
             ("host = \"a\"\npassword = \"env:X\"", "f: mail.user"),
             (

@@ -43,7 +43,7 @@ pub(super) fn text_of(source: &str) -> Result<String, String> {
                 .map_err(|error| format!("`{source}` cannot be read: {error}"))
         }
         // What stands here may be the secret itself, so it is not repeated.
-        _ => Err("must be `file:PATH` or `env:NAME`".to_owned()),
+        _ => Err("must be `file:PATH`, `env:NAME` or `credential:NAME`".to_owned()),
     }
 }
 

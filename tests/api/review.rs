@@ -268,6 +268,12 @@ fn an_owner_puts_an_agent_to_work_that_asks_for_it() {
     let (path, api) = asks("to buy <b>\u{202e}paper</b>");
     let grant = format!("{path}/grant");
     assert_eq!(Browser::new(&plane).get(&path).status, 303, "sign in first");
+    let sent = Browser::new(&plane).post(&grant, &[]);
+    let page = path.replace('/', "%2F");
+    assert_eq!(
+        sent.header("location"),
+        Some(&*format!("/login?next={page}"))
+    );
     let mut browser = reviewer(&plane, "owner");
     let queue = browser.get("/reviews").text();
     assert!(queue.contains(&format!("href=\"{path}\"")), "{queue}");

@@ -205,6 +205,9 @@ def test_a_mail_brings_a_link_that_denies_and_is_of_no_use_to_whoever_may_decide
     assert house.status(second) == "pending_review"
     subprocess.run([*command[:2], "enable", *command[3:]], check=True, capture_output=True)
     assert page.request.get(link).status == 200
+    hook = house.plane.ask("GET", "/v1/webhooks")["data"][0]
+    house.plane.ask("PATCH", f"/v1/webhooks/{hook['id']}", {"url": hook["url"]})
+    assert page.request.get(link).status == 200, "it leads where it led"
 
 
 def test_s7_s8_no_words_of_an_agent_change_a_mail(house: House) -> None:

@@ -50,7 +50,8 @@ pub(super) struct NewWebhook {
     /// Whether a notice of a review holds a link that decides it once, without signing in: by default an
     /// e-mail does, and a chat, where everybody sees it, does not.
     one_time_links: Option<bool>,
-    /// What it is told of: kinds, or families as `card.*`; everything but approvals where it is absent.
+    /// What it is told of: kinds, or families as `card.*`; where it is absent, everything but approvals, and people
+    /// `purchase.pending_review` alone.
     #[schema(min_items = 1, max_items = 32)]
     events: Option<Vec<String>>,
     /// Whose events it is told; those of all customers in the maker's reach where it is absent.
@@ -318,9 +319,12 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
     let mut row = find(&ask).await?;
     let mut batch = match update.url {
         Some(url) => {
+            let before = row.url.clone();
             let mut batch = channel::lead(&ask, &mut row, url).await?;
-            // Whoever was told before decides nothing any more.
-            batch.push(WebhookChange::ForgetLinksOf(row.id.clone()).into());
+            // Whoever was told before decides nothing any more. Of a chat not all of the address is seen here.
+            if row.channel == Channel::Slack || row.url != before {
+                batch.push(WebhookChange::ForgetLinksOf(row.id.clone()).into());
+            }
             batch
         }
         None => Batch::new(),

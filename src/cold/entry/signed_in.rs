@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::header::COOKIE;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, Method, Uri};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -59,7 +59,7 @@ impl SignedIn {
         let headers = &head.headers;
         let base = web.site().of(headers).ok_or(Refused::UnknownHost)?;
         let now = api.clock.now();
-        let out = || Refused::SignIn(back_to(&head.uri));
+        let out = || Refused::SignIn(back_to(&head.method, &head.uri));
         let text = cookie(headers, session_cookie(&base)).ok_or_else(out)?;
         let hash = session::hash_of(&api.secret, text);
         let present = session::present(&*api.store, hash, now).await;
@@ -217,7 +217,11 @@ pub(in crate::cold) fn csrf_of(api: &Api, purpose: &str, text: &str) -> String {
     URL_SAFE_NO_PAD.encode(api.secret.digest(purpose, &[text.as_bytes()]))
 }
 
-fn back_to(uri: &Uri) -> String {
+fn back_to(method: &Method, uri: &Uri) -> String {
     let path = uri.path_and_query().map_or("/", |it| it.as_str());
+    // A form of a page stands below it, and is not sent again by looking there.
+    let is_form = *method == Method::POST && path.matches('/').count() > 2;
+    let above = path.rsplit_once('/').map_or("/", |(above, _)| above);
+    let path = if is_form { above } else { path };
     super::sign_in::own_path(path).unwrap_or("/").to_owned()
 }

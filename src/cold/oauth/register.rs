@@ -65,9 +65,10 @@ pub(super) async fn register(
         return Err(Error::MediaType);
     }
     let read = form::read(body).await;
-    let unread = Error::Wrong("invalid_client_metadata", "JSON of 32 KiB at most");
-    let read = read.map_err(|NoForm| unread.clone())?;
-    let wanted: Wanted = serde_json::from_slice(&read).map_err(|_error| unread)?;
+    let wrong = |why| Error::Wrong("invalid_client_metadata", why);
+    let read = read.map_err(|NoForm| wrong("JSON of 32 KiB at most"))?;
+    let unread = "a JSON object as in RFC 7591, with `redirect_uris`, a list of addresses";
+    let wanted: Wanted = serde_json::from_slice(&read).map_err(|_error| wrong(unread))?;
     check(&wanted)?;
     let mut batch: Vec<Change> = Vec::new();
     if api.store.people().count_clients().await? >= CLIENTS_MAX {

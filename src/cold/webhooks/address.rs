@@ -36,6 +36,13 @@ impl Reach {
         if !url.bytes().all(|byte| byte.is_ascii_graphic()) || url.contains('#') {
             return Err("must be an address without spaces and without a fragment");
         }
+        let begins = |with: &str| {
+            let start = url.get(..with.len());
+            start.is_some_and(|it| it.eq_ignore_ascii_case(with))
+        };
+        if begins("mailto:") {
+            return Err("must begin with https://; a mailbox is told with `channel` `email`");
+        }
         let uri: Uri = url
             .parse()
             .map_err(|_no_uri| "must be an address like https://example.com/hooks")?;

@@ -128,7 +128,7 @@ async fn answer(
     let row = in_reach(&who, &id).await?;
     let revision = form.get("revision").and_then(|it| it.parse().ok());
     let revision: i64 = revision.ok_or(Refused::Form)?;
-    let note = form.lines("note");
+    let note = form.lines("note").filter(|it| !it.trim().is_empty());
     let note = { note.filter(|_| state == AccessState::Refused) }
         .map(|it| text::words(&it, "note"))
         .transpose()?;

@@ -92,7 +92,10 @@ pub(super) async fn lead(ask: &Ask, row: &mut Webhook, url: String) -> Result<Ba
                 let message = "the server has no mail server: its operator sets `[mail]`";
                 return Err(Problem::not_supported("channel", message));
             }
-            let address = url.strip_prefix(MAILTO).and_then(email);
+            // A scheme has no case.
+            let parted = url.split_at_checked(MAILTO.len());
+            let address = parted.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(MAILTO));
+            let address = address.and_then(|(_, address)| email(address));
             let address = address.ok_or_else(|| {
                 Problem::invalid_field("url", "must be like mailto:ada@example.com")
             })?;
