@@ -249,6 +249,19 @@ fn nobody_else_answers(plane: &Plane, browser: &mut Browser, path: &str, page: &
     }
 }
 
+/// With words that the agent is told.
+fn is_refused_with_words(browser: &mut Browser, path: &str) {
+    let page = browser.get(path);
+    let (csrf, revision) = (field(&page, "csrf"), field(&page, "revision"));
+    let no = [
+        ("csrf", &*csrf),
+        ("revision", &*revision),
+        ("note", "Not\r\ntoday"),
+    ];
+    let done = browser.post(&format!("{path}/refuse"), &no);
+    assert_eq!(done.status, 303, "{}", done.text());
+}
+
 /// Behaviour 4.4, 7.2.
 #[test]
 fn an_owner_puts_an_agent_to_work_that_asks_for_it() {
@@ -306,18 +319,9 @@ fn an_owner_puts_an_agent_to_work_that_asks_for_it() {
         "{after}"
     );
     assert!(browser.get("/reviews").text().contains("Nothing waits."));
-    // And no, with words that the agent is told.
     pause();
     let (path, api) = asks("again");
-    let page = browser.get(&path);
-    let (csrf, revision) = (field(&page, "csrf"), field(&page, "revision"));
-    let no = [
-        ("csrf", &*csrf),
-        ("revision", &*revision),
-        ("note", "Not\r\ntoday"),
-    ];
-    let done = browser.post(&format!("{path}/refuse"), &no);
-    assert_eq!(done.status, 303, "{}", done.text());
+    is_refused_with_words(&mut browser, &path);
     let told = value(&plane.ask(&buyer.key, "GET", &api, &Value::Null));
     assert_eq!(
         (&told["status"], &told["note"]),
