@@ -7,7 +7,7 @@ use crate::domain::lifecycle::OnReversal;
 use crate::domain::time::Timestamp;
 use crate::ledger::authorization::{Authorization, Step};
 use crate::ledger::event::CardNo;
-use crate::ledger::fold::{earmarks, each_scope, intents, settle};
+use crate::ledger::fold::{each_scope, earmarks, intents, settle};
 use crate::ledger::life::{Place, Taken};
 use crate::ledger::state::State;
 

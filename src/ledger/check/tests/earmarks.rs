@@ -227,7 +227,7 @@ fn every_purchase_beside_the_first_is_counted_above_the_card() {
     assert!(ledger.overrule(3, second));
     assert_eq!(counted(&ledger), [1, 1]);
     // The first one is reversed: the earmark's count is free for the next.
-    ledger.report(&Report::of(1).fact(7, Released, 200, 40));
+    ledger.report(&Report::of(1).fact(7, Released, 200, 2_000_000_000));
     assert_eq!(counted(&ledger), [1, 1]);
     ledger.approve(&asks(4, 1));
     assert_eq!(counted(&ledger), [1, 1]);
