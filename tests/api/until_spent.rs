@@ -69,7 +69,7 @@ fn a_card_until_spent_takes_several_charges_and_never_more_than_was_set_aside() 
 #[test]
 fn of_many_charges_at_once_no_more_pass_than_the_card_is_good_for() {
     let plane = Plane::start();
-    let buyer = buyer(&plane, &rules(&json!({"limits": {"perDay": 1_000}})));
+    let buyer = buyer(&plane, &rules(&json!({"limits": {"perDay": 2_000}})));
     let card = card_of(&asks(&plane, &buyer, "10.00"));
     let passed: usize = thread::scope(|scope| {
         let buys = || (0..6).filter(|_| plane.buy(&card, 100) == APPROVED).count();
