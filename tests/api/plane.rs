@@ -192,6 +192,29 @@ impl Plane {
         (id, result)
     }
 
+    /// The same in other words than those of [`Self::buy`]; its id, and the answer, which is a rule's.
+    pub(crate) fn charge(
+        &self,
+        card: &str,
+        amount: u64,
+        changes: &[(&str, &str)],
+    ) -> (String, String) {
+        let since = now();
+        loop {
+            let id = format!("charge-{}", now().micros());
+            let mut body = purchase(&id, &self.token_of(card), amount);
+            for (from, to) in changes {
+                assert!(body.contains(from), "{from}");
+                body = body.replace(from, to);
+            }
+            let result = self.sandbox_sends("authorizations", &id, &body).result();
+            if result == "APPROVED" || self.was_decided_by_a_rule(&id) {
+                return (id, result);
+            }
+            assert!(millis_since(since) < 60_000, "no charge was decided in time");
+        }
+    }
+
     /// Tells that the whole authorization was posted; the answer's status.
     pub(crate) fn clear(&self, card: &str, authorization: &str, amount: u64) -> u16 {
         self.tells(&self.cleared(card, authorization, amount))

@@ -36,6 +36,7 @@ fn purchase() -> AuthorizationRequest<'static> {
         ),
         partial_approval_capable: false,
         card_present: Some(false),
+        merchant_initiated: false,
         risk_score: Some(12),
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Authorization<'a> {
     #[serde(borrow)]
     pub(super) event_type: Option<Text<'a>>,
     #[serde(borrow)]
+    pub(super) transaction_initiator: Option<Text<'a>>,
+    #[serde(borrow)]
     pub(super) status: Text<'a>,
     #[serde(borrow)]
     pub(super) amounts: Option<Object<Amounts<'a>>>,
