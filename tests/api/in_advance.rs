@@ -192,12 +192,23 @@ fn an_approval_in_advance_owns_one_card_and_says_what_it_may_spend() {
     assert_eq!(buys(&card, 499), Value::Null);
     assert_eq!(buys(&card, 1), Value::Null);
     assert_eq!(buys(&card, 0), Value::Null, "a verification takes nothing");
-    set_policy(&plane, &buyer, &owning(&card, &json!({"totalMax": 3_000, "countMax": 3})));
+    set_policy(
+        &plane,
+        &buyer,
+        &owning(&card, &json!({"totalMax": 3_000, "countMax": 3})),
+    );
     assert_eq!(buys(&card, 1), "count_limit_reached");
     assert_eq!(buys(&other, 1), "card_expired", "it owns one card");
     // The card has locked to its first merchant without being told to.
-    set_policy(&plane, &buyer, &owning(&card, &json!({"totalMax": 3_000, "countMax": 9})));
-    let elsewhere = [("ACC000000000001", "ACC000000000002"), ("API HOST GMBH", "OTHER SHOP")];
+    set_policy(
+        &plane,
+        &buyer,
+        &owning(&card, &json!({"totalMax": 3_000, "countMax": 9})),
+    );
+    let elsewhere = [
+        ("ACC000000000001", "ACC000000000002"),
+        ("API HOST GMBH", "OTHER SHOP"),
+    ];
     let refused = declines(&plane, &card, 1, &elsewhere);
     assert_eq!(refused, "merchant_lock_mismatch");
     assert_eq!(buys(&card, 1), Value::Null);

@@ -211,7 +211,10 @@ impl Plane {
             if result == "APPROVED" || self.was_decided_by_a_rule(&id) {
                 return (id, result);
             }
-            assert!(millis_since(since) < 60_000, "no charge was decided in time");
+            assert!(
+                millis_since(since) < 60_000,
+                "no charge was decided in time"
+            );
         }
     }
 
