@@ -605,7 +605,12 @@ impl Lockstep {
             let remaining = explanation.remaining.map(i128::from);
             let tells = matches!(
                 field,
-                Field::Sum(_) | Field::Span(_) | Field::Count(_) | Field::Held | Field::PerAuth
+                Field::Sum(_)
+                    | Field::Span(_)
+                    | Field::Count(_)
+                    | Field::Period
+                    | Field::Held
+                    | Field::PerAuth
             );
             assert_eq!(remaining, tells.then(|| left.max(0)), "{}", context());
             let resets_at = explanation.resets_at.map(Timestamp::micros);
