@@ -122,12 +122,16 @@ impl Operators {
     }
 }
 
-/// The listener for people and agents: where it is, and by what names it is known.
+/// The listener for people and agents: where it is, and by what names it is known. Who only answers issuers
+/// has none.
 pub(super) fn listen_for_people(
     cold: &Runtime,
     config: &Config,
     served: &Served,
-) -> Result<(SocketAddr, Site), StartError> {
+) -> Result<Option<(SocketAddr, Site)>, StartError> {
+    if !config.roles.control {
+        return Ok(None);
+    }
     let address = config.listen;
     let access = Access {
         hosts: config.mcp.hosts.clone(),
@@ -142,5 +146,5 @@ pub(super) fn listen_for_people(
     let site = Site::new(config.public_url.clone(), bound);
     let served = Served::clone(served);
     drop(cold.spawn(front::serve(listener, served, access, site.clone())));
-    Ok((bound, site))
+    Ok(Some((bound, site)))
 }
