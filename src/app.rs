@@ -101,13 +101,11 @@ impl App {
         add_sandbox(&mut config)?;
         let rules = Rules::of(&config).ok_or_else(no_snapshot)?;
         let names = connection_names(&config);
-        let threads = hot_threads();
-        let limits = limits(&config);
         let (issuers, hold_days) = take_issuers(&mut config);
         let readiness = Arc::<Readiness>::default();
-        let shared = share(issuers, limits, &names, threads, clock, &readiness);
+        let shared = share(issuers, limits(&config), &names, clock, &readiness);
         let (port, inbox) = ledger_port();
-        let hot = start_hot(&config, threads, &shared, inbox)?;
+        let hot = start_hot(&config, &shared, inbox)?;
         let cold = cold_runtime()?;
         let hang_ups = HangUps::listen(&cold).map_err(no_signals)?;
         let (address, asked, served) = (config.ops_listen, port.clone(), Served::default());
@@ -122,15 +120,9 @@ impl App {
         let with = (&*names, &keys, recovered.owners());
         let level = config.durability;
         let writer = journal::start_writer(&recovered, level, &storage, &shared, &readiness)?;
-        let read = follower.as_ref().map(|it| &*it.store);
-        let read = rows.as_ref().map(|it| &*it.store).or(read);
+        let read = follower::rows_of(rows.as_ref(), follower.as_ref());
         let loaded = Loaded::load(&rules, read, &cold, with)?;
-        control::bind(
-            plane.as_ref(),
-            &cold,
-            &recovered,
-            (&writer, clock, node.is_some()),
-        )?;
+        control::bind(plane.as_ref(), &cold, &recovered, (&writer, clock))?;
         let records = start_records(&storage, &recovered, &writer, &config, &readiness);
         let checkpointer =
             start_checkpointer(&storage, &recovered, &writer, &records, clock, &config)?;
@@ -148,25 +140,17 @@ impl App {
             writer: &writer,
             clock,
             journal: recovered.journal,
-            is_shared: node.is_some(),
             webhooks: config.webhooks,
             people: (control::mailer(&config)?, &served),
             alerts: config.alerts.clone(),
-            public_url: front
-                .as_ref()
-                .map(|(_, site)| site.address())
-                .unwrap_or_default(),
+            public_url: front.public_url,
             watch_every: config.snapshot_poll,
         };
         control::start(plane, loaded, &operators, around)?;
         hang_ups.hear(&cold, operators.hang_up());
         spawn_sweeper(&cold, port, clock, (config.retention_days, hold_days));
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
-        let addresses = Addresses {
-            issuer: hot.address(),
-            listen: front.map(|(address, _)| address),
-            ops: operators.address,
-        };
+        let addresses = Addresses::of(&hot, &operators, front.address);
         let app = Self {
             hot,
             writer,
@@ -353,7 +337,6 @@ fn share(
     issuers: Vec<IssuerConfig>,
     limits: Limits,
     names: &[String],
-    threads: usize,
     clock: Clock,
     readiness: &Arc<Readiness>,
 ) -> Arc<Shared> {
@@ -369,7 +352,7 @@ fn share(
     Arc::new(Shared {
         pipeline: Pipeline::new(),
         connections: connections(issuers),
-        progress: Arc::new(Progress::new(threads)),
+        progress: Arc::new(Progress::new(hot_threads())),
         clock,
         telemetry,
         limits,
@@ -407,14 +390,13 @@ fn on_its_way_us(deadline_ms: u32) -> i64 {
 
 fn start_hot(
     config: &Config,
-    threads: usize,
     shared: &Arc<Shared>,
     inbox: LedgerInbox,
 ) -> Result<HotServer, StartError> {
     let address = config.issuer_listen;
     let asked = config.roles.authorizer.then_some(address);
     // Who only looks after rules has commands to run, and few.
-    let threads = asked.map_or(1, |_| threads);
+    let threads = asked.map_or(1, |_| hot_threads());
     HotServer::start(asked, threads, shared, inbox)
         .map_err(|error| StartError::Listen("issuer_listen", address, error))
 }

@@ -7,6 +7,7 @@
 mod database;
 #[path = "support/postgres.rs"]
 mod pg;
+#[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/redis.rs"]
 mod redis;
 #[expect(dead_code, reason = "shared; each target uses a part")]

@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
+use crate::app::operators::Operators;
 use crate::cold::policies::FIRST_VERSION;
 use crate::config::DurabilityLevel;
+use crate::hot::server::HotServer;
 
 /// Where the listeners are, with real port numbers. One that a process of this role does not have is
 /// absent.
@@ -16,6 +18,14 @@ pub struct Addresses {
 }
 
 impl Addresses {
+    pub(super) fn of(hot: &HotServer, operators: &Operators, listen: Option<SocketAddr>) -> Self {
+        Self {
+            issuer: hot.address(),
+            listen,
+            ops: operators.address,
+        }
+    }
+
     /// What the ready line says of them, as JSON.
     pub(super) fn ready_line(&self, durability: DurabilityLevel) -> String {
         let Self {

@@ -38,7 +38,7 @@ use crate::cold::tokens::TokenSecret;
 use crate::cold::webhooks::address::Reach;
 use crate::cold::webhooks::mail::Mailer;
 use crate::cold::webhooks::{self, reader};
-use crate::config::{AlertsConfig, Config, ConfigError, SANDBOX_NAME, WebhooksConfig};
+use crate::config::{AlertsConfig, Config, ConfigError, LedgerStore, SANDBOX_NAME, WebhooksConfig};
 use crate::decide::document::DocumentRefused;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::card::Key;
@@ -85,6 +85,7 @@ pub(super) struct Plane {
     rows: Rows,
     /// Where its files are, for people.
     place: String,
+    counts: Counts,
     secret: TokenSecret,
     signer: Signer,
     master_keys: Option<Arc<MasterKeys>>,
@@ -166,6 +167,10 @@ impl Plane {
             master_keys: master_keys.map(Arc::new),
             rows,
             place: place.for_people(),
+            counts: match config.ledger {
+                LedgerStore::Embedded => Counts::Journal,
+                LedgerStore::Shared(_) => Counts::SharedLedger,
+            },
             secret,
             signer,
             issuers,
@@ -263,7 +268,7 @@ pub(super) fn bind(
     plane: Option<&Plane>,
     cold: &Runtime,
     recovered: &Recovery,
-    (writer, clock, is_shared): (&Writer, Clock, bool),
+    (writer, clock): (&Writer, Clock),
 ) -> Result<(), StartError> {
     let Some(plane) = plane else {
         return Ok(());
@@ -276,10 +281,7 @@ pub(super) fn bind(
     let binding = Binding {
         store: &*plane.rows.store,
         journal: recovered.journal,
-        counts: match is_shared {
-            true => Counts::SharedLedger,
-            false => Counts::Journal,
-        },
+        counts: plane.counts,
         next: recovered.next,
         place: plane.place.clone(),
     };
@@ -303,8 +305,6 @@ pub(super) struct Around<'a> {
     pub(super) clock: Clock,
     /// The journal's name.
     pub(super) journal: JournalId,
-    /// Whether it follows a log that several nodes share.
-    pub(super) is_shared: bool,
     pub(super) webhooks: WebhooksConfig,
     /// What hands mail over, where there is a mail server, and what writes it once it is there.
     pub(super) people: (Option<Mailer>, &'a Served),
@@ -379,7 +379,7 @@ fn start_mirrors<'i>(
 fn start_webhooks(
     of_outbox: &Outbox,
     keys: Option<Arc<MasterKeys>>,
-    around: &Around<'_>,
+    (counts, around): (Counts, &Around<'_>),
 ) -> webhooks::Around {
     let of_outbox = of_outbox.clone();
     let told = webhooks::Around {
@@ -406,11 +406,7 @@ fn start_webhooks(
         clock: told.clock,
         bell: Arc::clone(&told.bell),
         telemetry: Arc::clone(&told.telemetry),
-        reading: Reading::new(
-            &told.store,
-            around.records,
-            (around.journal.name(), around.is_shared),
-        ),
+        reading: Reading::new(&told.store, around.records, (around.journal.name(), counts)),
     })));
     told
 }
@@ -470,7 +466,7 @@ fn start_plane(
     let shown = operators.shown();
     let outbox = around_outbox(&store, shown, &bell, &around);
     start_outbox(around.cold, &outbox, (&plane.issuers, rows_rule), &teller);
-    let told = start_webhooks(&outbox, plane.master_keys.clone(), &around);
+    let told = start_webhooks(&outbox, plane.master_keys.clone(), (plane.counts, &around));
     let around_control = Surroundings {
         store: Arc::clone(&store),
         snapshots: Arc::clone(&snapshots),
@@ -503,7 +499,7 @@ fn start_plane(
         shown.ledger.clone(),
         control.clone(),
     );
-    let name = (alerts_reader(around.journal), around.is_shared);
+    let name = (alerts_reader(around.journal), plane.counts);
     let reading = Reading::new(&told.store, around.records, name);
     let config = (around.records, around.alerts.of(rows_rule));
     let read = (around.writer, reading);

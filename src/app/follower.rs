@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use tokio::runtime::Runtime;
 
 use crate::app::StartError;
+use crate::app::ownership::Rows;
 use crate::cold::control::{self, Followed};
 use crate::cold::store::{Store, StoreError, postgres};
 use crate::config::Config;
@@ -13,7 +14,7 @@ use crate::ledger::embedded::frame::JournalId;
 
 /// The database of another process, of which this one reads the rules.
 pub(super) struct Follower {
-    pub(super) store: Arc<dyn Store>,
+    store: Arc<dyn Store>,
     /// The newest change before the rules were read.
     head: i64,
 }
@@ -61,6 +62,15 @@ impl Follower {
         let started = control::follow(followed);
         started.map_err(|error| StartError::Io("cannot start the thread of the rules", error))
     }
+}
+
+/// Where the rules are read that a database has: this process's own, or another one's.
+pub(super) fn rows_of<'r>(
+    own: Option<&'r Rows>,
+    others: Option<&'r Follower>,
+) -> Option<&'r dyn Store> {
+    let own = own.map(|rows| &*rows.store);
+    own.or_else(|| others.map(|follower| &*follower.store))
 }
 
 /// With the name of the ledger that the database belongs to.

@@ -14,7 +14,8 @@ use crate::server::{binary, said};
 #[derive(Clone)]
 pub(crate) struct Database {
     pub(crate) address: String,
-    pub(crate) redis: Arc<RedisServer>,
+    /// It ends with the last plane that uses it.
+    _redis: Arc<RedisServer>,
     ledger: String,
 }
 
@@ -33,7 +34,7 @@ impl Database {
         Self {
             address,
             ledger: redis.url(),
-            redis: Arc::new(redis),
+            _redis: Arc::new(redis),
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::database::Database;
 use crate::pg::PgServer;
-use crate::plane::{Plane, code, program, request};
+use crate::plane::{Plane, code, program, refused, request};
 use crate::purchases::buyer;
 use crate::server::{Home, Server, millis_since, now, purchase, said};
 use crate::webhooks::{Came, HERE, Receiver, restart, webhook};
@@ -364,21 +364,19 @@ fn processes_have_the_listeners_of_their_roles_and_one_at_a_time_changes_rules()
         (None, true)
     );
     let second = Home::new("strict", &json!({}));
-    let mut control = program("serve", &second, &plane.database);
     let folder = |home: &Home| home.data_dir().join("control");
     fs::create_dir_all(folder(&second)).unwrap();
     for entry in fs::read_dir(folder(&plane.home)).unwrap() {
         let path = entry.unwrap().path();
         fs::copy(&path, folder(&second).join(path.file_name().unwrap())).unwrap();
     }
-    for listener in ["--issuer-listen", "--listen", "--ops-listen"] {
-        control.args([listener, ANYWHERE]);
-    }
-    let (status, told) = said(control.args(["--roles", "control"]).output());
+    let (owner, customer) = (plane.owner.clone(), plane.customer.clone());
+    let second = Plane::of(second, plane.database.clone(), owner, customer);
+    let (status, told) = refused(&second);
     assert_eq!(status, Some(3), "{told}");
     assert!(told.contains("another server works on it"), "{told}");
     // A ledger of its own is not one of several.
-    let mut alone = command(&second, &plane.database);
+    let mut alone = command(&second.home, &plane.database);
     let (status, told) = said(alone.args(["--ledger", "embedded"]).output());
     assert_eq!(status, Some(2), "{told}");
     assert!(told.contains("--roles: "), "{told}");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Records;
 use super::feed::Feed;
 use super::logs::Logs;
+use crate::cold::binding::Counts;
 use crate::cold::store::nodes::LogMark;
 use crate::cold::store::webhook::{Mark, WebhookChange};
 use crate::cold::store::{Change, Store, StoreError};
@@ -28,13 +29,13 @@ impl Reading {
     pub fn new(
         store: &Arc<dyn Store>,
         records: &Arc<Records>,
-        (name, is_shared): (String, bool),
+        (name, counts): (String, Counts),
     ) -> Self {
         Self {
             store: Arc::clone(store),
             records: Arc::clone(records),
             name,
-            is_shared,
+            is_shared: counts == Counts::SharedLedger,
             kept: Mark::default(),
         }
     }

@@ -5,8 +5,6 @@
 //! the number from a row that is everybody's, so that numbers are committed in their order: once one is
 //! seen, so is every change below it. Of each row only the newest number is kept.
 
-use std::num::ParseIntError;
-
 use super::rows::{number, seq, text};
 use super::sql::{Columns, Driver, SqlStore, Statement, Writing, most};
 use super::{Answer, Change, Rule, StoreError};
@@ -128,7 +126,7 @@ fn changed(row: &dyn Columns) -> Result<Changed, StoreError> {
 
 fn log_mark(row: &dyn Columns) -> Result<LogMark, StoreError> {
     let owner = u128::from_str_radix(&text(row, "owner")?, 16);
-    let owner = owner.map_err(|_: ParseIntError| super::rows::unknown("owner"))?;
+    let owner = owner.map_err(|_strange| super::rows::unknown("owner"))?;
     let taken = u64::try_from(number(row, "taken")?);
     Ok(LogMark {
         owner: Key(owner),
