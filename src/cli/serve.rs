@@ -48,7 +48,8 @@ pub(super) struct ServeArguments {
     /// When an approval may leave: `strict` or `relaxed` [default: strict]
     #[arg(long, env = "COUNTERSIGN_DURABILITY", value_name = "LEVEL", value_parser = typed::durability)]
     durability: Option<DurabilityLevel>,
-    /// Where holds and limits are kept: `embedded`, or redis://HOST:PORT that several nodes share
+    /// Where holds and limits are kept: `embedded`, or redis://HOST:PORT (rediss:// under TLS) that several
+    /// nodes share
     /// [default: embedded]
     #[arg(long, env = "COUNTERSIGN_LEDGER", value_name = "STORE", value_parser = typed::ledger, hide_env_values = true)]
     ledger: Option<LedgerStore>,
@@ -56,6 +57,9 @@ pub(super) struct ServeArguments {
     /// people and agents [default: authorizer,control]
     #[arg(long, env = "COUNTERSIGN_ROLES", value_name = "ROLES", value_parser = Roles::parse)]
     roles: Option<Roles>,
+    /// The root of the certificate of rediss://HOST:PORT (PEM) [default: the public ones]
+    #[arg(long, env = "COUNTERSIGN_LEDGER_CA", value_name = "FILE")]
+    ledger_ca: Option<PathBuf>,
     /// Run the built-in issuer beside the configured ones
     #[arg(long, env = "COUNTERSIGN_SANDBOX", value_parser = BoolishValueParser::new())]
     sandbox: bool,
@@ -77,6 +81,7 @@ impl ServeArguments {
             durability: self.durability,
             ledger: self.ledger,
             roles: self.roles,
+            ledger_ca: self.ledger_ca,
             sandbox: self.sandbox,
             sandbox_clock: self.sandbox_clock,
         }
