@@ -150,14 +150,13 @@ impl App {
         hang_ups.hear(&cold, operators.hang_up());
         spawn_sweeper(&cold, port, clock, (config.retention_days, hold_days));
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
-        let addresses = Addresses::of(&hot, &operators, front.address);
         let app = Self {
+            addresses: Addresses::of(&hot, &operators, front.address),
             hot,
             writer,
             checkpointer,
             records,
             cold,
-            addresses,
             snapshot: rules.path().to_owned(),
             rows,
             served,
