@@ -134,7 +134,7 @@ impl App {
         let rows = plane.as_ref().map(Plane::rows);
         let recovered = recover(&*storage, &config, node.as_ref())?;
         let keys = Fingerprinter::new(recovered.seed);
-        let with = (&*names, &keys, recovered.owners());
+        let with = (&*names, &keys, recovered.past(&keys));
         let level = config.durability;
         let writer = journal::start_writer(&recovered, level, &storage, &shared, &readiness)?;
         let loaded = Loaded::load(&rules, plane.as_ref(), &cold, with)?;

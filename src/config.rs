@@ -303,8 +303,22 @@ impl Config {
 /// Whether its parts go together.
 fn check(config: &Config, place: &str) -> Result<(), ConfigError> {
     check_listeners(config, place)?;
+    check_names(config, place)?;
     check_sandbox_clock(config)?;
     ledger::check(config)
+}
+
+/// The built-in issuer has its names where it is on.
+fn check_names(config: &Config, place: &str) -> Result<(), ConfigError> {
+    let mut issuers = config.issuers.iter().enumerate();
+    let is_taken = |issuer: &IssuerConfig| SANDBOX_NAMES.contains(&&*issuer.name);
+    match issuers.find(|(_, issuer)| config.sandbox && is_taken(issuer)) {
+        Some((at, issuer)) => Err(ConfigError {
+            place: format!("{place}: issuer[{at}].name"),
+            message: format!("`{}` is a name of the built-in issuer", issuer.name),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn or_default(data_dir: Option<PathBuf>) -> PathBuf {

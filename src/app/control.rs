@@ -1,6 +1,5 @@
 //! The control plane's wiring: its files, the rules that it starts with, the API over both.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,8 +38,8 @@ use crate::cold::webhooks::mail::Mailer;
 use crate::cold::webhooks::{self, reader};
 use crate::config::{AlertsConfig, Config, ConfigError, SANDBOX_NAME, WebhooksConfig};
 use crate::decide::document::DocumentRefused;
+use crate::decide::past::Past;
 use crate::decide::snapshot::Snapshot;
-use crate::domain::card::Key;
 use crate::fingerprint::Fingerprinter;
 use crate::hot::pipeline::Core;
 use crate::ledger::embedded::frame::{Cursor, JournalId};
@@ -112,7 +111,7 @@ async fn unseal(
 }
 
 /// What the rules of a start are made with: the connections' names, the keys, whose every used card is.
-type With<'a> = (&'a [String], &'a Fingerprinter, HashMap<Key, Key>);
+type With<'a> = (&'a [String], &'a Fingerprinter, Past);
 
 /// The rules that a start has found.
 pub(super) struct Loaded {
@@ -186,14 +185,9 @@ impl Plane {
         })
     }
 
-    fn load(
-        &self,
-        cold: &Runtime,
-        (names, keys, owners): &With<'_>,
-    ) -> Result<Snapshot, StartError> {
-        let owner_of = |card| owners.get(&card).copied();
+    fn load(&self, cold: &Runtime, (names, keys, past): &With<'_>) -> Result<Snapshot, StartError> {
         let before = (&Snapshot::empty(), FIRST_VERSION);
-        let loaded = control::load(&*self.rows.store, names, keys, before, &owner_of);
+        let loaded = control::load(&*self.rows.store, names, keys, before, past);
         cold.block_on(loaded).map_err(|error| match error {
             LoadError::Rows(errors) => StartError::Snapshot(DocumentRefused {
                 errors,
@@ -221,10 +215,9 @@ impl Loaded {
                 })
             }
             (Rules::File(path) | Rules::Database(path), _) => {
-                let (names, keys, owners) = with;
+                let (names, keys, past) = with;
                 let source = Source::new(path, names.to_vec(), keys);
-                let owner_of = |card| owners.get(&card).copied();
-                let first = First::load(&source, &owner_of).map_err(StartError::Snapshot)?;
+                let first = First::load(&source, &past).map_err(StartError::Snapshot)?;
                 Ok(Self {
                     snapshots: Arc::clone(&first.snapshots),
                     file: Some((source, first)),
@@ -249,7 +242,7 @@ impl Loaded {
         watch_every: Option<Duration>,
     ) -> Result<Policies, StartError> {
         match self.file {
-            Some((source, first)) => operators.start_policies(source, &first, watch_every),
+            Some((source, first)) => operators.start_policies(source, first, watch_every),
             None => Ok(Policies::of_no_file()),
         }
     }

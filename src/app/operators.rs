@@ -71,7 +71,7 @@ impl Operators {
     pub(super) fn start_policies(
         &self,
         source: Source,
-        first: &First,
+        first: First,
         watch_every: Option<Duration>,
     ) -> Result<Policies, StartError> {
         let ops = self.address;

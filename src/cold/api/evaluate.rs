@@ -209,9 +209,14 @@ impl Merchant {
                 return Err(wrong(field, "must have 1 to 128 bytes"));
             }
         }
-        let mcc = self.mcc.as_deref().map(Mcc::parse).transpose();
-        let mcc = mcc.map_err(|_no_code| wrong("merchant.mcc", "must be a code like \"5812\""))?;
-        let country = match self.country.as_deref().map(Country::parse_alpha2) {
+        if self
+            .mcc
+            .as_deref()
+            .is_some_and(|mcc| Mcc::parse(mcc).is_err())
+        {
+            return Err(wrong("merchant.mcc", "must be a code like \"5812\""));
+        }
+        let country = match self.country.as_deref().map(Country::of_message) {
             Some(None) => return Err(wrong("merchant.country", "must be a country's two letters")),
             Some(country) => country,
             None => None,
@@ -220,7 +225,7 @@ impl Merchant {
             acquirer_id: self.acquirer_id.clone().map(Into::into),
             acceptor_id: self.acceptor_id.clone().map(Into::into),
             descriptor: self.descriptor.clone().into(),
-            mcc,
+            mcc: self.mcc.as_deref().and_then(Mcc::of_message),
             city: "".into(),
             country,
         })
