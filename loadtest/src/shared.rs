@@ -62,9 +62,8 @@ struct Run {
     calls: Calls,
     /// Bytes of an entry in the log, in the median.
     entry_size: u64,
-    /// More memory for an entry: of Redis, and of one node.
+    /// More memory of Redis for an entry.
     redis_bytes: u64,
-    node_bytes: u64,
 }
 
 /// Who was asked for more than there was room for.

@@ -105,14 +105,6 @@ impl Accounts {
     }
 }
 
-/// What a process has in memory; nothing where that cannot be told.
-pub(crate) fn resident_bytes(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next());
-    kib.and_then(|it| it.parse::<u64>().ok()).unwrap_or(0) * 1_024
-}
-
 /// The first two numbers of a `schedstat` file: time on a core, time waiting for one.
 fn read(path: &Path) -> Option<Accounts> {
     let text = fs::read_to_string(path).ok()?;

@@ -62,9 +62,11 @@ impl Ledger {
         let Value::Items(libraries) = listed else {
             return Err(Error::Server("Redis has no functions".to_owned()));
         };
-        let library = libraries.iter().find_map(|library| match library {
-            Value::Items(said) => said.get(1).map(Value::text),
-            _ => None,
+        let library = libraries.iter().find_map(|library| {
+            if let Value::Items(said) = library {
+                return said.get(1).map(Value::text);
+            }
+            None
         });
         let library = library.ok_or_else(|| Error::Server("no library is there".to_owned()))?;
         Ok(Self {
@@ -145,8 +147,8 @@ impl Floor<'_> {
         while let Some(ended) = running.join_next().await {
             ended.map_err(|_panic| Error::Server("a connection broke off".to_owned()))??;
         }
-        let tally = tally.borrow();
         let calls = Calls::told(&mut Line::to(self.redis.address()).await?).await?;
+        let tally = tally.borrow();
         let redis_ns = self.redis.accounts().busy_ns_since(redis);
         let own = own.zip(Accounts::of_current_thread());
         let own_ns = own.map_or(0, |(then, now)| now.busy_ns_since(then));

@@ -16,7 +16,7 @@ use crate::output;
 use crate::refusal::refusals;
 use crate::run::{self, Pace, Plan};
 use crate::snapshot::Snapshot;
-use crate::usage::{self, Accounts};
+use crate::usage::Accounts;
 use crate::workspace::Workspace;
 
 /// Public, and worth nothing: it signs invented authorizations on the loopback interface.
@@ -105,7 +105,7 @@ impl<'a> Nodes<'a> {
     /// The same, with what it cost; refused where an answer was wrong.
     pub(super) fn load(&self, redis: &Redis, connections: u64) -> Result<Run, Error> {
         redis.forget_figures()?;
-        let memory = (redis.memory()?, self.resident());
+        let memory = redis.memory()?;
         let before = (redis.accounts(), self.accounts());
         let measured = self.measure(connections, self.args.warmup)?;
         let redis_ns = redis.accounts().busy_ns_since(before.0);
@@ -119,7 +119,6 @@ impl<'a> Nodes<'a> {
             });
         }
         let decisions = measured.replies.max(1);
-        let nodes = self.children.len() as u64;
         Ok(Run {
             per_second: measured.requests_per_second,
             decisions,
@@ -129,8 +128,7 @@ impl<'a> Nodes<'a> {
             generator_percent: measured.generator.map_or(0, |it| it.busy_percent),
             calls,
             entry_size: entry_size(redis)?,
-            redis_bytes: redis.memory()?.saturating_sub(memory.0) / decisions,
-            node_bytes: self.resident().saturating_sub(memory.1) / decisions / nodes.max(1),
+            redis_bytes: redis.memory()?.saturating_sub(memory) / decisions,
         })
     }
 
@@ -138,11 +136,6 @@ impl<'a> Nodes<'a> {
         let each = self.children.iter();
         let each = each.map(|child| Accounts::of_process(child.pid()).unwrap_or_default());
         each.fold(Accounts::default(), Accounts::plus)
-    }
-
-    fn resident(&self) -> u64 {
-        let each = self.children.iter();
-        each.map(|child| usage::resident_bytes(child.pid())).sum()
     }
 }
 

@@ -119,9 +119,11 @@ impl Redis {
         let Value::Items(entries) = self.asks(&["LRANGE", log, "0", "99"])? else {
             return Ok(Vec::new());
         };
-        let size = |entry: &Value| match entry {
-            Value::Text(bytes) => bytes.len() as u64,
-            _ => 0,
+        let size = |entry: &Value| {
+            if let Value::Text(bytes) = entry {
+                return bytes.len() as u64;
+            }
+            0
         };
         Ok(entries.iter().map(size).collect())
     }

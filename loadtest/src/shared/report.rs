@@ -60,7 +60,7 @@ fn throughput(text: &mut String, report: &Report) {
     );
     text.push_str(
         "| nodes | who | decisions/s | p50, p99 ms | Redis µs | nodes µs | generator | calls | call: p50, p99, \
-         mean µs | bytes in, out | entry | memory: Redis, node |\n\
+         mean µs | bytes in, out | entry | memory |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for round in &report.rounds {
@@ -97,7 +97,7 @@ fn row(text: &mut String, nodes: u64, who: &str, run: &Run) {
     line(
         text,
         &format!(
-            "| {nodes} | {who} | {} | {}, {} | {} | {} | {} % | {} | {}, {}, {} | {}, {} | {} | {}, {} |",
+            "| {nodes} | {who} | {} | {}, {} | {} | {} | {} % | {} | {}, {}, {} | {}, {} | {} | {} |",
             thousands(run.per_second),
             milliseconds(run.latency.p50_ns),
             milliseconds(run.latency.p99_ns),
@@ -112,7 +112,6 @@ fn row(text: &mut String, nodes: u64, who: &str, run: &Run) {
             calls.output / count,
             run.entry_size,
             run.redis_bytes,
-            run.node_bytes,
         ),
     );
 }

@@ -61,10 +61,11 @@ impl Line {
         let mut command = Vec::new();
         put(&mut command, words);
         self.send(&command).await?;
-        match self.answer().await? {
-            Value::Refusal(text) => Err(Error::Server(format!("Redis says `{text}`"))),
-            answer => Ok(answer),
+        let answer = self.answer().await?;
+        if let Value::Refusal(text) = answer {
+            return Err(Error::Server(format!("Redis says `{text}`")));
         }
+        Ok(answer)
     }
 
     /// The next answer.
