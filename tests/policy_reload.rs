@@ -12,7 +12,7 @@ use countersign::decide::document::{
 use countersign::decide::past::Past;
 use countersign::decide::policy::Policy;
 use countersign::decide::snapshot::{CardView, Impact, Snapshot};
-use countersign::domain::card::{CardStatus, Key, Usage};
+use countersign::domain::card::{CardStatus, Usage};
 use countersign::domain::currency::Currency;
 use countersign::domain::identity::{KeySpace, Keys};
 use countersign::domain::time::Timestamp;

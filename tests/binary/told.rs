@@ -29,7 +29,7 @@ fn what_the_environment_says_wrong_is_told_by_the_variables_name() {
     #[rustfmt::skip]
     let rows: [(&[&str], &str, &str, &str); 6] = [
         (&["serve"], "COUNTERSIGN_DURABILITY", "lax", "must be `strict` or `relaxed`"),
-        (&["serve"], "COUNTERSIGN_LEDGER", "sqlite", "`embedded` or redis:"),
+        (&["serve"], "COUNTERSIGN_LEDGER", "sqlite", "`embedded`, redis:"),
         (&["serve"], "COUNTERSIGN_ISSUER_LISTEN", "localhost:8700", "not an address with a port, like 127.0.0.1:8700"),
         (&["serve"], "COUNTERSIGN_SANDBOX", "maybe", "not a boolean"),
         (&["decisions"], "COUNTERSIGN_OPS_LISTEN", "8702", "not an address with a port"),
