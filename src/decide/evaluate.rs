@@ -65,9 +65,9 @@ fn evaluate_in_force(
             .then(|| expired(card, &asked.in_force, now))
             .flatten(),
         rule: match request.kind {
-            _ if spends => rule(&asked),
+            AuthorizationKind::Authorization | AuthorizationKind::SingleMessage => rule(&asked),
             AuthorizationKind::BalanceInquiry => currency(&asked),
-            _ => None,
+            AuthorizationKind::Credit => None,
         },
         hours: (has_terms && spends && !asked.is_agreed())
             .then(|| outside_hours(&asked))

@@ -32,7 +32,7 @@ pub struct Remote(Place);
 
 #[derive(Clone)]
 enum Place {
-    Server(Client),
+    Server(Box<Client>),
     Sentinels(Sentinels),
 }
 
@@ -63,7 +63,7 @@ impl Remote {
                 Client::build_with_tls(info, certificates)?
             }
         };
-        Ok(Self(Place::Server(client)))
+        Ok(Self(Place::Server(Box::new(client))))
     }
 
     pub(super) async fn connect(
