@@ -3,6 +3,7 @@
 
 mod adopt;
 mod events;
+mod moving;
 mod shared;
 
 use std::collections::BTreeMap;
@@ -45,6 +46,10 @@ enum LedgerCommand {
     /// Give a Redis that lost what it knew back what a node's data directory has kept of it. Done for
     /// every node, running or not; then it is armed
     Repair(shared::RepairArguments),
+    /// Move the ledger of a data directory into a Redis that nodes share and that holds none
+    Export(moving::MoveArguments),
+    /// Move the ledger of a Redis that no node uses any more into a data directory that has none
+    Import(moving::MoveArguments),
     /// Have the database belong to this data directory's journal instead of another one that is lost
     Adopt(adopt::AdoptArguments),
 }
@@ -75,6 +80,8 @@ pub fn run(arguments: &LedgerArguments, out: &mut dyn Write) -> Result<Exit, Fai
         LedgerCommand::Found(arguments) => return shared::found(arguments, out),
         LedgerCommand::Arm(arguments) => return shared::arm(arguments, out),
         LedgerCommand::Repair(arguments) => return shared::repair(arguments, out),
+        LedgerCommand::Export(arguments) => return moving::export(arguments, out),
+        LedgerCommand::Import(arguments) => return moving::import(arguments, out),
         LedgerCommand::Adopt(arguments) => return adopt::run(arguments, out),
     };
     let path = journal_of(&arguments.data_dir);
