@@ -62,12 +62,8 @@ fn moves(word: &str, redis: &RedisServer, machine: &Machine) -> (Option<i32>, St
     said(command.arg(machine.home.data_dir()).output())
 }
 
-#[test]
-fn a_ledger_moves_into_redis_and_back_and_knows_what_it_knew() {
-    let redis = RedisServer::start(&[]);
-    let snapshot = with_room(ROOM, 4);
-    let machine = Machine::new(&redis, &snapshot);
-    let own = machine.home.start();
+/// Approvals, declines, a report and a freeze: how many are approved.
+fn fill(own: &Server) -> u64 {
     let mut client = own.client();
     for number in 0..3 {
         let asked = authorization(&format!("first-{number}"), "card-1", AMOUNT);
@@ -81,7 +77,7 @@ fn a_ledger_moves_into_redis_and_back_and_knows_what_it_knew() {
     );
     let cleared = with_names(&fixture("cleared_partly"), TOLD, "card-1", AMOUNT);
     let cleared = cleared.replace("1599", &(AMOUNT - 1_000).to_string());
-    assert_eq!(event(&own, &cleared).status, 200);
+    assert_eq!(event(own, &cleared).status, 200);
     let too_much = authorization("too-much", "card-0", ROOM * AMOUNT);
     assert_eq!(client.ask(&too_much).result(), "INSUFFICIENT_FUNDS");
     assert!(
@@ -90,9 +86,19 @@ fn a_ledger_moves_into_redis_and_back_and_knows_what_it_knew() {
             .is_approval()
     );
     assert_eq!(own.post("/admin/cards/card-2/freeze").status, 200);
+    4
+}
+
+#[test]
+fn a_ledger_moves_into_redis_and_back_and_knows_what_it_knew() {
+    let redis = RedisServer::start(&[]);
+    let snapshot = with_room(ROOM, 4);
+    let machine = Machine::new(&redis, &snapshot);
+    let own = machine.home.start();
+    let approved = fill(&own);
     let (code, why) = moves("export", &redis, &machine);
     assert_eq!(code, Some(3), "a server runs on it: {why}");
-    let mut approved = knows(&own, 4, "alone");
+    let mut approved = knows(&own, approved, "alone");
     assert!(own.terminate().success());
 
     let (code, told) = moves("export", &redis, &machine);

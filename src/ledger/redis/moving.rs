@@ -138,7 +138,7 @@ impl Fold {
         let mut events = events_of(entry.events).collect::<Result<Vec<_>, _>>()?;
         if let Some(Event::StateOpened { key, owner, .. }) = events.first()
             && *key == kept.owner
-            && kept.number == 0
+            && !self.states.contains_key(key)
         {
             let state = State::new(NOBODYS, *key, *owner);
             self.states.insert(*key, state);
