@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 import shutil
+import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -76,3 +77,9 @@ def person(plane: Plane, scope: str = "owner", email: str = EMAIL) -> str:
 def word_after(said: str, label: str) -> str:
     """The word that stands behind a label."""
     return said.split(label, 1)[1].split()[0].strip()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import email
 import pathlib
 import re
-import socket
 import ssl
 import subprocess
 import time
@@ -21,7 +20,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from conftest import binary
-from planes import EMAIL, Plane, person, running
+from planes import EMAIL, Plane, free_port, person, running
 from playwright.sync_api import Page
 from test_agents_door import WISH
 from test_pages import CORPUS, chromium, fits, page  # noqa: F401
@@ -95,12 +94,6 @@ class House:
 
     def status(self, waits: dict[str, Any]) -> str:
         return str(self.plane.ask("GET", f"/v1/purchase-requests/{waits['id']}")["status"])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
