@@ -346,6 +346,18 @@ pub fn secret_sources(path: Option<&Path>) -> Result<Vec<SecretSource>, ConfigEr
         .collect())
 }
 
+/// Where the password of the mail server is; none where the file has none.
+///
+/// # Errors
+/// [`ConfigError`] where the file cannot be read.
+pub fn mail_secret(path: Option<&Path>) -> Result<Option<SecretSource>, ConfigError> {
+    let Some(path) = path else {
+        return Ok(None);
+    };
+    let (typed, _) = file::read(path)?;
+    Ok(typed.mail.as_ref().and_then(mail::MailFile::secret_source))
+}
+
 /// How many threads answer issuers: one for each core.
 #[must_use]
 pub fn hot_threads() -> usize {

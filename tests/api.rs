@@ -75,6 +75,8 @@ mod store;
 mod tampering;
 #[path = "api/transactions.rs"]
 mod transactions;
+#[path = "api/unrouted.rs"]
+mod unrouted;
 #[path = "api/versions.rs"]
 mod versions;
 #[path = "api/view.rs"]

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::file::source;
-use super::{ConfigError, read_named, secret};
+use super::{ConfigError, SecretSource, read_named, secret};
 
 /// How the conversation with the server is kept from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,14 @@ pub(super) struct MailFile {
     password: Option<String>,
     from: String,
     ca_file: Option<PathBuf>,
+}
+
+impl MailFile {
+    /// Where the password is.
+    pub(super) fn secret_source(&self) -> Option<SecretSource> {
+        let password = self.password.as_deref();
+        password.map(|source| SecretSource::new("mail.password".to_owned(), source))
+    }
 }
 
 pub(super) fn read(

@@ -53,14 +53,20 @@ def running(home: pathlib.Path, *flags: str) -> Iterator[Plane]:
     """Initialised in this folder, and running with these flags until the block ends."""
     data = str(home / "data")
     made = subprocess.run([binary(), "init", "--data-dir", data], capture_output=True, text=True, check=True)
-    log = home / "log"
+    owner, customer = (word_after(made.stdout, label) for label in ("owner key", "customer"))
+    with serving(home, *flags) as ready:
+        yield Plane(ready["listen"], owner, customer, data, ready["ops"])
+
+
+@contextmanager
+def serving(home: pathlib.Path, *flags: str) -> Iterator[dict[str, Any]]:
+    """Running on what this folder has until the block ends; what it said when it was ready."""
+    data, log = str(home / "data"), home / "log"
     command = [binary(), "serve", "--data-dir", data, *ANYWHERE, *flags]
     with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
     try:
-        ready = read_ready(process, log)
-        owner, customer = (word_after(made.stdout, label) for label in ("owner key", "customer"))
-        yield Plane(ready["listen"], owner, customer, data, ready["ops"])
+        yield read_ready(process, log)
     finally:
         process.terminate()
         process.wait(timeout=20)
