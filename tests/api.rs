@@ -77,6 +77,8 @@ mod tampering;
 mod transactions;
 #[path = "api/unrouted.rs"]
 mod unrouted;
+#[path = "api/until_spent.rs"]
+mod until_spent;
 #[path = "api/versions.rs"]
 mod versions;
 #[path = "api/view.rs"]

@@ -70,6 +70,8 @@ mod store;
 mod transactions;
 #[path = "api/unrouted.rs"]
 mod unrouted;
+#[path = "api/until_spent.rs"]
+mod until_spent;
 #[path = "api/versions.rs"]
 mod versions;
 #[path = "api/view.rs"]
