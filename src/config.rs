@@ -14,6 +14,7 @@ mod log;
 mod mail;
 mod mcp;
 mod public_url;
+mod roles;
 mod secret;
 
 use std::fmt;
@@ -29,8 +30,9 @@ pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::{HoldDays, IssuerConfig};
 pub use self::ledger::{LedgerStore, OWN_JOURNAL, SHARED_COPY, SHARED_JOURNAL, journal_of};
 pub use self::log::log_setting;
-pub use self::mail::{MailConfig, MailTls};
+pub use self::mail::{MailConfig, MailTls, mail_secret};
 pub use self::mcp::McpConfig;
+pub use self::roles::Roles;
 pub use self::secret::SecretSource;
 use crate::issuer::IssuerKind;
 pub use alerts::{AlertsConfig, RISK_KINDS, SHARES, SPIKES, STORMS};
@@ -88,6 +90,7 @@ pub struct Overrides {
     pub ops_listen: Option<SocketAddr>,
     pub durability: Option<DurabilityLevel>,
     pub ledger: Option<LedgerStore>,
+    pub roles: Option<Roles>,
     pub ledger_ca: Option<PathBuf>,
     pub sandbox: bool,
     pub sandbox_clock: bool,
@@ -121,6 +124,8 @@ pub struct Config {
     pub durability: DurabilityLevel,
     /// Where holds and limits are kept.
     pub ledger: LedgerStore,
+    /// What this process does.
+    pub roles: Roles,
     /// For how long decided authorizations are known again, in days.
     pub retention_days: u32,
     /// For how long records of decisions are kept, in days.
@@ -292,6 +297,7 @@ impl Config {
             )?,
             database,
             data_dir,
+            roles: overrides.roles.unwrap_or_default(),
             ledger: ledger::store(overrides.ledger, overrides.ledger_ca)?,
             sandbox,
             sandbox_clock: overrides.sandbox_clock,
@@ -304,7 +310,8 @@ impl Config {
 fn check(config: &Config, place: &str) -> Result<(), ConfigError> {
     check_listeners(config, place)?;
     check_sandbox_clock(config)?;
-    ledger::check(config)
+    ledger::check(config)?;
+    roles::check(config)
 }
 
 fn or_default(data_dir: Option<PathBuf>) -> PathBuf {
@@ -345,18 +352,6 @@ pub fn secret_sources(path: Option<&Path>) -> Result<Vec<SecretSource>, ConfigEr
         .enumerate()
         .flat_map(|(at, issuer)| issuer.secret_sources(at))
         .collect())
-}
-
-/// Where the password of the mail server is; none where the file has none.
-///
-/// # Errors
-/// [`ConfigError`] where the file cannot be read.
-pub fn mail_secret(path: Option<&Path>) -> Result<Option<SecretSource>, ConfigError> {
-    let Some(path) = path else {
-        return Ok(None);
-    };
-    let (typed, _) = file::read(path)?;
-    Ok(typed.mail.as_ref().and_then(mail::MailFile::secret_source))
 }
 
 /// How many threads answer issuers: one for each core.

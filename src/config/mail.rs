@@ -57,6 +57,18 @@ impl MailFile {
     }
 }
 
+/// Where the password of the mail server is; none where the file has none.
+///
+/// # Errors
+/// [`ConfigError`] where the file cannot be read.
+pub fn mail_secret(path: Option<&Path>) -> Result<Option<SecretSource>, ConfigError> {
+    let Some(path) = path else {
+        return Ok(None);
+    };
+    let (typed, _) = super::file::read(path)?;
+    Ok(typed.mail.as_ref().and_then(MailFile::secret_source))
+}
+
 pub(super) fn read(
     typed: Option<MailFile>,
     place: &str,
