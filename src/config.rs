@@ -30,7 +30,7 @@ pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::{HoldDays, IssuerConfig};
 pub use self::ledger::{LedgerStore, OWN_JOURNAL, SHARED_COPY, SHARED_JOURNAL, journal_of};
 pub use self::log::log_setting;
-pub use self::mail::{MailConfig, MailTls};
+pub use self::mail::{MailConfig, MailTls, mail_secret};
 pub use self::mcp::McpConfig;
 pub use self::roles::Roles;
 pub use self::secret::SecretSource;

@@ -17,6 +17,8 @@ mod fault_proxy;
 mod faults;
 #[path = "shared_ledger/forgets.rs"]
 mod forgets;
+#[path = "shared_ledger/moved.rs"]
+mod moved;
 #[path = "shared_ledger/precedence.rs"]
 mod precedence;
 #[path = "support/redis.rs"]

@@ -396,6 +396,7 @@ fn start_webhooks(
     let cold = around.cold;
     drop(cold.spawn(webhooks::deliver(told.clone())));
     drop(cold.spawn(webhooks::watch::watch(told.clone())));
+    drop(cold.spawn(webhooks::warn_without_mail(told.clone())));
     drop(cold.spawn(reader::read(reader::Around {
         store: Arc::clone(&told.store),
         records: Arc::clone(around.records),

@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::app::StartError;
+use crate::app::moving::moved_away;
 use crate::cold::doctor::InUse;
 use crate::cold::policies::look_before;
 use crate::config::{Config, LedgerStore, OWN_JOURNAL, SHARED_JOURNAL};
@@ -29,6 +30,11 @@ pub(super) fn open(config: &Config) -> Result<Files, StartError> {
     let other = if dir == own { &shared } else { &own };
     if holds_records(other) {
         return Err(StartError::OtherLedger(other.clone()));
+    }
+    if dir == own
+        && let Some(moved) = moved_away(&config.data_dir)
+    {
+        return Err(StartError::OtherLedger(moved));
     }
     let files = open_journal(&config.data_dir, &dir)?;
     if dir == own {

@@ -23,7 +23,7 @@ pub(super) struct RedisArguments {
 }
 
 impl RedisArguments {
-    fn store(&self) -> Result<LedgerStore, Failure> {
+    pub(super) fn store(&self) -> Result<LedgerStore, Failure> {
         let store = self.ledger.clone().with_ca(self.ledger_ca.clone());
         store.map_err(|error| failure(&StartError::Config(error)))
     }
@@ -108,7 +108,7 @@ fn told(
     Ok(Exit::Ok)
 }
 
-fn failure(error: &StartError) -> Failure {
+pub(super) fn failure(error: &StartError) -> Failure {
     Failure {
         exit: error.exit(),
         message: error.to_string(),
