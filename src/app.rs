@@ -156,6 +156,7 @@ impl App {
             clock,
             journal: recovered.journal,
             webhooks: config.webhooks,
+            purchases: config.purchases,
             people: (control::mailer(&config)?, &served),
             alerts: config.alerts.clone(),
             public_url: site.address(),

@@ -37,7 +37,7 @@ use crate::cold::tokens::TokenSecret;
 use crate::cold::webhooks::address::Reach;
 use crate::cold::webhooks::mail::Mailer;
 use crate::cold::webhooks::{self, reader};
-use crate::config::{AlertsConfig, Config, ConfigError, SANDBOX_NAME, WebhooksConfig};
+use crate::config::{AlertsConfig, Config, ConfigError, PurchasesConfig, SANDBOX_NAME, WebhooksConfig};
 use crate::decide::document::DocumentRefused;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::card::Key;
@@ -298,6 +298,7 @@ pub(super) struct Around<'a> {
     /// The journal's name.
     pub(super) journal: JournalId,
     pub(super) webhooks: WebhooksConfig,
+    pub(super) purchases: PurchasesConfig,
     /// What hands mail over, where there is a mail server, and what writes it once it is there.
     pub(super) people: (Option<Mailer>, &'a Served),
     pub(super) alerts: AlertsConfig,
@@ -383,6 +384,7 @@ fn start_webhooks(
         readiness: of_outbox.readiness,
         reach: Reach {
             loopback: around.webhooks.allow_loopback,
+            ports: around.webhooks.ports,
         },
         mailer: around.people.0.clone(),
         served: Arc::clone(around.people.1),
@@ -511,6 +513,7 @@ fn start_plane(
         rows_rule,
         journal: progress(around.writer),
         public_url: around.public_url,
+        purchases: around.purchases,
     };
     Ok(start_api(around.cold, parts))
 }

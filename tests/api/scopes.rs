@@ -211,6 +211,7 @@ const TABLE: [(&str, &str, [bool; 4], Other); 88] = [
     ),
     ("GET", "/v1/agents/{id}/spending", ALL, NotFound),
     ("GET", "/v1/connections", OWNER, Empty),
+    ("GET", "/v1/connections/{id}", OWNER, NotFound),
     ("POST", "/v1/connections/{id}/key", OWNER, NotFound),
     ("POST", "/v1/connections/{id}/import", OWNER, NotFound),
     ("POST", "/api/v1/cards", MAKERS, NotFound),
