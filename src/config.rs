@@ -92,6 +92,7 @@ pub struct Overrides {
     pub ops_listen: Option<SocketAddr>,
     pub durability: Option<DurabilityLevel>,
     pub ledger: Option<LedgerStore>,
+    pub ledger_ca: Option<PathBuf>,
     pub sandbox: bool,
     pub sandbox_clock: bool,
 }
@@ -287,7 +288,7 @@ impl Config {
             )?,
             database,
             data_dir,
-            ledger: overrides.ledger.unwrap_or_default(),
+            ledger: ledger::store(overrides.ledger, overrides.ledger_ca)?,
             sandbox,
             sandbox_clock: overrides.sandbox_clock,
         })
@@ -539,6 +540,19 @@ pub fn read_named(path: &Path) -> Result<Vec<u8>, ConfigError> {
         let place = path.display().to_string();
         ConfigError::new(place, format!("cannot be read: {}", in_full(path, &error)))
     })
+}
+
+/// How a certificate begins in PEM form.
+const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+/// Reads a root certificate, as its file has it.
+fn read_root(path: &Path) -> Result<Vec<u8>, String> {
+    let pem = read_named(path).map_err(|error| error.to_string())?;
+    // What reads it takes a text without any for an empty list.
+    if !pem.windows(PEM.len()).any(|it| it == PEM) {
+        return Err("is no certificate in PEM form".to_owned());
+    }
+    Ok(pem)
 }
 
 /// What went wrong with a file, and which one that is where its path depends on where the process

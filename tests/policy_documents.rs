@@ -147,6 +147,7 @@ const ROWS: &[Row] = &[
     (EMPTY, r#""policy": {"standingApprovals": [{"name": "a", "domain": "a.com", "amountMax": 5, "period": "day", "countMax": 1, "until": "2030-01-01T00:00:00Z", "per": 1}]}"#, 13, "cards[1].policy.standingApprovals[0].per", "unknown field"),
     (EMPTY, r#""policy": {"standingApprovals": [{"name": "", "domain": "a.com", "amountMax": 5, "period": "day", "countMax": 1, "until": "2030-01-01T00:00:00Z"}]}"#, 13, "cards[1].policy.standingApprovals[0].name", "must be 1 to 64"),
     (EMPTY, r#""policy": {"unscopedRequests": "no"}"#, 13, "cards[1].policy.unscopedRequests", "must be"),
+    (EMPTY, r#""policy": {"cardUse": "multi"}"#, 13, "cards[1].policy.cardUse", "must be"),
     (EMPTY, r#""policy": {"cardTtlMinutes": 19}"#, 13, "cards[1].policy.cardTtlMinutes", "from 20 to 10080"),
     (EMPTY, r#""policy": {"reviewTtlMinutes": 1441}"#, 13, "cards[1].policy.reviewTtlMinutes", "from 5 to 1440"),
     (r#""allowedMccs": ["5812"]"#, r#""allowedDomains": ["co.uk"]"#, 9, "agents[1].policy.allowedDomains[0]", "public suffix"),

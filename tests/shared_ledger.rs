@@ -30,6 +30,8 @@ mod repaired;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/server.rs"]
 mod server;
+#[path = "shared_ledger/tls.rs"]
+mod tls;
 
 use serde_json::{Value, json};
 

@@ -163,6 +163,7 @@ impl Bench<'_> {
         let seed = args.generator.seed.unwrap_or_else(ids::fresh_seed);
         let measured = run::execute(&Plan {
             target: &target,
+            others: &[],
             secret: &self.cards.secret,
             cards: &self.cards.tokens,
             connections: args.connections,

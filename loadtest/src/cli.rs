@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::fleet::Fleet;
+
 /// Load generator and baselines for countersign.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -28,6 +30,8 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Load countersign alone and with changes of cards beside it, in turn, and compare
     Busy(BusyArgs),
+    /// Load nodes that share a ledger in one Redis, and compare with what Redis itself can take
+    Shared(SharedArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -65,6 +69,21 @@ pub(crate) struct FleetArgs {
     pub(crate) agents: u64,
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) customers: u64,
+}
+
+impl FleetArgs {
+    pub(crate) fn fleet(self) -> Fleet {
+        let Self {
+            cards,
+            agents,
+            customers,
+        } = self;
+        Fleet {
+            cards,
+            agents,
+            customers,
+        }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -237,6 +256,66 @@ pub(crate) struct BusyArgs {
     #[arg(long)]
     pub(crate) cold_core: Option<usize>,
     /// Where the data directory is made
+    #[arg(long, default_value_os_t = std::env::temp_dir())]
+    pub(crate) work_dir: PathBuf,
+    /// Write all figures as JSON to this file
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) generator: GeneratorArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SharedWhat {
+    /// Decisions a second of 1 to `--nodes` nodes, beside as many connections that only append
+    Throughput,
+    /// Memory of Redis for logs and entries
+    Memory,
+    /// More is asked for than there is room for, of all nodes and of clients that get and increment
+    Exactness,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SharedArgs {
+    #[arg(value_enum, default_value = "throughput")]
+    pub(crate) what: SharedWhat,
+    /// The countersign binary
+    #[arg(long)]
+    pub(crate) server_bin: PathBuf,
+    #[arg(long, default_value = "redis-server")]
+    pub(crate) redis_bin: PathBuf,
+    /// Have Redis write every command to its disk before it answers
+    #[arg(long)]
+    pub(crate) append_only: bool,
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=16))]
+    pub(crate) nodes: u64,
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=99))]
+    pub(crate) rounds: u64,
+    /// Over all nodes
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4_096))]
+    pub(crate) connections: u64,
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+    /// How many approvals there is room for
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) room: u64,
+    /// Bytes of an entry whose memory is measured; the nodes' own stand in the figures of throughput
+    #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u64).range(49..=100_000))]
+    pub(crate) entry_size: u64,
+    /// Measured seconds of each run
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) seconds: u64,
+    /// Seconds before them that are not measured
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=60))]
+    pub(crate) warmup: u64,
+    /// Of all nodes
+    #[arg(long, default_value_t = 0)]
+    pub(crate) server_core: usize,
+    #[arg(long, default_value_t = 0)]
+    pub(crate) redis_core: usize,
+    #[arg(long, default_value_t = 1)]
+    pub(crate) generator_core: usize,
+    /// Where the data directories are made
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     pub(crate) work_dir: PathBuf,
     /// Write all figures as JSON to this file

@@ -185,6 +185,7 @@ impl Bench<'_> {
             .map_or_else(ids::fresh_seed, |seed| seed ^ number);
         let measurement = run::execute(&Plan {
             target: &target,
+            others: &[],
             secret: SECRET,
             cards: &fleet::card_tokens(args.fleet.cards),
             connections: self.connections,

@@ -15,6 +15,14 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
+    /// As many cards, all of them one customer's.
+    pub(crate) fn of_one_customer(self) -> Self {
+        Self {
+            customers: 1,
+            ..self
+        }
+    }
+
     pub(crate) fn agent_of(&self, card: u64) -> u64 {
         card % self.agents.max(1)
     }

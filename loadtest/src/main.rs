@@ -23,6 +23,7 @@ mod prepared;
 mod refusal;
 mod report;
 mod run;
+mod shared;
 mod signature;
 mod snapshot;
 mod tally;
@@ -36,9 +37,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use baseline::Kind;
-use cli::{Baseline, Cli, Command, ConfigArgs, FleetArgs, Listen, Mode, RunArgs, SnapshotArgs};
+use cli::{Baseline, Cli, Command, ConfigArgs, Listen, Mode, RunArgs, SnapshotArgs};
 use error::Error;
-use fleet::Fleet;
 use run::{Pace, Plan};
 use snapshot::Snapshot;
 use target::Target;
@@ -65,6 +65,7 @@ fn dispatch(command: Command) -> Result<(), Error> {
         Command::Run(args) => run_once(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Busy(args) => busy::busy(&args),
+        Command::Shared(args) => shared::shared(&args),
     }
 }
 
@@ -79,19 +80,7 @@ fn serve_baseline(baseline: Baseline) -> Result<(), Error> {
 }
 
 fn write_snapshot(args: &SnapshotArgs) -> Result<(), Error> {
-    let FleetArgs {
-        cards,
-        agents,
-        customers,
-    } = args.fleet;
-    let snapshot = Snapshot::new(
-        Fleet {
-            cards,
-            agents,
-            customers,
-        },
-        &args.connection,
-    );
+    let snapshot = Snapshot::new(args.fleet.fleet(), &args.connection);
     output::json(&args.out, &snapshot)
 }
 
@@ -109,6 +98,7 @@ fn run_once(args: &RunArgs) -> Result<(), Error> {
     };
     let measurement = run::execute(&Plan {
         target: &Target::parse(&args.target)?,
+        others: &[],
         secret: &args.secret,
         cards: &fleet::card_tokens(args.cards),
         connections: args.connections,

@@ -82,6 +82,11 @@ pub(crate) fn milliseconds(ns: u64) -> String {
 }
 
 /// Parts in a thousand as a ratio.
+/// With one decimal place.
+pub(crate) fn microseconds(ns: u64) -> String {
+    format!("{}.{}", ns / 1_000, ns % 1_000 / 100)
+}
+
 pub(crate) fn ratio(permille: u64) -> String {
     format!("{}.{:03}", permille / 1_000, permille % 1_000)
 }

@@ -30,6 +30,8 @@ const SECOND_NS: u64 = 1_000_000_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Plan<'a> {
     pub(crate) target: &'a Target,
+    /// More servers that have the same path; connections are spread over all.
+    pub(crate) others: &'a [Target],
     pub(crate) secret: &'a str,
     /// The issuer's tokens of the cards that are used.
     pub(crate) cards: &'a [[u8; UUID_SIZE]],
@@ -75,7 +77,11 @@ pub(crate) fn execute(plan: &Plan<'_>) -> Result<Measurement, Error> {
 }
 
 async fn drive(plan: &Plan<'_>, prepared: Prepared) -> Result<Measurement, Error> {
-    let streams = connect(plan.target.address(), plan.connections).await?;
+    let others = plan.others.iter().map(Target::address);
+    let addresses: Vec<_> = std::iter::once(plan.target.address())
+        .chain(others)
+        .collect();
+    let streams = connect(&addresses, plan.connections).await?;
     let window = plan.warmup_s * SECOND_NS..plan.seconds() * SECOND_NS;
     let work = Rc::new(Work::new(prepared, plan.pace, window)?);
     let before = Readings::take(plan);
@@ -133,10 +139,10 @@ impl Readings {
     }
 }
 
-async fn connect(address: SocketAddr, connections: u64) -> Result<Vec<TcpStream>, Error> {
+async fn connect(addresses: &[SocketAddr], connections: u64) -> Result<Vec<TcpStream>, Error> {
     let mut streams = Vec::new();
-    for _ in 0..connections {
-        streams.push(connect_one(address).await?);
+    for (_, address) in (0..connections).zip(addresses.iter().cycle()) {
+        streams.push(connect_one(*address).await?);
     }
     Ok(streams)
 }

@@ -73,9 +73,21 @@ struct Limits {
     per_day: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     per_month: Option<u64>,
+    /// How many may be approved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count_total: Option<u64>,
 }
 
 impl Snapshot {
+    /// The same, and no customer has room for more approvals than this.
+    pub(crate) fn with_room(fleet: Fleet, connection: &str, room: u64) -> Self {
+        let mut snapshot = Self::new(fleet, connection);
+        for customer in &mut snapshot.customers {
+            customer.policy.limits.count_total = Some(room);
+        }
+        snapshot
+    }
+
     pub(crate) fn new(fleet: Fleet, connection: &str) -> Self {
         Self {
             schema: 1,
@@ -124,6 +136,7 @@ fn card(fleet: Fleet, connection: &str, index: u64) -> Card {
         per_auth: Some(PER_AUTH_MINOR),
         per_day: Some(PER_DAY_MINOR),
         per_month: Some(PER_MONTH_MINOR),
+        ..Limits::default()
     };
     Card {
         id: format!("card_{index:08}"),

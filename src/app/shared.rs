@@ -114,7 +114,8 @@ impl Node {
 
 fn remote(store: &LedgerStore) -> Result<Option<Remote>, StartError> {
     let address = store.address().map_err(StartError::Config)?;
-    let opened = address.map(Remote::at).transpose();
+    let root = store.root().map_err(StartError::Config)?;
+    let opened = address.map(|it| Remote::at(it, root)).transpose();
     opened.map_err(|error| {
         StartError::Config(ConfigError {
             place: "--ledger".to_owned(),
@@ -188,7 +189,7 @@ fn with_remote<T>(
     let missing = || {
         StartError::Config(ConfigError {
             place: "--ledger".to_owned(),
-            message: "must be redis://HOST:PORT".to_owned(),
+            message: "must be redis://HOST:PORT or rediss://HOST:PORT".to_owned(),
         })
     };
     let remote = remote(store)?.ok_or_else(missing)?;

@@ -48,10 +48,14 @@ pub(super) struct ServeArguments {
     /// When an approval may leave: `strict` or `relaxed` [default: strict]
     #[arg(long, env = "COUNTERSIGN_DURABILITY", value_name = "LEVEL", value_parser = typed::durability)]
     durability: Option<DurabilityLevel>,
-    /// Where holds and limits are kept: `embedded`, or redis://HOST:PORT that several nodes share
+    /// Where holds and limits are kept: `embedded`, or redis://HOST:PORT (rediss:// under TLS) that several
+    /// nodes share
     /// [default: embedded]
     #[arg(long, env = "COUNTERSIGN_LEDGER", value_name = "STORE", value_parser = typed::ledger, hide_env_values = true)]
     ledger: Option<LedgerStore>,
+    /// The root of the certificate of rediss://HOST:PORT (PEM) [default: the public ones]
+    #[arg(long, env = "COUNTERSIGN_LEDGER_CA", value_name = "FILE")]
+    ledger_ca: Option<PathBuf>,
     /// Run the built-in issuer beside the configured ones
     #[arg(long, env = "COUNTERSIGN_SANDBOX", value_parser = BoolishValueParser::new())]
     sandbox: bool,
@@ -72,6 +76,7 @@ impl ServeArguments {
             ops_listen: self.ops_listen,
             durability: self.durability,
             ledger: self.ledger,
+            ledger_ca: self.ledger_ca,
             sandbox: self.sandbox,
             sandbox_clock: self.sandbox_clock,
         }

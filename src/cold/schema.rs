@@ -127,6 +127,10 @@ pub(in crate::cold) struct PolicyDocument {
     /// What becomes of requests for a card that its amount and first merchant alone would bind.
     #[schema(pattern = "^(allow|review|deny)$")]
     unscoped_requests: String,
+    /// The most that a request may ask for: a card for one purchase, or one that is good until its amount is
+    /// spent, at one merchant.
+    #[schema(pattern = "^(single|until_spent)$")]
+    card_use: String,
     /// Minutes from an approval to the end of its card.
     #[schema(minimum = 20, maximum = 10_080)]
     card_ttl_minutes: u32,

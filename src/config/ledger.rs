@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{CONTROL_DATABASE, Config, ConfigError};
+use super::{CONTROL_DATABASE, Config, ConfigError, read_root};
 
 const FLAG: &str = "--ledger";
+const CA_FLAG: &str = "--ledger-ca";
+/// How an address begins, in the open and under TLS.
+const OPEN: &str = "redis://";
+const TLS: &str = "rediss://";
 
 /// The journal of a ledger of one process's own, in its data directory.
 pub const OWN_JOURNAL: &str = "journal";
@@ -35,8 +39,17 @@ pub enum LedgerStore {
     /// In the data directory.
     #[default]
     Embedded,
-    /// At this address, `redis://…` if it is a good one.
-    Shared(SecretString),
+    /// In a Redis.
+    Shared(SharedStore),
+}
+
+/// The Redis that several nodes share.
+#[derive(Clone, Debug)]
+pub struct SharedStore {
+    /// `redis://…` or `rediss://…` if it is a good one.
+    address: SecretString,
+    /// Where the root of its certificate is, if that is none of the public ones.
+    ca: Option<PathBuf>,
 }
 
 impl LedgerStore {
@@ -46,8 +59,41 @@ impl LedgerStore {
     pub fn parse(text: &str) -> Self {
         match text {
             "embedded" => Self::Embedded,
-            address => Self::Shared(address.to_owned().into()),
+            address => Self::Shared(SharedStore {
+                address: address.to_owned().into(),
+                ca: None,
+            }),
         }
+    }
+
+    /// The same, whose certificate comes from the root in this file.
+    ///
+    /// # Errors
+    /// Where there is no certificate to look at.
+    pub fn with_ca(self, ca: Option<PathBuf>) -> Result<Self, ConfigError> {
+        match self {
+            Self::Shared(store) if store.is_tls() || ca.is_none() => {
+                Ok(Self::Shared(SharedStore { ca, ..store }))
+            }
+            Self::Embedded if ca.is_none() => Ok(Self::Embedded),
+            Self::Shared(_) | Self::Embedded => Err(ConfigError::new(
+                CA_FLAG,
+                "is of no use without TLS: --ledger rediss://HOST:PORT",
+            )),
+        }
+    }
+
+    /// The root certificate that was named, in PEM form.
+    ///
+    /// # Errors
+    /// Where its file cannot be read or holds none.
+    pub fn root(&self) -> Result<Option<Vec<u8>>, ConfigError> {
+        let ca = match self {
+            Self::Shared(store) => store.ca.as_deref(),
+            Self::Embedded => None,
+        };
+        let read = ca.map(read_root).transpose();
+        read.map_err(|message| ConfigError::new(CA_FLAG, message))
     }
 
     /// The address of the Redis that nodes share.
@@ -55,12 +101,25 @@ impl LedgerStore {
     /// # Errors
     /// Where it is of no form that this version can use.
     pub fn address(&self) -> Result<Option<&str>, ConfigError> {
-        let Self::Shared(address) = self else {
+        let Self::Shared(store) = self else {
             return Ok(None);
         };
-        let address = address.expose_secret();
-        if let Some(rest) = address.strip_prefix("redis://") {
-            let behind = rest.rsplit_once('@').map_or(rest, |(_user, host)| host);
+        let address = store.address.expose_secret();
+        if let Some(rest) = address
+            .strip_prefix(OPEN)
+            .or_else(|| address.strip_prefix(TLS))
+        {
+            let (login, behind) = match rest.rsplit_once('@') {
+                Some((login, behind)) => (Some(login), behind),
+                None => (None, rest),
+            };
+            let password = |login: &str| login.split_once(':').map(|(_user, it)| it.is_empty());
+            // Without one nothing would be sent of the user either, and the connection would be anybody's.
+            if login.is_some_and(|it| password(it).unwrap_or(true)) {
+                let message = "names no password: redis://:PASSWORD@HOST:PORT or \
+                               redis://USER:PASSWORD@HOST:PORT; without both there is no `@`";
+                return Err(ConfigError::new(FLAG, message));
+            }
             // What is armed is armed for the whole server, and another database of it would be another ledger.
             let is_server = behind
                 .split_once(['/', '?', '#'])
@@ -72,13 +131,23 @@ impl LedgerStore {
                            password `/`, `?`, `#` and `@` are written %2F, %3F, %23 and %40";
             return Err(ConfigError::new(FLAG, message));
         }
-        let message = if address.starts_with("rediss://") {
-            "this version speaks with Redis without TLS only: redis://HOST:PORT"
-        } else {
-            "must be `embedded` or redis://HOST:PORT"
-        };
+        let message = "must be `embedded`, redis://HOST:PORT or rediss://HOST:PORT";
         Err(ConfigError::new(FLAG, message))
     }
+}
+
+impl SharedStore {
+    fn is_tls(&self) -> bool {
+        self.address.expose_secret().starts_with(TLS)
+    }
+}
+
+/// The store that was named, or the one of this process alone.
+pub(super) fn store(
+    named: Option<LedgerStore>,
+    ca: Option<PathBuf>,
+) -> Result<LedgerStore, ConfigError> {
+    named.unwrap_or_default().with_ca(ca)
 }
 
 /// Refuses whatever would write into the ledger in another way than by deciding: with a shared log that
@@ -87,6 +156,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     if config.ledger.address()?.is_none() {
         return Ok(());
     }
+    config.ledger.root()?;
     let refuse = |message: &str| Err(ConfigError::new(FLAG, message));
     if config.snapshot.is_none() {
         return refuse(
@@ -131,7 +201,12 @@ mod tests {
         );
         assert!(!format!("{shared:?}").contains("hunter2"));
         for wrong in [
-            "rediss://:hunter2@h",
+            "rediss://:hunter2@h:1/1",
+            "rediss://:hunter2@h:1#insecure",
+            "redis://hunter2@h:1",
+            "redis://hunter2:@h:1",
+            "rediss://hunter2@h:1",
+            "redis://:@h:1",
             "unix://hunter2",
             "redis+sentinel://hunter2",
             "redis//:hunter2@h",
@@ -146,5 +221,29 @@ mod tests {
             assert!(!error.to_string().contains("hunter2"), "{error}");
             assert!(error.to_string().starts_with("--ledger: "), "{error}");
         }
+        for right in ["rediss://:hunter2@h:1", "rediss://u:hunter2@h", "redis://h"] {
+            let store = LedgerStore::parse(right);
+            assert_eq!(store.address().unwrap(), Some(right));
+        }
+    }
+
+    #[test]
+    fn a_root_is_named_for_tls_alone_and_is_a_certificate() {
+        let root = |store: &str, path: &str| {
+            let store = LedgerStore::parse(store).with_ca(Some(path.into()))?;
+            store.root()
+        };
+        for (store, path, wanted) in [
+            ("embedded", "x", "is of no use without TLS"),
+            ("redis://h", "x", "is of no use without TLS"),
+            ("rediss://h", "/dev/nothing", "/dev/nothing: cannot be read"),
+            ("rediss://h", "/dev/null", "is no certificate in PEM form"),
+        ] {
+            let told = root(store, path).unwrap_err().to_string();
+            assert!(told.starts_with("--ledger-ca: "), "{told}");
+            assert!(told.contains(wanted), "{told}");
+        }
+        let none = LedgerStore::parse("redis://h").with_ca(None).unwrap();
+        assert_eq!(none.root().unwrap(), None);
     }
 }

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::file::source;
-use super::{ConfigError, read_named, secret};
+use super::{ConfigError, read_root, secret};
 
 /// How the conversation with the server is kept from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +34,6 @@ pub struct MailConfig {
     /// The root of its certificate in PEM form, where that is none of the public ones.
     pub ca: Option<Vec<u8>>,
 }
-
-/// How a certificate begins in PEM form.
-const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// As it is typed.
 #[derive(Debug, Deserialize)]
@@ -141,12 +138,8 @@ fn ca(ca_file: Option<&Path>, tls: MailTls, place: &str) -> Result<Option<Vec<u8
         None => Ok(None),
         Some(_) if tls == MailTls::None => refused("ca_file", "is of no use without TLS"),
         Some(path) => {
-            let read = read_named(path);
-            let pem = read.map_err(|error| wrong(place, "ca_file", &error.to_string()))?;
-            // What reads it takes a text without any for an empty list.
-            if !pem.windows(PEM.len()).any(|it| it == PEM) {
-                return refused("ca_file", "is no certificate in PEM form");
-            }
+            let read = read_root(path);
+            let pem = read.map_err(|message| wrong(place, "ca_file", &message))?;
             Ok(Some(pem))
         }
     }

@@ -74,6 +74,30 @@ impl Unscoped {
     }
 }
 
+/// What the card of a request is good for (behaviour 5.6). The tighter one comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CardUse {
+    /// One purchase.
+    #[default]
+    Single,
+    /// Purchases at one merchant, until its amount is spent.
+    UntilSpent,
+}
+
+impl CardUse {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Single, Self::UntilSpent];
+
+    /// The word that owners and agents write.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::UntilSpent => "until_spent",
+        }
+    }
+}
+
 /// What one level says of purchase requests. Absent means unset.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each is the field of the same name")]
@@ -93,6 +117,8 @@ pub struct RequestTerms {
     /// In order of their names. On agents alone.
     pub standing: Option<Arc<[StandingApproval]>>,
     pub unscoped: Option<Unscoped>,
+    /// The most that a request may ask for.
+    pub card_use: Option<CardUse>,
     pub card_ttl_minutes: Option<u32>,
     pub review_ttl_minutes: Option<u32>,
 }

@@ -32,6 +32,9 @@ pub struct Step {
     pub(in crate::ledger) lag: Lag,
     /// Whether it is the step by which its authorization was counted as approved.
     pub(in crate::ledger) counted: bool,
+    /// Of one on a card with an earmark: whether it counts at agent and customer as well, because the
+    /// earmark's own count stands for another one.
+    pub(in crate::ledger) counted_above: bool,
     /// Whether it was approved although no intent matched.
     pub flagged: bool,
     /// The journal position of the decision.
@@ -119,6 +122,7 @@ struct Rare {
     delivery: Option<u64>,
     hour: LocalHour,
     lag: Lag,
+    counted_above: bool,
 }
 
 /// What few authorizations have.
@@ -189,11 +193,13 @@ impl PackedStep {
             delivery: None,
             hour: Decided::utc_hour(step.at),
             lag: Lag::default(),
+            counted_above: false,
         };
         let rare = Rare {
             delivery: delivery.filter(|_| name.is_some()),
             hour: step.hour,
             lag: step.lag,
+            counted_above: step.counted_above,
         };
         let packed = Self {
             at: step.at,
@@ -235,6 +241,7 @@ impl PackedStep {
             hour: rare.map_or_else(|| Decided::utc_hour(self.at), |rare| rare.hour),
             lag: rare.map_or_else(Lag::default, |rare| rare.lag),
             counted: has(COUNTED),
+            counted_above: rare.is_some_and(|rare| rare.counted_above),
             flagged: has(FLAGGED),
             position: self.position,
             at: self.at,
@@ -520,6 +527,7 @@ mod tests {
             }),
             lag: Lag(if odd(4) { u32::MAX } else { 0 }),
             counted: odd(5),
+            counted_above: odd(13),
             flagged: odd(6),
             position: if odd(7) { u64::MAX } else { n },
             at,
@@ -529,14 +537,14 @@ mod tests {
 
     #[test]
     fn steps_come_back_from_where_they_are_packed() {
-        for n in 0..1 << 13 {
+        for n in 0..1 << 14 {
             let mut packed = Authorization::new(Some(CardNo(3)), &step(n));
             packed.set_under_lock(n % 3 == 0);
             packed.learn_hold_time(HoldTime::Usual);
             assert_eq!(packed.steps().collect::<Vec<_>>(), [step(n)]);
-            packed.push(&step(n * 7 % (1 << 13)));
+            packed.push(&step(n * 7 % (1 << 14)));
             packed.push(&step(n ^ 0x155));
-            let steps = [step(n), step(n * 7 % (1 << 13)), step(n ^ 0x155)];
+            let steps = [step(n), step(n * 7 % (1 << 14)), step(n ^ 0x155)];
             assert_eq!(packed.steps().collect::<Vec<_>>(), steps);
             assert_eq!(packed.is_under_lock(), n % 3 == 0);
             packed.change(|step| step.reserved = Minor::ZERO);
@@ -573,7 +581,7 @@ mod tests {
 
     #[test]
     fn the_first_step_of_a_parked_authorization_comes_back_as_it_is() {
-        for n in 0..1 << 13 {
+        for n in 0..1 << 14 {
             let mut parked = Authorization::parked(Some(CardNo(3)), Timestamp::from_micros(1));
             parked.push(&step(n));
             assert_eq!(parked.steps().collect::<Vec<_>>(), [step(n)]);

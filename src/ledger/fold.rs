@@ -145,6 +145,7 @@ fn book(state: &mut State, decided: &Decided<'_>, position: u64) {
         hour: decided.hour,
         lag: Lag::default(),
         counted: false,
+        counted_above: false,
         flagged: decided.flagged,
         position,
         at: decided.at,
@@ -180,6 +181,10 @@ fn charge(state: &mut State, decided: &Decided<'_>, step: &Step, counted: bool) 
             rolling.charge(booking.at, reserved);
         }
     });
+    // A probe is no purchase of its own.
+    if counted && !decided.probes {
+        earmarks::count(state, decided.step.authorization, step);
+    }
     mark_card(state, decided, counted, step.position);
     if let Some(intents) = state.intents.as_deref_mut() {
         intents::book(intents, &mut state.cards, decided);

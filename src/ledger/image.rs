@@ -281,7 +281,8 @@ fn put_extras(out: &mut Vec<u8>, card: &CardState) {
             | u8::from(attested_at.is_some()) << 1
             | u8::from(!open.is_empty()) << 2
             | u8::from(backing.is_some()) << 3
-            | u8::from(backing.is_some_and(|it| it.is_open)) << 4,
+            | u8::from(backing.is_some_and(|it| it.is_open)) << 4
+            | u8::from(backing.is_some_and(|it| it.stands_for.is_some())) << 5,
     );
     if let Some(position) = probe {
         out.put_u64(position);
@@ -296,6 +297,9 @@ fn put_extras(out: &mut Vec<u8>, card: &CardState) {
     if let Some(backing) = backing {
         out.put_key(backing.earmark);
         out.put_u64(backing.position);
+        if let Some(position) = backing.stands_for {
+            out.put_u64(position);
+        }
     }
 }
 
@@ -318,6 +322,7 @@ fn extras(reader: &mut Reader<'_>) -> Result<Option<Box<Extras>>, Malformed> {
             earmark: reader.key()?,
             position: reader.u64()?,
             is_open: flags & 16 != 0,
+            stands_for: (flags & 32 != 0).then(|| reader.u64()).transpose()?,
         });
     }
     Ok(Some(Box::new(Extras {
@@ -455,7 +460,8 @@ fn put_step(out: &mut Vec<u8>, step: &Step, format: Format) {
         | u8::from(matches!(step.decision, Decision::ApprovePartial(_))) << 3
         | u8::from(second && step.counted) << 4
         | u8::from(second && step.flagged) << 5
-        | u8::from(placed) << 6;
+        | u8::from(placed) << 6
+        | u8::from(second && step.counted_above) << 7;
     out.push(flags);
     out.put_fixed_u64(content);
     [name, delivery]
@@ -508,6 +514,7 @@ fn step(reader: &mut Reader<'_>, format: Format) -> Result<Step, Malformed> {
         hour: LocalHour(i32::MIN),
         lag: Lag::default(),
         counted: has(4),
+        counted_above: format >= Format::Second && has(7),
         flagged: has(5),
         position: reader.u64()?,
         at: instant(reader)?,

@@ -150,6 +150,9 @@ pub struct Backing {
     pub position: u64,
     /// Whether what is unused is kept for the card.
     pub is_open: bool,
+    /// The position of the approval for which the earmark's own count stands at agent and customer:
+    /// whatever is approved beside it counts there as well.
+    pub(in crate::ledger) stands_for: Option<u64>,
 }
 
 impl Backing {

@@ -242,6 +242,7 @@ fn a_tools_mistakes_are_told_by_the_names_of_its_own_fields() {
         ("merchant_name", json!("a\tb")),
         ("category_hint", json!("x".repeat(65))),
         ("idempotency_key", json!("")),
+        ("card_use", json!("often")),
     ] {
         let told = refused(&plane, &buyer.key, &json!({field: wrong}));
         assert_eq!(told["errors"][0]["field"], field, "{told}");

@@ -324,7 +324,10 @@ impl Model {
             Some(probe) => {
                 self.probes.entry(card).or_insert(probe);
             }
-            None => self.recent.entry(card).or_default().note(at, position),
+            None => {
+                self.recent.entry(card).or_default().note(at, position);
+                self.count_beside(position);
+            }
         }
         if taken.was_under_lock {
             if let Some(lock) = taken.lock {
@@ -394,9 +397,13 @@ impl Model {
     }
 
     pub(crate) fn uncount(&mut self, life: usize) {
-        for fact in self.facts.iter_mut().filter(|fact| fact.life == life) {
-            fact.counted = false;
+        let of_it = |fact: &&mut Fact| fact.life == life && fact.counted;
+        let mut counted = Vec::new();
+        for fact in self.facts.iter_mut().filter(of_it) {
+            counted.push(fact.position);
+            (fact.counted, fact.above) = (false, false);
         }
+        self.leave_earmarks(&counted);
     }
 
     pub(crate) fn leave_locks(&mut self, life: usize) {

@@ -164,6 +164,8 @@ impl Lockstep {
         "earmark behind a card",
         "bought with an earmark",
         "earmark given back",
+        "counted beside an earmark",
+        "refused beside an earmark",
     ];
 
     pub(crate) fn hear(&mut self, heard: &Heard) {

@@ -7,7 +7,7 @@ use countersign::ledger::check;
 use countersign::ledger::command::Back;
 use proptest::sample::Index;
 
-use crate::commands::{Ask, CARDS, Merchant};
+use crate::commands::{Ask, CARDS, CardPolicy, Merchant, PROBE_MAX};
 use crate::lives::Books;
 use crate::lockstep::{Lockstep, card_ref, key};
 use crate::model::{Model, Moment};
@@ -31,6 +31,8 @@ fn earmark_key(n: u8) -> Key {
 pub(crate) struct Backing {
     life: usize,
     is_open: bool,
+    /// The approval that the earmark has counted for.
+    stands_for: Option<u64>,
 }
 
 impl Model {
@@ -46,8 +48,12 @@ impl Model {
         let is_free =
             |life: usize| self.stands_beside(life, None) && self.known[life].life.is_none();
         let life = life.filter(|life| !is_used && is_free(*life))?;
-        let is_open = true;
-        self.backed.insert(card, Backing { life, is_open });
+        let backing = Backing {
+            life,
+            is_open: true,
+            stands_for: None,
+        };
+        self.backed.insert(card, backing);
         self.sheet.back(card);
         self.follow(Some(card), moment);
         Some(true)
@@ -59,6 +65,42 @@ impl Model {
         let known = &self.known[backing.life];
         let life = known.life.as_ref().filter(|_| !known.is_forgotten)?;
         Some((life.held() - self.held_on(card)).max(0))
+    }
+
+    /// Of the approvals on a card, the earmark has counted for one; the others count for themselves.
+    pub(crate) fn count_beside(&mut self, position: u64) {
+        let fact = self.facts.iter_mut().find(|it| it.position == position);
+        let fact = fact.unwrap();
+        let card = fact.card;
+        let Some(backing) = card.and_then(|card| self.backed.get_mut(&card)) else {
+            return;
+        };
+        match backing.stands_for {
+            None => backing.stands_for = Some(position),
+            Some(_) => fact.above = true,
+        }
+    }
+
+    /// These approvals count no more.
+    pub(crate) fn leave_earmarks(&mut self, positions: &[u64]) {
+        for backing in self.backed.values_mut() {
+            let stays = |position: &u64| !positions.contains(position);
+            backing.stands_for = backing.stands_for.filter(stays);
+        }
+    }
+
+    /// Whether an approval would be the one that the earmark has counted for, or a probe before it.
+    pub(crate) fn is_counted_by_earmark(&self, ask: &Ask, card: &CardPolicy) -> bool {
+        let is_taken = |it: &Backing| it.stands_for.is_some();
+        let is_taken = self.backed.get(&ask.card).is_some_and(is_taken);
+        self.unused_earmark(ask.card).is_some() && (!is_taken || self.would_probe(ask, card))
+    }
+
+    /// Whether an approval would be the one probe of its card.
+    pub(crate) fn would_probe(&self, ask: &Ask, card: &CardPolicy) -> bool {
+        let may = card.past.may_probe && ask.amount <= PROBE_MAX;
+        let unused = self.probe_of(ask.card).is_none() && !self.is_consumed(ask.card);
+        card.single_use && may && unused && !self.is_purchase(ask.authorization)
     }
 
     /// Whether the earmark behind a card is forgotten.

@@ -479,6 +479,12 @@ impl Lockstep {
         self.asked.push((ask.clone(), position));
         self.model
             .record(ask, &expected, &policy, moment, self.position);
+        let by_count = Decision::Decline(DeclineReason::CountLimitReached);
+        let is_above = expected.obstacle.is_some_and(|it| it.level > 0);
+        let has_room = self.model.unused_earmark(ask.card).is_some();
+        if answer.decision == by_count && is_above && has_room {
+            self.saw("refused beside an earmark");
+        }
         let reserves = claims(ask, &policy, self.now).amount.minor > Minor::ZERO;
         // What the issuer reported before may come to more than the limits let.
         let life = self.model.life_of(ask.authorization);
@@ -486,6 +492,9 @@ impl Lockstep {
         let is_new = answer.novelty == Novelty::New && answer.decision.is_approval();
         if is_new && reserves && self.model.is_backed(ask.card) {
             self.saw("bought with an earmark");
+            if self.model.facts.last().is_some_and(|fact| fact.above) {
+                self.saw("counted beside an earmark");
+            }
             return;
         }
         if is_new && reserves && !is_reported {

@@ -7,7 +7,7 @@ use countersign::domain::authorization::AuthorizationKind;
 use countersign::domain::decision::{Decision, DeclineReason};
 
 use crate::calendar::{Date, MINUTE, date_at, date_ends, hour_at, hour_ends};
-use crate::commands::{Ask, CardPolicy, Limits, Merchant, PROBE_MAX, Policy, Preset};
+use crate::commands::{Ask, CardPolicy, Limits, Merchant, Policy, Preset};
 use crate::earmarks::Backing;
 use crate::intents::{Book, Finding, named_by};
 use crate::lives::{self, Named, Own};
@@ -24,7 +24,7 @@ pub(crate) struct Fact {
     name: Option<u64>,
     delivery: Option<u64>,
     content: u64,
-    card: Option<u8>,
+    pub(crate) card: Option<u8>,
     pub(crate) decision: Decision,
     /// What it reserved when it was decided.
     pub(crate) amount: i128,
@@ -33,6 +33,8 @@ pub(crate) struct Fact {
     pub(crate) taken_back: bool,
     /// Whether its authorization counts as approved by it.
     pub(crate) counted: bool,
+    /// Of one on a card with an earmark: whether it counts above the card too.
+    pub(crate) above: bool,
     pub(crate) flagged: bool,
 }
 
@@ -318,11 +320,9 @@ impl Model {
     /// Approvals in this hour, on this day, for ever.
     pub(crate) fn counts(&self, scope: Scope, hour: i32, day: Date) -> [usize; 3] {
         let counted = self.facts.iter().filter(|fact| fact.counted);
-        let above = |fact: &Fact| !fact.card.is_some_and(|card| self.is_backed(card));
-        let is_of = |fact: &&Fact| match scope {
-            Scope::Card(_) => fact.is_of(scope),
-            Scope::Agent(_) | Scope::Customer => fact.is_of(scope) && above(fact),
-        };
+        let above = |fact: &Fact| fact.above || !fact.card.is_some_and(|card| self.is_backed(card));
+        let is_card = matches!(scope, Scope::Card(_));
+        let is_of = |fact: &&Fact| fact.is_of(scope) && (is_card || above(fact));
         let counted: Vec<_> = counted.filter(is_of).collect();
         let of_hour = counted
             .iter()
@@ -490,10 +490,8 @@ impl Model {
             ..verdict(decision, Novelty::New)
         };
         if decision.is_approval() && spends(ask.kind) && ask.amount > 0 {
-            let may = card.past.may_probe && ask.amount <= PROBE_MAX;
-            let unused = self.probe_of(ask.card).is_none() && !self.is_consumed(ask.card);
             let uses = is_first || self.is_probe_alone(ask.authorization, ask.card);
-            verdict.probes = card.single_use && may && unused && is_first;
+            verdict.probes = self.would_probe(ask, card);
             verdict.consumes = card.single_use && uses && !verdict.probes;
             verdict.intent = found.takes.filter(|_| !verdict.probes);
             verdict.flagged = found.is_flagged;
@@ -772,7 +770,8 @@ impl Model {
 
     fn counted_out(&self, ask: &Ask, policy: &Policy, moment: Moment) -> Option<Obstacle> {
         let (day, hour) = (self.day_of(moment), self.hour_of(moment));
-        let is_bought = self.unused_earmark(ask.card).is_some();
+        let card = &policy.cards[usize::from(ask.card)];
+        let is_bought = self.is_counted_by_earmark(ask, card);
         let levels = levels(ask, policy);
         let asked = levels.into_iter().take(if is_bought { 1 } else { 3 });
         for (scope, limits) in asked {
@@ -884,6 +883,7 @@ impl Model {
             at: moment.at,
             taken_back: false,
             counted,
+            above: false,
             flagged: verdict.flagged,
         });
         if amount > 0 {
@@ -894,6 +894,9 @@ impl Model {
             self.open(place, moment);
             self.sheet.write(life, of_it, place, (amount, 0));
             self.mark(ask, verdict, card, life, counted);
+            if counted && !verdict.probes {
+                self.count_beside(position);
+            }
         }
         if self.known[life].life.is_some() {
             let at = self.latest.unwrap_or(moment.at).max(moment.at);

@@ -198,7 +198,7 @@ fn e6_a_connection_that_dies_after_sending_counts_nothing_twice() {
 }
 
 /// What Redis was sent while `act` ran, but for what is told to everybody within a function.
-fn sent(redis: &RedisServer, act: impl FnOnce()) -> Vec<String> {
+pub(super) fn sent(redis: &RedisServer, act: impl FnOnce()) -> Vec<String> {
     let lines = redis.monitor();
     act();
     redis.ask(&["PING"]);

@@ -8,7 +8,6 @@ use serde::Serialize;
 use crate::cli::{CompareArgs, Durability, FleetArgs};
 use crate::config;
 use crate::error::Error;
-use crate::fleet::Fleet;
 use crate::snapshot::Snapshot;
 use crate::workspace::Workspace;
 
@@ -97,17 +96,5 @@ pub(super) fn config() -> Result<String, Error> {
 }
 
 pub(super) fn snapshot(fleet: FleetArgs) -> Snapshot {
-    let FleetArgs {
-        cards,
-        agents,
-        customers,
-    } = fleet;
-    Snapshot::new(
-        Fleet {
-            cards,
-            agents,
-            customers,
-        },
-        CONNECTION,
-    )
+    Snapshot::new(fleet.fleet(), CONNECTION)
 }

@@ -11,18 +11,34 @@ use crate::cli::{Exit, typed};
 use crate::config::LedgerStore;
 use crate::ledger::redis::repair::Repaired;
 
+/// Which Redis.
 #[derive(Debug, Args)]
-pub(super) struct FoundArguments {
-    /// The Redis that nodes share: redis://HOST:PORT
+pub(super) struct RedisArguments {
+    /// The Redis that nodes share: redis://HOST:PORT, or rediss://HOST:PORT under TLS
     #[arg(long, env = "COUNTERSIGN_LEDGER", value_name = "STORE", value_parser = typed::ledger, hide_env_values = true)]
     ledger: LedgerStore,
+    /// The root of its certificate (PEM) [default: the public ones]
+    #[arg(long, env = "COUNTERSIGN_LEDGER_CA", value_name = "FILE")]
+    ledger_ca: Option<PathBuf>,
+}
+
+impl RedisArguments {
+    fn store(&self) -> Result<LedgerStore, Failure> {
+        let store = self.ledger.clone().with_ca(self.ledger_ca.clone());
+        store.map_err(|error| failure(&StartError::Config(error)))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FoundArguments {
+    #[command(flatten)]
+    redis: RedisArguments,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ArmArguments {
-    /// The Redis that nodes share: redis://HOST:PORT
-    #[arg(long, env = "COUNTERSIGN_LEDGER", value_name = "STORE", value_parser = typed::ledger, hide_env_values = true)]
-    ledger: LedgerStore,
+    #[command(flatten)]
+    redis: RedisArguments,
     /// You have made sure that this Redis has every approval that it ever acknowledged: it was stopped
     /// in order and has written everything, or it writes every command to its disk before it answers
     /// (`appendfsync always`), or `countersign ledger repair` has given it what every node had kept; and
@@ -33,17 +49,16 @@ pub(super) struct ArmArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct RepairArguments {
-    /// The Redis that nodes share: redis://HOST:PORT
-    #[arg(long, env = "COUNTERSIGN_LEDGER", value_name = "STORE", value_parser = typed::ledger, hide_env_values = true)]
-    ledger: LedgerStore,
+    #[command(flatten)]
+    redis: RedisArguments,
     /// The data directory of a node; its server may run
     #[arg(long, env = "COUNTERSIGN_DATA_DIR", value_name = "DIR")]
     data_dir: PathBuf,
 }
 
 pub(super) fn repair(arguments: &RepairArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let repaired =
-        repair_ledger(&arguments.ledger, &arguments.data_dir).map_err(|error| failure(&error))?;
+    let store = arguments.redis.store()?;
+    let repaired = repair_ledger(&store, &arguments.data_dir).map_err(|error| failure(&error))?;
     let Repaired {
         generation,
         put,
@@ -76,11 +91,11 @@ pub(super) fn repair(arguments: &RepairArguments, out: &mut dyn Write) -> Result
 }
 
 pub(super) fn found(arguments: &FoundArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
-    told(found_ledger(&arguments.ledger), "founded", out)
+    told(found_ledger(&arguments.redis.store()?), "founded", out)
 }
 
 pub(super) fn arm(arguments: &ArmArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
-    told(arm_ledger(&arguments.ledger), "armed", out)
+    told(arm_ledger(&arguments.redis.store()?), "armed", out)
 }
 
 fn told(

@@ -132,6 +132,7 @@ async fn of_review(
     let mut facts = vec![
         ("Status", status.to_owned()),
         ("Amount", amount),
+        ("The card may be used", of_request.card_use.to_owned()),
         ("Merchant's host", host),
         ("Agent", harmless(&agent)),
     ];

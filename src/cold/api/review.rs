@@ -232,6 +232,7 @@ async fn page(who: &Looker<'_>, row: Purchase) -> Result<Response<Body>, Problem
         amount: format!("{} {}", facts.amount, facts.currency),
         bare_amount: facts.amount,
         earmark: format!("{} {}", facts.earmark, facts.currency),
+        card_use: facts.card_use,
         host: facts.host,
         agent,
         limits,

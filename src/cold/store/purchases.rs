@@ -8,6 +8,7 @@ use super::rows::{
 use super::sql::{BEHIND_ALL, Columns, Statement, most};
 use super::{Listed, Mode, StoreError};
 use crate::decide::merchant_text::list::MerchantEntry;
+use crate::decide::purchase::CardUse;
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::time::Timestamp;
 
@@ -156,6 +157,9 @@ pub struct PurchaseTerms {
     /// Names and ids, as policies have them; empty where no map knew the host.
     pub merchants: Vec<BoundTo>,
     pub card_ttl_minutes: u32,
+    /// Whether the card is good for purchases until the amount is spent, and not for one alone.
+    #[serde(default)]
+    pub until_spent: bool,
     /// What a reviewer is shown; after an approval, what is waived.
     pub causes: Vec<Broken>,
     /// Counts the earmarks that were asked for.
@@ -206,6 +210,18 @@ pub struct Purchase {
     pub due_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub revision: i64,
+}
+
+impl Purchase {
+    /// How often its card may be used.
+    #[must_use]
+    pub fn card_use(&self) -> CardUse {
+        if self.terms.until_spent {
+            CardUse::UntilSpent
+        } else {
+            CardUse::Single
+        }
+    }
 }
 
 /// Which request is asked for.

@@ -181,6 +181,7 @@ struct PurchaseTold<'a> {
     agent_id: &'a str,
     amount: String,
     currency: String,
+    card_use: &'static str,
     host: &'a str,
     /// Why a human has to decide, in sentences of ours.
     causes: Vec<&'a str>,
@@ -313,6 +314,7 @@ fn of_purchase(row: &Purchase, now: Timestamp) -> Change {
         agent_id: &row.agent_id,
         amount: row.amount.to_string(),
         currency: row.amount.currency.to_string(),
+        card_use: row.card_use().name(),
         host: &row.host,
         causes: row.terms.causes.iter().map(|it| &*it.text).collect(),
         said_by_agent: WordsOfPurchase {

@@ -6,7 +6,7 @@
 use super::host::Host;
 use super::merchants::KnownMerchant;
 use super::standing::StandingApproval;
-use super::{RequestRule, RequestTerms, Unscoped, category, merchants};
+use super::{CardUse, RequestRule, RequestTerms, Unscoped, category, merchants};
 use crate::decide::merchant_text::list::{MerchantEntry, MerchantList};
 use crate::decide::policy::{Cascade, LimitField, Policy};
 use crate::domain::amount::Minor;
@@ -40,6 +40,8 @@ pub struct Asked<'s> {
     pub is_justified: bool,
     /// The kind of shop that the agent names.
     pub category: Option<&'s str>,
+    /// How often its card is to be used.
+    pub card_use: CardUse,
 }
 
 /// Why a request is not approved at once.
@@ -53,6 +55,8 @@ pub enum Cause {
     AmountOverPerRequest(Minor),
     /// One authorization may not be so large, so that the card could never be used for it.
     AmountOverPerAuth(Minor),
+    /// No level lets a card be used more than once.
+    CardUseNotAllowed,
     /// Nothing but its amount would bind the card.
     Unscoped,
     /// No threshold says what needs no human.
@@ -73,6 +77,7 @@ impl Cause {
             | Self::DomainNotAllowed
             | Self::AmountOverPerRequest(_)
             | Self::AmountOverPerAuth(_)
+            | Self::CardUseNotAllowed
             | Self::Unscoped => false,
         }
     }
@@ -88,6 +93,7 @@ impl Cause {
             | Self::DomainNotAllowed
             | Self::AmountOverPerRequest(_)
             | Self::AmountOverPerAuth(_)
+            | Self::CardUseNotAllowed
             | Self::Unscoped => false,
         }
     }
@@ -101,6 +107,7 @@ impl Cause {
             | Self::NotBelowThreshold(cap) => Some(cap),
             Self::DomainBlocked
             | Self::DomainNotAllowed
+            | Self::CardUseNotAllowed
             | Self::Unscoped
             | Self::NoThreshold
             | Self::NotJustified => None,
@@ -115,6 +122,7 @@ impl Cause {
             Self::DomainNotAllowed => "domain_not_allowed",
             Self::AmountOverPerRequest(_) => "amount_over_per_request",
             Self::AmountOverPerAuth(_) => "amount_over_per_auth",
+            Self::CardUseNotAllowed => "card_use_not_allowed",
             Self::Unscoped => "unscoped_request",
             Self::NoThreshold => "no_threshold",
             Self::NotBelowThreshold(_) => "not_below_threshold",
@@ -309,6 +317,9 @@ impl<'s> Over<'s> {
                 may_be_waived,
             });
         };
+        if asked.card_use > self.one(|it| it.card_use).unwrap_or_default() {
+            add(Cause::CardUseNotAllowed, false);
+        }
         if terms.mccs.is_empty() && terms.merchants.is_empty() {
             match self.one(|it| it.unscoped).unwrap_or(Unscoped::Review) {
                 Unscoped::Deny => add(Cause::Unscoped, false),

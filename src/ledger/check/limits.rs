@@ -305,8 +305,8 @@ impl Verdict<'_> {
     /// Reason 26: the number of approvals, at every level.
     pub(super) fn count_limit_reached(&self) -> Option<Explanation> {
         let levels = Level::ALL.into_iter().zip(&self.claims.limits);
-        // A purchase was counted above its card when its earmark was made.
-        let is_counted = |level| level == Level::Card || self.unused_earmark.is_none();
+        // One purchase was counted above its card when its earmark was made; those beside it are not.
+        let is_counted = |level| level == Level::Card || !self.is_counted_by_earmark();
         let mut levels = levels.filter(|(level, _)| is_counted(*level));
         levels.find_map(|(level, limits)| {
             let asked = [

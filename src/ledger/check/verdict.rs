@@ -182,6 +182,13 @@ impl Verdict<'_> {
         self.claims.single_use && self.claims.rules.may_probe && unused && !self.is_increment
     }
 
+    /// Whether the earmark's own count stands at agent and customer for an approval (behaviour 5.8).
+    pub(super) fn is_counted_by_earmark(&self) -> bool {
+        let backing = self.parties.card.and_then(CardState::backing);
+        let is_taken = backing.is_some_and(|it| it.stands_for.is_some());
+        self.unused_earmark.is_some() && (!is_taken || self.probes())
+    }
+
     /// Whether an approval consumes a single-use card.
     pub(super) fn consumes(&self) -> bool {
         let is_use = !self.is_increment || self.adds_to_probe();

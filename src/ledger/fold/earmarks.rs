@@ -3,12 +3,15 @@
 //! Agent and customer are charged with the earmark alone. It holds what the card holds, and while it
 //! is open at least what is left of it; what the card has posted, it has posted. So an authorization
 //! on the card converts a part of it in the windows of its own approval, what goes beyond it is
-//! charged to the windows under way, and what is never used comes back in one piece.
+//! charged to the windows under way, and what is never used comes back in one piece. The earmark counts
+//! as one approval: for the first on the card that stands. Those beside it count where they are booked.
 
+use crate::domain::amount::Minor;
 use crate::domain::card::{CardStatus, Key};
 use crate::domain::time::Timestamp;
-use crate::ledger::authorization::Authorization;
-use crate::ledger::event::CardNo;
+use crate::ledger::authorization::{Authorization, Step};
+use crate::ledger::counters::Counters;
+use crate::ledger::event::{AgentNo, CardNo};
 use crate::ledger::fold::settle::apply;
 use crate::ledger::life::Place;
 use crate::ledger::state::{Backing, State};
@@ -25,9 +28,67 @@ pub(super) fn back(state: &mut State, no: CardNo, earmark: Key) {
             earmark,
             position,
             is_open,
+            stands_for: None,
         });
     }
     follow(state, Some(no));
+}
+
+/// Counts an approval on a backed card: the first one that stands is what the earmark was counted
+/// for, and whatever is approved beside it counts at agent and customer as well.
+pub(super) fn count(state: &mut State, key: Key, step: &Step) {
+    let card = state.authorization(key).and_then(|it| it.card());
+    let Some(card) = card.and_then(|no| state.card_mut(no)) else {
+        return;
+    };
+    let Some(backing) = card.backing() else {
+        return;
+    };
+    if backing.stands_for.is_none() {
+        let stands_for = Some(step.position);
+        card.extras_mut().backing = Some(Backing {
+            stands_for,
+            ..backing
+        });
+        return;
+    }
+    if let Some(authorization) = state.authorizations.get_mut(key) {
+        authorization.change(|it| it.counted_above |= it.position == step.position);
+    }
+    let booking = step.booking();
+    each_above(state, step.agent, |counters| {
+        // The earmark was charged to windows that may be over.
+        counters.charge(&booking, Minor::ZERO);
+        counters.count(&booking);
+    });
+}
+
+/// Takes back what an approval has counted beside its card: its own count, or that the earmark's stands
+/// for it.
+pub(super) fn uncount(state: &mut State, card: Option<CardNo>, step: &Step) {
+    if step.counted_above {
+        let booking = step.booking();
+        each_above(state, step.agent, |counters| counters.uncount(&booking));
+        return;
+    }
+    let Some(card) = card.and_then(|no| state.card_mut(no)) else {
+        return;
+    };
+    let backing = card.backing();
+    if let Some(backing) = backing.filter(|it| it.stands_for == Some(step.position)) {
+        let stands_for = None;
+        card.extras_mut().backing = Some(Backing {
+            stands_for,
+            ..backing
+        });
+    }
+}
+
+fn each_above(state: &mut State, agent: Option<AgentNo>, act: impl Fn(&mut Counters)) {
+    if let Some(agent) = agent.and_then(|agent| state.agent_mut(agent)) {
+        act(&mut agent.counters);
+    }
+    act(&mut state.counters);
 }
 
 /// Nothing more will be asked for on the card: what is unused goes back.

@@ -7,7 +7,7 @@ use crate::domain::lifecycle::OnReversal;
 use crate::domain::time::Timestamp;
 use crate::ledger::authorization::{Authorization, Step};
 use crate::ledger::event::CardNo;
-use crate::ledger::fold::{each_scope, intents, settle};
+use crate::ledger::fold::{each_scope, earmarks, intents, settle};
 use crate::ledger::life::{Place, Taken};
 use crate::ledger::state::State;
 
@@ -41,7 +41,7 @@ pub(super) fn overrule(state: &mut State, key: Key, decided_at: u64) {
     if !still_purchase {
         authorization.set_under_lock(false);
         counted = authorization.steps().find(|step| step.counted);
-        authorization.change(|step| step.counted = false);
+        authorization.change(uncounted);
     }
     release(state, card_no, &released, counted.as_ref());
     let is_gone = |position| position == decided_at;
@@ -78,7 +78,7 @@ pub(super) fn undo(state: &mut State, key: Key, is_reversed: bool) {
         keeps = OnReversal::GiveBack;
     }
     let leaves_lock = is_under_lock && keeps == OnReversal::GiveBack;
-    authorization.change(|step| step.counted = false);
+    authorization.change(uncounted);
     if let Some(counted) = steps.iter().find(|step| step.counted) {
         uncount(state, card_no, counted);
     }
@@ -131,6 +131,9 @@ pub(super) fn redo(state: &mut State, key: Key) {
     };
     authorization.change(|step| step.counted |= step.position == first.position);
     count(state, card_no, &first);
+    if taken.probe.is_none() {
+        earmarks::count(state, key, &first);
+    }
     let Some(card) = card_no.and_then(|card| state.card_mut(card)) else {
         return;
     };
@@ -172,6 +175,11 @@ fn uncount(state: &mut State, card: Option<CardNo>, counted: &Step) {
     each_scope(state, card, counted.agent, |counters, _| {
         counters.uncount(&booking);
     });
+    earmarks::uncount(state, card, counted);
+}
+
+fn uncounted(step: &mut Step) {
+    (step.counted, step.counted_above) = (false, false);
 }
 
 /// The amount goes back to where it was charged, the count to where it was counted.

@@ -10,7 +10,7 @@ use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushInfo,
-    RedisError, ServerErrorKind,
+    RedisError, ServerErrorKind, TlsCertificates,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
@@ -32,17 +32,28 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Of an address `redis://…`; nothing is sent yet.
+    /// Of an address `redis://…`, or `rediss://…` for TLS: then its certificate has to come from this root, or
+    /// from a public one where none is given, and to be for its name. Nothing is sent yet.
     ///
     /// # Errors
-    /// Where it is no address.
-    pub fn at(address: &str) -> Result<Self, RedisError> {
+    /// Where it is no address, or the root is no certificate in PEM form.
+    pub fn at(address: &str, root: Option<Vec<u8>>) -> Result<Self, RedisError> {
         let info = address.into_connection_info()?;
         let protocol = ProtocolVersion::RESP3;
         let settings = info.redis_settings().clone().set_protocol(protocol);
         // Without this the kernel keeps small commands back for up to 40 ms.
         let tcp = TcpSettings::default().set_nodelay(true);
-        let client = Client::open(info.set_redis_settings(settings).set_tcp_settings(tcp))?;
+        let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
+        let client = match root {
+            None => Client::open(info)?,
+            Some(root) => {
+                let certificates = TlsCertificates {
+                    client_tls: None,
+                    root_cert: Some(root),
+                };
+                Client::build_with_tls(info, certificates)?
+            }
+        };
         Ok(Self { client })
     }
 

@@ -14,6 +14,9 @@ use crate::ledger::redis::wire::{
 };
 use crate::ledger::shared::EntryId;
 
+/// How the library begins what it says of a certificate.
+const NOT_ACCEPTED: &str = "invalid peer certificate: ";
+
 /// Why a Redis cannot be worked with.
 #[derive(Debug)]
 pub enum Unfit {
@@ -54,7 +57,17 @@ impl From<RedisError> for Unfit {
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Redis(error) => write!(f, "{error}"),
+            Self::Redis(error) => {
+                let told = error.to_string();
+                match told.split_once(NOT_ACCEPTED) {
+                    Some((_, why)) => write!(
+                        f,
+                        "its certificate is not accepted ({why}): it has to be for the name that --ledger \
+                         has, and to come from a public root or from the one that --ledger-ca names"
+                    ),
+                    None => f.write_str(&told),
+                }
+            }
             Self::TooOld(version) => write!(f, "it is version {version}; functions came with 7.0"),
             Self::Evicts(policy) => write!(
                 f,

@@ -26,7 +26,7 @@ const FIRST_SPENDS_MAX: usize = 100_000;
 pub(in crate::cold::api) struct CardHeld {
     pub(super) status: CardStatus,
     pub(super) is_frozen: bool,
-    pub(super) last_spend: Option<Timestamp>,
+    pub(in crate::cold::api) last_spend: Option<Timestamp>,
     pub(in crate::cold::api) consumed_at: Option<Timestamp>,
     pub(super) lock: Option<MerchantLockView>,
 }

@@ -267,6 +267,7 @@ fn outcome(shown: PurchaseShown) -> Value {
         put(&mut inner, "card_id", Some(card.id));
         put(&mut inner, "last4", card.last4);
         put(&mut inner, "scope", Some(card.scope.to_owned()));
+        put(&mut inner, "card_use", Some(shown.card_use.to_owned()));
         put(&mut inner, "card_expires_at", card.expires_at);
         put(&mut inner, "view_url", card.view_url);
         put(&mut inner, "view_expires_at", card.view_expires_at);

@@ -44,8 +44,8 @@ fn looking(
 
 fn request() -> Tool {
     let about = "Asks to buy one thing from one merchant. The owner's rules decide at once, or a human \
-        does later. The answer's status is `approved` (a single-use card exists for exactly this \
-        purchase), `denied` (with a reason, and often a suggestion of what would pass) or \
+        does later. The answer's status is `approved` (a card exists for exactly this \
+        purchase, to be used once), `denied` (with a reason, and often a suggestion of what would pass) or \
         `pending_review` (no card exists yet: call check_status later with the request_id). It spends \
         nothing by itself. Ask for the final price, shipping and tax included. If a call fails or times \
         out, repeat it with the SAME idempotency_key: that never makes a second purchase.";
@@ -83,6 +83,10 @@ fn takes_request() -> Value {
             "currency": {"type": "string", "pattern": "^[A-Z]{3}$", "default": "USD",
                 "description": "The currency of the amount, by its three letters."},
             "category_hint": {"type": "string", "maxLength": 64, "description": hint},
+            "card_use": {"type": "string", "enum": ["single", "until_spent"], "default": "single",
+                "description": "How often the card may be used. Leave it out for one purchase. Where the \
+                    merchant charges in parts, until_spent asks for a card that may be charged several \
+                    times by that one merchant, up to the amount in all; owners have to allow it."},
             "idempotency_key": {"type": "string", "minLength": 1, "maxLength": 255,
                 "description": "Any text of yours that names this purchase. REUSE the same key when you \
                     retry the same purchase, whatever the answer was: you get the same request, card \
@@ -113,6 +117,8 @@ fn outcome() -> Value {
                     "last4": text("The last digits of its number."),
                     "scope": {"type": "string", "enum": ["merchant", "category", "amount_only"],
                         "description": "What binds the card beside its amount and its first merchant."},
+                    "card_use": {"type": "string", "enum": ["single", "until_spent"],
+                        "description": "How often it may be used: once, or until its amount is spent."},
                     "card_expires_at": text("When the card ends."),
                     "view_url": text("Open this page to see the card's number, or POST to it with \
                         Content-Type: application/json. Pass it on to nobody."),

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use crate::cold::api::problem::Problem;
 use crate::cold::api::text;
 use crate::cold::store::purchases::PurchaseAsked;
+use crate::decide::purchase::CardUse;
 use crate::decide::purchase::host::Host;
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::currency::Currency;
@@ -45,6 +46,11 @@ pub(in crate::cold::api) struct NewPurchase {
     #[serde(alias = "category_hint")]
     #[schema(max_length = 64)]
     category_hint: Option<String>,
+    /// How often the card may be used: once, or until its amount is spent, at one merchant, where the
+    /// policy allows it.
+    #[serde(alias = "card_use")]
+    #[schema(pattern = "^(single|until_spent)$", default = "single")]
+    card_use: Option<String>,
     /// The same for every attempt at this purchase.
     #[serde(alias = "idempotency_key")]
     #[schema(min_length = 1, max_length = 255)]
@@ -62,6 +68,7 @@ pub(in crate::cold::api) struct ToolPurchase {
     merchant_name: Option<String>,
     currency: Option<String>,
     category_hint: Option<String>,
+    card_use: Option<String>,
     idempotency_key: Option<String>,
 }
 
@@ -75,6 +82,7 @@ impl From<ToolPurchase> for NewPurchase {
             merchant_name: asked.merchant_name,
             currency: asked.currency,
             category_hint: asked.category_hint,
+            card_use: asked.card_use,
             idempotency_key: asked.idempotency_key,
         }
     }
@@ -85,6 +93,7 @@ pub(super) struct Wanted {
     pub(super) host: Host,
     pub(super) amount: Amount,
     pub(super) asked: PurchaseAsked,
+    pub(super) card_use: CardUse,
     pub(super) called: Option<String>,
 }
 
@@ -109,9 +118,11 @@ impl NewPurchase {
             let message = format!("must have at most {SLUG_LEN_MAX} characters");
             return Err(Problem::invalid_field("categoryHint", message));
         }
+        let card_use = self.card_use.as_deref().map(card_use).transpose()?;
         Ok(Wanted {
             host,
             amount,
+            card_use: card_use.unwrap_or_default(),
             called: self.idempotency_key.map(key).transpose()?,
             asked: PurchaseAsked {
                 merchant_url: self.merchant_url.trim().to_owned(),
@@ -122,6 +133,11 @@ impl NewPurchase {
             },
         })
     }
+}
+
+fn card_use(word: &str) -> Result<CardUse, Problem> {
+    let known = CardUse::ALL.into_iter().find(|it| it.name() == word);
+    known.ok_or_else(|| Problem::invalid_field("cardUse", "must be single or until_spent"))
 }
 
 fn key(text: String) -> Result<String, Problem> {

@@ -22,9 +22,9 @@ use crate::cold::ids::draw;
 use crate::cold::store::purchases::{Purchase, PurchaseState, PurchaseTerms, PurchaseWanted};
 use crate::cold::store::webhook::WebhookChange;
 use crate::cold::store::{Agent, Batch, Change, Customer, Scope};
-use crate::decide::purchase::RequestRule;
 use crate::decide::purchase::standing::StandingApproval;
 use crate::decide::purchase::tier::{Asked, Over, Tier, Violation};
+use crate::decide::purchase::{CardUse, RequestRule};
 use crate::domain::amount::Amount;
 use crate::domain::card::{AgentStatus, CustomerStatus, Level};
 use crate::domain::decision::DeclineReason;
@@ -198,6 +198,7 @@ fn new_row(rules: &Rules, wanted: Wanted, now: Timestamp) -> Purchase {
             mccs: Vec::new(),
             merchants: Vec::new(),
             card_ttl_minutes: 0,
+            until_spent: wanted.card_use == CardUse::UntilSpent,
             causes: Vec::new(),
             attempt: 1,
             card_id: draw("card", now),
@@ -325,6 +326,7 @@ pub(super) fn judged(api: &Api, row: &mut Purchase, now: Timestamp) -> Result<Ju
         amount: row.amount.minor,
         is_justified: !row.asked.justification.is_empty(),
         category: row.asked.category_hint.as_deref(),
+        card_use: row.card_use(),
     };
     let terms = over.terms(&asked);
     let judged = Judged {

@@ -21,6 +21,7 @@ use crate::cold::store::outward::{Errand, OutboxRow};
 use crate::cold::store::purchases::{BoundTo, OrderTerms, Purchase, PurchaseState};
 use crate::cold::store::versions::Versions;
 use crate::cold::store::{Card, Change, Customer};
+use crate::decide::purchase::CardUse;
 use crate::domain::amount::Amount;
 use crate::domain::card::{CardStatus, Usage};
 use crate::domain::time::Timestamp;
@@ -43,8 +44,10 @@ pub(super) enum Issued {
 struct Document<'a> {
     limits: Limits,
     lock_to_first_merchant: bool,
-    probe_policy: &'static str,
-    reauthorize_same_merchant: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe_policy: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reauthorize_same_merchant: Option<bool>,
     valid_until: String,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     allowed_mccs: &'a [String],
@@ -68,18 +71,27 @@ pub(super) fn ends(row: &Purchase, now: Timestamp) -> Timestamp {
         .plus_micros(i64::from(row.terms.card_ttl_minutes) * MINUTE_US)
 }
 
+fn usage(row: &Purchase) -> Usage {
+    match row.card_use() {
+        CardUse::Single => Usage::Single,
+        CardUse::UntilSpent => Usage::Multi,
+    }
+}
+
 /// The card's own rules: this much once, at one merchant, until its end. A probe of at most one major
-/// unit has room beside the purchase.
+/// unit has room beside the purchase. Where it is good for several, they come to this much together, and
+/// never to more than is set aside.
 fn document(row: &Purchase, now: Timestamp) -> Result<String, Problem> {
-    let probe = Amount::one_major(row.amount.currency).get();
+    let once = (usage(row) == Usage::Single).then_some(());
+    let probe = once.map_or(0, |()| Amount::one_major(row.amount.currency).get());
     let document = Document {
         limits: Limits {
             per_auth: row.terms.earmark,
             total: row.terms.earmark.saturating_add(probe),
         },
         lock_to_first_merchant: true,
-        probe_policy: "allow_one_probe",
-        reauthorize_same_merchant: true,
+        probe_policy: once.map(|()| "allow_one_probe"),
+        reauthorize_same_merchant: once.map(|()| true),
         valid_until: ends(row, now).rfc3339().to_string(),
         allowed_mccs: &row.terms.mccs,
         allowed_merchants: &row.terms.merchants,
@@ -151,7 +163,7 @@ async fn rules_of(api: &Api, row: &Purchase, now: Timestamp) -> Result<(Rules, S
     let customer: Customer = customer.ok_or_else(Problem::not_found)?;
     let document = document(row, now)?;
     let policy = card_policy(Some(&document), None)?;
-    Ok((Rules::of(&policy, Usage::Single, &customer), document))
+    Ok((Rules::of(&policy, usage(row), &customer), document))
 }
 
 /// Orders the card, under a key that every attempt has in common.
@@ -228,7 +240,7 @@ fn card(
         connection: connection.to_owned(),
         issuer_token: issued.token,
         is_physical: false,
-        usage: Usage::Single,
+        usage: usage(row),
         status: CardStatus::Active,
         is_frozen: false,
         last4: issued.last4,
@@ -293,7 +305,10 @@ pub(super) async fn over(
     if row.terms.shown_us.is_none() && now < ends {
         // Its link has died. Where the card was used all the same, somebody has seen it elsewhere.
         let is_used = match &card {
-            Some(card) => api.held(card).await?.consumed_at.is_some(),
+            Some(card) => {
+                let held = api.held(card).await?;
+                held.consumed_at.or(held.last_spend).is_some()
+            }
             None => false,
         };
         if is_used {

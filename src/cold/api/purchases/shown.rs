@@ -66,6 +66,9 @@ pub(in crate::cold::api) struct PurchaseShown {
     /// good for.
     earmark: String,
     currency: String,
+    /// How often the card may be used: once, or until what is set aside is spent, at one merchant.
+    #[schema(pattern = "^(single|until_spent)$")]
+    pub(in crate::cold::api) card_use: &'static str,
     /// Why a human is asked, or was.
     causes: Vec<CauseShown>,
     /// Why it is denied, or waits: a stable word.
@@ -100,6 +103,8 @@ pub(in crate::cold::api) struct Facts<'a> {
     pub(in crate::cold::api) currency: &'a str,
     pub(in crate::cold::api) host: &'a str,
     pub(in crate::cold::api) created_at: &'a str,
+    /// How often the card may be used.
+    pub(in crate::cold::api) card_use: &'static str,
     pub(in crate::cold::api) causes: Vec<String>,
 }
 
@@ -113,6 +118,10 @@ impl PurchaseShown {
             currency: &self.currency,
             host: &self.host,
             created_at: &self.created_at,
+            card_use: match self.card_use {
+                "until_spent" => "several times at one merchant, until it is spent",
+                _ => "once",
+            },
             causes: self.causes.iter().map(|it| it.text.clone()).collect(),
         }
     }
@@ -244,6 +253,7 @@ pub(in crate::cold::api) async fn shown(
         minor: Minor::new(row.terms.earmark).unwrap_or(row.amount.minor),
         currency,
     };
+    let card_use = row.card_use().name();
     let virtual_card = card.map(|card| VirtualCard::of(api, &row, card));
     Ok(PurchaseShown {
         id: row.id,
@@ -254,6 +264,7 @@ pub(in crate::cold::api) async fn shown(
         amount: row.amount.to_string(),
         earmark: earmark.to_string(),
         currency: currency.to_string(),
+        card_use,
         causes: row.terms.causes.into_iter().map(Into::into).collect(),
         reason: stands.reason,
         message: stands.message,

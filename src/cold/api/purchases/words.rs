@@ -60,6 +60,10 @@ pub(super) fn in_words(cause: Cause, currency: Currency) -> Refusal {
             format!("one purchase may be of {} at most", amount(cap)),
             most(cap),
         ),
+        Cause::CardUseNotAllowed => (
+            "the owner's cards are good for one purchase each".to_owned(),
+            Some("Ask for one purchase, without card_use.".to_owned()),
+        ),
         Cause::Unscoped => (
             "nothing but its amount would bind the card to this purchase".to_owned(),
             Some("Name the kind of shop in category_hint.".to_owned()),

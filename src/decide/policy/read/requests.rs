@@ -12,7 +12,7 @@ use crate::decide::merchant_text::list::ListKind;
 use crate::decide::purchase::host::Host;
 use crate::decide::purchase::merchants::KnownMerchant;
 use crate::decide::purchase::standing::{Period, StandingApproval};
-use crate::decide::purchase::{RequestRule, RequestTerms, Unscoped};
+use crate::decide::purchase::{CardUse, RequestRule, RequestTerms, Unscoped};
 use crate::domain::amount::Minor;
 use crate::domain::time::Timestamp;
 
@@ -39,6 +39,7 @@ impl<'a> Form<'_, 'a, '_> {
             merchant_map: self.take("merchantMap", read_merchant_map),
             standing: self.take("standingApprovals", read_standing),
             unscoped: self.word("unscopedRequests", &Unscoped::ALL.map(|it| (it.name(), it))),
+            card_use: self.word("cardUse", &CardUse::ALL.map(|it| (it.name(), it))),
             card_ttl_minutes: self.integer(
                 "cardTtlMinutes",
                 CARD_TTL_MINUTES.0,

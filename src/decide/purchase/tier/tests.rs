@@ -27,6 +27,7 @@ fn go(agent: &str, customer: &str, asked: (&str, i64, bool, Option<&str>)) -> (W
         amount: Minor::new(amount).unwrap(),
         is_justified,
         category,
+        card_use: CardUse::Single,
     };
     let terms = over.terms(&asked);
     let way = match Tier::of(over.violations(&asked, &terms)) {
@@ -39,6 +40,41 @@ fn go(agent: &str, customer: &str, asked: (&str, i64, bool, Option<&str>)) -> (W
 
 fn minor(amount: i64) -> Minor {
     Minor::new(amount).unwrap()
+}
+
+/// Behaviour 5.6.
+#[test]
+fn a_card_is_used_more_than_once_where_no_level_is_against_it() {
+    let denied = |agent: &str, customer: &str, cascade| {
+        let (agent, customer) = (policy(agent), policy(customer));
+        let over = Over {
+            agent: Some(&agent),
+            customer: Some(&customer),
+            cascade,
+        };
+        let host = Host::of_url("shop.example.com").unwrap();
+        let asked = Asked {
+            host: &host,
+            amount: minor(1),
+            is_justified: true,
+            category: None,
+            card_use: CardUse::UntilSpent,
+        };
+        let found = over.violations(&asked, &over.terms(&asked));
+        let denies = |it: &&Violation| it.cause == Cause::CardUseNotAllowed && !it.may_be_waived;
+        let denied = found.iter().any(|it| denies(&it));
+        assert_eq!(denied, matches!(Tier::of(found), Tier::Deny(_)));
+        denied
+    };
+    let (once, often) = (r#"{"cardUse":"single"}"#, r#"{"cardUse":"until_spent"}"#);
+    for cascade in [Cascade::Tighten, Cascade::Override] {
+        assert!(denied("{}", "{}", cascade), "nobody allows it");
+        assert!(denied(once, often, cascade));
+        assert!(!denied(often, "{}", cascade));
+        assert!(!denied("{}", often, cascade));
+    }
+    assert!(denied(often, once, Cascade::Tighten));
+    assert!(!denied(often, once, Cascade::Override));
 }
 
 const OPEN: &str = r#"{"autoApproveBelow":5000,"unscopedRequests":"allow"}"#;

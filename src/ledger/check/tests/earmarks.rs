@@ -132,6 +132,142 @@ fn counts_are_those_of_the_earmark() {
     assert_eq!(refused.reason, DeclineReason::CountLimitReached);
 }
 
+/// What one card is asked several times: together never more than the earmark without being asked of the
+/// caps, which see each amount once.
+#[test]
+fn several_authorizations_convert_one_earmark_and_its_rest_comes_back_once() {
+    let mut ledger = backed(1_000);
+    let caps = limits(Some(1_000), Some(1_000));
+    let asks = |n, amount| {
+        let ask = Ask::new(n, amount).limited(Level::Card, limits(None, Some(1_000)));
+        let ask = ask.limited(Level::Agent, caps);
+        ask.limited(Level::Customer, caps)
+    };
+    let posts = |n, id, amount, is_last| Report::of(n).fact(id, Posted { is_last }, amount, 40);
+    ledger.approve(&asks(1, 300));
+    ledger.approve(&asks(2, 400));
+    stands(&ledger, (700, 700), (1_000, 1_000));
+    assert_eq!(ledger.decline(&asks(3, 301)).level, Some(Level::Card));
+    // A part of the first one is cleared, the second one is never used.
+    ledger.report(&posts(1, 7, 100, false));
+    stands(&ledger, (700, 600), (1_000, 900));
+    ledger.report(&Report::of(2).fact(8, Expired, 0, 40));
+    stands(&ledger, (300, 200), (1_000, 900));
+    ledger.approve(&asks(4, 700));
+    stands(&ledger, (1_000, 900), (1_000, 900));
+    assert_eq!(
+        ledger.decline(&asks(5, 1)).reason,
+        DeclineReason::CardLimitExceeded
+    );
+    // What was thought lapsed is cleared late: the money has moved, above the earmark.
+    ledger.report(&posts(2, 9, 400, true));
+    stands(&ledger, (1_400, 900), (1_400, 900));
+    // Canceled while it holds: nothing is unused, and what is held stays until it ends.
+    assert_eq!(
+        ledger.set_card(1, Some(CardStatus::Canceled), None),
+        Ok(true)
+    );
+    stands(&ledger, (1_400, 900), (1_400, 900));
+    ledger.report(&posts(1, 10, 150, true));
+    ledger.report(&Report::of(4).fact(11, Released, 700, 40));
+    stands(&ledger, (650, 0), (650, 0));
+}
+
+#[test]
+fn between_two_authorizations_the_rest_is_kept_until_the_card_ends() {
+    let mut ledger = backed(1_000);
+    ledger.approve(&Ask::new(1, 300));
+    ledger.report(&Report::of(1).posted(7, 300));
+    stands(&ledger, (300, 0), (1_000, 700));
+    // Nobody else takes it meanwhile.
+    let other = Ask::new(2, 1).on_card(2, Some(1));
+    ledger.decline(&other.limited(Level::Agent, limits(None, Some(1_000))));
+    // What its issuer approves without us comes out of it too.
+    ledger.report(&Report::of(3).posted(8, 200));
+    stands(&ledger, (500, 0), (1_000, 500));
+    ledger.report(&Report::of(4).posted(9, 600));
+    stands(&ledger, (1_100, 0), (1_100, 0));
+    assert_eq!(
+        ledger.set_card(1, Some(CardStatus::Canceled), None),
+        Ok(true)
+    );
+    stands(&ledger, (1_100, 0), (1_100, 0));
+    let mut unspent = backed(1_000);
+    unspent.approve(&Ask::new(1, 300));
+    unspent.report(&Report::of(1).posted(7, 300));
+    assert_eq!(
+        unspent.set_card(1, Some(CardStatus::Canceled), None),
+        Ok(true)
+    );
+    stands(&unspent, (300, 0), (300, 0));
+}
+
+/// The earmark was counted once. What is bought beside the first purchase meets the counts of agent and
+/// customer, and counts there, each in its own windows.
+#[test]
+fn every_purchase_beside_the_first_is_counted_above_the_card() {
+    let mut ledger = backed(1_000);
+    let at_most = |count_total| ScopeLimits {
+        count_total: Some(count_total),
+        ..ScopeLimits::default()
+    };
+    let asks = |n, most| Ask::new(n, 100).limited(Level::Agent, at_most(most));
+    ledger.approve(&asks(1, 1));
+    assert_eq!(counted(&ledger), [1, 1]);
+    let refused = ledger.decline(&asks(2, 1));
+    assert_eq!(
+        (refused.reason, refused.level),
+        (DeclineReason::CountLimitReached, Some(Level::Agent))
+    );
+    let second = ledger.approve(&asks(3, 2));
+    assert_eq!(counted(&ledger), [2, 2]);
+    // An increment is no further one; what is taken back gives its own count back, and once.
+    ledger.approve(&asks(1, 2).step(2));
+    assert_eq!(counted(&ledger), [2, 2]);
+    assert!(ledger.overrule(3, second));
+    assert_eq!(counted(&ledger), [1, 1]);
+    // The first one is reversed: the earmark's count is free for the next.
+    ledger.report(&Report::of(1).fact(7, Released, 200, 2_000_000_000));
+    assert_eq!(counted(&ledger), [1, 1]);
+    ledger.approve(&asks(4, 1));
+    assert_eq!(counted(&ledger), [1, 1]);
+    // It is cleared all the same, and is one beside the other then.
+    ledger.report(&Report::of(1).posted(8, 200));
+    assert_eq!(counted(&ledger), [2, 2]);
+    assert_eq!(ledger.recovered().image(), ledger.image());
+    // On a later day it counts in that day's window, where nothing of the earmark was charged.
+    let tomorrow = ScopeLimits {
+        count_per_day: Some(1),
+        ..ScopeLimits::default()
+    };
+    let asks = |n| {
+        let ask = Ask::new(n, 100).on_day(TODAY + 1).later(86_400_000_000);
+        ask.limited(Level::Customer, tomorrow)
+    };
+    ledger.approve(&asks(5));
+    ledger.decline(&asks(6));
+}
+
+/// A probe is no purchase beside the one that it comes before.
+#[test]
+fn a_probe_takes_no_count_from_the_purchase_of_a_single_use_card() {
+    let mut ledger = backed(1_000);
+    let once = ScopeLimits {
+        count_total: Some(1),
+        ..ScopeLimits::default()
+    };
+    let asks = |n, amount| {
+        let ask = Ask::new(n, amount).single_use();
+        let ask = ask.ruled(|rules| rules.may_probe = amount <= 100);
+        ask.limited(Level::Agent, once)
+    };
+    let probe = ledger.approve(&asks(1, 100));
+    ledger.approve(&asks(2, 900));
+    assert_eq!(counted(&ledger), [1, 1]);
+    assert!(ledger.overrule(1, probe));
+    assert_eq!(counted(&ledger), [1, 1]);
+}
+
 #[test]
 fn rolling_sums_that_begin_later_count_it_once() {
     let mut ledger = backed(1_000);

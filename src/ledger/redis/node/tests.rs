@@ -24,7 +24,7 @@ fn ledger() -> Arc<EmbeddedLedger> {
 
 fn node(copy: Copy) -> Rc<Node> {
     let commands = Commands::new(&Generation([1; 16]));
-    let remote = Remote::at("redis://127.0.0.1:1").unwrap();
+    let remote = Remote::at("redis://127.0.0.1:1", None).unwrap();
     let (_keeper, links, _pushed) =
         Keeper::new(remote, commands.channel(), 1, Refusals::new(|_| {}));
     Rc::new(Node {
