@@ -138,6 +138,7 @@ impl RequestTerms {
             (self.merchant_map.is_some(), "policy.merchantMap"),
             (self.standing.is_some(), "policy.standingApprovals"),
             (self.unscoped.is_some(), "policy.unscopedRequests"),
+            (self.card_use.is_some(), "policy.cardUse"),
             (self.card_ttl_minutes.is_some(), "policy.cardTtlMinutes"),
             (self.review_ttl_minutes.is_some(), "policy.reviewTtlMinutes"),
         ];
