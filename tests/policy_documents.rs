@@ -56,8 +56,7 @@ type Row = (
 );
 
 const NO_INTEGER: &str = "integer number of minor units";
-const ELSEWHERE: &str =
-    "is no rule of a policy: a customer has it as `fleet.agentMayCreateCards`";
+const ELSEWHERE: &str = "is no rule of a policy: a customer has it as `fleet.agentMayCreateCards`";
 
 const LIMIT: &str = r#"{"perDay": 5000}"#;
 const EMPTY: &str = r#""policy": {}"#;

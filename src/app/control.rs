@@ -37,7 +37,9 @@ use crate::cold::tokens::TokenSecret;
 use crate::cold::webhooks::address::Reach;
 use crate::cold::webhooks::mail::Mailer;
 use crate::cold::webhooks::{self, reader};
-use crate::config::{AlertsConfig, Config, ConfigError, PurchasesConfig, SANDBOX_NAME, WebhooksConfig};
+use crate::config::{
+    AlertsConfig, Config, ConfigError, PurchasesConfig, SANDBOX_NAME, WebhooksConfig,
+};
 use crate::decide::document::DocumentRefused;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::card::Key;

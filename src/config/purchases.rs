@@ -25,7 +25,10 @@ pub(super) fn read(typed: &PurchasesFile, place: &str) -> Result<PurchasesConfig
     ] {
         if !(1..=i64::from(MOST)).contains(&value) {
             let message = format!("must lie between 1 and {MOST}");
-            return Err(ConfigError::new(format!("{place}: purchases.{key}"), message));
+            return Err(ConfigError::new(
+                format!("{place}: purchases.{key}"),
+                message,
+            ));
         }
     }
     Ok(PurchasesConfig {

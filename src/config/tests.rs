@@ -26,14 +26,23 @@ fn what_is_absent_has_its_default() {
 fn what_agents_may_ask_and_where_webhooks_lead_have_bounds() {
     let asks = load("[purchases]\nrequests_per_minute_max = 1\nreviews_waiting_max = 1000000");
     let asks = asks.unwrap().purchases;
-    assert_eq!((asks.requests_per_minute_max, asks.reviews_waiting_max), (1, 1_000_000));
+    assert_eq!(
+        (asks.requests_per_minute_max, asks.reviews_waiting_max),
+        (1, 1_000_000)
+    );
     for key in ["requests_per_minute_max", "reviews_waiting_max"] {
         for wrong in ["0", "1000001"] {
             let error = load(&format!("[purchases]\n{key} = {wrong}")).unwrap_err();
-            assert!(error.place.ends_with(&format!("purchases.{key}")), "{error}");
+            assert!(
+                error.place.ends_with(&format!("purchases.{key}")),
+                "{error}"
+            );
         }
     }
-    let ports = load("[webhooks]\nports = [9443, 10443]").unwrap().webhooks.ports;
+    let ports = load("[webhooks]\nports = [9443, 10443]")
+        .unwrap()
+        .webhooks
+        .ports;
     assert_eq!(ports.get(..3), Some(&[9443, 10443, 0][..]));
     let many = vec!["9443"; PORTS_MAX + 1].join(", ");
     for wrong in ["0", &many] {

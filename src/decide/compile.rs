@@ -270,8 +270,7 @@ impl<'k, K: Keys> Builder<'k, K> {
         let customer = self.customer(row.customer_id)?;
         let requests = row.policy.terms().and_then(|it| it.requests.as_deref());
         if let Some(field) = requests.and_then(RequestTerms::first_field) {
-            let message =
-                "rules purchase requests, which come before a card: it stands on agents and customers";
+            let message = "rules purchase requests, which come before a card: it stands on agents and customers";
             return Err(refused(field, message));
         }
         let agent = row

@@ -78,17 +78,33 @@ fn an_intent_shows_what_is_in_force_of_it() {
     let (_, path) = card(&plane, &json!({"requireIntent": true}));
     let declare = |more: &Value, status: u16| {
         let mut body = json!({"purpose": "Something"});
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         plane.owner_asks("POST", &path, &body, status)
     };
     for (more, tolerance, percent, ttl) in [
         (json!({"ttlMinutes": 45}), Value::Null, Value::Null, 45),
         (json!({"expectedAmount": 100}), Value::Null, json!(10), 30),
-        (json!({"expectedAmount": 100, "tolerance": 3}), json!(3), Value::Null, 30),
-        (json!({"expectedAmount": 100, "tolerancePercent": 0}), Value::Null, json!(0), 30),
+        (
+            json!({"expectedAmount": 100, "tolerance": 3}),
+            json!(3),
+            Value::Null,
+            30,
+        ),
+        (
+            json!({"expectedAmount": 100, "tolerancePercent": 0}),
+            Value::Null,
+            json!(0),
+            30,
+        ),
     ] {
         let made = declare(&more, 201);
-        let shown = (&made["tolerance"], &made["tolerancePercent"], &made["ttlMinutes"]);
+        let shown = (
+            &made["tolerance"],
+            &made["tolerancePercent"],
+            &made["ttlMinutes"],
+        );
         assert_eq!(shown, (&tolerance, &percent, &json!(ttl)), "{more}");
     }
     for domain in ["amazon.com", "https://amazon.com/x"] {

@@ -140,7 +140,10 @@ fn s5_the_tools_are_told_word_by_word_as_they_are_kept() {
     let tools = result(&plane, &buyer.key, "tools/list", &json!({}))["tools"].clone();
     let kept: Value = serde_json::from_str(KEPT).unwrap();
     let told = serde_json::to_string_pretty(&tools).unwrap();
-    assert!(tools == kept, "fixtures/mcp/tools.json is not what is told:\n{told}");
+    assert!(
+        tools == kept,
+        "fixtures/mcp/tools.json is not what is told:\n{told}"
+    );
 }
 
 fn tool_wish(more: &Value) -> Value {

@@ -108,7 +108,8 @@ pub(super) async fn list(mut ask: Ask) -> Result<Reply, Problem> {
     let all = ask.api.issuers.iter().map(|it| &**it);
     let mut own: Vec<&dyn IssuerClient> = all.filter(|it| it.mode() == mode).collect();
     own.sort_unstable_by_key(|it| it.connection());
-    let behind = |it: &&dyn IssuerClient| after.as_deref().is_none_or(|after| it.connection() > after);
+    let behind =
+        |it: &&dyn IssuerClient| after.as_deref().is_none_or(|after| it.connection() > after);
     let rows = own.into_iter().filter(behind).take(limit).collect();
     let (rows, page) = Page::of(rows, limit, |it| it.connection());
     let data = rows.into_iter().map(|it| shown(it, set_at(it, &sealed)));
@@ -129,10 +130,7 @@ fn set_at(issuer: &dyn IssuerClient, sealed: &[SealedRow]) -> Option<Timestamp> 
     Some(row.set_at)
 }
 
-fn shown(
-    issuer: &dyn IssuerClient,
-    set_at: Option<Timestamp>,
-) -> ConnectionShown {
+fn shown(issuer: &dyn IssuerClient, set_at: Option<Timestamp>) -> ConnectionShown {
     ConnectionShown {
         name: issuer.connection().to_owned(),
         mode: issuer.mode().name(),

@@ -322,7 +322,10 @@ fn shown(row: Intent, state: Option<IntentStatus>, now: Timestamp) -> Result<Int
     };
     let text = |at: Timestamp| at.rfc3339().to_string();
     let says_nothing = it.tolerance.is_none() && it.tolerance_percent.is_none();
-    let percent = it.amount.filter(|_| says_nothing).map(|_| TOLERANCE_PERCENT);
+    let percent = it
+        .amount
+        .filter(|_| says_nothing)
+        .map(|_| TOLERANCE_PERCENT);
     Ok(IntentShown {
         intent_id: row.called,
         card_id: row.card_id,

@@ -90,7 +90,9 @@ impl Reach {
         }
         let port = uri.port_u16().unwrap_or(443);
         if !(self.loopback && is_here) && !self.admits_port(port) {
-            return Err("must have the port 443 or 8443, or one of `webhooks.ports` in the configuration");
+            return Err(
+                "must have the port 443 or 8443, or one of `webhooks.ports` in the configuration",
+            );
         }
         if literal.is_some_and(|it| !self.admits(it)) || is_local_name(host) && !self.loopback {
             return Err("must lead to a public address");

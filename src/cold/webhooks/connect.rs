@@ -138,10 +138,13 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_all().build().unwrap();
         let inside = SocketAddr::from(([10, 0, 0, 1], 443));
-        let connecting = connect_to(Reach {
-            loopback: true,
-            ports: [0; PORTS_MAX],
-        }, vec![here, inside]);
+        let connecting = connect_to(
+            Reach {
+                loopback: true,
+                ports: [0; PORTS_MAX],
+            },
+            vec![here, inside],
+        );
         let refused = runtime.block_on(connecting).err().unwrap();
         assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
     }

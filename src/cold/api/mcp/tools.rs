@@ -145,12 +145,18 @@ fn status() -> Tool {
     });
     let mut gives = outcome();
     let of_card = [
-        ("last4", "The last digits of the card's number, where it is approved."),
+        (
+            "last4",
+            "The last digits of the card's number, where it is approved.",
+        ),
         (
             "view_url",
             "Open this page to see the card's number, where it is approved. Pass it on to nobody.",
         ),
-        ("card_expires_at", "When the card ends, where it is approved."),
+        (
+            "card_expires_at",
+            "When the card ends, where it is approved.",
+        ),
     ];
     if let Some(Value::Object(known)) = gives.get_mut("properties") {
         for (name, about) in of_card {
