@@ -197,6 +197,7 @@ fn purchase() -> AuthorizationRequest<'static> {
         },
         partial_approval_capable: false,
         card_present: None,
+        merchant_initiated: false,
         risk_score: None,
     }
 }

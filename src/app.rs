@@ -1,12 +1,15 @@
 //! The only wiring: opens the store, starts the listeners, joins hot and cold.
 
+mod addresses;
 mod checkpoint;
 mod control;
 mod error;
+mod follower;
 mod journal;
 mod operators;
 mod ownership;
 mod place;
+mod process;
 pub(crate) mod recovery;
 mod shared;
 mod stop;
@@ -14,19 +17,17 @@ mod sweep;
 mod timekeeper;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::disable_transparent_huge_pages;
 use tokio::runtime::Runtime;
 
 use crate::app::sweep::HoldLife;
 use crate::cli::Exit;
 use crate::clock::Clock;
 use crate::cold::api::Served;
+use crate::cold::control::Followed;
 use crate::cold::policies::FIRST_VERSION;
 use crate::cold::readiness::Readiness;
 use crate::cold::records::retention::Retention;
@@ -34,7 +35,7 @@ use crate::cold::records::{Begin, Records};
 use crate::cold::sandbox::files::{self as sandbox_files, SandboxSetup};
 use crate::cold::sandbox::time::TimeFile;
 use crate::config::{
-    Config, ConfigError, DurabilityLevel, HOLD_DAYS_DEFAULT, HoldDays, IssuerConfig, LedgerStore,
+    Config, ConfigError, HOLD_DAYS_DEFAULT, HoldDays, IssuerConfig, LedgerStore,
     SANDBOX_DEADLINE_MS, SANDBOX_NAME, hot_threads,
 };
 use crate::domain::hold_time::HoldTime;
@@ -50,9 +51,11 @@ use crate::ledger::state::State;
 use crate::seam::commands::{LedgerInbox, LedgerPort, ledger_port};
 use crate::telemetry::Telemetry;
 
+pub use addresses::Addresses;
 use checkpoint::Checkpointer;
 use control::{Around, Loaded, Plane, Rules};
 pub use error::StartError;
+use follower::Follower;
 use operators::Operators;
 use ownership::Rows;
 pub use shared::{arm_ledger, found_ledger, repair_ledger};
@@ -75,25 +78,6 @@ pub struct App {
     served: Served,
 }
 
-/// Where the listeners are, with real port numbers.
-#[derive(Clone, Copy, Debug)]
-#[expect(missing_docs, reason = "the listeners by their names")]
-pub struct Addresses {
-    pub issuer: SocketAddr,
-    pub listen: SocketAddr,
-    pub ops: SocketAddr,
-}
-
-impl Addresses {
-    fn of(hot: &HotServer, operators: &Operators, listen: SocketAddr) -> Self {
-        Self {
-            issuer: hot.address(),
-            listen,
-            ops: operators.address,
-        }
-    }
-}
-
 /// A started server, and what its ready line says.
 pub struct Started {
     /// The server.
@@ -110,34 +94,34 @@ impl App {
     /// # Errors
     /// [`StartError`] tells how the process should end.
     pub fn start(mut config: Config) -> Result<Started, StartError> {
-        prepare_process(config.durability);
+        process::prepare(config.durability);
         let node = shared::Node::of(&config)?;
         let storage: Arc<dyn Storage> = Arc::new(place::open(&config)?);
         let (clock, time_file) = start_clock(&config)?;
         add_sandbox(&mut config)?;
         let rules = Rules::of(&config).ok_or_else(no_snapshot)?;
         let names = connection_names(&config);
-        let threads = hot_threads();
-        let limits = limits(&config);
         let (issuers, hold_days) = take_issuers(&mut config);
         let readiness = Arc::<Readiness>::default();
-        let shared = share(issuers, limits, &names, threads, clock, &readiness);
+        let shared = share(issuers, limits(&config), &names, clock, &readiness);
         let (port, inbox) = ledger_port();
-        let hot = start_hot(config.issuer_listen, threads, &shared, inbox)?;
+        let hot = start_hot(&config, &shared, inbox)?;
         let cold = cold_runtime()?;
         let hang_ups = HangUps::listen(&cold).map_err(no_signals)?;
         let (address, asked, served) = (config.ops_listen, port.clone(), Served::default());
         let seen = (&readiness, time_file, &served);
         let operators = Operators::listen(&cold, address, &shared, asked, seen)?;
-        let (front, site) = operators::listen_for_people(&cold, &config, &served)?;
+        let front = operators::listen_for_people(&cold, &config, &served)?;
         let plane = Plane::open(&cold, &config, &readiness)?;
         let rows = plane.as_ref().map(Plane::rows);
         let recovered = recover(&*storage, &config, node.as_ref())?;
+        let follower = Follower::open(&cold, &config, recovered.journal)?;
         let keys = Fingerprinter::new(recovered.seed);
         let with = (&*names, &keys, recovered.owners());
         let level = config.durability;
         let writer = journal::start_writer(&recovered, level, &storage, &shared, &readiness)?;
-        let loaded = Loaded::load(&rules, plane.as_ref(), &cold, with)?;
+        let read = follower::rows_of(rows.as_ref(), follower.as_ref());
+        let loaded = Loaded::load(&rules, read, &cold, with)?;
         control::bind(plane.as_ref(), &cold, &recovered, (&writer, clock))?;
         let records = start_records(&storage, &recovered, &writer, &config, &readiness);
         let checkpointer =
@@ -145,6 +129,7 @@ impl App {
         let with = (&loaded, &keys, &writer, (&readiness, &shared.telemetry));
         let core = core_of(node.as_ref(), recovered.states, with)?;
         arm(&shared, &writer, core, &port);
+        follow(follower, &loaded, (&names, &keys), (&shared, &readiness))?;
         let around = Around {
             cold: &cold,
             card_bell: shared.pipeline.card_bell(),
@@ -159,21 +144,20 @@ impl App {
             purchases: config.purchases,
             people: (control::mailer(&config)?, &served),
             alerts: config.alerts.clone(),
-            public_url: site.address(),
+            public_url: front.public_url,
             watch_every: config.snapshot_poll,
         };
         control::start(plane, loaded, &operators, around)?;
         hang_ups.hear(&cold, operators.hang_up());
         spawn_sweeper(&cold, port, clock, (config.retention_days, hold_days));
         drop(cold.spawn(timekeeper::keep_time(clock, Arc::clone(&shared), readiness)));
-        let addresses = Addresses::of(&hot, &operators, front);
         let app = Self {
+            addresses: Addresses::of(&hot, &operators, front.address),
             hot,
             writer,
             checkpointer,
             records,
             cold,
-            addresses,
             snapshot: rules.path().to_owned(),
             rows,
             served,
@@ -185,29 +169,18 @@ impl App {
         if config.sandbox {
             self.announce(&config.data_dir)?;
         }
-        let ready = self.ready_line(config.durability);
+        let ready = self.addresses.ready_line(config.durability);
         Ok(Started { app: self, ready })
     }
 
     fn announce(&self, data_dir: &Path) -> Result<(), StartError> {
-        let (issuer, ops) = (self.addresses.issuer, self.addresses.ops);
+        let Some(issuer) = self.addresses.issuer else {
+            return Ok(());
+        };
+        let ops = self.addresses.ops;
         let (issuer, ops) = (format!("http://{issuer}"), format!("http://{ops}"));
         sandbox_files::announce(data_dir, &issuer, &ops, &self.snapshot)
             .map_err(StartError::Sandbox)
-    }
-
-    fn ready_line(&self, durability: DurabilityLevel) -> String {
-        let Addresses {
-            issuer,
-            listen,
-            ops,
-        } = self.addresses;
-        let durability = durability.name();
-        format!(
-            "{{\"issuer\":\"http://{issuer}\",\"ops\":\"http://{ops}\",\
-             \"listen\":\"http://{listen}\",\"snapshotVersion\":{FIRST_VERSION},\
-             \"durability\":\"{durability}\"}}"
-        )
     }
 
     /// Where the listeners are.
@@ -273,33 +246,6 @@ impl App {
     }
 }
 
-/// What holds for the whole process.
-fn prepare_process(durability: DurabilityLevel) {
-    leave_no_core();
-    take_small_pages();
-    warn_of_durability(durability);
-}
-
-/// The memory of a process that crashes may hold what an issuer has just sent.
-fn leave_no_core() {
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    if let Err(error) = setrlimit(Resource::Core, none) {
-        tracing::warn!(%error, "a crash may leave a core file with what the memory held");
-    }
-}
-
-/// A page of 2 MiB is cleared at once, while a request waits: the first request of a connection, whose
-/// buffers are new, and every one that meets a table that grows. Small pages cost about three percent of
-/// the throughput; docs/performance.md has the figures.
-fn take_small_pages() {
-    if let Err(error) = disable_transparent_huge_pages(true) {
-        tracing::warn!(%error, "huge pages stay on, which makes single answers slower");
-    }
-}
-
 fn no_signals(error: std::io::Error) -> StartError {
     StartError::Io("signals cannot be received", error)
 }
@@ -311,16 +257,6 @@ fn connection_names(config: &Config) -> Vec<String> {
         .chain(silent.map(|it| it.connection.clone()))
         .collect()
 }
-
-/// Says what the level may cost (behaviour 3.5).
-fn warn_of_durability(level: DurabilityLevel) {
-    if level == DurabilityLevel::Relaxed {
-        tracing::warn!("durability is relaxed: {RELAXED}");
-    }
-}
-
-const RELAXED: &str = "a power loss may take the approvals of the last 50 ms with it, and what they \
-                       had spent can then be spent again; a crash of the process alone takes nothing";
 
 fn recover(
     storage: &dyn Storage,
@@ -392,42 +328,15 @@ fn limits(config: &Config) -> Limits {
     Limits {
         header_timeout: config.header_timeout,
         body_timeout: config.body_timeout,
-        connections_max: within_descriptors(config.connections_max),
+        connections_max: process::within_descriptors(config.connections_max),
         ..Limits::default()
     }
-}
-
-/// Asks for all descriptors that the system grants. Each connection takes one; the journal,
-/// listeners and operators have some of their own. As many connections as there is room for.
-fn within_descriptors(connections_max: usize) -> usize {
-    const OTHERS: u64 = 256;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: maximum,
-        maximum,
-    };
-    let limit = setrlimit(Resource::Nofile, raised).map_or(current, |()| maximum);
-    let shown =
-        |limit: Option<u64>| limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
-    let (before, now) = (shown(current), shown(limit));
-    tracing::info!(%before, %now, "limit of open files");
-    let fit = limit.map_or(u64::MAX, |limit| limit.saturating_sub(OTHERS).max(1));
-    let fit = usize::try_from(fit).unwrap_or(usize::MAX);
-    if fit < connections_max {
-        tracing::warn!(
-            connections_max,
-            fit,
-            "fewer connections than configured: the hard limit of open files is too low"
-        );
-    }
-    connections_max.min(fit)
 }
 
 fn share(
     issuers: Vec<IssuerConfig>,
     limits: Limits,
     names: &[String],
-    threads: usize,
     clock: Clock,
     readiness: &Arc<Readiness>,
 ) -> Arc<Shared> {
@@ -443,7 +352,7 @@ fn share(
     Arc::new(Shared {
         pipeline: Pipeline::new(),
         connections: connections(issuers),
-        progress: Arc::new(Progress::new(threads)),
+        progress: Arc::new(Progress::new(hot_threads())),
         clock,
         telemetry,
         limits,
@@ -480,12 +389,15 @@ fn on_its_way_us(deadline_ms: u32) -> i64 {
 }
 
 fn start_hot(
-    address: SocketAddr,
-    threads: usize,
+    config: &Config,
     shared: &Arc<Shared>,
     inbox: LedgerInbox,
 ) -> Result<HotServer, StartError> {
-    HotServer::start(address, threads, shared, inbox)
+    let address = config.issuer_listen;
+    let asked = config.roles.authorizer.then_some(address);
+    // Who only looks after rules has commands to run, and few.
+    let threads = asked.map_or(1, |_| hot_threads());
+    HotServer::start(asked, threads, shared, inbox)
         .map_err(|error| StartError::Listen("issuer_listen", address, error))
 }
 
@@ -564,6 +476,28 @@ fn arm(
     }
     shared.telemetry.set_snapshot_version(FIRST_VERSION);
     shared.pipeline.arm(core);
+}
+
+/// Has the rules follow those that another process changes, where this one only answers issuers.
+fn follow(
+    follower: Option<Follower>,
+    loaded: &Loaded,
+    (names, keys): (&[String], &Fingerprinter),
+    (shared, readiness): (&Arc<Shared>, &Arc<Readiness>),
+) -> Result<(), StartError> {
+    let Some(follower) = follower else {
+        return Ok(());
+    };
+    follower.start(|store, head| Followed {
+        store,
+        snapshots: Arc::clone(&loaded.snapshots),
+        connections: names.to_vec(),
+        keys: keys.clone(),
+        clock: shared.clock,
+        telemetry: Arc::clone(&shared.telemetry),
+        readiness: Arc::clone(readiness),
+        head,
+    })
 }
 
 /// The connections, and how long holds live at each.

@@ -15,6 +15,7 @@ mod mail;
 mod mcp;
 mod public_url;
 mod purchases;
+mod roles;
 mod secret;
 mod webhooks;
 
@@ -31,9 +32,10 @@ pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::{HoldDays, IssuerConfig};
 pub use self::ledger::{LedgerStore, OWN_JOURNAL, SHARED_COPY, SHARED_JOURNAL, journal_of};
 pub use self::log::log_setting;
-pub use self::mail::{MailConfig, MailTls};
+pub use self::mail::{MailConfig, MailTls, mail_secret};
 pub use self::mcp::McpConfig;
 pub use self::purchases::PurchasesConfig;
+pub use self::roles::Roles;
 pub use self::secret::SecretSource;
 pub use self::webhooks::{PORTS_MAX, WebhooksConfig};
 use crate::issuer::IssuerKind;
@@ -92,6 +94,7 @@ pub struct Overrides {
     pub ops_listen: Option<SocketAddr>,
     pub durability: Option<DurabilityLevel>,
     pub ledger: Option<LedgerStore>,
+    pub roles: Option<Roles>,
     pub ledger_ca: Option<PathBuf>,
     pub sandbox: bool,
     pub sandbox_clock: bool,
@@ -125,6 +128,8 @@ pub struct Config {
     pub durability: DurabilityLevel,
     /// Where holds and limits are kept.
     pub ledger: LedgerStore,
+    /// What this process does.
+    pub roles: Roles,
     /// For how long decided authorizations are known again, in days.
     pub retention_days: u32,
     /// For how long records of decisions are kept, in days.
@@ -288,6 +293,7 @@ impl Config {
             )?,
             database,
             data_dir,
+            roles: overrides.roles.unwrap_or_default(),
             ledger: ledger::store(overrides.ledger, overrides.ledger_ca)?,
             sandbox,
             sandbox_clock: overrides.sandbox_clock,
@@ -300,7 +306,8 @@ impl Config {
 fn check(config: &Config, place: &str) -> Result<(), ConfigError> {
     check_listeners(config, place)?;
     check_sandbox_clock(config)?;
-    ledger::check(config)
+    ledger::check(config)?;
+    roles::check(config)
 }
 
 fn or_default(data_dir: Option<PathBuf>) -> PathBuf {

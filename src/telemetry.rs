@@ -69,6 +69,7 @@ pub struct Telemetry {
     outbox_waiting: AtomicI64,
     outbox_dead: AtomicI64,
     outbox_age_s: AtomicI64,
+    rules_age_ms: AtomicI64,
     webhooks: Meters,
 }
 
@@ -100,6 +101,7 @@ impl Telemetry {
             outbox_waiting: AtomicI64::new(0),
             outbox_dead: AtomicI64::new(0),
             outbox_age_s: AtomicI64::new(0),
+            rules_age_ms: AtomicI64::new(0),
             webhooks: Meters::default(),
         })
     }
@@ -182,6 +184,11 @@ impl Telemetry {
         self.outbox_waiting.store(waiting, Ordering::Relaxed);
         self.outbox_dead.store(dead, Ordering::Relaxed);
         self.outbox_age_s.store(age_s, Ordering::Relaxed);
+    }
+
+    /// How long ago it was known last that the rules in force are those of the database.
+    pub fn set_rules_age(&self, age_us: i64) {
+        self.rules_age_ms.store(age_us / 1_000, Ordering::Relaxed);
     }
 
     /// What waits for webhooks.
@@ -283,6 +290,11 @@ impl Collector for Scrape {
             "outbox_age_seconds",
             "For how long the oldest thing that an issuer is to be told waits",
             &telemetry.outbox_age_s,
+        )?;
+        gauge(
+            "rules_age_milliseconds",
+            "How long ago an authorizer heard last which rules the database has; 0 where none is followed",
+            &telemetry.rules_age_ms,
         )?;
         gauge(
             "snapshot_waiting",

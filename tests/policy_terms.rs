@@ -107,6 +107,7 @@ fn purchase() -> AuthorizationRequest<'static> {
         },
         partial_approval_capable: true,
         card_present: Some(false),
+        merchant_initiated: false,
         risk_score: Some(40),
     }
 }

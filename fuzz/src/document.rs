@@ -156,6 +156,7 @@ fn ask(
         },
         partial_approval_capable: false,
         card_present: Some(false),
+        merchant_initiated: false,
         risk_score: Some(50),
     }
 }

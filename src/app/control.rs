@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::cold::alerts;
 use crate::cold::api::{Api, Parts, Served, cards, purchases};
 use crate::cold::audit::signer::Signer;
-use crate::cold::binding::{Binding, NotOurs, alerts_reader};
+use crate::cold::binding::{Binding, Counts, NotOurs, alerts_reader};
 use crate::cold::control::{self, Control, LoadError, Surroundings};
 use crate::cold::durable::JournalProgress;
 use crate::cold::init::{InitError, Opened, Place};
@@ -30,6 +30,7 @@ use crate::cold::outbox::{self, Around as Outbox};
 use crate::cold::policies::{FIRST_VERSION, First, Policies, Source};
 use crate::cold::readiness::Readiness;
 use crate::cold::records::Records;
+use crate::cold::records::reading::Reading;
 use crate::cold::seal::MasterKeys;
 use crate::cold::stands::Stands;
 use crate::cold::store::{Store, StoreError};
@@ -38,7 +39,7 @@ use crate::cold::webhooks::address::Reach;
 use crate::cold::webhooks::mail::Mailer;
 use crate::cold::webhooks::{self, reader};
 use crate::config::{
-    AlertsConfig, Config, ConfigError, PurchasesConfig, SANDBOX_NAME, WebhooksConfig,
+    AlertsConfig, Config, ConfigError, LedgerStore, PurchasesConfig, SANDBOX_NAME, WebhooksConfig,
 };
 use crate::decide::document::DocumentRefused;
 use crate::decide::snapshot::Snapshot;
@@ -86,6 +87,7 @@ pub(super) struct Plane {
     rows: Rows,
     /// Where its files are, for people.
     place: String,
+    counts: Counts,
     secret: TokenSecret,
     signer: Signer,
     master_keys: Option<Arc<MasterKeys>>,
@@ -129,7 +131,7 @@ impl Plane {
         readiness: &Arc<Readiness>,
     ) -> Result<Option<Self>, StartError> {
         let place = Place::of(&config.data_dir, config.database.as_ref());
-        if !place.is_named() {
+        if !place.is_named() || !config.roles.control {
             return Ok(None);
         }
         let fault = |error: &dyn std::fmt::Display| StartError::Control(error.to_string());
@@ -167,6 +169,10 @@ impl Plane {
             master_keys: master_keys.map(Arc::new),
             rows,
             place: place.for_people(),
+            counts: match config.ledger {
+                LedgerStore::Embedded => Counts::Journal,
+                LedgerStore::Shared(_) => Counts::SharedLedger,
+            },
             secret,
             signer,
             issuers,
@@ -187,36 +193,37 @@ impl Plane {
             connections: remote.map(|it| it.connection().to_owned()).collect(),
         })
     }
+}
 
-    fn load(
-        &self,
-        cold: &Runtime,
-        (names, keys, owners): &With<'_>,
-    ) -> Result<Snapshot, StartError> {
-        let owner_of = |card| owners.get(&card).copied();
-        let before = (&Snapshot::empty(), FIRST_VERSION);
-        let loaded = control::load(&*self.rows.store, names, keys, before, &owner_of);
-        cold.block_on(loaded).map_err(|error| match error {
-            LoadError::Rows(errors) => StartError::Snapshot(DocumentRefused {
-                errors,
-                more_count: 0,
-            }),
-            LoadError::Store(error) => StartError::Control(error.to_string()),
-        })
-    }
+/// Compiles what the rows say.
+fn load_rows(
+    store: &dyn Store,
+    cold: &Runtime,
+    (names, keys, owners): &With<'_>,
+) -> Result<Snapshot, StartError> {
+    let owner_of = |card| owners.get(&card).copied();
+    let before = (&Snapshot::empty(), FIRST_VERSION);
+    let loaded = control::load(store, names, keys, before, &owner_of);
+    cold.block_on(loaded).map_err(|error| match error {
+        LoadError::Rows(errors) => StartError::Snapshot(DocumentRefused {
+            errors,
+            more_count: 0,
+        }),
+        LoadError::Store(error) => StartError::Control(error.to_string()),
+    })
 }
 
 impl Loaded {
     /// Reads and compiles the rules.
     pub(super) fn load(
         rules: &Rules,
-        plane: Option<&Plane>,
+        rows: Option<&dyn Store>,
         cold: &Runtime,
         with: With<'_>,
     ) -> Result<Self, StartError> {
-        match (rules, plane) {
-            (Rules::Database(_), Some(plane)) => {
-                let snapshot = plane.load(cold, &with)?;
+        match (rules, rows) {
+            (Rules::Database(_), Some(rows)) => {
+                let snapshot = load_rows(rows, cold, &with)?;
                 Ok(Self {
                     snapshots: Arc::new(CurrentSnapshot::new(snapshot)),
                     file: None,
@@ -276,6 +283,7 @@ pub(super) fn bind(
     let binding = Binding {
         store: &*plane.rows.store,
         journal: recovered.journal,
+        counts: plane.counts,
         next: recovered.next,
         place: plane.place.clone(),
     };
@@ -374,7 +382,7 @@ fn start_mirrors<'i>(
 fn start_webhooks(
     of_outbox: &Outbox,
     keys: Option<Arc<MasterKeys>>,
-    around: &Around<'_>,
+    (counts, around): (Counts, &Around<'_>),
 ) -> webhooks::Around {
     let of_outbox = of_outbox.clone();
     let told = webhooks::Around {
@@ -395,6 +403,7 @@ fn start_webhooks(
     let cold = around.cold;
     drop(cold.spawn(webhooks::deliver(told.clone())));
     drop(cold.spawn(webhooks::watch::watch(told.clone())));
+    drop(cold.spawn(webhooks::warn_without_mail(told.clone())));
     drop(cold.spawn(reader::read(reader::Around {
         store: Arc::clone(&told.store),
         records: Arc::clone(around.records),
@@ -402,7 +411,7 @@ fn start_webhooks(
         clock: told.clock,
         bell: Arc::clone(&told.bell),
         telemetry: Arc::clone(&told.telemetry),
-        name: around.journal.name(),
+        reading: Reading::new(&told.store, around.records, (around.journal.name(), counts)),
     })));
     told
 }
@@ -413,8 +422,8 @@ fn start_alerts(
     told: &webhooks::Around,
     (snapshots, ledger, control): (Arc<CurrentSnapshot>, LedgerPort, Control),
     teller: Teller,
-    (records, writer, journal): (&Arc<Records>, &Arc<Writer>, JournalId),
-    config: AlertsConfig,
+    (writer, reading): (&Arc<Writer>, Reading),
+    (records, config): (&Arc<Records>, AlertsConfig),
 ) {
     drop(cold.spawn(alerts::watch(alerts::Around {
         store: Arc::clone(&told.store),
@@ -427,7 +436,7 @@ fn start_alerts(
         telemetry: Arc::clone(&told.telemetry),
         teller,
         config,
-        name: alerts_reader(journal),
+        reading,
     })));
 }
 
@@ -462,7 +471,7 @@ fn start_plane(
     let shown = operators.shown();
     let outbox = around_outbox(&store, shown, &bell, &around);
     start_outbox(around.cold, &outbox, (&plane.issuers, rows_rule), &teller);
-    let told = start_webhooks(&outbox, plane.master_keys.clone(), &around);
+    let told = start_webhooks(&outbox, plane.master_keys.clone(), (plane.counts, &around));
     let around_control = Surroundings {
         store: Arc::clone(&store),
         snapshots: Arc::clone(&snapshots),
@@ -495,8 +504,10 @@ fn start_plane(
         shown.ledger.clone(),
         control.clone(),
     );
-    let read = (around.records, around.writer, around.journal);
-    let config = around.alerts.of(rows_rule);
+    let name = (alerts_reader(around.journal), plane.counts);
+    let reading = Reading::new(&told.store, around.records, name);
+    let config = (around.records, around.alerts.of(rows_rule));
+    let read = (around.writer, reading);
     start_alerts(around.cold, &told, watched, teller, read, config);
     let parts = Parts {
         store,

@@ -122,12 +122,27 @@ impl Operators {
     }
 }
 
-/// The listener for people and agents: where it is, and by what names it is known.
+/// The listener for people and agents.
+pub(super) struct Front {
+    /// Where it is; absent where this process has none.
+    pub(super) address: Option<SocketAddr>,
+    /// By what name it is known.
+    pub(super) public_url: String,
+}
+
+/// The listener for people and agents: where it is, and by what names it is known. Who only answers issuers
+/// has none.
 pub(super) fn listen_for_people(
     cold: &Runtime,
     config: &Config,
     served: &Served,
-) -> Result<(SocketAddr, Site), StartError> {
+) -> Result<Front, StartError> {
+    if !config.roles.control {
+        return Ok(Front {
+            address: None,
+            public_url: String::new(),
+        });
+    }
     let address = config.listen;
     let access = Access {
         hosts: config.mcp.hosts.clone(),
@@ -143,5 +158,8 @@ pub(super) fn listen_for_people(
     let site = Site::new(config.public_url.clone(), bound);
     let served = Served::clone(served);
     drop(cold.spawn(front::serve(listener, served, access, site.clone())));
-    Ok((bound, site))
+    Ok(Front {
+        address: Some(bound),
+        public_url: site.address(),
+    })
 }

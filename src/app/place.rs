@@ -8,7 +8,7 @@ use crate::app::StartError;
 use crate::cold::doctor::InUse;
 use crate::cold::policies::look_before;
 use crate::config::{Config, LedgerStore, OWN_JOURNAL, SHARED_JOURNAL};
-use crate::ledger::embedded::files::{Files, OpenError};
+use crate::ledger::embedded::files::{Files, LOCK_FILE, OpenError};
 
 /// What the process before has learned of a log that several nodes share.
 const BEFORE: &str = "shared-journal.before";
@@ -27,7 +27,7 @@ pub(super) fn open(config: &Config) -> Result<Files, StartError> {
     let dir = journal_dir(config);
     let [own, shared] = [OWN_JOURNAL, SHARED_JOURNAL].map(|name| config.data_dir.join(name));
     let other = if dir == own { &shared } else { &own };
-    if other.exists() {
+    if holds_records(other) {
         return Err(StartError::OtherLedger(other.clone()));
     }
     let files = open_journal(&config.data_dir, &dir)?;
@@ -41,6 +41,17 @@ pub(super) fn open(config: &Config) -> Result<Files, StartError> {
     moved.map_err(|error| StartError::DataDir(dir.clone(), OpenError::Io(error)))?;
     drop(files);
     open_journal(&config.data_dir, &dir)
+}
+
+/// Whether more than a lock is in a journal's directory: a command that changed rows has left that, before
+/// the first start.
+fn holds_records(journal: &Path) -> bool {
+    match std::fs::read_dir(journal) {
+        Ok(mut entries) => {
+            entries.any(|entry| entry.map_or(true, |entry| entry.file_name() != LOCK_FILE))
+        }
+        Err(error) => error.kind() != ErrorKind::NotFound,
+    }
 }
 
 fn remove_if_there(dir: &Path) -> std::io::Result<()> {

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
@@ -26,6 +28,9 @@ use crate::telemetry::Telemetry;
 const FORGOT: &str = "shared_ledger_forgot";
 /// Its word after this node could not keep what the log says.
 const NOT_FOLLOWED: &str = "shared_log_not_followed";
+
+/// Between two looks at how far the journal is written.
+const WRITTEN_PAUSE: Duration = Duration::from_millis(1);
 
 /// Who is told how it goes with the shared log.
 pub(super) type Told<'a> = (&'a Arc<Readiness>, &'a Arc<Telemetry>);
@@ -108,7 +113,28 @@ impl Node {
             tell: Box::new(tell),
             count: Refusals::new(move |code| counts.count_ledger_refusal(code)),
         };
-        node::start(begin).map_err(|error| unfit(&self.remote, &error))
+        let log = node::start(begin).map_err(|error| unfit(&self.remote, &error))?;
+        are_written(core, writer)?;
+        Ok(log)
+    }
+}
+
+/// Returns once what was learned is in the journal's files, where it is searched for.
+fn are_written(core: &Core, writer: &Writer) -> Result<(), StartError> {
+    let refused =
+        |why: &str| StartError::SharedLog(format!("what the log says is not kept: {why}"));
+    let last = core.ledger.barrier();
+    let last = last.map_err(|error| refused(&format!("{error:?}")))?;
+    loop {
+        writer.write_or_kick();
+        let published = writer.published();
+        if published.poisoned {
+            return Err(refused("the journal takes nothing"));
+        }
+        if published.written >= last {
+            return Ok(());
+        }
+        thread::sleep(WRITTEN_PAUSE);
     }
 }
 

@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use crate::cli::Exit;
 use crate::cli::demo::Failure;
 use crate::cold::doctor::InUse;
-use crate::config::journal_of;
+use crate::config::{SHARED_JOURNAL, journal_of};
 use crate::domain::decision::Decision;
 use crate::ledger::embedded::checkpoint::{self, Checkpoint, Loaded};
 use crate::ledger::embedded::files::{Files, OpenError};
@@ -79,6 +79,8 @@ pub fn run(arguments: &LedgerArguments, out: &mut dyn Write) -> Result<Exit, Fai
     };
     let path = journal_of(&arguments.data_dir);
     let files = open(&arguments.data_dir)?;
+    writeln!(out, "directory      {}", place_text(&path))
+        .map_err(|error| Failure::other(&error))?;
     verify(&files, arguments.events, out).map_err(|failure| match failure.exit {
         Exit::Corrupt => Failure {
             message: format!(
@@ -379,6 +381,17 @@ fn corrupt_text(message: &str) -> Failure {
     }
 }
 
+/// Which journal it is: a node's is not the ledger.
+fn place_text(path: &Path) -> String {
+    let is_shared = path.ends_with(SHARED_JOURNAL);
+    let whose = if is_shared {
+        ", what a node has learned of the log in Redis since its last start"
+    } else {
+        ""
+    };
+    format!("{}{whose}", path.display())
+}
+
 fn journal_text(begin: Cursor, end: &End) -> String {
     let segments = end.next.segment.saturating_sub(begin.segment);
     let last = end.tail.map_or_else(String::new, |tail| {
@@ -392,7 +405,11 @@ fn journal_text(begin: Cursor, end: &End) -> String {
         1 => String::new(),
         first => format!(", those before {} removed", Name::Segment(first)),
     };
-    format!("{segments} segments{removed}{last}")
+    match segments {
+        0 => format!("nothing is written in it yet{removed}"),
+        1 => format!("1 segment{removed}{last}"),
+        _ => format!("{segments} segments{removed}{last}"),
+    }
 }
 
 fn last(end: &End) -> u64 {

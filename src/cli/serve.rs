@@ -13,7 +13,7 @@ use crate::cli::Exit;
 use crate::cli::demo::Running;
 use crate::cli::log::log_to_stderr;
 use crate::cli::typed;
-use crate::config::{Config, DurabilityLevel, LedgerStore, Overrides};
+use crate::config::{Config, DurabilityLevel, LedgerStore, Overrides, Roles};
 
 /// Flags of `serve`; each also has a variable, COUNTERSIGN_ and its name.
 #[derive(Debug, Args)]
@@ -53,6 +53,10 @@ pub(super) struct ServeArguments {
     /// [default: embedded]
     #[arg(long, env = "COUNTERSIGN_LEDGER", value_name = "STORE", value_parser = typed::ledger, hide_env_values = true)]
     ledger: Option<LedgerStore>,
+    /// What this process does, of several that share a ledger: `authorizer` answers issuers, `control` serves
+    /// people and agents [default: authorizer,control]
+    #[arg(long, env = "COUNTERSIGN_ROLES", value_name = "ROLES", value_parser = Roles::parse)]
+    roles: Option<Roles>,
     /// The root of the certificate of rediss://HOST:PORT (PEM) [default: the public ones]
     #[arg(long, env = "COUNTERSIGN_LEDGER_CA", value_name = "FILE")]
     ledger_ca: Option<PathBuf>,
@@ -76,6 +80,7 @@ impl ServeArguments {
             ops_listen: self.ops_listen,
             durability: self.durability,
             ledger: self.ledger,
+            roles: self.roles,
             ledger_ca: self.ledger_ca,
             sandbox: self.sandbox,
             sandbox_clock: self.sandbox_clock,
@@ -124,6 +129,7 @@ pub(super) fn start_for_demo(data_dir: &Path) -> Result<Running, String> {
     let config = Config::load(overrides).map_err(|error| error.to_string())?;
     let Started { app, .. } = App::start(config).map_err(|error| error.to_string())?;
     let Addresses { issuer, ops, .. } = app.addresses();
+    let issuer = issuer.ok_or_else(|| "the server answers no issuers".to_owned())?;
     let snapshot = app.snapshot_path().to_owned();
     let shutdown = Box::new(move || {
         app.drain();

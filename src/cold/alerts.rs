@@ -28,9 +28,10 @@ use crate::cold::ops::cards::caps_of;
 use crate::cold::outbox::teller::Teller;
 use crate::cold::records::Records;
 use crate::cold::records::feed::Feed;
+use crate::cold::records::reading::Reading;
 use crate::cold::store::outward::{Errand, OutboxRow};
-use crate::cold::store::webhook::{Alert, Mark, WebhookChange};
-use crate::cold::store::{Batch, Card, Change, Store, StoreError};
+use crate::cold::store::webhook::{Alert, WebhookChange};
+use crate::cold::store::{Card, Change, Store, StoreError};
 use crate::cold::webhooks::notice::{RISK_FROZEN, RISK_WOULD_FREEZE, notice};
 use crate::config::AlertsConfig;
 use crate::domain::time::Timestamp;
@@ -64,33 +65,31 @@ pub struct Around {
     pub telemetry: Arc<Telemetry>,
     pub teller: Teller,
     pub config: AlertsConfig,
-    /// The name of its mark.
-    pub name: String,
+    /// Where it goes on.
+    pub reading: Reading,
 }
 
 /// Watches until the runtime ends.
-pub async fn watch(around: Around) {
+pub async fn watch(mut around: Around) {
     // What came before this process is asked for: it has to be known.
     while !around.records.is_whole() {
         sleep(LOOK_EVERY).await;
     }
-    let (feed, kept) = loop {
-        match around.store.read_mark(around.name.clone()).await {
-            Ok(known) => break (around.records.feed(known), known.unwrap_or_default()),
+    let feed = loop {
+        match around.reading.begin().await {
+            Ok(feed) => break feed,
             Err(_still_away) => sleep(PAUSE).await,
         }
     };
     let mut watcher = Watcher {
         feed: Some(feed),
-        kept,
         kept_at: around.clock.now(),
         forgotten_at: around.clock.now().plus_micros(-FORGET_EVERY_US),
         pasts: HashMap::new(),
         settings: Settings::new(around.config.clone()),
         around,
     };
-    let begun = watcher.feed.as_ref().map_or(kept, Feed::mark);
-    if let Err(error) = watcher.keep(Work::default(), begun).await {
+    if let Err(error) = watcher.keep(Work::default()).await {
         tracing::warn!(?error, "alerts begin anew after the next start");
     }
     loop {
@@ -111,7 +110,6 @@ struct Watcher {
     around: Around,
     /// Away only while it is read on.
     feed: Option<Feed>,
-    kept: Mark,
     kept_at: Timestamp,
     forgotten_at: Timestamp,
     pasts: HashMap<String, Past>,
@@ -136,7 +134,6 @@ impl Watcher {
             (feed, sights, read)
         });
         let (feed, sights, read) = read.await.map_err(fault)?;
-        let mark = feed.mark();
         self.feed = Some(feed);
         let more = read.map_err(fault)?;
         let mut work = Work::default();
@@ -148,7 +145,7 @@ impl Watcher {
         // What raised nothing may be read twice.
         let age_us = self.around.clock.now().micros_since(self.kept_at);
         if !work.batch.is_empty() || age_us >= MARK_EVERY_US {
-            let kept = self.keep(work, mark).await;
+            let kept = self.keep(work).await;
             kept.map_err(|failed| StoreError::Fault(format!("not kept: {failed:?}")))?;
         }
         Ok(more)
@@ -313,17 +310,19 @@ impl Watcher {
         work.batch.push(Change::Card(Card { is_frozen, ..card }));
     }
 
-    async fn keep(&mut self, mut work: Work, mark: Mark) -> Result<(), Failed> {
-        let name = self.around.name.clone();
-        let read: Change = WebhookChange::Read(name, self.kept, mark).into();
+    async fn keep(&mut self, mut work: Work) -> Result<(), Failed> {
+        let Some(feed) = &mut self.feed else {
+            return Ok(());
+        };
+        let read = self.around.reading.changes(feed);
         if work.batch.is_empty() {
-            let kept = self.around.store.apply(Batch::from([read])).await;
+            let kept = self.around.store.apply(read).await;
             kept.map_err(|_away| Failed::Store)?;
         } else {
-            work.batch.push(read);
+            work.batch.extend(read);
             self.around.control.make(work).await?;
         }
-        self.kept = mark;
+        self.around.reading.is_kept(feed);
         self.kept_at = self.around.clock.now();
         Ok(())
     }
@@ -348,16 +347,8 @@ impl Watcher {
     /// Goes on from what is kept for sure.
     async fn go_back(&mut self) {
         self.pasts.clear();
-        match self.around.store.read_mark(self.around.name.clone()).await {
-            Ok(mark) => {
-                self.kept = mark.unwrap_or(self.kept);
-                let feed = self.feed.take();
-                let mut feed = feed.unwrap_or_else(|| self.around.records.feed(None));
-                feed.go_back(self.kept);
-                self.feed = Some(feed);
-            }
-            Err(_still_away) => self.feed = None,
-        }
+        let feed = self.feed.take();
+        self.feed = self.around.reading.go_back(feed).await;
     }
 }
 

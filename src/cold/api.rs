@@ -65,7 +65,9 @@ use exchange::InFlight;
 
 pub(in crate::cold) use caller::Caller;
 pub(in crate::cold) use purchases::{SpendingLine, spending_lines};
+pub(in crate::cold) use routes::Unrouted;
 pub use routes::router;
+pub(in crate::cold) use text::spelling::plain_bytes;
 pub(in crate::cold) use text::{NAME_RULE, is_name, looks_like_a_card_number};
 
 /// What the API works with.

@@ -430,7 +430,8 @@ fn webhook(change: &WebhookChange) -> Option<Made> {
         | WebhookChange::Link(_)
         | WebhookChange::ForgetLinks(_)
         | WebhookChange::ForgetLinksOf(_)
-        | WebhookChange::Read(..) => None,
+        | WebhookChange::Read(..)
+        | WebhookChange::ReadLog(..) => None,
     }
 }
 

@@ -17,12 +17,23 @@ use crate::ledger::embedded::frame::{Cursor, JournalId};
 /// What the command that takes a database over is called in the audit log.
 pub const ADOPT: &str = "countersign ledger adopt";
 
+/// What counts what a database's limits have let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counts {
+    /// The journal of a data directory.
+    Journal,
+    /// A ledger that several nodes share, whose name their journals have.
+    SharedLedger,
+}
+
 /// A journal, and the database that is to belong to it.
 pub struct Binding<'s> {
     /// The database.
     pub store: &'s dyn Store,
     /// The journal. Its files have this name already.
     pub journal: JournalId,
+    /// Whether it is one of several that follow a shared ledger.
+    pub counts: Counts,
     /// Where it goes on.
     pub next: Cursor,
     /// Where it is, for people.
@@ -38,6 +49,8 @@ pub enum NotOurs {
         theirs: LedgerRow,
         /// The name of this one.
         ours: String,
+        /// What this one is.
+        counts: Counts,
     },
     /// The journal is the right one, and lacks records that the database has seen.
     Older {
@@ -61,7 +74,26 @@ impl From<StoreError> for NotOurs {
 impl fmt::Display for NotOurs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let before = match self {
-            Self::Other { theirs, ours } => {
+            Self::Other {
+                theirs,
+                ours,
+                counts: Counts::SharedLedger,
+            } => {
+                write!(
+                    f,
+                    "the database belongs to the ledger {} (of {}, since {}), and the Redis holds the \
+                     ledger {ours}: what was spent would not be counted here. Start with that ledger",
+                    theirs.journal,
+                    theirs.place,
+                    theirs.since.rfc3339()
+                )?;
+                &theirs.journal
+            }
+            Self::Other {
+                theirs,
+                ours,
+                counts: Counts::Journal,
+            } => {
                 write!(
                     f,
                     "the database belongs to the journal {} (of {}, since {}), and this data directory \
@@ -139,8 +171,15 @@ impl Binding<'_> {
     /// [`NotOurs`] says whose it is, and what to do.
     pub async fn bind(&self, now: Timestamp) -> Result<(), NotOurs> {
         let ours = self.journal.name();
+        let counts = self.counts;
         match self.store.ledger().await? {
-            Some(theirs) if theirs.journal != ours => return Err(NotOurs::Other { theirs, ours }),
+            Some(theirs) if theirs.journal != ours => {
+                return Err(NotOurs::Other {
+                    theirs,
+                    ours,
+                    counts,
+                });
+            }
             Some(_) => {}
             None => {
                 let change = Change::Ledger(self.row(now), None);

@@ -9,6 +9,7 @@
 //! at once cost one sync of the disk and not one each.
 
 mod compile;
+mod follow;
 mod group;
 mod orders;
 mod trail;
@@ -40,6 +41,7 @@ use crate::seam::snapshot::CurrentSnapshot;
 use crate::telemetry::Telemetry;
 
 pub use compile::{LoadError, Refused, card_policy, load, policy};
+pub use follow::{Followed, follow};
 use group::Asked;
 pub use orders::{CardName, NotOrdered, Order};
 use trail::Trail;

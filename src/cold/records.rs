@@ -10,7 +10,9 @@
 pub mod feed;
 mod index;
 mod known;
+pub mod logs;
 mod names;
+pub mod reading;
 mod record;
 pub mod retention;
 

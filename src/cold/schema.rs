@@ -106,6 +106,10 @@ pub(in crate::cold) struct PolicyDocument {
     /// Minutes for which an attestation is fresh.
     #[schema(minimum = 1, maximum = 60)]
     attestation_window_minutes: u32,
+    /// On cards alone: the approval in advance of the card's agent that owns the card. Nothing passes where
+    /// the agent has no such approval.
+    #[schema(min_length = 1, max_length = 64)]
+    standing_approval: String,
     /// Of purchase requests, on agents and customers alone: domains that may be bought from, each with
     /// what is below it.
     #[schema(max_items = 10_000)]
@@ -182,6 +186,11 @@ pub(in crate::cold) struct StandingApprovalEntry {
     /// From this instant on it approves nothing.
     #[schema(format = DateTime)]
     until: String,
+    /// The one card that it owns: a multi-use card of the agent whose policy names this approval as
+    /// `standingApproval`. It approves no requests then, and its period is the calendar's; `totalMax` has
+    /// to be there.
+    #[schema(min_length = 1, max_length = 128)]
+    card_id: Option<String>,
 }
 
 /// Caps on an agent's purchase requests.

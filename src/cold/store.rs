@@ -11,6 +11,7 @@ mod errands;
 mod faults;
 pub mod grants;
 pub mod ledger_row;
+pub mod nodes;
 pub mod outward;
 pub mod people;
 pub mod postgres;
@@ -32,6 +33,8 @@ use std::pin::Pin;
 use self::access::{AccessRequest, AccessState};
 use self::alert_settings::AlertSettings;
 use self::ledger_row::LedgerRow;
+use self::nodes::Nodes;
+pub use self::outward::OutboxAsked;
 use self::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use self::people::{People, PeopleChange};
 use self::purchases::{InAdvance, Purchase, PurchaseState, PurchaseWanted};
@@ -443,19 +446,6 @@ pub struct Listed {
     pub limit: usize,
 }
 
-/// Which rows of what issuers are to be told are asked for.
-#[derive(Clone, Debug)]
-pub enum OutboxAsked {
-    /// Those of a connection that are to be tried now: what stops cards first.
-    Due(String, Timestamp, usize),
-    /// The one of this id.
-    One(String),
-    /// All behind this id.
-    All(String, usize),
-    /// Those behind this id that are tried no more.
-    Dead(String, usize),
-}
-
 /// Which rows of a card are asked for, newest first.
 #[derive(Clone, Debug)]
 pub struct OfCard {
@@ -471,6 +461,8 @@ pub struct OfCard {
 pub trait Store: Send + Sync {
     /// People who sign in, and what they have allowed.
     fn people(&self) -> &dyn People;
+    /// What several nodes know of one database.
+    fn nodes(&self) -> &dyn Nodes;
     /// The key with this keyed hash, revoked or not.
     fn api_key_by_hash(&self, hash: [u8; 32]) -> Answer<'_, Option<ApiKey>>;
     /// The key of this id.

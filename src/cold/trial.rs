@@ -472,6 +472,8 @@ fn request<'f>(
         },
         partial_approval_capable: facts.partial_approval_capable,
         card_present: facts.card_present,
+        // Where that has decided something, no facts are kept.
+        merchant_initiated: false,
         risk_score: facts.risk_score,
     }
 }

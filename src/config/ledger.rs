@@ -150,35 +150,36 @@ pub(super) fn store(
     named.unwrap_or_default().with_ca(ca)
 }
 
-/// Refuses whatever would write into the ledger in another way than by deciding: with a shared log that
-/// is not built yet.
+/// Refuses what does not go together with a log that several nodes share.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     if config.ledger.address()?.is_none() {
         return Ok(());
     }
     config.ledger.root()?;
     let refuse = |message: &str| Err(ConfigError::new(FLAG, message));
-    if config.snapshot.is_none() {
-        return refuse(
-            "with redis:// cards and policies come from a file: name it with --snapshot",
-        );
+    match (&config.snapshot, &config.database) {
+        (Some(_), Some(_)) => refuse(
+            "with redis:// cards and policies come from a file (--snapshot) or from PostgreSQL \
+             (--database): name one of them",
+        ),
+        (None, None) => refuse(
+            "with redis:// cards and policies come from a file, named with --snapshot, or from PostgreSQL, \
+             named with --database",
+        ),
+        (None, Some(_)) => Ok(()),
+        (Some(_), None) if config.data_dir.join(CONTROL_DATABASE).exists() => refuse(
+            "redis:// and a database in the data directory do not work together, because other nodes do \
+             not have it: take another directory, or a database in PostgreSQL (--database)",
+        ),
+        (Some(_), None) if !config.card_makers.is_empty() => refuse(
+            "with redis:// cards are made at issuers where there is a --database, and else nowhere",
+        ),
+        (Some(_), None) if config.sandbox => refuse(
+            "redis:// and the built-in issuer work together where there is a --database; else its cards \
+             are made by each node for itself. Configure a connection of kind sandbox instead",
+        ),
+        (Some(_), None) => Ok(()),
     }
-    if config.database.is_some() || config.data_dir.join(CONTROL_DATABASE).exists() {
-        return refuse(
-            "redis:// and a database of cards and policies do not work together yet: take a data \
-             directory without one, and no --database",
-        );
-    }
-    if !config.card_makers.is_empty() {
-        return refuse("redis:// and making cards at issuers do not work together yet");
-    }
-    if config.sandbox {
-        return refuse(
-            "redis:// and the built-in issuer do not work together: its cards are made by each node \
-             for itself. Configure a connection of kind sandbox instead",
-        );
-    }
-    Ok(())
 }
 
 #[cfg(test)]

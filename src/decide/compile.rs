@@ -212,6 +212,7 @@ impl<'k, K: Keys> Builder<'k, K> {
             let message = "are counted for one agent: they stand on agents alone";
             return Err(refused("policy.standingApprovals", message));
         }
+        refuse_own_approval(&row.policy)?;
         let unknown = || refused("timezone", "must be a zone of the IANA database");
         let zone = self.zones.get(row.timezone).ok_or_else(unknown)?;
         let slot = CustomerSlot {
@@ -248,6 +249,7 @@ impl<'k, K: Keys> Builder<'k, K> {
     }
 
     fn try_add_agent(&mut self, row: AgentRow<'_>) -> Result<(), RowRefused> {
+        refuse_own_approval(&row.policy)?;
         let customer = self.customer(row.customer_id)?;
         let slot = AgentSlot {
             id: row.id.into(),
@@ -351,6 +353,18 @@ impl<'k, K: Keys> Builder<'k, K> {
                 Err(orphan("agentId", "no agent has this id", is_refused))
             }
         }
+    }
+}
+
+/// An approval in advance owns a card, and nobody else.
+fn refuse_own_approval(policy: &Policy) -> Result<(), RowRefused> {
+    let owned = policy.terms().and_then(|it| it.standing_approval.as_ref());
+    match owned {
+        Some(_) => Err(refused(
+            "policy.standingApproval",
+            "names the approval that owns a card: it stands on cards alone",
+        )),
+        None => Ok(()),
     }
 }
 

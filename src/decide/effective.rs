@@ -6,6 +6,7 @@ use super::policy::hours::ActiveHours;
 use super::policy::{
     Cascade, LimitField, ListField, ListFields, Lists, OnIntentMismatch, Policy, ProbePolicy, Terms,
 };
+use super::purchase::standing::StandingApproval;
 use super::snapshot::CardView;
 use crate::domain::amount::Minor;
 use crate::domain::card::{Level, Usage};
@@ -13,6 +14,7 @@ use crate::domain::claims::ScopeLimits;
 use crate::domain::explanation::RuleField;
 use crate::domain::lifecycle::{BookTerms, OnReversal};
 use crate::domain::time::Timestamp;
+use crate::domain::window::WindowKind;
 
 pub use listed::{EffectivePolicy, EffectiveValue, Value};
 
@@ -49,6 +51,17 @@ impl AllowKind {
     }
 }
 
+/// Whether a card is owned by an approval in advance (behaviour 5.5).
+#[derive(Clone, Copy, Debug)]
+pub(super) enum InAdvance<'s> {
+    /// It is a card like others.
+    No,
+    /// It says so, and its agent has no such approval, or one with another card.
+    Missing,
+    /// By this one. What it allows is asked as it is now, so that it cannot be outlived.
+    By(&'s StandingApproval),
+}
+
 /// The policies over one card, and how their values become one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InForce<'s> {
@@ -56,6 +69,7 @@ pub(super) struct InForce<'s> {
     cascade: Cascade,
     has_terms: bool,
     list_fields: ListFields,
+    in_advance: InAdvance<'s>,
 }
 
 impl<'s> InForce<'s> {
@@ -67,11 +81,42 @@ impl<'s> InForce<'s> {
             cascade,
             has_terms: set().any(|policy| policy.terms().is_some()),
             list_fields: set().fold(ListFields::default(), fields),
+            in_advance: InAdvance::No,
         }
     }
 
     pub(super) fn of(card: &CardView<'s>) -> Self {
-        Self::new(card.policies(), card.customer.cascade())
+        Self::on(card, card.policies())
+    }
+
+    /// The same with these documents in the places of the card's, its agent's and its customer's.
+    pub(super) fn on(card: &CardView<'s>, policies: [Option<&'s Policy>; 3]) -> Self {
+        let in_force = Self::new(policies, card.customer.cascade());
+        let in_advance = in_force.owner_of(card.card.id());
+        Self {
+            in_advance,
+            ..in_force
+        }
+    }
+
+    /// Few cards have one, and no other pays for the search.
+    fn owner_of(&self, card_id: &str) -> InAdvance<'s> {
+        let [card, agent, _] = self.policies.map(|policy| policy.and_then(Policy::terms));
+        let named = card.and_then(|terms| terms.standing_approval.as_deref());
+        let Some(name) = named else {
+            return InAdvance::No;
+        };
+        let requests = agent.and_then(|terms| terms.requests.as_deref());
+        let all = requests.and_then(|requests| requests.standing.as_deref());
+        let is_it =
+            |it: &&StandingApproval| *it.name == *name && it.card_id.as_deref() == Some(card_id);
+        let mut all = all.unwrap_or_default().iter();
+        all.find(is_it).map_or(InAdvance::Missing, InAdvance::By)
+    }
+
+    /// The approval in advance that owns the card.
+    pub(super) fn in_advance(&self) -> InAdvance<'s> {
+        self.in_advance
     }
 
     /// Whether any level has a field that is neither an amount nor a list.
@@ -190,9 +235,16 @@ impl<'s> InForce<'s> {
         let caps = self.leveled();
         let mut set =
             caps.filter_map(|(level, policy)| Some((policy.limit(LimitField::PerAuth)?, level)));
-        match self.cascade {
+        let found = match self.cascade {
             Cascade::Tighten => set.min(),
             Cascade::Override => set.next(),
+        };
+        match self.in_advance {
+            InAdvance::By(approval) => {
+                let cap = (approval.amount_max, Level::Agent);
+                Some(found.map_or(cap, |found| found.min(cap)))
+            }
+            InAdvance::No | InAdvance::Missing => found,
         }
     }
 
@@ -206,13 +258,21 @@ impl<'s> InForce<'s> {
             Cascade::Tighten => set.find(|(word, _)| *word),
             Cascade::Override => set.next(),
         };
-        found.filter(|(word, _)| *word).map(|(_, level)| level)
+        let locks = found.filter(|(word, _)| *word).map(|(_, level)| level);
+        match self.in_advance {
+            InAdvance::No => locks,
+            InAdvance::Missing | InAdvance::By(_) => locks.or(Some(Level::Card)),
+        }
     }
 
     /// The caps on sums and counts, which all levels' are (behaviour 2.13 d).
     pub(super) fn limits(&self) -> [ScopeLimits; 3] {
         let limits = self.policies.map(|policy| policy.map(Policy::scope_limits));
-        limits.map(Option::unwrap_or_default)
+        let mut limits = limits.map(Option::unwrap_or_default);
+        if let (InAdvance::By(approval), [card, ..]) = (self.in_advance, &mut limits) {
+            cap_card(card, approval);
+        }
+        limits
     }
 
     /// The instants that end the card's life, each with its field: `validUntil`, and the times to
@@ -330,6 +390,21 @@ impl<'s> InForce<'s> {
         let minutes = window.map_or(ATTESTATION_MINUTES, |(minutes, _)| minutes);
         Some((i64::from(minutes).saturating_mul(MINUTE_US), level))
     }
+}
+
+/// What an approval in advance lets its own card have in a period of the calendar, beside the card's own
+/// limits.
+fn cap_card(limits: &mut ScopeLimits, approval: &StandingApproval) {
+    let window = approval.period.window();
+    limits.count_of_period = Some((window, approval.count_max));
+    let amount = match window {
+        WindowKind::Day => &mut limits.per_day,
+        WindowKind::Week => &mut limits.per_week,
+        WindowKind::Month => &mut limits.per_month,
+    };
+    // One that says nothing of its sums lets nothing pass.
+    let most = approval.total_max.unwrap_or_default();
+    *amount = Some(amount.map_or(most, |own| own.min(most)));
 }
 
 /// The time to live that is in force, if one is: it counts from the card's creation.

@@ -9,7 +9,7 @@ mod rules;
 
 use self::claims::claims;
 use self::rules::rule;
-use super::effective::InForce;
+use super::effective::{InAdvance, InForce};
 use super::policy::Policy;
 use super::snapshot::CardView;
 use crate::domain::amount::{Amount, Minor};
@@ -42,7 +42,7 @@ pub fn evaluate_under(
     now: Timestamp,
     keys: &impl Keys,
 ) -> Proposal {
-    let in_force = InForce::new(policies, card.customer.cascade());
+    let in_force = InForce::on(card, policies);
     evaluate_in_force(card, in_force, request, now, keys)
 }
 
@@ -65,7 +65,7 @@ fn evaluate_in_force(
             .then(|| expired(card, &asked.in_force, now))
             .flatten(),
         rule: spends.then(|| rule(&asked)).flatten(),
-        hours: (has_terms && spends)
+        hours: (has_terms && spends && !asked.is_agreed())
             .then(|| outside_hours(&asked))
             .flatten(),
         claims: claims(&asked, keys),
@@ -78,6 +78,14 @@ fn evaluate_in_force(
 pub fn declines_all(card: &CardView<'_>, now: Timestamp) -> Option<DeclineReason> {
     let found = standing(card).or_else(|| expired(card, &InForce::of(card), now));
     found.map(|it| it.reason)
+}
+
+/// Whether what records keep of a request leaves out what has decided it: documents that are tried out on
+/// such a record would decide something else.
+#[must_use]
+pub fn is_agreed(card: &CardView<'_>, request: &AuthorizationRequest<'_>) -> bool {
+    let owner = || InForce::of(card).in_advance();
+    request.merchant_initiated && matches!(owner(), InAdvance::By(_))
 }
 
 /// One request, with the card that it is for and what is in force on it.
@@ -124,6 +132,12 @@ impl<'s, 'r> Asked<'s, 'r> {
             AuthorizationKind::Authorization | AuthorizationKind::SingleMessage => true,
             AuthorizationKind::BalanceInquiry | AuthorizationKind::Credit => false,
         }
+    }
+
+    /// Whether the merchant charges by itself what was approved in advance: nobody is there who could
+    /// keep hours, wait, or say what it is for (behaviour 5.5).
+    fn is_agreed(&self) -> bool {
+        self.request.merchant_initiated && matches!(self.in_force.in_advance(), InAdvance::By(_))
     }
 
     /// Whether limits have a say.
@@ -188,6 +202,19 @@ fn expired(card: &CardView<'_>, in_force: &InForce<'_>, now: Timestamp) -> Optio
     let first = ends.min_by_key(|(at, _, _)| *at);
     if let Some((at, level, field)) = first.filter(|(at, _, _)| *at <= now) {
         return Some(explain(at, level, field));
+    }
+    let owned = match in_force.in_advance() {
+        InAdvance::No => None,
+        InAdvance::Missing => {
+            let field = RuleField::StandingApproval;
+            let reason = DeclineReason::CardExpired;
+            Some(Explanation::of_rule(reason, Level::Card, field))
+        }
+        InAdvance::By(approval) => (approval.until <= now)
+            .then(|| explain(approval.until, Level::Agent, RuleField::ValidUntil)),
+    };
+    if owned.is_some() {
+        return owned;
     }
     let (from, level) = in_force.valid_from()?;
     (now < from).then(|| Explanation {

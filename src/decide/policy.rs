@@ -222,6 +222,8 @@ pub struct Terms {
     pub auto_approve_below: Option<Minor>,
     pub require_attestation: Option<bool>,
     pub attestation_window_minutes: Option<u8>,
+    /// On cards alone: the approval in advance that owns the card.
+    pub standing_approval: Option<Box<str>>,
     /// What concerns purchase requests; no authorization ever looks at it.
     pub requests: Option<Arc<RequestTerms>>,
 }
@@ -316,6 +318,7 @@ impl Policy {
             count_per_hour: terms.and_then(|terms| terms.count_per_hour),
             count_per_day: terms.and_then(|terms| terms.count_per_day),
             count_total: terms.and_then(|terms| terms.count_total),
+            count_of_period: None,
         }
     }
 

@@ -60,6 +60,9 @@ pub struct AuthorizationRequest<'a> {
     pub partial_approval_capable: bool,
     /// Whether the card itself was read; absent where the message does not say.
     pub card_present: Option<bool>,
+    /// Whether the merchant asks by itself, by an agreement with the cardholder; false where the message
+    /// does not say.
+    pub merchant_initiated: bool,
     /// The network's risk score, 0 (none) to 99; absent where the message has none.
     pub risk_score: Option<u8>,
 }

@@ -34,6 +34,8 @@ pub struct ScopeLimits {
     pub count_per_day: Option<u32>,
     /// Approved authorizations for ever.
     pub count_total: Option<u32>,
+    /// Approved authorizations by a calendar window: what an approval in advance lets its own card have.
+    pub count_of_period: Option<(WindowKind, u32)>,
 }
 
 impl ScopeLimits {

@@ -49,11 +49,12 @@ pub enum RuleField {
     RequireIntent = 37,
     RequireApproval = 38,
     HeldMax = 39,
+    StandingApproval = 40,
 }
 
 impl RuleField {
     /// Every field, in order of its number.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::None,
         Self::IssuerToken,
         Self::Status,
@@ -94,6 +95,7 @@ impl RuleField {
         Self::RequireIntent,
         Self::RequireApproval,
         Self::HeldMax,
+        Self::StandingApproval,
     ];
 
     /// The field of a number read back from storage.
@@ -143,6 +145,7 @@ impl RuleField {
             Self::RequireIntent => "requireIntent",
             Self::RequireApproval => "requireApproval",
             Self::HeldMax => "fleet.heldMax",
+            Self::StandingApproval => "standingApproval",
         })
     }
 }

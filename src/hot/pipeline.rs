@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
 
-use crate::decide::evaluate::evaluate;
+use crate::decide::evaluate::{evaluate, is_agreed};
 use crate::decide::snapshot::{CardView, Snapshot};
 use crate::domain::acceptor::Country;
 use crate::domain::authorization::AuthorizationRequest;
@@ -322,6 +322,9 @@ impl Core {
             let (owner, word) = match snapshot.card(card_key) {
                 Some(view) => {
                     let proposal = evaluate(&view, request, arrival.received, &self.keys);
+                    if is_agreed(&view, request) {
+                        command.facts = None;
+                    }
                     let tried = view.in_shadow().map(|(shadow, versions)| {
                         let proposal = evaluate(&shadow, request, arrival.received, &self.keys);
                         (versions, proposal)

@@ -109,28 +109,26 @@ const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
 
 /// The running listener.
 pub struct HotServer {
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     stop: flag::Sender<bool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl HotServer {
     /// Binds, and serves on `threads` hot threads. The first of them also runs the commands that
-    /// come through `inbox`.
+    /// come through `inbox`. Without an address nobody is served, and commands run all the same.
     ///
     /// # Errors
     /// Where the address cannot be bound or a thread cannot be started.
     pub fn start(
-        address: SocketAddr,
+        address: Option<SocketAddr>,
         threads: usize,
         shared: &Arc<Shared>,
         inbox: LedgerInbox,
     ) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind(address)?;
-        // The standard library has asked for 128.
-        rustix::net::listen(&listener, i32::from(BACKLOG_MAX))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
+        let listener = address.map(listen).transpose()?;
+        let address = listener.as_ref().map(std::net::TcpListener::local_addr);
+        let address = address.transpose()?;
         let (stop, stopped) = flag::channel(false);
         let mut handles = Vec::new();
         let mut feeds = Vec::new();
@@ -163,9 +161,9 @@ impl HotServer {
         })
     }
 
-    /// Where it listens.
+    /// Where it listens, if it does.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
@@ -179,6 +177,14 @@ impl HotServer {
             }
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    // The standard library has asked for 128.
+    rustix::net::listen(&listener, i32::from(BACKLOG_MAX))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 /// Starts a thread with a runtime of its own, on which tasks stay: nothing of theirs is shared.
@@ -225,8 +231,13 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    fn run(mut self, runtime: &LocalRuntime, listener: std::net::TcpListener) {
+    fn run(mut self, runtime: &LocalRuntime, listener: Option<std::net::TcpListener>) {
         runtime.block_on(async {
+            let Some(listener) = listener else {
+                // Hot threads learn of the shutdown when this ends.
+                let _stopped = self.stopped.wait_for(|stop| *stop).await;
+                return;
+            };
             match TcpListener::from_std(listener) {
                 Ok(listener) => self.accept(&listener).await,
                 Err(error) => tracing::error!(%error, "the issuers' listener cannot be polled"),

@@ -220,8 +220,13 @@ impl Counters {
     /// Approved authorizations on this day.
     #[must_use]
     pub fn count_of_day(&self, day: LocalDay) -> u32 {
-        self.open_window(WindowKind::Day, day)
-            .map_or(0, |window| window.count)
+        self.count_of_window(WindowKind::Day, day)
+    }
+
+    /// Approved authorizations in the window of this kind that holds `day`.
+    #[must_use]
+    pub fn count_of_window(&self, kind: WindowKind, day: LocalDay) -> u32 {
+        self.open_window(kind, day).map_or(0, |window| window.count)
     }
 
     /// Approved authorizations since the scope's first use.

@@ -1,12 +1,16 @@
 //! What a human approves in advance (behaviour 5.5).
 
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::plane::{Plane, code};
 use crate::purchases::{Buyer, act, buyer};
+use crate::server::{millis_since, now};
 use crate::webhooks::{HERE, plane as plane_with};
+
+const PATIENCE_MS: i64 = 60_000;
 
 /// Rules with one approval in advance, with these members changed.
 fn rules(more: &Value) -> Value {
@@ -131,4 +135,146 @@ fn of_many_at_once_no_more_are_approved_in_advance_than_its_count() {
     let taken = all.iter().filter(|it| **it == approved()).count();
     let waiting = all.iter().filter(|it| **it == waits()).count();
     assert_eq!((taken, waiting), (3, 9), "{all:?}");
+}
+
+/// A card of the agent that says that this approval owns it.
+fn own_card(plane: &Plane, buyer: &Buyer) -> String {
+    let card = json!({"customerId": plane.customer, "agentId": buyer.agent,
+        "policy": {"standingApproval": "books"}});
+    let made = plane.owner_asks("POST", "/v1/cards", &card, 201);
+    made["id"].as_str().unwrap().to_owned()
+}
+
+/// Rules with an approval that owns the card, with these members changed.
+fn owning(card: &str, more: &Value) -> Value {
+    let mut own = json!({"cardId": card, "totalMax": 2_000, "period": "month"});
+    let more = more.as_object().unwrap();
+    own.as_object_mut().unwrap().extend(more.clone());
+    rules(&own)
+}
+
+/// Buys on the card, by the merchant's own word or the cardholder's; nothing where it is approved, else
+/// why not.
+fn declines(plane: &Plane, card: &str, amount: u64, changes: &[(&str, &str)]) -> Value {
+    let late = ["deadline_exceeded", "overloaded", "ledger_unavailable"];
+    let since = now();
+    loop {
+        let (id, result) = plane.charge_once(card, amount, changes);
+        if result == "APPROVED" {
+            return Value::Null;
+        }
+        let path = format!("/admin/decisions?authorization={id}");
+        let reason = loop {
+            let found = plane.server().admin(&path)["decisions"][0]["reason"].clone();
+            assert!(millis_since(since) < PATIENCE_MS, "{found}");
+            if found.is_string() {
+                break found;
+            }
+            thread::sleep(Duration::from_millis(2));
+        };
+        if !late.iter().any(|it| reason == *it) {
+            return reason;
+        }
+    }
+}
+
+/// What a merchant says that charges by an agreement.
+const BY_ITSELF: (&str, &str) = (
+    r#""transaction_initiator": "CARDHOLDER""#,
+    r#""transaction_initiator": "MERCHANT""#,
+);
+
+#[test]
+fn an_approval_in_advance_owns_one_card_and_says_what_it_may_spend() {
+    let plane = Plane::start();
+    let buyer = buyer(&plane, &rules(&json!({})));
+    let (card, other) = (own_card(&plane, &buyer), own_card(&plane, &buyer));
+    let buys = |card: &str, amount| declines(&plane, card, amount, &[]);
+    assert_eq!(buys(&card, 100), "card_expired", "no approval names it");
+    set_policy(&plane, &buyer, &owning(&card, &json!({"countMax": 3})));
+    assert_eq!(buys(&card, 1_501), "amount_over_per_auth");
+    assert_eq!(buys(&card, 1_500), Value::Null);
+    assert_eq!(buys(&card, 501), "card_limit_exceeded", "20.00 a month");
+    assert_eq!(buys(&card, 499), Value::Null);
+    assert_eq!(buys(&card, 1), Value::Null);
+    assert_eq!(buys(&card, 0), Value::Null, "a verification takes nothing");
+    set_policy(
+        &plane,
+        &buyer,
+        &owning(&card, &json!({"totalMax": 3_000, "countMax": 3})),
+    );
+    assert_eq!(buys(&card, 1), "count_limit_reached");
+    assert_eq!(buys(&other, 1), "card_expired", "it owns one card");
+    // The card has locked to its first merchant without being told to.
+    set_policy(
+        &plane,
+        &buyer,
+        &owning(&card, &json!({"totalMax": 3_000, "countMax": 9})),
+    );
+    let elsewhere = [
+        ("ACC000000000001", "ACC000000000002"),
+        ("API HOST GMBH", "OTHER SHOP"),
+    ];
+    let refused = declines(&plane, &card, 1, &elsewhere);
+    assert_eq!(refused, "merchant_lock_mismatch");
+    assert_eq!(buys(&card, 1), Value::Null);
+    // It answers no request any more: what it allows is counted once.
+    assert_eq!(outcome(&plane, &buyer, &json!({"amount": "1.00"})), waits());
+    let shown = plane.get(&format!("/v1/cards/{card}/policy")).to_string();
+    assert!(shown.contains("standingApproval"), "{shown}");
+    // The owner takes it back, or it ends.
+    let past = json!({"until": "2026-01-01T00:00:00Z"});
+    set_policy(&plane, &buyer, &owning(&card, &past));
+    assert_eq!(buys(&card, 1), "card_expired");
+    set_policy(&plane, &buyer, &rules(&json!({})));
+    assert_eq!(buys(&card, 1), "card_expired");
+    let asked = outcome(&plane, &buyer, &json!({"amount": "1.01"}));
+    assert_eq!(asked, approved(), "it is one for requests again");
+}
+
+#[test]
+fn what_was_approved_in_advance_keeps_no_hours_and_needs_no_pause_and_no_intent() {
+    let plane = Plane::start();
+    let buyer = buyer(&plane, &rules(&json!({})));
+    let card = own_card(&plane, &buyer);
+    // An hour of one day that is over before anybody comes here again.
+    let narrow = |more: &Value| {
+        let mut rules = owning(&card, &json!({"countMax": 9}));
+        let more = more.as_object().unwrap();
+        rules.as_object_mut().unwrap().extend(more.clone());
+        set_policy(&plane, &buyer, &rules);
+    };
+    let plain = json!({"customerId": plane.customer, "agentId": buyer.agent});
+    let plain = plane.owner_asks("POST", "/v1/cards", &plain, 201);
+    let plain = plain["id"].as_str().unwrap();
+    let hours = closed_hours();
+    for (rule, reason) in [
+        (json!({"activeHours": hours}), "outside_active_hours"),
+        (json!({"requireIntent": true}), "intent_required"),
+        (json!({"cooldownMinutes": 60}), "cooldown_active"),
+    ] {
+        narrow(&json!({}));
+        assert_eq!(declines(&plane, &card, 1, &[]), Value::Null);
+        assert_eq!(declines(&plane, plain, 1, &[]), Value::Null);
+        narrow(&rule);
+        assert_eq!(declines(&plane, &card, 1, &[]), reason, "somebody is there");
+        let by_itself = declines(&plane, &card, 1, &[BY_ITSELF]);
+        assert_eq!(by_itself, Value::Null, "{reason}");
+        let unowned = declines(&plane, plain, 1, &[BY_ITSELF]);
+        assert_eq!(unowned, reason, "no approval owns that card");
+    }
+    // Nothing else is skipped.
+    narrow(&json!({"requireAttestation": true}));
+    let refused = declines(&plane, &card, 1, &[BY_ITSELF]);
+    assert_eq!(refused, "attestation_required");
+    narrow(&json!({"limits": {"perDay": 1}}));
+    let refused = declines(&plane, &card, 1, &[BY_ITSELF]);
+    assert_eq!(refused, "agent_limit_exceeded");
+}
+
+/// An hour of the day that is not now.
+fn closed_hours() -> Value {
+    let hour = now().secs().rem_euclid(86_400) / 3_600;
+    let (from, to) = ((hour + 6) % 24, (hour + 7) % 24);
+    json!({"timezone": "UTC", "from": format!("{from:02}:00"), "to": format!("{to:02}:00")})
 }

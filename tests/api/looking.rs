@@ -106,9 +106,8 @@ fn a_dry_run_stands_in_the_audit_log_with_what_it_said() {
         let log = plane.get("/v1/audit?limit=200");
         let entries = log["data"].as_array().unwrap().iter();
         let own = entries.filter(|it| it["entry"]["action"] == "POST /v1/spend/evaluate");
-        let mut told: Vec<_> = own.map(|it| it["entry"]["outcome"].clone()).collect();
-        told.reverse();
-        told
+        own.map(|it| it["entry"]["outcome"].clone())
+            .collect::<Vec<_>>()
     };
     // It is written behind the answer.
     let since = now();
@@ -136,6 +135,7 @@ fn s22_metrics_and_decisions_are_on_no_other_listener() {
         let for_issuers = plane.server().client().ask(request.as_bytes());
         assert_eq!(for_issuers.status, 404, "{path}: {}", for_issuers.text());
     }
+    plane.buy(&plane.card(&json!({})), 100);
     let shown = plane.server().admin_text("/metrics");
     assert!(shown.contains("countersign_decisions_total"));
     assert!(!shown.contains(&plane.customer) && !shown.contains(&plane.owner));

@@ -174,7 +174,7 @@ impl Plane {
     pub(crate) fn buy(&self, card: &str, amount: u64) -> String {
         let since = now();
         while millis_since(since) < 60_000 {
-            let (id, result) = self.buy_once(card, amount);
+            let (id, result) = self.charge_once(card, amount, &[]);
             if result == "APPROVED" || self.was_decided_by_a_rule(&id) {
                 return result;
             }
@@ -182,12 +182,22 @@ impl Plane {
         panic!("no purchase was decided in time");
     }
 
-    fn buy_once(&self, card: &str, amount: u64) -> (String, String) {
+    /// One purchase with these words changed; its id, and the answer, which may have come too late.
+    pub(crate) fn charge_once(
+        &self,
+        card: &str,
+        amount: u64,
+        changes: &[(&str, &str)],
+    ) -> (String, String) {
         // Two threads may buy in one microsecond, and an id is one purchase.
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let id = format!("buy-{}-{count}", now().micros());
-        let body = purchase(&id, &self.token_of(card), amount);
+        let mut body = purchase(&id, &self.token_of(card), amount);
+        for (from, to) in changes {
+            assert!(body.contains(from), "{from}");
+            body = body.replace(from, to);
+        }
         let result = self.sandbox_sends("authorizations", &id, &body).result();
         (id, result)
     }

@@ -5,7 +5,7 @@ use crate::support::{FIXTURES, decode};
 use crate::two_readers::{Readers, differential_tests};
 
 /// Names that mean something somewhere.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 23] = [
     "acquirer_fee",
     "amount",
     "amounts",
@@ -28,9 +28,11 @@ const NAMES: [&str; 22] = [
     "status",
     "terminal",
     "token",
+    "transaction_initiator",
 ];
 
-const TEXTS: [&str; 24] = [
+const TEXTS: [&str; 25] = [
+    "MERCHANT",
     "",
     " ",
     "a",

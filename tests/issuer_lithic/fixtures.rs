@@ -36,6 +36,7 @@ fn purchase() -> AuthorizationRequest<'static> {
         ),
         partial_approval_capable: false,
         card_present: Some(false),
+        merchant_initiated: false,
         risk_score: Some(12),
     }
 }
@@ -183,7 +184,13 @@ fn annotated_purchases() -> Vec<(&'static str, AuthorizationRequest<'static>)> {
         ("purchase.curacao", curacao),
         ("purchase.fuel_status_check", fuel_status_check),
         ("purchase.name_validation", of(0)),
-        ("purchase.recurring", purchase()),
+        (
+            "purchase.recurring",
+            AuthorizationRequest {
+                merchant_initiated: true,
+                ..purchase()
+            },
+        ),
         ("purchase.tags", purchase()),
     ]
 }
@@ -199,6 +206,7 @@ fn other_kinds() -> Vec<(&'static str, AuthorizationRequest<'static>)> {
         ..at_atm(0)
     };
     let credit = AuthorizationRequest {
+        merchant_initiated: true,
         kind: AuthorizationKind::Credit,
         ..of(1999)
     };

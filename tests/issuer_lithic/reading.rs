@@ -112,8 +112,14 @@ fn oracle(tree: &Tree) -> Result<Plain, No> {
         country: country.map(Country::letters),
         partial: partial && exact && purchase,
         present,
+        by_merchant: by_merchant(root)?,
         risk: risk.map(|risk| (risk / 10 + i64::from(risk % 10 > 0)).min(99)),
     })
+}
+
+fn by_merchant(root: Option<&Tree>) -> Result<bool, No> {
+    let initiator = text(root, "transaction_initiator")?;
+    Ok(initiator.is_some_and(|it| it == "MERCHANT"))
 }
 
 fn at_the_terminal(root: Option<&Tree>) -> Result<(bool, Option<bool>), No> {

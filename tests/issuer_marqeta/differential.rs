@@ -186,6 +186,7 @@ fn oracle(tree: &Tree) -> Result<Plain, No> {
         country: country.map(Country::letters),
         partial: capable && cash == 0 && !zero && kind != AuthorizationKind::Credit,
         present: flag(pos, "card_presence")?,
+        by_merchant: false,
         risk,
     })
 }

@@ -98,6 +98,7 @@ fn oracle(event: &Tree) -> Result<Plain, No> {
             .map(Country::letters),
         partial: controllable && cash == 0,
         present,
+        by_merchant: false,
         risk,
     })
 }

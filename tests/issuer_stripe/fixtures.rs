@@ -39,6 +39,7 @@ fn purchase() -> Request {
         ),
         partial_approval_capable: false,
         card_present: Some(false),
+        merchant_initiated: false,
         risk_score: Some(12),
     }
 }

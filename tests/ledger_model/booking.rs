@@ -165,7 +165,6 @@ impl Lockstep {
         "bought with an earmark",
         "earmark given back",
         "counted beside an earmark",
-        "refused beside an earmark",
     ];
 
     pub(crate) fn hear(&mut self, heard: &Heard) {

@@ -29,6 +29,8 @@ pub(crate) struct Limits {
     pub(crate) spans: [Option<i64>; 3],
     /// Approvals by hour, day and for ever.
     pub(crate) counts: [Option<u32>; 3],
+    /// Approvals by one of day, week and month.
+    pub(crate) period: Option<(usize, u32)>,
 }
 
 impl Limits {
@@ -38,6 +40,7 @@ impl Limits {
             sums: [Some(limit); 4],
             spans: [Some(limit); 3],
             counts: [Some(0); 3],
+            period: Some((0, 0)),
         }
     }
 }
@@ -209,11 +212,13 @@ pub(crate) fn limits() -> impl Strategy<Value = Limits> {
         [limit(), limit(), limit(), limit()],
         [span(), span(), span()],
         [count(), count(), count()],
+        (0..3usize, count()),
     )
-        .prop_map(|(sums, spans, counts)| Limits {
+        .prop_map(|(sums, spans, counts, (window, count))| Limits {
             sums,
             spans,
             counts,
+            period: count.map(|count| (window, count)),
         })
 }
 

@@ -7,10 +7,11 @@ use countersign::ledger::check;
 use countersign::ledger::command::Back;
 use proptest::sample::Index;
 
+use crate::calendar::Date;
 use crate::commands::{Ask, CARDS, CardPolicy, Merchant, PROBE_MAX};
 use crate::lives::Books;
 use crate::lockstep::{Lockstep, card_ref, key};
-use crate::model::{Model, Moment};
+use crate::model::{Fact, Model, Moment};
 use crate::sheet::{Place, Scope};
 
 /// The authorizations that are earmarks; nothing is reported about them.
@@ -65,6 +66,31 @@ impl Model {
         let known = &self.known[backing.life];
         let life = known.life.as_ref().filter(|_| !known.is_forgotten)?;
         Some((life.held() - self.held_on(card)).max(0))
+    }
+
+    /// The approvals of a scope that count.
+    pub(crate) fn counted(&self, scope: Scope) -> impl Iterator<Item = &Fact> {
+        let above = |fact: &Fact| fact.above || !fact.card.is_some_and(|card| self.is_backed(card));
+        let is_card = matches!(scope, Scope::Card(_));
+        let is_of = move |fact: &&Fact| fact.is_of(scope) && (is_card || above(fact));
+        self.facts.iter().filter(|fact| fact.counted).filter(is_of)
+    }
+
+    /// Approvals in this hour, on this day, for ever.
+    pub(crate) fn counts(&self, scope: Scope, hour: i32, day: Date) -> [usize; 3] {
+        let counted: Vec<_> = self.counted(scope).collect();
+        let of_hour = counted
+            .iter()
+            .filter(|fact| fact.place.hour == hour)
+            .count();
+        let of_day = counted.iter().filter(|fact| fact.place.day == day).count();
+        [of_hour, of_day, counted.len()]
+    }
+
+    /// How many of them were approved in the window that holds the day.
+    pub(crate) fn counted_with(&self, scope: Scope, window: usize, day: Date) -> usize {
+        let with_it = |fact: &&Fact| fact.place.day.is_with(day, window);
+        self.counted(scope).filter(with_it).count()
     }
 
     /// Of the approvals on a card, the earmark has counted for one; the others count for themselves.

@@ -108,6 +108,8 @@ fn lower(limits: &mut Limits, by: i64, which: usize) {
     limits.spans[which % 3] = lowered(limits.spans[which % 3], by);
     let count = &mut limits.counts[which % 3];
     *count = Some(count.map_or(20, |count| count.saturating_sub(1)));
+    let (window, count) = limits.period.unwrap_or((which % 3, 21));
+    limits.period = Some((window, count.saturating_sub(1)));
 }
 
 /// No limit and no rule, so that every purchase is approved.

@@ -62,6 +62,7 @@ fn field_of(field: Field) -> RuleField {
         Field::Sum(window) => SUMS[window],
         Field::Span(span) => SPANS[span],
         Field::Count(which) => COUNTS[which],
+        Field::Period => RuleField::StandingApproval,
         Field::Held => RuleField::HeldMax,
         Field::PerAuth => RuleField::PerAuth,
         Field::AfterCount => RuleField::ExpireAfterCount,
@@ -94,6 +95,9 @@ fn scope_limits(limits: Limits) -> ScopeLimits {
         count_per_hour,
         count_per_day,
         count_total,
+        count_of_period: limits
+            .period
+            .map(|(window, count)| (WindowKind::ALL[window], count)),
     }
 }
 
@@ -601,7 +605,12 @@ impl Lockstep {
             let remaining = explanation.remaining.map(i128::from);
             let tells = matches!(
                 field,
-                Field::Sum(_) | Field::Span(_) | Field::Count(_) | Field::Held | Field::PerAuth
+                Field::Sum(_)
+                    | Field::Span(_)
+                    | Field::Count(_)
+                    | Field::Period
+                    | Field::Held
+                    | Field::PerAuth
             );
             assert_eq!(remaining, tells.then(|| left.max(0)), "{}", context());
             let resets_at = explanation.resets_at.map(Timestamp::micros);

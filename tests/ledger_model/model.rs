@@ -132,6 +132,8 @@ pub(crate) enum Field {
     Span(usize),
     /// The number of approvals by hour, day, for ever.
     Count(usize),
+    /// The number of approvals by one of day, week, month.
+    Period,
     /// What is held at one time over all cards.
     Held,
     PerAuth,
@@ -315,21 +317,6 @@ impl Model {
     /// Spent and held, added up.
     pub(crate) fn sums(&self, scope: Scope, window: usize, day: Date) -> (i128, i128) {
         self.sheet.sums(scope, window, day)
-    }
-
-    /// Approvals in this hour, on this day, for ever.
-    pub(crate) fn counts(&self, scope: Scope, hour: i32, day: Date) -> [usize; 3] {
-        let counted = self.facts.iter().filter(|fact| fact.counted);
-        let above = |fact: &Fact| fact.above || !fact.card.is_some_and(|card| self.is_backed(card));
-        let is_card = matches!(scope, Scope::Card(_));
-        let is_of = |fact: &&Fact| fact.is_of(scope) && (is_card || above(fact));
-        let counted: Vec<_> = counted.filter(is_of).collect();
-        let of_hour = counted
-            .iter()
-            .filter(|fact| fact.place.hour == hour)
-            .count();
-        let of_day = counted.iter().filter(|fact| fact.place.day == day).count();
-        [of_hour, of_day, counted.len()]
     }
 
     pub(crate) fn is_canceled(&self, card: u8) -> bool {
@@ -776,21 +763,29 @@ impl Model {
         let asked = levels.into_iter().take(if is_bought { 1 } else { 3 });
         for (scope, limits) in asked {
             let counts = self.counts(scope, hour, day);
+            let obstacle = |field, limit, until| Obstacle {
+                level: level_of(scope),
+                field,
+                limit: i128::from(limit),
+                left: 0,
+                until,
+            };
             for (which, limit) in limits.counts.into_iter().enumerate() {
                 let Some(limit) = limit.filter(|limit| counts[which] >= *limit as usize) else {
                     continue;
                 };
-                return Some(Obstacle {
-                    level: level_of(scope),
-                    field: Field::Count(which),
-                    limit: i128::from(limit),
-                    left: 0,
-                    until: match which {
-                        0 => self.hour_until(moment),
-                        1 => self.day_until(moment, 0),
-                        _ => None,
-                    },
-                });
+                let until = match which {
+                    0 => self.hour_until(moment),
+                    1 => self.day_until(moment, 0),
+                    _ => None,
+                };
+                return Some(obstacle(Field::Count(which), limit, until));
+            }
+            if let Some((window, limit)) = limits.period
+                && self.counted_with(scope, window, day) >= limit as usize
+            {
+                let until = self.day_until(moment, window);
+                return Some(obstacle(Field::Period, limit, until));
             }
         }
         None

@@ -338,6 +338,7 @@ fn request(ask: Ask<'_>) -> AuthorizationRequest<'_> {
         },
         partial_approval_capable: false,
         card_present: None,
+        merchant_initiated: false,
         risk_score: None,
     }
 }

@@ -108,6 +108,7 @@ fn check_claims(naive: &Naive<'_>, asked: &Ask, found: &Proposal) {
             count_per_hour,
             count_per_day,
             count_total,
+            count_of_period: None,
         };
         let none = ScopeLimits::default();
         assert_eq!(found, if is_limited { expected } else { none });
@@ -176,6 +177,7 @@ fn listed(policy: &EffectivePolicy<'_>) -> Vec<(&'static str, Option<usize>, i64
         Value::Number(number) => Some(i64::from(*number)),
         Value::Instant(at) => Some(at.micros()),
         Value::Word(word) => Some(word.len() as i64),
+        Value::Name(name) => Some(name.len() as i64),
         Value::Mccs(_) | Value::Countries(_) | Value::Merchants(_) | Value::Hours(_) => None,
     };
     let row = |it: &countersign::decide::effective::EffectiveValue<'_>| {

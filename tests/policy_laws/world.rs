@@ -328,6 +328,7 @@ pub(crate) fn request(ask: &Ask) -> AuthorizationRequest<'static> {
         },
         partial_approval_capable: ask.partial,
         card_present: ask.present,
+        merchant_initiated: false,
         risk_score: ask.score,
     }
 }

@@ -23,6 +23,7 @@ pub(crate) struct Plain {
     pub(crate) country: Option<[char; 2]>,
     pub(crate) partial: bool,
     pub(crate) present: Option<bool>,
+    pub(crate) by_merchant: bool,
     pub(crate) risk: Option<i64>,
 }
 
@@ -50,6 +51,7 @@ pub(crate) fn plain(request: &AuthorizationRequest<'_>) -> Plain {
         country: acceptor.country.map(Country::letters),
         partial: request.partial_approval_capable,
         present: request.card_present,
+        by_merchant: request.merchant_initiated,
         risk: request.risk_score.map(i64::from),
     }
 }

@@ -133,7 +133,7 @@ const CONFINED: [(&str, &[&str], &str); 30] = [
         &[
             "src/ledger/embedded",
             "src/hot/server.rs",
-            "src/app.rs",
+            "src/app/process.rs",
             "src/cold/doctor",
         ],
         "system calls are made by the journal, the listener, the wiring and the doctor",

@@ -9,7 +9,7 @@ use crate::app::recovery::{self, Recovery};
 use crate::cli::Exit;
 use crate::cli::demo::{Failure, unwritten};
 use crate::cli::desk::{Desk, Where};
-use crate::cold::binding::{Binding, NotAdopted};
+use crate::cold::binding::{Binding, Counts, NotAdopted};
 use crate::ledger::embedded::io::Storage;
 use crate::ledger::embedded::journal::Durability;
 use crate::ledger::embedded::writer::Writer;
@@ -34,6 +34,7 @@ pub(super) fn run(arguments: &AdoptArguments, out: &mut dyn Write) -> Result<Exi
         let binding = Binding {
             store,
             journal: found.journal,
+            counts: Counts::Journal,
             next: found.next,
             place: place.clone(),
         };

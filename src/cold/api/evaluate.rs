@@ -52,6 +52,8 @@ pub(super) struct Spend {
     /// From 0 to 99.
     #[schema(minimum = 0, maximum = 99)]
     risk_score: Option<u8>,
+    /// Whether the merchant would ask by itself; false where it is absent.
+    merchant_initiated: Option<bool>,
 }
 
 /// Where it would be made.
@@ -197,6 +199,7 @@ impl Spend {
             acceptor: self.merchant.acceptor()?,
             partial_approval_capable: false,
             card_present: Some(false),
+            merchant_initiated: self.merchant_initiated.unwrap_or(false),
             risk_score: self.risk_score,
         })
     }

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request};
 use axum::http::Method;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, any, on};
 
 use super::about::About;
@@ -158,6 +158,24 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         DELETE "/v1/api-keys/{id}" OWNERS keys::revoke REVOKE;
     }
 });
+
+/// What is asked of no route.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cold) enum Unrouted {
+    /// A path that is no text.
+    NoText,
+    /// By a method that the path does not take.
+    Method,
+}
+
+impl IntoResponse for Unrouted {
+    fn into_response(self) -> Response {
+        problem(&match self {
+            Self::NoText => Problem::invalid_field("", "the path is no text in UTF-8"),
+            Self::Method => Problem::method_not_allowed(),
+        })
+    }
+}
 
 /// All of them.
 #[must_use]

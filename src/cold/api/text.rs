@@ -1,5 +1,7 @@
 //! Texts that owners choose: checked, so that they can be shown anywhere.
 
+pub(in crate::cold) mod spelling;
+
 use std::ops::RangeInclusive;
 
 use serde_json::Value;
@@ -63,6 +65,8 @@ pub(super) fn external_id(text: Option<String>) -> Result<Option<String>, Proble
     Ok(text)
 }
 
+/// What is told of a text that may hold one.
+pub(super) const NO_CARD_NUMBER: &str = "looks like a card number, and none is kept here";
 /// The first four digits of the numbers that card networks give out, and how many digits those have. Without
 /// them one of ten timestamps would be taken for a card.
 const NETWORKS: [(RangeInclusive<u32>, RangeInclusive<usize>); 15] = [
@@ -92,6 +96,19 @@ const NETWORKS: [(RangeInclusive<u32>, RangeInclusive<usize>); 15] = [
 /// network's numbers do, has as many digits as those have, and the check digit that it has to have (ISO
 /// 7812). Digits that are part of a word, as in our ids, are none.
 pub(in crate::cold) fn looks_like_a_card_number(text: &str) -> bool {
+    is_written_plainly(text) || spelling::is_grouped(text)
+}
+
+/// The same, and whether one is part of a word or written as addresses of pages write what is special in
+/// them. For what an agent writes, which people are told and which holds no ids of ours.
+pub(super) fn hides_a_card_number(text: &str) -> bool {
+    spelling::is_in_a_word(text) || {
+        let decoded = spelling::of_address(text);
+        decoded.is_some_and(|text| looks_like_a_card_number(&text) || spelling::is_in_a_word(&text))
+    }
+}
+
+fn is_written_plainly(text: &str) -> bool {
     let is_part =
         |character: char| character.is_alphanumeric() || matches!(character, ' ' | '-' | '_');
     let mut pieces = text.split(|character| !is_part(character));
@@ -125,10 +142,7 @@ pub(super) fn refuse_card_numbers(body: &[u8]) -> Result<(), Problem> {
     };
     match place_of_number(&value, "") {
         None => Ok(()),
-        Some(field) => {
-            let message = "looks like a card number, and none is kept here";
-            Err(Problem::invalid_field(&field, message))
-        }
+        Some(field) => Err(Problem::invalid_field(&field, NO_CARD_NUMBER)),
     }
 }
 
@@ -154,7 +168,7 @@ fn place_of_number(value: &Value, path: &str) -> Option<String> {
     }
 }
 
-fn is_card_number(digits: &[u32]) -> bool {
+pub(super) fn is_card_number(digits: &[u32]) -> bool {
     let Some(first) = digits.first_chunk::<4>() else {
         return false;
     };

@@ -112,7 +112,21 @@ impl Order {
         }
     }
 
-    /// Gives it: where the journal has it. It stands once that is durable.
+    /// Whose state it changes.
+    fn owner(&self, keys: &Fingerprinter) -> Key {
+        match self {
+            Self::Agent { customer_id, .. } => route(keys, customer_id).key,
+            Self::Card { card, .. }
+            | Self::Declare { card, .. }
+            | Self::Settle { card, .. }
+            | Self::Attest { card }
+            | Self::Back { card, .. }
+            | Self::RiskFreeze(card) => card.owner(keys),
+        }
+    }
+
+    /// Gives it: where the journal has it. It stands once that is durable. Where nodes share a log, that
+    /// has taken it by then, so that no node decides against it any more.
     pub(super) async fn give(
         self,
         ledger: &LedgerPort,
@@ -121,9 +135,11 @@ impl Order {
     ) -> Result<Position, NotOrdered> {
         let mut attempts = 0;
         loop {
+            let owner = self.owner(keys);
             let (order, keys) = (self.clone(), keys.clone());
-            match ledger.ask(move |ledger| order.set(ledger, &keys, at)).await {
-                Ok(Ok(position)) => return Ok(position),
+            let asked = ledger.change(owner, move |ledger| order.set(ledger, &keys, at));
+            match asked.await {
+                Ok(Ok(made)) => return Ok(made.taken.unwrap_or(made.said)),
                 Ok(Err(not_set)) => return Err(not_set.into()),
                 Err(PortError::Busy) if attempts < ATTEMPTS_MAX => attempts += 1,
                 Err(PortError::Busy | PortError::Closed | PortError::NotTaken) => {

@@ -91,6 +91,8 @@ fn card_expired(it: &Explanation, context: Context) -> String {
     } else if it.field == RuleField::ExpireAfterSpend {
         let spend = money(limit, context);
         format!("{rules} let the card expire once {spend} are spent.")
+    } else if it.field == RuleField::StandingApproval {
+        "No approval of the card's agent owns the card.".to_owned()
     } else {
         "The card has expired.".to_owned()
     }
@@ -268,6 +270,7 @@ fn count_limit_reached(it: &Explanation) -> String {
         (RuleField::CountPerHour, " an hour"),
         (RuleField::CountPerDay, " a day"),
         (RuleField::CountTotal, " in all"),
+        (RuleField::StandingApproval, " a period"),
     ];
     let span = spans.iter().find(|(field, _)| *field == it.field);
     let span = span.map_or("", |(_, span)| *span);

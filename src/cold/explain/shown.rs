@@ -56,6 +56,7 @@ pub(super) fn shown(it: &Explanation, value: i64) -> Shown {
         | RuleField::RequireAttestation
         | RuleField::RequireIntent
         | RuleField::RequireApproval
+        | RuleField::StandingApproval
         | RuleField::HeldMax => Shown::Number(value),
     }
 }

@@ -64,6 +64,8 @@ fn table() -> Vec<(Explanation, &'static str)> {
             "The card's rules let the card expire after 5 authorizations."),
         (carries(R::CardExpired, Agent, F::ExpireAfterSpend, (Some(5_100), Some(5_000), None)),
             "The agent's rules let the card expire once 50.00 USD are spent."),
+        (carries(R::CardExpired, Card, F::StandingApproval, (None, None, None)),
+            "No approval of the card's agent owns the card."),
         (carries(R::AgentSuspended, Agent, F::Status, (Some(1), None, None)), "The card's agent is paused."),
         (carries(R::CustomerSuspended, Customer, F::Status, (Some(1), None, None)), "The customer is suspended."),
         (carries(R::CardFrozenByRisk, Card, F::Frozen, (Some(1), None, None)),
@@ -119,6 +121,8 @@ fn table() -> Vec<(Explanation, &'static str)> {
             "The card's limit of 5 authorizations a day is reached until 2026-05-30T00:00:00Z."),
         (carries(R::CountLimitReached, Customer, F::CountTotal, (Some(9), Some(9), Some(0))),
             "The customer's limit of 9 authorizations in all is reached."),
+        (ends(carries(R::CountLimitReached, Card, F::StandingApproval, (Some(2), Some(2), Some(0)))),
+            "The card's limit of 2 authorizations a period is reached until 2026-05-30T00:00:00Z."),
         (ends(carries(R::CardLimitExceeded, Card, F::PerDay, sum)),
             "The card's daily limit of 50.00 USD would be exceeded: 37.00 are spent, \
              13.00 remain until 2026-05-30T00:00:00Z."),

@@ -201,6 +201,7 @@ pub fn shown(customer: &CustomerSlot, value: &Value<'_>) -> Shown {
         Value::Number(number) => Shown::Number(i64::from(*number)),
         Value::Instant(at) => Shown::Text(at.rfc3339().to_string()),
         Value::Word(word) => Shown::Text((*word).to_owned()),
+        Value::Name(name) => Shown::Text((*name).to_owned()),
         Value::Mccs(set) => Shown::Texts(ranges(set)),
         Value::Countries(set) => Shown::Texts(set.iter().map(|it| it.to_string()).collect()),
         Value::Merchants(list) => Shown::Merchants(merchants(list)),

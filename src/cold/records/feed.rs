@@ -6,9 +6,11 @@
 
 use std::sync::Arc;
 
+use super::logs::Logs;
 use super::names::Names;
 use super::record::{self, Aftermath};
 use super::{Cursor, DecisionRecord, Filter, PAGE_LEN_MAX, Records, lock};
+use crate::cold::store::nodes::LogMark;
 use crate::cold::store::webhook::Mark;
 use crate::decide::compile::parse_instant;
 use crate::domain::time::Timestamp;
@@ -26,6 +28,8 @@ pub struct Feed {
     own_from: u64,
     /// Segments that were given up in their middle.
     lost: u64,
+    /// Where it is in the logs of owners, where nodes share them.
+    logs: Option<Logs>,
 }
 
 /// One event of the journal, with the names of its numbers.
@@ -94,6 +98,27 @@ impl Feed {
         self.mark = mark;
     }
 
+    /// Where it is in the logs of owners, where nodes share them.
+    #[must_use]
+    pub fn logs(&self) -> Option<&Logs> {
+        self.logs.as_ref()
+    }
+
+    /// What was made of what was read is kept.
+    pub(super) fn logs_are_kept(&mut self) {
+        if let Some(logs) = &mut self.logs {
+            logs.are_kept();
+        }
+    }
+
+    /// Goes back to the mark at which the places in the logs were kept last, which were found to be these.
+    pub(super) fn logs_go_back(&mut self, mark: Mark, marks: Vec<LogMark>) {
+        self.go_back(mark);
+        if let Some(logs) = &mut self.logs {
+            logs.go_back(marks);
+        }
+    }
+
     /// How many segments were given up since it was last asked.
     pub fn take_lost(&mut self) -> u64 {
         std::mem::take(&mut self.lost)
@@ -130,6 +155,17 @@ impl Records {
             mark,
             own_from: core.past_through + 1,
             lost: 0,
+            logs: None,
+        }
+    }
+
+    /// A reader of a journal that was made anew from the logs of all owners: it hands over what these
+    /// places do not cover.
+    #[must_use]
+    pub fn feed_of_logs(&self, logs: Logs) -> Feed {
+        Feed {
+            logs: Some(logs),
+            ..self.feed(None)
         }
     }
 
@@ -205,6 +241,7 @@ impl Records {
             storage,
             follower,
             mark,
+            logs,
             ..
         } = feed;
         let names = &core.known.names;
@@ -216,6 +253,11 @@ impl Records {
                 segment: record.segment,
                 sequence: record.sequence,
             };
+            if let Some(logs) = logs
+                && !is_new_in(logs, names, record.payload)
+            {
+                return;
+            }
             for event in events_of(record.payload).filter_map(Result::ok) {
                 see(&Seen {
                     sequence: record.sequence,
@@ -229,4 +271,12 @@ impl Records {
             polled => polled,
         }
     }
+}
+
+/// Whether a record is an entry of a log that was not taken in before. One without events is of nobody.
+fn is_new_in(logs: &mut Logs, names: &Names, payload: &[u8]) -> bool {
+    let first = events_of(payload).find_map(Result::ok);
+    let state = first.map(|event| event.state());
+    let owned = state.and_then(|state| Some((state, names.key(state)?)));
+    owned.is_some_and(|(state, owner)| logs.read(state, owner))
 }

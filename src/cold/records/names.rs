@@ -199,6 +199,11 @@ impl Names {
         }
     }
 
+    /// The key of a state's owner.
+    pub(super) fn key(&self, state: StateNo) -> Option<Key> {
+        Some(self.state(state)?.key)
+    }
+
     /// Whose a card is; nobody's where the state is a connection's.
     pub(super) fn whose(&self, state: StateNo, card: Option<CardNo>) -> Option<Whose<'_>> {
         let names = self.state(state)?;

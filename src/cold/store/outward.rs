@@ -183,3 +183,16 @@ pub struct CardOrigin {
     /// Whether its issuer does not hold the lock to its first merchant: the card was made without it.
     pub lacks_lock: bool,
 }
+
+/// Which rows of what issuers are to be told are asked for.
+#[derive(Clone, Debug)]
+pub enum OutboxAsked {
+    /// Those of a connection that are to be tried now: what stops cards first.
+    Due(String, Timestamp, usize),
+    /// The one of this id.
+    One(String),
+    /// All behind this id.
+    All(String, usize),
+    /// Those behind this id that are tried no more.
+    Dead(String, usize),
+}

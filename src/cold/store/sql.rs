@@ -7,6 +7,7 @@
 use super::access::{self, AccessRequest, AccessState};
 use super::alert_settings::{self, AlertSettings};
 use super::ledger_row::{self, LedgerRow};
+use super::nodes::Nodes;
 use super::outward::{CardOrigin, OutboxCounts, OutboxRow, SealedRow};
 use super::people::People;
 use super::purchases::{self, InAdvance, Purchase, PurchaseState, PurchaseWanted};
@@ -216,6 +217,10 @@ impl<D: Driver> SqlStore<D> {
 
 impl<D: Driver> Store for SqlStore<D> {
     fn people(&self) -> &dyn People {
+        self
+    }
+
+    fn nodes(&self) -> &dyn Nodes {
         self
     }
 

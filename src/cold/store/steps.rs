@@ -4,12 +4,12 @@
 //! ([`for_postgres`]), so that no table can be of two shapes.
 
 use super::{
-    StoreError, access, alert_settings, errands, grants, ledger_row, people, purchases,
+    StoreError, access, alert_settings, errands, grants, ledger_row, nodes, people, purchases,
     review_links, set_aside, versions, webhook_rows,
 };
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 20] = [
+pub(super) const STEPS: [&str; 21] = [
     FIRST,
     SECOND,
     errands::TABLES,
@@ -30,6 +30,7 @@ pub(super) const STEPS: [&str; 20] = [
     grants::TABLES,
     set_aside::TABLE,
     review_links::TABLES,
+    nodes::TABLES,
 ];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.

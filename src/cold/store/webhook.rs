@@ -4,6 +4,7 @@
 //! what it tells of, one delivery for each endpoint, so that neither is there without the other.
 
 use super::Mode;
+use super::nodes::LogMark;
 use super::review_links::ReviewLink;
 use crate::domain::time::Timestamp;
 
@@ -260,4 +261,6 @@ pub enum WebhookChange {
     ForgetLinksOf(String),
     /// The reader of this name has come from here to there.
     Read(String, Mark, Mark),
+    /// The reader of this name has come from so many entries of an owner's log to more.
+    ReadLog(String, u64, LogMark),
 }

@@ -6,7 +6,7 @@ use super::webhook::{
     Alert, Channel, DeliveriesAsked, Delivery, DeliveryCount, DeliveryState, Due, Mark, Notice,
     Webhook, WebhookChange, sealed_names,
 };
-use super::{Listed, StoreError, review_links};
+use super::{Listed, StoreError, nodes, review_links};
 use crate::cold::webhooks::notice::family;
 use crate::domain::time::Timestamp;
 
@@ -230,6 +230,7 @@ pub(super) async fn change(
             | WebhookChange::Again(_)
             | WebhookChange::LinkUsed(..)
             | WebhookChange::Read(..)
+            | WebhookChange::ReadLog(..)
     );
     for statement in statements(change) {
         if writing.execute(statement).await? != 1 && must_touch {
@@ -274,6 +275,9 @@ fn statements(change: WebhookChange) -> Vec<Statement> {
         WebhookChange::ForgetLinks(before) => vec![review_links::forget(before)],
         WebhookChange::ForgetLinksOf(webhook_id) => vec![review_links::forget_of(webhook_id)],
         WebhookChange::Read(reader, from, to) => vec![read(reader, from, to)],
+        WebhookChange::ReadLog(reader, before, mark) => {
+            vec![nodes::read_log(reader, before, mark)]
+        }
     }
 }
 

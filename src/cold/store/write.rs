@@ -4,7 +4,7 @@ use super::rows::{cascade_name, entry, seq, usage_name};
 use super::sql::{Statement, Writing, most};
 use super::{
     Agent, ApiKey, Attestation, Batch, Card, Change, Customer, Intent, StoreError, StoredReply,
-    access, alert_settings, errands, ledger_row, people, purchases, set_aside, versions,
+    access, alert_settings, errands, ledger_row, nodes, people, purchases, set_aside, versions,
     webhook_rows,
 };
 use crate::cold::audit::line::Checkpoint;
@@ -23,10 +23,11 @@ fn may_miss(change: &Change) -> bool {
 /// Makes all changes of a batch.
 pub(super) async fn all(writing: &mut impl Writing, batch: Batch) -> Result<(), StoreError> {
     let mut chain = Chain::take(writing, &batch).await?;
+    let rules = nodes::rules_of(&batch);
     for one in batch {
         change(writing, &mut chain, one).await?;
     }
-    Ok(())
+    nodes::note(writing, rules).await
 }
 
 /// Makes a change: it touches one row, or it has met another one.

@@ -222,6 +222,7 @@ fn asked<'a>(
         },
         partial_approval_capable: facts.partial_approval_capable,
         card_present: facts.card_present,
+        merchant_initiated: false,
         risk_score: facts.risk_score,
     }
 }

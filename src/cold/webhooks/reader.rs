@@ -15,8 +15,9 @@ use super::notice::{APPROVED, DECLINED, family, of_decision};
 use crate::clock::Clock;
 use crate::cold::durable::JournalProgress;
 use crate::cold::records::feed::{Feed, Seen};
+use crate::cold::records::reading::Reading;
 use crate::cold::records::{DecisionId, DecisionRecord, Records};
-use crate::cold::store::webhook::{Mark, Webhook, WebhookChange};
+use crate::cold::store::webhook::{Webhook, WebhookChange};
 use crate::cold::store::{Batch, Mode, Store, StoreError};
 use crate::domain::time::Timestamp;
 use crate::ledger::event::Event;
@@ -41,14 +42,14 @@ pub struct Around {
     /// Rung where there is something to be delivered.
     pub bell: Arc<Notify>,
     pub telemetry: Arc<Telemetry>,
-    /// The name of its mark: the journal's, since several servers may share a database.
-    pub name: String,
+    /// Where it goes on.
+    pub reading: Reading,
 }
 
 /// Reads on until the runtime ends.
-pub async fn read(around: Around) {
+pub async fn read(mut around: Around) {
     let begun = loop {
-        match begin(&around).await {
+        match begin(&mut around).await {
             Ok(feed) => break feed,
             Err(error) => {
                 tracing::warn!(%error, "what webhooks are told of decisions waits");
@@ -57,7 +58,6 @@ pub async fn read(around: Around) {
         }
     };
     let mut reader = Reader {
-        kept: begun.mark(),
         kept_at: around.clock.now(),
         feed: Some(begun),
         modes: HashMap::new(),
@@ -78,13 +78,12 @@ pub async fn read(around: Around) {
 
 /// Where the reader goes on. That it has begun is kept, so that what is decided just before a crash is
 /// told after it.
-async fn begin(around: &Around) -> Result<Feed, StoreError> {
-    let known = around.store.read_mark(around.name.clone()).await?;
-    let feed = around.records.feed(known);
-    if known != Some(feed.mark()) {
-        let from = known.unwrap_or_default();
-        let begun = WebhookChange::Read(around.name.clone(), from, feed.mark());
-        around.store.apply(vec![begun.into()]).await?;
+async fn begin(around: &mut Around) -> Result<Feed, StoreError> {
+    let mut feed = around.reading.begin().await?;
+    if around.reading.is_unkept(&feed) {
+        let begun = around.reading.changes(&feed);
+        around.store.apply(begun).await?;
+        around.reading.is_kept(&mut feed);
     }
     Ok(feed)
 }
@@ -123,8 +122,7 @@ struct Reader {
     around: Around,
     /// Away only while it is read on.
     feed: Option<Feed>,
-    /// The mark that is kept, and since when.
-    kept: Mark,
+    /// Since when its place is kept.
     kept_at: Timestamp,
     modes: HashMap<String, Option<Mode>>,
 }
@@ -158,14 +156,13 @@ impl Reader {
         if feed.take_lost() > 0 {
             tracing::error!("decisions are damaged in the journal; webhooks are not told of them");
         }
-        let mark = feed.mark();
         self.feed = Some(feed);
         let more = read.map_err(|fault| StoreError::Fault(fault.to_string()))?;
-        self.tell(found, mark).await?;
+        self.tell(found).await?;
         Ok(more)
     }
 
-    async fn tell(&mut self, found: Vec<Found>, mark: Mark) -> Result<(), StoreError> {
+    async fn tell(&mut self, found: Vec<Found>) -> Result<(), StoreError> {
         let now = self.around.clock.now();
         let mut batch = Batch::new();
         for found in found {
@@ -185,7 +182,7 @@ impl Reader {
         if batch.is_empty() {
             return self.keep_mark().await.map(drop);
         }
-        self.keep(batch, mark).await?;
+        self.keep(batch).await?;
         self.around.bell.notify_waiters();
         Ok(())
     }
@@ -216,36 +213,30 @@ impl Reader {
 
     /// Where there was nothing to tell. Never more to read.
     async fn keep_mark(&mut self) -> Result<bool, StoreError> {
-        let mark = self.feed.as_ref().map_or(self.kept, Feed::mark);
+        let unkept = self.feed.as_ref();
+        let is_unkept = unkept.is_some_and(|feed| self.around.reading.is_unkept(feed));
         let now = self.around.clock.now();
-        if mark != self.kept && now.micros_since(self.kept_at) >= MARK_EVERY_US {
-            self.keep(Batch::new(), mark).await?;
+        if is_unkept && now.micros_since(self.kept_at) >= MARK_EVERY_US {
+            self.keep(Batch::new()).await?;
         }
         Ok(false)
     }
 
-    async fn keep(&mut self, mut batch: Batch, mark: Mark) -> Result<(), StoreError> {
-        let name = self.around.name.clone();
-        batch.push(WebhookChange::Read(name, self.kept, mark).into());
+    async fn keep(&mut self, mut batch: Batch) -> Result<(), StoreError> {
+        let Some(feed) = &mut self.feed else {
+            return Ok(());
+        };
+        batch.extend(self.around.reading.changes(feed));
         self.around.store.apply(batch).await?;
-        self.kept = mark;
+        self.around.reading.is_kept(feed);
         self.kept_at = self.around.clock.now();
         Ok(())
     }
 
-    /// Goes on from what is kept for sure.
+    /// Goes on from what is kept for sure. Nothing is read before it is known how far.
     async fn go_back(&mut self) {
-        match self.around.store.read_mark(self.around.name.clone()).await {
-            Ok(mark) => {
-                self.kept = mark.unwrap_or(self.kept);
-                let feed = self.feed.take();
-                let mut feed = feed.unwrap_or_else(|| self.around.records.feed(None));
-                feed.go_back(self.kept);
-                self.feed = Some(feed);
-            }
-            // Nothing is read before it is known how far.
-            Err(_still_away) => self.feed = None,
-        }
+        let feed = self.feed.take();
+        self.feed = self.around.reading.go_back(feed).await;
     }
 }
 

@@ -42,6 +42,8 @@ pub enum Value<'s> {
     Instant(Timestamp),
     /// One of a closed list of words.
     Word(&'static str),
+    /// What an owner has called something.
+    Name(&'s str),
     /// Categories.
     Mccs(&'s MccSet),
     /// Countries.
@@ -226,6 +228,8 @@ impl<'s> Listing<'s> {
         self.set("expireAfter.count", it.expire_after_count(), Value::Number);
         self.set("expireAfter.spend", it.expire_after_spend(), Value::Amount);
         self.list("activeHours", it.hours(), Value::Hours);
+        let named = it.smallest(|terms| terms.standing_approval.as_deref());
+        self.set("standingApproval", named, Value::Name);
     }
 
     fn rules(&mut self, it: &InForce<'s>) {

@@ -62,10 +62,11 @@ fn rules(asked: &Asked<'_, '_>, keys: &impl Keys) -> CardRules {
     if !asked.spends() {
         return ends;
     }
-    let intent = intent(asked);
+    let is_agreed = asked.is_agreed();
+    let intent = intent(asked).filter(|_| !is_agreed);
     let is_bound = intent.is_some();
     CardRules {
-        cooldown_us: it.cooldown_us(),
+        cooldown_us: it.cooldown_us().filter(|_| !is_agreed),
         may_probe: may_probe(asked),
         may_approve_part: may_approve_part(asked),
         attestation_us: it.attestation_us(),

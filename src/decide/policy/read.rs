@@ -64,6 +64,7 @@ pub(in crate::decide) fn read_policy<'a>(
     form.lifetime(&mut terms);
     form.usage(&mut terms);
     form.intents(&mut terms);
+    terms.standing_approval = form.take("standingApproval", requests::read_approval_name);
     terms.requests = form.requests();
     terms.active_hours = form.active_hours(zones);
     let Form { fields, .. } = form;

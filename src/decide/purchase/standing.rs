@@ -6,6 +6,7 @@
 use super::host::Host;
 use crate::domain::amount::Minor;
 use crate::domain::time::Timestamp;
+use crate::domain::window::WindowKind;
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -31,6 +32,17 @@ impl Period {
             Self::Day => "day",
             Self::Week => "week",
             Self::Month => "month",
+        }
+    }
+
+    /// The calendar's window of this length, by which charges on an approval's own card are counted: what
+    /// comes monthly comes 28 days apart in February.
+    #[must_use]
+    pub fn window(self) -> WindowKind {
+        match self {
+            Self::Day => WindowKind::Day,
+            Self::Week => WindowKind::Week,
+            Self::Month => WindowKind::Month,
         }
     }
 
@@ -65,6 +77,9 @@ pub struct StandingApproval {
     pub total_max: Option<Minor>,
     /// The instant from which on it approves nothing.
     pub until: Timestamp,
+    /// The one card that it owns, by our id. It approves charges of the merchant on that card then, and
+    /// no requests: what it allows is counted once.
+    pub card_id: Option<Box<str>>,
 }
 
 impl StandingApproval {
@@ -72,7 +87,8 @@ impl StandingApproval {
     #[must_use]
     pub fn covers(&self, host: &Host, earmark: Minor, now: Timestamp) -> bool {
         let is_in_range = (self.amount_min..=self.amount_max).contains(&earmark);
-        now < self.until && is_in_range && self.domain.covers(host)
+        let is_for_requests = self.card_id.is_none();
+        is_for_requests && now < self.until && is_in_range && self.domain.covers(host)
     }
 
     /// Whether there is room for one more beside so many in the period.
@@ -102,6 +118,7 @@ mod tests {
             count_max: 3,
             total_max: Some(minor(1_000)),
             until: Timestamp::from_secs(2_000),
+            card_id: None,
         }
     }
 
@@ -118,6 +135,13 @@ mod tests {
             assert!(!covers(host, 99, 0) && !covers(host, 501, 0), "{host}");
             assert!(!covers(host, 100, 2_000), "at its end it is over");
         }
+        let own = StandingApproval {
+            card_id: Some("card_1".into()),
+            ..approval.clone()
+        };
+        let host = Host::of_url("example.com").unwrap();
+        let owns = own.covers(&host, minor(100), Timestamp::from_secs(0));
+        assert!(!owns, "one that owns a card approves no requests");
         assert!(!covers("evilexample.com", 100, 0));
         assert!(!covers("example.com.evil.net", 100, 0));
     }

@@ -50,6 +50,9 @@ pub(in crate::issuer) fn authorization<'a>(
         acceptor,
         partial_approval_capable,
         card_present: card_present(wire.pos.as_ref()),
+        merchant_initiated: wire
+            .transaction_initiator
+            .is_some_and(|it| it.0 == "MERCHANT"),
         risk_score: wire.network_risk_score.map(risk_score).transpose()?,
     };
     Ok(Question {

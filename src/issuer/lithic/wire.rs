@@ -15,6 +15,8 @@ pub(super) struct Authorization<'a> {
     #[serde(borrow)]
     pub(super) event_type: Option<Text<'a>>,
     #[serde(borrow)]
+    pub(super) transaction_initiator: Option<Text<'a>>,
+    #[serde(borrow)]
     pub(super) status: Text<'a>,
     #[serde(borrow)]
     pub(super) amounts: Option<Object<Amounts<'a>>>,
@@ -99,7 +101,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Authorization<'_>, NotUnderstood> {
 }
 
 /// Every path that a fault can be found at.
-const PATHS: [&str; 36] = [
+const PATHS: [&str; 37] = [
     "acquirer_fee",
     "amount",
     "amounts",
@@ -136,4 +138,5 @@ const PATHS: [&str; 36] = [
     "pos.terminal.partial_approval_capable",
     "status",
     "token",
+    "transaction_initiator",
 ];

@@ -66,6 +66,7 @@ pub(in crate::issuer) fn authorization<'a>(
         partial_approval_capable: capable == Some(true) && cash.is_zero() && purchase,
         merchant_amount: merchant_amount(&wire)?,
         card_present: wire.pos.as_ref().and_then(|Object(pos)| pos.card_presence),
+        merchant_initiated: false,
         risk_score: risk_score(&wire)?,
         delivery: Some(id("token", wire.token)?),
         card_token: id("card_token", wire.card_token)?,

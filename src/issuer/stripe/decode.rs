@@ -35,6 +35,7 @@ pub(in crate::issuer) fn authorization<'a>(
         partial_approval_capable: pending.is_amount_controllable == Some(true) && cash.is_zero(),
         risk_score: pending.network_risk_score.map(risk_score).transpose()?,
         card_present: card_present(&authorization),
+        merchant_initiated: false,
         // The messages of one authorization are numbered by what came before them.
         step: Some(Cow::Owned(authorization.request_history.0.to_string())),
         authorization: id("data.object.id", authorization.id)?,

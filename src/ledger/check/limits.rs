@@ -314,7 +314,8 @@ impl Verdict<'_> {
                 limits.count_per_day,
                 limits.count_total,
             ];
-            if asked == [None; 3] {
+            let of_period = limits.count_of_period;
+            if asked == [None; 3] && of_period.is_none() {
                 return None;
             }
             let counters = self.counters(level)?;
@@ -347,6 +348,12 @@ impl Verdict<'_> {
                 )
             })
             .or_else(|| reached(total, RuleField::CountTotal, counters.approvals(), None))
+            .or_else(|| {
+                let (kind, limit) = of_period?;
+                let count = counters.count_of_window(kind, windows.day);
+                let resets_at = windows.resets_at(kind, state, claims);
+                reached(Some(limit), RuleField::StandingApproval, count, resets_at)
+            })
         })
     }
 }

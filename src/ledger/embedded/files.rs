@@ -23,7 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::io::{Io, IoFault, Name, Storage};
 
-const LOCK_FILE: &str = "lock";
+/// What is in the directory of a journal that has no segment yet.
+pub const LOCK_FILE: &str = "lock";
 const CHUNK_SIZE: usize = 1 << 20;
 
 /// Why a data directory was not opened.

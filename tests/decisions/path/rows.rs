@@ -47,6 +47,14 @@ fn ruled(
     }
 }
 
+/// The same with an approval in advance that owns the card.
+fn owned(mut row: Row) -> Row {
+    row.rules.policies[Agent as usize] = r#""standingApprovals": [{"name": "rent",
+        "domain": "example.com", "amountMax": 100000, "totalMax": 500000, "period": "month",
+        "countMax": 1, "until": "2027-01-01T00:00:00Z", "cardId": "k"}]"#;
+    row
+}
+
 /// A row of a field of card, agent or customer itself.
 fn own(
     reason: Reason,
@@ -468,6 +476,17 @@ fn counts() -> Vec<Row> {
             "The customer's limit of 2 authorizations in all is reached.",
         )
         .after(&[("first", same), ("second", same)]),
+        owned(
+            ruled(
+                reached,
+                Card,
+                Field::StandingApproval,
+                r#""standingApproval": "rent""#,
+                "The card's limit of 1 authorization a period is reached until \
+                 2026-12-01T00:00:00Z.",
+            )
+            .after(ONE),
+        ),
     ]
 }
 

@@ -75,6 +75,7 @@ impl Gates {
                 | Value::Windowed { .. }
                 | Value::Instant(_)
                 | Value::Word(_)
+                | Value::Name(_)
                 | Value::Mccs(_)
                 | Value::Countries(_)
                 | Value::Merchants(_)

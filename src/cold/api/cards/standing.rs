@@ -11,8 +11,9 @@ use crate::cold::store::{Agent, Card};
 use crate::decide::snapshot::Snapshot;
 use crate::domain::card::{AgentStatus, CardStatus, Key};
 use crate::domain::time::Timestamp;
+use crate::ledger::embedded::journal::Position;
 use crate::ledger::embedded::store::EmbeddedLedger;
-use crate::seam::commands::PortError;
+use crate::seam::commands::{Made, PortError};
 
 /// A hot thread that does not answer for this long has other worries.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -31,6 +32,9 @@ pub(in crate::cold::api) struct CardHeld {
     pub(super) lock: Option<MerchantLockView>,
 }
 
+/// The ledger has recorded nothing.
+struct NotRecorded;
+
 impl Api {
     /// Looks at the ledger, on a hot thread.
     pub(in crate::cold::api) async fn ask_ledger<T: Send + 'static>(
@@ -42,6 +46,24 @@ impl Api {
             Ok(Err(PortError::Busy)) => Err(Problem::busy()),
             Ok(Err(PortError::Closed | PortError::NotTaken)) => Err(Problem::not_ready()),
             Err(_elapsed) => Err(Problem::ledger_unavailable()),
+        }
+    }
+
+    /// Changes the state of an owner in the ledger: what the command says, and where the journal has
+    /// it. The command says nothing where nothing is recorded.
+    pub(in crate::cold::api) async fn change_ledger<T: Send + 'static>(
+        &self,
+        owner: Key,
+        change: impl Fn(&EmbeddedLedger) -> Option<(T, Position)> + Clone + Send + 'static,
+    ) -> Result<(T, Position), Problem> {
+        let change = move |ledger: &EmbeddedLedger| change(ledger).ok_or(NotRecorded);
+        match tokio::time::timeout(ASK_TIMEOUT, self.ledger.change(owner, change)).await {
+            Ok(Ok(Ok(Made { said, taken }))) => Ok((said.0, taken.unwrap_or(said.1))),
+            Ok(Err(PortError::Busy)) => Err(Problem::busy()),
+            Ok(Err(PortError::Closed)) => Err(Problem::not_ready()),
+            Ok(Ok(Err(NotRecorded)) | Err(PortError::NotTaken)) | Err(_) => {
+                Err(Problem::ledger_unavailable())
+            }
         }
     }
 

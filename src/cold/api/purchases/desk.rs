@@ -379,6 +379,9 @@ fn waits(row: &Purchase, looked_at: Option<i64>) -> Result<bool, Problem> {
     }
 }
 
+/// Why a request is denied that a human denies.
+pub(in crate::cold::api) const BY_REVIEWER: &str = "denied_by_reviewer";
+
 /// What a human looked at before he said his word.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cold::api) struct LookedAt<'a> {
@@ -489,7 +492,7 @@ pub(in crate::cold::api) async fn refuse(
             return Ok(row);
         }
         let text = words.as_deref().unwrap_or("a reviewer denied it");
-        deny(&mut row, &refused("denied_by_reviewer", text), event.at);
+        deny(&mut row, &refused(BY_REVIEWER, text), event.at);
         row.decided_by = key_of(event);
         match make(api, looked_at.work(row, event.at), event).await {
             Ok(()) => return find(api, id).await,

@@ -44,6 +44,7 @@ pub(in crate::cold::api) enum Held {
 }
 
 /// One earmark that is asked for.
+#[derive(Clone)]
 pub(in crate::cold::api) struct Earmark {
     api: Arc<Api>,
     snapshot: Arc<Snapshot>,
@@ -191,8 +192,9 @@ impl Earmark {
     /// Makes it; whatever the ledger says is durable when this returns.
     pub(in crate::cold::api) async fn hold(self) -> Result<Held, Problem> {
         let api = Arc::clone(&self.api);
-        let asked = api.ask_ledger(move |ledger| self.ask(ledger, false));
-        let (answer, position) = asked.await?.ok_or_else(Problem::ledger_unavailable)?;
+        let owner = self.owner_key();
+        let asked = api.change_ledger(owner, move |ledger| self.ask(ledger, false));
+        let (answer, position) = asked.await?;
         if !becomes_durable(&api.journal, position).await {
             return Err(Problem::ledger_unavailable());
         }
@@ -202,8 +204,11 @@ impl Earmark {
     /// So much of it was spent, and the rest comes back; durable when this returns.
     pub(in crate::cold::api) async fn end(self, spent: Minor) -> Result<(), Problem> {
         let api = Arc::clone(&self.api);
-        let asked = api.ask_ledger(move |ledger| self.book_end(ledger, spent));
-        let position = asked.await?.ok_or_else(Problem::ledger_unavailable)?;
+        let owner = self.owner_key();
+        let asked = api.change_ledger(owner, move |ledger| {
+            Some(((), self.book_end(ledger, spent)?))
+        });
+        let ((), position) = asked.await?;
         if becomes_durable(&api.journal, position).await {
             Ok(())
         } else {
@@ -223,6 +228,12 @@ impl Earmark {
     /// agent uses.
     fn owner_id(&self) -> &str {
         self.agent_id.as_deref().unwrap_or(&self.customer_id)
+    }
+
+    /// Whose state holds it.
+    fn owner_key(&self) -> Key {
+        let customer = self.customer_id.as_bytes();
+        self.keys().key(KeySpace::Customer, &[customer])
     }
 
     fn keys(&self) -> &Fingerprinter {
@@ -281,7 +292,9 @@ impl Earmark {
         let unattributed = self
             .keys()
             .key(KeySpace::Connection, &[EARMARKS.as_bytes()]);
-        let answer = ledger.authorize(&route, unattributed, &command).ok()?;
+        let answer = ledger
+            .authorize_as_command(&route, unattributed, &command)
+            .ok()?;
         // One that was known may rest on a frame that is not durable yet.
         let position = ledger.barrier().ok()?;
         Some((answer, position))

@@ -187,7 +187,7 @@ async fn decide(
         refused("foreign_origin");
         return Err(Refused::Form.into());
     }
-    let form = form?;
+    let form = form.inspect_err(|_| refused("no_form"))?;
     let given = form.get(CSRF_FIELD).unwrap_or_default();
     if !opened.api.secret.is_same(given, &opened.csrf) {
         refused("csrf_token");
@@ -203,6 +203,6 @@ async fn decide(
         link: Some((opened.link.hash, opened.link.webhook_id.clone())),
         event: event.clone(),
     };
-    speak(&opened.api, &opened.row, &form, spoken).await?;
-    Ok(redirect(&format!("{PATH}{token}")))
+    let stands = speak(&opened.api, &opened.row, &form, spoken).await?;
+    Ok(stands.unwrap_or_else(|| redirect(&format!("{PATH}{token}"))))
 }

@@ -95,6 +95,12 @@ pub(super) fn of_counts(
                 None,
             ),
         ];
+        if let Some((kind, cap)) = caps.count_of_period {
+            let used = counters.count_of_window(kind, in_ledger.day);
+            let ends = Some(end_of(kind, in_ledger, zone));
+            let field = RuleField::StandingApproval;
+            shown.push(CountView::new(level, field, Some(cap), used, ends));
+        }
         for (cap, field, used, ends) in each {
             let view = |cap| CountView::new(level, field, Some(cap), used, ends);
             shown.extend(cap.map(view));

@@ -23,6 +23,7 @@ const STANDING_MAX: usize = 100;
 /// Requests that one of them approves in a period.
 const STANDING_COUNT_MAX: i64 = 1_000;
 const STANDING_NAME_LEN_MAX: usize = 64;
+const CARD_ID_LEN_MAX: usize = 128;
 const ON_VIOLATION: &str = "onViolation";
 /// Whether a human may waive what was violated.
 const VIOLATION_WORDS: [(&str, bool); 2] = [("deny", false), ("review", true)];
@@ -170,6 +171,11 @@ fn read_standing<'a>(
         let Some(approval) = read_approval(reader, item, &place) else {
             continue;
         };
+        let is_taken = |it: &StandingApproval| it.card_id == approval.card_id;
+        if approval.card_id.is_some() && known.values().any(is_taken) {
+            let message = "is another approval's card";
+            reader.report(item.get(), &place.field("cardId"), message);
+        }
         if known.insert(approval.name.clone(), approval).is_some() {
             reader.report(item.get(), &place.field("name"), "stands there twice");
         }
@@ -201,6 +207,12 @@ fn read_approval<'a>(
         .and_then(|raw| reader.integer(raw, &path.field("countMax"), 1..=STANDING_COUNT_MAX));
     let most = fields.take("totalMax");
     let total_max = most.and_then(|raw| reader.minor(raw, &path.field("totalMax")));
+    let own = fields.take("cardId");
+    let card_id = own.and_then(|raw| read_card_id(reader, raw, &path.field("cardId")));
+    if own.is_some() && most.is_none() {
+        let message = "is missing: what its own card may spend in a period";
+        reader.report(raw.get(), &path.field("totalMax"), message);
+    }
     let until = fields
         .require(reader, path, "until")
         .and_then(|raw| read_until(reader, raw, &path.field("until")));
@@ -219,6 +231,7 @@ fn read_approval<'a>(
         count_max: count_max?,
         total_max,
         until: until?,
+        card_id,
     })
 }
 
@@ -228,12 +241,35 @@ fn read_name<'a>(
     path: &Path<'_>,
 ) -> Option<Box<str>> {
     let raw = fields.require(reader, path, "name")?;
-    let place = path.field("name");
-    let text = reader.text(raw, &place)?;
+    read_approval_name(reader, raw, &path.field("name"))
+}
+
+/// The name of an approval in advance.
+pub(super) fn read_approval_name<'a>(
+    reader: &mut Reader<'a>,
+    raw: &'a RawValue,
+    place: &Path<'_>,
+) -> Option<Box<str>> {
+    let text = reader.text(raw, place)?;
     let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     if !is_plain || !(1..=STANDING_NAME_LEN_MAX).contains(&text.len()) {
         let message = format!("must be 1 to {STANDING_NAME_LEN_MAX} printable ASCII characters");
-        reader.report(raw.get(), &place, message);
+        reader.report(raw.get(), place, message);
+        return None;
+    }
+    Some(text.into())
+}
+
+fn read_card_id<'a>(
+    reader: &mut Reader<'a>,
+    raw: &'a RawValue,
+    path: &Path<'_>,
+) -> Option<Box<str>> {
+    let text = reader.text(raw, path)?;
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_plain || !(1..=CARD_ID_LEN_MAX).contains(&text.len()) {
+        let message = format!("must be the id of a card, of 1 to {CARD_ID_LEN_MAX} characters");
+        reader.report(raw.get(), path, message);
         return None;
     }
     Some(text.into())

@@ -9,7 +9,7 @@ use crate::domain::decision::DeclineReason::{
 };
 use crate::domain::explanation::RuleField;
 use crate::domain::time::Timestamp;
-use crate::domain::window::{LocalDay, LocalHour};
+use crate::domain::window::{LocalDay, LocalHour, WindowKind};
 use crate::ledger::check::harness::{Ask, Ledger, TODAY, minor};
 
 const HOUR_US: i64 = 3_600_000_000;
@@ -243,4 +243,41 @@ fn what_is_held_at_one_time_is_capped_over_all_cards() {
     let answer = ledger.ask(&part);
     assert_eq!(answer.decision, Decision::ApprovePartial(minor(40)));
     assert_eq!(ledger.reason(&ask(4, 1, 3)), Some(CustomerLimitExceeded));
+}
+
+/// What an approval in advance lets its own card have (behaviour 5.5): 2026-05-27 is a Wednesday, so that
+/// the week ends before the month does.
+#[test]
+fn a_count_of_a_period_goes_by_the_calendars_windows() {
+    let next = [
+        (WindowKind::Day, TODAY + 1),
+        (WindowKind::Week, TODAY + 5),
+        (WindowKind::Month, TODAY + 5),
+    ];
+    for (kind, later) in next {
+        let mut ledger = Ledger::new();
+        let limits = ScopeLimits {
+            count_of_period: Some((kind, 2)),
+            ..ScopeLimits::default()
+        };
+        let on = |n, day: i32| {
+            let passed = i64::from(day - TODAY) * 86_400_000_000;
+            let ask = Ask::new(n, 10).on_day(day).later(passed);
+            ask.limited(Level::Card, limits)
+        };
+        ledger.approve(&on(1, TODAY));
+        ledger.approve(&on(2, later - 1));
+        let refused = ledger.decline(&on(3, later - 1));
+        assert_eq!(
+            (refused.reason, refused.field, refused.limit),
+            (CountLimitReached, RuleField::StandingApproval, Some(2)),
+            "{kind:?}"
+        );
+        assert!(refused.resets_at.is_some());
+        // An increment is none.
+        ledger.approve(&on(2, later - 1).step(2));
+        ledger.approve(&on(4, later));
+        ledger.approve(&on(5, later));
+        ledger.decline(&on(6, later));
+    }
 }

@@ -134,6 +134,27 @@ impl EmbeddedLedger {
         }
     }
 
+    /// Decides as [`EmbeddedLedger::authorize`] does, as a command: what it says, its position apart,
+    /// holds once the shared log has taken the draft that is left for whoever gives the command.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the command contradicts the state.
+    pub fn authorize_as_command(
+        &self,
+        route: &Route<'_>,
+        unattributed: Key,
+        command: &Authorize<'_>,
+    ) -> Result<Answer, Unavailable> {
+        if !self.is_shared {
+            return self.authorize(route, unattributed, command);
+        }
+        let Proposed { draft, answer } = self.propose(route, unattributed, command)?;
+        if !draft.events.is_empty() {
+            drafting::hold(draft)?;
+        }
+        Ok(answer)
+    }
+
     /// What taking back an approval comes to, as [`EmbeddedLedger::overrule`] does it; absent where it
     /// stands.
     #[must_use]

@@ -90,5 +90,16 @@ pub(in crate::ledger::embedded::store) fn put(
     })
 }
 
+/// The same of a draft that is made already.
+pub(super) fn hold(draft: Draft) -> Result<(), Unavailable> {
+    SLOT.with_borrow_mut(|slot| {
+        if !matches!(slot, Slot::Open) {
+            return Err(Unavailable::Shared);
+        }
+        *slot = Slot::Holds(draft);
+        Ok(())
+    })
+}
+
 /// What an entry is about that is about no authorization.
 const NOTHING: Key = Key(0);
