@@ -116,9 +116,8 @@ impl App {
         let rows = plane.as_ref().map(Plane::rows);
         let recovered = recover(&*storage, &config, node.as_ref())?;
         let follower = Follower::open(&cold, &config, recovered.journal)?;
-        let keys = Fingerprinter::new(recovered.seed);
+        let (level, keys) = (config.durability, Fingerprinter::new(recovered.seed));
         let with = (&*names, &keys, recovered.owners());
-        let level = config.durability;
         let writer = journal::start_writer(&recovered, level, &storage, &shared, &readiness)?;
         let read = follower::rows_of(rows.as_ref(), follower.as_ref());
         let loaded = Loaded::load(&rules, read, &cold, with)?;

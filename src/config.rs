@@ -243,11 +243,10 @@ impl Config {
         let issuers = issuer::issuers(&typed.issuer, place)?;
         let data_dir = or_default(overrides.data_dir.or(typed.data_dir));
         let database = database::address(overrides.database, typed.database.as_deref(), place)?;
-        let budget_ms = budget_ms(&issuers, sandbox);
         Ok(Self {
             connections_max: connections::max(
                 server.connections_max,
-                budget_ms,
+                budget_ms(&issuers, sandbox),
                 hot_threads(),
                 &format!("{place}: server.connections_max"),
             )?,

@@ -32,7 +32,8 @@ fn what_agents_may_ask_and_where_webhooks_lead_have_bounds() {
     );
     for key in ["requests_per_minute_max", "reviews_waiting_max"] {
         for wrong in ["0", "1000001"] {
-            let error = load(&format!("[purchases]\n{key} = {wrong}")).unwrap_err();
+            let error = load(&format!("[purchases]\n{key} = {wrong}"));
+            let error = error.err().unwrap();
             assert!(
                 error.place.ends_with(&format!("purchases.{key}")),
                 "{error}"
@@ -46,7 +47,8 @@ fn what_agents_may_ask_and_where_webhooks_lead_have_bounds() {
     assert_eq!(ports.get(..3), Some(&[9443, 10443, 0][..]));
     let many = vec!["9443"; PORTS_MAX + 1].join(", ");
     for wrong in ["0", &many] {
-        let error = load(&format!("[webhooks]\nports = [{wrong}]")).unwrap_err();
+        let error = load(&format!("[webhooks]\nports = [{wrong}]"));
+        let error = error.err().unwrap();
         assert!(error.place.ends_with("webhooks.ports"), "{error}");
     }
 }

@@ -89,7 +89,7 @@ impl Reach {
             Some(_) | None => return Err("must begin with https://"),
         }
         let port = uri.port_u16().unwrap_or(443);
-        if !(self.loopback && is_here) && !self.admits_port(port) {
+        if !(self.admits_port(port) || self.loopback && is_here) {
             return Err(
                 "must have the port 443 or 8443, or one of `webhooks.ports` in the configuration",
             );
