@@ -37,7 +37,9 @@ use crate::cold::tokens::TokenSecret;
 use crate::cold::webhooks::address::Reach;
 use crate::cold::webhooks::mail::Mailer;
 use crate::cold::webhooks::{self, reader};
-use crate::config::{AlertsConfig, Config, ConfigError, LedgerStore, SANDBOX_NAME, WebhooksConfig};
+use crate::config::{
+    AlertsConfig, Config, ConfigError, LedgerStore, PurchasesConfig, SANDBOX_NAME, WebhooksConfig,
+};
 use crate::decide::document::DocumentRefused;
 use crate::decide::past::Past;
 use crate::decide::snapshot::Snapshot;
@@ -303,6 +305,7 @@ pub(super) struct Around<'a> {
     /// The journal's name.
     pub(super) journal: JournalId,
     pub(super) webhooks: WebhooksConfig,
+    pub(super) purchases: PurchasesConfig,
     /// What hands mail over, where there is a mail server, and what writes it once it is there.
     pub(super) people: (Option<Mailer>, &'a Served),
     pub(super) alerts: AlertsConfig,
@@ -388,6 +391,7 @@ fn start_webhooks(
         readiness: of_outbox.readiness,
         reach: Reach {
             loopback: around.webhooks.allow_loopback,
+            ports: around.webhooks.ports,
         },
         mailer: around.people.0.clone(),
         served: Arc::clone(around.people.1),
@@ -519,6 +523,7 @@ fn start_plane(
         rows_rule,
         journal: progress(around.writer),
         public_url: around.public_url,
+        purchases: around.purchases,
     };
     Ok(start_api(around.cold, parts))
 }

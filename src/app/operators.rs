@@ -149,6 +149,7 @@ pub(super) fn listen_for_people(
         origins: config.mcp.origins.clone(),
         reach: Reach {
             loopback: config.webhooks.allow_loopback,
+            ports: config.webhooks.ports,
         },
     };
     let fault = |error| StartError::Listen("listen", address, error);

@@ -12,6 +12,7 @@ use super::effective::needs_created_at;
 use super::merchant_text::{strong_key, weak_key};
 use super::past::Past;
 use super::policy::{Cascade, Policy, Shadow};
+use super::purchase::RequestTerms;
 use super::snapshot::{
     AgentSeen, AgentSlot, CardSlot, CustomerSeen, CustomerSlot, Draft, MaybeTimestamp,
     PresetMerchant, PresetName, Rest, RowTaken, Snapshot,
@@ -277,10 +278,10 @@ impl<'k, K: Keys> Builder<'k, K> {
     /// the agent is unknown, or the agent is another customer's, or the card was.
     pub fn add_card(&mut self, row: CardRow<'_>) -> Result<(), RowRefused> {
         let customer = self.customer(row.customer_id)?;
-        if row.policy.terms().is_some_and(|it| it.requests.is_some()) {
-            let message = "has rules of purchase requests, which come before a card: they stand on agents \
-                           and customers";
-            return Err(refused("policy", message));
+        let requests = row.policy.terms().and_then(|it| it.requests.as_deref());
+        if let Some(field) = requests.and_then(RequestTerms::first_field) {
+            let message = "rules purchase requests, which come before a card: it stands on agents and customers";
+            return Err(refused(field, message));
         }
         let agent = row
             .agent_id

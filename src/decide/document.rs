@@ -467,7 +467,8 @@ impl<'a, K: Keys> Load<'a, '_, K> {
             }
             Cause::UnknownParent | Cause::Row => {}
         }
-        let place = find_field(raw, field).unwrap_or(raw);
+        let mut names = field.split('.');
+        let place = names.try_fold(raw, find_field).unwrap_or(raw);
         self.reader.report(place.get(), &path.field(field), message);
     }
 }

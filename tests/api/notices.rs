@@ -99,7 +99,7 @@ fn s12_a_link_out_of_a_notice_decides_once_and_looking_changes_nothing() {
     let page = browser.get(&link);
     assert_eq!(page.status, 200, "{}", page.text());
     for (name, value) in [
-        ("referrer-policy", "same-origin"),
+        ("referrer-policy", "no-referrer"),
         ("cache-control", "no-store"),
         ("x-frame-options", "DENY"),
     ] {

@@ -12,6 +12,7 @@ use super::cards;
 use super::code::Code;
 use super::exchange::{Ask, Reply};
 use super::problem::Problem;
+use crate::cold::audit::Event;
 use crate::cold::explain::{Context, Explained, explain};
 use crate::cold::ids::draw;
 use crate::cold::schema::Reason;
@@ -119,7 +120,11 @@ pub(super) async fn spend(ask: Ask) -> Result<Reply, Problem> {
         Some(answer) => (answer.decision, answer.explanation),
         None => (Decision::Decline(unknown), Some(Explanation::bare(unknown))),
     };
-    Reply::ok(&Verdict::new(decision, explanation, amount, version))
+    let verdict = Verdict::new(decision, explanation, amount, version);
+    let outcome = verdict.reason.unwrap_or(verdict.decision).to_owned();
+    let event = ask.event();
+    ask.api.control.noted().attempt(Event { outcome, ..event });
+    Reply::ok(&verdict)
 }
 
 /// Runs on a hot thread: `check` alone, without the `fold` that would follow.

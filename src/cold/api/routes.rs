@@ -133,6 +133,7 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         POST "/v1/access-requests/{id}/refuse" OWNERS access::refuse REFUSE;
         GET "/v1/agents/{id}/spending" EVERYBODY purchases::spending SPENDING;
         GET "/v1/connections" OWNERS connections::list LIST;
+        GET "/v1/connections/{id}" OWNERS connections::one ONE;
         POST "/v1/connections/{id}/key" OWNERS connections::set_key SET_KEY;
         POST "/v1/connections/{id}/import" OWNERS imports::run RUN;
         POST "/api/v1/cards" MAKERS simple::create CREATE;

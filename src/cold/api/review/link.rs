@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::request::Parts;
 use axum::http::{Method, Request, Response, StatusCode};
+use axum::middleware::map_response;
 use axum::routing::{get, post};
 
 use super::{Looker, Other, Spoken, Verb, page, sent, speak};
@@ -56,6 +57,7 @@ pub(super) fn router() -> Router<Web> {
         .route("/review/{token}", get(looks))
         .route("/review/{token}/approve", decides(Verb::Approve))
         .route("/review/{token}/deny", decides(Verb::Deny))
+        .layer(map_response(web::without_referrer))
 }
 
 /// A link that is ours, with everything that it rests on.
