@@ -298,14 +298,13 @@ fn a_billing_address_is_checked_and_a_card_shows_nothing_of_it() {
 fn what_nobody_can_do_yet_is_refused_and_not_ignored() {
     let plane = Plane::start();
     let customer = &plane.customer;
-    for (body, field) in [(
-        json!({"customerId": customer, "configuration": {"connection": "acme"}}),
-        "configuration.connection",
-    )] {
-        let response = plane.ask(&plane.owner, "POST", "/v1/cards", &body);
-        assert_eq!(code(&response, 422), "not_supported", "{body}");
-        assert_eq!(value(&response)["errors"][0]["field"], field);
-    }
+    let body = json!({"customerId": customer, "configuration": {"connection": "acme"}});
+    let response = plane.ask(&plane.owner, "POST", "/v1/cards", &body);
+    assert_eq!(code(&response, 422), "not_supported", "{body}");
+    assert_eq!(
+        value(&response)["errors"][0]["field"],
+        "configuration.connection"
+    );
 }
 
 #[test]
