@@ -56,7 +56,8 @@ fn holds_records(journal: &Path) -> bool {
         Ok(mut entries) => {
             entries.any(|entry| entry.map_or(true, |entry| entry.file_name() != LOCK_FILE))
         }
-        Err(error) => error.kind() != ErrorKind::NotFound,
+        // A file in the directory's place is told of as what it is, by whoever opens the directory.
+        Err(error) => ![ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()),
     }
 }
 
