@@ -47,7 +47,7 @@ impl Named {
             .split_once('/')
             .filter(|(_, name)| !name.is_empty() && !name.contains(['/', '?', '#']))
             .ok_or_else(|| {
-                unlike("it must end in the name that sentinels know the servers by: HOST:PORT/NAME")
+                unlike("must end in the name that sentinels know the servers by: HOST:PORT/NAME")
             })?;
         let scheme = if is_tls { "rediss" } else { "redis" };
         let mut user = RedisConnectionInfo::default();
