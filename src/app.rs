@@ -6,6 +6,7 @@ mod control;
 mod error;
 mod follower;
 mod journal;
+mod moving;
 mod operators;
 mod ownership;
 mod place;
@@ -56,6 +57,7 @@ use checkpoint::Checkpointer;
 use control::{Around, Loaded, Plane, Rules};
 pub use error::StartError;
 use follower::Follower;
+pub use moving::{Moved, export_ledger, import_ledger};
 use operators::Operators;
 use ownership::Rows;
 pub use shared::{arm_ledger, found_ledger, repair_ledger};
@@ -116,9 +118,8 @@ impl App {
         let rows = plane.as_ref().map(Plane::rows);
         let recovered = recover(&*storage, &config, node.as_ref())?;
         let follower = Follower::open(&cold, &config, recovered.journal)?;
-        let keys = Fingerprinter::new(recovered.seed);
-        let with = (&*names, &keys, recovered.owners());
-        let level = config.durability;
+        let (level, keys) = (config.durability, Fingerprinter::new(recovered.seed));
+        let with = (&*names, &keys, recovered.past(&keys));
         let writer = journal::start_writer(&recovered, level, &storage, &shared, &readiness)?;
         let read = follower::rows_of(rows.as_ref(), follower.as_ref());
         let loaded = Loaded::load(&rules, read, &cold, with)?;
@@ -141,6 +142,7 @@ impl App {
             clock,
             journal: recovered.journal,
             webhooks: config.webhooks,
+            purchases: config.purchases,
             people: (control::mailer(&config)?, &served),
             alerts: config.alerts.clone(),
             public_url: front.public_url,

@@ -14,8 +14,10 @@ mod log;
 mod mail;
 mod mcp;
 mod public_url;
+mod purchases;
 mod roles;
 mod secret;
+mod webhooks;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -30,10 +32,12 @@ pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::{HoldDays, IssuerConfig};
 pub use self::ledger::{LedgerStore, OWN_JOURNAL, SHARED_COPY, SHARED_JOURNAL, journal_of};
 pub use self::log::log_setting;
-pub use self::mail::{MailConfig, MailTls};
+pub use self::mail::{MailConfig, MailTls, mail_secret};
 pub use self::mcp::McpConfig;
+pub use self::purchases::PurchasesConfig;
 pub use self::roles::Roles;
 pub use self::secret::SecretSource;
+pub use self::webhooks::{PORTS_MAX, WebhooksConfig};
 use crate::issuer::IssuerKind;
 pub use alerts::{AlertsConfig, RISK_KINDS, SHARES, SPIKES, STORMS};
 
@@ -141,6 +145,8 @@ pub struct Config {
     pub card_makers: Vec<CardsConfig>,
     /// Whom the agents' door lets in.
     pub mcp: McpConfig,
+    /// How much one agent may ask.
+    pub purchases: PurchasesConfig,
     /// Outgoing webhooks.
     pub webhooks: WebhooksConfig,
     /// Where notices to people are handed over; absent where there is no mail.
@@ -151,15 +157,6 @@ pub struct Config {
     pub sandbox: bool,
     /// Whether time may be moved forward: every connection is a sandbox.
     pub sandbox_clock: bool,
-}
-
-/// `[webhooks]`: what events are told to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WebhooksConfig {
-    /// Whether they may lead to this machine itself, over plain HTTP too: for trying things out.
-    pub allow_loopback: bool,
-    /// How many deliveries may wait for one of them.
-    pub backlog_max: i64,
 }
 
 /// Why a configuration is refused: where, and what is wrong.
@@ -210,8 +207,6 @@ pub const SANDBOX_DEADLINE_MS: u32 = 300;
 const RECORDS_DAYS_DEFAULT: u32 = 400;
 const RECORDS_INDEXED: std::ops::RangeInclusive<usize> = 100_000..=1_000_000_000;
 const RECORDS_INDEXED_DEFAULT: usize = 10_000_000;
-const BACKLOG: std::ops::RangeInclusive<i64> = 10..=10_000_000;
-const BACKLOG_DEFAULT: i64 = 100_000;
 /// 0 switches the looking off.
 const SNAPSHOT_POLL_MS: std::ops::RangeInclusive<u64> = 50..=3_600_000;
 const SNAPSHOT_POLL_MS_DEFAULT: u64 = 1_000;
@@ -248,11 +243,10 @@ impl Config {
         let issuers = issuer::issuers(&typed.issuer, place)?;
         let data_dir = or_default(overrides.data_dir.or(typed.data_dir));
         let database = database::address(overrides.database, typed.database.as_deref(), place)?;
-        let budget_ms = budget_ms(&issuers, sandbox);
         Ok(Self {
             connections_max: connections::max(
                 server.connections_max,
-                budget_ms,
+                budget_ms(&issuers, sandbox),
                 hot_threads(),
                 &format!("{place}: server.connections_max"),
             )?,
@@ -286,7 +280,8 @@ impl Config {
             master_keys: master_keys(&typed.keys.master, place)?,
             mcp: mcp::access(typed.mcp, place)?,
             card_makers: cards::read_all(&typed.issuer, place)?,
-            webhooks: webhooks(&typed.webhooks, place)?,
+            purchases: purchases::read(&typed.purchases, place)?,
+            webhooks: webhooks::read(&typed.webhooks, place)?,
             mail: mail::read(typed.mail, place)?,
             alerts: alerts::read(&typed.alerts, &typed.risk, place)?,
             snapshot: snapshot(
@@ -309,9 +304,23 @@ impl Config {
 /// Whether its parts go together.
 fn check(config: &Config, place: &str) -> Result<(), ConfigError> {
     check_listeners(config, place)?;
+    check_names(config, place)?;
     check_sandbox_clock(config)?;
     ledger::check(config)?;
     roles::check(config)
+}
+
+/// The built-in issuer has its names where it is on.
+fn check_names(config: &Config, place: &str) -> Result<(), ConfigError> {
+    let mut issuers = config.issuers.iter().enumerate();
+    let is_taken = |issuer: &IssuerConfig| SANDBOX_NAMES.contains(&&*issuer.name);
+    match issuers.find(|(_, issuer)| config.sandbox && is_taken(issuer)) {
+        Some((at, issuer)) => Err(ConfigError {
+            place: format!("{place}: issuer[{at}].name"),
+            message: format!("`{}` is a name of the built-in issuer", issuer.name),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn or_default(data_dir: Option<PathBuf>) -> PathBuf {
@@ -498,20 +507,6 @@ fn records_indexed_max(ledger: &file::LedgerFile, place: &str) -> Result<usize, 
         format!("{place}: ledger.records_indexed_max"),
         message,
     ))
-}
-
-fn webhooks(typed: &file::WebhooksFile, place: &str) -> Result<WebhooksConfig, ConfigError> {
-    let backlog_max = typed.backlog_max.unwrap_or(BACKLOG_DEFAULT);
-    if !BACKLOG.contains(&backlog_max) {
-        let (least, most) = (BACKLOG.start(), BACKLOG.end());
-        let message = format!("must lie between {least} and {most}");
-        let place = format!("{place}: webhooks.backlog_max");
-        return Err(ConfigError::new(place, message));
-    }
-    Ok(WebhooksConfig {
-        allow_loopback: typed.allow_loopback.unwrap_or(false),
-        backlog_max,
-    })
 }
 
 fn snapshot_poll(typed: Option<u64>, place: &str) -> Result<Option<Duration>, ConfigError> {

@@ -11,6 +11,7 @@ pub mod effective;
 pub mod evaluate;
 mod json;
 pub mod merchant_text;
+pub mod past;
 pub mod policy;
 pub mod purchase;
 pub mod snapshot;

@@ -75,6 +75,8 @@ mod store;
 mod tampering;
 #[path = "api/transactions.rs"]
 mod transactions;
+#[path = "api/unrouted.rs"]
+mod unrouted;
 #[path = "api/until_spent.rs"]
 mod until_spent;
 #[path = "api/versions.rs"]

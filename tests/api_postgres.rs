@@ -68,6 +68,8 @@ mod simple;
 mod store;
 #[path = "api/transactions.rs"]
 mod transactions;
+#[path = "api/unrouted.rs"]
+mod unrouted;
 #[path = "api/until_spent.rs"]
 mod until_spent;
 #[path = "api/versions.rs"]

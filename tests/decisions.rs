@@ -484,8 +484,11 @@ fn money_back_meets_no_rule_and_a_balance_inquiry_the_status_alone() {
 
         request.kind = AuthorizationKind::BalanceInquiry;
         let inquiry = ask(&snapshot, &request);
-        assert_eq!(inquiry.rule, None);
-        let by_status = row.reason <= DeclineReason::CardFrozenByRisk;
+        // Nor is it answered in a currency that is not the customer's.
+        let elsewhere = DeclineReason::CurrencyNotSupported;
+        let rule = (row.reason == elsewhere).then_some(elsewhere);
+        assert_eq!(inquiry.rule.map(|it| it.reason), rule);
+        let by_status = row.reason <= DeclineReason::CardFrozenByRisk || rule.is_some();
         assert_eq!(
             first(&inquiry).is_some(),
             by_status,
@@ -493,6 +496,9 @@ fn money_back_meets_no_rule_and_a_balance_inquiry_the_status_alone() {
             row.reason.code()
         );
         assert_eq!(inquiry.claims.limits[0].per_day, Minor::new(5).ok());
+        request.amount.currency = Currency::parse("KWD").unwrap();
+        let found = ask(&snapshot, &request).rule.map(|it| it.reason);
+        assert_eq!(found, Some(elsewhere));
 
         for claims in [credit.claims, inquiry.claims] {
             assert!(claims.amount.minor.is_zero());

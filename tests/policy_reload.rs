@@ -5,13 +5,15 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use countersign::decide::compile::{Builder, CardRow};
+use countersign::decide::compile::{Builder, CardRow, id_key};
 use countersign::decide::document::{
     Before, DocumentContext, DocumentError, read_next_snapshot, read_snapshot,
 };
+use countersign::decide::past::Past;
 use countersign::decide::policy::Policy;
 use countersign::decide::snapshot::{CardView, Impact, Snapshot};
-use countersign::domain::card::{CardStatus, Key, Usage};
+use countersign::domain::card::{CardStatus, Usage};
+use countersign::domain::currency::Currency;
 use countersign::domain::identity::{KeySpace, Keys};
 use countersign::domain::time::Timestamp;
 use countersign::fingerprint::Fingerprinter;
@@ -37,7 +39,7 @@ fn fresh(document: &Value) -> Snapshot {
 fn next(before: &Snapshot, document: &Value) -> Result<Snapshot, Vec<DocumentError>> {
     let before = Before {
         snapshot: before,
-        owner_of: &|_| None,
+        past: &Past::default(),
     };
     let read = read_next_snapshot(document.to_string().as_bytes(), CONTEXT, &keys(), before);
     read.map_err(|refused| refused.errors)
@@ -363,8 +365,9 @@ fn a_card_that_would_change_its_customer_is_refused_at_its_line() {
     let keys = keys();
     let owner = keys.key(KeySpace::Customer, &[b"c1"]);
     let used = keys.key(KeySpace::Card, &[b"acme", b"t2"]);
-    let by_use = |key: Key| (key == used).then_some(owner);
-    let nobody = |_: Key| None;
+    let mut past = Past::default();
+    past.note_owner(used, owner);
+    let nobody = Past::default();
     let moved = TWO_CUSTOMERS
         .replace("\"customerId\": \"c1\"", "\"customerId\": \"c2\"")
         .replace("t2", "t3");
@@ -373,11 +376,11 @@ fn a_card_that_would_change_its_customer_is_refused_at_its_line() {
     // Used by another one; and another one's in the snapshot in force, used or not.
     let by_the_ledger = Before {
         snapshot: &empty,
-        owner_of: &by_use,
+        past: &past,
     };
     let by_the_snapshot = Before {
         snapshot: &in_force,
-        owner_of: &nobody,
+        past: &nobody,
     };
     let cases = [
         (by_the_ledger, 4, "cards[1].customerId"),
@@ -395,6 +398,43 @@ fn a_card_that_would_change_its_customer_is_refused_at_its_line() {
             "{error}"
         );
     }
+}
+
+/// Whatever was locked, canceled or spent would begin anew.
+#[test]
+fn a_used_card_keeps_its_key_and_a_used_customer_its_currency() {
+    let keys = keys();
+    let (card, customer) = (
+        keys.key(KeySpace::Card, &[b"acme", b"t1"]),
+        keys.key(KeySpace::Customer, &[b"c1"]),
+    );
+    let mut past = Past::default();
+    past.note_owner(card, customer);
+    past.note_card(id_key(&keys, "k1"), card);
+    past.note_currency(customer, Currency::USD);
+    let empty = Snapshot::empty();
+    let read = |text: &str| {
+        let before = Before {
+            snapshot: &empty,
+            past: &past,
+        };
+        let read = read_next_snapshot(text.as_bytes(), CONTEXT, &keys, before);
+        let fields = read.err().map(|refused| {
+            let fields = refused.errors.into_iter().map(|error| error.field);
+            fields.collect::<Vec<_>>()
+        });
+        fields.unwrap_or_default()
+    };
+    assert_eq!(read(TWO_CUSTOMERS), [""; 0]);
+    assert_eq!(read(&TWO_CUSTOMERS.replace("t2", "t3")), [""; 0]);
+    let other = TWO_CUSTOMERS.replace("t1", "t3");
+    assert_eq!(read(&other), ["cards[0].issuerToken"]);
+    let elsewhere = TWO_CUSTOMERS.replacen("acme", "beta", 1);
+    assert_eq!(read(&elsewhere), ["cards[0].issuerToken"]);
+    let yen = TWO_CUSTOMERS.replace(r#"{"id": "c1"}"#, r#"{"id": "c1", "currency": "JPY"}"#);
+    assert_eq!(read(&yen), ["customers[0].currency"]);
+    let yen = TWO_CUSTOMERS.replace(r#"{"id": "c2"}"#, r#"{"id": "c2", "currency": "JPY"}"#);
+    assert_eq!(read(&yen), [""; 0]);
 }
 
 // === how much is hit ===

@@ -17,6 +17,8 @@ mod fault_proxy;
 mod faults;
 #[path = "shared_ledger/forgets.rs"]
 mod forgets;
+#[path = "shared_ledger/moved.rs"]
+mod moved;
 #[path = "shared_ledger/precedence.rs"]
 mod precedence;
 #[path = "support/redis.rs"]
@@ -27,6 +29,8 @@ mod refusals;
 mod refuses;
 #[path = "shared_ledger/repaired.rs"]
 mod repaired;
+#[path = "shared_ledger/sentinel.rs"]
+mod sentinel;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/server.rs"]
 mod server;
@@ -43,9 +47,14 @@ const AMOUNT: u64 = 2_500;
 
 /// Runs `countersign ledger …` on this Redis.
 fn ledger(redis: &RedisServer, words: &[&str]) -> (Option<i32>, String) {
+    ledger_at(&redis.url(), words)
+}
+
+/// The same of this address.
+fn ledger_at(url: &str, words: &[&str]) -> (Option<i32>, String) {
     let mut command = binary();
     command.arg("ledger").args(words);
-    said(command.args(["--ledger", &redis.url()]).output())
+    said(command.args(["--ledger", url]).output())
 }
 
 /// A Redis in which a ledger was founded.
@@ -65,9 +74,14 @@ struct Machine {
 
 impl Machine {
     fn new(redis: &RedisServer, snapshot: &Value) -> Self {
+        Self::of(&redis.url(), snapshot)
+    }
+
+    /// Of the ledger at this address.
+    fn of(url: &str, snapshot: &Value) -> Self {
         Self {
             home: Home::new("relaxed", snapshot),
-            url: redis.url(),
+            url: url.to_owned(),
         }
     }
 

@@ -1,6 +1,5 @@
 //! The control plane's wiring: its files, the rules that it starts with, the API over both.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,10 +37,12 @@ use crate::cold::tokens::TokenSecret;
 use crate::cold::webhooks::address::Reach;
 use crate::cold::webhooks::mail::Mailer;
 use crate::cold::webhooks::{self, reader};
-use crate::config::{AlertsConfig, Config, ConfigError, LedgerStore, SANDBOX_NAME, WebhooksConfig};
+use crate::config::{
+    AlertsConfig, Config, ConfigError, LedgerStore, PurchasesConfig, SANDBOX_NAME, WebhooksConfig,
+};
 use crate::decide::document::DocumentRefused;
+use crate::decide::past::Past;
 use crate::decide::snapshot::Snapshot;
-use crate::domain::card::Key;
 use crate::fingerprint::Fingerprinter;
 use crate::hot::pipeline::Core;
 use crate::ledger::embedded::frame::{Cursor, JournalId};
@@ -114,7 +115,7 @@ async fn unseal(
 }
 
 /// What the rules of a start are made with: the connections' names, the keys, whose every used card is.
-type With<'a> = (&'a [String], &'a Fingerprinter, HashMap<Key, Key>);
+type With<'a> = (&'a [String], &'a Fingerprinter, Past);
 
 /// The rules that a start has found.
 pub(super) struct Loaded {
@@ -197,11 +198,10 @@ impl Plane {
 fn load_rows(
     store: &dyn Store,
     cold: &Runtime,
-    (names, keys, owners): &With<'_>,
+    (names, keys, past): &With<'_>,
 ) -> Result<Snapshot, StartError> {
-    let owner_of = |card| owners.get(&card).copied();
     let before = (&Snapshot::empty(), FIRST_VERSION);
-    let loaded = control::load(store, names, keys, before, &owner_of);
+    let loaded = control::load(store, names, keys, before, past);
     cold.block_on(loaded).map_err(|error| match error {
         LoadError::Rows(errors) => StartError::Snapshot(DocumentRefused {
             errors,
@@ -228,10 +228,9 @@ impl Loaded {
                 })
             }
             (Rules::File(path) | Rules::Database(path), _) => {
-                let (names, keys, owners) = with;
+                let (names, keys, past) = with;
                 let source = Source::new(path, names.to_vec(), keys);
-                let owner_of = |card| owners.get(&card).copied();
-                let first = First::load(&source, &owner_of).map_err(StartError::Snapshot)?;
+                let first = First::load(&source, &past).map_err(StartError::Snapshot)?;
                 Ok(Self {
                     snapshots: Arc::clone(&first.snapshots),
                     file: Some((source, first)),
@@ -256,7 +255,7 @@ impl Loaded {
         watch_every: Option<Duration>,
     ) -> Result<Policies, StartError> {
         match self.file {
-            Some((source, first)) => operators.start_policies(source, &first, watch_every),
+            Some((source, first)) => operators.start_policies(source, first, watch_every),
             None => Ok(Policies::of_no_file()),
         }
     }
@@ -306,6 +305,7 @@ pub(super) struct Around<'a> {
     /// The journal's name.
     pub(super) journal: JournalId,
     pub(super) webhooks: WebhooksConfig,
+    pub(super) purchases: PurchasesConfig,
     /// What hands mail over, where there is a mail server, and what writes it once it is there.
     pub(super) people: (Option<Mailer>, &'a Served),
     pub(super) alerts: AlertsConfig,
@@ -391,6 +391,7 @@ fn start_webhooks(
         readiness: of_outbox.readiness,
         reach: Reach {
             loopback: around.webhooks.allow_loopback,
+            ports: around.webhooks.ports,
         },
         mailer: around.people.0.clone(),
         served: Arc::clone(around.people.1),
@@ -399,6 +400,7 @@ fn start_webhooks(
     let cold = around.cold;
     drop(cold.spawn(webhooks::deliver(told.clone())));
     drop(cold.spawn(webhooks::watch::watch(told.clone())));
+    drop(cold.spawn(webhooks::warn_without_mail(told.clone())));
     drop(cold.spawn(reader::read(reader::Around {
         store: Arc::clone(&told.store),
         records: Arc::clone(around.records),
@@ -521,6 +523,7 @@ fn start_plane(
         rows_rule,
         journal: progress(around.writer),
         public_url: around.public_url,
+        purchases: around.purchases,
     };
     Ok(start_api(around.cold, parts))
 }

@@ -71,7 +71,7 @@ impl Operators {
     pub(super) fn start_policies(
         &self,
         source: Source,
-        first: &First,
+        first: First,
         watch_every: Option<Duration>,
     ) -> Result<Policies, StartError> {
         let ops = self.address;
@@ -149,6 +149,7 @@ pub(super) fn listen_for_people(
         origins: config.mcp.origins.clone(),
         reach: Reach {
             loopback: config.webhooks.allow_loopback,
+            ports: config.webhooks.ports,
         },
     };
     let fault = |error| StartError::Listen("listen", address, error);

@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::app::StartError;
+use crate::app::moving::moved_away;
 use crate::cold::doctor::InUse;
 use crate::cold::policies::look_before;
 use crate::config::{Config, LedgerStore, OWN_JOURNAL, SHARED_JOURNAL};
@@ -30,6 +31,11 @@ pub(super) fn open(config: &Config) -> Result<Files, StartError> {
     if holds_records(other) {
         return Err(StartError::OtherLedger(other.clone()));
     }
+    if dir == own
+        && let Some(moved) = moved_away(&config.data_dir)
+    {
+        return Err(StartError::OtherLedger(moved));
+    }
     let files = open_journal(&config.data_dir, &dir)?;
     if dir == own {
         return Ok(files);
@@ -50,7 +56,8 @@ fn holds_records(journal: &Path) -> bool {
         Ok(mut entries) => {
             entries.any(|entry| entry.map_or(true, |entry| entry.file_name() != LOCK_FILE))
         }
-        Err(error) => error.kind() != ErrorKind::NotFound,
+        // A file in the directory's place is told of as what it is, by whoever opens the directory.
+        Err(error) => ![ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()),
     }
 }
 

@@ -1,10 +1,11 @@
 //! From a data directory to a ledger that goes on where the last process stopped.
 
-use std::collections::HashMap;
 use std::io;
 
 use crate::app::StartError;
-use crate::domain::card::Key;
+use crate::decide::compile::id_key;
+use crate::decide::past::Past;
+use crate::fingerprint::Fingerprinter;
 use crate::ledger::embedded::checkpoint::{self, Checkpoint};
 use crate::ledger::embedded::frame::{Cursor, JournalId};
 use crate::ledger::embedded::io::Storage;
@@ -27,17 +28,17 @@ pub(crate) struct Recovery {
 }
 
 impl Recovery {
-    /// Whose every card is that was ever used.
-    pub(crate) fn owners(&self) -> HashMap<Key, Key> {
-        let cards = |state: &State| {
-            let owner = state.key;
-            state
-                .cards()
-                .map(|card| card.key)
-                .map(move |card| (card, owner))
-                .collect::<Vec<_>>()
-        };
-        self.states.iter().flat_map(cards).collect()
+    /// Whose every card is that was ever used, and under which id. In which currency a customer's sums are
+    /// no state tells.
+    pub(crate) fn past(&self, keys: &Fingerprinter) -> Past {
+        let mut past = Past::default();
+        for state in &self.states {
+            for card in state.cards() {
+                past.note_owner(card.key, state.key);
+                past.note_card(id_key(keys, &card.id), card.key);
+            }
+        }
+        past
     }
 
     /// A journal that goes on at the end.

@@ -165,7 +165,7 @@ fn random() -> Result<[u8; 16], StartError> {
     Ok(bytes)
 }
 
-fn new_term() -> Result<Term, StartError> {
+pub(super) fn new_term() -> Result<Term, StartError> {
     random().map(|bytes| Term(u128::from_be_bytes(bytes)))
 }
 
@@ -208,7 +208,7 @@ pub fn repair_ledger(store: &LedgerStore, data_dir: &Path) -> Result<Repaired, S
     with_remote(store, async |remote| repair::repair(remote, &copy).await)
 }
 
-fn with_remote<T>(
+pub(super) fn with_remote<T>(
     store: &LedgerStore,
     act: impl AsyncFnOnce(&Remote) -> Result<T, Unfit>,
 ) -> Result<T, StartError> {

@@ -10,7 +10,7 @@ use crate::cli::Exit;
 use crate::cli::demo::Failure;
 use crate::clock::Clock;
 use crate::cold::doctor::{Check, Findings, Patient, Verdict, examine};
-use crate::config::{Config, Overrides, data_dir, secret_sources};
+use crate::config::{Config, Overrides, data_dir, mail_secret, secret_sources};
 
 /// Flags of `doctor`: those of `serve` that matter to it.
 #[derive(Debug, Args)]
@@ -51,6 +51,7 @@ pub fn run(arguments: &DoctorArguments, out: &mut dyn Write) -> Result<Exit, Fai
         config: Config::load(overrides),
         // What is wrong with the file is told with the configuration.
         secrets: secret_sources(arguments.config.as_deref()).unwrap_or_default(),
+        mail_secret: mail_secret(arguments.config.as_deref()).unwrap_or_default(),
         data_dir: data_dir(arguments.data_dir.as_deref(), arguments.config.as_deref()),
     };
     let Findings { checks, is_usable } = examine(&patient, clock);

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod events;
+mod moving;
 mod shared;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use clap::{Args, Subcommand};
 use crate::cli::Exit;
 use crate::cli::demo::Failure;
 use crate::cold::doctor::InUse;
-use crate::config::journal_of;
+use crate::config::{SHARED_JOURNAL, journal_of};
 use crate::domain::decision::Decision;
 use crate::ledger::embedded::checkpoint::{self, Checkpoint, Loaded};
 use crate::ledger::embedded::files::{Files, OpenError};
@@ -45,6 +46,10 @@ enum LedgerCommand {
     /// Give a Redis that lost what it knew back what a node's data directory has kept of it. Done for
     /// every node, running or not; then it is armed
     Repair(shared::RepairArguments),
+    /// Move the ledger of a data directory into a Redis that nodes share and that holds none
+    Export(moving::MoveArguments),
+    /// Move the ledger of a Redis that no node uses any more into a data directory that has none
+    Import(moving::MoveArguments),
     /// Have the database belong to this data directory's journal instead of another one that is lost
     Adopt(adopt::AdoptArguments),
 }
@@ -75,10 +80,14 @@ pub fn run(arguments: &LedgerArguments, out: &mut dyn Write) -> Result<Exit, Fai
         LedgerCommand::Found(arguments) => return shared::found(arguments, out),
         LedgerCommand::Arm(arguments) => return shared::arm(arguments, out),
         LedgerCommand::Repair(arguments) => return shared::repair(arguments, out),
+        LedgerCommand::Export(arguments) => return moving::export(arguments, out),
+        LedgerCommand::Import(arguments) => return moving::import(arguments, out),
         LedgerCommand::Adopt(arguments) => return adopt::run(arguments, out),
     };
     let path = journal_of(&arguments.data_dir);
     let files = open(&arguments.data_dir)?;
+    writeln!(out, "directory      {}", place_text(&path))
+        .map_err(|error| Failure::other(&error))?;
     verify(&files, arguments.events, out).map_err(|failure| match failure.exit {
         Exit::Corrupt => Failure {
             message: format!(
@@ -379,6 +388,17 @@ fn corrupt_text(message: &str) -> Failure {
     }
 }
 
+/// Which journal it is: a node's is not the ledger.
+fn place_text(path: &Path) -> String {
+    let is_shared = path.ends_with(SHARED_JOURNAL);
+    let whose = if is_shared {
+        ", what a node has learned of the log in Redis since its last start"
+    } else {
+        ""
+    };
+    format!("{}{whose}", path.display())
+}
+
 fn journal_text(begin: Cursor, end: &End) -> String {
     let segments = end.next.segment.saturating_sub(begin.segment);
     let last = end.tail.map_or_else(String::new, |tail| {
@@ -392,7 +412,11 @@ fn journal_text(begin: Cursor, end: &End) -> String {
         1 => String::new(),
         first => format!(", those before {} removed", Name::Segment(first)),
     };
-    format!("{segments} segments{removed}{last}")
+    match segments {
+        0 => format!("nothing is written in it yet{removed}"),
+        1 => format!("1 segment{removed}{last}"),
+        _ => format!("{segments} segments{removed}{last}"),
+    }
 }
 
 fn last(end: &End) -> u64 {

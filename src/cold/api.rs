@@ -56,6 +56,7 @@ use crate::cold::stands::Stands;
 use crate::cold::store::Store;
 use crate::cold::tokens::TokenSecret;
 use crate::cold::webhooks::address::Reach;
+use crate::config::PurchasesConfig;
 use crate::fingerprint::Fingerprinter;
 use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
@@ -64,7 +65,9 @@ use exchange::InFlight;
 
 pub(in crate::cold) use caller::Caller;
 pub(in crate::cold) use purchases::{SpendingLine, spending_lines};
+pub(in crate::cold) use routes::Unrouted;
 pub use routes::router;
+pub(in crate::cold) use text::spelling::plain_bytes;
 pub(in crate::cold) use text::{NAME_RULE, is_name, looks_like_a_card_number};
 
 /// What the API works with.
@@ -102,6 +105,8 @@ pub struct Api {
     reveals: PerMinute,
     /// How often each agent asked, to buy and otherwise.
     asks: purchases::Asks,
+    /// Requests of one agent that may wait for a human, so that it cannot bury the others'.
+    reviews_max: i64,
     /// How often each address has opened one-time links that are none.
     links: PerMinute,
     /// When cards were first used: it never changes.
@@ -127,6 +132,7 @@ pub struct Parts {
     pub rows_rule: bool,
     pub journal: JournalProgress,
     pub public_url: String,
+    pub purchases: PurchasesConfig,
 }
 
 /// The API once the server has started; nothing inside where the data directory has no database.
@@ -157,7 +163,8 @@ impl Api {
             trials: Semaphore::new(1),
             in_flight: InFlight::default(),
             reveals: PerMinute::new(REVEALS_A_MINUTE),
-            asks: purchases::Asks::default(),
+            asks: purchases::Asks::new(parts.purchases.requests_per_minute_max),
+            reviews_max: parts.purchases.reviews_waiting_max,
             links: PerMinute::new(review::LINKS_A_MINUTE),
             first_spends: Mutex::default(),
         }

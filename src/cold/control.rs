@@ -32,6 +32,7 @@ use crate::cold::people::session;
 use crate::cold::readiness::Readiness;
 use crate::cold::store::people::PeopleChange;
 use crate::cold::store::{Batch, Store};
+use crate::decide::past::Past;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::fingerprint::Fingerprinter;
@@ -301,12 +302,14 @@ impl Keeper {
             return Err(Failed::Store);
         }
         let before = Arc::clone(&self.around.snapshots.load());
+        // What is in force already is no document that somebody wrote.
+        let nothing = Past::default();
         let loaded = load(
             &*self.around.store,
             &self.around.connections,
             &self.around.keys,
             (&before, before.version() + 1),
-            &|_unknown| None,
+            &nothing,
         );
         match loaded.await {
             Ok(next) => self.publish(next),

@@ -91,6 +91,8 @@ pub struct Patient {
     pub config: Result<Config, ConfigError>,
     /// Where its secrets are, as far as the file can be read.
     pub secrets: Vec<SecretSource>,
+    /// Where the password of the mail server is.
+    pub mail_secret: Option<SecretSource>,
     /// Where the journal would be; nothing where that cannot be known.
     pub data_dir: Option<PathBuf>,
 }
@@ -112,6 +114,7 @@ pub fn examine(patient: &Patient, clock: Clock) -> Findings {
     checks.extend(config.ok().and_then(mail));
     let is_usable = checks.iter().all(|check| check.verdict != Verdict::Fail);
     checks.extend(secrets::checks(&patient.secrets, clock.now()));
+    checks.extend({ patient.mail_secret.iter() }.map(|it| secrets::of_mail(it, clock.now())));
     let data_dir = patient.data_dir.as_deref();
     let budget_ms = config
         .ok()

@@ -37,7 +37,7 @@ pub(in crate::cold) const RESOURCE_METADATA: &str = "/.well-known/oauth-protecte
 /// All that a token is for.
 pub(in crate::cold) const SCOPE: &str = "agent";
 
-const AUTHORIZE: &str = "/oauth/authorize";
+pub(in crate::cold) const AUTHORIZE: &str = "/oauth/authorize";
 const TOKEN: &str = "/oauth/token";
 const REVOKE: &str = "/oauth/revoke";
 const REGISTER: &str = "/oauth/register";

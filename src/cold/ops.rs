@@ -28,7 +28,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::clock::Clock;
-use crate::cold::api::{Served, looks_like_a_card_number};
+use crate::cold::api::{Served, looks_like_a_card_number, plain_bytes};
 use crate::cold::audit::noted::Noted;
 use crate::cold::audit::{Event, Who};
 use crate::cold::durable::JournalProgress;
@@ -120,11 +120,20 @@ pub fn router(state: OpsState) -> Router {
         .route("/admin/clock/advance", post(clock::advance))
         .fallback(async || Problem::no_such_path())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(from_fn(refuse_what_is_no_text))
         .layer(from_fn(refuse_pages))
         .layer(from_fn_with_state(state.clone(), tell))
         .layer(DefaultBodyLimit::max(BODY_SIZE_MAX))
         .layer(map_response(secure))
         .with_state(state)
+}
+
+/// The router would refuse it without a word.
+async fn refuse_what_is_no_text(request: Request, next: Next) -> Response {
+    match plain_bytes(request.uri().path()) {
+        Ok(_) => next.run(request).await,
+        Err(_) => Problem::no_text().into_response(),
+    }
 }
 
 /// What operators do stands in the audit log, whoever they are.

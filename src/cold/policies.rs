@@ -5,6 +5,7 @@
 //! would decline many cards waits for a human's word. The hot side learns of it by its next load.
 
 mod source;
+mod used;
 mod watch;
 
 use std::collections::HashMap;
@@ -19,12 +20,12 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::cold::readiness::Readiness;
-use crate::decide::compile::OwnerOf;
 use crate::decide::document::DocumentRefused;
+use crate::decide::past::Past;
 use crate::decide::snapshot::{Impact, Snapshot};
 use crate::domain::card::Key;
 use crate::ledger::embedded::priority::stand_back;
-use crate::seam::commands::{LedgerPort, PortError};
+use crate::seam::commands::LedgerPort;
 use crate::seam::snapshot::CurrentSnapshot;
 use crate::telemetry::Telemetry;
 use source::Content;
@@ -41,11 +42,6 @@ const WAITING_MAX: usize = 64;
 const FREE_EVERY: Duration = Duration::from_millis(5);
 /// Without a watch, the thread looks up this often, for nothing.
 const IDLE: Duration = Duration::from_secs(3_600);
-/// Cards asked for in one command to the ledger.
-const OWNERS_AT_ONCE: usize = 512;
-/// While the ledger's queue is full, it is tried again this often, with pauses.
-const ATTEMPTS_MAX: u32 = 2_000;
-const ATTEMPT_EVERY: Duration = Duration::from_millis(1);
 
 /// Words of `/readyz` for a file that is not in force.
 const REFUSED: &str = "snapshot_refused";
@@ -110,6 +106,8 @@ pub struct First {
     /// Where they are in force.
     pub snapshots: Arc<CurrentSnapshot>,
     digest: Key,
+    /// The keys under which cards were used that are not in it, by the hashes of their ids.
+    left: HashMap<Key, Key>,
 }
 
 /// The running thread. It ends when this is dropped.
@@ -142,15 +140,16 @@ impl Trigger {
 }
 
 impl First {
-    /// Reads the file of a process that starts. `owner_of` knows whose the used cards are.
+    /// Reads the file of a process that starts. `past` knows what was used.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn load(source: &Source, owner_of: &OwnerOf<'_>) -> Result<Self, DocumentRefused> {
+    pub fn load(source: &Source, past: &Past) -> Result<Self, DocumentRefused> {
         let content = source.read()?;
         let before = Snapshot::empty();
-        let snapshot = source.compile(&content, &before, FIRST_VERSION, owner_of)?;
+        let snapshot = source.compile(&content, &before, FIRST_VERSION, past)?;
         Ok(Self {
+            left: used::left(source, past, &snapshot),
             snapshots: Arc::new(CurrentSnapshot::new(snapshot)),
             digest: content.digest,
         })
@@ -162,14 +161,15 @@ impl Policies {
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub fn start(source: Source, mut around: Surroundings, first: &First) -> io::Result<Self> {
+    pub fn start(source: Source, mut around: Surroundings, first: First) -> io::Result<Self> {
         let (commands, received) = sync_channel(WAITING_MAX);
         if source.is_no_file() {
             around.watch_every = None;
         }
         let mut keeper = Keeper {
-            snapshots: Arc::clone(&first.snapshots),
+            snapshots: first.snapshots,
             in_force: first.digest,
+            left: first.left,
             against: None,
             watch: Watch::default(),
             source,
@@ -226,6 +226,8 @@ struct Keeper {
     snapshots: Arc<CurrentSnapshot>,
     /// Hash of the content that is in force.
     in_force: Key,
+    /// The keys of cards that are in no snapshot any more, by the hashes of their ids.
+    left: HashMap<Key, Key>,
     /// Hash of the content that was not put in force, so that the watch does not ask for it again.
     against: Option<Key>,
     watch: Watch,
@@ -303,12 +305,12 @@ impl Keeper {
         self.told(trigger, outcome, Some(digest))
     }
 
-    fn replace(&self, content: &Content, confirm: bool) -> Outcome {
+    fn replace(&mut self, content: &Content, confirm: bool) -> Outcome {
         let before = Arc::clone(&self.snapshots.load());
         let version = before.version() + 1;
         let compiled = self
             .source
-            .compile(content, &before, version, &|_unknown| None);
+            .compile(content, &before, version, &Past::default());
         let next = match compiled {
             Ok(next) => next,
             Err(refused) => return Outcome::Refused(refused),
@@ -316,17 +318,16 @@ impl Keeper {
         if next.is_same_as(&before) {
             return Outcome::Unchanged(before.version());
         }
-        let owners = match self.owners_of_fresh_cards(&next, &before) {
-            Ok(owners) => owners,
+        let past = match self.past(&next, &before) {
+            Ok(past) => past,
             Err(why) => {
                 let message = format!("cannot be checked against the ledger: {why}");
                 return Outcome::Refused(self.source.as_a_whole(message).into());
             }
         };
-        if !owners.is_empty() {
+        if !past.is_empty() {
             // Once more, to say where they stand.
-            let owner_of = |card: Key| owners.get(&card).copied();
-            let again = self.source.compile(content, &before, version, &owner_of);
+            let again = self.source.compile(content, &before, version, &past);
             if let Err(refused) = again {
                 return Outcome::Refused(refused);
             }
@@ -335,45 +336,9 @@ impl Keeper {
         if impact.wants_confirmation() && !confirm {
             return Outcome::Unconfirmed(impact);
         }
+        self.remember(&next, &before);
         self.snapshots.publish(next);
         Outcome::Published(version)
-    }
-
-    /// The used cards among those that come anew, with the customers that they belong to, where
-    /// these are others than the snapshot says.
-    fn owners_of_fresh_cards(
-        &self,
-        next: &Snapshot,
-        before: &Snapshot,
-    ) -> Result<HashMap<Key, Key>, &'static str> {
-        let mut moved = HashMap::new();
-        let mut fresh = next.cards_unknown_to(before).peekable();
-        while fresh.peek().is_some() {
-            let some: Vec<(Key, Key)> = fresh.by_ref().take(OWNERS_AT_ONCE).collect();
-            let owners = self.ask_owners(&some)?;
-            let used = some.into_iter().zip(owners);
-            moved.extend(used.filter_map(|((card, customer), owner)| {
-                let owner = owner.filter(|owner| *owner != customer)?;
-                Some((card, owner))
-            }));
-        }
-        Ok(moved)
-    }
-
-    fn ask_owners(&self, cards: &[(Key, Key)]) -> Result<Vec<Option<Key>>, &'static str> {
-        for _ in 0..ATTEMPTS_MAX {
-            let keys: Vec<Key> = cards.iter().map(|(card, _)| *card).collect();
-            let asked = self.around.ledger.ask_and_wait(move |ledger| {
-                let owner = |key: &Key| ledger.owner_of_card(*key);
-                keys.iter().map(owner).collect::<Vec<_>>()
-            });
-            match asked {
-                Ok(owners) => return Ok(owners),
-                Err(PortError::Busy) => thread::sleep(ATTEMPT_EVERY),
-                Err(PortError::Closed | PortError::NotTaken) => return Err("it is closed"),
-            }
-        }
-        Err("it is busy")
     }
 
     fn version(&self) -> u64 {

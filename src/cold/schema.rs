@@ -118,7 +118,7 @@ pub(in crate::cold) struct PolicyDocument {
     #[schema(max_items = 10_000)]
     blocked_domains: Vec<String>,
     request_limits: RequestLimits,
-    on_violation: OnViolation,
+    on_violation: Violations,
     /// Of purchase requests: minor units by which a charge may be above what was asked for.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     amount_tolerance: i64,
@@ -207,6 +207,18 @@ pub(in crate::cold) struct RequestLimits {
     /// Approved requests of a day.
     #[schema(minimum = 0, maximum = 1_000_000_000)]
     count_per_day: i64,
+}
+
+/// What becomes of a purchase request that breaks a rule of this level: one word for every rule, or one
+/// for each.
+#[derive(ToSchema)]
+#[schema(as = Violations)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "its schema is what it is for")]
+pub(in crate::cold) enum Violations {
+    /// `deny` or `review`, of every rule that can be named.
+    Every(String),
+    Each(OnViolation),
 }
 
 /// What becomes of a purchase request that breaks a rule of this level: `deny`, where nothing is said.

@@ -114,6 +114,14 @@ pub(in crate::cold) fn within_reach_of_opener(mut response: Response<Body>) -> R
     response
 }
 
+/// The same answer whose page tells nobody its address, this server neither: the address is the secret. The
+/// forms of such a page come without an origin, and browsers say then of which site they are.
+pub(in crate::cold) async fn without_referrer(mut response: Response<Body>) -> Response<Body> {
+    let nothing = HeaderValue::from_static("no-referrer");
+    response.headers_mut().insert(REFERRER_POLICY, nothing);
+    response
+}
+
 /// Style and pictures are all that a page loads.
 fn policy(form_source: &str) -> String {
     let space = if form_source.is_empty() { "" } else { " " };

@@ -36,7 +36,7 @@ use crate::cold::api::Served;
 use crate::cold::readiness::Readiness;
 use crate::cold::seal::MasterKeys;
 use crate::cold::store::Store;
-use crate::cold::store::webhook::Due;
+use crate::cold::store::webhook::{Channel, Due, Webhook};
 use crate::domain::time::Timestamp;
 use crate::telemetry::Telemetry;
 
@@ -116,6 +116,26 @@ pub async fn deliver(around: Around) {
             },
             _rung = timeout(LOOK_EVERY, rung) => {}
         }
+    }
+}
+
+/// Tells the operator of mailboxes that nothing reaches, because the configuration has no mail server any more.
+pub async fn warn_without_mail(around: Around) {
+    if around.mailer.is_some() {
+        return;
+    }
+    match around.store.all_webhooks().await {
+        Ok(rows) => {
+            let is_mailbox = |row: &&Webhook| row.channel == Channel::Email && row.is_enabled;
+            let mailboxes = rows.iter().filter(is_mailbox).count();
+            if mailboxes > 0 {
+                tracing::warn!(
+                    mailboxes,
+                    "people are to be told by e-mail, and there is no [mail]"
+                );
+            }
+        }
+        Err(error) => tracing::warn!(%error, "it cannot be read who is to be told by e-mail"),
     }
 }
 

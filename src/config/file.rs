@@ -30,6 +30,8 @@ pub(super) struct ConfigFile {
     #[serde(default)]
     pub(super) mcp: McpFile,
     #[serde(default)]
+    pub(super) purchases: PurchasesFile,
+    #[serde(default)]
     pub(super) webhooks: WebhooksFile,
     pub(super) mail: Option<MailFile>,
     #[serde(default)]
@@ -68,8 +70,17 @@ pub(super) struct RiskFile {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct PurchasesFile {
+    pub(super) requests_per_minute_max: Option<u32>,
+    pub(super) reviews_waiting_max: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct WebhooksFile {
     pub(super) allow_loopback: Option<bool>,
+    #[serde(default)]
+    pub(super) ports: Vec<u16>,
     pub(super) backlog_max: Option<i64>,
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use super::cards::PRIVACY;
 use super::file::{IssuerFile, SecretSources};
-use super::{ConfigError, SANDBOX_NAMES, secret};
+use super::{ConfigError, secret};
 use crate::issuer::delivery::{Unsigned, VerifierInvalid};
 use crate::issuer::lithic::legacy;
 use crate::issuer::{Issuer, IssuerKind, marqeta, standard_webhooks, stripe};
@@ -112,10 +112,6 @@ impl Fields<'_> {
         let lawful = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if name.is_empty() || name.len() > 40 || !name.chars().all(lawful) {
             return Err(self.fault("name", "must be 1 to 40 characters of a-z, 0-9 and `-`"));
-        }
-        if SANDBOX_NAMES.contains(&name.as_str()) {
-            let message = format!("`{name}` is a name of the built-in issuer");
-            return Err(self.fault("name", message));
         }
         Ok(())
     }

@@ -12,6 +12,8 @@ const CA_FLAG: &str = "--ledger-ca";
 /// How an address begins, in the open and under TLS.
 const OPEN: &str = "redis://";
 const TLS: &str = "rediss://";
+/// The same, of sentinels, which say where the server is.
+const SENTINELS: [&str; 2] = ["redis+sentinel://", "rediss+sentinel://"];
 
 /// The journal of a ledger of one process's own, in its data directory.
 pub const OWN_JOURNAL: &str = "journal";
@@ -46,7 +48,7 @@ pub enum LedgerStore {
 /// The Redis that several nodes share.
 #[derive(Clone, Debug)]
 pub struct SharedStore {
-    /// `redis://…` or `rediss://…` if it is a good one.
+    /// `redis://…`, `rediss://…` or the same of sentinels, if it is a good one.
     address: SecretString,
     /// Where the root of its certificate is, if that is none of the public ones.
     ca: Option<PathBuf>,
@@ -105,10 +107,9 @@ impl LedgerStore {
             return Ok(None);
         };
         let address = store.address.expose_secret();
-        if let Some(rest) = address
-            .strip_prefix(OPEN)
-            .or_else(|| address.strip_prefix(TLS))
-        {
+        let begins = |prefix: &&str| address.strip_prefix(*prefix);
+        let of_sentinels = SENTINELS.iter().find_map(begins);
+        if let Some(rest) = of_sentinels.or_else(|| [OPEN, TLS].iter().find_map(begins)) {
             let (login, behind) = match rest.rsplit_once('@') {
                 Some((login, behind)) => (Some(login), behind),
                 None => (None, rest),
@@ -119,6 +120,9 @@ impl LedgerStore {
                 let message = "names no password: redis://:PASSWORD@HOST:PORT or \
                                redis://USER:PASSWORD@HOST:PORT; without both there is no `@`";
                 return Err(ConfigError::new(FLAG, message));
+            }
+            if of_sentinels.is_some() {
+                return Ok(Some(address));
             }
             // What is armed is armed for the whole server, and another database of it would be another ledger.
             let is_server = behind
@@ -131,14 +135,15 @@ impl LedgerStore {
                            password `/`, `?`, `#` and `@` are written %2F, %3F, %23 and %40";
             return Err(ConfigError::new(FLAG, message));
         }
-        let message = "must be `embedded`, redis://HOST:PORT or rediss://HOST:PORT";
+        let message = "must be `embedded`, redis://HOST:PORT, rediss://HOST:PORT or \
+                       redis+sentinel://HOST:PORT,HOST:PORT/NAME";
         Err(ConfigError::new(FLAG, message))
     }
 }
 
 impl SharedStore {
     fn is_tls(&self) -> bool {
-        self.address.expose_secret().starts_with(TLS)
+        self.address.expose_secret().starts_with("rediss")
     }
 }
 
@@ -209,7 +214,8 @@ mod tests {
             "rediss://hunter2@h:1",
             "redis://:@h:1",
             "unix://hunter2",
-            "redis+sentinel://hunter2",
+            "redis+sentinel://hunter2@h:1/n",
+            "redis-sentinel://:hunter2@h:1/n",
             "redis//:hunter2@h",
             "redis:u:hunter2",
             "redis://:hunter2@h:1/1",

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::file::source;
-use super::{ConfigError, read_root, secret};
+use super::{ConfigError, SecretSource, read_root, secret};
 
 /// How the conversation with the server is kept from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,26 @@ pub(super) struct MailFile {
     password: Option<String>,
     from: String,
     ca_file: Option<PathBuf>,
+}
+
+impl MailFile {
+    /// Where the password is.
+    pub(super) fn secret_source(&self) -> Option<SecretSource> {
+        let password = self.password.as_deref();
+        password.map(|source| SecretSource::new("mail.password".to_owned(), source))
+    }
+}
+
+/// Where the password of the mail server is; none where the file has none.
+///
+/// # Errors
+/// [`ConfigError`] where the file cannot be read.
+pub fn mail_secret(path: Option<&Path>) -> Result<Option<SecretSource>, ConfigError> {
+    let Some(path) = path else {
+        return Ok(None);
+    };
+    let (typed, _) = super::file::read(path)?;
+    Ok(typed.mail.as_ref().and_then(MailFile::secret_source))
 }
 
 pub(super) fn read(

@@ -17,6 +17,40 @@ fn what_is_absent_has_its_default() {
     assert_eq!(config.snapshot_poll, Some(Duration::from_secs(1)));
     assert_eq!((config.retention_days, config.records_days), (45, 400));
     assert_eq!(config.records_indexed_max, 10_000_000);
+    assert_eq!(config.purchases.requests_per_minute_max, 600);
+    assert_eq!(config.purchases.reviews_waiting_max, 1_000);
+    assert_eq!(config.webhooks.ports, [0; PORTS_MAX]);
+}
+
+#[test]
+fn what_agents_may_ask_and_where_webhooks_lead_have_bounds() {
+    let asks = load("[purchases]\nrequests_per_minute_max = 1\nreviews_waiting_max = 1000000");
+    let asks = asks.unwrap().purchases;
+    assert_eq!(
+        (asks.requests_per_minute_max, asks.reviews_waiting_max),
+        (1, 1_000_000)
+    );
+    for key in ["requests_per_minute_max", "reviews_waiting_max"] {
+        for wrong in ["0", "1000001"] {
+            let error = load(&format!("[purchases]\n{key} = {wrong}"));
+            let error = error.err().unwrap();
+            assert!(
+                error.place.ends_with(&format!("purchases.{key}")),
+                "{error}"
+            );
+        }
+    }
+    let ports = load("[webhooks]\nports = [9443, 10443]")
+        .unwrap()
+        .webhooks
+        .ports;
+    assert_eq!(ports.get(..3), Some(&[9443, 10443, 0][..]));
+    let many = vec!["9443"; PORTS_MAX + 1].join(", ");
+    for wrong in ["0", &many] {
+        let error = load(&format!("[webhooks]\nports = [{wrong}]"));
+        let error = error.err().unwrap();
+        assert!(error.place.ends_with("webhooks.ports"), "{error}");
+    }
 }
 
 #[test]

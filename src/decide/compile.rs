@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use super::effective::needs_created_at;
 use super::merchant_text::{strong_key, weak_key};
+use super::past::Past;
 use super::policy::{Cascade, Policy, Shadow};
+use super::purchase::RequestTerms;
 use super::snapshot::{
     AgentSeen, AgentSlot, CardSlot, CustomerSeen, CustomerSlot, Draft, MaybeTimestamp,
     PresetMerchant, PresetName, Rest, RowTaken, Snapshot,
@@ -135,7 +137,7 @@ pub struct Builder<'k, K> {
     keys: &'k K,
     draft: Draft,
     zones: Zones,
-    owner_of: Option<&'k OwnerOf<'k>>,
+    past: Option<&'k Past>,
     refused: Refused,
 }
 
@@ -145,9 +147,6 @@ struct Refused {
     customers: HashSet<Box<str>>,
     agents: HashSet<Box<str>>,
 }
-
-/// The key of the customer whose card this was when it was used; absent where it never was.
-pub type OwnerOf<'o> = dyn Fn(Key) -> Option<Key> + 'o;
 
 impl<'k, K: Keys> Builder<'k, K> {
     /// A builder that knows these issuer connections.
@@ -173,7 +172,7 @@ impl<'k, K: Keys> Builder<'k, K> {
             keys,
             draft,
             zones: Zones::default(),
-            owner_of: None,
+            past: None,
             refused: Refused::default(),
         }
     }
@@ -185,10 +184,11 @@ impl<'k, K: Keys> Builder<'k, K> {
         self
     }
 
-    /// Refuses cards that were used by another customer than the row's (behaviour 11.3).
+    /// Refuses cards that were used by another customer than the row's or under another key, and customers
+    /// whose sums are in another currency (behaviour 11.3).
     #[must_use]
-    pub fn knowing_owners(mut self, owner_of: &'k OwnerOf<'k>) -> Self {
-        self.owner_of = Some(owner_of);
+    pub fn knowing(mut self, past: &'k Past) -> Self {
+        self.past = Some(past);
         self
     }
 
@@ -214,9 +214,18 @@ impl<'k, K: Keys> Builder<'k, K> {
         refuse_own_approval(&row.policy)?;
         let unknown = || refused("timezone", "must be a zone of the IANA database");
         let zone = self.zones.get(row.timezone).ok_or_else(unknown)?;
+        let key = self.keys.key(KeySpace::Customer, &[row.id.as_bytes()]);
+        if self
+            .past
+            .is_some_and(|past| past.had_another(key, row.currency))
+        {
+            let message = "a customer that has used its cards cannot change its currency, because its sums \
+                           are in the one before; make another customer";
+            return Err(refused("currency", message));
+        }
         let slot = CustomerSlot {
             id: row.id.into(),
-            key: self.keys.key(KeySpace::Customer, &[row.id.as_bytes()]),
+            key,
             status: row.status,
             currency: row.currency,
             cascade: row.cascade,
@@ -269,10 +278,10 @@ impl<'k, K: Keys> Builder<'k, K> {
     /// the agent is unknown, or the agent is another customer's, or the card was.
     pub fn add_card(&mut self, row: CardRow<'_>) -> Result<(), RowRefused> {
         let customer = self.customer(row.customer_id)?;
-        if row.policy.terms().is_some_and(|it| it.requests.is_some()) {
-            let message = "has rules of purchase requests, which come before a card: they stand on agents \
-                           and customers";
-            return Err(refused("policy", message));
+        let requests = row.policy.terms().and_then(|it| it.requests.as_deref());
+        if let Some(field) = requests.and_then(RequestTerms::first_field) {
+            let message = "rules purchase requests, which come before a card: it stands on agents and customers";
+            return Err(refused(field, message));
         }
         let agent = row
             .agent_id
@@ -286,7 +295,12 @@ impl<'k, K: Keys> Builder<'k, K> {
         if row.created_at.is_none() {
             check_lifetime(&row.policy, agent.as_ref(), &customer)?;
         }
-        let id_key = self.keys.key(KeySpace::Card, &[row.id.as_bytes()]);
+        let id_key = id_key(self.keys, row.id);
+        if self.past.is_some_and(|past| past.was_another(id_key, key)) {
+            let message = "a card that was used cannot change its connection or its issuer's token, because \
+                           what was locked, canceled or spent would begin anew; issue another card";
+            return Err(refused("issuerToken", message));
+        }
         let slot = CardSlot {
             key,
             id: row.id.into(),
@@ -321,7 +335,7 @@ impl<'k, K: Keys> Builder<'k, K> {
     /// A card stays with its customer for life: with another one its limits would begin anew
     /// (behaviour 11.3).
     fn check_owner(&self, card: Key, customer: Key) -> Result<(), RowRefused> {
-        let used_by = self.owner_of.and_then(|owner_of| owner_of(card));
+        let used_by = self.past.and_then(|past| past.owner_of(card));
         let owner = used_by.or_else(|| self.draft.owner_before(card));
         if owner.is_some_and(|owner| owner != customer) {
             let message = "a card cannot change its customer; issue another card";
@@ -386,6 +400,11 @@ fn check_lifetime(
             Err(refused("createdAt", message))
         }
     }
+}
+
+/// The hash by which a card's id is known.
+pub fn id_key(keys: &impl Keys, id: &str) -> Key {
+    keys.key(KeySpace::Card, &[id.as_bytes()])
 }
 
 fn row_taken(taken: RowTaken, same_id: &'static str) -> RowRefused {

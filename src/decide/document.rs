@@ -13,8 +13,9 @@ use self::fields::{
     AGENT_STATUSES, CARD_STATUSES, CASCADES, CUSTOMER_STATUSES, Lock, USAGES, optional_word,
     read_currency, read_id, read_instant, read_lock, read_policy_of, required_id,
 };
-use super::compile::{AgentRow, Builder, CardRow, Cause, CustomerRow, OwnerOf, RowRefused, Zones};
+use super::compile::{AgentRow, Builder, CardRow, Cause, CustomerRow, RowRefused, Zones};
 use super::json::{Fields, PROBLEMS_MAX, Path, Problem, Reader, find_field};
+use super::past::Past;
 use super::policy::{Policy, read_policy};
 use super::snapshot::Snapshot;
 use crate::domain::currency::Currency;
@@ -110,8 +111,8 @@ pub struct Before<'b> {
     /// The snapshot in force. What stays the same is shared with it, and no card of it may change
     /// its customer.
     pub snapshot: &'b Snapshot,
-    /// Whose a card was when it was used; it may not be another's.
-    pub owner_of: &'b OwnerOf<'b>,
+    /// What was used; it may not become something else.
+    pub past: &'b Past,
 }
 
 /// Reads and compiles a whole document.
@@ -125,7 +126,7 @@ pub fn read_snapshot(
 ) -> Result<Snapshot, DocumentRefused> {
     let before = Before {
         snapshot: &Snapshot::empty(),
-        owner_of: &|_unused| None,
+        past: &Past::default(),
     };
     read_next_snapshot(bytes, context, keys, before)
 }
@@ -140,8 +141,8 @@ pub fn read_next_snapshot(
     keys: &impl Keys,
     before: Before<'_>,
 ) -> Result<Snapshot, DocumentRefused> {
-    let builder = Builder::replacing(before.snapshot, keys, context.connections)
-        .knowing_owners(before.owner_of);
+    let builder =
+        Builder::replacing(before.snapshot, keys, context.connections).knowing(before.past);
     read(bytes, context, builder, PROBLEMS_MAX)
 }
 
@@ -466,7 +467,8 @@ impl<'a, K: Keys> Load<'a, '_, K> {
             }
             Cause::UnknownParent | Cause::Row => {}
         }
-        let place = find_field(raw, field).unwrap_or(raw);
+        let mut names = field.split('.');
+        let place = names.try_fold(raw, find_field).unwrap_or(raw);
         self.reader.report(place.get(), &path.field(field), message);
     }
 }

@@ -8,7 +8,7 @@ mod claims;
 mod rules;
 
 use self::claims::claims;
-use self::rules::rule;
+use self::rules::{currency, rule};
 use super::effective::{InAdvance, InForce};
 use super::policy::Policy;
 use super::snapshot::CardView;
@@ -57,14 +57,18 @@ fn evaluate_in_force(
     let is_money_back = request.kind == AuthorizationKind::Credit;
     let spends = asked.spends();
     let has_terms = asked.in_force.has_terms();
-    // Money back is taken in any status; a question about the balance meets the status alone
-    // (behaviour 2.14 b, i).
+    // Money back is taken in any status; a question about the balance meets the status alone, and has an
+    // answer in the customer's currency alone (behaviour 1.4, 2.14 b, i).
     Proposal {
         standing: (!is_money_back).then(|| standing(card)).flatten(),
         expired: (has_terms && !is_money_back)
             .then(|| expired(card, &asked.in_force, now))
             .flatten(),
-        rule: spends.then(|| rule(&asked)).flatten(),
+        rule: match request.kind {
+            AuthorizationKind::Authorization | AuthorizationKind::SingleMessage => rule(&asked),
+            AuthorizationKind::BalanceInquiry => currency(&asked),
+            AuthorizationKind::Credit => None,
+        },
         hours: (has_terms && spends && !asked.is_agreed())
             .then(|| outside_hours(&asked))
             .flatten(),
@@ -128,10 +132,7 @@ impl<'s, 'r> Asked<'s, 'r> {
 
     /// Whether money would leave the card.
     fn spends(&self) -> bool {
-        match self.request.kind {
-            AuthorizationKind::Authorization | AuthorizationKind::SingleMessage => true,
-            AuthorizationKind::BalanceInquiry | AuthorizationKind::Credit => false,
-        }
+        self.request.kind.spends()
     }
 
     /// Whether the merchant charges by itself what was approved in advance: nobody is there who could

@@ -339,6 +339,12 @@ impl<'a> Fields<'a> {
         Some(self.entries.swap_remove(at).value)
     }
 
+    /// Whether the field stands there as a text. It is not taken.
+    pub(super) fn is_text(&self, name: &str) -> bool {
+        let found = self.entries.iter().find(|entry| entry.key == name);
+        found.is_some_and(|entry| entry.value.get().starts_with('"'))
+    }
+
     /// The field's value, where it stands there and is not null.
     pub(super) fn take_unless_null(&mut self, name: &'static str) -> Option<&'a RawValue> {
         self.take(name).filter(|raw| raw.get() != "null")

@@ -124,6 +124,28 @@ pub struct RequestTerms {
 }
 
 impl RequestTerms {
+    /// The place of the first field that is said, from the object on that has the policy.
+    #[must_use]
+    pub fn first_field(&self) -> Option<&'static str> {
+        let said = [
+            (self.allowed_domains.is_some(), "policy.allowedDomains"),
+            (self.blocked_domains.is_some(), "policy.blockedDomains"),
+            (self.per_request.is_some(), "policy.requestLimits"),
+            (self.count_per_hour.is_some(), "policy.requestLimits"),
+            (self.count_per_day.is_some(), "policy.requestLimits"),
+            (self.reviewable != 0, "policy.onViolation"),
+            (self.amount_tolerance.is_some(), "policy.amountTolerance"),
+            (self.merchant_map.is_some(), "policy.merchantMap"),
+            (self.standing.is_some(), "policy.standingApprovals"),
+            (self.unscoped.is_some(), "policy.unscopedRequests"),
+            (self.card_use.is_some(), "policy.cardUse"),
+            (self.card_ttl_minutes.is_some(), "policy.cardTtlMinutes"),
+            (self.review_ttl_minutes.is_some(), "policy.reviewTtlMinutes"),
+        ];
+        let found = said.into_iter().find(|(is_said, _)| *is_said);
+        found.map(|(_, field)| field)
+    }
+
     /// Whether a violation of the rule at this level goes to a human.
     #[must_use]
     pub fn reviews(&self, rule: RequestRule) -> bool {

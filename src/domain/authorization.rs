@@ -32,6 +32,15 @@ impl AuthorizationKind {
         .into_iter()
         .find(|kind| *kind as u8 == number)
     }
+
+    /// Whether money would leave the card.
+    #[must_use]
+    pub fn spends(self) -> bool {
+        match self {
+            Self::Authorization | Self::SingleMessage => true,
+            Self::BalanceInquiry | Self::Credit => false,
+        }
+    }
 }
 
 /// One authentic, understood step of an authorization. Borrowed from the body it came in.

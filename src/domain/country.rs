@@ -1,6 +1,8 @@
 //! Three-letter country codes, as the card networks send them, to the two letters that we keep.
 
-use super::acceptor::Country;
+use std::sync::LazyLock;
+
+use super::acceptor::{Country, CountrySet};
 
 /// ISO 3166-1, sorted: three letters, two letters, a space. Beside the standard stand `ANT`
 /// (Netherlands Antilles, withdrawn in 2010, still sent), and Kosovo as `QZZ` (the networks') and
@@ -24,6 +26,18 @@ SGPSG SGSGS SHNSH SJMSJ SLBSB SLESL SLVSV SMRSM SOMSO SPMPM SRBRS SSDSS STPST SU
 SVKSK SVNSI SWESE SWZSZ SXMSX SYCSC SYRSY TCATC TCDTD TGOTG THATH TJKTJ TKLTK TKMTM \
 TLSTL TONTO TTOTT TUNTN TURTR TUVTV TWNTW TZATZ UGAUG UKRUA UMIUM URYUY USAUS UZBUZ \
 VATVA VCTVC VENVE VGBVG VIRVI VNMVN VUTVU WLFWF WSMWS XKXXK YEMYE ZAFZA ZMBZM ZWEZW ";
+
+/// The countries of the table, for answers while an authorization waits.
+static LISTED: LazyLock<CountrySet> = LazyLock::new(|| {
+    let mut listed = CountrySet::new();
+    let (rows, _) = ALPHA3_ALPHA2.as_bytes().as_chunks::<6>();
+    for &[_, _, _, d, e, _] in rows {
+        if let Some(country) = Country::from_packed(u16::from_be_bytes([d, e])) {
+            listed.insert(country);
+        }
+    }
+    listed
+});
 
 impl Country {
     /// Reads three ASCII letters of either case; absent where the table has no such country.
@@ -51,9 +65,14 @@ impl Country {
     /// Whether the table has the country, so that a message can name it.
     #[must_use]
     pub fn is_listed(self) -> bool {
-        let letters = self.packed().to_be_bytes();
-        let (rows, _) = ALPHA3_ALPHA2.as_bytes().as_chunks::<6>();
-        rows.iter().any(|&[_, _, _, d, e, _]| [d, e] == letters)
+        LISTED.contains(self)
+    }
+
+    /// The country that a message names by two letters; absent where the table has no such country, so
+    /// that it is as unknown as none at all (behaviour 2.14 f).
+    #[must_use]
+    pub fn of_message(alpha2: &str) -> Option<Self> {
+        Self::parse_alpha2(alpha2).filter(|country| country.is_listed())
     }
 }
 
@@ -75,6 +94,12 @@ mod tests {
                 Country::parse_alpha2(str::from_utf8(&short).unwrap())
             );
         }
+    }
+
+    #[test]
+    fn a_message_that_names_no_country_says_nothing() {
+        assert_eq!(Country::of_message("us"), Country::parse_alpha2("US"));
+        assert_eq!(["ZZ", "UK", "USA", ""].map(Country::of_message), [None; 4]);
     }
 
     #[test]

@@ -29,6 +29,13 @@ impl Mcc {
         Ok(Self(value))
     }
 
+    /// The code that a message names: absent where it is none, and where it is 0000, which no merchant
+    /// has and which stands for none (behaviour 2.14 f).
+    #[must_use]
+    pub fn of_message(text: &str) -> Option<Self> {
+        Self::parse(text).ok().filter(|code| code.0 != 0)
+    }
+
     /// The code as a number.
     #[must_use]
     pub fn get(self) -> u16 {
@@ -121,6 +128,12 @@ mod tests {
             assert_eq!(Mcc::parse(text), Err(MccInvalid), "{text}");
         }
         assert_eq!(Mcc::parse("0042").unwrap().to_string(), "0042");
+    }
+
+    #[test]
+    fn a_message_that_names_no_code_says_nothing() {
+        assert_eq!(Mcc::of_message("5812"), Mcc::parse("5812").ok());
+        assert_eq!([Mcc::of_message("0000"), Mcc::of_message("581")], [None; 2]);
     }
 
     #[test]

@@ -338,6 +338,22 @@ impl State {
         self.authorizations.get(key)
     }
 
+    /// The place, counted from 1, of the authorization's step at this position; 0 where it has none.
+    pub(in crate::ledger) fn place_of(&self, authorization: Key, position: u64) -> u64 {
+        let steps = self.authorization(authorization).map(|it| it.steps());
+        let mut places = steps.into_iter().flatten().zip(1..);
+        let found = places.find(|(step, _)| step.position == position);
+        found.map_or(0, |(_, place)| place)
+    }
+
+    /// The reverse of [`Self::place_of`].
+    pub(in crate::ledger) fn position_of(&self, authorization: Key, place: u64) -> u64 {
+        let steps = self.authorization(authorization).map(|it| it.steps());
+        let mut places = steps.into_iter().flatten().zip(1..);
+        let found = places.find(|(_, at)| *at == place);
+        found.map_or(0, |(step, _)| step.position)
+    }
+
     /// The earmark that stands behind a card; absent once it is forgotten.
     pub(in crate::ledger) fn earmark(&self, backing: Backing) -> Option<&Authorization> {
         let found = self.authorizations.get(backing.earmark);

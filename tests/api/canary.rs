@@ -9,8 +9,11 @@ use countersign::issuer::standard_webhooks::{Secret, sign};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
+use crate::browser::Browser;
 use crate::plane::{Plane, bearer, code, program, request};
+use crate::purchases::{Buyer, buyer, wish};
 use crate::server::{Client, find, now, purchase, said};
+use crate::webhooks::{HERE, Receiver, plane as plane_with, webhook};
 
 /// With the check digit that a card number has; in one piece and as people write it.
 const NUMBER: &str = "4539578763621486";
@@ -257,6 +260,94 @@ fn s15_a_card_number_is_refused_where_it_would_be_kept() {
     ] {
         plane.owner_asks("POST", "/v1/customers", &json!({"name": name}), 201);
     }
+}
+
+/// Card numbers as programs copy them, and as people disguise them.
+const SPELLINGS: [&str; 11] = [
+    NUMBER,
+    SPACED,
+    "4539-5787-6362-1486",
+    "4539.5787.6362.1486",
+    "4539/5787/6362/1486",
+    "4539_5787_6362_1486",
+    "4539\u{a0}5787\u{a0}6362\u{a0}1486",
+    "4539\u{200b}5787\u{200b}6362\u{200b}1486",
+    "pay4539578763621486now",
+    "\u{ff14}\u{ff15}\u{ff13}\u{ff19}\u{ff15}\u{ff17}\u{ff18}\u{ff17}\u{ff16}\u{ff13}\u{ff16}\u{ff12}\u{ff11}\u{ff14}\u{ff18}\u{ff16}",
+    "4539, 5787, 6362, 1486",
+];
+/// Where addresses of pages have them.
+const ADDRESSES: [&str; 7] = [
+    "https://shop.example.com/4539578763621486",
+    "https://shop.example.com/pay?pan=4539578763621486",
+    "https://shop.example.com/4539%205787%206362%201486",
+    "https://shop.example.com/pay?pan=4539+5787+6362+1486",
+    "https://shop.example.com/item4539578763621486.html#x",
+    "https://shop.example.com/%34%35%33%39%35%37%38%37%36%33%36%32%31%34%38%36",
+    "https://a4539578763621486.example.com/",
+];
+
+/// Whether the digits of the canary stand in it, whatever stands between them.
+fn has_canary(text: &str) -> bool {
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    digits.contains(NUMBER) || CANARIES.iter().any(|it| text.contains(it))
+}
+
+/// Behaviour 5.13, 8.4: nobody is told a card number that an agent has written, and no page shows one.
+#[test]
+fn s15_a_card_number_of_an_agents_reaches_no_notice_and_no_page() {
+    let plane = plane_with(HERE, &[]);
+    let (chat, program) = (Receiver::start(), Receiver::start());
+    webhook(
+        &plane,
+        &chat.url(),
+        &json!({"channel": "slack", "oneTimeLinks": true}),
+    );
+    webhook(&plane, &program.url(), &json!({"events": ["purchase.*"]}));
+    let buyer = buyer(&plane, &json!({"autoApproveBelow": 500}));
+    let fields = [
+        "merchantName",
+        "description",
+        "justification",
+        "categoryHint",
+        "idempotencyKey",
+    ];
+    let texts = fields
+        .iter()
+        .flat_map(|field| SPELLINGS.map(|text| (*field, text)));
+    let texts = texts.chain(ADDRESSES.map(|address| ("merchantUrl", address)));
+    // One agent asks 60 times in a minute.
+    let agents: Vec<Buyer> = (0..2).map(|_| self::buyer(&plane, &json!({}))).collect();
+    for (at, (field, text)) in texts.enumerate() {
+        let body = wish(&json!({field: text}));
+        let refused = plane.ask(&agents[at % 2].key, "POST", "/v1/purchase-requests", &body);
+        assert_eq!(code(&refused, 400), "invalid_request", "{field}: {text}");
+        assert!(
+            refused.text().contains(&format!("\"field\":\"{field}\"")),
+            "{}",
+            refused.text()
+        );
+        assert!(!has_canary(&refused.text()), "{}", refused.text());
+    }
+    // What is told of one that nothing is wrong with.
+    let waits = buyer.asks(&plane, &json!({"description": "Order 12345, 2 pieces"}));
+    let came = chat.until("a message", |came| !came.is_empty());
+    let event = program.until("an event", |came| !came.is_empty());
+    assert_eq!((came.len(), event.len()), (1, 1), "of nothing else");
+    let text = came[0].event().to_string();
+    let (_, rest) = text.split_once("/review/").unwrap();
+    let token = rest.get(..43).unwrap();
+    let page = Browser::new(&plane).get(&format!("/review/{token}")).text();
+    for told in [
+        &text,
+        &event[0].event().to_string(),
+        &page,
+        &waits.to_string(),
+    ] {
+        assert!(told.contains("Order 12345") && !has_canary(told), "{told}");
+    }
+    let kept = plane.database.kept(&plane.home.data_dir());
+    assert_eq!(found(&kept, &[]), None);
 }
 
 #[test]

@@ -239,6 +239,10 @@ fn what_is_wrong_with_a_card_is_a_400_that_names_the_field() {
             "policy.agentMayCreateCards",
         ),
         (
+            json!({"customerId": customer, "policy": {"unscopedRequests": "allow"}}),
+            "policy.unscopedRequests",
+        ),
+        (
             json!({"customerId": customer,
             "limits": {"amount": 1, "currency": "USD", "interval": "daily"},
             "policy": {"limits": {"perDay": {"amount": 1, "window": "rolling"}}}}),
@@ -259,21 +263,48 @@ fn what_is_wrong_with_a_card_is_a_400_that_names_the_field() {
     assert_eq!(list, json!({"data": [], "next": null}), "nothing was made");
 }
 
+/// Behaviour 4.1: the address is checked, and shown nowhere.
+#[test]
+fn a_billing_address_is_checked_and_a_card_shows_nothing_of_it() {
+    let plane = Plane::start();
+    let make = |billing: &Value| {
+        let body = json!({"customerId": plane.customer, "billing": billing});
+        plane.ask(&plane.owner, "POST", "/v1/cards", &body)
+    };
+    let whole = json!({"firstName": "Ada", "lastName": "Byron", "line1": "1 Main Street",
+        "line2": null, "city": "Springfield", "state": "IL", "postalCode": "62701", "country": "US"});
+    for billing in [Value::Null, json!({}), whole] {
+        let made = make(&billing);
+        assert_eq!(made.status, 201, "{}", made.text());
+        assert!(value(&made).get("billing").is_none());
+        assert!(!made.text().contains("Byron"));
+    }
+    for (billing, field) in [
+        (json!({"country": "USA"}), "billing.country"),
+        (json!({"country": "us"}), "billing.country"),
+        (json!({"line1": " "}), "billing.line1"),
+        (json!({"city": "x".repeat(101)}), "billing.city"),
+        (json!({"postalCode": "1\n2"}), "billing.postalCode"),
+        (json!({"street": "1 Main Street"}), "billing.street"),
+        (json!("1 Main Street"), "billing"),
+    ] {
+        let refused = make(&billing);
+        assert_eq!(code(&refused, 400), "invalid_request", "{billing}");
+        assert_eq!(value(&refused)["errors"][0]["field"], field, "{billing}");
+    }
+}
+
 #[test]
 fn what_nobody_can_do_yet_is_refused_and_not_ignored() {
     let plane = Plane::start();
     let customer = &plane.customer;
-    for (body, field) in [
-        (json!({"customerId": customer, "billing": {}}), "billing"),
-        (
-            json!({"customerId": customer, "configuration": {"connection": "acme"}}),
-            "configuration.connection",
-        ),
-    ] {
-        let response = plane.ask(&plane.owner, "POST", "/v1/cards", &body);
-        assert_eq!(code(&response, 422), "not_supported", "{body}");
-        assert_eq!(value(&response)["errors"][0]["field"], field);
-    }
+    let body = json!({"customerId": customer, "configuration": {"connection": "acme"}});
+    let response = plane.ask(&plane.owner, "POST", "/v1/cards", &body);
+    assert_eq!(code(&response, 422), "not_supported", "{body}");
+    assert_eq!(
+        value(&response)["errors"][0]["field"],
+        "configuration.connection"
+    );
 }
 
 #[test]

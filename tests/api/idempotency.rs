@@ -83,6 +83,48 @@ fn refusals_are_kept_and_a_later_success_does_not_change_them() {
     assert_eq!(code(&refused, 422), "idempotency_conflict");
 }
 
+/// Behaviour 4.5: a refusal that a rule makes is an answer like any other.
+#[test]
+fn refusals_by_how_things_stand_are_kept_too() {
+    let plane = Plane::start();
+    let path = format!("/v1/customers/{}", plane.customer);
+    let cap = |most: i64| {
+        let body = json!({"fleet": {"agentsMax": most}});
+        plane.owner_asks("PATCH", &path, &body, 200);
+    };
+    let first = |key: &str, path: &str, body: &str, word: &str| {
+        let first = keyed(&plane, key, path, body);
+        assert_eq!(code(&first, 409), word);
+        assert_eq!(first.header("idempotent-replayed"), None);
+        first
+    };
+    let again = |key: &str, path: &str, body: &str, first: &Response| {
+        let again = keyed(&plane, key, path, body);
+        assert_eq!((again.status, &again.body), (409, &first.body));
+        assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    };
+    plane.agent(&json!({}));
+    cap(1);
+    let agent = json!({"customerId": plane.customer}).to_string();
+    let full = first("full", "/v1/agents", &agent, "fleet_cap_reached");
+    cap(3);
+    again("full", "/v1/agents", &agent, &full);
+    assert_eq!(keyed(&plane, "room", "/v1/agents", &agent).status, 201);
+    let card = plane.card(&json!({}));
+    plane.owner_asks("DELETE", &format!("/v1/cards/{card}"), &Value::Null, 200);
+    let path = format!("/v1/cards/{card}/intents");
+    let body = json!({"purpose": "Something"}).to_string();
+    let late = first("late", &path, &body, "card_canceled");
+    again("late", &path, &body, &late);
+    // What a key's reach does not allow is told once and for ever, too.
+    let agent = plane.key(&json!({"scope": "agent", "agentId": plane.agent(&json!({}))}));
+    let headers = format!("{}idempotency-key: k\r\n", bearer(&agent));
+    let body = json!({"customerId": plane.customer}).to_string();
+    let ask = || plane.ask_with("POST", "/v1/cards", &headers, &body);
+    assert_eq!(code(&ask(), 403), "beyond_reach");
+    assert_eq!(ask().header("idempotent-replayed"), Some("true"));
+}
+
 #[test]
 fn a_key_has_at_most_255_characters() {
     let plane = Plane::start();

@@ -34,6 +34,11 @@ fn one_intent_is_for_one_authorization_and_says_what_became_of_it() {
     let made = plane.owner_asks("POST", &path, &body, 201);
     assert_eq!(made["state"], "pending");
     assert_eq!(made["maxAmount"], 1100, "a tenth is tolerated");
+    assert_eq!(
+        (&made["tolerance"], &made["tolerancePercent"]),
+        (&Value::Null, &json!(10))
+    );
+    assert_eq!(made["ttlMinutes"], 30);
     assert_eq!(made["expectedCurrency"], "USD");
     assert_eq!(made["expectedMccs"], json!(["5812", "7372"]));
     assert_eq!(made["metadata"], json!({"order": 7}));
@@ -65,6 +70,50 @@ fn one_intent_is_for_one_authorization_and_says_what_became_of_it() {
     let states: Vec<_> = states.map(|it| (&it["intentId"], &it["state"])).collect();
     let (matched, one, two) = (json!("matched"), json!("trip-1"), json!("trip-2"));
     assert_eq!(states, [(&two, &matched), (&one, &matched)]);
+}
+
+#[test]
+fn an_intent_shows_what_is_in_force_of_it() {
+    let plane = Plane::start();
+    let (_, path) = card(&plane, &json!({"requireIntent": true}));
+    let declare = |more: &Value, status: u16| {
+        let mut body = json!({"purpose": "Something"});
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        plane.owner_asks("POST", &path, &body, status)
+    };
+    for (more, tolerance, percent, ttl) in [
+        (json!({"ttlMinutes": 45}), Value::Null, Value::Null, 45),
+        (json!({"expectedAmount": 100}), Value::Null, json!(10), 30),
+        (
+            json!({"expectedAmount": 100, "tolerance": 3}),
+            json!(3),
+            Value::Null,
+            30,
+        ),
+        (
+            json!({"expectedAmount": 100, "tolerancePercent": 0}),
+            Value::Null,
+            json!(0),
+            30,
+        ),
+    ] {
+        let made = declare(&more, 201);
+        let shown = (
+            &made["tolerance"],
+            &made["tolerancePercent"],
+            &made["ttlMinutes"],
+        );
+        assert_eq!(shown, (&tolerance, &percent, &json!(ttl)), "{more}");
+    }
+    for domain in ["amazon.com", "https://amazon.com/x"] {
+        let refused = declare(&json!({"expectedMerchant": domain}), 400);
+        assert_eq!(refused["errors"][0]["field"], "expectedMerchant");
+        let message = refused["errors"][0]["message"].as_str().unwrap();
+        assert!(message.contains("domain"), "{message}");
+    }
+    declare(&json!({"expectedMerchant": "AMAZON"}), 201);
 }
 
 #[test]

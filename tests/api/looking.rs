@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::plane::{Plane, code, id, value};
+use crate::server::{millis_since, now};
 
 fn spend(card: &str, amount: u64) -> Value {
     json!({"cardId": card, "amount": amount, "currency": "USD",
@@ -91,6 +92,53 @@ fn decisions_are_listed_by_card_and_explain_themselves() {
         let refused = plane.ask(&plane.owner, "GET", &path, &Value::Null);
         assert_eq!(code(&refused, 400), "invalid_request", "{query}");
     }
+}
+
+/// Behaviour 8.1.
+#[test]
+fn a_dry_run_stands_in_the_audit_log_with_what_it_said() {
+    let plane = Plane::start();
+    let card = plane.card(&json!({"policy": {"limits": {"perAuth": 800}}}));
+    for amount in [800, 801] {
+        plane.owner_asks("POST", "/v1/spend/evaluate", &spend(&card, amount), 200);
+    }
+    let told = || {
+        let log = plane.get("/v1/audit?limit=200");
+        let entries = log["data"].as_array().unwrap().iter();
+        let own = entries.filter(|it| it["entry"]["action"] == "POST /v1/spend/evaluate");
+        own.map(|it| it["entry"]["outcome"].clone())
+            .collect::<Vec<_>>()
+    };
+    // It is written behind the answer.
+    let since = now();
+    while told().len() < 2 {
+        assert!(millis_since(since) < 5_000, "{:?}", told());
+    }
+    assert_eq!(told(), [json!("approve"), json!("amount_over_per_auth")]);
+}
+
+/// What operators look at is for them alone.
+#[test]
+fn s22_metrics_and_decisions_are_on_no_other_listener() {
+    let plane = Plane::start();
+    let key = crate::plane::bearer(&plane.owner);
+    for path in [
+        "/metrics",
+        "/readyz",
+        "/admin/decisions",
+        "/admin/cards/card_x",
+        "/admin/outbox",
+    ] {
+        let for_people = plane.ask_with("GET", path, &key, "");
+        assert_eq!(for_people.status, 404, "{path}");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n{key}\r\n");
+        let for_issuers = plane.server().client().ask(request.as_bytes());
+        assert_eq!(for_issuers.status, 404, "{path}: {}", for_issuers.text());
+    }
+    plane.buy(&plane.card(&json!({})), 100);
+    let shown = plane.server().admin_text("/metrics");
+    assert!(shown.contains("countersign_decisions_total"));
+    assert!(!shown.contains(&plane.customer) && !shown.contains(&plane.owner));
 }
 
 #[test]

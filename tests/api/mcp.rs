@@ -131,6 +131,21 @@ fn the_tools_ask_and_look_and_nothing_else() {
     );
 }
 
+/// Models go by these words: they change on purpose, with this file.
+#[test]
+fn s5_the_tools_are_told_word_by_word_as_they_are_kept() {
+    const KEPT: &str = include_str!("../../fixtures/mcp/tools.json");
+    let plane = Plane::start();
+    let buyer = buyer(&plane, &json!({}));
+    let tools = result(&plane, &buyer.key, "tools/list", &json!({}))["tools"].clone();
+    let kept: Value = serde_json::from_str(KEPT).unwrap();
+    let told = serde_json::to_string_pretty(&tools).unwrap();
+    assert!(
+        tools == kept,
+        "fixtures/mcp/tools.json is not what is told:\n{told}"
+    );
+}
+
 fn tool_wish(more: &Value) -> Value {
     let mut wish = json!({"merchant_url": "https://shop.example.com/", "amount": "12.00",
         "description": "A thing", "justification": "It is needed", "category_hint": "software"});
@@ -169,9 +184,16 @@ fn what_was_asked_through_one_door_is_seen_through_the_other() {
         &json!({"request_id": id}),
     );
     assert_eq!(seen["status"], "approved");
+    // What is asked for most stands outside, too.
+    let mut alike = seen.clone();
+    for field in ["last4", "view_url", "card_expires_at"] {
+        assert!(seen[field].is_string(), "{seen}");
+        assert_eq!(seen[field], seen["virtual_card"][field], "{field}");
+        alike.as_object_mut().unwrap().remove(field);
+    }
     assert_eq!(
         told(&plane, &buyer.key, "request_purchase", &large),
-        seen,
+        alike,
         "asked again"
     );
     let left = told(&plane, &buyer.key, "get_spending_summary", &json!({}));
@@ -320,7 +342,7 @@ fn until_too_often(most: usize, taken: u16, ask: impl Fn() -> Response) -> usize
 /// Behaviour 7.1: an agent that runs wild leaves room for the others.
 #[test]
 fn an_agent_that_asks_too_often_is_told_when_to_ask_again() {
-    let plane = Plane::start();
+    let plane = plane_with("[purchases]\nrequests_per_minute_max = 60\n", &[]);
     let (one, other) = (buyer(&plane, &json!({})), buyer(&plane, &json!({})));
     let body = tool_wish(&json!({"idempotency_key": "the same"}));
     let path = "/v1/purchase-requests";

@@ -4,13 +4,14 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::browser::{Browser, field};
 use crate::plane::{Plane, code, id};
 use crate::purchases::{Buyer, act, buyer};
-use crate::server::{Response, find};
+use crate::server::{Response, find, millis_since, now};
 use crate::webhooks::{HERE, Receiver, plane as plane_with, restart, webhook};
 
 /// A plane with a chat whose notices decide, and an agent whose requests wait.
@@ -72,6 +73,8 @@ fn forms_of_others_are_refused(browser: &mut Browser, approve: &str, good: &[(&s
     assert_eq!(evil.status, 400);
     assert_eq!(browser.post(approve, &good[1..]).status, 400);
     assert_eq!(browser.post(approve, &good[..1]).status, 400);
+    let twice = [good[0], good[0]];
+    assert_eq!(browser.post(approve, &twice).status, 400);
 }
 
 /// Behaviour 5.13.
@@ -96,7 +99,7 @@ fn s12_a_link_out_of_a_notice_decides_once_and_looking_changes_nothing() {
     let page = browser.get(&link);
     assert_eq!(page.status, 200, "{}", page.text());
     for (name, value) in [
-        ("referrer-policy", "same-origin"),
+        ("referrer-policy", "no-referrer"),
         ("cache-control", "no-store"),
         ("x-frame-options", "DENY"),
     ] {
@@ -130,12 +133,45 @@ fn s12_a_link_out_of_a_notice_decides_once_and_looking_changes_nothing() {
         seen.contains("data-field=\"status\">approved<") && !seen.contains("<form"),
         "{seen}"
     );
-    assert_eq!(
-        send(&mut browser, &page, &deny, &[("reason", "no")]).status,
-        303
-    );
+    let late = send(&mut browser, &page, &deny, &[("reason", "no")]);
+    assert_eq!(late.status, 409);
+    assert!(late.text().contains("had been approved"), "{}", late.text());
+    let same = send(&mut browser, &page, &approve, &[("amount", "12.00")]);
+    assert_eq!(same.status, 303, "the same word twice is no news");
     assert_eq!(buyer.sees(&plane, &waits["id"]), after);
+    refused_words_are_told_to_the_audit_log(&plane);
     is_told_to_the_audit_log(&plane, &chat, link.strip_prefix("/review/").unwrap());
+}
+
+/// Behaviour 8.1: failed attempts are entries, too.
+fn refused_words_are_told_to_the_audit_log(plane: &Plane) {
+    for (verb, outcome) in [
+        ("approve", "foreign_origin"),
+        ("approve", "csrf_token"),
+        ("approve", "no_form"),
+        ("approve", "invalid_request"),
+        ("deny", "decided_before"),
+    ] {
+        is_refused_once(plane, &format!("POST /review/{{token}}/{verb}"), outcome);
+    }
+}
+
+/// Waits until the audit log says that this was refused so: once, and to somebody who is known.
+pub(crate) fn is_refused_once(plane: &Plane, action: &str, outcome: &str) {
+    let since = now();
+    loop {
+        let log = plane.get("/v1/audit?limit=100")["data"].clone();
+        let entries = log.as_array().unwrap().iter().map(|it| &it["entry"]);
+        let is_it = |it: &&Value| it["action"] == *action && it["outcome"] == outcome;
+        let found: Vec<&Value> = entries.filter(is_it).collect();
+        if let Some(entry) = found.first() {
+            assert_eq!(found.len(), 1, "{outcome}: {log}");
+            assert!(entry["who"]["id"].is_string(), "{entry}");
+            return;
+        }
+        assert!(millis_since(since) < 10_000, "{outcome}: {log}");
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// The act once, by link and through which chat; the link itself nowhere.
@@ -169,6 +205,36 @@ fn is_told_to_the_audit_log(plane: &Plane, chat: &Value, token: &str) {
         None,
         "nor kept"
     );
+}
+
+/// Behaviour 5.13: kept in the transaction of the decision, so that nothing that happens to the request later
+/// makes the link good again.
+#[test]
+fn s12_a_link_that_was_used_stays_used_whatever_becomes_of_the_request() {
+    let (plane, receiver, buyer, _) = told(&[], &json!({}));
+    let waits = buyer.asks(&plane, &json!({}));
+    let link = link(&message(&receiver, 0));
+    let mut browser = Browser::new(&plane);
+    let page = browser.get(&link);
+    let deny = format!("{link}/deny");
+    let done = send(&mut browser, &page, &deny, &[("reason", "no")]);
+    assert_eq!(done.status, 303, "{}", done.text());
+    assert_eq!(buyer.sees(&plane, &waits["id"])["status"], "denied");
+    // As if an older copy of the row had been put back.
+    plane.database.change(
+        &plane.home.data_dir(),
+        "UPDATE purchases SET state = 'pending_review', reason = NULL, note = NULL, decided_by = NULL,
+             decided_us = NULL, due_us = created_us + 3600000000, revision = revision - 1",
+    );
+    assert_eq!(buyer.sees(&plane, &waits["id"])["status"], "pending_review");
+    let seen = browser.get(&link).text();
+    assert!(
+        seen.contains("has been used") && !seen.contains("<form"),
+        "{seen}"
+    );
+    let again = send(&mut browser, &page, &deny, &[("reason", "no")]);
+    assert_eq!(again.status, 410, "{}", again.text());
+    assert_eq!(buyer.sees(&plane, &waits["id"])["status"], "pending_review");
 }
 
 #[test]

@@ -277,6 +277,10 @@ fn the_same_request_is_one_request_concurrently_and_after_a_crash() {
 #[test]
 fn the_summary_tells_own_limits_and_those_over_all_agents() {
     let plane = Plane::start();
+    let free = buyer(&plane, &json!({"limits": {"perDay": 3000}}));
+    let seen = free.spending(&plane);
+    assert_eq!(seen["daily_limit"], "30.00");
+    assert!(seen.get("user_aggregate").is_none(), "{seen}");
     let rules = json!({"limits": {"perDay": 3000, "perWeek": 10000}});
     let path = format!("/v1/customers/{}", plane.customer);
     plane.owner_asks("PATCH", &path, &json!({"policy": rules}), 200);

@@ -5,6 +5,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::browser::{Browser, field, person};
+use crate::notices::is_refused_once;
 use crate::plane::{Plane, value};
 use crate::purchases::{act, buyer};
 use crate::server::Response;
@@ -66,7 +67,8 @@ fn s11_a_reviewer_approves_by_typing_the_amount_and_the_card_is_there() {
     assert_eq!(again.status, 303);
     let deny = format!("{}/deny", path(&waits));
     let late = send(&mut browser, &page, &deny, &[("reason", "no")]);
-    assert_eq!(late.status, 303);
+    assert_eq!(late.status, 409);
+    assert!(late.text().contains("had been approved"), "{}", late.text());
     assert_eq!(buyer.sees(&plane, &waits["id"]), after);
     let page = browser.get(&path(&waits)).text();
     assert!(page.contains("data-field=\"status\">approved<"), "{page}");
@@ -93,6 +95,14 @@ fn a_reviewer_denies_with_a_reason_that_the_agent_is_told() {
     );
     assert_eq!(after["message"], why.replace("\r\n", "\n"));
     assert!(browser.get("/reviews").text().contains("Nothing waits."));
+    let late = send(
+        &mut browser,
+        &page,
+        &format!("{}/approve", path(&waits)),
+        &[("amount", "12.00")],
+    );
+    assert_eq!(late.status, 409);
+    assert!(late.text().contains("had been denied"), "{}", late.text());
     let page = browser.get(&path(&waits)).text();
     assert!(page.contains("&#60;b&#62;ask&#60;/b&#62;"), "{page}");
 }
@@ -137,6 +147,15 @@ fn s9_s11_nothing_is_decided_by_looking_by_a_foreign_form_or_by_an_old_version()
     ];
     assert_eq!(viewer.post(&approve, &own).status, 403);
     assert_eq!(buyer.sees(&plane, &waits["id"]), waits);
+    // Behaviour 8.1: failed attempts are entries, too.
+    for outcome in [
+        "foreign_origin",
+        "csrf_token",
+        "no_form",
+        "scope_not_allowed",
+    ] {
+        is_refused_once(&plane, "POST /reviews/{id}/approve", outcome);
+    }
 }
 
 #[test]

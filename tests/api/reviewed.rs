@@ -262,7 +262,7 @@ fn a_purchase_cards_rules_are_its_requests_and_stay() {
 /// Behaviour 5.4: an agent cannot bury its reviewers.
 #[test]
 fn so_many_requests_of_an_agent_wait_and_no_more() {
-    let plane = Plane::start();
+    let plane = plane_with("[purchases]\nreviews_waiting_max = 32\n", &[]);
     let (one, other) = (buyer(&plane, &json!({})), buyer(&plane, &json!({})));
     let ask = |n: usize| {
         let body = wish(&json!({"amount": n}));

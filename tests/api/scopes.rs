@@ -24,7 +24,7 @@ use Other::{Empty, NotFound, Own};
 
 /// Method, path, whether owner, reviewer, viewer and agent may, and what keys of the other mode get.
 /// No key and a revoked one get 401 everywhere here.
-const TABLE: [(&str, &str, [bool; 4], Other); 88] = [
+const TABLE: [(&str, &str, [bool; 4], Other); 89] = [
     ("POST", "/v1/customers", OWNER, Own),
     ("GET", "/v1/customers", PEOPLE, Empty),
     ("GET", "/v1/customers/{id}", PEOPLE, NotFound),
@@ -211,6 +211,7 @@ const TABLE: [(&str, &str, [bool; 4], Other); 88] = [
     ),
     ("GET", "/v1/agents/{id}/spending", ALL, NotFound),
     ("GET", "/v1/connections", OWNER, Empty),
+    ("GET", "/v1/connections/{id}", OWNER, NotFound),
     ("POST", "/v1/connections/{id}/key", OWNER, NotFound),
     ("POST", "/v1/connections/{id}/import", OWNER, NotFound),
     ("POST", "/api/v1/cards", MAKERS, NotFound),

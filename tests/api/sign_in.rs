@@ -54,6 +54,15 @@ fn somebody_with_a_password_gets_in_and_out_again() {
 /// What every page says of itself; whoever opened it keeps its handle on those that programs show in a
 /// pop-up, and on no other.
 pub(crate) fn is_guarded(page: &Response, within_reach: bool) {
+    has_guards(page, within_reach, "same-origin");
+}
+
+/// A page whose address is itself the right to it tells it to nobody (behaviour 5.12).
+fn is_guarded_link(page: &Response) {
+    has_guards(page, false, "no-referrer");
+}
+
+fn has_guards(page: &Response, within_reach: bool, referrer: &str) {
     let policy = page.header("content-security-policy").unwrap();
     for rule in [
         "default-src 'none'",
@@ -68,7 +77,7 @@ pub(crate) fn is_guarded(page: &Response, within_reach: bool) {
     assert_eq!(page.header("x-frame-options"), Some("DENY"));
     assert_eq!(page.header("cache-control"), Some("no-store"));
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
-    assert_eq!(page.header("referrer-policy"), Some("same-origin"));
+    assert_eq!(page.header("referrer-policy"), Some(referrer));
     let opener = (!within_reach).then_some("same-origin");
     let said = page.header("cross-origin-opener-policy");
     assert_eq!(said, opener, "{}", page.text());
@@ -101,16 +110,19 @@ fn pages_are_nobodys_frame_and_nobodys_to_keep() {
         ("/reviews/preq_nobody", 404),
         ("/oauth/authorize", 400),
         ("/login?next=a&next=b", 400),
-        (link, 200),
-        ("/view/none", 404),
     ] {
         let page = browser.get(path);
         assert_eq!(page.status, status, "{path}: {}", page.text());
         is_guarded(&page, false);
     }
+    for (path, status) in [(link, 200), ("/view/none", 404), ("/review/none", 404)] {
+        let page = browser.get(path);
+        assert_eq!(page.status, status, "{path}: {}", page.text());
+        is_guarded_link(&page);
+    }
     let shown = browser.post(link, &[]);
     assert_eq!(shown.status, 200, "{}", shown.text());
-    is_guarded(&shown, false);
+    is_guarded_link(&shown);
     let refused = browser.post("/logout", &[]);
     assert_eq!(refused.status, 400);
     is_guarded(&refused, false);

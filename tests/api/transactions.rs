@@ -64,6 +64,27 @@ fn what_the_issuer_reports_shows_in_the_transaction() {
     assert_eq!(after["id"], before["id"]);
 }
 
+/// What was authorized before a card was canceled is still to be paid.
+#[test]
+fn i11_a_clearing_on_a_canceled_card_is_booked_and_nothing_new_is_authorized() {
+    let plane = Plane::start();
+    let card = plane.card(&json!({}));
+    assert_eq!(plane.buy(&card, 400), "APPROVED");
+    let path = format!("/v1/transactions?cardId={card}");
+    let before = plane.get(&path)["data"][0].clone();
+    let gone = plane.owner_asks("DELETE", &format!("/v1/cards/{card}"), &Value::Null, 200);
+    assert_eq!(gone["status"], "canceled");
+    let held = plane.get(&path)["data"][0].clone();
+    assert_eq!((&held["held"], &held["posted"]), (&json!(400), &json!(0)));
+    let event = plane.clear(&card, before["authorization"].as_str().unwrap(), 400);
+    assert_eq!(event, 200);
+    let after = plane.get(&path)["data"][0].clone();
+    assert_eq!((&after["held"], &after["posted"]), (&json!(0), &json!(400)));
+    assert_ne!(plane.buy(&card, 1), "APPROVED");
+    let decisions = plane.get(&format!("/v1/decisions?cardId={card}&limit=1"));
+    assert_eq!(decisions["data"][0]["reason"], "card_canceled");
+}
+
 #[test]
 fn what_the_issuer_declines_by_itself_is_a_decision_and_a_transaction() {
     let mut plane = Plane::start();

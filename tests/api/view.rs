@@ -141,7 +141,7 @@ fn s8_s10_every_page_forbids_what_it_does_not_need() {
         assert!(!policy.contains("unsafe") && !policy.contains("script-src"));
         for (name, wanted) in [
             ("cache-control", "no-store"),
-            ("referrer-policy", "same-origin"),
+            ("referrer-policy", "no-referrer"),
             ("x-content-type-options", "nosniff"),
             ("x-frame-options", "DENY"),
             ("cross-origin-opener-policy", "same-origin"),
@@ -155,6 +155,9 @@ fn s8_s10_every_page_forbids_what_it_does_not_need() {
             "{text}"
         );
     }
+    let program = story.open();
+    assert_eq!(program.status, 200);
+    assert_eq!(program.header("referrer-policy"), Some("no-referrer"));
     let style = story.plane.ask_with("GET", "/assets/style.css", "", "");
     assert_eq!(
         style.header("content-type"),
@@ -214,13 +217,23 @@ fn nothing_is_shown_by_a_link_once_its_card_or_agent_is_stopped() {
     let page = story.press("");
     assert_eq!(page.status, 409);
     assert!(page.text().contains("frozen"), "{}", page.text());
+    let looked = |status: u16, word: &str| {
+        let page = story.look();
+        let text = page.text();
+        assert_eq!(page.status, status, "{text}");
+        assert!(text.contains(word) && !text.contains("<form"), "{text}");
+    };
+    looked(409, "frozen");
     owner("POST", &format!("{card}/unfreeze"), &Value::Null);
     owner("PATCH", &agent, &json!({"status": "paused"}));
     assert_eq!(code(&story.open(), 409), "card_stopped");
+    looked(409, "agent is paused");
     owner("PATCH", &agent, &json!({"status": "active"}));
+    assert_eq!(story.look().status, 200);
     assert_eq!(story.open().status, 200);
     owner("DELETE", &card, &Value::Null);
     assert_eq!(code(&story.open(), 409), "card_canceled");
+    looked(409, "canceled");
 }
 
 #[test]

@@ -355,3 +355,32 @@ fn limits_are_those_of_the_process() {
         report.assert(name, verdict, seen);
     }
 }
+
+/// The password of the mail server is looked at as every other secret is, its strength excepted.
+#[test]
+fn s15_a_mail_password_that_others_can_read_is_told() {
+    let home = healthy();
+    home.write("mail", "short");
+    let text = fs::read_to_string(home.path("config.toml")).unwrap();
+    let path = home.path("mail");
+    let mail = format!(
+        "{text}\n[mail]\nhost = \"127.0.0.1\"\ntls = \"none\"\nfrom = \"n@example.com\"\nuser = \"u\"\n\
+         password = \"file:{}\"\n",
+        path.display()
+    );
+    home.write("config.toml", &mail);
+    let told = |mode: u32| {
+        set_mode(&path, mode);
+        let checks = Report::of(doctor(&home)).checks("secret");
+        let mut of_mail = checks
+            .into_iter()
+            .filter(|(_, seen)| seen.starts_with("mail.password: "));
+        let found = of_mail.next().unwrap();
+        assert_eq!(of_mail.next(), None);
+        found
+    };
+    assert_eq!(told(0o400).0, "ok");
+    let (verdict, seen) = told(0o444);
+    assert_eq!(verdict, "fail");
+    assert!(seen.contains("mode 0444"), "{seen}");
+}

@@ -124,7 +124,7 @@ fn f1_a_snapshot_that_is_wrong_exits_with_2_and_names_line_and_field() {
         ("unknown customer", "\"customerId\": \"c\"", "\"customerId\": \"d\"", &["snapshot.json:5", "cards[0].customerId"]),
         ("unknown connection", "\"acme\"", "\"nobody\"", &["snapshot.json:5", "cards[0].connection"]),
         ("decimal limit", "\"multi\"", "\"multi\", \"policy\": {\"limits\": {\"total\": 1.5}}", &["snapshot.json:5", "cards[0].policy.limits.total"]),
-        ("field of later", "\"multi\"", "\"multi\", \"policy\": {\"agentMayCreateCards\": true}", &["cards[0].policy.agentMayCreateCards", "not supported"]),
+        ("field of later", "\"multi\"", "\"multi\", \"policy\": {\"agentMayCreateCards\": true}", &["cards[0].policy.agentMayCreateCards", "fleet.agentMayCreateCards"]),
         ("unknown zone", "\"id\": \"c\"", "\"id\": \"c\", \"timezone\": \"Mars/Olympus\"", &["snapshot.json:3", "customers[0].timezone"]),
         ("schema of later", "\"schema\": 1", "\"schema\": 2", &["snapshot.json:2", "schema"]),
     ];

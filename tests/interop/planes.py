@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 import shutil
+import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -52,14 +53,20 @@ def running(home: pathlib.Path, *flags: str) -> Iterator[Plane]:
     """Initialised in this folder, and running with these flags until the block ends."""
     data = str(home / "data")
     made = subprocess.run([binary(), "init", "--data-dir", data], capture_output=True, text=True, check=True)
-    log = home / "log"
+    owner, customer = (word_after(made.stdout, label) for label in ("owner key", "customer"))
+    with serving(home, *flags) as ready:
+        yield Plane(ready["listen"], owner, customer, data, ready["ops"])
+
+
+@contextmanager
+def serving(home: pathlib.Path, *flags: str) -> Iterator[dict[str, Any]]:
+    """Running on what this folder has until the block ends; what it said when it was ready."""
+    data, log = str(home / "data"), home / "log"
     command = [binary(), "serve", "--data-dir", data, *ANYWHERE, *flags]
     with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
     try:
-        ready = read_ready(process, log)
-        owner, customer = (word_after(made.stdout, label) for label in ("owner key", "customer"))
-        yield Plane(ready["listen"], owner, customer, data, ready["ops"])
+        yield read_ready(process, log)
     finally:
         process.terminate()
         process.wait(timeout=20)
@@ -76,3 +83,9 @@ def person(plane: Plane, scope: str = "owner", email: str = EMAIL) -> str:
 def word_after(said: str, label: str) -> str:
     """The word that stands behind a label."""
     return said.split(label, 1)[1].split()[0].strip()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -140,6 +140,8 @@ class Plane:
             noun = "simple cards"
         if "id" in (case.path_parameters or {}) and noun in self.known:
             case.path_parameters["id"] = self.known[noun]
+        if case.operation.path == "/v1/connections/{id}":
+            case.path_parameters["id"] = "sandbox"
         if "deliveryId" in (case.path_parameters or {}):
             case.path_parameters["deliveryId"] = self.known["deliveries"]
         if "version" in (case.path_parameters or {}):

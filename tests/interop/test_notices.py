@@ -8,10 +8,10 @@ from __future__ import annotations
 import email
 import pathlib
 import re
-import socket
 import ssl
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from email.message import Message
@@ -21,7 +21,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from conftest import binary
-from planes import EMAIL, Plane, person, running
+from planes import EMAIL, Plane, free_port, person, running, serving
 from playwright.sync_api import Page
 from test_agents_door import WISH
 from test_pages import CORPUS, chromium, fits, page  # noqa: F401
@@ -36,6 +36,13 @@ class Mailbox:
     def __init__(self) -> None:
         self.mails: list[Message] = []
         self.to: list[list[str]] = []
+        self.refuses: dict[str, str] = {}
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
+        if address in self.refuses:
+            return self.refuses[address]
+        envelope.rcpt_tos.append(address)
+        return "250 known"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         assert session.authenticated and session.ssl
@@ -95,12 +102,6 @@ class House:
 
     def status(self, waits: dict[str, Any]) -> str:
         return str(self.plane.ask("GET", f"/v1/purchase-requests/{waits['id']}")["status"])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -229,3 +230,93 @@ def test_s7_s8_no_words_of_an_agent_change_a_mail(house: House) -> None:
         assert len(addresses) == 2 and all(it.startswith(house.plane.url) for it in addresses), addresses
         house.plane.ask("POST", f"/v1/purchase-requests/{waits['id']}/deny", {})
     assert len(names) == 1
+
+
+def settled(house: House, hook: dict[str, Any]) -> dict[str, Any]:
+    """The endpoint's last delivery, once something was said of it."""
+    since = time.monotonic()
+    while time.monotonic() - since < PATIENCE_S:
+        row = dict(house.plane.ask("GET", f"/v1/webhooks/{hook['id']}/deliveries")["data"][0])
+        if row["lastError"]:
+            return row
+        time.sleep(0.05)
+    raise AssertionError(row)
+
+
+def test_a_mailbox_that_is_not_there_is_given_up_at_once_and_one_that_is_full_is_not(house: House) -> None:
+    """Behaviour 8.5: the server's word on this mailbox is final; its word on a quota or a login is not."""
+    house.down()
+    house.up()
+    for name, said, state in [
+        ("gone", "550 5.1.1 no such mailbox", "dead"),
+        ("full", "452 4.2.2 the mailbox is full", "waiting"),
+        ("quota", "552 5.2.2 no room for so much", "waiting"),
+    ]:
+        address = person(house.plane, "reviewer", f"{name}@example.com")
+        house.mailbox.refuses[address] = said
+        hook = house.plane.ask("POST", "/v1/webhooks", {"channel": "email", "url": f"mailto:{address}"})
+        house.plane.ask("POST", f"/v1/webhooks/{hook['id']}/test")
+        row = settled(house, hook)
+        assert (row["state"], row["attempts"], row["lastStatus"]) == (state, 1, int(said[:3])), row
+        assert said[10:] in row["lastError"], row
+        assert house.plane.ask("GET", f"/v1/webhooks/{hook['id']}")["enabled"] is True
+        # It is replayed as every dead letter is.
+        del house.mailbox.refuses[address]
+        if state == "dead":
+            house.plane.ask("POST", f"/v1/webhooks/{hook['id']}/deliveries/{row['id']}/replay")
+            count = len(house.mailbox.mails)
+            assert house.mailbox.until(count + 1)["To"] == address
+        house.plane.ask("DELETE", f"/v1/webhooks/{hook['id']}")
+
+
+SPELLINGS = [
+    "4539578763621486",
+    "4539 5787 6362 1486",
+    "4539.5787.6362.1486",
+    "4539\u200b5787\u200b6362\u200b1486",
+    "pay4539578763621486now",
+]
+
+
+def test_s15_a_card_number_of_an_agents_is_in_no_mail(house: House) -> None:
+    """Behaviour 5.13, 8.4."""
+    house.down()
+    house.up()
+    key = house.plane.buyer({"autoApproveBelow": 500})
+    count = len(house.mailbox.mails)
+    addresses = [f"https://shop.example.com/{it}" for it in (SPELLINGS[0], SPELLINGS[1].replace(" ", "%20"))]
+    fields = ["merchant_name", "description", "justification", "category_hint", "idempotency_key"]
+    wrong = [(field, text) for field in fields for text in SPELLINGS] + [("merchant_url", it) for it in addresses]
+    for field, text in wrong:
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            house.plane.ask("POST", "/v1/purchase-requests", {**WISH, field: text}, key)
+        assert refused.value.code == 400, (field, text)
+        assert "card number" in refused.value.read().decode(), (field, text)
+    ask(house, key, {"amount": "77.00", "description": "Order 12345"})
+    text = text_of(house.mailbox.until(count + 1))
+    assert "Order 12345" in text
+    for told in [text, house.log.read_text(encoding="utf-8")]:
+        assert SPELLINGS[0] not in re.sub(r"\D", "", told)
+
+
+def test_whoever_starts_without_a_mail_server_hears_of_mailboxes(tmp_path: pathlib.Path) -> None:
+    said = "people are to be told by e-mail, and there is no [mail]"
+    log = tmp_path / "log"
+    config = tmp_path / "config.toml"
+    config.write_text('[mail]\nhost = "127.0.0.1"\ntls = "none"\nfrom = "n@example.com"\n', encoding="utf-8")
+    with running(tmp_path, "--config", str(config)) as plane:
+        address = person(plane, "reviewer")
+        hook = plane.ask("POST", "/v1/webhooks", {"channel": "email", "url": f"mailto:{address}"})
+        assert said not in log.read_text(encoding="utf-8")
+    with serving(tmp_path) as ready:
+        since = time.monotonic()
+        while said not in (told := log.read_text(encoding="utf-8")):
+            assert time.monotonic() - since < PATIENCE_S, told
+            time.sleep(0.05)
+        assert "mailboxes=1" in told or '"mailboxes":1' in told, told
+        again = Plane(ready["listen"], plane.owner, plane.customer, plane.data, ready["ops"])
+        again.ask("PATCH", f"/v1/webhooks/{hook['id']}", {"enabled": False})
+    with serving(tmp_path) as ready:
+        # Nobody is to be told: nothing is said.
+        time.sleep(1)
+        assert said not in log.read_text(encoding="utf-8")

@@ -320,6 +320,7 @@ const STRANGE: &[(&str, &str, &str, Change)] = &[
     ("h6 merchant's is absent", MERCHANT_MONEY, r#""merchant": null"#, |r| r.merchant_amount = None),
     ("h10 mcc of letters", r#""mcc": "7372""#, r#""mcc": "73A2""#, |r| r.acceptor.mcc = None),
     ("h10 mcc of three", r#""mcc": "7372""#, r#""mcc": "737""#, |r| r.acceptor.mcc = None),
+    ("h10 mcc that stands for none", r#""mcc": "7372""#, r#""mcc": "0000""#, |r| r.acceptor.mcc = None),
     ("h10 mcc of other digits", r#""mcc": "7372""#, r#""mcc": "٧٣٧٢""#, |r| r.acceptor.mcc = None),
     ("h10 no mcc", r#""mcc": "7372""#, r#""mcc": null"#, |r| {
         r.acceptor.mcc = None

@@ -82,7 +82,7 @@ fn oracle(tree: &Tree) -> Result<Plain, No> {
     let merchant = object(root, "merchant")?.ok_or(No)?;
     let merchant = Some(merchant);
     let of_merchant = |name| text(merchant, name);
-    let mcc = of_merchant("mcc")?.filter(|mcc| Mcc::parse(mcc).is_ok());
+    let mcc = of_merchant("mcc")?.filter(|mcc| Mcc::parse(mcc).is_ok() && mcc != "0000");
     let country = of_merchant("country")?.and_then(|text| Country::parse_alpha3(&text));
     let (partial, present) = at_the_terminal(root)?;
     let purchase = matches!(

@@ -163,8 +163,10 @@ fn oracle(tree: &Tree) -> Result<Plain, No> {
     let cash = if all_cash { amount.max(back) } else { back };
     let capable = flag(pos, "partial_approval_capable")? == Some(true);
     let country = text(acceptor, "country")?.or(text(acceptor, "country_code")?);
-    let country = country
-        .and_then(|text| Country::parse_alpha3(&text).or_else(|| Country::parse_alpha2(&text)));
+    let country = country.and_then(|text| {
+        Country::parse_alpha3(&text)
+            .or_else(|| Country::parse_alpha2(&text).filter(|it| it.is_listed()))
+    });
     Ok(Plain {
         ids: [
             Some(original.unwrap_or_else(|| step.clone())),
@@ -182,7 +184,7 @@ fn oracle(tree: &Tree) -> Result<Plain, No> {
             Some(text(acceptor, "name")?.unwrap_or_default()),
             Some(text(acceptor, "city")?.unwrap_or_default()),
         ],
-        mcc: text(acceptor, "mcc")?.filter(|mcc| Mcc::parse(mcc).is_ok()),
+        mcc: text(acceptor, "mcc")?.filter(|mcc| Mcc::parse(mcc).is_ok() && mcc != "0000"),
         country: country.map(Country::letters),
         partial: capable && cash == 0 && !zero && kind != AuthorizationKind::Credit,
         present: flag(pos, "card_presence")?,

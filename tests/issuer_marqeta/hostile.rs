@@ -290,6 +290,7 @@ const STRANGE: &[(&str, &str, &str, Change)] = &[
     ("h6 merchant's is nothing", ORIGINAL_AMOUNT, r#""original_amount": null"#, |r| r.merchant_amount = None),
     ("h10 mcc of letters", MCC, r#""mcc": "73A2""#, |r| r.acceptor.mcc = None),
     ("h10 no mcc", MCC, r#""mcc": null"#, |r| r.acceptor.mcc = None),
+    ("h10 mcc that stands for none", MCC, r#""mcc": "0000""#, |r| r.acceptor.mcc = None),
     ("h10 unknown country", COUNTRY, r#""country": "ZZZ""#, |r| r.acceptor.country = None),
     ("h10 two letters", COUNTRY, r#""country": "DE""#, |_| {}),
     ("h10 the newer name", COUNTRY, r#""country_code": "DEU""#, |_| {}),

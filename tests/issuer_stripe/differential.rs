@@ -92,9 +92,9 @@ fn oracle(event: &Tree) -> Result<Plain, No> {
             Some(of_merchant("name")?.unwrap_or_default()),
             Some(of_merchant("city")?.unwrap_or_default()),
         ],
-        mcc: of_merchant("category_code")?.filter(|mcc| Mcc::parse(mcc).is_ok()),
+        mcc: of_merchant("category_code")?.filter(|mcc| Mcc::parse(mcc).is_ok() && mcc != "0000"),
         country: of_merchant("country")?
-            .and_then(|text| Country::parse_alpha2(&text))
+            .and_then(|text| Country::parse_alpha2(&text).filter(|it| it.is_listed()))
             .map(Country::letters),
         partial: controllable && cash == 0,
         present,

@@ -47,7 +47,7 @@ fn told(report: &Report) -> Option<Told> {
         refunded: account.refunded.map(minor),
         status: account.status,
         revision: account.asks + account.others,
-        made_at: account.made_at.map(Timestamp::from_secs),
+        made_at: account.made_at.map(Timestamp::from_micros),
         asks: account.asks,
         approvals: account.approvals,
         listed_posted: listed(posted),
@@ -169,15 +169,15 @@ impl Lockstep {
 
     pub(crate) fn hear(&mut self, heard: &Heard) {
         match heard {
-            Heard::Report(report) => self.report(report),
+            Heard::Report(report) => self.report(&self.dated(report)),
             Heard::ReportOn(index, report) => {
                 if let Some((ask, _)) = self.earlier(index) {
-                    self.report_on(&ask, report);
+                    self.report_on(&ask, &self.dated(report));
                 }
             }
             Heard::Undo(report, is_reversed) => {
                 if let Some((ask, _)) = self.asked.last().cloned() {
-                    self.undo(&ask, report, *is_reversed);
+                    self.undo(&ask, &self.dated(report), *is_reversed);
                 }
             }
             Heard::ReportAgain(index) => {
@@ -189,6 +189,15 @@ impl Lockstep {
             }
             Heard::Lapse(back, is_usual) => self.lapse(self.now - back, *is_usual),
         }
+    }
+
+    /// With an instant about now in place of how many times four seconds it is from then.
+    fn dated(&self, report: &Report) -> Report {
+        let mut report = report.clone();
+        if let Some(account) = &mut report.account {
+            account.made_at = account.made_at.map(|it| self.now + (it - 3) * 4_000_000);
+        }
+        report
     }
 
     fn earlier(&self, index: &Index) -> Option<(Ask, u64)> {

@@ -558,7 +558,7 @@ fn command() -> impl Strategy<Value = Command> {
         34 => heard().prop_map(Command::Hear),
         5 => (0..CARDS, 0..EARMARKS, 1..90i64)
             .prop_map(|(card, n, amount)| Command::Earmark(card, n, amount)),
-        5 => (index(), option::weighted(0.9, ask()))
+        12 => (index(), option::weighted(0.9, ask()))
             .prop_map(|(it, ask)| Command::Backed(it, ask)),
         1 => Just(Command::Checkpoint),
     ]

@@ -146,6 +146,57 @@ fn f1_a_file_that_is_wrong_is_refused_whole_and_said_everywhere() {
     );
 }
 
+/// What an operator canceled, and what was spent, is the ledger's under the card's key and the customer's.
+#[test]
+fn what_was_used_is_not_begun_anew_under_another_name() {
+    let ops = Ops::ready();
+    let refused = |what: &str, text: &str, field: &str| {
+        let (status, body) = reload(&ops, text, "/admin/reload?confirm=true");
+        assert_eq!(status, 422, "{what}: {body}");
+        assert_eq!(body["errors"][0]["field"], field, "{what}: {body}");
+    };
+    let token = |card: usize, token: &'static str| {
+        rules(move |rules| rules["cards"][card]["issuerToken"] = json!(token))
+    };
+    let in_force = |text: &str| {
+        let (status, body) = reload(&ops, text, "/admin/reload?confirm=true");
+        assert_eq!(status, 200, "{body}");
+    };
+    // Of a card that nobody has used yet a wrong token may be put right, and a wrong currency.
+    in_force(&token(1, "tok_typed"));
+    in_force(&rules(|rules| {
+        rules["customers"][1]["currency"] = json!("EUR")
+    }));
+    in_force(RULES);
+    assert_eq!(ops.post("/admin/cards/crd_2/cancel").status, 200);
+    refused(
+        "another token",
+        &token(1, "tok_new"),
+        "cards[1].issuerToken",
+    );
+    let elsewhere = rules(|rules| rules["cards"][1]["connection"] = json!("acme"));
+    refused("another connection", &elsewhere, "cards[1].issuerToken");
+    let swapped = rules(|rules| {
+        rules["cards"][1]["connection"] = json!("acme");
+        rules["cards"][1]["issuerToken"] = json!("tok_3");
+        rules["cards"][2]["issuerToken"] = json!("tok_9");
+    });
+    refused("another card's", &swapped, "cards[1].issuerToken");
+    let yen = rules(|rules| rules["customers"][1]["currency"] = json!("JPY"));
+    refused("another currency", &yen, "customers[1].currency");
+    // Nor once it was away.
+    in_force(&rules(|rules| {
+        drop(rules["cards"].as_array_mut().unwrap().remove(1))
+    }));
+    refused(
+        "back under another token",
+        &token(1, "tok_new"),
+        "cards[1].issuerToken",
+    );
+    in_force(RULES);
+    assert_eq!(ops.get("/admin/cards/crd_2").json()["status"], "canceled");
+}
+
 #[test]
 fn f3_a_file_that_is_gone_is_said_and_what_is_in_force_stays() {
     let ops = Ops::ready();

@@ -9,6 +9,7 @@ use countersign::clock::Clock;
 use countersign::cold::ops::{OpsState, Running, router};
 use countersign::cold::policies::{First, Policies, Source, Surroundings};
 use countersign::cold::readiness::Readiness;
+use countersign::decide::past::Past;
 use countersign::domain::card::CardStatus;
 use countersign::domain::time::Timestamp;
 use countersign::domain::window::WindowKind;
@@ -106,7 +107,7 @@ impl Ops {
         std::fs::write(ops.rules_path(), RULES).unwrap();
         let connections = vec!["acme".to_owned(), "beta".to_owned()];
         let source = Source::new(&ops.rules_path(), connections, &ops.store.keys);
-        let first = First::load(&source, &|_| None).unwrap();
+        let first = First::load(&source, &Past::default()).unwrap();
         ops.snapshots = Arc::clone(&first.snapshots);
         let around = Surroundings {
             ledger: ops.port.clone(),
@@ -121,7 +122,7 @@ impl Ops {
             snapshots: Arc::clone(&ops.snapshots),
             records: ops.store.records(),
             keys: ops.store.keys.clone(),
-            policies: Policies::start(source, around, &first).unwrap(),
+            policies: Policies::start(source, around, first).unwrap(),
             journal: Box::new(move || writer.published()),
             teller: None,
         };
@@ -275,7 +276,7 @@ fn what_is_not_understood_is_refused_by_its_name() {
             "limit",
         ),
         (
-            "/admin/decisions?limit=501",
+            "/admin/decisions?limit=-1",
             400,
             "invalid_parameter",
             "limit",

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{AMOUNT, Machine, founded, pair, spent, with_room};
 use crate::redis::RedisServer;
-use crate::server::{Server, authorization, delivery, purchase};
+use crate::server::{Client, Server, authorization, delivery, purchase};
 
 const CLIENTS: usize = 32;
 const EACH: usize = 12;
@@ -198,7 +198,7 @@ fn e6_a_connection_that_dies_after_sending_counts_nothing_twice() {
 }
 
 /// What Redis was sent while `act` ran, but for what is told to everybody within a function.
-pub(super) fn sent(redis: &RedisServer, act: impl FnOnce()) -> Vec<String> {
+fn sent(redis: &RedisServer, act: impl FnOnce()) -> Vec<String> {
     let lines = redis.monitor();
     act();
     redis.ask(&["PING"]);
@@ -207,19 +207,25 @@ pub(super) fn sent(redis: &RedisServer, act: impl FnOnce()) -> Vec<String> {
     until.filter(|line| !line.contains(" lua]")).collect()
 }
 
-#[test]
-fn a_decision_is_one_round_trip() {
-    let redis = founded(&[]);
-    let machine = Machine::new(&redis, &with_room(ROOM, 4));
-    let node = machine.start();
-    let mut client = node.client();
-    let commands = sent(&redis, || {
+/// What Redis was sent for ten approvals, each of them one command.
+pub(super) fn of_ten_decisions(redis: &RedisServer, client: &mut Client) -> Vec<String> {
+    let commands = sent(redis, || {
         for number in 0..10 {
             let asked = authorization(&format!("one-{number}"), "card-0", AMOUNT);
             assert!(client.ask(&asked).is_approval());
         }
     });
     assert_eq!(commands.len(), 10, "{commands:?}");
+    commands
+}
+
+#[test]
+fn a_decision_is_one_round_trip() {
+    let redis = founded(&[]);
+    let machine = Machine::new(&redis, &with_room(ROOM, 4));
+    let node = machine.start();
+    let mut client = node.client();
+    let commands = of_ten_decisions(&redis, &mut client);
     assert!(
         commands.iter().all(|it| it.contains("_append\"")),
         "{commands:?}"

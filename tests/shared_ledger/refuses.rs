@@ -53,20 +53,29 @@ fn a_data_directory_belongs_to_one_kind_of_ledger() {
 fn commands_find_what_a_node_has_learned() {
     let redis = founded(&[]);
     let machine = Machine::new(&redis, &with_room(10, 1));
-    let node = machine.start();
-    let approved = node.client().ask(&authorization("a", "card-0", AMOUNT));
-    assert!(approved.is_approval());
+    assert!(machine.start().terminate().success());
     let told = |words: &[&str]| {
         let mut command = binary();
         command.args(words).arg("--data-dir");
         said(command.arg(machine.home.data_dir()).output())
     };
+    let (code, said) = told(&["ledger", "verify"]);
+    assert_eq!(code, Some(0), "{said}");
+    let found = "shared-journal, what a node has learned of the log in Redis since its last start";
+    assert!(said.contains(found), "{said}");
+    let node = machine.start();
+    let approved = node.client().ask(&authorization("a", "card-0", AMOUNT));
+    assert!(approved.is_approval());
     let (code, why) = told(&["init"]);
     assert_eq!(code, Some(3), "{why}");
     assert!(why.contains("a server runs on it"), "{why}");
     assert!(node.terminate().success());
     let (code, said) = told(&["ledger", "verify"]);
     assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains(found) && said.contains("1 segment, "),
+        "{said}"
+    );
     assert!(!machine.home.data_dir().join("journal").exists());
 }
 

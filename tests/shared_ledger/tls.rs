@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::exact::sent;
+use super::exact::of_ten_decisions;
 use super::{AMOUNT, Machine, with_room};
 use crate::redis::RedisServer;
 use crate::server::{authorization, binary, said};
@@ -103,13 +103,7 @@ fn under_tls_a_decision_is_one_round_trip() {
         .env("COUNTERSIGN_LEDGER_CA", root);
     let node = machine.home.spawn(command);
     let mut client = node.client();
-    let commands = sent(&redis, || {
-        for number in 0..10 {
-            let asked = authorization(&format!("one-{number}"), "card-0", AMOUNT);
-            assert!(client.ask(&asked).is_approval());
-        }
-    });
-    assert_eq!(commands.len(), 10, "{commands:?}");
+    of_ten_decisions(&redis, &mut client);
     // A connection that breaks is made anew the same way.
     let killed = redis.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
     assert_eq!(killed, ":1");

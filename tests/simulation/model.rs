@@ -875,11 +875,12 @@ impl Book {
 
 /// Reasons 8 to 17, of those that this world can cause.
 fn stateless(world: &World, message: &Message) -> Option<DeclineReason> {
+    // A question about the balance has no answer in another currency; money back reserves nothing.
+    if message.euros && message.kind != AuthorizationKind::Credit {
+        return Some(DeclineReason::CurrencyNotSupported);
+    }
     if !message.spends() {
         return None;
-    }
-    if message.euros {
-        return Some(DeclineReason::CurrencyNotSupported);
     }
     if message.cash {
         return Some(DeclineReason::TransactionTypeNotAllowed);

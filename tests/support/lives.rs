@@ -275,9 +275,7 @@ impl<P: Copy + PartialEq, T> Life<P, T> {
             .filter(|it| it.kind != MovementKind::Noted)
             .copied()
             .collect();
-        let told = report
-            .account
-            .map(|account| heard(report, account, steps.len()));
+        let told = report.account.map(|account| heard(report, account, steps));
         let is_nothing = |told: &Heard| {
             told.asks == 0
                 && told.status == StandingStatus::Declined
@@ -485,7 +483,7 @@ fn is_ask(kind: MovementKind) -> bool {
     is_approval(kind) || kind == MovementKind::Declined
 }
 
-fn heard<M>(report: &Report<M>, account: Account, steps: usize) -> Heard {
+fn heard<M>(report: &Report<M>, account: Account, steps: &[Own]) -> Heard {
     let mut heard = Heard {
         status: account.status,
         revision: account.asks + account.others,
@@ -497,9 +495,15 @@ fn heard<M>(report: &Report<M>, account: Account, steps: usize) -> Heard {
         refunded: account.refunded.map(i128::from),
         listed: report.listed(),
     };
-    // An end that comes after our decisions is one of all of them.
+    // An end is one of everything that had been decided when it was made, give or take five seconds.
     if heard.is_final() {
-        heard.asks = heard.asks.max(u32::try_from(steps).unwrap());
+        let was_decided = |own: &&Own| {
+            account
+                .made_at
+                .is_none_or(|made_at| own.at - made_at <= 5_000_000)
+        };
+        let decided = steps.iter().filter(was_decided).count();
+        heard.asks = heard.asks.max(u32::try_from(decided).unwrap());
     }
     heard
 }

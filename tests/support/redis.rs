@@ -19,16 +19,34 @@ pub(crate) struct RedisServer {
     dir: TempDir,
     port: u16,
     more: Vec<String>,
+    /// Of a sentinel, which writes into its file.
+    config: Option<String>,
     shell: Option<Child>,
 }
 
 impl RedisServer {
     /// Starts one that is empty, with these settings beside its own.
     pub(crate) fn start(more: &[&str]) -> Self {
+        Self::begin(more, None)
+    }
+
+    /// Starts a sentinel with this configuration.
+    pub(crate) fn sentinel(config: &str) -> Self {
+        Self::begin(&[], Some(config))
+    }
+
+    fn begin(more: &[&str], config: Option<&str>) -> Self {
+        let dir = TempDir::new().unwrap();
+        let config = config.map(|text| {
+            let path = dir.path().join("sentinel.conf");
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        });
         let mut server = Self {
-            dir: TempDir::new().unwrap(),
+            dir,
             port: 0,
             more: more.iter().map(|&word| word.to_owned()).collect(),
+            config,
             shell: None,
         };
         for _ in 0..5 {
@@ -53,10 +71,17 @@ impl RedisServer {
 
     /// Starts it on what it has written: whether it answers.
     pub(crate) fn run_again(&mut self) -> bool {
+        let port = self.port.to_string();
+        let mut words = match &self.config {
+            // A file comes first.
+            Some(config) => vec![config.as_str(), "--sentinel"],
+            None => vec!["--save", ""],
+        };
+        words.extend(["--port", &port, "--bind", "127.0.0.1"]);
+        words.extend(["--daemonize", "no", "--loglevel", "warning"]);
         let shell = Command::new("sh")
             .args(["-c", SHELL, "sh"])
-            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--save", "", "--daemonize", "no", "--loglevel", "warning"])
+            .args(words)
             .args(&self.more)
             .current_dir(self.dir.path())
             .stdin(Stdio::piped())

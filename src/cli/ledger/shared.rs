@@ -14,7 +14,8 @@ use crate::ledger::redis::repair::Repaired;
 /// Which Redis.
 #[derive(Debug, Args)]
 pub(super) struct RedisArguments {
-    /// The Redis that nodes share: redis://HOST:PORT, or rediss://HOST:PORT under TLS
+    /// The Redis that nodes share: redis://HOST:PORT, or rediss://HOST:PORT under TLS; with sentinels
+    /// redis+sentinel://HOST:PORT,HOST:PORT/NAME
     #[arg(long, env = "COUNTERSIGN_LEDGER", value_name = "STORE", value_parser = typed::ledger, hide_env_values = true)]
     ledger: LedgerStore,
     /// The root of its certificate (PEM) [default: the public ones]
@@ -23,7 +24,7 @@ pub(super) struct RedisArguments {
 }
 
 impl RedisArguments {
-    fn store(&self) -> Result<LedgerStore, Failure> {
+    pub(super) fn store(&self) -> Result<LedgerStore, Failure> {
         let store = self.ledger.clone().with_ca(self.ledger_ca.clone());
         store.map_err(|error| failure(&StartError::Config(error)))
     }
@@ -108,7 +109,7 @@ fn told(
     Ok(Exit::Ok)
 }
 
-fn failure(error: &StartError) -> Failure {
+pub(super) fn failure(error: &StartError) -> Failure {
     Failure {
         exit: error.exit(),
         message: error.to_string(),

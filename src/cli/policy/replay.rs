@@ -19,6 +19,7 @@ use crate::cold::store::{CardLimit, Store};
 use crate::cold::trial::{Cast, Changed, Outcome, Question, Trial};
 use crate::config::database_address;
 use crate::decide::compile::parse_instant;
+use crate::decide::past::Past;
 use crate::decide::policy::Policy;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::amount::{Amount, Minor};
@@ -183,7 +184,7 @@ fn of_database(
         let store = store.map_err(|error| Failure::other(&error))?;
         let connections = connections(&*store).await?;
         let empty = Snapshot::empty();
-        let loaded = load(&*store, &connections, keys, (&empty, 1), &|_unknown| None).await;
+        let loaded = load(&*store, &connections, keys, (&empty, 1), &Past::default()).await;
         let card = match level {
             Level::Card => store.card(id.to_owned()).await,
             Level::Agent | Level::Customer => Ok(None),

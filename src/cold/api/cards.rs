@@ -38,7 +38,9 @@ pub(super) use change::{Nothing, cancel, change, freeze, refuse_purchase_card, r
 pub(super) use new::{Draft, agent, create, keep, order, owner, refuse_unenforced};
 pub(super) use order::{Ordered, order_card};
 pub(super) use replace::replace;
-pub(super) use reveal::{A_MINUTE_MAX as REVEALS_A_MINUTE, Revealing, pass, reveal, shown_to};
+pub(super) use reveal::{
+    A_MINUTE_MAX as REVEALS_A_MINUTE, Revealing, pass, refuse_stopped, reveal, shown_to,
+};
 pub(super) use view::LimitShown;
 
 /// Of both forms in which a card is made.

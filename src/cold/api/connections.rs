@@ -6,19 +6,27 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::about::{About, Given, shape};
+use super::about::{About, Given, PAGED, shape};
 use super::body::read;
 use super::code::Code;
 use super::exchange::{Ask, Reply};
 use super::problem::Problem;
+use super::query::Page;
 use crate::cold::control::Work;
 use crate::cold::issuers::IssuerClient;
 use crate::cold::seal::SECRET_LEN_MAX;
-use crate::cold::store::Change;
+use crate::cold::store::outward::SealedRow;
+use crate::cold::store::{Change, Listed};
+use crate::domain::time::Timestamp;
 
 pub(super) const LIST: About = About {
-    gives: &[Given::ok(shape::<All>)],
-    ..About::new("listConnections", "Who makes cards.")
+    query: PAGED,
+    gives: &[Given::list(shape::<ConnectionShown>)],
+    ..About::new("listConnections", "Who makes cards, by name.")
+};
+pub(super) const ONE: About = About {
+    gives: &[Given::ok(shape::<ConnectionShown>)],
+    ..About::new("getConnection", "One connection, by its name.")
 };
 
 pub(super) const SET_KEY: About = About {
@@ -44,13 +52,6 @@ pub(super) struct ConnectionShown {
     /// When its key was set here; null where it never was.
     #[schema(format = DateTime)]
     key_set_at: Option<String>,
-}
-
-/// All of them.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Connections)]
-pub(super) struct All {
-    data: Vec<ConnectionShown>,
 }
 
 /// A key of an issuer's API.
@@ -99,25 +100,37 @@ impl<'de> Deserialize<'de> for Hidden {
     }
 }
 
-pub(super) async fn list(ask: Ask) -> Result<Reply, Problem> {
+pub(super) async fn list(mut ask: Ask) -> Result<Reply, Problem> {
+    let Listed { after, limit, .. } = ask.query.listed(&ask.caller)?;
     ask.query.finish()?;
     let sealed = ask.api.store.sealed().await?;
     let mode = ask.caller.mode();
-    let own = ask.api.issuers.iter().filter(|it| it.mode() == mode);
-    let data = own.map(|issuer| {
-        let row = sealed
-            .iter()
-            .find(|row| row.connection == issuer.connection());
-        shown(&**issuer, row.map(|row| row.set_at))
-    });
-    let data = data.collect();
-    Reply::ok(&All { data })
+    let all = ask.api.issuers.iter().map(|it| &**it);
+    let mut own: Vec<&dyn IssuerClient> = all.filter(|it| it.mode() == mode).collect();
+    own.sort_unstable_by_key(|it| it.connection());
+    let behind =
+        |it: &&dyn IssuerClient| after.as_deref().is_none_or(|after| it.connection() > after);
+    let rows = own.into_iter().filter(behind).take(limit).collect();
+    let (rows, page) = Page::of(rows, limit, |it| it.connection());
+    let data = rows.into_iter().map(|it| shown(it, set_at(it, &sealed)));
+    Reply::ok(&page.with(data.collect()))
 }
 
-fn shown(
-    issuer: &dyn IssuerClient,
-    set_at: Option<crate::domain::time::Timestamp>,
-) -> ConnectionShown {
+pub(super) async fn one(ask: Ask) -> Result<Reply, Problem> {
+    ask.query.finish()?;
+    let issuer = find(&ask)?;
+    let sealed = ask.api.store.sealed().await?;
+    Reply::ok(&shown(issuer, set_at(issuer, &sealed)))
+}
+
+/// When the connection's key was set here.
+fn set_at(issuer: &dyn IssuerClient, sealed: &[SealedRow]) -> Option<Timestamp> {
+    let mut rows = sealed.iter();
+    let row = rows.find(|row| row.connection == issuer.connection())?;
+    Some(row.set_at)
+}
+
+fn shown(issuer: &dyn IssuerClient, set_at: Option<Timestamp>) -> ConnectionShown {
     ConnectionShown {
         name: issuer.connection().to_owned(),
         mode: issuer.mode().name(),

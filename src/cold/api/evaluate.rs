@@ -12,6 +12,7 @@ use super::cards;
 use super::code::Code;
 use super::exchange::{Ask, Reply};
 use super::problem::Problem;
+use crate::cold::audit::Event;
 use crate::cold::explain::{Context, Explained, explain};
 use crate::cold::ids::draw;
 use crate::cold::schema::Reason;
@@ -119,7 +120,11 @@ pub(super) async fn spend(ask: Ask) -> Result<Reply, Problem> {
         Some(answer) => (answer.decision, answer.explanation),
         None => (Decision::Decline(unknown), Some(Explanation::bare(unknown))),
     };
-    Reply::ok(&Verdict::new(decision, explanation, amount, version))
+    let verdict = Verdict::new(decision, explanation, amount, version);
+    let outcome = verdict.reason.unwrap_or(verdict.decision).to_owned();
+    let event = ask.event();
+    ask.api.control.noted().attempt(Event { outcome, ..event });
+    Reply::ok(&verdict)
 }
 
 /// Runs on a hot thread: `check` alone, without the `fold` that would follow.
@@ -212,9 +217,14 @@ impl Merchant {
                 return Err(wrong(field, "must have 1 to 128 bytes"));
             }
         }
-        let mcc = self.mcc.as_deref().map(Mcc::parse).transpose();
-        let mcc = mcc.map_err(|_no_code| wrong("merchant.mcc", "must be a code like \"5812\""))?;
-        let country = match self.country.as_deref().map(Country::parse_alpha2) {
+        if self
+            .mcc
+            .as_deref()
+            .is_some_and(|mcc| Mcc::parse(mcc).is_err())
+        {
+            return Err(wrong("merchant.mcc", "must be a code like \"5812\""));
+        }
+        let country = match self.country.as_deref().map(Country::of_message) {
             Some(None) => return Err(wrong("merchant.country", "must be a country's two letters")),
             Some(country) => country,
             None => None,
@@ -223,7 +233,7 @@ impl Merchant {
             acquirer_id: self.acquirer_id.clone().map(Into::into),
             acceptor_id: self.acceptor_id.clone().map(Into::into),
             descriptor: self.descriptor.clone().into(),
-            mcc,
+            mcc: self.mcc.as_deref().and_then(Mcc::of_message),
             city: "".into(),
             country,
         })

@@ -447,15 +447,10 @@ async fn carry_out(route: &'static Route, ask: Ask) -> Response<Body> {
     let to_keep = match &outcome {
         Ok(reply) if reply.is_kept => None,
         Ok(reply) => Some((reply.status.as_u16(), reply.body.clone(), false)),
-        Err(refused) => Some((refused.status(), refused.body(), true)),
+        Err(refused) if refused.is_final() => Some((refused.status(), refused.body(), true)),
+        Err(_) => None,
     };
-    // What failed here may succeed when it is asked again (behaviour 4.5); so may what others held up.
-    // A body that is not the key's is refused, and takes the key from no other.
-    let is_conflict = matches!(&outcome, Err(refused) if refused.is_idempotency_conflict());
-    let is_final = |status: u16| status < 500 && ![409, 429].contains(&status) && !is_conflict;
-    if let (Some(keep), Some((status, body, is_problem))) = (keep, to_keep)
-        && is_final(status)
-    {
+    if let (Some(keep), Some((status, body, is_problem))) = (keep, to_keep) {
         let kept = Change::Reply(keep.reply(status, body, is_problem, now));
         let work = Work {
             batch: vec![kept],

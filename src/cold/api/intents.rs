@@ -27,7 +27,7 @@ use crate::domain::card::CardStatus;
 use crate::domain::time::Timestamp;
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::intent::{IntentStatus, IntentTerms, IntentVerdict};
-use new::{Expects, NewIntent};
+use new::{Expects, MINUTE_US, NewIntent, TOLERANCE_PERCENT};
 
 /// An intent as it is shown. Absent values are null, amounts are in minor units.
 #[derive(Serialize, ToSchema)]
@@ -48,6 +48,7 @@ pub(super) struct IntentShown {
     expected_merchant: Option<String>,
     expected_mccs: Vec<String>,
     tolerance: Option<i64>,
+    /// What is tolerated where no `tolerance` was given: 10 where neither was. Null without an amount.
     tolerance_percent: Option<u8>,
     /// The largest amount that still matches, increments included.
     max_amount: Option<i64>,
@@ -55,6 +56,8 @@ pub(super) struct IntentShown {
     metadata: Option<Box<RawValue>>,
     #[schema(format = DateTime)]
     expires_at: String,
+    /// Minutes from its declaration to its end.
+    ttl_minutes: i64,
     /// The key that approved, rejected or withdrew it.
     decided_by: Option<String>,
     #[schema(format = DateTime)]
@@ -318,6 +321,11 @@ fn shown(row: Intent, state: Option<IntentStatus>, now: Timestamp) -> Result<Int
         IntentStatus::Expired
     };
     let text = |at: Timestamp| at.rfc3339().to_string();
+    let says_nothing = it.tolerance.is_none() && it.tolerance_percent.is_none();
+    let percent = it
+        .amount
+        .filter(|_| says_nothing)
+        .map(|_| TOLERANCE_PERCENT);
     Ok(IntentShown {
         intent_id: row.called,
         card_id: row.card_id,
@@ -328,10 +336,11 @@ fn shown(row: Intent, state: Option<IntentStatus>, now: Timestamp) -> Result<Int
         expected_merchant: it.merchant,
         expected_mccs: it.mccs,
         tolerance: it.tolerance,
-        tolerance_percent: it.tolerance_percent,
+        tolerance_percent: it.tolerance_percent.or(percent),
         max_amount: it.max_amount,
         metadata: shown_document(row.metadata)?,
         expires_at: text(row.expires_at),
+        ttl_minutes: row.expires_at.micros_since(row.created_at) / MINUTE_US,
         decided_by: row.decided_by,
         decided_at: row.decided_at.map(text),
         reason: row.note,

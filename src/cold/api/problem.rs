@@ -346,9 +346,18 @@ impl Problem {
         }
     }
 
-    /// Whether its idempotency key belongs to another request.
-    pub(super) fn is_idempotency_conflict(&self) -> bool {
-        self.known == Code::IdempotencyConflict
+    /// Whether it stands under its idempotency key, as a success does (behaviour 4.5). What failed here may
+    /// succeed when it is asked again, and so may what came too often, what others held up, and what an
+    /// operator's file keeps from being changed. A body that is not the key's takes the key from no other.
+    pub(super) fn is_final(&self) -> bool {
+        let is_passing = matches!(
+            self.known,
+            Code::Conflict
+                | Code::IdempotencyConflict
+                | Code::IdempotencyInProgress
+                | Code::SnapshotFileRules
+        );
+        !is_passing && self.status < 500 && self.status != 429
     }
 
     pub(super) fn idempotency_in_progress() -> Self {

@@ -33,7 +33,7 @@ use crate::cold::store::purchases::{Purchase, PurchaseState};
 pub(super) use asked::{NewPurchase, ToolPurchase};
 pub(super) use asks::Asks;
 pub(super) use desk::{
-    LookedAt, approve as approve_as, find, own_agent, refuse as refuse_as, request,
+    BY_REVIEWER, LookedAt, approve as approve_as, find, own_agent, refuse as refuse_as, request,
 };
 pub(super) use earmark::{Earmark, Held};
 pub(super) use link::{Link, PATH as VIEW_PATH, seen};

@@ -282,36 +282,76 @@ async fn decide(
     let version = form.get("version").and_then(|it| it.parse().ok());
     let spoken = Spoken {
         verb,
-        version: version.ok_or(Refused::Form)?,
+        version: version.ok_or_else(|| who.refused("no_form", Refused::Form))?,
         link: None,
         event: who.event(&format!("POST /reviews/{}/{}", row.id, verb.word())),
     };
-    speak(&who.api, &row, &form, spoken).await?;
-    Ok(redirect(&format!("/reviews/{}", row.id)))
+    let stands = speak(&who.api, &row, &form, spoken).await?;
+    Ok(stands.unwrap_or_else(|| redirect(&format!("/reviews/{}", row.id))))
 }
 
 /// Decides by a form whose sender may.
-async fn speak(api: &Arc<Api>, row: &Purchase, form: &Form, spoken: Spoken) -> Result<(), Problem> {
+///
+/// Gives a page in place of the request's own where somebody else's word stands that says the opposite.
+async fn speak(
+    api: &Arc<Api>,
+    row: &Purchase,
+    form: &Form,
+    spoken: Spoken,
+) -> Result<Option<Response<Body>>, Problem> {
+    let (verb, noted) = (spoken.verb, spoken.event.clone());
+    let decided = match words(row, form, verb) {
+        Ok(reason) => said(api, row.id.clone(), reason, spoken).await,
+        Err(wrong) => Err(wrong),
+    };
+    let note = |outcome: &str| {
+        let outcome = outcome.to_owned();
+        api.control.noted().attempt(Event { outcome, ..noted });
+    };
+    match decided {
+        Ok(row) => {
+            let stands = stands_against(verb, &row);
+            stands.inspect(|_| note("decided_before"));
+            let page = |text| web::notice(StatusCode::CONFLICT, "Nothing was changed", text);
+            Ok(stands.map(page))
+        }
+        Err(problem) => {
+            note(problem.code());
+            Err(problem)
+        }
+    }
+}
+
+/// What a form of ours has to say beside the word itself: the amount again, or a reason, which it gives.
+fn words(row: &Purchase, form: &Form, verb: Verb) -> Result<Option<String>, Problem> {
+    let typed = form.get("amount").map(str::trim).unwrap_or_default();
+    match verb {
+        Verb::Approve if must_retype(row) && typed != row.amount.to_string() => {
+            let message = "is not the amount of the request: nothing was changed";
+            Err(Problem::invalid_field("amount", message))
+        }
+        Verb::Approve => Ok(None),
+        Verb::Deny => {
+            let reason = form.lines("reason").unwrap_or_default();
+            text::words(&reason, "reason").map(Some)
+        }
+    }
+}
+
+/// Whoever closes the page does not leave half of a decision.
+async fn said(
+    api: &Arc<Api>,
+    id: String,
+    reason: Option<String>,
+    spoken: Spoken,
+) -> Result<Purchase, Problem> {
+    let asked = Arc::clone(api);
     let Spoken {
         verb,
         version,
         link,
         event,
     } = spoken;
-    if matches!(verb, Verb::Approve) && must_retype(row) {
-        let typed = form.get("amount").map(str::trim).unwrap_or_default();
-        if typed != row.amount.to_string() {
-            let message = "is not the amount of the request: nothing was changed";
-            return Err(Problem::invalid_field("amount", message));
-        }
-    }
-    let reason = match verb {
-        Verb::Approve => None,
-        Verb::Deny => Some(form.lines("reason").unwrap_or_default()),
-    };
-    let reason = reason.map(|it| text::words(&it, "reason")).transpose()?;
-    let (asked, noted, id) = (Arc::clone(api), event.clone(), row.id.clone());
-    // Whoever closes the page does not leave half of a decision.
     let decided = Handle::current().spawn(async move {
         let looked_at = LookedAt {
             id: &id,
@@ -325,13 +365,25 @@ async fn speak(api: &Arc<Api>, row: &Purchase, form: &Form, spoken: Spoken) -> R
             Verb::Deny => purchases::refuse_as(&asked, looked_at, reason, &event).await,
         }
     });
-    let decided = decided.await.unwrap_or_else(|error| {
+    decided.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a decision broke off");
         Err(Problem::internal())
-    });
-    if let Err(problem) = &decided {
-        let outcome = problem.code().to_owned();
-        api.control.noted().attempt(Event { outcome, ..noted });
+    })
+}
+
+/// What was decided before a word that says the opposite.
+fn stands_against(verb: Verb, row: &Purchase) -> Option<&'static str> {
+    let is_by_reviewer = row.reason.as_deref() == Some(purchases::BY_REVIEWER);
+    match (verb, row.state) {
+        (Verb::Approve, PurchaseState::Denied) if is_by_reviewer => {
+            Some("The request had been denied before your word came. That stands.")
+        }
+        (Verb::Deny, PurchaseState::Issuing | PurchaseState::Approved) => Some(
+            "The request had been approved before your word came. That stands: to stop it, cancel its card.",
+        ),
+        (Verb::Deny, PurchaseState::Expired) => {
+            Some("The request had been approved before your word came, and its card is over.")
+        }
+        (Verb::Approve | Verb::Deny, _) => None,
     }
-    decided.map(drop)
 }

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request};
 use axum::http::Method;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, any, on};
 
 use super::about::About;
@@ -133,6 +133,7 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         POST "/v1/access-requests/{id}/refuse" OWNERS access::refuse REFUSE;
         GET "/v1/agents/{id}/spending" EVERYBODY purchases::spending SPENDING;
         GET "/v1/connections" OWNERS connections::list LIST;
+        GET "/v1/connections/{id}" OWNERS connections::one ONE;
         POST "/v1/connections/{id}/key" OWNERS connections::set_key SET_KEY;
         POST "/v1/connections/{id}/import" OWNERS imports::run RUN;
         POST "/api/v1/cards" MAKERS simple::create CREATE;
@@ -157,6 +158,24 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         DELETE "/v1/api-keys/{id}" OWNERS keys::revoke REVOKE;
     }
 });
+
+/// What is asked of no route.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cold) enum Unrouted {
+    /// A path that is no text.
+    NoText,
+    /// By a method that the path does not take.
+    Method,
+}
+
+impl IntoResponse for Unrouted {
+    fn into_response(self) -> Response {
+        problem(&match self {
+            Self::NoText => Problem::invalid_field("", "the path is no text in UTF-8"),
+            Self::Method => Problem::method_not_allowed(),
+        })
+    }
+}
 
 /// All of them.
 #[must_use]

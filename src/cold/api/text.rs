@@ -1,5 +1,9 @@
 //! Texts that owners choose: checked, so that they can be shown anywhere.
 
+pub(in crate::cold) mod spelling;
+
+use std::ops::RangeInclusive;
+
 use serde_json::Value;
 
 use super::problem::Problem;
@@ -61,13 +65,50 @@ pub(super) fn external_id(text: Option<String>) -> Result<Option<String>, Proble
     Ok(text)
 }
 
-/// Digits of a card number, at least and at most.
-const NUMBER_LEN: std::ops::RangeInclusive<usize> = 13..=19;
+/// What is told of a text that may hold one.
+pub(super) const NO_CARD_NUMBER: &str = "looks like a card number, and none is kept here";
+/// The first four digits of the numbers that card networks give out, and how many digits those have. Without
+/// them one of ten timestamps would be taken for a card.
+const NETWORKS: [(RangeInclusive<u32>, RangeInclusive<usize>); 15] = [
+    // Mir, Mastercard.
+    (2200..=2204, 16..=19),
+    (2221..=2720, 16..=16),
+    // Diners Club, American Express, JCB.
+    (3000..=3059, 14..=19),
+    (3095..=3095, 14..=19),
+    (3400..=3499, 15..=15),
+    (3528..=3589, 16..=19),
+    (3600..=3699, 14..=19),
+    (3700..=3799, 15..=15),
+    (3800..=3999, 14..=19),
+    // Visa.
+    (4000..=4999, 13..=13),
+    (4000..=4999, 16..=19),
+    // Maestro and others, Mastercard.
+    (5000..=5099, 13..=19),
+    (5100..=5599, 16..=16),
+    (5600..=5899, 13..=19),
+    // Discover, Maestro, RuPay, UnionPay.
+    (6000..=6999, 13..=19),
+];
 
-/// Whether a number stands in it that can be a payment card's: as many digits as one has, in one piece
-/// or in groups, with the check digit that it has to have (ISO 7812). Digits that are part of a word,
-/// as in our ids, are none.
+/// Whether a number stands in it that can be a payment card's: in one piece or in groups, it begins as a
+/// network's numbers do, has as many digits as those have, and the check digit that it has to have (ISO
+/// 7812). Digits that are part of a word, as in our ids, are none.
 pub(in crate::cold) fn looks_like_a_card_number(text: &str) -> bool {
+    is_written_plainly(text) || spelling::is_grouped(text)
+}
+
+/// The same, and whether one is part of a word or written as addresses of pages write what is special in
+/// them. For what an agent writes, which people are told and which holds no ids of ours.
+pub(super) fn hides_a_card_number(text: &str) -> bool {
+    spelling::is_in_a_word(text) || {
+        let decoded = spelling::of_address(text);
+        decoded.is_some_and(|text| looks_like_a_card_number(&text) || spelling::is_in_a_word(&text))
+    }
+}
+
+fn is_written_plainly(text: &str) -> bool {
     let is_part =
         |character: char| character.is_alphanumeric() || matches!(character, ' ' | '-' | '_');
     let mut pieces = text.split(|character| !is_part(character));
@@ -101,10 +142,7 @@ pub(super) fn refuse_card_numbers(body: &[u8]) -> Result<(), Problem> {
     };
     match place_of_number(&value, "") {
         None => Ok(()),
-        Some(field) => {
-            let message = "looks like a card number, and none is kept here";
-            Err(Problem::invalid_field(&field, message))
-        }
+        Some(field) => Err(Problem::invalid_field(&field, NO_CARD_NUMBER)),
     }
 }
 
@@ -130,8 +168,14 @@ fn place_of_number(value: &Value, path: &str) -> Option<String> {
     }
 }
 
-fn is_card_number(digits: &[u32]) -> bool {
-    NUMBER_LEN.contains(&digits.len()) && passes(digits)
+pub(super) fn is_card_number(digits: &[u32]) -> bool {
+    let Some(first) = digits.first_chunk::<4>() else {
+        return false;
+    };
+    let first = first.iter().fold(0, |number, digit| number * 10 + digit);
+    let mut networks = NETWORKS.iter();
+    networks.any(|(begin, lens)| begin.contains(&first) && lens.contains(&digits.len()))
+        && passes(digits)
 }
 
 /// The check of Luhn. Numbers of one digit repeated are nobody's.
@@ -146,4 +190,76 @@ fn passes(digits: &[u32]) -> bool {
         .sum();
     let first = digits.first();
     sum.is_multiple_of(10) && digits.iter().any(|digit| Some(digit) != first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The number with the check digit that it has to have.
+    fn checked(digits: &str) -> String {
+        let whole = |last: u32| format!("{digits}{last}");
+        let is_right = |text: &String| {
+            let digits: Vec<u32> = text.chars().filter_map(|it| it.to_digit(10)).collect();
+            passes(&digits)
+        };
+        (0..10).map(whole).find(is_right).unwrap()
+    }
+
+    #[test]
+    fn s15_a_card_number_begins_and_is_as_long_as_its_networks() {
+        for digits in [
+            "222100000000001",
+            "272099999999999",
+            "220012345678901",
+            "3056930902590",
+            "34123456789012",
+            "37828224631000",
+            "352800000000001",
+            "3600000000001",
+            "3852000002323",
+            "411111111111",
+            "401288888888188",
+            "401288888888188123",
+            "555555555555444",
+            "500000000000001",
+            "5893000000001",
+            "601111111111111",
+            "620000000000000001",
+        ] {
+            let number = checked(digits);
+            assert!(looks_like_a_card_number(&number), "{number}");
+            let said = format!("pay {number} now");
+            assert!(looks_like_a_card_number(&said), "{said}");
+        }
+        for digits in [
+            "178000000000",       // A time in milliseconds.
+            "178000000012345",    // In microseconds.
+            "178000000012345678", // In nanoseconds.
+            "2026112712000",      // As a date.
+            "222099999999999",
+            "272100000000000",
+            "306000000000001",
+            "341234567890123",
+            "352700000000001",
+            "4111111111111",
+            "5555555555554444",
+            "700000000000001",
+            "900000000000001",
+            "000000000000001",
+        ] {
+            let number = checked(digits);
+            assert!(!looks_like_a_card_number(&number), "{number}");
+        }
+    }
+
+    #[test]
+    fn s15_no_time_is_taken_for_a_card() {
+        for step in 0..10_000_u64 {
+            let seconds = 1_600_000_000 + step * 39_191;
+            for time in [seconds * 1_000 + step % 1_000, seconds * 1_000_000 + step] {
+                assert!(!looks_like_a_card_number(&time.to_string()), "{time}");
+            }
+        }
+    }
 }

@@ -10,12 +10,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::http::{Method, Request, Response, StatusCode};
+use axum::middleware::map_response;
 use axum::routing::get;
 use secrecy::ExposeSecret as _;
 use tokio::runtime::Handle;
 
 use super::caller::Caller;
-use super::cards::{Revealing, pass, shown_to};
+use super::cards::{Revealing, pass, refuse_stopped, shown_to};
 use super::exchange::{Ask, Trace, good, problem};
 use super::problem::Problem;
 use super::purchases::{Link, VIEW_PATH};
@@ -37,7 +38,7 @@ pub(in crate::cold) fn router(served: &Served, site: &Site) -> Router {
     let (looked, asked) = (Served::clone(served), Served::clone(served));
     let site = site.clone();
     let look = async move |Path(token): Path<String>| match started(&looked) {
-        Ok(api) => look(&api, &token)
+        Ok(api) => look(api, &token)
             .await
             .unwrap_or_else(|refused| told(&refused)),
         Err(refused) => told(&refused),
@@ -54,7 +55,9 @@ pub(in crate::cold) fn router(served: &Served, site: &Site) -> Router {
             Err(refused) => told(&refused),
         }
     };
-    Router::new().route(&path, get(look).post(ask))
+    Router::new()
+        .route(&path, get(look).post(ask))
+        .layer(map_response(web::without_referrer))
 }
 
 fn started(served: &Served) -> Result<Arc<Api>, Problem> {
@@ -96,8 +99,13 @@ async fn find(api: &Api, token: &str, now: Timestamp) -> Result<Found, Problem> 
     Ok(Found { link, row, card })
 }
 
-async fn look(api: &Api, token: &str) -> Result<Response<Body>, Problem> {
-    let Found { link, row, card } = find(api, token, api.clock.now()).await?;
+/// A card that is stopped has no button: pressing it would show nothing.
+async fn look(api: Arc<Api>, token: &str) -> Result<Response<Body>, Problem> {
+    let now = api.clock.now();
+    let Found { link, row, card } = find(&api, token, now).await?;
+    let caller = Caller::by_link(&row, now);
+    let ask = Ask::of_page(api, caller, (Method::GET, "/view/{token}"), None);
+    refuse_stopped(&ask, &card).await?;
     Ok(web::reveal::asking(&Asking {
         last4: card.last4.unwrap_or_default(),
         amount: format!("{} {}", row.amount, row.amount.currency),

@@ -1,5 +1,5 @@
-//! What is to be written and belongs to no change of rows: attempts that were refused, and what
-//! operators did. It waits in memory until the thread that makes changes has written it, which is at
+//! What is to be written and belongs to no change of rows: attempts that were refused, questions that
+//! change nothing, and what operators did. It waits in memory until the thread that makes changes has written it, which is at
 //! once while the database answers.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -48,7 +48,7 @@ impl Noted {
         self.add(event, false);
     }
 
-    /// Something that was tried and refused.
+    /// Something that was tried and refused, or asked and changes nothing.
     pub fn attempt(&self, event: Event) {
         self.add(event, true);
     }

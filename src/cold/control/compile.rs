@@ -6,8 +6,9 @@ use crate::cold::store::versions::Versions;
 use crate::cold::store::{
     Agent, Answer, Card, CardLimit, Change, Customer, Rule, Store, StoreError,
 };
-use crate::decide::compile::{AgentRow, Builder, CardRow, CustomerRow, OwnerOf, RowRefused};
+use crate::decide::compile::{AgentRow, Builder, CardRow, CustomerRow, RowRefused};
 use crate::decide::document::{DocumentError, read_policy_alone};
+use crate::decide::past::Past;
 use crate::decide::policy::{Policy, Shadow};
 use crate::decide::snapshot::Snapshot;
 use crate::fingerprint::Fingerprinter;
@@ -179,8 +180,8 @@ fn put_card(builder: &mut Builder<'_, Fingerprinter>, row: &Card) -> Result<(), 
     Ok(())
 }
 
-/// Compiles everything that the store holds into the snapshot that follows `before`. `owner_of` knows
-/// whose the used cards are.
+/// Compiles everything that the store holds into the snapshot that follows `before`. `past` knows
+/// what was used.
 ///
 /// # Errors
 /// [`LoadError`] where that is not possible as a whole.
@@ -189,11 +190,11 @@ pub async fn load(
     connections: &[String],
     keys: &Fingerprinter,
     before: (&Snapshot, u64),
-    owner_of: &OwnerOf<'_>,
+    past: &Past,
 ) -> Result<Snapshot, LoadError> {
     let names: Vec<&str> = connections.iter().map(String::as_str).collect();
     let (base, version) = before;
-    let mut builder = Builder::replacing(base, keys, &names).knowing_owners(owner_of);
+    let mut builder = Builder::replacing(base, keys, &names).knowing(past);
     let mut errors = Vec::new();
     let mut note = |id: &str, put: Result<(), Refused>| {
         let faults = put.err().into_iter().flat_map(|refused| refused.faults);

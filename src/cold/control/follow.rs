@@ -19,6 +19,7 @@ use crate::cold::readiness::Readiness;
 use crate::cold::store::nodes::{Changed, Kind};
 use crate::cold::store::{Change, Store, StoreError};
 use crate::decide::compile::Builder;
+use crate::decide::past::Past;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
 use crate::fingerprint::Fingerprinter;
@@ -181,12 +182,14 @@ impl Follower {
 
     async fn read_all(&self) -> Result<(), StoreError> {
         let before = Arc::clone(&self.followed.snapshots.load());
+        // What is in force already is no document that somebody wrote.
+        let nothing = Past::default();
         let loaded = load(
             &*self.followed.store,
             &self.followed.connections,
             &self.followed.keys,
             (&before, before.version() + 1),
-            &|_unknown| None,
+            &nothing,
         );
         let next = loaded.await;
         self.publish(next.map_err(|error| StoreError::Fault(error.to_string()))?);

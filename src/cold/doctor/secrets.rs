@@ -40,21 +40,49 @@ fn check(source: &SecretSource, now: Timestamp) -> Check {
         let seen = format!("{place}: short, worth {strength} bytes at most");
         return Check::warn(NAME, seen, "have the issuer make a longer one, if it can");
     }
+    let remedies = Remedies {
+        anew: "chmod 0400, and have the issuer make a new one",
+        rotate: "rotate it: put the new one beside the old one in `secrets`, then take the old one away",
+    };
+    place_of(source, &remedies, now)
+}
+
+/// The password of the mail server: its strength is for whoever runs that to judge.
+pub(super) fn of_mail(source: &SecretSource, now: Timestamp) -> Check {
+    if let Err(why) = source.read() {
+        let seen = format!("{}: {why}", source.place);
+        return Check::fail(NAME, seen, "put the password there");
+    }
+    let remedies = Remedies {
+        anew: "chmod 0400, and set another password at the mail server",
+        rotate: "set another password at the mail server and in this file",
+    };
+    place_of(source, &remedies, now)
+}
+
+/// What to do where others can read a secret, and where it is old.
+struct Remedies {
+    anew: &'static str,
+    rotate: &'static str,
+}
+
+fn place_of(source: &SecretSource, remedies: &Remedies, now: Timestamp) -> Check {
+    let place = &source.place;
     let Some(path) = source.path() else {
         let seen = format!("{place}: in the environment, which the process's user can read");
         return Check::ok(NAME, seen);
     };
     match fs::metadata(path) {
-        Ok(meta) => judge_file(place, &meta, now),
+        Ok(meta) => judge_file(place, &meta, remedies, now),
         Err(error) => Check::fail(NAME, format!("{place}: {error}"), "put the secret there"),
     }
 }
 
-fn judge_file(place: &str, meta: &Metadata, now: Timestamp) -> Check {
+fn judge_file(place: &str, meta: &Metadata, remedies: &Remedies, now: Timestamp) -> Check {
     let mode = meta.mode() & 0o777;
     if mode & 0o007 != 0 {
         let seen = format!("{place}: mode {mode:04o}, anybody on the machine has it");
-        return Check::fail(NAME, seen, "chmod 0400, and have the issuer make a new one");
+        return Check::fail(NAME, seen, remedies.anew);
     }
     if mode & 0o020 != 0 {
         let seen = format!("{place}: mode {mode:04o}, its group may change it");
@@ -66,9 +94,7 @@ fn judge_file(place: &str, meta: &Metadata, now: Timestamp) -> Check {
     let age_days = written.map_or(0, |it| now_s.saturating_sub(it.as_secs()) / 86_400);
     let seen = format!("{place}: mode {mode:04o}, {age_days} days old");
     if age_days > AGE_DAYS_MAX {
-        let remedy = "rotate it: put the new one beside the old one in `secrets`, then take the \
-                      old one away";
-        return Check::warn(NAME, seen, remedy);
+        return Check::warn(NAME, seen, remedies.rotate);
     }
     Check::ok(NAME, seen)
 }

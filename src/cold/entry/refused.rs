@@ -23,6 +23,8 @@ pub(in crate::cold) enum Refused {
     Forbidden,
     /// It is not there, or not for him.
     NotFound,
+    /// Nothing is done there in this way.
+    Method,
     /// Again after so many seconds.
     TooOften(u32),
     /// What an agent may spend cannot be told, and he would have decided on that.
@@ -77,6 +79,11 @@ impl IntoResponse for Refused {
                 StatusCode::NOT_FOUND,
                 "Not found",
                 "There is nothing here for you.",
+            ),
+            Self::Method => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Nothing was changed",
+                "This address is not used in this way. Open the page, and use its buttons.",
             ),
             Self::LimitsUnknown => (
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -47,6 +47,8 @@ pub(in crate::cold) struct SignedIn {
     pub(in crate::cold) base: Base,
     pub(in crate::cold) now: Timestamp,
     from: Option<String>,
+    /// What he asks for, as the route has it: what stands in the path may be any text.
+    asked: String,
 }
 
 impl SignedIn {
@@ -77,6 +79,7 @@ impl SignedIn {
         }
         let from = head.extensions.get::<Peer>();
         Ok(Self {
+            asked: format!("{} {}", head.method, route_of(head.uri.path())),
             caller: Caller::of_user(&user),
             csrf: csrf_of(&api, "csrf", text),
             from: from.map(|Peer(address)| address.to_string()),
@@ -96,7 +99,8 @@ impl SignedIn {
         if sender(&head.headers, Some(self.base.as_str())) != Sender::Ours {
             return Err(self.refused("foreign_origin", Refused::Form));
         }
-        let form = Form::read(&head.headers, body).await?;
+        let form = Form::read(&head.headers, body).await;
+        let form = form.map_err(|no_form| self.refused("no_form", no_form.into()))?;
         let given = form.get(CSRF_FIELD).unwrap_or_default();
         if !self.api.secret.is_same(given, &self.csrf) {
             return Err(self.refused("csrf_token", Refused::Form));
@@ -169,7 +173,7 @@ impl SignedIn {
 
     /// Tells the audit log that something was refused, and why.
     pub(in crate::cold) fn refused(&self, why: &str, refused: Refused) -> Refused {
-        let event = self.event("POST of a page");
+        let event = self.event(&self.asked);
         self.api.control.noted().attempt(Event {
             outcome: why.to_owned(),
             ..event
@@ -215,6 +219,16 @@ pub(in crate::cold) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<
 /// What a form has to hold beside a cookie of this text.
 pub(in crate::cold) fn csrf_of(api: &Api, purpose: &str, text: &str) -> String {
     URL_SAFE_NO_PAD.encode(api.secret.digest(purpose, &[text.as_bytes()]))
+}
+
+/// The route of a page's path. What stands in the place of an id may be any text, and is not repeated.
+fn route_of(path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    match parts.as_slice() {
+        [page, _, verb] => format!("/{page}/{{id}}/{verb}"),
+        [page, _] if *page != "oauth" => format!("/{page}/{{id}}"),
+        _ => path.to_owned(),
+    }
 }
 
 fn back_to(method: &Method, uri: &Uri) -> String {

@@ -108,6 +108,7 @@ impl From<Refused> for Error {
             | Refused::SignIn(_)
             | Refused::Forbidden
             | Refused::NotFound
+            | Refused::Method
             | Refused::LimitsUnknown
             | Refused::Fault => Self::Fault,
         }

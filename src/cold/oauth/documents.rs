@@ -120,6 +120,7 @@ fn program(id: &str, text: &[u8]) -> Result<Program, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PORTS_MAX;
 
     const ID: &str = "https://app.example.com/client.json";
 
@@ -144,7 +145,10 @@ mod tests {
 
     #[test]
     fn s13_an_id_is_a_public_address_with_a_path() {
-        let documents = Documents::new(Reach { loopback: false });
+        let documents = Documents::new(Reach {
+            loopback: false,
+            ports: [0; PORTS_MAX],
+        });
         assert!(documents.check(ID).is_ok());
         for wrong in [
             "http://app.example.com/client.json",

@@ -110,12 +110,11 @@ fn parse_after(text: &str, has_cursor: bool) -> Result<DecisionId, Problem> {
 }
 
 fn parse_limit(text: &str) -> Result<usize, Problem> {
-    let limit = text.parse().ok();
-    let limit = limit.filter(|limit| (1..=PAGE_LEN_MAX).contains(limit));
-    limit.ok_or_else(|| {
-        let detail = format!("must be a number from 1 to {PAGE_LEN_MAX}");
-        Problem::invalid_parameter("limit", detail)
-    })
+    let limit = text.parse().ok().filter(|limit| *limit > 0);
+    // Whoever asks for more gets a page and where it goes on.
+    limit
+        .map(|limit: usize| limit.min(PAGE_LEN_MAX))
+        .ok_or_else(|| Problem::invalid_parameter("limit", "must be a number from 1 on"))
 }
 
 /// Searches on a thread that may block: it reads files.

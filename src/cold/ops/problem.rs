@@ -49,6 +49,11 @@ impl Problem {
         Self::not_found("There is no such path")
     }
 
+    pub(super) fn no_text() -> Self {
+        let title = "The path is no text in UTF-8";
+        Self::new(StatusCode::BAD_REQUEST, "invalid_path", title)
+    }
+
     pub(super) fn method_not_allowed() -> Self {
         let title = "This path does not take this method";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title)

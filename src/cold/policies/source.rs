@@ -6,10 +6,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::config::in_full;
-use crate::decide::compile::OwnerOf;
+use crate::decide::compile::id_key;
 use crate::decide::document::{
     Before, DocumentContext, DocumentError, DocumentRefused, read_next_snapshot,
 };
+use crate::decide::past::Past;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::card::Key;
 use crate::domain::identity::{KeySpace, Keys};
@@ -42,6 +43,11 @@ impl Source {
         }
     }
 
+    /// The hash by which a card's id is known.
+    pub(super) fn id_key(&self, id: &str) -> Key {
+        id_key(&self.keys, id)
+    }
+
     /// The file's name in complaints.
     pub(super) fn name(&self) -> String {
         self.path.display().to_string()
@@ -69,7 +75,7 @@ impl Source {
         content: &Content,
         before: &Snapshot,
         version: u64,
-        owner_of: &OwnerOf<'_>,
+        past: &Past,
     ) -> Result<Snapshot, DocumentRefused> {
         let connections: Vec<&str> = self.connections.iter().map(String::as_str).collect();
         let context = DocumentContext {
@@ -79,7 +85,7 @@ impl Source {
         };
         let before = Before {
             snapshot: before,
-            owner_of,
+            past,
         };
         read_next_snapshot(&content.bytes, context, &self.keys, before)
     }

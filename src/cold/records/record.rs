@@ -240,7 +240,12 @@ pub(super) fn show(
         agent: called.agent.map(str::to_owned),
         customer: called.customer.map(str::to_owned),
         amount: decided.amount.minor.get(),
-        approved_amount: approved.get(),
+        // What reserves nothing is no spending, whoever adds up (behaviour 2.14 b, i).
+        approved_amount: if decided.kind.spends() {
+            approved.get()
+        } else {
+            0
+        },
         currency: currency.to_string(),
         decision: word,
         reason: reason.map(DeclineReason::code),

@@ -4,21 +4,41 @@
 //! address is judged again when it is connected to, so that no spelling and no name that is resolved
 //! anew leads inside.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hyper::Uri;
 
+use crate::config::PORTS_MAX;
+
+/// Ports of HTTPS: its own, and the one beside it.
+const HTTPS_PORTS: [u16; 2] = [443, 8443];
 /// The longest address of an endpoint.
 const URL_LEN_MAX: usize = 2_000;
 
 /// Where endpoints may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reach {
-    /// Whether this machine itself may be told, over plain HTTP too: for trying things out.
+    /// Whether this machine itself may be told, over plain HTTP too and at any port: for trying things out.
     pub loopback: bool,
+    /// Ports that may be told beside those of HTTPS; 0 is none.
+    pub ports: [u16; PORTS_MAX],
 }
 
 impl Reach {
+    /// Whether what listens at this port may be told. Others belong to mail, to databases, to whatever else
+    /// could be made to listen to a webhook.
+    #[must_use]
+    pub fn admits_port(self, port: u16) -> bool {
+        HTTPS_PORTS.contains(&port) || port != 0 && self.ports.contains(&port)
+    }
+
+    /// Whether a connection to this address may be made, at this port.
+    #[must_use]
+    pub fn admits_at(self, address: SocketAddr) -> bool {
+        let is_here = plain(address.ip()).is_loopback();
+        self.admits(address.ip()) && (is_here || self.admits_port(address.port()))
+    }
+
     /// Whether a connection to this address may be made.
     #[must_use]
     pub fn admits(self, address: IpAddr) -> bool {
@@ -67,6 +87,12 @@ impl Reach {
             Some("https") => {}
             Some("http") if self.loopback && is_here => {}
             Some(_) | None => return Err("must begin with https://"),
+        }
+        let port = uri.port_u16().unwrap_or(443);
+        if !(self.admits_port(port) || self.loopback && is_here) {
+            return Err(
+                "must have the port 443 or 8443, or one of `webhooks.ports` in the configuration",
+            );
         }
         if literal.is_some_and(|it| !self.admits(it)) || is_local_name(host) && !self.loopback {
             return Err("must lead to a public address");
@@ -155,8 +181,14 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 mod tests {
     use super::*;
 
-    const PUBLIC: Reach = Reach { loopback: false };
-    const HERE: Reach = Reach { loopback: true };
+    const PUBLIC: Reach = Reach {
+        loopback: false,
+        ports: [0; PORTS_MAX],
+    };
+    const HERE: Reach = Reach {
+        loopback: true,
+        ports: [0; PORTS_MAX],
+    };
 
     #[test]
     fn s13_no_special_address_is_public_in_any_spelling() {
@@ -254,6 +286,11 @@ mod tests {
             "https://localhost/",
             "https://LOCALHOST./",
             "https://a.localhost/",
+            "https://example.com:25/",
+            "https://example.com:80/",
+            "https://example.com:8444/",
+            "https://8.8.8.8:6379/",
+            "https://[2606:4700::1111]:22/",
             "https://example.com:0/",
             "https://example.com:/",
             "https://example.com:65536/",
@@ -272,7 +309,15 @@ mod tests {
         ] {
             assert!(HERE.check(here).is_ok(), "{here}");
         }
+        let more = Reach {
+            ports: std::array::from_fn(|at| if at == 0 { 9443 } else { 0 }),
+            ..PUBLIC
+        };
+        assert!(more.check("https://example.com:9443/").is_ok());
+        assert!(more.check("https://example.com:9444/").is_err());
+        assert!(HERE.check("https://127.0.0.1:9/").is_ok());
         for elsewhere in [
+            "https://example.com:9/",
             "http://example.com/",
             "https://10.0.0.1/",
             "http://10.0.0.1/",

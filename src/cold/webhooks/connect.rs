@@ -63,8 +63,8 @@ async fn connect(reach: Reach, uri: &Uri) -> io::Result<TokioIo<TcpStream>> {
 
 /// One inside among others outside makes the name suspicious, so all have to be public.
 async fn connect_to(reach: Reach, found: Vec<SocketAddr>) -> io::Result<TokioIo<TcpStream>> {
-    if !found.iter().all(|it| reach.admits(it.ip())) {
-        let why = "it does not lead to a public address";
+    if !found.iter().all(|it| reach.admits_at(*it)) {
+        let why = "it does not lead to a public address, at a port that may be told";
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     }
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -83,6 +83,7 @@ async fn connect_to(reach: Reach, found: Vec<SocketAddr>) -> io::Result<TokioIo<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PORTS_MAX;
     use std::net::TcpListener;
 
     fn outcome(reach: Reach, uri: &str) -> io::Result<()> {
@@ -97,16 +98,37 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let public = Reach { loopback: false };
+        let public = Reach {
+            loopback: false,
+            ports: [0; PORTS_MAX],
+        };
         for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0"] {
             let refused = outcome(public, &format!("https://{host}:{port}/")).unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied, "{host}");
         }
         let nobody = listener.accept().unwrap_err();
         assert_eq!(nobody.kind(), io::ErrorKind::WouldBlock, "nobody came");
-        let here = Reach { loopback: true };
+        let here = Reach {
+            loopback: true,
+            ports: [0; PORTS_MAX],
+        };
         outcome(here, &format!("http://localhost:{port}/")).unwrap();
         listener.accept().unwrap();
+    }
+
+    #[test]
+    fn s13_a_public_address_is_connected_to_at_ports_that_may_be_told_alone() {
+        let public = Reach {
+            loopback: false,
+            ports: [0; PORTS_MAX],
+        };
+        let at = |port| SocketAddr::from(([8, 8, 8, 8], port));
+        assert!(public.admits_at(at(443)) && public.admits_at(at(8443)));
+        for port in [0, 22, 25, 53, 80, 6379] {
+            assert!(!public.admits_at(at(port)), "{port}");
+        }
+        let refused = outcome(public, "https://8.8.8.8:25/").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
     }
 
     #[test]
@@ -116,7 +138,13 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_all().build().unwrap();
         let inside = SocketAddr::from(([10, 0, 0, 1], 443));
-        let connecting = connect_to(Reach { loopback: true }, vec![here, inside]);
+        let connecting = connect_to(
+            Reach {
+                loopback: true,
+                ports: [0; PORTS_MAX],
+            },
+            vec![here, inside],
+        );
         let refused = runtime.block_on(connecting).err().unwrap();
         assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
     }

@@ -25,6 +25,9 @@ use crate::domain::time::Timestamp;
 const STEP_WITHIN: Duration = Duration::from_secs(15);
 const SENT_WITHIN: Duration = Duration::from_secs(20);
 
+/// What a server says of a mailbox that it does not have, or that takes no mail (RFC 5321, 7504).
+const NO_MAILBOX: [u16; 4] = [550, 551, 553, 556];
+
 /// The client of the mail server.
 #[derive(Clone)]
 pub struct Mailer {
@@ -70,11 +73,10 @@ impl Mailer {
         };
         match timeout(SENT_WITHIN, self.transport.send(mail)).await {
             Ok(Ok(answered)) => Outcome::Taken(u16::from(answered.code())),
-            Ok(Err(error)) => Outcome::Failed {
-                status: error.status().map(u16::from),
-                why: super::send::cut(&format!("the mail server: {}", chain(&error))),
-                after: None,
-            },
+            Ok(Err(error)) => judge(
+                error.status().map(u16::from),
+                super::send::cut(&format!("the mail server: {}", chain(&error))),
+            ),
             Err(_elapsed) => Outcome::failed("the mail server has not taken it within 20 s"),
         }
     }
@@ -120,6 +122,19 @@ fn tls_of(config: &MailConfig) -> Result<TlsParameters, String> {
     builder.build_rustls().map_err(|error| error.to_string())
 }
 
+/// A mailbox that there is not will not be there the next time. Whatever else the server says may end, also
+/// where its code is one of those that last: a login, a quota, a policy is mended by somebody.
+fn judge(status: Option<u16>, why: String) -> Outcome {
+    match status {
+        Some(status) if NO_MAILBOX.contains(&status) => Outcome::Refused { status, why },
+        status => Outcome::Failed {
+            status,
+            why,
+            after: None,
+        },
+    }
+}
+
 fn one_line(text: &str) -> String {
     let is_end = |char: char| char.is_control() || matches!(char, '\u{2028}' | '\u{2029}');
     text.replace(is_end, " ")
@@ -153,6 +168,30 @@ mod tests {
             ca: None,
         };
         Mailer::new(&config).unwrap()
+    }
+
+    #[test]
+    fn a_mailbox_that_is_not_there_is_not_tried_again_and_everything_else_is() {
+        let judged = |status| judge(status, "said".to_owned());
+        for status in NO_MAILBOX {
+            let why = "said".to_owned();
+            assert_eq!(judged(Some(status)), Outcome::Refused { status, why });
+        }
+        // No room, a policy, a login, a server that is away.
+        for status in [
+            Some(421),
+            Some(450),
+            Some(530),
+            Some(535),
+            Some(552),
+            Some(554),
+            None,
+        ] {
+            assert!(
+                matches!(judged(status), Outcome::Failed { .. }),
+                "{status:?}"
+            );
+        }
     }
 
     #[test]

@@ -223,6 +223,12 @@ fn after(row: Delivery, outcome: Outcome, now: Timestamp, chance: u64) -> Delive
             last_error: Some("the receiver answered 410 Gone".to_owned()),
             ..tried
         },
+        Outcome::Refused { status, why } => Delivery {
+            state: DeliveryState::Dead,
+            last_status: Some(status),
+            last_error: Some(why),
+            ..tried
+        },
         Outcome::Failed { status, why, after } => {
             let pause = pause_us(attempts, after, chance);
             Delivery {

@@ -40,6 +40,8 @@ pub(super) enum Outcome {
     Taken(u16),
     /// The receiver wants nothing more, ever.
     Gone,
+    /// It will not be taken however often it is tried: another may be.
+    Refused { status: u16, why: String },
     /// It is to be tried again.
     Failed {
         status: Option<u16>,
@@ -186,7 +188,7 @@ mod tests {
             headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
             match judge(StatusCode::SERVICE_UNAVAILABLE, &headers) {
                 Outcome::Failed { after, .. } => after,
-                Outcome::Taken(_) | Outcome::Gone => None,
+                Outcome::Taken(_) | Outcome::Gone | Outcome::Refused { .. } => None,
             }
         };
         assert_eq!(asked("120"), Some(Duration::from_secs(120)));

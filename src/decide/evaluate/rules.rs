@@ -20,7 +20,7 @@ pub(super) fn rule(asked: &Asked<'_, '_>) -> Option<Explanation> {
 }
 
 /// Limits are in the customer's currency, and no rate is configured (behaviour 1.4).
-fn currency(asked: &Asked<'_, '_>) -> Option<Explanation> {
+pub(super) fn currency(asked: &Asked<'_, '_>) -> Option<Explanation> {
     let budget = asked.card.customer.currency();
     let billed = asked.request.amount.currency;
     let reason = DeclineReason::CurrencyNotSupported;

@@ -194,8 +194,9 @@ fn is_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= ENTRY_BYTES_MAX && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// One word with labels and dots, as hosts, mail addresses and addresses of the web have them.
-fn looks_like_domain(text: &str) -> bool {
+/// Whether it is one word with labels and dots, as hosts, mail addresses and addresses of the web have them.
+#[must_use]
+pub fn looks_like_domain(text: &str) -> bool {
     let text = text.trim();
     if text.contains("://") {
         return true;

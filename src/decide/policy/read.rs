@@ -1,7 +1,7 @@
 //! Reading a policy. Complaints go to the reader; what could not be read is left out.
 //!
-//! A field that a later version will know is refused by its name, never ignored: an owner who wrote
-//! `agentMayCreateCards` must not believe that it is enforced.
+//! A field that stands somewhere else is refused by its name, never ignored: an owner who wrote
+//! `agentMayCreateCards` must not believe that it is in force.
 
 mod requests;
 
@@ -33,13 +33,11 @@ const ATTESTATION_MINUTES_MAX: i64 = 60;
 /// The limits that count authorizations: an hour, a day, in all.
 const COUNT_LIMITS: [&str; 3] = ["countPerHour", "countPerDay", "countTotal"];
 
-/// Fields of policies that this version does not enforce.
-const UNSUPPORTED: &[&str] = &["agentMayCreateCards"];
-
 /// What else is known about a name that no policy has here.
 fn explain(name: &str) -> Option<String> {
-    if UNSUPPORTED.contains(&name) {
-        return Some("not supported by this version".to_owned());
+    if name == "agentMayCreateCards" {
+        let place = "is no rule of a policy: a customer has it as `fleet.agentMayCreateCards`";
+        return Some(place.to_owned());
     }
     let is_amount = LimitField::ALL.iter().any(|field| field.name() == name);
     (is_amount || COUNT_LIMITS.contains(&name)).then(|| "belongs into `limits`".to_owned())

@@ -25,6 +25,8 @@ pub enum HostRefused {
     IpLiteral,
     /// It has one label alone.
     SingleLabel,
+    /// It has characters that nobody sees.
+    Unseen,
     /// Its letters are of several scripts, or it is no lawful name.
     NoName,
     /// Nobody owns it: names are registered below it.
@@ -40,6 +42,7 @@ impl HostRefused {
             Self::UserName => "must have no user name before the host",
             Self::IpLiteral => "must name the host by its domain, not by a number",
             Self::SingleLabel => "must be a whole domain like \"example.com\"",
+            Self::Unseen => "must have no characters in its host that are not seen",
             Self::NoName => {
                 "must be a lawful domain, each of whose labels is written in one script"
             }
@@ -103,6 +106,10 @@ impl Host {
     }
 
     fn of_name(text: &str) -> Result<Self, HostRefused> {
+        // The mapping would drop them, and the name that is left would be taken for what was written.
+        if text.chars().any(is_unseen) {
+            return Err(HostRefused::Unseen);
+        }
         let text = text.strip_suffix('.').unwrap_or(text);
         let shown = Uts46::new();
         let name = shown.to_ascii(
@@ -153,6 +160,16 @@ impl Host {
         let before = self.0.strip_suffix(domain);
         before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
     }
+}
+
+/// Whether it is left out of what is shown (Unicode's `Default_Ignorable_Code_Point`).
+fn is_unseen(char: char) -> bool {
+    matches!(char,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 fn is_web(scheme: &str) -> bool {

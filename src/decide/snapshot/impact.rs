@@ -3,6 +3,7 @@
 use super::{CardView, Snapshot};
 use crate::decide::evaluate::declines_all;
 use crate::domain::card::Key;
+use crate::domain::currency::Currency;
 use crate::domain::decision::DeclineReason;
 use crate::domain::time::Timestamp;
 
@@ -89,6 +90,43 @@ impl Snapshot {
         let slots = self.cards.slots_apart_from(&before.cards);
         let fresh = slots.filter(|slot| before.cards.find(slot.key).is_none());
         fresh.filter_map(|slot| Some((slot.key, self.view(slot)?.customer.key())))
+    }
+
+    /// The ids of cards that `before` has under another key, each with that key and the one that it has here.
+    pub fn cards_under_another_key<'s>(
+        &'s self,
+        before: &'s Self,
+    ) -> impl Iterator<Item = (&'s str, Key)> + 's {
+        let slots = self.cards.slots_apart_from(&before.cards);
+        slots.filter_map(|slot| {
+            let known = before.card_key(slot.id())?;
+            (known != slot.key).then(|| (slot.id(), known))
+        })
+    }
+
+    /// Cards that `before` has not, by their ids.
+    pub fn ids_unknown_to<'s>(
+        &'s self,
+        before: &'s Self,
+    ) -> impl Iterator<Item = (&'s str, Key)> + 's {
+        let slots = self.cards.slots_apart_from(&before.cards);
+        let fresh = slots.filter(|slot| before.card_key(slot.id()).is_none());
+        fresh.map(|slot| (slot.id(), slot.key))
+    }
+
+    /// The keys of customers that had another currency, with that one.
+    pub fn customers_with_another_currency<'s>(
+        &'s self,
+        before: &'s Self,
+    ) -> impl Iterator<Item = (Key, Currency)> + 's {
+        let is_shared = self.customers.is_shared_with(&before.customers);
+        let customers = (!is_shared).then(|| self.customers.iter());
+        customers.into_iter().flatten().filter_map(|customer| {
+            let known = before
+                .customers
+                .get(before.customer_position(customer.id())?)?;
+            (known.currency() != customer.currency()).then(|| (customer.key(), known.currency()))
+        })
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) fn acceptor(merchant: Merchant<'_>) -> CardAcceptor<'_> {
         acquirer_id: merchant.acquiring_institution_id.and_then(not_blank),
         acceptor_id: merchant.acceptor_id.and_then(not_blank),
         descriptor: merchant.descriptor.0,
-        mcc: merchant.mcc.and_then(|text| Mcc::parse(&text.0).ok()),
+        mcc: merchant.mcc.and_then(|text| Mcc::of_message(&text.0)),
         city: merchant.city.map(|text| text.0).unwrap_or_default(),
         country: merchant
             .country

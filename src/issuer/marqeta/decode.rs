@@ -232,7 +232,7 @@ pub(super) fn acceptor<'a>(
         acquirer_id,
         acceptor_id: acceptor.mid.and_then(not_blank),
         descriptor: text(acceptor.name),
-        mcc: acceptor.mcc.and_then(|text| Mcc::parse(&text.0).ok()),
+        mcc: acceptor.mcc.and_then(|text| Mcc::of_message(&text.0)),
         city: text(acceptor.city),
         country: acceptor
             .country
@@ -243,7 +243,7 @@ pub(super) fn acceptor<'a>(
 
 /// Three letters, or two in the second version of the transaction's model.
 fn country(text: &str) -> Option<Country> {
-    Country::parse_alpha3(text).or_else(|| Country::parse_alpha2(text))
+    Country::parse_alpha3(text).or_else(|| Country::of_message(text))
 }
 
 fn risk_score(wire: &Transaction<'_>) -> Result<Option<u8>, NotUnderstood> {

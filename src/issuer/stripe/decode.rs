@@ -149,11 +149,11 @@ pub(super) fn acceptor<'a>(
         descriptor: text(merchant.name),
         mcc: merchant
             .category_code
-            .and_then(|text| Mcc::parse(&text.0).ok()),
+            .and_then(|text| Mcc::of_message(&text.0)),
         city: text(merchant.city),
         country: merchant
             .country
-            .and_then(|text| Country::parse_alpha2(&text.0)),
+            .and_then(|text| Country::of_message(&text.0)),
     }
 }
 

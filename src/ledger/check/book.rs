@@ -1,6 +1,7 @@
 //! Books what an issuer reports after it has asked, or without asking (behaviour 2.16).
 
 use crate::domain::lifecycle::{BookStatus, Flags, MovementKind, StandingStatus};
+use crate::domain::time::Timestamp;
 use crate::ledger::authorization::{Authorization, Step};
 use crate::ledger::check::windows::Windows;
 use crate::ledger::check::{Events, Parties, open, parties};
@@ -9,6 +10,9 @@ use crate::ledger::command::{Book, BookAnswer, Refused};
 use crate::ledger::event::{AgentNo, Booked, CardNo, DeclinedThere, Event, LockedMerchant};
 use crate::ledger::life::{FACTS_MAX, Fact, Life, Told, is_posting};
 use crate::ledger::state::State;
+
+/// How far an issuer's clock may be behind ours, and how much of an instant it leaves out.
+const CLOCKS_APART_US: i64 = 5_000_000;
 
 /// What the ledger says to a report, before its events have a position in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +159,6 @@ fn news(
     life: Option<&Life>,
     command: &Book<'_>,
 ) -> Result<News, Refused> {
-    let steps = known.map_or(0, |known| known.steps().count());
     let told = command.told.filter(|told| {
         // The end of something that nobody knows of: a reversal whose original was not found.
         let is_nothing = told.asks == 0
@@ -165,9 +168,12 @@ fn news(
         !(is_nothing && known.is_none())
     });
     let told = told.map(|told| {
-        // An end that comes after our decisions is one of all of them (behaviour 2.16).
-        let covered = if told.status.is_final() { steps } else { 0 };
-        let covered = u32::try_from(covered).unwrap_or(u32::MAX);
+        // An end that comes after our decisions is one of all of them, and an old one that comes late is
+        // none of what was decided since (behaviour 2.16).
+        let covered = match known {
+            Some(known) if told.status.is_final() => decided_by(known, told.made_at),
+            _ => 0,
+        };
         Told {
             asks: told.asks.max(covered),
             ..told
@@ -188,6 +194,15 @@ fn news(
         facts: seen.facts.into_iter().filter_map(news).collect(),
         told,
     })
+}
+
+/// How many steps had been decided when the issuer made an account: all where it does not say when.
+fn decided_by(known: &Authorization, made_at: Option<Timestamp>) -> u32 {
+    let by = made_at.map(|at| at.plus_micros(CLOCKS_APART_US));
+    let decided = known
+        .steps()
+        .filter(|step| by.is_none_or(|by| step.at <= by));
+    u32::try_from(decided.count()).unwrap_or(u32::MAX)
 }
 
 /// Whether somebody posts whom a lock of the card does not admit: the owner's, or the first

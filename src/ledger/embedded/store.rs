@@ -189,6 +189,12 @@ impl EmbeddedLedger {
         self.owners.get(&card).map(|owner| *owner)
     }
 
+    /// Whether anything was ever decided or set of this customer.
+    #[must_use]
+    pub fn is_used(&self, owner: Key) -> bool {
+        self.customers.contains_key(&owner)
+    }
+
     /// Decides one step on a card of a customer. `unattributed` is the key of the connection's
     /// unattributed state: a step that was declined when nobody knew its card keeps that decision.
     ///

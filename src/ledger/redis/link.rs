@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::ledger::redis::refusal::Refusals;
+use crate::ledger::redis::sentinel::Sentinels;
 
 /// For a connection to be made.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(1);
@@ -27,17 +28,25 @@ const PAUSE_MS_MAX: u64 = 500;
 
 /// The Redis that nodes share.
 #[derive(Clone)]
-pub struct Remote {
-    client: Client,
+pub struct Remote(Place);
+
+#[derive(Clone)]
+enum Place {
+    Server(Box<Client>),
+    Sentinels(Sentinels),
 }
 
 impl Remote {
     /// Of an address `redis://…`, or `rediss://…` for TLS: then its certificate has to come from this root, or
-    /// from a public one where none is given, and to be for its name. Nothing is sent yet.
+    /// from a public one where none is given, and to be for its name. `redis+sentinel://…` and
+    /// `rediss+sentinel://…` name sentinels, who say where the primary is. Nothing is sent yet.
     ///
     /// # Errors
     /// Where it is no address, or the root is no certificate in PEM form.
     pub fn at(address: &str, root: Option<Vec<u8>>) -> Result<Self, RedisError> {
+        if let Some(sentinels) = Sentinels::at(address, root.clone()) {
+            return sentinels.map(|it| Self(Place::Sentinels(it)));
+        }
         let info = address.into_connection_info()?;
         let protocol = ProtocolVersion::RESP3;
         let settings = info.redis_settings().clone().set_protocol(protocol);
@@ -54,24 +63,30 @@ impl Remote {
                 Client::build_with_tls(info, certificates)?
             }
         };
-        Ok(Self { client })
+        Ok(Self(Place::Server(Box::new(client))))
     }
 
     pub(super) async fn connect(
         &self,
         config: &AsyncConnectionConfig,
     ) -> Result<MultiplexedConnection, RedisError> {
-        let made = self
-            .client
-            .get_multiplexed_async_connection_with_config(config);
-        made.await
+        match &self.0 {
+            Place::Server(client) => {
+                let made = client.get_multiplexed_async_connection_with_config(config);
+                made.await
+            }
+            Place::Sentinels(sentinels) => sentinels.connect(config).await,
+        }
     }
 }
 
 /// Where it is, without what proves who we are.
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.client.get_connection_info().addr().fmt(f)
+        match &self.0 {
+            Place::Server(client) => client.get_connection_info().addr().fmt(f),
+            Place::Sentinels(sentinels) => sentinels.fmt(f),
+        }
     }
 }
 

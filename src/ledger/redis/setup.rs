@@ -9,6 +9,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value};
 
 use crate::ledger::redis::link::{self, Remote};
+use crate::ledger::redis::moving::Differs;
 use crate::ledger::redis::wire::{
     Commands, Generation, LEDGER, NOBODY, Term, bytes, library, library_name,
 };
@@ -44,6 +45,12 @@ pub enum Unfit {
     Copy(PathBuf, io::Error),
     /// It holds another entry than the copy at some place, or lacks what stands before the copy.
     Contradicts,
+    /// So many nodes follow it.
+    Followed(u64),
+    /// What it holds of this owner is not what was there before.
+    Differs(Differs),
+    /// What is on this machine is in the way.
+    Local(String),
     /// It answers what no version of ours says.
     Strange,
 }
@@ -97,6 +104,15 @@ impl fmt::Display for Unfit {
                 "it and the copy do not fit together: something was appended after a loss, or the copy \
                  does not begin where it ends. Nothing was taken away",
             ),
+            Self::Followed(count) => write!(
+                f,
+                "{count} nodes are connected to it: stop them first, and wait for half a minute"
+            ),
+            Self::Differs(Differs(owner)) => write!(
+                f,
+                "{owner} has come to something else in it than in the journal, which is still in use"
+            ),
+            Self::Local(why) => f.write_str(why),
             Self::Strange => f.write_str("it answers what no version of this program says"),
         }
     }

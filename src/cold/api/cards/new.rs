@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::aside::aside_for;
 use super::order::{Ordered, order_card};
-use super::shipping::NewShipping;
+use super::shipping::{NewBilling, NewShipping};
 use super::standing::CardHeld;
 use super::stopped_above;
 use crate::cold::api::body::read;
@@ -55,9 +55,8 @@ pub(super) struct NewCard {
     configuration: Option<Configuration>,
     /// Where a physical card is sent; needed for one.
     shipping: Option<NewShipping>,
-    /// The address that merchants compare.
-    #[schema(value_type = Option<Object>)]
-    billing: Option<Box<RawValue>>,
+    /// The address that merchants compare. It is checked and kept nowhere: no issuer takes one for a card.
+    billing: Option<NewBilling>,
 }
 
 /// What a card is made of.
@@ -384,13 +383,7 @@ fn refuse_what_nobody_makes(new: &NewCard) -> Result<(), Problem> {
             "only a physical card is shipped",
         ));
     }
-    if new.billing.is_some() {
-        return Err(Problem::not_supported(
-            "billing",
-            "no connection takes an address yet",
-        ));
-    }
-    Ok(())
+    new.billing.as_ref().map_or(Ok(()), NewBilling::check)
 }
 
 pub(in crate::cold::api) async fn agent(

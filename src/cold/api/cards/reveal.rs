@@ -212,7 +212,7 @@ async fn tell(ask: &Ask, row: &Card) -> Result<(), Problem> {
 }
 
 /// Nothing is shown after a lock, a freeze, a cancel, or an end.
-async fn refuse_stopped(ask: &Ask, row: &Card) -> Result<(), Problem> {
+pub(in crate::cold::api) async fn refuse_stopped(ask: &Ask, row: &Card) -> Result<(), Problem> {
     let held = ask.api.held(row).await?;
     match strictest(row.status, held.status) {
         CardStatus::Canceled => return Err(Problem::card_canceled()),

@@ -53,6 +53,32 @@ pub(super) struct NewShipping {
     service: Option<ServiceWord>,
 }
 
+/// The address that merchants compare. All of it can be left out.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Billing)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct NewBilling {
+    #[schema(min_length = 1, max_length = 100)]
+    first_name: Option<String>,
+    #[schema(min_length = 1, max_length = 100)]
+    last_name: Option<String>,
+    /// Street and number.
+    #[schema(min_length = 1, max_length = 100)]
+    line1: Option<String>,
+    /// Flat, floor, or care of.
+    #[schema(min_length = 1, max_length = 100)]
+    line2: Option<String>,
+    #[schema(min_length = 1, max_length = 100)]
+    city: Option<String>,
+    #[schema(min_length = 1, max_length = 24)]
+    state: Option<String>,
+    #[schema(min_length = 1, max_length = 16)]
+    postal_code: Option<String>,
+    /// ISO 3166-1, two letters in upper case.
+    #[schema(pattern = "^[A-Z]{2}$")]
+    country: Option<String>,
+}
+
 /// How fast a card is sent.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[schema(as = ShippingService)]
@@ -75,17 +101,50 @@ impl From<ServiceWord> for Service {
 
 /// A line that can be printed on a label.
 fn line(field: &str, text: String, len_max: usize) -> Result<String, Problem> {
+    check_line(&format!("shipping.{field}"), &text, len_max)?;
+    Ok(text)
+}
+
+fn check_line(field: &str, text: &str, len_max: usize) -> Result<(), Problem> {
     let count = text.chars().count();
     if text.trim().is_empty() || count > len_max || text.chars().any(char::is_control) {
         let message = format!(
             "must be 1 to {len_max} characters, not spaces alone, none of them a control one"
         );
-        return Err(Problem::invalid_field(
-            &format!("shipping.{field}"),
-            message,
-        ));
+        return Err(Problem::invalid_field(field, message));
     }
-    Ok(text)
+    Ok(())
+}
+
+impl NewBilling {
+    /// Refuses what is no address.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        for (field, text, len_max) in [
+            ("billing.firstName", &self.first_name, LINE_LEN_MAX),
+            ("billing.lastName", &self.last_name, LINE_LEN_MAX),
+            ("billing.line1", &self.line1, LINE_LEN_MAX),
+            ("billing.line2", &self.line2, LINE_LEN_MAX),
+            ("billing.city", &self.city, LINE_LEN_MAX),
+            ("billing.state", &self.state, STATE_LEN_MAX),
+            ("billing.postalCode", &self.postal_code, POSTAL_LEN_MAX),
+        ] {
+            let text = text.as_deref();
+            text.map_or(Ok(()), |text| check_line(field, text, len_max))?;
+        }
+        match &self.country {
+            Some(country) if !is_country(country) => {
+                Err(Problem::invalid_field("billing.country", NO_COUNTRY))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+const NO_COUNTRY: &str = "must be the two upper-case letters of a country (ISO 3166-1)";
+
+fn is_country(text: &str) -> bool {
+    let is_upper = text.bytes().all(|byte| byte.is_ascii_uppercase());
+    is_upper && Country::parse_alpha2(text).is_some_and(|it| it.is_listed())
 }
 
 impl NewShipping {
@@ -124,11 +183,8 @@ impl NewShipping {
 
 /// The state and the country, as carriers know them.
 fn place(state: Option<String>, country: String) -> Result<(Option<String>, String), Problem> {
-    let is_upper = country.bytes().all(|byte| byte.is_ascii_uppercase());
-    let known = Country::parse_alpha2(&country).filter(|it| is_upper && it.is_listed());
-    if known.is_none() {
-        let message = "must be the two upper-case letters of a country (ISO 3166-1)";
-        return Err(Problem::invalid_field("shipping.country", message));
+    if !is_country(&country) {
+        return Err(Problem::invalid_field("shipping.country", NO_COUNTRY));
     }
     let needs_letters = matches!(&*country, "US" | "CA");
     let is_letters =

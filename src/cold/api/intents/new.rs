@@ -11,6 +11,7 @@ use crate::cold::ids::{draw, is_id};
 use crate::cold::store::{Card, Intent};
 use crate::decide::effective::Approval;
 use crate::decide::merchant_text::intent_key;
+use crate::decide::merchant_text::list::looks_like_domain;
 use crate::domain::amount::Minor;
 use crate::domain::currency::Currency;
 use crate::domain::mcc::Mcc;
@@ -19,8 +20,8 @@ use crate::ledger::intent::{INTENT_MCCS_MAX, IntentTerms};
 
 const TTL_MINUTES: i64 = 30;
 const TTL_MINUTES_MAX: i64 = 1_440;
-const MINUTE_US: i64 = 60_000_000;
-const TOLERANCE_PERCENT: u8 = 10;
+pub(super) const MINUTE_US: i64 = 60_000_000;
+pub(super) const TOLERANCE_PERCENT: u8 = 10;
 const PERCENT_MAX: u8 = 100;
 /// Bytes of what a declarer adds.
 const METADATA_LEN_MAX: usize = 4_096;
@@ -109,6 +110,11 @@ impl NewIntent {
         let mccs = mccs(self.expected_mccs.as_deref().unwrap_or_default())?;
         let merchant = self.expected_merchant.as_deref();
         let merchant = merchant.map(|name| {
+            if looks_like_domain(name) {
+                let message = "looks like a domain, and card networks name merchants, not domains: write the \
+                               name as statements show it";
+                return Err(Problem::invalid_field("expectedMerchant", message));
+            }
             let key = intent_key(&ask.api.keys, name).filter(|_| text::is_name(name));
             let message = "must be a merchant's name, as it is on statements";
             key.ok_or_else(|| Problem::invalid_field("expectedMerchant", message))

@@ -136,7 +136,16 @@ impl Called {
         let WhichRequest { request_id } = read(body)?;
         let row = find(&self.api, &text::id(&request_id)?).await?;
         let row = self.caller.purchase(row)?;
-        Ok(outcome(shown(&self.api, row, self.event.at).await?))
+        let shown = shown(&self.api, row, self.event.at).await?;
+        let card = shown.virtual_card.clone();
+        let card = card.filter(|_| shown.status == "approved");
+        let mut answer = outcome(shown);
+        if let (Value::Object(fields), Some(card)) = (&mut answer, card) {
+            put(fields, "last4", card.last4);
+            put(fields, "view_url", card.view_url);
+            put(fields, "card_expires_at", card.expires_at);
+        }
+        Ok(answer)
     }
 
     async fn spending(self, body: &[u8]) -> Result<Value, Problem> {

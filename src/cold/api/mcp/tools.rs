@@ -144,7 +144,28 @@ fn status() -> Tool {
         "required": ["request_id"],
         "additionalProperties": false
     });
-    looking(STATUS, "Check a purchase request", about, takes, outcome())
+    let mut gives = outcome();
+    let of_card = [
+        (
+            "last4",
+            "The last digits of the card's number, where it is approved.",
+        ),
+        (
+            "view_url",
+            "Open this page to see the card's number, where it is approved. Pass it on to nobody.",
+        ),
+        (
+            "card_expires_at",
+            "When the card ends, where it is approved.",
+        ),
+    ];
+    if let Some(Value::Object(known)) = gives.get_mut("properties") {
+        for (name, about) in of_card {
+            let field = json!({"type": "string", "description": about});
+            known.insert(name.to_owned(), field);
+        }
+    }
+    looking(STATUS, "Check a purchase request", about, takes, gives)
 }
 
 fn nothing() -> Value {

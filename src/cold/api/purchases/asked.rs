@@ -99,6 +99,7 @@ pub(super) struct Wanted {
 
 impl NewPurchase {
     pub(super) fn read(self) -> Result<Wanted, Problem> {
+        self.refuse_card_numbers()?;
         let host = Host::of_url(&self.merchant_url)
             .map_err(|refused| Problem::invalid_field("merchantUrl", refused.message()))?;
         let code = self.currency.as_deref().unwrap_or("USD");
@@ -132,6 +133,23 @@ impl NewPurchase {
                 category_hint: category,
             },
         })
+    }
+
+    /// People are told of all of these, and none of them holds an id of ours.
+    fn refuse_card_numbers(&self) -> Result<(), Problem> {
+        let texts = [
+            ("merchantUrl", Some(&self.merchant_url)),
+            ("merchantName", self.merchant_name.as_ref()),
+            ("description", Some(&self.description)),
+            ("justification", Some(&self.justification)),
+            ("categoryHint", self.category_hint.as_ref()),
+            ("idempotencyKey", self.idempotency_key.as_ref()),
+        ];
+        let mut texts = texts.into_iter();
+        match texts.find(|(_, text)| text.is_some_and(|text| text::hides_a_card_number(text))) {
+            None => Ok(()),
+            Some((field, _)) => Err(Problem::invalid_field(field, text::NO_CARD_NUMBER)),
+        }
     }
 }
 

@@ -34,8 +34,6 @@ use crate::domain::time::Timestamp;
 /// Without a key, the same words within this time are the same request (behaviour 5.9).
 const ALIKE_US: i64 = 90_000_000;
 const MINUTE_US: i64 = 60_000_000;
-/// Requests of one agent that wait for a human, so that it cannot bury the others' (behaviour 5.4).
-const REVIEWS_MAX: i64 = 32;
 /// How often one row is changed anew where others change it too.
 pub(super) const TRIES_MAX: usize = 20;
 
@@ -102,8 +100,9 @@ pub(in crate::cold::api) async fn own_agent(api: &Api, caller: &Caller) -> Resul
 /// counts while another one is being kept.
 pub(super) async fn place_to_wait(api: &Api, row: &Purchase) -> Result<Entered, Problem> {
     let place = api.buying.enter(format!("{}\twaits", row.agent_id)).await?;
-    if api.store.count_in_review(row.agent_id.clone()).await? >= REVIEWS_MAX {
-        return Err(Problem::too_many_reviews(REVIEWS_MAX));
+    let most = api.reviews_max;
+    if api.store.count_in_review(row.agent_id.clone()).await? >= most {
+        return Err(Problem::too_many_reviews(most));
     }
     Ok(place)
 }
@@ -380,6 +379,9 @@ fn waits(row: &Purchase, looked_at: Option<i64>) -> Result<bool, Problem> {
     }
 }
 
+/// Why a request is denied that a human denies.
+pub(in crate::cold::api) const BY_REVIEWER: &str = "denied_by_reviewer";
+
 /// What a human looked at before he said his word.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cold::api) struct LookedAt<'a> {
@@ -490,7 +492,7 @@ pub(in crate::cold::api) async fn refuse(
             return Ok(row);
         }
         let text = words.as_deref().unwrap_or("a reviewer denied it");
-        deny(&mut row, &refused("denied_by_reviewer", text), event.at);
+        deny(&mut row, &refused(BY_REVIEWER, text), event.at);
         row.decided_by = key_of(event);
         match make(api, looked_at.work(row, event.at), event).await {
             Ok(()) => return find(api, id).await,

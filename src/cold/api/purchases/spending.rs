@@ -58,7 +58,9 @@ pub(in crate::cold::api) struct SpendingSummary {
     total_budget: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     total_remaining: Option<String>,
-    user_aggregate: SpendingAggregate,
+    /// Absent where the customer has no limits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_aggregate: Option<SpendingAggregate>,
 }
 
 /// The limits over all agents of the customer, likewise.
@@ -122,6 +124,18 @@ pub(in crate::cold) async fn spending_lines(
     }
 }
 
+impl SpendingAggregate {
+    /// None where there is no limit over all agents.
+    fn of([daily, weekly, monthly]: [Option<WindowShown>; 3]) -> Option<Self> {
+        let has_any = daily.is_some() || weekly.is_some() || monthly.is_some();
+        has_any.then_some(Self {
+            daily,
+            weekly,
+            monthly,
+        })
+    }
+}
+
 impl SpendingSummary {
     /// The same in lines, for people: the agent's own limits first, then those over all agents.
     pub(in crate::cold::api) fn lines(&self) -> Vec<SpendingLine> {
@@ -131,7 +145,7 @@ impl SpendingSummary {
             let resets_at = window.and_then(|it| it.resets_at.clone());
             (part(|it| &it.spent), part(|it| &it.limit), resets_at)
         };
-        let aggregate = &self.user_aggregate;
+        let aggregate = self.user_aggregate.clone().unwrap_or_default();
         let known = [
             (
                 "This day",
@@ -236,11 +250,7 @@ pub(in crate::cold::api) async fn summary(
         total_budget_spent,
         total_budget,
         total_remaining,
-        user_aggregate: SpendingAggregate {
-            daily: all("daily"),
-            weekly: all("weekly"),
-            monthly: all("monthly"),
-        },
+        user_aggregate: SpendingAggregate::of(["daily", "weekly", "monthly"].map(all)),
     })
 }
 

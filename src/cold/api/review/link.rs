@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::request::Parts;
 use axum::http::{Method, Request, Response, StatusCode};
+use axum::middleware::map_response;
 use axum::routing::{get, post};
 
 use super::{Looker, Other, Spoken, Verb, page, sent, speak};
@@ -56,6 +57,7 @@ pub(super) fn router() -> Router<Web> {
         .route("/review/{token}", get(looks))
         .route("/review/{token}/approve", decides(Verb::Approve))
         .route("/review/{token}/deny", decides(Verb::Deny))
+        .layer(map_response(web::without_referrer))
 }
 
 /// A link that is ours, with everything that it rests on.
@@ -185,7 +187,7 @@ async fn decide(
         refused("foreign_origin");
         return Err(Refused::Form.into());
     }
-    let form = form?;
+    let form = form.inspect_err(|_| refused("no_form"))?;
     let given = form.get(CSRF_FIELD).unwrap_or_default();
     if !opened.api.secret.is_same(given, &opened.csrf) {
         refused("csrf_token");
@@ -201,6 +203,6 @@ async fn decide(
         link: Some((opened.link.hash, opened.link.webhook_id.clone())),
         event: event.clone(),
     };
-    speak(&opened.api, &opened.row, &form, spoken).await?;
-    Ok(redirect(&format!("{PATH}{token}")))
+    let stands = speak(&opened.api, &opened.row, &form, spoken).await?;
+    Ok(stands.unwrap_or_else(|| redirect(&format!("{PATH}{token}"))))
 }

@@ -24,6 +24,9 @@ const STANDING_MAX: usize = 100;
 const STANDING_COUNT_MAX: i64 = 1_000;
 const STANDING_NAME_LEN_MAX: usize = 64;
 const CARD_ID_LEN_MAX: usize = 128;
+const ON_VIOLATION: &str = "onViolation";
+/// Whether a human may waive what was violated.
+const VIOLATION_WORDS: [(&str, bool); 2] = [("deny", false), ("review", true)];
 /// A human has five minutes at least, and a day at most.
 const REVIEW_TTL_MINUTES: (i64, i64) = (5, 1_440);
 
@@ -55,15 +58,27 @@ impl<'a> Form<'_, 'a, '_> {
             terms.count_per_hour = form.integer("countPerHour", 0, COUNT_MAX);
             terms.count_per_day = form.integer("countPerDay", 0, COUNT_MAX);
         });
-        self.inner("onViolation", |form| {
+        terms.reviewable = self.on_violation();
+        (terms != RequestTerms::default()).then(|| Arc::new(terms))
+    }
+
+    /// One word for every rule, or a word for each; one bit for each rule that a human may waive.
+    fn on_violation(&mut self) -> u8 {
+        let bit = |rule: RequestRule| 1 << (rule as u8);
+        if self.fields.is_text(ON_VIOLATION) {
+            let every = RequestRule::ALL.into_iter().map(bit).sum();
+            let reviews = self.word(ON_VIOLATION, &VIOLATION_WORDS) == Some(true);
+            return if reviews { every } else { 0 };
+        }
+        let mut reviewable = 0;
+        self.inner(ON_VIOLATION, |form| {
             for rule in RequestRule::ALL {
-                let words = [("deny", false), ("review", true)];
-                if form.word(rule.name(), &words) == Some(true) {
-                    terms.reviewable |= 1 << (rule as u8);
+                if form.word(rule.name(), &VIOLATION_WORDS) == Some(true) {
+                    reviewable |= bit(rule);
                 }
             }
         });
-        (terms != RequestTerms::default()).then(|| Arc::new(terms))
+        reviewable
     }
 }
 

@@ -82,6 +82,47 @@ fn what_names_no_domain_is_refused() {
     );
 }
 
+/// Behaviour 5.2. What is mapped to nothing would leave another name than the one that was written.
+#[test]
+fn m1_a_host_with_characters_that_are_not_seen_is_refused() {
+    for unseen in [
+        '\u{ad}',
+        '\u{34f}',
+        '\u{61c}',
+        '\u{115f}',
+        '\u{180b}',
+        '\u{180e}',
+        '\u{200b}',
+        '\u{200c}',
+        '\u{200d}',
+        '\u{200f}',
+        '\u{202e}',
+        '\u{2060}',
+        '\u{2064}',
+        '\u{3164}',
+        '\u{fe00}',
+        '\u{fe0f}',
+        '\u{feff}',
+        '\u{e0101}',
+    ] {
+        let code = u32::from(unseen);
+        for url in [
+            format!("https://ama{unseen}zon.com/x"),
+            format!("ama{unseen}zon.com"),
+            format!("amazon{unseen}.com:443"),
+            format!("amazon.com{unseen}"),
+            format!("amazon.com{unseen}."),
+        ] {
+            assert_eq!(of(&url), Err(HostRefused::Unseen), "U+{code:04X} {url:?}");
+        }
+        let rule = Host::of_rule(&format!("ama{unseen}zon.com"));
+        assert_eq!(rule, Err(HostRefused::Unseen), "U+{code:04X}");
+        // What comes after the host names nobody.
+        let path = of(&format!("https://amazon.com/a{unseen}"));
+        assert_eq!(path.unwrap(), "amazon.com", "U+{code:04X}");
+    }
+}
+
 /// Behaviour 5.2.
 #[test]
 fn a_public_suffix_is_no_rule() {

@@ -125,6 +125,16 @@ fn a_broken_rule_denies_unless_it_may_be_reviewed() {
         Way::Review(vec![Cause::DomainNotAllowed, over])
     );
     assert_eq!(at("bad.example.com", 1), Way::Deny(Cause::DomainBlocked));
+    // One word is said of every rule of the level that can be named.
+    let every = rules.replace(
+        "\"requestLimits\":{",
+        "\"onViolation\":\"review\",\"requestLimits\":{",
+    );
+    let asked = go(&every, "{}", ("x.bad.example.com", 3001, true, None)).0;
+    assert_eq!(asked, Way::Review(vec![Cause::DomainBlocked, over]));
+    let none = every.replace("\"review\"", "\"deny\"");
+    let asked = go(&none, "{}", ("example.net", 1, true, None)).0;
+    assert_eq!(asked, Way::Deny(Cause::DomainNotAllowed));
     // The customer has its own, and nobody may waive them in the agent's name.
     let customers = r#"{"allowedDomains":["example.org"]}"#;
     let asked = go(&review, customers, ("shop.example.com", 1, true, None)).0;

@@ -352,6 +352,27 @@ fn i2_a_later_account_that_knows_fewer_steps_raises_the_hold_and_lowers_it_not()
     }
 }
 
+/// Issuers promise no order: what was approved after they had made it is not theirs to end.
+#[test]
+fn i2_an_end_that_was_late_gives_back_nothing_that_was_approved_since() {
+    const SECOND_ASKED_S: i64 = 1_780_007_200;
+    for (status, made, held) in [
+        (Voided, -3_600, 150),
+        (StandingStatus::Expired, -6, 150),
+        (StandingStatus::Declined, -6, 150),
+        (Voided, -5, 0),
+        (StandingStatus::Expired, 60, 0),
+    ] {
+        let mut ledger = Ledger::new();
+        ledger.approve(&Ask::new(1, 100));
+        ledger.approve(&Ask::new(1, 50).step(2).later(7_200_000_000));
+        let end = Report::of(1).told(status, (1, 1, 1), 0);
+        ledger.report(&end.made(SECOND_ASKED_S + made));
+        assert_eq!(ledger.books(1).0, [held, 0, 0], "{status:?} {made}");
+        assert_eq!(ledger.totals()[2].1, held, "{status:?} {made}");
+    }
+}
+
 #[test]
 fn i9_a_usual_hold_ends_before_one_of_a_hotel_and_before_one_that_nobody_can_tell() {
     let mut ledger = Ledger::new();

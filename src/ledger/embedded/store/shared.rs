@@ -296,7 +296,7 @@ impl EmbeddedLedger {
         for event in events.iter_mut() {
             *event.state_mut() = state.no;
             if let Some(place) = event.position_mut() {
-                *place = position_of(state, entry.authorization, *place);
+                *place = state.position_of(entry.authorization, *place);
             }
         }
         let position = FRAME.with_borrow_mut(|frame| {
@@ -397,7 +397,7 @@ fn draft(
         let mut event = event.clone();
         *event.state_mut() = NOBODYS;
         if let Some(place) = event.position_mut() {
-            *place = place_of(state, authorization, *place);
+            *place = state.place_of(authorization, *place);
         }
         event.encode(&mut bytes);
     }
@@ -408,22 +408,6 @@ fn draft(
         authorization,
         events: bytes,
     }
-}
-
-/// The place, counted from 1, of the authorization's step at this position; 0 where it has none.
-fn place_of(state: &State, authorization: Key, position: u64) -> u64 {
-    let steps = state.authorization(authorization).map(|it| it.steps());
-    let mut places = steps.into_iter().flatten().zip(1..);
-    let found = places.find(|(step, _)| step.position == position);
-    found.map_or(0, |(_, place)| place)
-}
-
-/// The reverse of [`place_of`].
-fn position_of(state: &State, authorization: Key, place: u64) -> u64 {
-    let steps = state.authorization(authorization).map(|it| it.steps());
-    let mut places = steps.into_iter().flatten().zip(1..);
-    let found = places.find(|(_, at)| *at == place);
-    found.map_or(0, |(step, _)| step.position)
 }
 
 #[cfg(test)]

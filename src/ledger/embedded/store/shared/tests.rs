@@ -1,7 +1,7 @@
 //! Nodes that share a log, in one process and without a network: whatever the order in which they
 //! decide, offer and learn, they come to what one ledger comes to that decides in the log's order.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
@@ -18,9 +18,13 @@ use crate::ledger::check::harness::report::Report;
 use crate::ledger::check::harness::{Ask, authorization_key, card_ref, limits, with_command};
 use crate::ledger::command::{Answer, Novelty, Overrule, Route, SetStanding};
 use crate::ledger::embedded::frame::{Cursor, JournalId};
+use crate::ledger::embedded::io::{Io, Name};
 use crate::ledger::embedded::journal::{Class, Config, Durability, Journal, Lane};
+use crate::ledger::embedded::scan::Scan;
 use crate::ledger::embedded::store::{EmbeddedLedger, Unavailable};
 use crate::ledger::event::Owner;
+use crate::ledger::image;
+use crate::ledger::redis::moving::{Entries, Fold, position_of};
 use crate::ledger::shared::{Entry, EntryId};
 use crate::ledger::state::{CardState, State};
 
@@ -58,15 +62,61 @@ fn journal() -> Arc<Mutex<Journal>> {
     Arc::new(Mutex::new(journal))
 }
 
-/// A disk that takes everything at once.
+/// A disk that takes everything at once, and keeps nothing.
 fn write_all(ledger: &EmbeddedLedger) {
+    write_on(ledger, |_io| {});
+}
+
+fn write_on(ledger: &EmbeddedLedger, mut disk: impl FnMut(&Io)) {
     let mut journal = ledger.journal();
     loop {
         let lanes = [Lane::Create, Lane::Write, Lane::Sync];
         let Some(io) = lanes.into_iter().find_map(|lane| journal.next_io(lane)) else {
             return;
         };
+        disk(&io);
         journal.complete(io, Ok(()));
+    }
+}
+
+/// The segments of a journal.
+#[derive(Default)]
+struct Disk(BTreeMap<u64, Vec<u8>>);
+
+impl Disk {
+    fn take(&mut self, io: &Io) {
+        if let Io::Create {
+            segment,
+            size,
+            header,
+        } = io
+        {
+            let mut bytes = header.clone();
+            bytes.resize(usize::try_from(*size).unwrap(), 0);
+            self.0.insert(*segment, bytes);
+        }
+        if let Io::Write {
+            name: Name::Segment(segment),
+            offset,
+            bytes,
+        } = io
+        {
+            let offset = usize::try_from(*offset).unwrap();
+            let whole = self.0.get_mut(segment).unwrap();
+            whole[offset..offset + bytes.len()].copy_from_slice(bytes);
+        }
+    }
+
+    /// Every frame, with its position.
+    fn frames(&self) -> Vec<(u64, Vec<u8>)> {
+        let mut scan = Scan::new(None, Cursor::GENESIS);
+        let segments = self.0.iter();
+        let records = segments.flat_map(|(number, bytes)| {
+            let records = scan.segment(*number, bytes).unwrap();
+            let owned = records.map(|it| (it.sequence, it.payload.to_vec()));
+            owned.collect::<Vec<_>>()
+        });
+        records.collect()
     }
 }
 
@@ -76,9 +126,9 @@ fn node() -> EmbeddedLedger {
     ledger
 }
 
-fn alone() -> EmbeddedLedger {
+fn alone(disk: &mut Disk) -> EmbeddedLedger {
     let ledger = EmbeddedLedger::new(Vec::new(), journal());
-    write_all(&ledger);
+    write_on(&ledger, |io| disk.take(io));
     ledger
 }
 
@@ -190,6 +240,7 @@ impl Logs {
 struct Run<'a> {
     nodes: &'a [EmbeddedLedger],
     alone: &'a EmbeddedLedger,
+    disk: &'a mut Disk,
     logs: &'a mut Logs,
     dice: Dice,
     sequence: u32,
@@ -446,7 +497,7 @@ impl Run<'_> {
                 self.changed += 1;
             }
         }
-        write_all(self.alone);
+        write_on(self.alone, |io| self.disk.take(io));
     }
 
     fn tell(&mut self, draft: &Draft, id: EntryId) {
@@ -546,19 +597,29 @@ fn looks(state: &State) -> String {
     text + &known.join("\n")
 }
 
-#[test]
-fn e6_nodes_that_share_a_log_come_to_what_one_ledger_comes_to() {
-    let mut approved = 0;
-    let mut again = 0;
-    let mut changed = 0;
-    for set in 0..SEQUENCES / SEQUENCES_OF_A_SET {
-        let nodes: Vec<EmbeddedLedger> = (0..NODES).map(|_| node()).collect();
-        let alone = alone();
+/// What happened in a set of sequences.
+#[derive(Default)]
+struct Played {
+    approved: usize,
+    again: usize,
+    changed: usize,
+}
+
+impl Played {
+    /// Plays one set on these ledgers.
+    fn play(
+        &mut self,
+        set: u32,
+        nodes: &[EmbeddedLedger],
+        alone: &EmbeddedLedger,
+        disk: &mut Disk,
+    ) {
         let mut logs = Logs::default();
         for sequence in set * SEQUENCES_OF_A_SET..(set + 1) * SEQUENCES_OF_A_SET {
             let mut run = Run {
-                nodes: &nodes,
-                alone: &alone,
+                nodes,
+                alone,
+                disk,
                 logs: &mut logs,
                 dice: Dice(u64::from(sequence) + 1),
                 sequence,
@@ -575,17 +636,77 @@ fn e6_nodes_that_share_a_log_come_to_what_one_ledger_comes_to() {
                     _ => run.hear(),
                 }
             }
-            again += run.offered.len();
+            self.again += run.offered.len();
             run.finish();
-            approved += run.approved.len();
-            changed += run.changed;
+            self.approved += run.approved.len();
+            self.changed += run.changed;
         }
     }
+}
+
+#[test]
+fn e6_nodes_that_share_a_log_come_to_what_one_ledger_comes_to() {
+    let mut played = Played::default();
+    for set in 0..SEQUENCES / SEQUENCES_OF_A_SET {
+        let nodes: Vec<EmbeddedLedger> = (0..NODES).map(|_| node()).collect();
+        let mut disk = Disk::default();
+        played.play(set, &nodes, &alone(&mut disk), &mut disk);
+    }
+    let Played {
+        approved,
+        again,
+        changed,
+    } = played;
     // That something was at stake.
     assert!(
         approved > 10_000 && again > 1_000 && changed > 10_000,
         "{approved} {again} {changed}"
     );
+}
+
+/// The journal of one process, as logs of nodes, comes to the same: to the last bit where it is folded at the same
+/// positions, and but for the numbers of a node that learns it.
+#[test]
+fn a_journal_comes_to_the_same_as_the_logs_that_it_becomes() {
+    let nodes: Vec<EmbeddedLedger> = (0..NODES).map(|_| node()).collect();
+    let mut disk = Disk::default();
+    let alone = alone(&mut disk);
+    Played::default().play(0, &nodes, &alone, &mut disk);
+    let mut entries = Entries::of(JournalId(*b"a journal's name"));
+    let (mut folded, learns) = (Fold::default(), node());
+    let mut kinds = HashSet::new();
+    for (position, frame) in disk.frames() {
+        kinds.extend(frame.first().copied());
+        let kept = entries.next(position, &frame).unwrap();
+        let entry = Entry::decode(&kept.entry).unwrap();
+        assert_eq!(position_of(entry.id), position);
+        folded.take(&kept, position).unwrap();
+        // Neither again, nor out of order.
+        assert!(folded.take(&kept, position).is_err());
+        let learned = learns.learn(kept.owner, kept.number, &entry);
+        assert!(matches!(learned, Ok(Learned::Now(_))), "{learned:?}");
+        write_all(&learns);
+    }
+    assert!(kinds.len() > 8, "{kinds:?}");
+    let mut states = entries.into_states();
+    for state in &states {
+        let there = alone.with_any_state(state.key, image::encode);
+        assert_eq!(there, Some(image::encode(state)));
+        let learned = learns.with_any_state(state.key, looks);
+        assert_eq!(learned, Some(looks(state)));
+    }
+    let totals = folded.compare(&states).unwrap();
+    assert_eq!(totals.len(), states.len());
+    // One hold more, and it is not the same.
+    let mut folded = Fold::default();
+    let mut again = Entries::of(JournalId(*b"a journal's name"));
+    for (position, frame) in disk.frames() {
+        let kept = again.next(position, &frame).unwrap();
+        folded.take(&kept, position).unwrap();
+    }
+    let state = states.first_mut().unwrap();
+    state.day = crate::domain::window::LocalDay(state.day.0 + 1);
+    assert!(folded.compare(&states).is_err());
 }
 
 /// What one node did when nobody knew a card is the word of every node once the card is known, and
