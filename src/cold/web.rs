@@ -1,8 +1,8 @@
 //! Pages for people: one layout, one style sheet, no script (behaviour 7.2).
 //!
 //! Every page goes through [`page`], [`page_leading_to`] or [`page_framing`], so that each has the same headers: nothing
-//! from elsewhere is loaded, but a card's page of its issuer, nothing runs, no other page frames it, no form leads elsewhere, nothing is kept, and
-//! no address is told to anybody. Templates escape every value. What they are about is looked up by
+//! from elsewhere is loaded but an issuer's page of its own card, nothing runs, no other page frames it, no form leads
+//! elsewhere, nothing is kept, and no address is told to anybody. Templates escape every value. What they are about is looked up by
 //! `cold::api`, `cold::entry` and `cold::oauth`.
 
 pub(in crate::cold) mod access;
