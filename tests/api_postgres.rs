@@ -33,6 +33,8 @@ mod fleet;
 mod idempotency;
 #[path = "api/intents.rs"]
 mod intents;
+#[path = "api/items.rs"]
+mod items;
 #[path = "api/keys.rs"]
 mod keys;
 #[path = "api/looking.rs"]
