@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use super::notice::{APPROVED, DECLINED, family, of_decision};
 use crate::clock::Clock;
 use crate::cold::durable::JournalProgress;
+use crate::cold::readiness::Readiness;
 use crate::cold::records::feed::{Feed, Seen};
 use crate::cold::records::reading::Reading;
 use crate::cold::records::{DecisionId, DecisionRecord, Records};
@@ -23,6 +24,8 @@ use crate::domain::time::Timestamp;
 use crate::ledger::event::Event;
 use crate::telemetry::Telemetry;
 
+/// The word of `/readyz` while so many records wait that webhooks tell old news.
+const UNREAD: &str = "records_unread";
 /// Without news, it looks again after this long.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// After a fault.
@@ -44,6 +47,10 @@ pub struct Around {
     pub telemetry: Arc<Telemetry>,
     /// Where it goes on.
     pub reading: Reading,
+    /// Told where too many records wait.
+    pub readiness: Arc<Readiness>,
+    /// Beyond so many.
+    pub backlog_max: i64,
 }
 
 /// Reads on until the runtime ends.
@@ -138,6 +145,7 @@ impl Reader {
         };
         let unseen = self.around.records.unseen(&feed, durable);
         self.around.telemetry.set_unread(unseen);
+        self.warn_of(unseen);
         if unseen == 0 {
             self.feed = Some(feed);
             return self.keep_mark().await;
@@ -160,6 +168,17 @@ impl Reader {
         let more = read.map_err(|fault| StoreError::Fault(fault.to_string()))?;
         self.tell(found).await?;
         Ok(more)
+    }
+
+    /// Nothing is lost by records that wait here, however many: journals and logs keep them. But somebody has
+    /// to see that nobody is told.
+    fn warn_of(&self, unseen: u64) {
+        let most = u64::try_from(self.around.backlog_max).unwrap_or(0);
+        if unseen > most {
+            self.around.readiness.set_warning(UNREAD);
+        } else if unseen <= most / 2 {
+            self.around.readiness.clear_warning(UNREAD);
+        }
     }
 
     async fn tell(&mut self, found: Vec<Found>) -> Result<(), StoreError> {
