@@ -474,8 +474,4 @@ fn c20_a_database_whose_shared_ledger_is_lost_is_given_to_another_one() {
     assert_eq!(adopt(theirs).0, Some(2), "it is not theirs any more");
     plane.restart();
     assert_eq!(plane.buy(&card, 800), "APPROVED", "it counts from zero");
-    let entries = plane.get("/v1/audit?limit=100");
-    let adopted = entries["data"].as_array().unwrap().iter();
-    let adopted = adopted.filter(|entry| entry["action"] == "countersign ledger adopt");
-    assert_eq!(adopted.count(), 1, "{entries}");
 }

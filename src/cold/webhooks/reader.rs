@@ -68,6 +68,7 @@ pub async fn read(mut around: Around) {
         kept_at: around.clock.now(),
         feed: Some(begun),
         modes: HashMap::new(),
+        unseen: (0, 0),
         around,
     };
     loop {
@@ -132,6 +133,8 @@ struct Reader {
     /// Since when its place is kept.
     kept_at: Timestamp,
     modes: HashMap<String, Option<Mode>>,
+    /// How much was not seen when the journal had come so far.
+    unseen: (u64, u64),
 }
 
 impl Reader {
@@ -140,12 +143,14 @@ impl Reader {
         // An endpoint that was made before a decision is seen where the list is read after it.
         let durable = (self.around.journal)().durable.0;
         let Some(mut feed) = self.feed.take() else {
+            let (looked_at, unseen) = self.unseen;
+            self.tell_of_unread(unseen.saturating_add(durable.saturating_sub(looked_at)));
             self.go_back().await;
             return Ok(true);
         };
         let unseen = self.around.records.unseen(&feed, durable);
-        self.around.telemetry.set_unread(unseen);
-        self.warn_of(unseen);
+        self.unseen = (durable, unseen);
+        self.tell_of_unread(unseen);
         if unseen == 0 {
             self.feed = Some(feed);
             return self.keep_mark().await;
@@ -172,7 +177,8 @@ impl Reader {
 
     /// Nothing is lost by records that wait here, however many: journals and logs keep them. But somebody has
     /// to see that nobody is told.
-    fn warn_of(&self, unseen: u64) {
+    fn tell_of_unread(&self, unseen: u64) {
+        self.around.telemetry.set_unread(unseen);
         let most = u64::try_from(self.around.backlog_max).unwrap_or(0);
         if unseen > most {
             self.around.readiness.set_warning(UNREAD);
