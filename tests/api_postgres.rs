@@ -33,8 +33,6 @@ mod fleet;
 mod idempotency;
 #[path = "api/intents.rs"]
 mod intents;
-#[path = "api/items.rs"]
-mod items;
 #[path = "api/keys.rs"]
 mod keys;
 #[path = "api/looking.rs"]

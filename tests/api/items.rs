@@ -238,7 +238,14 @@ fn behaviour_5_6_a_card_is_good_for_its_amount_its_scope_and_its_time() {
     // Twenty minutes are over with the link, which nobody has opened.
     let more = json!({"categoryHint": "software", "amount": "3.00"});
     let late = buyer.asks(&plane, &more);
-    let to_the_second = |field: &str| late["virtualCard"][field].as_str().unwrap()[..19].to_owned();
+    let to_the_second = |field: &str| {
+        let (second, _) = late["virtualCard"][field]
+            .as_str()
+            .unwrap()
+            .split_once('.')
+            .unwrap();
+        second.to_owned()
+    };
     assert_eq!(to_the_second("expiresAt"), to_the_second("viewExpiresAt"));
     assert_eq!(
         plane
@@ -394,6 +401,12 @@ fn behaviour_5_9_a_key_is_one_request_whatever_has_become_of_it() {
     // What was denied may be asked for anew without a key, and at once.
     let first = buyer.asks(&plane, &bad);
     assert_ne!(buyer.asks(&plane, &bad)["id"], first["id"]);
+}
+
+#[test]
+fn behaviour_5_9_a_model_is_told_to_reuse_its_key() {
+    let plane = Plane::start();
+    let buyer = buyer(&plane, &json!({}));
     let tools = crate::mcp::result(&plane, &buyer.key, "tools/list", &json!({}));
     let tools = tools["tools"].as_array().unwrap().clone();
     let asking = tools
