@@ -162,6 +162,15 @@ impl Line {
         self.0.get_mut().write_all(request.concat().as_bytes()).ok()
     }
 
+    /// Runs a command that is answered with an array of texts.
+    pub(crate) fn list(&mut self, words: &[&str]) -> Vec<String> {
+        self.send(words).unwrap();
+        let head = self.answer().unwrap();
+        let count = head.strip_prefix('*').unwrap_or_else(|| panic!("{head}"));
+        let each = (0..count.parse().unwrap()).map(|_| self.answer().unwrap());
+        each.collect()
+    }
+
     /// Sends a command as it is; the first word of the array that it answers with.
     pub(crate) fn call(&mut self, command: &[u8]) -> String {
         self.0.get_mut().write_all(command).unwrap();
