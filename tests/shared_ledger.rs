@@ -9,8 +9,12 @@ mod behind;
 mod changes;
 #[path = "shared_ledger/cluster.rs"]
 mod cluster;
+#[path = "shared_ledger/cluster_down.rs"]
+mod cluster_down;
 #[path = "shared_ledger/cluster_load.rs"]
 mod cluster_load;
+#[path = "shared_ledger/cluster_moves.rs"]
+mod cluster_moves;
 #[path = "shared_ledger/exact.rs"]
 mod exact;
 #[path = "shared_ledger/failover.rs"]

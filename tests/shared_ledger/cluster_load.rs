@@ -72,7 +72,7 @@ pub(super) fn while_it_lasts<T>(
                 scope.spawn(move || {
                     let mut clients = nodes.each_ref().map(Server::client);
                     let mut told = vec![Told::default(); CUSTOMERS];
-                    let mut last = vec![now(); CUSTOMERS];
+                    let mut last = [now(); CUSTOMERS];
                     let mut round = 0;
                     while !is_over.load(Ordering::SeqCst) {
                         for customer in (number..CUSTOMERS).step_by(CLIENTS) {

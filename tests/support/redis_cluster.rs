@@ -100,7 +100,13 @@ impl RedisCluster {
         assert_eq!(told, "+OK");
         self.until("it follows", || {
             let told = self.servers[replica].ask(&["INFO", "replication"]);
-            told.contains("master_link_status:up")
+            let is_said = |server: &RedisServer| {
+                let nodes = server.ask(&["CLUSTER", "NODES"]);
+                nodes
+                    .lines()
+                    .any(|line| line.contains(" slave ") || line.contains(",slave "))
+            };
+            told.contains("master_link_status:up") && self.servers.iter().all(is_said)
         });
         replica
     }
@@ -122,6 +128,28 @@ impl RedisCluster {
     pub(crate) fn slot(&self, key: &str) -> u16 {
         let told = self.servers[0].ask(&["CLUSTER", "KEYSLOT", key]);
         told.strip_prefix(':').unwrap().parse().unwrap()
+    }
+
+    /// Who says that it has a slot.
+    pub(crate) fn owner_of(&self, slot: u16) -> usize {
+        let has = |server: &RedisServer| {
+            let told = server.ask(&["CLUSTER", "NODES"]);
+            let own = told.lines().find(|line| line.contains("myself")).unwrap();
+            own.split(' ')
+                .skip(8)
+                .filter(|it| !it.starts_with('['))
+                .any(|part| {
+                    let (first, last) = part.split_once('-').unwrap_or((part, part));
+                    (first.parse().unwrap()..=last.parse().unwrap()).contains(&slot)
+                })
+        };
+        self.servers.iter().position(has).unwrap()
+    }
+
+    /// What a key holds, wherever it is.
+    pub(crate) fn get(&self, key: &str) -> String {
+        let at = self.owner_of(self.slot(key));
+        self.servers[at].ask(&["GET", key])
     }
 
     /// Begins to move a slot: keys go one by one from here.

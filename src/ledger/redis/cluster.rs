@@ -231,7 +231,7 @@ pub(super) fn is_still(owns: &[Own]) -> bool {
 /// Who has what, by what several servers say.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Map {
-    /// Every primary, also one that has nothing yet and may be given something at any moment.
+    /// Every primary by its name, also one that has nothing yet and may be given something at any moment.
     pub primaries: Vec<Server>,
     /// Whose a slot is, by its place among `primaries`.
     owners: HashMap<u16, usize>,
@@ -253,11 +253,12 @@ impl Map {
         }
         let is_one = |it: &&Server| it.is_primary && !(it.is_gone && it.slots.is_empty());
         let mut primaries: Vec<Server> = latest.into_values().filter(is_one).cloned().collect();
-        primaries
-            .sort_unstable_by(|one, other| (one.epoch, &one.id).cmp(&(other.epoch, &other.id)));
+        primaries.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        let mut by_epoch: Vec<(usize, &Server)> = primaries.iter().enumerate().collect();
+        by_epoch.sort_by_key(|(_, server)| server.epoch);
         let mut owners = HashMap::new();
         // Whoever claims it with the greatest epoch comes last.
-        for (at, server) in primaries.iter().enumerate() {
+        for (at, server) in by_epoch {
             for (first, last) in &server.slots {
                 owners.extend((*first..=*last).map(|slot| (slot, at)));
             }
@@ -275,3 +276,6 @@ impl Map {
         (0..SLOTS).find(|slot| !self.owners.contains_key(slot))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -249,5 +249,7 @@ redis.register_function('NAME_close', close)
 of_all_buckets('NAME_found', found)
 of_all_buckets('NAME_arm', arm)
 of_all_buckets('NAME_restore', restore)
-of_all_buckets('NAME_survey', survey)
+redis.register_function{
+  function_name = 'NAME_survey', callback = survey, flags = {'allow-cross-slot-keys', 'no-writes'}
+}
 redis.register_function{function_name = 'NAME_standing', callback = standing, flags = {'no-writes'}}

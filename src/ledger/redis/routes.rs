@@ -125,26 +125,24 @@ impl Routes {
             let Err(error) = &answer else {
                 return Some((link.number, answer));
             };
-            match error.kind() {
-                ErrorKind::Server(kind @ (ServerErrorKind::Moved | ServerErrorKind::Ask))
-                    if sent_on < SENT_ON_MAX =>
-                {
+            match Refused::of(error) {
+                Refused::Elsewhere { is_ask } if sent_on < SENT_ON_MAX => {
                     sent_on += 1;
                     fleet.joint.count.of(error);
-                    is_asking = kind == ServerErrorKind::Ask;
+                    is_asking = is_ask;
                     match fleet.sent_on(bucket, error).await {
                         Some(next) => link = next,
                         None => return Some((link.number, answer)),
                     }
                 }
-                ErrorKind::Server(ServerErrorKind::TryAgain) if on_their_way < ON_THEIR_WAY_MAX => {
+                Refused::OnItsWay if on_their_way < ON_THEIR_WAY_MAX => {
                     on_their_way += 1;
                     fleet.joint.count.of(error);
                     sleep(ON_THEIR_WAY_PAUSE).await;
                     is_asking = false;
                     link = self.get(bucket, 0, KNOWN_WITHIN).await?;
                 }
-                _ => {
+                Refused::Elsewhere { .. } | Refused::OnItsWay | Refused::Otherwise => {
                     if is_refusal(error) {
                         fleet.looks.notify_one();
                     }
@@ -152,6 +150,30 @@ impl Routes {
                 }
             }
         }
+    }
+}
+
+/// Why a server of a cluster did not do what it was sent.
+enum Refused {
+    /// Another one has the slot, or is being given it.
+    Elsewhere { is_ask: bool },
+    /// Some keys are here, others there.
+    OnItsWay,
+    /// For a reason that has nothing to do with that.
+    Otherwise,
+}
+
+impl Refused {
+    fn of(error: &RedisError) -> Self {
+        let kind = error.kind();
+        if kind == ErrorKind::Server(ServerErrorKind::TryAgain) {
+            return Self::OnItsWay;
+        }
+        let is_ask = kind == ErrorKind::Server(ServerErrorKind::Ask);
+        if is_ask || kind == ErrorKind::Server(ServerErrorKind::Moved) {
+            return Self::Elsewhere { is_ask };
+        }
+        Self::Otherwise
     }
 }
 

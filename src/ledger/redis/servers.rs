@@ -6,7 +6,7 @@ use redis::{Cmd, Value};
 use crate::ledger::redis::cluster::{Cluster, Map, View, is_all, is_still, slot_of};
 use crate::ledger::redis::hosts::Spot;
 use crate::ledger::redis::link::{self, Remote};
-use crate::ledger::redis::setup::{Unfit, judge, load, word};
+use crate::ledger::redis::setup::{InCluster, Unfit, judge, load, word};
 use crate::ledger::redis::wire::{BUCKETS, Commands, LEDGER, bytes, record_key, survey};
 
 /// One server.
@@ -74,7 +74,7 @@ impl One {
 }
 
 fn at((host, port): &Spot, why: impl Into<Unfit>) -> Unfit {
-    Unfit::At(format!("{host}:{port}"), Box::new(why.into()))
+    InCluster::At(format!("{host}:{port}"), Box::new(why.into())).into()
 }
 
 /// See the module.
@@ -121,11 +121,11 @@ impl Servers {
         let owns: Option<Vec<_>> = views.iter().map(View::own).collect();
         let owns = owns.ok_or(Unfit::Strange)?;
         if !is_still(&owns) {
-            return Err(Unfit::OnTheirWay);
+            return Err(InCluster::OnTheirWay.into());
         }
         let agreed = Map::of(&views);
         if let Some(slot) = agreed.missing() {
-            return Err(Unfit::Uncovered(slot));
+            return Err(InCluster::Uncovered(slot).into());
         }
         let ids = |map: &Map| {
             map.primaries
@@ -135,7 +135,7 @@ impl Servers {
         };
         if !is_all(&owns) || ids(&agreed) != ids(&map) {
             // They have not told each other yet what was moved last.
-            return Err(Unfit::OnTheirWay);
+            return Err(InCluster::OnTheirWay.into());
         }
         let home = |tag: &str| agreed.owner_of(slot_of(tag)).ok_or(Unfit::Strange);
         let homes: Result<Vec<usize>, Unfit> = (0..BUCKETS)

@@ -33,16 +33,8 @@ pub enum Unfit {
     Cluster,
     /// It is none, and was named as one.
     NoCluster,
-    /// Slots of the cluster are being moved, or its servers do not agree on who has which.
-    OnTheirWay,
-    /// No server has this slot.
-    Uncovered(u16),
-    /// Not every server of the cluster has written down that the ledger was founded.
-    HalfFounded,
-    /// These servers of a cluster are armed anew, the others are as they were, because of one of them.
-    HalfArmed(Vec<String>, Box<Self>),
-    /// Of the server of a cluster that is here.
-    At(String, Box<Self>),
+    /// It is one, and cannot be worked with as it is.
+    InCluster(InCluster),
     /// It is a replica.
     Replica,
     /// Nobody has founded a ledger in it, or it has lost everything.
@@ -102,25 +94,7 @@ impl fmt::Display for Unfit {
             Self::NoCluster => f.write_str(
                 "it is no server of a cluster: name it alone, redis://HOST:PORT or rediss://HOST:PORT",
             ),
-            Self::OnTheirWay => f.write_str(
-                "slots are on their way from one server of the cluster to another; say it again when they \
-                 have come there",
-            ),
-            Self::Uncovered(slot) => write!(f, "no server of the cluster has slot {slot}"),
-            Self::HalfFounded => f.write_str(
-                "a ledger was begun in it and not on every server of the cluster: `countersign ledger found` \
-                 goes on with it",
-            ),
-            Self::HalfArmed(armed, why) => write!(
-                f,
-                "{why}. These servers are armed anew: {}; the others are as they were. `countersign ledger \
-                 arm` may be said again",
-                match armed.as_slice() {
-                    [] => "none".to_owned(),
-                    some => some.join(", "),
-                }
-            ),
-            Self::At(place, why) => write!(f, "{place}: {why}"),
+            Self::InCluster(why) => why.fmt(f),
             Self::Replica => f.write_str("it is a replica; name the primary"),
             Self::NoLedger => f.write_str(
                 "it holds no ledger. If it is new, `countersign ledger found` begins one; if it held \
@@ -159,6 +133,53 @@ impl fmt::Display for Unfit {
 
 impl std::error::Error for Unfit {}
 
+/// Why a cluster cannot be worked with as it is.
+#[derive(Debug)]
+pub enum InCluster {
+    /// Slots are being moved, or its servers do not agree on who has which.
+    OnTheirWay,
+    /// No server has this slot.
+    Uncovered(u16),
+    /// Not every server has written down that the ledger was founded.
+    HalfFounded,
+    /// These servers are armed anew, the others are as they were, because of one of them.
+    HalfArmed(Vec<String>, Box<Unfit>),
+    /// Of the server that is here.
+    At(String, Box<Unfit>),
+}
+
+impl From<InCluster> for Unfit {
+    fn from(why: InCluster) -> Self {
+        Self::InCluster(why)
+    }
+}
+
+impl fmt::Display for InCluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OnTheirWay => f.write_str(
+                "slots are on their way from one server of the cluster to another; say it again when they \
+                 have come there",
+            ),
+            Self::Uncovered(slot) => write!(f, "no server of the cluster has slot {slot}"),
+            Self::HalfFounded => f.write_str(
+                "a ledger was begun in it and not on every server of the cluster: `countersign ledger found` \
+                 goes on with it",
+            ),
+            Self::HalfArmed(armed, why) => write!(
+                f,
+                "{why}. These servers are armed anew: {}; the others are as they were. `countersign ledger \
+                 arm` may be said again",
+                match armed.as_slice() {
+                    [] => "none".to_owned(),
+                    some => some.join(", "),
+                }
+            ),
+            Self::At(place, why) => write!(f, "{place}: {why}"),
+        }
+    }
+}
+
 /// Begins a ledger in a Redis that holds none, and arms it. Its name: where one was begun in a cluster and not
 /// on every server, that goes on.
 ///
@@ -175,7 +196,8 @@ pub async fn found(
         let commands = Commands::new(generation);
         for one in &mut servers.each {
             let keys = one.keys();
-            founded(one.word(&commands.arms("found", term, &keys)).await?)?;
+            let said = one.word(&commands.arms("found", term, &keys)).await?;
+            founded(said.as_deref())?;
         }
         return Ok(generation.clone());
     }
@@ -185,7 +207,7 @@ pub async fn found(
         // The name stands already, and says that it is not done.
         let records = one.records();
         let said = one.word(&commands.arms("found", term, &records)).await?;
-        founded(said).map_err(|why| one.at(why))?;
+        founded(said.as_deref()).map_err(|why| one.at(why))?;
     }
     let name = servers.with_name()?;
     let mut set = redis::cmd("SET");
@@ -194,8 +216,8 @@ pub async fn found(
     Ok(generation)
 }
 
-fn founded(said: Option<Vec<u8>>) -> Result<(), Unfit> {
-    match said.as_deref() {
+fn founded(said: Option<&[u8]>) -> Result<(), Unfit> {
+    match said {
         Some(b"armed") => Ok(()),
         Some(b"exists") => Err(Unfit::Taken),
         _ => Err(Unfit::Strange),
@@ -227,10 +249,11 @@ async fn begin(
         .arg(format!("{generation}{FOUNDING}{term}"))
         .arg("NX");
     let set: Value = set.query_async(&mut name.connection).await?;
-    match set {
-        Value::Okay => Ok((generation.clone(), term)),
+    if matches!(set, Value::Okay) {
+        Ok((generation.clone(), term))
+    } else {
         // Somebody else was faster.
-        _ => Err(Unfit::Taken),
+        Err(Unfit::Taken)
     }
 }
 
@@ -270,7 +293,9 @@ pub async fn arm(remote: &Remote, term: Term) -> Result<Generation, Unfit> {
         });
         match done {
             Ok(()) => armed.extend(one.place()),
-            Err(why) if servers.is_cluster => return Err(Unfit::HalfArmed(armed, Box::new(why))),
+            Err(why) if servers.is_cluster => {
+                return Err(InCluster::HalfArmed(armed, Box::new(why)).into());
+            }
             Err(why) => return Err(why),
         }
     }
@@ -309,7 +334,7 @@ async fn generation(servers: &mut Servers) -> Result<Generation, Unfit> {
     let stored: Option<String> = stored.map_err(|error| name.at(error))?;
     let stored = stored.ok_or_else(|| name.at(Unfit::NoLedger))?;
     if founding(&stored).is_some() {
-        return Err(Unfit::HalfFounded);
+        return Err(InCluster::HalfFounded.into());
     }
     Generation::parse(&stored).ok_or(Unfit::Strange)
 }
