@@ -153,15 +153,26 @@ impl View {
             let (id, place, flags) = (words.next()?, words.next()?, words.next()?);
             let epoch = words.nth(3)?.parse().ok()?;
             let has = |flag: &str| flags.split(',').any(|it| it == flag);
-            let mut slots = Vec::new();
+            let (mut slots, mut marks) = (Vec::new(), Vec::new());
             for said in words.skip(1) {
-                if let Some(moved) = said.strip_prefix('[') {
+                if let Some(mark) = said.strip_prefix('[') {
                     // `[SLOT->-ID]` or `[SLOT-<-ID]`.
-                    let (_, other) = moved.strip_suffix(']')?.rsplit_once('-')?;
-                    open.push(other.to_owned());
+                    let (slot, other) = mark.strip_suffix(']')?.split_once('-')?;
+                    marks.push((slot.parse::<u16>().ok()?, other));
                 } else {
                     let (first, last) = said.split_once('-').unwrap_or((said, said));
                     slots.push((first.parse().ok()?, last.parse().ok()?));
+                }
+            }
+            for (slot, other) in marks {
+                let is_own = slots
+                    .iter()
+                    .any(|(first, last)| (*first..=*last).contains(&slot));
+                match other.split_at_checked(2)? {
+                    // What was given over whole may have left its mark.
+                    (">-", _) if !is_own => {}
+                    (">-" | "<-", other) => open.push(other.to_owned()),
+                    _ => return None,
                 }
             }
             let server = Server {

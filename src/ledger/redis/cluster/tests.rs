@@ -8,7 +8,7 @@ fn view(told: &str) -> View {
     View::read(told, false, &asked()).unwrap()
 }
 
-const A: &str = "aa 10.0.0.1:7001@17001,a.example myself,master - 0 0 3 connected 0-8191 [5->-bb] [6-<-cc]\n\
+const A: &str = "aa 10.0.0.1:7001@17001,a.example myself,master - 0 0 3 connected 0-8191 [5->-bb] [9000-<-cc] [9001->-bb]\n\
                  bb 10.0.0.2:7002@17002 master - 0 1 2 connected 8192-16383\n\
                  cc 10.0.0.3:7003@17003 master,fail - 0 1 1 disconnected\n\
                  dd 10.0.0.4:7004@17004 slave aa 0 1 3 connected\n\n";
@@ -19,7 +19,11 @@ fn a_view_says_who_has_what_and_what_is_on_its_way() {
     let own = view_of_a.own().unwrap();
     assert_eq!((&*own.id, own.epoch), ("aa", 3));
     assert_eq!(own.slots, [(0, 8_191)]);
-    assert_eq!(own.open, ["bb", "cc"]);
+    assert_eq!(
+        own.open,
+        ["bb", "cc"],
+        "what it has not got it does not give"
+    );
     let map = Map::of(&[view_of_a]);
     let ids: Vec<&str> = map.primaries.iter().map(|it| &*it.id).collect();
     let told = "a replica is none, nor is one that is gone and has nothing";
@@ -32,6 +36,7 @@ fn a_view_says_who_has_what_and_what_is_on_its_way() {
         "aa",
         "aa x myself,master - 0 0 1 connected",
         "aa h:1@2 master - 0 0 1 up",
+        "aa h:1@2 myself,master - 0 0 1 connected [5-x-bb]",
     ] {
         assert!(View::read(wrong, false, &asked()).is_none(), "{wrong}");
     }
