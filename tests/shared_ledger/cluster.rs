@@ -1,4 +1,4 @@
-//! A ledger in a Redis Cluster (decision 0039): each primary has a part of the customers, and every one of
+//! A ledger in a Redis Cluster (decision 0040): each primary has a part of the customers, and every one of
 //! them is as exact as if it were alone.
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! A cluster: several primaries, each of which has a part of the 16 384 slots of keys (decision 0039).
+//! A cluster: several primaries, each of which has a part of the 16 384 slots of keys (decision 0040).
 //!
 //! Its servers say themselves who has which slot. What one says may be old, so that all are asked, and whoever
 //! claims a slot with the greatest epoch has it. Nothing is sent here.
