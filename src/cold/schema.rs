@@ -132,7 +132,7 @@ pub(in crate::cold) struct PolicyDocument {
     #[schema(pattern = "^(allow|review|deny)$")]
     unscoped_requests: String,
     /// Of purchase requests: a card that names alone would bind (no category, no id of the merchant) is for a human
-    /// from this amount on, in minor units; 10000 where no level says.
+    /// from this amount on, in minor units; 100000 where no level says.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     names_alone_below: i64,
     /// The most that a request may ask for: a card for one purchase, or one that is good until its amount is

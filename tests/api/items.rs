@@ -271,10 +271,10 @@ fn m6_a_card_that_a_name_alone_would_bind_needs_a_human_from_an_amount_on() {
     let map = json!([{"domain": "kind.example.com", "merchants": ["Example Shop"], "mccs": ["5942"]},
         {"domain": "known.example.com", "merchants": [{"acceptorId": "ACC000000000001"}]},
         {"domain": "named.example.com", "merchants": ["Example Shop"]}]);
-    let standing = json!([{"name": "shop", "domain": "example.com", "amountMax": 90_000,
+    let standing = json!([{"name": "shop", "domain": "example.com", "amountMax": 900_000,
         "period": "week", "countMax": 9, "until": "2100-01-01T00:00:00Z"}]);
     let rules =
-        json!({"autoApproveBelow": 90_000, "merchantMap": map, "standingApprovals": standing});
+        json!({"autoApproveBelow": 900_000, "merchantMap": map, "standingApprovals": standing});
     let buyer = buyer(&plane, &rules);
     let asks = |host: &str, amount: &str| {
         let made = buyer.asks(&plane, &json!({"merchantUrl": host, "amount": amount}));
@@ -287,9 +287,9 @@ fn m6_a_card_that_a_name_alone_would_bind_needs_a_human_from_an_amount_on() {
     };
     let (approved, waits) = (json!("approved"), json!("pending_review"));
     for host in ["named.example.com", "www.amazon.com"] {
-        let (status, _, weak, _) = asks(host, "99.99");
+        let (status, _, weak, _) = asks(host, "999.99");
         assert_eq!((status, weak), (approved.clone(), json!(true)), "{host}");
-        let (status, reason, weak, _) = asks(host, "100.00");
+        let (status, reason, weak, _) = asks(host, "1000.00");
         assert_eq!(
             (status, reason, weak),
             (waits.clone(), json!("names_alone"), json!(true)),
@@ -297,11 +297,11 @@ fn m6_a_card_that_a_name_alone_would_bind_needs_a_human_from_an_amount_on() {
         );
     }
     for host in ["kind.example.com", "known.example.com"] {
-        let (status, _, weak, _) = asks(host, "800.00");
+        let (status, _, weak, _) = asks(host, "8000.00");
         assert_eq!((status, weak), (approved.clone(), json!(false)), "{host}");
     }
     // The reviewer is shown what is weak about it, types the amount again, and may let it pass.
-    let (.., waiting) = asks("named.example.com", "120.00");
+    let (.., waiting) = asks("named.example.com", "1200.00");
     let mut browser = reviewer(&plane, "reviewer");
     let page = browser
         .get(&format!("/reviews/{}", waiting["id"].as_str().unwrap()))

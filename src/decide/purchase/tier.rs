@@ -19,7 +19,7 @@ const CARD_TTL_MINUTES: u32 = 1_440;
 const REVIEW_TTL_MINUTES: u32 = 1_440;
 /// From here on a card that names alone would bind is for a human, where no policy says from where on: 100.00 of
 /// most currencies.
-const NAMES_ALONE_BELOW: i64 = 10_000;
+const NAMES_ALONE_BELOW: i64 = 100_000;
 
 /// The policies that an agent's requests meet: its own first, then its customer's.
 #[derive(Clone, Copy, Debug)]
