@@ -366,3 +366,42 @@ fn i6_an_event_in_another_currency_is_not_booked_and_raises_an_alert() {
     }
     assert!(server.terminate().success());
 }
+
+/// An authorization belongs to one card: a report that names somebody else's is booked on neither.
+#[test]
+fn h11_an_event_that_names_another_customers_card_is_booked_on_neither_and_raises_an_alert() {
+    let mut snapshot = SnapshotOf::default();
+    for (customer, card) in [("one", CARD), ("other", "card-other")] {
+        snapshot.customer(customer, &json!({}));
+        let policy = json!({"limits": {"perDay": 10_000}});
+        snapshot.card(card, customer, None, &policy);
+    }
+    let home = Home::new("strict", &snapshot.build());
+    let mut server = home.start();
+    let ask = authorization(AUTHORIZATION, CARD, 2_599);
+    assert!(server.client().ask(&ask).is_approval());
+    let before = outcome(&server);
+    let spent = |server: &Server, card: &str| {
+        let limits = server.admin(&format!("/admin/cards/{card}"))["limits"].clone();
+        limits[0]["spent"].as_i64().unwrap()
+    };
+    for (times, stranger) in [(1, "card-other"), (2, "card-of-nobody")] {
+        let named = fixture("cleared").replace(CARD, stranger);
+        assert!(named.contains(stranger));
+        assert_eq!(event(&server, &named).text(), r#"{"status":"ignored"}"#);
+        let alert =
+            format!("countersign_alerts_total{{connection=\"acme\",what=\"other_card\"}} {times}");
+        let metrics = server.admin_text("/metrics");
+        assert!(metrics.contains(&alert), "{stranger}: {metrics}");
+        assert_eq!(outcome(&server), before, "{stranger}");
+    }
+    let at_rest = |server: &Server| (spent(server, CARD), spent(server, "card-other"));
+    let found = at_rest(&server);
+    server.kill();
+    server = home.start();
+    assert_eq!(at_rest(&server), found);
+    assert_eq!(found, (2_599, 0));
+    // Its own card's report is booked as ever.
+    assert_eq!(status(&server, "cleared"), "applied");
+    assert!(server.terminate().success());
+}

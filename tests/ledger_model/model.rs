@@ -414,6 +414,29 @@ impl Model {
         Some((step, true))
     }
 
+    /// Whether its issuer has told of the end of what a question asks for.
+    fn is_over(&self, ask: &Ask, moment: Moment) -> bool {
+        let Some(number) = self.life_of(ask.authorization) else {
+            return false;
+        };
+        let asked = Own {
+            name: ask.name,
+            approves: true,
+            amount: i128::from(ask.amount),
+            at: moment.at,
+        };
+        let nowhere = Place {
+            day: self.day_of(moment),
+            hour: self.hour_of(moment),
+            at: i64::MAX,
+            agent: None,
+        };
+        let of_it = self.known[number].life.as_ref();
+        let steps = self.steps(number);
+        let is_over = of_it.is_some_and(|life| life.is_over_for(&steps, asked, nowhere));
+        spends(ask.kind) && ask.amount > 0 && is_over
+    }
+
     /// Decides, without writing anything down.
     pub(crate) fn decide(&self, ask: &Ask, policy: &Policy, moment: Moment) -> Verdict {
         let verdict = |decision, novelty| Verdict {
@@ -452,10 +475,8 @@ impl Model {
         if !card.in_snapshot {
             return verdict(Decision::Decline(DeclineReason::CardUnknown), Novelty::New);
         }
-        if self
-            .card_of(ask.authorization)
-            .is_some_and(|card| card != ask.card)
-        {
+        let of_it = self.card_of(ask.authorization);
+        if of_it.is_some_and(|card| card != ask.card) || self.is_over(ask, moment) {
             return conflict;
         }
         let available = smallest.filter(|_| inquiry);

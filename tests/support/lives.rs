@@ -222,6 +222,23 @@ impl<P, T> Default for Life<P, T> {
     }
 }
 
+impl<P: Copy + PartialEq, T: Clone> Life<P, T> {
+    /// Whether nothing would be on hold for one more step, were it of the most there can be, and less
+    /// than it asks for has been posted.
+    pub(crate) fn is_over_for(&self, steps: &[Own], asked: Own, place: P) -> bool {
+        let most = (1 << 53) - 1;
+        let largest = Own {
+            amount: most,
+            ..asked
+        };
+        let mut after = self.clone();
+        after.has_lapsed = false;
+        after.put(place, most, 0);
+        let books = after.ought(&[steps, &[largest]].concat());
+        books.held == 0 && books.posted < asked.amount
+    }
+}
+
 impl<P: Copy + PartialEq, T> Life<P, T> {
     pub(crate) fn held(&self) -> i128 {
         self.piles.iter().map(|pile| pile.held).sum()
