@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-pub use self::cards::{CardMaker, CardsConfig};
+pub use self::cards::{CardMaker, CardsConfig, Reveal};
 pub use self::database::database_address;
 pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::{HoldDays, IssuerConfig};

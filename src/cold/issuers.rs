@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use self::rules::Rules;
 use self::shipping::Shipping;
 use crate::cold::store::Mode;
+use crate::config::Reveal;
 use crate::domain::time::Timestamp;
 
 /// What an issuer will have answered.
@@ -197,6 +198,15 @@ pub struct Revealed {
     pub billing_address: Option<String>,
 }
 
+/// Where the issuer's own page shows a card: whoever has the address sees it, so that it is never printed
+/// and never kept.
+pub struct Framed {
+    /// The address.
+    pub url: SecretString,
+    /// Scheme, host and perhaps port of it.
+    pub origin: String,
+}
+
 /// See the module.
 pub trait IssuerClient: Send + Sync {
     /// The connection whose cards it makes.
@@ -224,6 +234,13 @@ pub trait IssuerClient: Send + Sync {
     fn list(&self, from: Option<String>) -> Answer<'_, CardsThere>;
     /// What has been spent on a card of an issuer that never asks.
     fn spent(&self, token: String) -> Answer<'_, Spent>;
+    /// The issuer's own page of the card, which opens until then. The issuer is not asked.
+    ///
+    /// # Errors
+    /// Where it has none, or no key is there to sign with.
+    fn frame(&self, _token: &str, _until: Timestamp) -> Result<Framed, IssuerError> {
+        Err(IssuerError::Unsupported("a page that shows a card"))
+    }
     /// The card's number.
     fn reveal(&self, token: String) -> Answer<'_, Revealed>;
     /// Between two looks at what its cards are there; absent where nobody looks.
@@ -243,9 +260,9 @@ pub struct Manner {
     pub asks: bool,
     /// Whether it makes and sends physical cards.
     pub ships: bool,
-    /// Whether numbers of its cards are shown.
-    pub reveals: bool,
-    /// To agents, too, of their own cards.
+    /// How its cards are shown.
+    pub reveal: Reveal,
+    /// To agents, too, their own cards.
     pub reveals_to_agents: bool,
     /// Whether a key can be set for it: it needs one, and the configuration has none.
     pub takes_key: bool,

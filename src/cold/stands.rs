@@ -57,6 +57,7 @@ struct Held {
     status: CardStatus,
     is_frozen: bool,
     agent: AgentStatus,
+    customer: CustomerStatus,
 }
 
 impl Held {
@@ -64,7 +65,12 @@ impl Held {
     fn adds_nothing_to(self, card: &Card) -> bool {
         self.status as u8 <= card.status as u8
             && (card.is_frozen || !self.is_frozen)
-            && self.agent == AgentStatus::Active
+            && self.stops_nothing_above()
+    }
+
+    /// Whether neither the agent nor the customer is stopped.
+    fn stops_nothing_above(self) -> bool {
+        self.agent == AgentStatus::Active && self.customer == CustomerStatus::Active
     }
 }
 
@@ -178,7 +184,7 @@ fn stand(card: &Card, held: Held, is_stopped_above: bool) -> Stand {
     let is_frozen = card.is_frozen || held.is_frozen;
     Stand {
         status: strictest(card.status, held.status),
-        is_stopped: is_frozen || held.agent != AgentStatus::Active || is_stopped_above,
+        is_stopped: is_frozen || !held.stops_nothing_above() || is_stopped_above,
     }
 }
 
@@ -196,6 +202,7 @@ fn look_at(ledger: &EmbeddedLedger, keys: Keys) -> Held {
             status: card.map_or(CardStatus::Active, |card| card.status),
             is_frozen: card.is_some_and(|card| card.frozen),
             agent: agent.map_or(AgentStatus::Active, |(_, agent)| agent.status),
+            customer: state.status,
         }
     });
     held.unwrap_or_default()

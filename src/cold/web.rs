@@ -1,8 +1,8 @@
 //! Pages for people: one layout, one style sheet, no script (behaviour 7.2).
 //!
-//! Every page goes through [`page`] or [`page_leading_to`], so that each has the same headers: nothing from
-//! elsewhere is loaded, nothing runs, no other page frames it, no form leads elsewhere, nothing is kept, and
-//! no address is told to anybody. Templates escape every value. What they are about is looked up by
+//! Every page goes through [`page`], [`page_leading_to`] or [`page_framing`], so that each has the same headers: nothing
+//! from elsewhere is loaded but an issuer's page of its own card, nothing runs, no other page frames it, no form leads
+//! elsewhere, nothing is kept, and no address is told to anybody. Templates escape every value. What they are about is looked up by
 //! `cold::api`, `cold::entry` and `cold::oauth`.
 
 pub(in crate::cold) mod access;
@@ -68,6 +68,16 @@ pub(in crate::cold) fn page_leading_to(
     page: &impl Template,
 ) -> Response<Body> {
     written(status, page, &policy(source))
+}
+
+/// A page with another one in it, of this origin and no other.
+pub(in crate::cold) fn page_framing(
+    origin: &str,
+    status: StatusCode,
+    page: &impl Template,
+) -> Response<Body> {
+    let policy = format!("{}; frame-src {origin}", policy(""));
+    written(status, page, &policy)
 }
 
 /// A page that says one thing.

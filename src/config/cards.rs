@@ -53,6 +53,15 @@ impl CardMaker {
         }
     }
 
+    /// Whether it has a page that shows a card.
+    #[must_use]
+    pub fn frames(self) -> bool {
+        match self {
+            Self::Lithic => true,
+            Self::Stripe | Self::Privacy => false,
+        }
+    }
+
     fn url(self, is_test: bool) -> &'static str {
         match (self, is_test) {
             (Self::Lithic, false) => "https://api.lithic.com",
@@ -66,6 +75,17 @@ impl CardMaker {
 
 /// The kind of a connection that makes cards and never asks.
 pub(super) const PRIVACY: &str = "privacy";
+
+/// How a connection's cards are shown (behaviour 5.12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reveal {
+    /// To nobody.
+    Off,
+    /// Their numbers pass through here.
+    Details,
+    /// On a page of the issuer's, whose number never comes here.
+    Frame,
+}
 
 /// One account that makes cards.
 #[derive(Clone)]
@@ -90,9 +110,9 @@ pub struct CardsConfig {
     pub timeout: Duration,
     /// Between two looks at what its cards are there; absent where nobody looks.
     pub poll: Option<Duration>,
-    /// Whether numbers of its cards are shown.
-    pub reveals: bool,
-    /// To agents, too, of their own cards.
+    /// How its cards are shown.
+    pub reveal: Reveal,
+    /// To agents, too, their own cards.
     pub reveals_to_agents: bool,
 }
 
@@ -199,9 +219,9 @@ fn read(issuer: &IssuerFile, cards: &CardsFile, place: &str) -> Result<CardsConf
             format!("must lie between {least} and {most}, or be 0"),
         );
     }
-    let (reveals, reveals_to_agents) = shown(cards, place)?;
+    let (reveal, reveals_to_agents) = shown(maker, cards, place)?;
     Ok(CardsConfig {
-        reveals,
+        reveal,
         reveals_to_agents,
         connection: issuer.name.clone(),
         maker,
@@ -249,21 +269,27 @@ fn check_account(maker: CardMaker, cards: &CardsFile, place: &str) -> Result<(),
     Ok(())
 }
 
-/// Whether numbers are shown, and whether to agents.
-fn shown(cards: &CardsFile, place: &str) -> Result<(bool, bool), ConfigError> {
+/// How cards are shown, and whether to agents.
+fn shown(maker: CardMaker, cards: &CardsFile, place: &str) -> Result<(Reveal, bool), ConfigError> {
     let fault =
         |key: &str, message: &str| Err(ConfigError::new(format!("{place}.cards{key}"), message));
-    let reveals = match cards.reveal.as_deref() {
-        None | Some("off") => false,
-        Some("details") => true,
-        Some(_) => return fault(".reveal", "must be `off` or `details`"),
+    let reveal = match cards.reveal.as_deref() {
+        None | Some("off") => Reveal::Off,
+        Some("details") => Reveal::Details,
+        Some("frame") if maker.frames() => Reveal::Frame,
+        Some("frame") => {
+            let message = "cannot be `frame`: no page of this issuer is known that shows a card; \
+                           `lithic` has one";
+            return fault(".reveal", message);
+        }
+        Some(_) => return fault(".reveal", "must be `off`, `details` or `frame`"),
     };
     let to_agents = cards.reveal_to_agents.unwrap_or(false);
-    if to_agents && !reveals {
-        let message = "has no effect without reveal = \"details\"";
+    if to_agents && reveal == Reveal::Off {
+        let message = "has no effect without reveal = \"details\" or \"frame\"";
         return fault(".reveal_to_agents", message);
     }
-    Ok((reveals, to_agents))
+    Ok((reveal, to_agents))
 }
 
 /// Its key, where the configuration names it.
@@ -296,5 +322,33 @@ fn is_url(url: &str) -> bool {
             at.is_some_and(|port| port.is_empty() || port.starts_with(':')) && is_host(host)
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Behaviour 5.12.
+    #[test]
+    fn a_frame_is_refused_where_the_issuer_has_none() {
+        let cards = |reveal: &str| CardsFile {
+            reveal: Some(reveal.to_owned()),
+            reveal_to_agents: Some(true),
+            ..CardsFile::default()
+        };
+        let read = |maker, reveal: &str| shown(maker, &cards(reveal), "issuer[0]");
+        let framed = read(CardMaker::Lithic, "frame").ok();
+        assert_eq!(framed, Some((Reveal::Frame, true)));
+        for maker in [CardMaker::Stripe, CardMaker::Privacy] {
+            let refused = read(maker, "frame").err().unwrap().to_string();
+            assert!(refused.contains("issuer[0].cards.reveal"), "{refused}");
+            assert_eq!(read(maker, "details").ok(), Some((Reveal::Details, true)));
+        }
+        assert!(
+            read(CardMaker::Lithic, "off").is_err(),
+            "nothing is shown to agents then"
+        );
+        assert!(read(CardMaker::Lithic, "page").is_err());
     }
 }

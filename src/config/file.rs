@@ -144,7 +144,7 @@ pub(super) struct IssuerFile {
 }
 
 /// One `[issuer.cards]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CardsFile {
     pub(super) mode: Option<String>,

@@ -27,6 +27,13 @@ impl CardStatus {
             Self::Canceled => "canceled",
         }
     }
+
+    /// The status that is kept as this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        let all = [Self::Active, Self::Locked, Self::Canceled];
+        all.into_iter().find(|known| *known as u8 == number)
+    }
 }
 
 /// Whether an agent's cards may be used.
@@ -52,6 +59,13 @@ impl AgentStatus {
             Self::Disabled => "disabled",
         }
     }
+
+    /// The status that is kept as this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        let all = [Self::Active, Self::Paused, Self::Disabled];
+        all.into_iter().find(|known| *known as u8 == number)
+    }
 }
 
 /// Whether a customer's cards may be used.
@@ -73,6 +87,13 @@ impl CustomerStatus {
             Self::Active => "active",
             Self::Suspended => "suspended",
         }
+    }
+
+    /// The status that is kept as this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        let all = [Self::Active, Self::Suspended];
+        all.into_iter().find(|known| *known as u8 == number)
     }
 }
 

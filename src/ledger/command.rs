@@ -3,7 +3,7 @@
 use crate::domain::acceptor::CardAcceptor;
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::authorization::AuthorizationKind;
-use crate::domain::card::{AgentStatus, CardStatus, Key};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key};
 use crate::domain::claims::{MerchantKeys, Proposal};
 use crate::domain::currency::Currency;
 use crate::domain::decision::Decision;
@@ -155,7 +155,7 @@ pub enum Authority {
     Risk,
 }
 
-/// Set a card's status and freeze flag, or an agent's status, above what the snapshot says.
+/// Set a card's status and freeze flag, or the status of an agent or of a customer, above what the snapshot says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetStanding<'a> {
     /// Of a card, in the owner's name.
@@ -174,6 +174,8 @@ pub enum SetStanding<'a> {
         /// The new status.
         status: AgentStatus,
     },
+    /// Of the customer whose state it is.
+    Customer(CustomerStatus),
     /// The freeze flag of a card. What a risk rule froze, only an owner unfreezes.
     Freeze {
         /// Which one.

@@ -6,7 +6,7 @@
 use crate::domain::acceptor::CardAcceptor;
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::authorization::AuthorizationKind;
-use crate::domain::card::{AgentStatus, CardStatus, Key};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key};
 use crate::domain::claims::MerchantKeys;
 use crate::domain::decision::Decision;
 use crate::domain::explanation::Explanation;
@@ -173,13 +173,15 @@ impl Decided<'_> {
     }
 }
 
-/// What an operator set on a card or an agent.
+/// What an operator set on a card, an agent or a customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StandingChange {
     /// A card's status and its freeze flag.
     Card(CardNo, CardStatus, bool),
     /// An agent's status.
     Agent(AgentNo, AgentStatus),
+    /// The status of the customer whose state it is.
+    Customer(CustomerStatus),
 }
 
 /// See the module. Borrowed from the command that caused it or from the journal's bytes.

@@ -128,6 +128,7 @@ fn set_standing(state: &mut State, change: StandingChange) {
                 agent.status = status;
             }
         }
+        StandingChange::Customer(status) => state.status = status,
     }
 }
 

@@ -3,7 +3,7 @@
 //! The bytes are canonical: equal states have equal images, whatever order they grew in.
 
 use crate::domain::amount::Minor;
-use crate::domain::card::{AgentStatus, CardStatus, Key};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key};
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::hold_time::HoldTime;
 use crate::domain::identity::StoredStep;
@@ -26,6 +26,9 @@ mod life;
 
 /// In an authorization's flags, of two bits.
 const HOLD_TIME_SHIFT: u32 = 3;
+
+/// In a state's flags.
+const CUSTOMER_STATUS_SHIFT: u32 = 1;
 
 /// What an image says. Numbers are never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,7 +77,7 @@ fn encode_as(state: &State, format: Format) -> Vec<u8> {
         out.put_i64(i64::from(state.hour.0));
         out.put_u64(u64::from(state.hour_offset_s));
         out.put_i64(state.latest.micros());
-        out.push(u8::from(state.inherited));
+        out.push(u8::from(state.inherited) | (state.status as u8) << CUSTOMER_STATUS_SHIFT);
     }
     out.put_u64(state.cards.len() as u64);
     for card in &state.cards {
@@ -129,7 +132,10 @@ pub fn decode(bytes: &[u8]) -> Result<State, Malformed> {
         state.hour = LocalHour(reader.i32()?);
         state.hour_offset_s = reader.u16()?;
         state.latest = instant(&mut reader)?;
-        state.inherited = reader.u8()? != 0;
+        let flags = reader.u8()?;
+        state.inherited = flags & 1 != 0;
+        state.status =
+            CustomerStatus::from_number(flags >> CUSTOMER_STATUS_SHIFT).ok_or(Malformed)?;
     }
     for no in 0..reader.u32()? {
         let card = card(&mut reader, format)?;
@@ -337,11 +343,7 @@ fn card(reader: &mut Reader<'_>, format: Format) -> Result<CardState, Malformed>
     let key = reader.key()?;
     let mut card = CardState::opened(key, reader.text()?, reader.text()?);
     card.counters = counters(reader, format)?;
-    let status = reader.u8()?;
-    card.status = [CardStatus::Active, CardStatus::Locked, CardStatus::Canceled]
-        .into_iter()
-        .find(|known| *known as u8 == status)
-        .ok_or(Malformed)?;
+    card.status = CardStatus::from_number(reader.u8()?).ok_or(Malformed)?;
     let flags = reader.u8()?;
     card.frozen = flags & 1 != 0;
     card.frozen_by_risk = flags & 8 != 0;
@@ -375,15 +377,7 @@ fn agent(reader: &mut Reader<'_>, format: Format) -> Result<AgentState, Malforme
         Format::First => None,
         Format::Second => rolling(reader)?,
     };
-    let status = reader.u8()?;
-    let status = [
-        AgentStatus::Active,
-        AgentStatus::Paused,
-        AgentStatus::Disabled,
-    ]
-    .into_iter()
-    .find(|known| *known as u8 == status)
-    .ok_or(Malformed)?;
+    let status = AgentStatus::from_number(reader.u8()?).ok_or(Malformed)?;
     Ok(AgentState {
         key,
         id,

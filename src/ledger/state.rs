@@ -1,6 +1,6 @@
 //! One owner's state: cards, agents, sums and authorizations. `check` reads it, `fold` changes it.
 
-use crate::domain::card::{AgentStatus, CardStatus, Key};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key};
 use crate::domain::claims::MerchantKeys;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
@@ -241,6 +241,8 @@ pub struct State {
     pub key: Key,
     /// Whose it is.
     pub owner: OwnerId,
+    /// What was ordered of the customer; the stricter of it and what the snapshot says is in force.
+    pub status: CustomerStatus,
     /// Sums over everything.
     pub counters: Counters,
     /// Trailing sums over everything, where a rolling limit ever stood.
@@ -276,6 +278,7 @@ impl State {
             last: EntryId::NONE,
             key,
             owner: owner.into(),
+            status: CustomerStatus::Active,
             counters: Counters::default(),
             rolling: None,
             day: LocalDay(i32::MIN),

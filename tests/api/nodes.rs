@@ -190,6 +190,21 @@ fn what_stops_holds_everywhere_when_the_call_has_returned() {
         one.declines(&format!("one-{number}"), token, 1);
         two.declines(&format!("two-{number}"), token, 1);
     }
+    let other = plane.card(&json!({}));
+    let token = plane.token_of(&other);
+    one.comes_to(true, &token, 1);
+    two.comes_to(true, &token, 1);
+    let customer = format!("/v1/customers/{}", plane.customer);
+    for round in 0..3 {
+        let shown = plane.owner_asks("PATCH", &customer, &json!({"status": "suspended"}), 200);
+        assert_eq!(shown["status"], "suspended", "{shown}");
+        for (node, name) in [(&one, "one"), (&two, "two")] {
+            node.declines(&format!("suspended-{name}-{round}"), &token, 1);
+        }
+        plane.owner_asks("PATCH", &customer, &json!({"status": "active"}), 200);
+        one.comes_to(true, &token, 1);
+        two.comes_to(true, &token, 1);
+    }
     // A key that is revoked is one nowhere: one process serves all who have keys.
     let made = plane.owner_asks("POST", "/v1/api-keys", &json!({"scope": "viewer"}), 201);
     let (id, key) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());

@@ -279,7 +279,7 @@ fn a_number_comes_out_where_it_is_asked_for_alone() {
     use countersign::cold::issuers::IssuerClient as _;
     use countersign::cold::issuers::remote::RemoteClient;
     use countersign::cold::issuers::rules::Rules;
-    use countersign::config::{CardMaker, CardsConfig};
+    use countersign::config::{CardMaker, CardsConfig, Reveal};
     use countersign::domain::time::Timestamp;
     use secrecy::{ExposeSecret as _, SecretString};
 
@@ -301,7 +301,7 @@ fn a_number_comes_out_where_it_is_asked_for_alone() {
             product: None,
             timeout: std::time::Duration::from_secs(5),
             poll: None,
-            reveals: false,
+            reveal: Reveal::Off,
             reveals_to_agents: false,
         });
         let order = countersign::cold::issuers::CardOrder {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::desk::{APPROVED, Desk};
-use crate::far_side::{Fault, Speech};
-use crate::plane::{Plane, value};
-use crate::server::{millis_since, now};
+use crate::desk::{APPROVED, Desk, files_with};
+use crate::far_side::{Fault, KEY, NUMBER, Speech};
+use crate::plane::{Plane, code, value};
+use crate::server::{Response, millis_since, now};
 
 const PATIENCE_MS: i64 = 60_000;
 
@@ -242,4 +242,63 @@ fn a_card_whose_answer_was_lost_is_found_and_not_made_again() {
     let card = made["virtualCard"]["id"].as_str().unwrap();
     assert_ne!(desk.buy(card, 1_201), APPROVED);
     assert_eq!(desk.buy(card, 1_200), APPROVED);
+}
+
+/// Behaviour 5.12.
+#[test]
+fn s10_a_framed_card_is_shown_by_its_issuer_alone_and_its_number_never_comes_here() {
+    let line = "reveal = \"frame\"\nreveal_to_agents = true\nkey = \"file:";
+    let desk = Desk::with(Speech::Lithic, line);
+    let key = key(&desk);
+    let made = asks(&desk, &key, "12.00");
+    let url = made["virtualCard"]["viewUrl"].as_str().unwrap().to_owned();
+    let here = format!("http://{}", desk.plane.listen());
+    let path = url.strip_prefix(&here).unwrap();
+    let opens = |headers: &str| desk.plane.ask_with("POST", path, headers, "");
+    let policy = |response: &Response| {
+        let policy = response.header("content-security-policy").unwrap();
+        policy.to_owned()
+    };
+    let looked = desk.plane.ask_with("GET", path, "", "");
+    assert!(!looked.text().contains("iframe"));
+    // Whoever asks for the number itself is told where it is.
+    let card = made["virtualCard"]["id"].as_str().unwrap();
+    let refused = opens("content-type: application/json\r\n");
+    assert_eq!(code(&refused, 422), "not_supported");
+    assert!(refused.text().contains("view_url"), "{}", refused.text());
+    for asker in [&key, &desk.plane.owner] {
+        let path = format!("/v1/cards/{card}/reveal");
+        let refused = desk.plane.ask(asker, "POST", &path, &Value::Null);
+        assert_eq!(code(&refused, 422), "not_supported");
+    }
+    let far = format!("http://{}", desk.far.address);
+    let begins = format!("<iframe class=\"issuers\" src=\"{far}/v1/embed/card?embed_request=");
+    for _ in 0..5 {
+        let shown = opens("");
+        assert_eq!(shown.status, 200, "{}", shown.text());
+        // The page's own policy, and this one origin more.
+        assert_eq!(
+            policy(&shown),
+            format!("{}; frame-src {far}", policy(&looked))
+        );
+        assert!(shown.text().contains(&begins), "{}", shown.text());
+        assert!(!shown.text().contains(NUMBER) && !shown.text().contains(KEY));
+    }
+    let refused = opens("");
+    assert_eq!(refused.status, 429);
+    assert!(!refused.text().contains("iframe") && refused.text().contains("minute"));
+    let path = format!("/v1/cards/{card}/freeze");
+    desk.plane.owner_asks("POST", &path, &Value::Null, 200);
+    let refused = opens("");
+    assert_eq!(refused.status, 409);
+    assert!(!refused.text().contains("iframe") && refused.text().contains("frozen"));
+    let audit = desk.plane.get("/v1/audit?limit=200").to_string();
+    assert!(audit.contains("/view/{token}") && !audit.contains("embed_request"));
+    let asked = desk.far.seen("GET");
+    let about_one = asked.iter().find(|it| it.path.starts_with("/v1/cards/"));
+    assert!(about_one.is_none(), "the number was asked for from here");
+    for text in [NUMBER, "embed_request"] {
+        let found = files_with(desk.plane.home.path(""), text);
+        assert_eq!(found, [""; 0], "{text} was kept");
+    }
 }

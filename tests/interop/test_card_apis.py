@@ -4,10 +4,15 @@ SDKs do not: no field, and no word of a closed list."""
 import json
 import pathlib
 import typing
+import urllib.error
+import urllib.request
+from datetime import datetime, timedelta, timezone
 
+import lithic
 import pytest
 from lithic.types import card_create_params, card_update_params
 from lithic.types.shared_params import ShippingAddress
+from played_issuer import KEY, NUMBER, playing
 from stripe.params.issuing import _card_create_params, _card_modify_params
 
 SCHEMAS = pathlib.Path(__file__).parents[2] / "fixtures" / "card_apis"
@@ -90,3 +95,24 @@ def test_addresses_of_plastic_are_the_sdks():
     known = _card_create_params.CardCreateParamsShippingAddress
     assert set(address["properties"]) <= set(known.__annotations__)
     assert set(address["required"]) == {"city", "country", "line1", "postal_code"}
+
+
+def test_a_played_page_opens_to_what_the_issuers_own_library_signs_and_to_nothing_else():
+    """The page that tests show in a frame takes what the issuer's does."""
+    with playing() as played:
+        client = lithic.Lithic(api_key=KEY, base_url=played.url)
+        card = client.cards.create(type="VIRTUAL")
+        ends = {"soon": 60, "late": 600, "over": -1}
+        now = datetime.now(tz=timezone.utc)
+        urls = {
+            name: str(client.cards.get_embed_url(token=card.token, expiration=now + timedelta(seconds=after_s)))
+            for name, after_s in ends.items()
+        }
+        with urllib.request.urlopen(urls["soon"], timeout=10) as page:
+            assert NUMBER in page.read().decode()
+        other = lithic.Lithic(api_key="sk_test_another", base_url=played.url)
+        foreign = str(other.cards.get_embed_url(token=card.token, expiration=now + timedelta(seconds=60)))
+        for url in [urls["late"], urls["over"], foreign]:
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(url, timeout=10)
+            assert refused.value.code == 401

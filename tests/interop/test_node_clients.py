@@ -11,6 +11,7 @@ import http.server
 import json
 import os
 import pathlib
+import platform
 import re
 import subprocess
 import threading
@@ -28,7 +29,7 @@ __all__ = ["house"]
 
 HERE = pathlib.Path(__file__).parent
 MODULES = HERE / "node_modules"
-NODE = MODULES / "node" / "bin" / "node"
+NODE = MODULES / f"node-linux-{'arm64' if platform.machine() == 'aarch64' else 'x64'}" / "bin" / "node"
 REMOTE = MODULES / "mcp-remote" / "dist" / "proxy.js"
 SUITE = MODULES / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
 

@@ -6,12 +6,17 @@ nothing of what an agent writes runs or changes the page.
 
 from __future__ import annotations
 
+import json
+import pathlib
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, SECRET
 from planes import CHROMIUM, EMAIL, PASSWORD, Plane, person, running
+from played_issuer import CVV, KEY, NUMBER, PlayedIssuer, playing
 from playwright.sync_api import Browser, Page, sync_playwright
 from test_agents_door import WISH
 
@@ -108,6 +113,97 @@ def test_a_card_is_shown_by_a_key_press_and_not_before(page: Page, plane: Plane)
     # The same as its own owner is shown, and another address shows nothing.
     shown = plane.ask("POST", f"/v1/cards/{card['id']}/reveal", {})
     assert shown["number"] == number.inner_text()
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[PlayedIssuer]:
+    with playing() as played:
+        yield played
+
+
+@pytest.fixture(scope="module")
+def framed(tmp_path_factory: pytest.TempPathFactory, issuer: PlayedIssuer) -> Iterator[Plane]:
+    """A server whose cards are shown by their issuer's own page."""
+    home = tmp_path_factory.mktemp("framed")
+    for name, text in {"acme.secret": SECRET, "acme.key": KEY}.items():
+        (home / name).write_text(text, encoding="utf-8")
+    config = home / "framed.toml"
+    config.write_text(
+        f"""\
+[[issuer]]
+name = "acme"
+kind = "lithic"
+secrets = ["file:{home}/acme.secret"]
+[issuer.cards]
+mode = "test"
+url = "{issuer.url}"
+key = "file:{home}/acme.key"
+poll_s = 0
+reveal = "frame"
+reveal_to_agents = true
+""",
+        encoding="utf-8",
+    )
+    with running(home, "--config", str(config)) as plane:
+        yield plane
+
+
+def test_a_card_is_shown_by_its_issuers_own_page_and_its_number_never_comes_here(
+    page: Page, framed: Plane, issuer: PlayedIssuer
+) -> None:
+    ours: list[str] = []
+    page.on("response", lambda it: ours.append(it.text()) if it.url.startswith(framed.url) else None)
+    made = ask(framed, framed.buyer({"autoApproveBelow": 5000}), {})["virtualCard"]
+    page.goto(made["viewUrl"])
+    assert page.locator("iframe").count() == 0
+    by_keyboard(page, "button", "Show the card")
+    page.keyboard.press("Enter")
+    within = page.frame_locator("iframe[title='The card, shown by its issuer']")
+    within.locator("#pan").get_by_text(NUMBER).wait_for()
+    assert within.locator("#cvv").inner_text() == CVV
+    assert page.locator("iframe").bounding_box()["height"] > 100  # type: ignore[index]
+    fits(page)
+    # The browser has asked the issuer; nothing of ours had the number, and we never asked for it.
+    assert [target.split("?")[0] for method, target in issuer.asked if method == "GET"] == ["/v1/embed/card"]
+    assert len(ours) >= 2
+    for text in [*ours, page.content()]:
+        assert NUMBER not in text and KEY not in text
+    for file in pathlib.Path(framed.data).parent.rglob("*"):
+        assert not file.is_file() or NUMBER.encode() not in file.read_bytes(), file
+
+
+def test_no_other_page_is_let_into_the_frame_and_a_stopped_card_says_why(
+    chromium: Browser, framed: Plane, plane: Plane
+) -> None:
+    made = ask(framed, framed.buyer({"autoApproveBelow": 5000}), {})["virtualCard"]
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        as_program = urllib.request.Request(
+            made["viewUrl"], method="POST", data=b"{}", headers={"Content-Type": "application/json"}
+        )
+        urllib.request.urlopen(as_program, timeout=10)
+    answer = json.loads(refused.value.read())
+    assert (refused.value.code, answer["code"]) == (422, "not_supported")
+    assert "view_url" in answer["detail"]
+    context = chromium.new_context(viewport=PHONE)
+    page = context.new_page()
+    page.goto(made["viewUrl"])
+    page.get_by_role("button", name="Show the card").click()
+    page.frame_locator("iframe").locator("#pan").get_by_text(NUMBER).wait_for()
+    # The frame may lead to its issuer and to nobody else, this server's own pages neither.
+    leads = """to => new Promise(resolve => {
+        document.addEventListener("securitypolicyviolation", it => resolve(it.effectiveDirective), {once: true});
+        const frame = document.createElement("iframe");
+        frame.addEventListener("load", () => setTimeout(() => resolve("let in"), 500));
+        frame.src = to;
+        document.body.append(frame);
+    })"""
+    for elsewhere in [plane.url + "/login", framed.url + "/login"]:
+        assert page.evaluate(leads, elsewhere) == "frame-src", elsewhere
+    framed.ask("POST", f"/v1/cards/{made['id']}/freeze", {})
+    page.goto(made["viewUrl"])
+    assert page.locator("iframe").count() == 0
+    assert "frozen" in page.get_by_role("main").inner_text()
+    context.close()
 
 
 def test_a_reviewer_decides_on_a_phone_with_the_keyboard(page: Page, plane: Plane, owner: str) -> None:

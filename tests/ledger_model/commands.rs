@@ -166,6 +166,8 @@ pub(crate) enum Command {
     /// A freeze or its end, by a risk rule or not.
     Freeze(u8, bool, bool),
     SetAgent(u8, u8),
+    /// Whether the customer is suspended.
+    SetCustomer(bool),
     Declare(Declare),
     /// Declares an intent and asks for so much on its card.
     Intend(Declare, Ask),
@@ -541,6 +543,7 @@ fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(card, frozen, risk)| Command::Freeze(card, frozen, risk)),
         1 => (0..AGENTS, prop_oneof![3 => Just(0u8), 1 => 1..3u8])
             .prop_map(|(agent, status)| Command::SetAgent(agent, status)),
+        1 => prop_oneof![3 => Just(false), 1 => Just(true)].prop_map(Command::SetCustomer),
         3 => declare().prop_map(Command::Declare),
         7 => (declare(), ask()).prop_map(|(declare, ask)| Command::Intend(declare, ask)),
         2 => (0..INTENTS, prop_oneof![3 => Just(0u8), 1 => 1..3u8])

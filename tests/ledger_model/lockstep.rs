@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use countersign::domain::acceptor::CardAcceptor;
 use countersign::domain::amount::{Amount, Minor};
 use countersign::domain::authorization::AuthorizationKind;
-use countersign::domain::card::{AgentStatus, CardStatus, Key, Level};
+use countersign::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key, Level};
 use countersign::domain::claims::{
     CardRules, Claims, IntentRule, MerchantKeys, PresetLock, Proposal, ScopeLimits,
 };
@@ -373,6 +373,7 @@ impl Lockstep {
             Command::SetCard(card, status, frozen) => self.set_card(*card, *status, *frozen),
             Command::Freeze(card, frozen, risk) => self.freeze(*card, *frozen, *risk),
             Command::SetAgent(agent, status) => self.set_agent(*agent, *status),
+            Command::SetCustomer(suspended) => self.set_customer(*suspended),
             Command::Declare(declare) => self.declare(declare),
             Command::Intend(declare, ask) => {
                 self.declare(declare);
@@ -733,16 +734,13 @@ impl Lockstep {
     }
 
     pub(crate) fn set_card(&mut self, card: u8, status: Option<u8>, frozen: Option<bool>) {
-        let statuses = [CardStatus::Active, CardStatus::Locked, CardStatus::Canceled];
         let id = format!("card_{card}");
         let command = SetStanding::Card {
             card: card_ref(card, &id),
-            status: status.map(|status| statuses[usize::from(status)]),
+            status: status.map(|status| CardStatus::from_number(status).unwrap()),
             frozen,
         };
-        let outcome =
-            check::standing::set_standing(&self.state, &command, Timestamp::from_micros(self.now));
-        let changed = outcome.ok().map(|events| self.apply_any(&events));
+        let changed = self.set_standing(&command);
         assert_eq!(changed, self.model.set_card(card, status, frozen));
         if changed == Some(true) && self.model.is_canceled(card) {
             let (moment, left) = (self.moment(), self.model.unused_earmark(card));
@@ -764,9 +762,7 @@ impl Lockstep {
                 Authority::Owner
             },
         };
-        let at = Timestamp::from_micros(self.now);
-        let outcome = check::standing::set_standing(&self.state, &command, at);
-        let changed = outcome.ok().map(|events| self.apply_any(&events));
+        let changed = self.set_standing(&command);
         let expected = if risk {
             self.model.freeze_by_risk(card, frozen)
         } else {
@@ -824,23 +820,34 @@ impl Lockstep {
     }
 
     fn set_agent(&mut self, agent: u8, status: u8) {
-        let statuses = [
-            AgentStatus::Active,
-            AgentStatus::Paused,
-            AgentStatus::Disabled,
-        ];
         let id = format!("agent_{agent}");
         let command = SetStanding::Agent {
             agent: AgentRef {
                 key: key(3, agent),
                 id: &id,
             },
-            status: statuses[usize::from(status)],
+            status: AgentStatus::from_number(status).unwrap(),
         };
-        let outcome =
-            check::standing::set_standing(&self.state, &command, Timestamp::from_micros(self.now));
-        let changed = self.apply_any(&outcome.unwrap());
-        assert_eq!(changed, self.model.set_agent(agent, status));
+        let changed = self.set_standing(&command);
+        assert_eq!(changed, Some(self.model.set_agent(agent, status)));
+    }
+
+    /// Whether anything stood otherwise before; none where the ledger refuses.
+    fn set_standing(&mut self, command: &SetStanding<'_>) -> Option<bool> {
+        let at = Timestamp::from_micros(self.now);
+        let outcome = check::standing::set_standing(&self.state, command, at);
+        outcome.ok().map(|events| self.apply_any(&events))
+    }
+
+    fn set_customer(&mut self, suspended: bool) {
+        let status = if suspended {
+            CustomerStatus::Suspended
+        } else {
+            CustomerStatus::Active
+        };
+        let changed = self.set_standing(&SetStanding::Customer(status));
+        assert_eq!(changed, Some(self.model.is_suspended != suspended));
+        self.model.is_suspended = suspended;
     }
 
     pub(crate) fn apply_any(&mut self, events: &Events<'_>) -> bool {

@@ -195,6 +195,7 @@ pub(crate) struct Model {
     /// Status, and whether it is frozen by somebody (1) or by a risk rule (2).
     cards: BTreeMap<u8, (u8, u8)>,
     agents: BTreeMap<u8, u8>,
+    pub(crate) is_suspended: bool,
     day: Option<Open<Date>>,
     hour: Option<Open<i32>>,
     pub(crate) latest: Option<i64>,
@@ -723,6 +724,9 @@ impl Model {
         let agent = card.agent.and_then(|agent| self.agents.get(&agent));
         if agent.is_some_and(|status| *status != 0) {
             reasons.push(DeclineReason::AgentSuspended);
+        }
+        if self.is_suspended {
+            reasons.push(DeclineReason::CustomerSuspended);
         }
         if (ask.expired && !is_increment) || used_up || self.is_lost(ask.card) {
             reasons.push(DeclineReason::CardExpired);

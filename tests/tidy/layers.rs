@@ -85,7 +85,7 @@ const CONFINED: [(&str, &[&str], &str); 30] = [
     ),
     (
         "hmac",
-        &["src/issuer", "src/cold/tokens"],
+        &["src/issuer", "src/cold/issuers/lithic", "src/cold/tokens"],
         "signatures are made and verified in one place",
     ),
     (
@@ -145,7 +145,12 @@ const CONFINED: [(&str, &[&str], &str); 30] = [
     ),
     (
         "sha2",
-        &["src/issuer", "src/cold/tokens", "src/cold/audit"],
+        &[
+            "src/issuer",
+            "src/cold/issuers/lithic",
+            "src/cold/tokens",
+            "src/cold/audit",
+        ],
         "signatures are made and verified in one place",
     ),
     (

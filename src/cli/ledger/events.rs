@@ -312,6 +312,9 @@ impl Line {
             StandingChange::Agent(agent, status) => {
                 self.put("agent", agent.0).put("status", status.name());
             }
+            StandingChange::Customer(status) => {
+                self.put("of", "customer").put("status", status.name());
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use super::fleet::FleetWord;
 use super::problem::Problem;
 use super::query::Page;
 use super::{text, versions};
-use crate::cold::control::{Work, policy};
+use crate::cold::control::{Order, Work, policy};
 use crate::cold::ids::draw;
 use crate::cold::schema::PolicyDocument;
 use crate::cold::store::alert_settings::AlertSettings;
@@ -218,7 +218,9 @@ pub(super) async fn list(mut ask: Ask) -> Result<Reply, Problem> {
 
 pub(super) async fn one(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
-    Reply::ok(&shown(find(&ask, &ask.id).await?)?)
+    let mut row = find(&ask, &ask.id).await?;
+    row.status = ask.api.standing_of_customer(&row).await?;
+    Reply::ok(&shown(row)?)
 }
 
 /// The customer of this id, where the caller may know of it.
@@ -258,14 +260,23 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
         row.policy = document.clone().unwrap_or(row.policy);
         let after = versions::Of::from(&row);
         let mut batch = versions::patched(&ask, &before, after, &mut row.versions).await?;
-        let reply = Reply::ok(&shown(row.clone())?)?;
-        if change.status.is_some() {
+        let mut in_force = row.clone();
+        if change.status.is_none() {
+            in_force.status = ask.api.standing_of_customer(&row).await?;
+        }
+        let reply = Reply::ok(&shown(in_force)?)?;
+        let order = change.status.map(|_| Order::Customer {
+            customer_id: row.id.clone(),
+            status: row.status,
+        });
+        if order.is_some() {
             let owner = (&*row.id, row.mode);
             batch.extend(ask.api.told_of_owner(Errand::Customer, owner, ask.now));
         }
         batch.push(Change::Customer(row));
         let work = Work {
             batch,
+            orders: order.into_iter().collect(),
             ..Work::default()
         };
         let outcome = ask.make(work, reply).await;

@@ -27,7 +27,7 @@ use crate::cold::store::Card;
 use crate::cold::store::purchases::{Purchase, PurchaseState, PurchaseWanted};
 use crate::cold::web;
 use crate::cold::web::form::{self, NoForm, Sender};
-use crate::cold::web::reveal::{Asking, Showing};
+use crate::cold::web::reveal::{Asking, Framing, Showing};
 use crate::domain::time::Timestamp;
 
 const JSON: &str = "application/json";
@@ -168,11 +168,25 @@ async fn show(
 
 async fn show_card(ask: &Ask, found: Found, is_program: bool) -> Result<Response<Body>, Problem> {
     let Found {
+        link,
         row: purchase,
         card,
-        ..
     } = found;
-    let Revealing { row, revealed } = pass(ask, card).await?.revealing(ask).await?;
+    let amount = format!("{} {}", purchase.amount, purchase.amount.currency);
+    let passed = pass(ask, card).await?;
+    if passed.is_framed() && !is_program {
+        let (row, framed) = passed.framing(ask, link.ends).await?;
+        return Ok(web::reveal::framing(
+            &framed.origin,
+            &Framing {
+                last4: row.last4.unwrap_or_default(),
+                url: framed.url.expose_secret(),
+                amount,
+                host: purchase.host,
+            },
+        ));
+    }
+    let Revealing { row, revealed } = passed.revealing(ask).await?;
     if is_program {
         return Ok(good(shown_to(&Revealing { row, revealed })?));
     }
@@ -190,7 +204,7 @@ async fn show_card(ask: &Ask, found: Found, is_program: bool) -> Result<Response
         cvv: revealed.cvv.expose_secret(),
         name: revealed.name.as_deref(),
         billing: revealed.billing_address.as_deref(),
-        amount: format!("{} {}", purchase.amount, purchase.amount.currency),
+        amount,
         host: purchase.host,
     }))
 }

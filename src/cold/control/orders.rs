@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::cold::store::Card;
-use crate::domain::card::{AgentStatus, CardStatus, Key};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key};
 use crate::domain::identity::{KeySpace, Keys as _};
 use crate::domain::time::Timestamp;
 use crate::fingerprint::Fingerprinter;
@@ -40,6 +40,11 @@ pub enum Order {
         customer_id: String,
         agent_id: String,
         status: AgentStatus,
+    },
+    /// Of a customer.
+    Customer {
+        customer_id: String,
+        status: CustomerStatus,
     },
     /// An intent of a card is declared.
     Declare {
@@ -103,6 +108,7 @@ impl Order {
                 *frozen == Some(true) || !matches!(status, None | Some(CardStatus::Active))
             }
             Self::Agent { status, .. } => *status != AgentStatus::Active,
+            Self::Customer { status, .. } => *status != CustomerStatus::Active,
             // What the ledger refuses of these is kept nowhere.
             Self::Declare { .. }
             | Self::Settle { .. }
@@ -115,7 +121,9 @@ impl Order {
     /// Whose state it changes.
     fn owner(&self, keys: &Fingerprinter) -> Key {
         match self {
-            Self::Agent { customer_id, .. } => route(keys, customer_id).key,
+            Self::Agent { customer_id, .. } | Self::Customer { customer_id, .. } => {
+                route(keys, customer_id).key
+            }
             Self::Card { card, .. }
             | Self::Declare { card, .. }
             | Self::Settle { card, .. }
@@ -177,6 +185,13 @@ impl Order {
             } => {
                 let (agent, status) = (agent_ref(keys, agent_id), *status);
                 let command = SetStanding::Agent { agent, status };
+                ledger.set_standing(&route(keys, customer_id), &command, at)?
+            }
+            Self::Customer {
+                customer_id,
+                status,
+            } => {
+                let command = SetStanding::Customer(*status);
                 ledger.set_standing(&route(keys, customer_id), &command, at)?
             }
             Self::Declare {

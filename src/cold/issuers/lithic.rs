@@ -6,14 +6,19 @@
 //! MONTHLY trails and never stands for a calendar month. The memo is our id of the card, by which the
 //! list finds what a lost answer has made.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use hyper::Method;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 
 use super::http::{Body, Call, encoded};
 use super::remote::Account;
 use super::rules::Rules;
 use super::shipping::{Service, Shipping};
-use super::{CardOrder, CardThere, CardsThere, IssuerError, State};
+use super::{CardOrder, CardThere, CardsThere, Framed, IssuerError, State};
 use crate::domain::acceptor::Country;
 use crate::domain::time::Timestamp;
 
@@ -205,6 +210,42 @@ pub(super) fn list(after: Option<&str>) -> Call {
     Call::get(format!("/v1/cards?page_size={PAGE_SIZE}{after}"))
 }
 
+/// What its page is asked for. In the order of the names, as its own libraries write it.
+#[derive(Serialize)]
+struct WireEmbed<'a> {
+    expiration: String,
+    token: &'a str,
+}
+
+/// Its own page of a card: the browser asks for it there, with what we have signed by our key, so that the
+/// number never comes here.
+pub(super) fn frame(
+    url: &str,
+    key: &SecretString,
+    token: &str,
+    until: Timestamp,
+) -> Result<Framed, IssuerError> {
+    let refused = |why: String| IssuerError::Refused(why);
+    let asked = WireEmbed {
+        expiration: until.rfc3339_seconds().to_string(),
+        token,
+    };
+    let asked = serde_json::to_string(&asked).map_err(|error| refused(error.to_string()))?;
+    let mac = Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes());
+    let mut mac = mac.map_err(|error| refused(error.to_string()))?;
+    mac.update(asked.as_bytes());
+    let (asked, mac) = (
+        STANDARD.encode(asked),
+        STANDARD.encode(mac.finalize().into_bytes()),
+    );
+    let (asked, mac) = (encoded(&asked), encoded(&mac));
+    let address = format!("{url}/v1/embed/card?embed_request={asked}&hmac={mac}");
+    Ok(Framed {
+        url: SecretString::from(address),
+        origin: url.to_owned(),
+    })
+}
+
 pub(super) fn fetch(token: &str) -> Call {
     Call::get(card_path(token))
 }
@@ -276,4 +317,25 @@ pub(super) fn not_understood(error: serde_json::Error) -> IssuerError {
         error.line(),
         error.column()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Behaviour 5.12; what Lithic's own Python library makes of the same key, card and end.
+    #[test]
+    fn the_issuers_page_is_asked_for_as_its_own_library_asks() {
+        let until = Timestamp::from_secs(1_800_000_000);
+        let key = SecretString::from("a-key/of=ours+".to_owned());
+        let token = "5a0f2c1e-9d34-4b7e-8f7c-2f6f1c9e4142";
+        let framed = frame("https://sandbox.lithic.com", &key, token, until)
+            .ok()
+            .unwrap();
+        assert_eq!(framed.origin, "https://sandbox.lithic.com");
+        assert_eq!(
+            framed.url.expose_secret(),
+            "https://sandbox.lithic.com/v1/embed/card?embed_request=eyJleHBpcmF0aW9uIjoiMjAyNy0wMS0xNVQwODowMDowMFoiLCJ0b2tlbiI6IjVhMGYyYzFlLTlkMzQtNGI3ZS04ZjdjLTJmNmYxYzllNDE0MiJ9&hmac=rBP3p1c1wc5%2BzfDuRu7XwS9%2F8Ymba01YYUecb2d3EFg%3D"
+        );
+    }
 }

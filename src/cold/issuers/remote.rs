@@ -10,11 +10,11 @@ use serde::de::DeserializeOwned;
 use super::http::{Call, Http};
 use super::rules::Rules;
 use super::{
-    Answer, CardOrder, CardThere, CardsThere, IssuedCard, IssuerClient, IssuerError, Manner,
-    Revealed, Spent, State, lithic, privacy, stripe,
+    Answer, CardOrder, CardThere, CardsThere, Framed, IssuedCard, IssuerClient, IssuerError,
+    Manner, Revealed, Spent, State, lithic, privacy, stripe,
 };
 use crate::cold::store::Mode;
-use crate::config::{CardMaker, CardsConfig};
+use crate::config::{CardMaker, CardsConfig, Reveal};
 use crate::domain::time::Timestamp;
 
 /// A card is looked for from this long before its order on: clocks differ.
@@ -36,11 +36,12 @@ pub struct RemoteClient {
     mode: Mode,
     account: Account,
     http: Http,
+    url: String,
     key: RwLock<Option<SecretString>>,
     /// Whether the configuration has the key.
     is_configured: bool,
     poll: Option<Duration>,
-    reveals: bool,
+    reveal: Reveal,
     reveals_to_agents: bool,
 }
 
@@ -50,6 +51,7 @@ impl RemoteClient {
     pub fn new(config: CardsConfig) -> Self {
         Self {
             http: Http::new(&config.url, config.timeout),
+            url: config.url,
             connection: config.connection,
             maker: config.maker,
             mode: if config.is_test {
@@ -64,7 +66,7 @@ impl RemoteClient {
             },
             is_configured: config.key.is_some(),
             poll: config.poll,
-            reveals: config.reveals,
+            reveal: config.reveal,
             reveals_to_agents: config.reveals_to_agents,
             key: RwLock::new(config.key),
         }
@@ -173,7 +175,7 @@ impl IssuerClient for RemoteClient {
 
     fn manner(&self) -> Manner {
         Manner {
-            reveals: self.reveals,
+            reveal: self.reveal,
             reveals_to_agents: self.reveals_to_agents,
             is_remote: true,
             knows_keys: self.maker != CardMaker::Privacy,
@@ -281,6 +283,15 @@ impl IssuerClient for RemoteClient {
             let why = "its list is too long to be looked through";
             Err(IssuerError::Unknown(why.to_owned()))
         })
+    }
+
+    fn frame(&self, token: &str, until: Timestamp) -> Result<Framed, IssuerError> {
+        match self.maker {
+            CardMaker::Lithic => lithic::frame(&self.url, &self.authorization()?, token, until),
+            CardMaker::Stripe | CardMaker::Privacy => {
+                Err(IssuerError::Unsupported("a page that shows a card"))
+            }
+        }
     }
 
     fn reveal(&self, token: String) -> Answer<'_, Revealed> {

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::cold::ids::draw;
 use crate::cold::store::Mode;
+use crate::config::Reveal;
 
 /// Cards are good for this many years.
 const LIFE_YEARS: u16 = 4;
@@ -183,7 +184,7 @@ impl IssuerClient for SandboxClient {
 
     fn manner(&self) -> Manner {
         Manner {
-            reveals: true,
+            reveal: Reveal::Details,
             reveals_to_agents: true,
             is_remote: false,
             knows_keys: true,

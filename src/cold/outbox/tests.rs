@@ -4,6 +4,7 @@ use super::*;
 use crate::cold::issuers::rules::Rules;
 use crate::cold::issuers::{Answer, CardThere, CardsThere, IssuedCard, Manner, Revealed};
 use crate::cold::store::{Mode, sqlite};
+use crate::config::Reveal;
 use crate::domain::time::Timestamp;
 use crate::fingerprint::Fingerprinter;
 use crate::seam::commands::ledger_port;
@@ -45,7 +46,7 @@ impl IssuerClient for OneCard {
 
     fn manner(&self) -> Manner {
         Manner {
-            reveals: false,
+            reveal: Reveal::Off,
             reveals_to_agents: false,
             is_remote: true,
             knows_keys: true,

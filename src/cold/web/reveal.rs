@@ -4,7 +4,7 @@ use askama::Template;
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 
-use super::page;
+use super::{page, page_framing};
 
 /// What is told before anything is shown. All of it is ours.
 #[derive(Template)]
@@ -34,6 +34,22 @@ pub(in crate::cold) struct Showing<'a> {
     pub(in crate::cold) billing: Option<&'a str>,
     pub(in crate::cold) host: String,
     pub(in crate::cold) amount: String,
+}
+
+/// The issuer's page in ours. Cannot be printed; lives for one answer.
+#[derive(Template)]
+#[template(path = "web/framed.html")]
+pub(in crate::cold) struct Framing<'a> {
+    pub(in crate::cold) last4: String,
+    /// Whoever has it sees the card.
+    pub(in crate::cold) url: &'a str,
+    pub(in crate::cold) host: String,
+    pub(in crate::cold) amount: String,
+}
+
+/// The page with the issuer's in it. `origin` is where that is.
+pub(in crate::cold) fn framing(origin: &str, page_of: &Framing<'_>) -> Response<Body> {
+    page_framing(origin, StatusCode::OK, page_of)
 }
 
 /// The page with the button.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::domain::acceptor::CardAcceptor;
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::authorization::AuthorizationKind;
-use crate::domain::card::{AgentStatus, CardStatus, Key, Level};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key, Level};
 use crate::domain::claims::{CardRules, Claims, MerchantKeys, PresetLock, Proposal, ScopeLimits};
 use crate::domain::currency::Currency;
 use crate::domain::decision::{Decision, DeclineReason};
@@ -570,6 +570,18 @@ impl Ledger {
             id: &id,
         };
         let command = SetStanding::Agent { agent, status };
+        let events =
+            check::standing::set_standing(&self.state, &command, Timestamp::from_secs(9)).unwrap();
+        let any = events.iter().next().is_some();
+        if any {
+            self.apply(&events);
+        }
+        any
+    }
+
+    /// Whether it stood otherwise before.
+    pub(in crate::ledger) fn set_customer(&mut self, status: CustomerStatus) -> bool {
+        let command = SetStanding::Customer(status);
         let events =
             check::standing::set_standing(&self.state, &command, Timestamp::from_secs(9)).unwrap();
         let any = events.iter().next().is_some();

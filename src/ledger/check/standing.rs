@@ -1,6 +1,6 @@
 //! Status and freeze, set above what the snapshot says.
 
-use crate::domain::card::{AgentStatus, CardStatus};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus};
 use crate::domain::time::Timestamp;
 use crate::ledger::check::{Events, agent_opened, next_number, open, parties};
 use crate::ledger::command::{AgentRef, Authority, CardRef, Refused, SetStanding};
@@ -34,6 +34,7 @@ pub fn set_standing<'a>(
             by: Authority::Risk,
         } => set_by_risk(state, &card, frozen, at),
         SetStanding::Agent { agent, status } => set_agent(state, &agent, status, at),
+        SetStanding::Customer(status) => Ok(set_customer(state, status, at)),
     }
 }
 
@@ -110,4 +111,15 @@ fn set_agent<'a>(
         events.opened.push(agent_opened(state, agent, no));
     }
     Ok(events)
+}
+
+fn set_customer<'a>(state: &State, status: CustomerStatus, at: Timestamp) -> Events<'a> {
+    if state.status == status {
+        return Events::default();
+    }
+    Events::only(Event::StandingSet {
+        state: state.no,
+        change: StandingChange::Customer(status),
+        at,
+    })
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::amount::Minor;
 use crate::domain::authorization::AuthorizationKind;
-use crate::domain::card::{AgentStatus, CardStatus, Level};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Level};
 use crate::domain::claims::{IntentRule, PresetLock, ScopeLimits};
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::RuleField;
@@ -199,6 +199,9 @@ fn a_canceled_card_stays_canceled_and_a_repeated_change_is_no_event() {
     }
     assert_eq!(ledger.set_card(1, None, Some(false)), Ok(true));
     assert_eq!(ledger.card(1).status, CardStatus::Canceled);
+    assert!(!ledger.set_customer(CustomerStatus::Active));
+    assert!(ledger.set_customer(CustomerStatus::Suspended));
+    assert!(!ledger.set_customer(CustomerStatus::Suspended));
     assert!(!ledger.set_agent(1, AgentStatus::Active));
     assert!(ledger.set_agent(1, AgentStatus::Disabled));
     assert!(!ledger.set_agent(1, AgentStatus::Disabled));

@@ -2,7 +2,7 @@
 
 use crate::domain::amount::Minor;
 use crate::domain::authorization::AuthorizationKind;
-use crate::domain::card::{AgentStatus, CardStatus, Key, Level};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key, Level};
 use crate::domain::claims::{Claims, Proposal};
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::{Explanation, RuleField};
@@ -219,6 +219,10 @@ impl Verdict<'_> {
                 let reason = DeclineReason::AgentSuspended;
                 Explanation::of_rule(reason, Level::Agent, RuleField::Status)
             });
+        let customer = (self.state.status != CustomerStatus::Active).then(|| {
+            let reason = DeclineReason::CustomerSuspended;
+            Explanation::of_rule(reason, Level::Customer, RuleField::Status)
+        });
         let expired = proposal.expired.or_else(|| self.used_up());
         let expired = expired.filter(|_| !self.is_increment);
         let lost = self
@@ -226,7 +230,7 @@ impl Verdict<'_> {
             .card
             .filter(|card| is_lost(self.state, card))
             .map(|_| card(DeclineReason::CardExpired, RuleField::Status));
-        [proposal.standing, expired, own, agent, lost]
+        [proposal.standing, expired, own, agent, customer, lost]
             .into_iter()
             .flatten()
             .min_by_key(|it| it.reason)

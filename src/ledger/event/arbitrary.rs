@@ -6,7 +6,7 @@ use proptest::sample::select;
 
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::authorization::AuthorizationKind;
-use crate::domain::card::{AgentStatus, CardStatus, Key, Level};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key, Level};
 use crate::domain::claims::MerchantKeys;
 use crate::domain::currency::Currency;
 use crate::domain::decision::{Decision, DeclineReason};
@@ -452,6 +452,8 @@ fn standing() -> impl Strategy<Value = StandingChange> {
             frozen
         )),
         (u32s(), agent).prop_map(|(no, status)| StandingChange::Agent(AgentNo(no), status)),
+        select(vec![CustomerStatus::Active, CustomerStatus::Suspended])
+            .prop_map(StandingChange::Customer),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use crate::domain::amount::{Amount, Minor};
 use crate::domain::authorization::AuthorizationKind;
-use crate::domain::card::{AgentStatus, CardStatus, Key, Level};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key, Level};
 use crate::domain::claims::MerchantKeys;
 use crate::domain::currency::Currency;
 use crate::domain::decision::{Decision, DeclineReason};
@@ -272,6 +272,10 @@ fn other_rows() -> Vec<Row> {
         (
             "08ac02018201018089a9bbd1b9a906",
             set(StandingChange::Agent(AgentNo(130), AgentStatus::Paused)),
+        ),
+        (
+            "08ac020200018089a9bbd1b9a906",
+            set(StandingChange::Customer(CustomerStatus::Suspended)),
         ),
         (
             "09ac0280028089a9bbd1b9a906",

@@ -2,7 +2,7 @@
 //! agent.
 
 use crate::domain::amount::Minor;
-use crate::domain::card::{AgentStatus, CardStatus};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus};
 use crate::domain::currency::Currency;
 use crate::domain::hold_time::HoldTime;
 use crate::domain::mcc::Mcc;
@@ -276,6 +276,11 @@ fn encode_standing(out: &mut Vec<u8>, change: StandingChange) {
             out.put_u64(u64::from(agent.0));
             out.push(status as u8);
         }
+        StandingChange::Customer(status) => {
+            out.push(2);
+            out.put_u64(0);
+            out.push(status as u8);
+        }
     }
 }
 
@@ -283,31 +288,20 @@ fn decode_standing(reader: &mut Reader<'_>) -> Result<StandingChange, Malformed>
     let kind = reader.u8()?;
     let number = reader.u32()?;
     let status = reader.u8()?;
-    match kind {
+    let change = match kind {
         0 => {
-            let status = [CardStatus::Active, CardStatus::Locked, CardStatus::Canceled]
-                .into_iter()
-                .find(|known| *known as u8 == status)
-                .ok_or(Malformed)?;
-            Ok(StandingChange::Card(
-                CardNo(number),
-                status,
-                reader.u8()? != 0,
-            ))
+            let is_frozen = reader.u8()? != 0;
+            CardStatus::from_number(status)
+                .map(|status| StandingChange::Card(CardNo(number), status, is_frozen))
         }
-        1 => {
-            let status = [
-                AgentStatus::Active,
-                AgentStatus::Paused,
-                AgentStatus::Disabled,
-            ]
-            .into_iter()
-            .find(|known| *known as u8 == status)
-            .ok_or(Malformed)?;
-            Ok(StandingChange::Agent(AgentNo(number), status))
-        }
-        _ => Err(Malformed),
-    }
+        1 => AgentStatus::from_number(status)
+            .map(|status| StandingChange::Agent(AgentNo(number), status)),
+        2 => CustomerStatus::from_number(status)
+            .filter(|_| number == 0)
+            .map(StandingChange::Customer),
+        _ => None,
+    };
+    change.ok_or(Malformed)
 }
 
 pub(in crate::ledger) fn encode_terms(out: &mut Vec<u8>, terms: &IntentTerms) {

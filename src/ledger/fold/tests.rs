@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 
 use crate::domain::amount::Minor;
-use crate::domain::card::{AgentStatus, CardStatus, Level};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Level};
 use crate::domain::decision::Decision;
 use crate::domain::decision::DeclineReason::{CardLimitExceeded, SingleUseConsumed};
 use crate::domain::window::{LocalDay, WindowKind};
@@ -44,6 +44,7 @@ fn eventful() -> Ledger {
         .set_card(2, Some(CardStatus::Locked), Some(true))
         .unwrap();
     ledger.set_agent(2, AgentStatus::Paused);
+    ledger.set_customer(CustomerStatus::Suspended);
     ledger
 }
 

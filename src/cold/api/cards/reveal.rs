@@ -18,16 +18,20 @@ use crate::cold::api::exchange::{Ask, Reply};
 use crate::cold::api::intents::has_usable_intent;
 use crate::cold::api::problem::Problem;
 use crate::cold::api::purchases;
-use crate::cold::issuers::{IssuerClient, Revealed};
+use crate::cold::issuers::{Framed, IssuerClient, Revealed};
 use crate::cold::stands::strictest;
 use crate::cold::store::{Card, Scope};
+use crate::config::Reveal;
 use crate::decide::compile::parse_instant;
 use crate::decide::effective::{EffectivePolicy, Value, effective};
 use crate::domain::card::{AgentStatus, CardStatus};
+use crate::domain::time::Timestamp;
 
 /// A card is shown this often in a minute.
 pub(in crate::cold::api) const A_MINUTE_MAX: u32 = 5;
 const MINUTE_US: i64 = 60_000_000;
+/// Within this time a browser has asked for the issuer's page.
+const FRAME_US: i64 = MINUTE_US;
 /// Others may change the request meanwhile.
 const TRIES_MAX: usize = 8;
 
@@ -117,23 +121,30 @@ pub(in crate::cold::api) fn shown_to(
 pub(in crate::cold::api) struct Passed<'a> {
     issuer: &'a dyn IssuerClient,
     row: Card,
+    is_framed: bool,
 }
 
 /// Passes every gate but the count of a minute.
 pub(in crate::cold::api) async fn pass(ask: &Ask, row: Card) -> Result<Passed<'_>, Problem> {
     let issuer = ask.api.issuer_of(&row.connection);
     let manner = issuer.map(|issuer| issuer.manner());
-    let (Some(issuer), Some(manner)) = (issuer, manner.filter(|it| it.reveals)) else {
+    let (Some(issuer), Some(manner)) = (issuer, manner.filter(|it| it.reveal != Reveal::Off))
+    else {
         let message = "the connection shows no numbers; its operator can switch it on";
         return Err(Problem::not_supported("id", message));
     };
     if ask.caller.key.scope == Scope::Agent && !manner.reveals_to_agents {
-        let what = "the connection shows its cards' numbers to owners alone";
+        let what = "the connection shows its cards to owners alone";
         return Err(Problem::beyond_reach(what));
     }
     refuse_stopped(ask, &row).await?;
     refuse_gated(ask, &row).await?;
-    Ok(Passed { issuer, row })
+    let is_framed = manner.reveal == Reveal::Frame;
+    Ok(Passed {
+        issuer,
+        row,
+        is_framed,
+    })
 }
 
 impl Passed<'_> {
@@ -144,16 +155,48 @@ impl Passed<'_> {
     /// Counts it, asks the issuer, and tells the audit log: what is left is to show it, so that nothing
     /// that may fail comes after this.
     pub(in crate::cold::api) async fn revealing(self, ask: &Ask) -> Result<Revealing, Problem> {
-        let Self { issuer, row } = self;
-        let taken = ask.api.reveals.take(&row.id, ask.now);
-        taken.map_err(Problem::too_many_reveals)?;
+        let Self { issuer, row, .. } = self;
+        if self.is_framed {
+            let message = "the connection shows its cards on their issuer's own page, in a browser: open the \
+                           view_url of the purchase request there";
+            return Err(Problem::not_supported("id", message));
+        }
+        count(ask, &row)?;
         let revealed = issuer.reveal(row.issuer_token.clone()).await?;
-        // Somebody may have stopped it while the issuer was asked.
-        let row = find(ask, &row.id).await?;
-        refuse_stopped(ask, &row).await?;
-        tell(ask, &row).await?;
+        let row = told(ask, row).await?;
         Ok(Revealing { row, revealed })
     }
+
+    /// Whether its issuer shows it, on a page of its own.
+    pub(in crate::cold::api) fn is_framed(&self) -> bool {
+        self.is_framed
+    }
+
+    /// The same where its issuer shows it: that page opens for a moment, and until `ends` at the latest.
+    pub(in crate::cold::api) async fn framing(
+        self,
+        ask: &Ask,
+        ends: Timestamp,
+    ) -> Result<(Card, Framed), Problem> {
+        let Self { issuer, row, .. } = self;
+        count(ask, &row)?;
+        let until = ask.now.plus_micros(FRAME_US).min(ends);
+        let framed = issuer.frame(&row.issuer_token, until)?;
+        Ok((told(ask, row).await?, framed))
+    }
+}
+
+fn count(ask: &Ask, row: &Card) -> Result<(), Problem> {
+    let taken = ask.api.reveals.take(&row.id, ask.now);
+    taken.map_err(Problem::too_many_reveals)
+}
+
+/// Somebody may have stopped it while the issuer was asked; if not, the audit log knows.
+async fn told(ask: &Ask, row: Card) -> Result<Card, Problem> {
+    let row = find(ask, &row.id).await?;
+    refuse_stopped(ask, &row).await?;
+    tell(ask, &row).await?;
+    Ok(row)
 }
 
 /// Tells the audit log, and the purchase request whose card it is: it was looked at in time.
@@ -237,7 +280,6 @@ async fn refuse_gated(ask: &Ask, row: &Card) -> Result<(), Problem> {
 mod tests {
     use super::*;
     use crate::cold::per_minute::PerMinute;
-    use crate::domain::time::Timestamp;
 
     #[test]
     fn a_card_is_shown_a_few_times_a_minute_and_each_card_for_itself() {

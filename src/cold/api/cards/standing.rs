@@ -7,9 +7,9 @@ use crate::cold::api::problem::Problem;
 use crate::cold::ops::cards::view::MerchantLockView;
 use crate::cold::records::{DecisionId, Filter};
 use crate::cold::stands::strictest;
-use crate::cold::store::{Agent, Card};
+use crate::cold::store::{Agent, Card, Customer};
 use crate::decide::snapshot::Snapshot;
-use crate::domain::card::{AgentStatus, CardStatus, Key};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key};
 use crate::domain::time::Timestamp;
 use crate::ledger::embedded::journal::Position;
 use crate::ledger::embedded::store::EmbeddedLedger;
@@ -111,6 +111,24 @@ impl Api {
             status.flatten().unwrap_or_default()
         })
         .await
+    }
+
+    /// What is in force on the customer: the stricter of its row and of what the ledger holds.
+    pub(in crate::cold::api) async fn standing_of_customer(
+        &self,
+        row: &Customer,
+    ) -> Result<CustomerStatus, Problem> {
+        let key = |snapshot: &Snapshot| Some(snapshot.customer_by_id(&row.id)?.key());
+        let Some(key) = key(&self.snapshots.load()) else {
+            return Ok(row.status);
+        };
+        let look = move |ledger: &EmbeddedLedger| ledger.with_state(key, |state| state.status);
+        let held = self.ask_ledger(look).await?.unwrap_or_default();
+        Ok(if held == CustomerStatus::Active {
+            row.status
+        } else {
+            held
+        })
     }
 
     /// Whether the agent is at work: by its row, and by what the ledger holds, where an operator's pause

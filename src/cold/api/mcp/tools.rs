@@ -121,7 +121,8 @@ fn outcome() -> Value {
                         "description": "How often it may be used: once, or until its amount is spent."},
                     "card_expires_at": text("When the card ends."),
                     "view_url": text("Open this page to see the card's number, or POST to it with \
-                        Content-Type: application/json. Pass it on to nobody."),
+                        Content-Type: application/json where the connection gives the \
+                        number out. Pass it on to nobody."),
                     "view_expires_at": text("When that page opens no more: a card that nobody has \
                         looked at by then is canceled.")
                 },

@@ -167,7 +167,7 @@ async fn rules(api: &Api, agent: Agent) -> Result<Rules, Problem> {
     let found = api.store.customer(agent.customer_id.clone()).await?;
     let customer = found.ok_or_else(Problem::not_found)?;
     let standing = api.standing_of_agent(&agent).await?;
-    let is_active = if customer.status != CustomerStatus::Active {
+    let is_active = if api.standing_of_customer(&customer).await? != CustomerStatus::Active {
         Err("customer_suspended")
     } else if agent.status != AgentStatus::Active || standing != AgentStatus::Active {
         Err("agent_suspended")

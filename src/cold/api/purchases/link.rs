@@ -70,7 +70,7 @@ impl Link {
 
 impl Api {
     /// The link under which the agent sees this card. There is none where the connection does not show
-    /// numbers to agents: it would open nothing.
+    /// cards to agents: it would open nothing.
     pub(super) fn link_of(&self, row: &Purchase, connection: &str) -> Option<Link> {
         let shows = self.issuer_of(connection)?.manner().reveals_to_agents;
         Link::of(row).filter(|_| shows)
