@@ -405,3 +405,27 @@ fn h11_an_event_that_names_another_customers_card_is_booked_on_neither_and_raise
     assert_eq!(status(&server, "cleared"), "applied");
     assert!(server.terminate().success());
 }
+
+/// What its sums are in does not leave with a card, nor with its customer.
+#[test]
+fn a12_an_event_in_another_currency_is_not_booked_on_a_card_that_left_either() {
+    let home = home();
+    let server = home.start();
+    let ask = authorization(AUTHORIZATION, CARD, 2_599);
+    assert!(server.client().ask(&ask).is_approval());
+    let euros = fixture("cleared").replace("\"USD\"", "\"EUR\"");
+    for stays in [true, false] {
+        let mut snapshot = SnapshotOf::default();
+        snapshot.customer(if stays { "cus" } else { "other" }, &json!({}));
+        home.write("snapshot.json", &snapshot.build().to_string());
+        assert_eq!(server.post("/admin/reload?confirm=true").status, 200);
+        let before = outcome(&server);
+        assert_eq!(event(&server, &euros).text(), r#"{"status":"ignored"}"#);
+        assert_eq!(outcome(&server), before);
+    }
+    let metrics = server.admin_text("/metrics");
+    let alert = "countersign_alerts_total{connection=\"acme\",what=\"other_currency\"} 2";
+    assert!(metrics.contains(alert), "{metrics}");
+    assert_eq!(status(&server, "cleared"), "applied");
+    assert!(server.terminate().success());
+}

@@ -255,6 +255,8 @@ fn a_card_that_is_renamed_keeps_its_holds_and_its_records_in_view() {
             decisions,
         )
     };
+    let is_there = || seen(&server, CARD).2.as_array().unwrap().len() == 1;
+    wait_until("it is recorded", is_there);
     let before = seen(&server, CARD);
     assert_eq!(before.0.as_array().unwrap().len(), 1);
     assert_eq!(before.2.as_array().unwrap().len(), 1);
@@ -282,9 +284,10 @@ fn what_a_rule_has_seen_is_recorded_of_statuses_and_of_merchants() {
         let reply = server.client().ask(&authorization(&token, card, 100));
         assert!(!reply.is_approval(), "{reason}");
         let path = format!("/admin/decisions?authorization={token}&connection=acme");
-        let record = server.admin(&path)["decisions"][0].clone();
-        assert_eq!(record["reason"], reason, "{record}");
-        record["explanation"]["observed"].clone()
+        let record = || server.admin(&path)["decisions"][0].clone();
+        wait_until("it is recorded", || !record().is_null());
+        assert_eq!(record()["reason"], reason, "{}", record());
+        record()["explanation"]["observed"].clone()
     };
     for (path, back, card, reason, observed) in [
         (
@@ -328,4 +331,29 @@ fn what_a_rule_has_seen_is_recorded_of_statuses_and_of_merchants() {
     );
     assert_eq!(declined("card-2", "merchant_not_allowed"), blocked);
     assert!(server.terminate().success());
+}
+
+/// In which currency a customer's sums are is known to the ledger, so that no start lets them go on in another.
+#[test]
+fn a_customer_that_has_spent_keeps_its_currency_over_a_start() {
+    let home = home("strict", 0, &rules(5_000, unchanged));
+    let server = home.start();
+    assert_eq!(buy(&server, 2_000), "APPROVED");
+    assert!(server.terminate().success());
+    let euros = |at: usize| {
+        rules(5_000, |rules| {
+            rules["customers"][at]["currency"] = json!("EUR")
+        })
+    };
+    // From the journal alone, then from a checkpoint too.
+    for _ in 0..2 {
+        replace(&home, &euros(0));
+        let (code, error) = home.refused();
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains("customers[0].currency: "), "{error}");
+        replace(&home, &euros(1));
+        let server = home.start();
+        assert_eq!(buy(&server, 2_001), "APPROVED");
+        assert!(server.terminate().success());
+    }
 }

@@ -231,6 +231,12 @@ impl Core {
             return self.ledger.book(&Route { key, owner }, &command);
         }
         if let Some(key) = used_by {
+            // Of a card that left the snapshot the sums go on in the currency that they are in.
+            let counts_in =
+                currency_of(&snapshot, used_by).or_else(|| self.ledger.currency_of(key));
+            if counts_in.is_some_and(|counts_in| counts_in != currency) {
+                return Ok(unbookable(connection, currency, external));
+            }
             // The state exists, so its owner's name is not needed.
             let owner = Owner::Customer("");
             return self.ledger.book(&Route { key, owner }, &command);
