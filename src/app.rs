@@ -60,7 +60,7 @@ use follower::Follower;
 pub use moving::{Moved, export_ledger, import_ledger};
 use operators::Operators;
 use ownership::Rows;
-pub use shared::{arm_ledger, found_ledger, repair_ledger};
+pub use shared::{arm_ledger, examine_ledger, found_ledger, repair_ledger};
 use stop::HangUps;
 pub use stop::StopSignals;
 

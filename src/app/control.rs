@@ -408,6 +408,8 @@ fn start_webhooks(
         clock: told.clock,
         bell: Arc::clone(&told.bell),
         telemetry: Arc::clone(&told.telemetry),
+        readiness: Arc::clone(&told.readiness),
+        backlog_max: told.backlog_max,
         reading: Reading::new(&told.store, around.records, (around.journal.name(), counts)),
     })));
     told

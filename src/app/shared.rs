@@ -190,6 +190,14 @@ pub fn found_ledger(store: &LedgerStore) -> Result<String, StartError> {
     .map(|it| it.to_string())
 }
 
+/// The ledger of a Redis that may be worked with.
+///
+/// # Errors
+/// [`StartError`] says why it may not be.
+pub fn examine_ledger(store: &LedgerStore) -> Result<Generation, StartError> {
+    with_remote(store, setup::examine)
+}
+
 /// Arms the ledger of a Redis that was started anew, by the word of an operator. Its name.
 ///
 /// # Errors

@@ -50,7 +50,8 @@ enum LedgerCommand {
     Export(moving::MoveArguments),
     /// Move the ledger of a Redis that no node uses any more into a data directory that has none
     Import(moving::MoveArguments),
-    /// Have the database belong to this data directory's journal instead of another one that is lost
+    /// Have the database belong to this data directory's journal, or to a shared ledger, instead of another one
+    /// that is lost
     Adopt(adopt::AdoptArguments),
 }
 

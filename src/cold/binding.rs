@@ -149,9 +149,7 @@ impl fmt::Display for NotAdopted {
             Self::Unbound => {
                 f.write_str("the database belongs to no journal yet; the first start gives it one")
             }
-            Self::Ours => {
-                f.write_str("the database belongs to this data directory's journal already")
-            }
+            Self::Ours => f.write_str("the database belongs to this journal or ledger already"),
             Self::Another(row) => write!(
                 f,
                 "--instead-of: the database belongs to the journal {} (of {}, since {})",

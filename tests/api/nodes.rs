@@ -278,7 +278,10 @@ fn a_process_that_is_killed_while_it_changes_rules_leaves_all_others_with_those_
 fn without_the_database_issuers_are_answered_by_what_is_known() {
     let mut server = PgServer::start();
     let mut plane = Plane::initialised_in(Database::at(server.fresh_database()));
-    plane.restart_with(&["--roles", "control"]);
+    plane
+        .home
+        .write("hooks.toml", "[webhooks]\nbacklog_max = 50\n");
+    restart(&mut plane, &["--roles", "control"]);
     let node = Authorizer::start(&plane.database);
     let card = plane.card(&json!({"policy": {"limits": {"perDay": 1000}}}));
     let token = plane.token_of(&card);
@@ -305,8 +308,27 @@ fn without_the_database_issuers_are_answered_by_what_is_known() {
     node.declines("frozen", &token, 1);
     let unfrozen = node.server.post(&format!("/admin/cards/{card}/unfreeze"));
     assert_eq!(unfrozen.status, 200, "{}", unfrozen.text());
+    // What nobody reads waits, and somebody is to see it.
+    let unread = |wanted: bool| {
+        let since = now();
+        while plane
+            .server()
+            .admin_text("/readyz")
+            .contains("records_unread")
+            != wanted
+        {
+            assert!(millis_since(since) < 30_000, "records_unread: {wanted}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    };
+    unread(false);
+    for number in 0..60 {
+        node.declines(&format!("unread-{number}"), &token, 2_000);
+    }
+    unread(true);
     assert!(server.run_again());
     warned(false);
+    unread(false);
     let since = now();
     loop {
         let answer = plane.ask(
@@ -422,4 +444,34 @@ fn processes_have_the_listeners_of_their_roles_and_one_at_a_time_changes_rules()
     assert!(told.contains("--roles control"), "{told}");
     let unknown = plane.ask("cs_test_nobody", "GET", "/v1/cards", &Value::Null);
     assert_eq!(code(&unknown, 401), "unauthorized");
+}
+
+#[test]
+fn c20_a_database_whose_shared_ledger_is_lost_is_given_to_another_one() {
+    let mut plane = Plane::start();
+    let card = plane.card(&json!({"policy": {"limits": {"total": 1000}}}));
+    assert_eq!(plane.buy(&card, 800), "APPROVED");
+    assert!(plane.stop().success());
+    let other = Database::fresh();
+    plane.database = plane.database.with_ledger_of(&other);
+    let (status, told) = refused(&plane);
+    assert_eq!(status, Some(3), "{told}");
+    let wanted = "countersign ledger adopt --instead-of ";
+    let (_, theirs) = told.split_once(wanted).expect(&told);
+    let theirs = theirs.split('`').next().unwrap();
+    let adopt = |instead_of: &str| {
+        let mut command = crate::server::binary();
+        command.args(["ledger", "adopt", "--instead-of", instead_of, "--data-dir"]);
+        command.arg(plane.home.data_dir());
+        said(command.envs(plane.database.environment()).output())
+    };
+    let (status, told) = adopt("00000000000000000000000000000000");
+    assert_eq!(status, Some(2), "{told}");
+    assert!(told.contains(theirs), "{told}");
+    let (status, told) = adopt(theirs);
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.contains("belongs to the shared ledger"), "{told}");
+    assert_eq!(adopt(theirs).0, Some(2), "it is not theirs any more");
+    plane.restart();
+    assert_eq!(plane.buy(&card, 800), "APPROVED", "it counts from zero");
 }

@@ -30,6 +30,31 @@ impl RedisArguments {
     }
 }
 
+/// The same, where there may be none.
+#[derive(Debug, Args)]
+pub(super) struct OptionalRedis {
+    /// The Redis that nodes share, where the database is to belong to its ledger [default: the data
+    /// directory's journal]
+    #[arg(long, env = "COUNTERSIGN_LEDGER", value_name = "STORE", value_parser = typed::ledger, hide_env_values = true)]
+    ledger: Option<LedgerStore>,
+    /// The root of its certificate (PEM) [default: the public ones]
+    #[arg(long, env = "COUNTERSIGN_LEDGER_CA", value_name = "FILE")]
+    ledger_ca: Option<PathBuf>,
+}
+
+impl OptionalRedis {
+    /// Absent where a journal is meant.
+    pub(super) fn store(&self) -> Result<Option<LedgerStore>, Failure> {
+        let store = self.ledger.clone().unwrap_or_default();
+        let store = store.with_ca(self.ledger_ca.clone());
+        let store = store.map_err(|error| failure(&StartError::Config(error)))?;
+        Ok(match store {
+            LedgerStore::Embedded => None,
+            LedgerStore::Shared(_) => Some(store),
+        })
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct FoundArguments {
     #[command(flatten)]

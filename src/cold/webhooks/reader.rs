@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use super::notice::{APPROVED, DECLINED, family, of_decision};
 use crate::clock::Clock;
 use crate::cold::durable::JournalProgress;
+use crate::cold::readiness::Readiness;
 use crate::cold::records::feed::{Feed, Seen};
 use crate::cold::records::reading::Reading;
 use crate::cold::records::{DecisionId, DecisionRecord, Records};
@@ -23,6 +24,8 @@ use crate::domain::time::Timestamp;
 use crate::ledger::event::Event;
 use crate::telemetry::Telemetry;
 
+/// The word of `/readyz` while so many records wait that webhooks tell old news.
+const UNREAD: &str = "records_unread";
 /// Without news, it looks again after this long.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// After a fault.
@@ -44,6 +47,10 @@ pub struct Around {
     pub telemetry: Arc<Telemetry>,
     /// Where it goes on.
     pub reading: Reading,
+    /// Told where too many records wait.
+    pub readiness: Arc<Readiness>,
+    /// Beyond so many.
+    pub backlog_max: i64,
 }
 
 /// Reads on until the runtime ends.
@@ -61,6 +68,7 @@ pub async fn read(mut around: Around) {
         kept_at: around.clock.now(),
         feed: Some(begun),
         modes: HashMap::new(),
+        unseen: (0, 0),
         around,
     };
     loop {
@@ -125,6 +133,8 @@ struct Reader {
     /// Since when its place is kept.
     kept_at: Timestamp,
     modes: HashMap<String, Option<Mode>>,
+    /// How much was not seen when the journal had come so far.
+    unseen: (u64, u64),
 }
 
 impl Reader {
@@ -133,11 +143,14 @@ impl Reader {
         // An endpoint that was made before a decision is seen where the list is read after it.
         let durable = (self.around.journal)().durable.0;
         let Some(mut feed) = self.feed.take() else {
+            let (looked_at, unseen) = self.unseen;
+            self.tell_of_unread(unseen.saturating_add(durable.saturating_sub(looked_at)));
             self.go_back().await;
             return Ok(true);
         };
         let unseen = self.around.records.unseen(&feed, durable);
-        self.around.telemetry.set_unread(unseen);
+        self.unseen = (durable, unseen);
+        self.tell_of_unread(unseen);
         if unseen == 0 {
             self.feed = Some(feed);
             return self.keep_mark().await;
@@ -160,6 +173,18 @@ impl Reader {
         let more = read.map_err(|fault| StoreError::Fault(fault.to_string()))?;
         self.tell(found).await?;
         Ok(more)
+    }
+
+    /// Nothing is lost by records that wait here, however many: journals and logs keep them. But somebody has
+    /// to see that nobody is told.
+    fn tell_of_unread(&self, unseen: u64) {
+        self.around.telemetry.set_unread(unseen);
+        let most = u64::try_from(self.around.backlog_max).unwrap_or(0);
+        if unseen > most {
+            self.around.readiness.set_warning(UNREAD);
+        } else if unseen <= most / 2 {
+            self.around.readiness.clear_warning(UNREAD);
+        }
     }
 
     async fn tell(&mut self, found: Vec<Found>) -> Result<(), StoreError> {
