@@ -211,28 +211,3 @@ fn every_character_alone_is_stable() {
         assert_eq!(normal(once.as_str()), once.as_str(), "{char:?}");
     }
 }
-
-/// A message that names nobody, neither by name nor by id, is no merchant's: not even of another such one.
-#[test]
-fn whoever_is_not_named_at_all_is_nobody() {
-    let keys = |descriptor: &'static str, ids: [Option<&'static str>; 2]| {
-        let [acquirer, acceptor] = ids.map(|id| id.map(Cow::Borrowed));
-        let acceptor = CardAcceptor {
-            acquirer_id: acquirer,
-            acceptor_id: acceptor,
-            descriptor: Cow::Borrowed(descriptor),
-            mcc: None,
-            city: Cow::Borrowed(""),
-            country: None,
-        };
-        merchant_keys(&Fingerprinter::new(5), &acceptor)
-    };
-    for blank in ["", "  ", "*"] {
-        let nobody = keys(blank, [None, None]);
-        assert!(!nobody.is_same_merchant(&nobody), "{blank:?}");
-        assert!(!nobody.is_same_merchant(&keys("SHOP", [None, None])));
-        let by_id = keys(blank, [None, Some("7")]);
-        assert!(by_id.is_same_merchant(&by_id), "{blank:?}");
-        assert!(!by_id.is_same_merchant(&nobody), "{blank:?}");
-    }
-}

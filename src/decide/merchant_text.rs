@@ -152,11 +152,8 @@ pub fn merchant_keys(keys: &impl Keys, acceptor: &CardAcceptor<'_>) -> MerchantK
     };
     let name = MerchantText::of(&acceptor.descriptor);
     let shop = name.sub_merchant();
-    // Two merchants are not the same for having no name: then their ids must agree, and without ids
-    // nothing is known that could.
-    let weak = if name.0.bytes().is_empty() && matches!(ids, (None, None)) {
-        MerchantKeys::NOBODY
-    } else if name.0.bytes().is_empty() {
+    // Two merchants are not the same for having no name: then their ids must agree.
+    let weak = if name.0.bytes().is_empty() {
         let [acquirer, id] = [&acceptor.acquirer_id, &acceptor.acceptor_id]
             .map(|part| part.as_deref().unwrap_or_default().as_bytes());
         let (mcc, country) = place_bytes(acceptor.mcc, acceptor.country);

@@ -104,17 +104,13 @@ pub struct CardRules {
 pub struct MerchantKeys {
     /// Acquirer id and acceptor id; absent where either is missing.
     pub strong: Option<u64>,
-    /// Normalised descriptor, category code and country; [`MerchantKeys::NOBODY`] where the message names
-    /// nobody, neither by name nor by id.
+    /// Normalised descriptor, category code and country.
     pub weak: u64,
     /// The sub-merchant that an aggregator's descriptor names.
     pub sub_merchant: Option<u64>,
 }
 
 impl MerchantKeys {
-    /// What nobody is recognised by.
-    pub const NOBODY: u64 = 0;
-
     /// Whether `other` is the same merchant as this one.
     #[must_use]
     pub fn is_same_merchant(&self, other: &Self) -> bool {
@@ -122,8 +118,7 @@ impl MerchantKeys {
         let other_sub_merchant = self.sub_merchant.is_some()
             && other.sub_merchant.is_some()
             && self.sub_merchant != other.sub_merchant;
-        (same_strong && !other_sub_merchant)
-            || (self.weak == other.weak && self.weak != Self::NOBODY)
+        (same_strong && !other_sub_merchant) || self.weak == other.weak
     }
 }
 

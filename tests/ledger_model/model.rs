@@ -415,7 +415,7 @@ impl Model {
         Some((step, true))
     }
 
-    /// Whether its issuer has told of the end of what a question asks for.
+    /// Whether its issuer has told already what a question asks for, and less.
     fn is_over(&self, ask: &Ask, moment: Moment) -> bool {
         let Some(number) = self.life_of(ask.authorization) else {
             return false;

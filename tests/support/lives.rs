@@ -223,8 +223,8 @@ impl<P, T> Default for Life<P, T> {
 }
 
 impl<P: Copy + PartialEq, T: Clone> Life<P, T> {
-    /// Whether nothing would be on hold for one more step, were it of the most there can be, and less
-    /// than it asks for has been posted.
+    /// Whether one more step, were it of the most there can be, would leave less on hold and posted than
+    /// was approved and is asked for.
     pub(crate) fn is_over_for(&self, steps: &[Own], asked: Own, place: P) -> bool {
         let most = (1 << 53) - 1;
         let largest = Own {
@@ -235,7 +235,9 @@ impl<P: Copy + PartialEq, T: Clone> Life<P, T> {
         after.has_lapsed = false;
         after.put(place, most, 0);
         let books = after.ought(&[steps, &[largest]].concat());
-        books.held == 0 && books.posted < asked.amount
+        let ours = steps.iter().filter(|step| step.approves);
+        let approved: i128 = ours.map(|step| step.amount).sum();
+        books.held + books.posted < approved + asked.amount
     }
 }
 

@@ -1,4 +1,4 @@
-//! A question that comes after its issuer has told of the end of what it asks for (behaviour 2.16).
+//! A question that comes after its issuer has told what it comes to (behaviour 2.16).
 
 use crate::domain::amount::Minor;
 use crate::domain::decision::Decision;
@@ -9,9 +9,9 @@ use crate::ledger::check::spends;
 use crate::ledger::command::Authorize;
 use crate::ledger::life::Place;
 
-/// Whether an approval would hold nothing whatever it is of, and the issuer has not posted that much
-/// either: what comes of the answer would be counted nowhere. A reversal that comes first is no end: it
-/// takes off no more than it says.
+/// Whether less would be charged than was approved and is asked for, were it of the most that there can
+/// be: the issuer has told already what it comes to, and what comes of the answer beside that would be
+/// counted nowhere. A reversal that comes first is no such word: it takes off no more than it says.
 pub(super) fn is_over(known: &Authorization, command: &Authorize<'_>, amount: Minor) -> bool {
     let Some(life) = known.life() else {
         return false;
@@ -43,5 +43,6 @@ pub(super) fn is_over(known: &Authorization, command: &Authorize<'_>, amount: Mi
     life.add(Place::of(&step), Minor::MAX, Minor::ZERO);
     let steps: Vec<Step> = known.steps().chain([step]).collect();
     let books = life.books(&steps);
-    books.held.is_zero() && books.posted < amount
+    let charged = books.held.saturating_plus(books.posted);
+    charged < known.approved().saturating_plus(amount)
 }

@@ -72,7 +72,7 @@ impl Authorization {
         self.steps.iter().map(own).collect()
     }
 
-    /// Whether the issuer has told of the end of what a question asks for.
+    /// Whether the issuer has told already what a question asks for, and less.
     pub(super) fn is_over(&self, message: &Message, at: i64) -> bool {
         let asked = Own {
             name: message.step.map(u64::from),

@@ -252,6 +252,8 @@ fn i4_a_question_that_comes_after_its_own_end_is_not_approved() {
         ("declined", told(StandingStatus::Declined, (1, 0, 0))),
         ("expired", told(StandingStatus::Expired, (1, 1, 1))),
         ("closed", posted(&[40]).told(Closed, (1, 1, 1), 0)),
+        ("held in part", Report::of(1).told(Pending, (1, 1, 0), 30)),
+        ("raised by advice", Report::of(1).fact(7, Replaced, 90, 20)),
         ("posted, and nothing held any more", posted(&[40]).told(Settled, (1, 1, 1), 0)),
         ("expired alone", of_facts(Expired)),
         ("cleared for the last time", Report::of(1).fact(7, LAST, 40, 20)),
@@ -271,19 +273,26 @@ fn i4_a_question_that_comes_after_its_own_end_is_not_approved() {
         // Nothing is asked of an authorization by a verification, and what is given back takes nothing.
         assert!(ledger.ask(&Ask::new(1, 0).step(3)).decision.is_approval());
     }
-    // What is only told in part is held for the rest, a reversal takes off what it says, and what was
-    // posted counts for the amount.
+    // A posting in part leaves the rest, a reversal takes off what it says, and what the issuer has counted
+    // itself is enough where it covers the amount.
     for (report, held) in [
         (Report::of(1).fact(7, Released, 40, 20), 60),
         (Report::of(1).fact(7, Released, 100, 20), 0),
         (Report::of(1).fact(7, PART, 40, 20), 60),
-        (Report::of(1).told(Pending, (1, 1, 0), 30), 30),
+        (Report::of(1).told(Pending, (1, 1, 0), 100), 100),
+        (posted(&[40]).told(Settled, (1, 1, 1), 60), 60),
         (posted(&[100]).told(Settled, (1, 1, 1), 0), 0),
     ] {
         let mut ledger = Ledger::new();
         ledger.report(&report);
         ledger.approve(&Ask::new(1, 100).step(1));
         assert_eq!(ledger.books(1).0[0], held, "{report:?}");
+        // What is asked beside that is another step, or the reports are of another purchase.
+        let mut ledger = Ledger::new();
+        ledger.report(&report);
+        let more = ledger.ask(&Ask::new(1, 101).step(1));
+        let is_told = report.told.is_some();
+        assert_eq!(more.decision.is_approval(), !is_told, "{report:?}");
     }
     // A step after the end of those before it is held by itself.
     let mut ledger = Ledger::new();
