@@ -203,7 +203,7 @@ pub(crate) struct Model {
     pub(crate) backed: BTreeMap<u8, Backing>,
 }
 
-fn spends(kind: AuthorizationKind) -> bool {
+pub(crate) fn spends(kind: AuthorizationKind) -> bool {
     kind == AuthorizationKind::Authorization || kind == AuthorizationKind::SingleMessage
 }
 
@@ -413,29 +413,6 @@ impl Model {
         ask.delivery?;
         let step = nameless().find(|step| step.delivery == ask.delivery)?;
         Some((step, true))
-    }
-
-    /// Whether its issuer has told already what a question asks for, and less.
-    fn is_over(&self, ask: &Ask, moment: Moment) -> bool {
-        let Some(number) = self.life_of(ask.authorization) else {
-            return false;
-        };
-        let asked = Own {
-            name: ask.name,
-            approves: true,
-            amount: i128::from(ask.amount),
-            at: moment.at,
-        };
-        let nowhere = Place {
-            day: self.day_of(moment),
-            hour: self.hour_of(moment),
-            at: i64::MAX,
-            agent: None,
-        };
-        let of_it = self.known[number].life.as_ref();
-        let steps = self.steps(number);
-        let is_over = of_it.is_some_and(|life| life.is_over_for(&steps, asked, nowhere));
-        spends(ask.kind) && ask.amount > 0 && is_over
     }
 
     /// Decides, without writing anything down.
