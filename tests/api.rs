@@ -34,6 +34,8 @@ mod idempotency;
 mod in_advance;
 #[path = "api/intents.rs"]
 mod intents;
+#[path = "api/items.rs"]
+mod items;
 #[path = "api/keys.rs"]
 mod keys;
 #[path = "api/looking.rs"]

@@ -7,6 +7,14 @@
 mod behind;
 #[path = "shared_ledger/changes.rs"]
 mod changes;
+#[path = "shared_ledger/cluster.rs"]
+mod cluster;
+#[path = "shared_ledger/cluster_down.rs"]
+mod cluster_down;
+#[path = "shared_ledger/cluster_load.rs"]
+mod cluster_load;
+#[path = "shared_ledger/cluster_moves.rs"]
+mod cluster_moves;
 #[path = "shared_ledger/exact.rs"]
 mod exact;
 #[path = "shared_ledger/failover.rs"]
@@ -23,6 +31,8 @@ mod moved;
 mod precedence;
 #[path = "support/redis.rs"]
 mod redis;
+#[path = "support/redis_cluster.rs"]
+mod redis_cluster;
 #[path = "shared_ledger/refusals.rs"]
 mod refusals;
 #[path = "shared_ledger/refuses.rs"]

@@ -26,6 +26,8 @@ use crate::telemetry::Telemetry;
 
 /// The word of `/readyz` while Redis may have forgotten something.
 const FORGOT: &str = "shared_ledger_forgot";
+/// What it warns of while a server of a cluster may have.
+const FORGOT_PARTLY: &str = "shared_ledger_forgot_partly";
 /// Its word after this node could not keep what the log says.
 const NOT_FOLLOWED: &str = "shared_log_not_followed";
 
@@ -94,6 +96,9 @@ impl Node {
             let reason = match trouble {
                 Trouble::Forgot => FORGOT,
                 Trouble::NotFollowed => NOT_FOLLOWED,
+                // The others' customers are served.
+                Trouble::ForgotPartly if begins => return told.set_warning(FORGOT_PARTLY),
+                Trouble::ForgotPartly => return told.clear_warning(FORGOT_PARTLY),
             };
             if begins {
                 told.set_reason(reason);
@@ -183,9 +188,7 @@ fn runtime() -> Result<Runtime, StartError> {
 pub fn found_ledger(store: &LedgerStore) -> Result<String, StartError> {
     let (generation, term) = (Generation(random()?), new_term()?);
     with_remote(store, async |remote| {
-        setup::found(remote, &generation, term)
-            .await
-            .map(|()| generation)
+        setup::found(remote, &generation, term).await
     })
     .map(|it| it.to_string())
 }
@@ -223,7 +226,8 @@ pub(super) fn with_remote<T>(
     let missing = || {
         StartError::Config(ConfigError {
             place: "--ledger".to_owned(),
-            message: "must be redis://HOST:PORT or rediss://HOST:PORT".to_owned(),
+            message: "must be redis://HOST:PORT, rediss://HOST:PORT or redis+cluster://HOST:PORT"
+                .to_owned(),
         })
     };
     let remote = remote(store)?.ok_or_else(missing)?;

@@ -55,7 +55,8 @@ fn filter(text: &str) -> Result<EnvFilter, NotALevel> {
     }
     // Modules that are named alone leave the others as they are.
     let names_level = parts.iter().any(|part| !part.contains('='));
-    let general = (!names_level).then_some("info");
+    // PostgreSQL says at each start that a table is there already.
+    let general = (!names_level).then_some("info,sqlx::postgres::notice=warn");
     let whole: Vec<_> = general.into_iter().chain(parts).collect();
     let whole = whole.join(",");
     EnvFilter::try_new(&whole).map_err(|_malformed| NotALevel(whole))
@@ -68,13 +69,16 @@ mod tests {
     #[test]
     fn levels_and_modules_are_taken_and_nothing_else() {
         for (text, filter_text) in [
-            ("", "info"),
-            (" ", "info"),
+            ("", "sqlx::postgres::notice=warn,info"),
+            (" ", "sqlx::postgres::notice=warn,info"),
             ("debug", "debug"),
             ("WARN", "warn"),
             ("off", "off"),
             ("info,countersign::hot=debug", "countersign::hot=debug,info"),
-            ("countersign::hot=trace", "countersign::hot=trace,info"),
+            (
+                "countersign::hot=trace",
+                "sqlx::postgres::notice=warn,countersign::hot=trace,info",
+            ),
         ] {
             assert_eq!(filter(text).unwrap().to_string(), filter_text, "{text:?}");
         }

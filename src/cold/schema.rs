@@ -131,6 +131,10 @@ pub(in crate::cold) struct PolicyDocument {
     /// What becomes of requests for a card that its amount and first merchant alone would bind.
     #[schema(pattern = "^(allow|review|deny)$")]
     unscoped_requests: String,
+    /// Of purchase requests: a card that names alone would bind (no category, no id of the merchant) is for a human
+    /// from this amount on, in minor units; 10000 where no level says.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    names_alone_below: i64,
     /// The most that a request may ask for: a card for one purchase, or one that is good until its amount is
     /// spent, at one merchant.
     #[schema(pattern = "^(single|until_spent)$")]

@@ -15,6 +15,9 @@ const TLS: &str = "rediss://";
 /// The same, of sentinels, which say where the server is.
 const SENTINELS: [&str; 2] = ["redis+sentinel://", "rediss+sentinel://"];
 
+/// The same, of servers of a cluster.
+const CLUSTERS: [&str; 2] = ["redis+cluster://", "rediss+cluster://"];
+
 /// The journal of a ledger of one process's own, in its data directory.
 pub const OWN_JOURNAL: &str = "journal";
 /// What one process has learned of a log that several nodes share.
@@ -48,7 +51,7 @@ pub enum LedgerStore {
 /// The Redis that several nodes share.
 #[derive(Clone, Debug)]
 pub struct SharedStore {
-    /// `redis://…`, `rediss://…` or the same of sentinels, if it is a good one.
+    /// `redis://…`, `rediss://…` or the same of sentinels or a cluster, if it is a good one.
     address: SecretString,
     /// Where the root of its certificate is, if that is none of the public ones.
     ca: Option<PathBuf>,
@@ -109,7 +112,9 @@ impl LedgerStore {
         let address = store.address.expose_secret();
         let begins = |prefix: &&str| address.strip_prefix(*prefix);
         let of_sentinels = SENTINELS.iter().find_map(begins);
-        if let Some(rest) = of_sentinels.or_else(|| [OPEN, TLS].iter().find_map(begins)) {
+        let of_cluster = CLUSTERS.iter().find_map(begins);
+        let of_server = || [OPEN, TLS].iter().find_map(begins);
+        if let Some(rest) = of_sentinels.or(of_cluster).or_else(of_server) {
             let (login, behind) = match rest.rsplit_once('@') {
                 Some((login, behind)) => (Some(login), behind),
                 None => (None, rest),
@@ -135,8 +140,8 @@ impl LedgerStore {
                            password `/`, `?`, `#` and `@` are written %2F, %3F, %23 and %40";
             return Err(ConfigError::new(FLAG, message));
         }
-        let message = "must be `embedded`, redis://HOST:PORT, rediss://HOST:PORT or \
-                       redis+sentinel://HOST:PORT,HOST:PORT/NAME";
+        let message = "must be `embedded`, redis://HOST:PORT, rediss://HOST:PORT, \
+                       redis+sentinel://HOST:PORT,HOST:PORT/NAME or redis+cluster://HOST:PORT,HOST:PORT";
         Err(ConfigError::new(FLAG, message))
     }
 }
@@ -215,6 +220,10 @@ mod tests {
             "redis://:@h:1",
             "unix://hunter2",
             "redis+sentinel://hunter2@h:1/n",
+            "redis+cluster://hunter2@h:1",
+            "redis+cluster://:hunter2@h:1,i:2/0",
+            "redis+cluster://:hunter2@h:1?db=1",
+            "redis-cluster://:hunter2@h:1",
             "redis-sentinel://:hunter2@h:1/n",
             "redis//:hunter2@h",
             "redis:u:hunter2",
@@ -228,7 +237,12 @@ mod tests {
             assert!(!error.to_string().contains("hunter2"), "{error}");
             assert!(error.to_string().starts_with("--ledger: "), "{error}");
         }
-        for right in ["rediss://:hunter2@h:1", "rediss://u:hunter2@h", "redis://h"] {
+        for right in [
+            "rediss://:hunter2@h:1",
+            "rediss://u:hunter2@h",
+            "redis://h",
+            "rediss+cluster://u:hunter2@h:1,i",
+        ] {
             let store = LedgerStore::parse(right);
             assert_eq!(store.address().unwrap(), Some(right));
         }

@@ -117,6 +117,8 @@ pub struct RequestTerms {
     /// In order of their names. On agents alone.
     pub standing: Option<Arc<[StandingApproval]>>,
     pub unscoped: Option<Unscoped>,
+    /// From this amount on, tolerance included, a card that names alone would bind is for a human.
+    pub names_alone_below: Option<Minor>,
     /// The most that a request may ask for.
     pub card_use: Option<CardUse>,
     pub card_ttl_minutes: Option<u32>,
@@ -138,6 +140,7 @@ impl RequestTerms {
             (self.merchant_map.is_some(), "policy.merchantMap"),
             (self.standing.is_some(), "policy.standingApprovals"),
             (self.unscoped.is_some(), "policy.unscopedRequests"),
+            (self.names_alone_below.is_some(), "policy.namesAloneBelow"),
             (self.card_use.is_some(), "policy.cardUse"),
             (self.card_ttl_minutes.is_some(), "policy.cardTtlMinutes"),
             (self.review_ttl_minutes.is_some(), "policy.reviewTtlMinutes"),

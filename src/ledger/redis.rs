@@ -1,18 +1,22 @@
 //! The log that several nodes share, kept in Redis (decision 0028).
 //!
 //! `wire` says what is sent and what an answer means; `setup` founds a ledger and looks whether one may
-//! be worked with; `link` keeps the connection, `sentinel` says where to; `offers` takes what this node decided; `node` has the
+//! be worked with, on all `servers` at once; `link` keeps a connection, `sentinel` says where to, or a `cluster` whose `routes` say for which bucket; `hosts` reads where several are; `offers` takes what this node decided; `node` has the
 //! log take it and learns what all nodes did; `refusal` says what a server answers instead; `copy` keeps what was learned and `repair` gives it
 //! back to a Redis that lost it; `moving` makes entries of a journal, and `whole` reads all logs of a ledger that moves. Nothing is decided here: the log takes an entry or says which came before it.
 
+mod cluster;
 pub mod copy;
+mod hosts;
 pub mod link;
 pub mod moving;
 pub mod node;
 pub mod offers;
 pub mod refusal;
 pub mod repair;
+mod routes;
 mod sentinel;
+mod servers;
 pub mod setup;
 pub mod whole;
 pub mod wire;

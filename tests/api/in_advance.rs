@@ -41,7 +41,7 @@ fn waits() -> (Value, Value) {
 }
 
 #[test]
-fn what_is_approved_in_advance_needs_no_human_until_it_is_used_up() {
+fn behaviour_5_5_what_is_approved_in_advance_needs_no_human_until_it_is_used_up() {
     let plane = plane_with(HERE, &["--sandbox-clock"]);
     let buyer = buyer(&plane, &rules(&json!({})));
     let asks = |amount: &str| outcome(&plane, &buyer, &json!({"amount": amount}));
@@ -185,7 +185,7 @@ const BY_ITSELF: (&str, &str) = (
 );
 
 #[test]
-fn an_approval_in_advance_owns_one_card_and_says_what_it_may_spend() {
+fn behaviour_5_5_an_approval_in_advance_owns_one_card_and_says_what_it_may_spend() {
     let plane = Plane::start();
     let buyer = buyer(&plane, &rules(&json!({})));
     let (card, other) = (own_card(&plane, &buyer), own_card(&plane, &buyer));

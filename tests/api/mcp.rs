@@ -26,19 +26,19 @@ fn message(method: &str, params: &Value) -> Value {
 }
 
 /// What the door answers to a message in the older revision.
-fn result(plane: &Plane, key: &str, method: &str, params: &Value) -> Value {
+pub(crate) fn result(plane: &Plane, key: &str, method: &str, params: &Value) -> Value {
     let headers = format!("{}mcp-protocol-version: 2025-11-25\r\n", bearer(key));
     let answer = post(plane, "localhost", &headers, &message(method, params));
     assert_eq!(answer.status, 200, "{}", answer.text());
     value(&answer)["result"].clone()
 }
 
-fn call(plane: &Plane, key: &str, tool: &str, arguments: &Value) -> Value {
+pub(crate) fn call(plane: &Plane, key: &str, tool: &str, arguments: &Value) -> Value {
     let called = json!({"name": tool, "arguments": arguments});
     result(plane, key, "tools/call", &called)
 }
 
-fn told(plane: &Plane, key: &str, tool: &str, arguments: &Value) -> Value {
+pub(crate) fn told(plane: &Plane, key: &str, tool: &str, arguments: &Value) -> Value {
     let answer = call(plane, key, tool, arguments);
     assert_ne!(answer["isError"], true, "{answer}");
     answer["structuredContent"].clone()
@@ -146,7 +146,7 @@ fn s5_the_tools_are_told_word_by_word_as_they_are_kept() {
     );
 }
 
-fn tool_wish(more: &Value) -> Value {
+pub(crate) fn tool_wish(more: &Value) -> Value {
     let mut wish = json!({"merchant_url": "https://shop.example.com/", "amount": "12.00",
         "description": "A thing", "justification": "It is needed", "category_hint": "software"});
     wish.as_object_mut()

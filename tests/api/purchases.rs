@@ -126,7 +126,7 @@ fn the_owners_map_says_who_may_charge_the_card() {
 
 /// Behaviour 5.4, 5.7.
 #[test]
-fn a_human_decides_once_and_everything_is_asked_again_then() {
+fn behaviour_5_7_a_human_decides_once_and_everything_is_asked_again_then() {
     let plane = Plane::start();
     let buyer = buyer(&plane, &json!({"limits": {"perDay": 3000}}));
     let waits = buyer.asks(&plane, &json!({}));
@@ -236,7 +236,7 @@ fn of_two_reviewers_one_decides_and_of_what_was_looked_at_alone() {
 
 /// Behaviour 5.9.
 #[test]
-fn the_same_request_is_one_request_concurrently_and_after_a_crash() {
+fn behaviour_5_9_the_same_request_is_one_request_concurrently_and_after_a_crash() {
     let mut plane = Plane::start();
     let buyer = buyer(&plane, &json!({"autoApproveBelow": 5000}));
     let key = json!({"idempotencyKey": "k1"});
@@ -275,7 +275,7 @@ fn the_same_request_is_one_request_concurrently_and_after_a_crash() {
 
 /// Behaviour 5.11, its own example.
 #[test]
-fn the_summary_tells_own_limits_and_those_over_all_agents() {
+fn behaviour_5_11_the_summary_tells_own_limits_and_those_over_all_agents() {
     let plane = Plane::start();
     let free = buyer(&plane, &json!({"limits": {"perDay": 3000}}));
     let seen = free.spending(&plane);
@@ -325,7 +325,7 @@ fn the_summary_tells_own_limits_and_those_over_all_agents() {
 
 /// Behaviour 5.4, 5.8: the issue's own figures.
 #[test]
-fn fifty_at_a_time_never_share_the_last_headroom() {
+fn behaviour_5_8_fifty_at_a_time_never_share_the_last_headroom() {
     for (rules, most) in [
         (json!({"countTotal": 10}), 10),
         (json!({"perDay": 500}), 5),
@@ -357,7 +357,7 @@ fn fifty_at_a_time_never_share_the_last_headroom() {
 
 /// Behaviour 5.15, 5.10.
 #[test]
-fn an_agent_is_who_its_key_says_and_sees_nobody_elses() {
+fn behaviour_5_15_an_agent_is_who_its_key_says_and_sees_nobody_elses() {
     let plane = Plane::start();
     let rules = json!({"autoApproveBelow": 5000});
     let (one, two) = (buyer(&plane, &rules), buyer(&plane, &rules));

@@ -14,7 +14,7 @@ use crate::sign_in::is_guarded;
 const PASSWORD: &str = "correct horse battery";
 
 /// Somebody of this scope, signed in.
-fn reviewer(plane: &Plane, scope: &str) -> Browser {
+pub(crate) fn reviewer(plane: &Plane, scope: &str) -> Browser {
     let email = format!("{scope}@example.com");
     person(plane, &email, scope, PASSWORD);
     let mut browser = Browser::new(plane);

@@ -263,7 +263,7 @@ fn a_link_shows_its_card_a_few_times_a_minute() {
 /// Behaviour 5.9, 5.12: the link is the same whenever it is asked for, and ends twenty minutes after the
 /// approval.
 #[test]
-fn a_link_that_was_used_ends_to_the_second_and_its_card_lives_on() {
+fn behaviour_5_12_a_link_that_was_used_ends_to_the_second_and_its_card_lives_on() {
     let plane = plane_with(HERE, &["--sandbox-clock"]);
     let story = Story::of(plane, &json!({"autoApproveBelow": 5000}));
     let card = &story.made["virtualCard"];

@@ -292,7 +292,7 @@ fn an_agent_that_asks_to_be_at_work_is_told_in_its_words_apart() {
 }
 
 #[test]
-fn a_purchase_that_waits_is_told_with_our_facts_apart_from_the_agents_words() {
+fn behaviour_5_13_a_purchase_that_waits_is_told_with_our_facts_apart_from_the_agents_words() {
     let receiver = Receiver::start();
     let plane = plane(HERE, &[]);
     webhook(&plane, &receiver.url(), &json!({}));

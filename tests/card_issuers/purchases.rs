@@ -124,7 +124,7 @@ fn until_asked_again(desk: &Desk) {
 
 /// Behaviour 5.14.
 #[test]
-fn after_ten_minutes_it_is_denied_and_given_back_once_no_card_is_proven() {
+fn behaviour_5_14_after_ten_minutes_it_is_denied_and_given_back_once_no_card_is_proven() {
     let mut desk = Desk::start(Speech::Lithic);
     let key = key(&desk);
     desk.far.set_deaf(true);

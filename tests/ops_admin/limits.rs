@@ -67,7 +67,7 @@ fn leaves(at: Timestamp, days: i64) -> String {
 fn rolling(level: &str, field: &str, limit: i64, spent: Option<i64>, resets_at: &Value) -> Value {
     json!({
         "level": level, "field": field, "window": "rolling", "limit": limit, "spent": spent,
-        "held": null, "remaining": spent.map(|spent| limit - spent), "resetsAt": resets_at,
+        "held": spent, "remaining": spent.map(|spent| limit - spent), "resetsAt": resets_at,
     })
 }
 

@@ -108,7 +108,7 @@ impl Writer {
             authorization: Key(0),
             events: Vec::new(),
         };
-        let said = line.call(&of.append(&draft, id).get_packed_command());
+        let said = line.call(&of.append(&draft, id, &of.channel()).get_packed_command());
         if said == "appended" {
             *at = (at.0 + 1, id);
         }

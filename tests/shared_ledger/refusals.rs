@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::forgets::{is_ready, says_forgot, until};
-use super::{AMOUNT, Machine, founded, ledger, pair, spent, with_room};
+use super::{AMOUNT, founded, ledger, pair, spent, with_room};
 use crate::fault_proxy::{Fault, FaultProxy};
 use crate::redis::{Line, RedisServer};
 use crate::server::{Client, Home, Server, authorization, millis_since, now};
@@ -23,7 +23,7 @@ fn ask(node: &Server, token: &str) -> bool {
     answer.is_approval()
 }
 
-fn counted(node: &Server, code: &str) -> u64 {
+pub(super) fn counted(node: &Server, code: &str) -> u64 {
     let mut client = Client::connect(node.ops);
     client.send(b"GET /metrics HTTP/1.1\r\nhost: ops\r\n\r\n");
     let text = client.response().text();
@@ -223,16 +223,6 @@ fn e8_e10_words_of_other_servers_are_refusals_too() {
         let begin = |field: &mut Field| field.proxy.set(Fault::Says(says));
         field.refuses(code, begin, |field| field.proxy.set(Fault::None));
     }
-}
-
-#[test]
-fn e10_a_node_of_a_cluster_is_refused() {
-    let redis = RedisServer::start(&["--cluster-enabled", "yes"]);
-    let (code, told) = ledger(&redis, &["found"]);
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("it is a node of a cluster"), "{told}");
-    let (code, told) = Machine::new(&redis, &with_room(1_000, 1)).refused();
-    assert_eq!(code, Some(1), "{told}");
 }
 
 /// Functions of two releases stand beside each other; where ours are missing nobody knows who was armed.

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-const SHELL: &str = r#"redis-server "$@" >&2 & pid=$!; read -r word; kill -9 "$pid"; wait "$pid""#;
+const SHELL: &str =
+    r#"redis-server "$@" >&2 & pid=$!; echo $pid > pid; read -r word; kill -9 "$pid"; wait "$pid""#;
 
 /// A running server, or one that was stopped.
 pub(crate) struct RedisServer {
@@ -105,6 +106,23 @@ impl RedisServer {
         }
     }
 
+    /// Has it stand still.
+    pub(crate) fn signal_stop(&self) {
+        self.signal("STOP");
+    }
+
+    /// Has it go on.
+    pub(crate) fn signal_continue(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        // Its own number: the shell that started it does not stand still.
+        let pid = std::fs::read_to_string(self.dir.path().join("pid")).unwrap();
+        let sent = Command::new("kill").args(["-s", name, pid.trim()]).status();
+        assert!(sent.unwrap().success(), "{name}");
+    }
+
     fn connect(&self) -> Option<TcpStream> {
         TcpStream::connect(("127.0.0.1", self.port)).ok()
     }
@@ -162,11 +180,29 @@ impl Line {
         self.0.get_mut().write_all(request.concat().as_bytes()).ok()
     }
 
-    /// Sends a command as it is; the first word of the array that it answers with.
-    pub(crate) fn call(&mut self, command: &[u8]) -> String {
-        self.0.get_mut().write_all(command).unwrap();
+    /// Runs a command that is answered with an array of texts.
+    pub(crate) fn list(&mut self, words: &[&str]) -> Vec<String> {
+        self.send(words).unwrap();
         let head = self.answer().unwrap();
         let count = head.strip_prefix('*').unwrap_or_else(|| panic!("{head}"));
+        let each = (0..count.parse().unwrap()).map(|_| self.answer().unwrap());
+        each.collect()
+    }
+
+    /// Sends a command as it is; the first word of the array that it answers with.
+    pub(crate) fn call(&mut self, command: &[u8]) -> String {
+        let word = self.word(command);
+        assert!(!word.starts_with('-'), "{word}");
+        word
+    }
+
+    /// The same, or an error.
+    pub(crate) fn word(&mut self, command: &[u8]) -> String {
+        self.0.get_mut().write_all(command).unwrap();
+        let head = self.answer().unwrap();
+        let Some(count) = head.strip_prefix('*') else {
+            return head;
+        };
         let words = (0..count.parse().unwrap()).map(|_| self.answer().unwrap());
         words.collect::<Vec<_>>().swap_remove(0)
     }

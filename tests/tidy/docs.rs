@@ -83,6 +83,11 @@ pub(crate) fn check_promises(path: &str, text: &str, functions: &BTreeSet<String
         }
         for (held_line, rest) in held {
             findings.extend(check_held(path, held_line, rest, functions));
+            let own = format!("`behaviour_{}_", number.replace('.', "_"));
+            if number.starts_with("5.") && !rest.contains(&own) {
+                let what = format!("{number} has no test that begins with its number: {own}…`");
+                findings.push(at("behaviour", path, held_line, what));
+            }
         }
     }
     findings

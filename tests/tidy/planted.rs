@@ -583,6 +583,11 @@ fn promises_name_their_tests() {
         &text("Held by: — · built\n### 2.4 B"),
         "2.4 is numbered twice",
     );
+    rejects(
+        "docs/behaviour.md",
+        "### 5.1 Input\n\nText.\n\nHeld by: — · built\n",
+        "5.1 has no test that begins with its number",
+    );
     let held = text("Held by: `flow::real` · partly built: no retries");
     assert_eq!(
         planted_all(&[

@@ -15,7 +15,7 @@ use crate::ledger::redis::repair::Repaired;
 #[derive(Debug, Args)]
 pub(super) struct RedisArguments {
     /// The Redis that nodes share: redis://HOST:PORT, or rediss://HOST:PORT under TLS; with sentinels
-    /// redis+sentinel://HOST:PORT,HOST:PORT/NAME
+    /// redis+sentinel://HOST:PORT,HOST:PORT/NAME; of a cluster redis+cluster://HOST:PORT,HOST:PORT
     #[arg(long, env = "COUNTERSIGN_LEDGER", value_name = "STORE", value_parser = typed::ledger, hide_env_values = true)]
     ledger: LedgerStore,
     /// The root of its certificate (PEM) [default: the public ones]

@@ -133,6 +133,7 @@ async fn of_review(
         ("Status", status.to_owned()),
         ("Amount", amount),
         ("The card may be used", of_request.card_use.to_owned()),
+        ("It is bound to", of_request.bound_to.to_owned()),
         ("Merchant's host", host),
         ("Agent", harmless(&agent)),
     ];

@@ -233,6 +233,7 @@ async fn page(who: &Looker<'_>, row: Purchase) -> Result<Response<Body>, Problem
         bare_amount: facts.amount,
         earmark: format!("{} {}", facts.earmark, facts.currency),
         card_use: facts.card_use,
+        bound_to: facts.bound_to,
         host: facts.host,
         agent,
         limits,

@@ -156,6 +156,9 @@ pub struct PurchaseTerms {
     pub mccs: Vec<String>,
     /// Names and ids, as policies have them; empty where no map knew the host.
     pub merchants: Vec<BoundTo>,
+    /// Whether nothing binds it but names.
+    #[serde(default)]
+    pub is_weak: bool,
     pub card_ttl_minutes: u32,
     /// Whether the card is good for purchases until the amount is spent, and not for one alone.
     #[serde(default)]

@@ -51,6 +51,7 @@ pub(in crate::cold) struct Review<'a> {
     pub(in crate::cold) bare_amount: &'a str,
     pub(in crate::cold) earmark: String,
     pub(in crate::cold) card_use: &'a str,
+    pub(in crate::cold) bound_to: &'a str,
     pub(in crate::cold) host: &'a str,
     pub(in crate::cold) agent: String,
     pub(in crate::cold) limits: Vec<SpendingLine>,

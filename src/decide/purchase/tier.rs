@@ -17,6 +17,9 @@ use crate::domain::time::Timestamp;
 /// A day.
 const CARD_TTL_MINUTES: u32 = 1_440;
 const REVIEW_TTL_MINUTES: u32 = 1_440;
+/// From here on a card that names alone would bind is for a human, where no policy says from where on: 100.00 of
+/// most currencies.
+const NAMES_ALONE_BELOW: i64 = 10_000;
 
 /// The policies that an agent's requests meet: its own first, then its customer's.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +62,8 @@ pub enum Cause {
     CardUseNotAllowed,
     /// Nothing but its amount would bind the card.
     Unscoped,
+    /// Names alone would bind the card, and anybody can take a name; it is not below what that is good for.
+    NamesAlone(Minor),
     /// No threshold says what needs no human.
     NoThreshold,
     /// It is not below the threshold.
@@ -72,7 +77,10 @@ impl Cause {
     #[must_use]
     pub fn asks_for_a_word(self) -> bool {
         match self {
-            Self::NoThreshold | Self::NotBelowThreshold(_) | Self::NotJustified => true,
+            Self::NoThreshold
+            | Self::NotBelowThreshold(_)
+            | Self::NamesAlone(_)
+            | Self::NotJustified => true,
             Self::DomainBlocked
             | Self::DomainNotAllowed
             | Self::AmountOverPerRequest(_)
@@ -89,6 +97,7 @@ impl Cause {
         match self {
             Self::NoThreshold | Self::NotBelowThreshold(_) => true,
             Self::NotJustified
+            | Self::NamesAlone(_)
             | Self::DomainBlocked
             | Self::DomainNotAllowed
             | Self::AmountOverPerRequest(_)
@@ -104,6 +113,7 @@ impl Cause {
         match self {
             Self::AmountOverPerRequest(cap)
             | Self::AmountOverPerAuth(cap)
+            | Self::NamesAlone(cap)
             | Self::NotBelowThreshold(cap) => Some(cap),
             Self::DomainBlocked
             | Self::DomainNotAllowed
@@ -124,6 +134,7 @@ impl Cause {
             Self::AmountOverPerAuth(_) => "amount_over_per_auth",
             Self::CardUseNotAllowed => "card_use_not_allowed",
             Self::Unscoped => "unscoped_request",
+            Self::NamesAlone(_) => "names_alone",
             Self::NoThreshold => "no_threshold",
             Self::NotBelowThreshold(_) => "not_below_threshold",
             Self::NotJustified => "not_justified",
@@ -177,6 +188,8 @@ pub struct Terms {
     pub mccs: Vec<String>,
     /// The merchants it is bound to; empty where no map knows the host.
     pub merchants: Vec<MerchantEntry>,
+    /// Whether nothing binds it but names, which anybody can take (behaviour 5.6).
+    pub is_weak: bool,
     /// How long the card lives.
     pub card_ttl_minutes: u32,
     /// How long a human may take.
@@ -242,9 +255,11 @@ impl<'s> Over<'s> {
                 }
             },
         };
+        let mccs = mccs.unwrap_or_default();
         Terms {
             earmark: asked.amount.saturating_plus(tolerance),
-            mccs: mccs.unwrap_or_default(),
+            is_weak: mccs.is_empty() && has_name(&merchants) && !self.narrows_by_mcc(),
+            mccs,
             merchants,
             card_ttl_minutes: self
                 .one(|it| it.card_ttl_minutes)
@@ -252,6 +267,19 @@ impl<'s> Over<'s> {
             review_ttl_minutes: self
                 .one(|it| it.review_ttl_minutes)
                 .unwrap_or(REVIEW_TTL_MINUTES),
+        }
+    }
+
+    /// Whether a list of categories narrows every card that is bound by names: with `override` the list of the
+    /// lowest level that has one.
+    fn narrows_by_mcc(self) -> bool {
+        let mut lists = self
+            .levels()
+            .into_iter()
+            .filter_map(|(_, policy)| policy?.lists().filter(|it| it.allowed_mccs.is_some()));
+        match self.cascade {
+            Cascade::Tighten => lists.any(|it| it.matches_any != Some(true)),
+            Cascade::Override => lists.next().is_some_and(|it| it.matches_any != Some(true)),
         }
     }
 
@@ -327,6 +355,11 @@ impl<'s> Over<'s> {
                 Unscoped::Allow => {}
             }
         }
+        let least = Minor::new(NAMES_ALONE_BELOW).unwrap_or_default();
+        let below = self.one(|it| it.names_alone_below).unwrap_or(least);
+        if terms.is_weak && terms.earmark >= below {
+            add(Cause::NamesAlone(below), true);
+        }
         match self.threshold() {
             None => add(Cause::NoThreshold, true),
             Some(below) if terms.earmark >= below => add(Cause::NotBelowThreshold(below), true),
@@ -371,6 +404,12 @@ impl<'s> Over<'s> {
         }
         found
     }
+}
+
+/// Whether one of them is a name: where ids stand beside it, it lets in whoever takes it all the same.
+fn has_name(merchants: &[MerchantEntry]) -> bool {
+    let is_name = |entry: &MerchantEntry| matches!(entry, MerchantEntry::Name(_));
+    merchants.iter().any(is_name)
 }
 
 #[cfg(test)]

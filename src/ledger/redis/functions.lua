@@ -47,16 +47,22 @@ local function follows(log, from, after)
 end
 
 -- What speaks against a caller, who knows the log up to a place. KEYS: record, log. ARGV begins with:
--- generation, the place, identity of the entry before it.
+-- generation, the place, identity of the entry before it. Without a log, only the record is looked at.
 local function refusal(keys, args)
   if not armed or generation_of(armed) ~= args[1] then
     return 'unarmed'
   end
-  if redis.call('GET', keys[1]) ~= armed or not follows(keys[2], tonumber(args[2]), args[3]) then
+  local is_so = redis.call('GET', keys[1]) == armed
+  if not is_so or keys[2] and not follows(keys[2], tonumber(args[2]), args[3]) then
     armed = false
     return 'lost'
   end
   return false
+end
+
+-- Whether a bucket is one that this server is armed for. KEYS: record. ARGV: generation.
+local function look(keys, args)
+  return {refusal(keys, args) or 'newer'}
 end
 
 local function newer(log, from, most)
@@ -117,56 +123,83 @@ local function claim(keys, args)
   return newer(keys[2], tonumber(args[2]), tonumber(args[4]))
 end
 
--- Writes down which ledger it is. KEYS[1] is its name, the others are records.
-local function write_down(keys, generation, term)
-  redis.call('SET', keys[1], generation)
-  for i = 2, #keys do
-    redis.call('SET', keys[i], generation .. term)
+-- The functions that follow concern all buckets of this server. In a cluster these are of many slots, so that their
+-- keys come as arguments: the ledger's name, where it is this server's, and records.
+local LEDGER = 'countersign:ledger'
+
+-- Writes down which ledger it is.
+local function write_down(args, from, generation, term)
+  for i = from, #args do
+    redis.call('SET', args[i], args[i] == LEDGER and generation or generation .. term)
   end
 end
 
--- KEYS: the ledger's name, every record. ARGV: generation, term.
-local function found(keys, args)
-  for _, key in ipairs(keys) do
-    if redis.call('EXISTS', key) == 1 then
+-- ARGV: generation, term, keys. Said again with the same two it comes to the same.
+local function found(_, args)
+  for i = 3, #args do
+    local said = redis.call('GET', args[i])
+    if said and said ~= args[1] .. args[2] then
       return {'exists'}
     end
   end
-  write_down(keys, args[1], args[2])
+  write_down(args, 3, args[1], args[2])
   armed = args[1] .. args[2]
   return {'armed'}
 end
 
--- KEYS: the ledger's name, every record. ARGV: generation, term.
-local function arm(keys, args)
-  armed = false
-  for _, key in ipairs(keys) do
-    local said = redis.call('GET', key)
+-- ARGV: generation, term, keys.
+local function arm(_, args)
+  for i = 3, #args do
+    local said = redis.call('GET', args[i])
     if not said or generation_of(said) ~= args[1] then
+      armed = false
       return {'lost'}
     end
   end
-  write_down(keys, args[1], args[2])
+  write_down(args, 3, args[1], args[2])
   armed = args[1] .. args[2]
   return {'armed'}
 end
 
--- Writes down again which ledger it is, in a Redis that is not armed and holds no other one. Repair begins
--- so. KEYS: the ledger's name, every record. ARGV: generation.
-local function restore(keys, args)
-  local is_whole = armed and redis.call('EXISTS', keys[1]) == 1
-  for i, key in ipairs(keys) do
+-- What is there: how many keys are missing, then each generation that the others say, once. ARGV: keys.
+local function survey(_, args)
+  local missing, answer, seen = 0, {}, {}
+  for _, key in ipairs(args) do
     local said = redis.call('GET', key)
+    local generation = said and generation_of(said)
+    if not generation then
+      missing = missing + 1
+    elseif not seen[generation] then
+      seen[generation] = true
+      table.insert(answer, generation)
+    end
+  end
+  table.insert(answer, 1, tostring(missing))
+  return answer
+end
+
+-- Lets nothing more be approved by this server.
+local function close()
+  armed = false
+  return {'closed'}
+end
+
+-- Writes down again which ledger it is, in a Redis that is not armed and holds no other one. Repair begins
+-- so. ARGV: generation, keys.
+local function restore(_, args)
+  local is_whole = armed
+  for i = 2, #args do
+    local said = redis.call('GET', args[i])
     if said and generation_of(said) ~= args[1] then
       return {'exists'}
     end
-    is_whole = is_whole and (i == 1 or said == armed)
+    is_whole = is_whole and said == (args[i] == LEDGER and args[1] or armed)
   end
   if is_whole then
     return {'armed'}
   end
   armed = false
-  write_down(keys, args[1], '')
+  write_down(args, 2, args[1], '')
   return {'restored'}
 end
 
@@ -200,13 +233,23 @@ local function standing()
   return {armed and generation_of(armed) or 'unarmed'}
 end
 
+local function of_all_buckets(name, callback)
+  local flags = {'allow-cross-slot-keys'}
+  redis.register_function{function_name = name, callback = callback, flags = flags}
+end
+
 redis.register_function('NAME_append', append)
--- Neither is flagged as one that writes nothing: a server that takes no writes (a replica, a primary without
+-- None of these is flagged as one that writes nothing: a server that takes no writes (a replica, a primary without
 -- its replicas) is one whose log is not the log any more, and its word proves nothing.
 redis.register_function('NAME_read', read)
 redis.register_function('NAME_claim', claim)
-redis.register_function('NAME_found', found)
-redis.register_function('NAME_arm', arm)
-redis.register_function('NAME_restore', restore)
+redis.register_function('NAME_look', look)
 redis.register_function('NAME_mend', mend)
+redis.register_function('NAME_close', close)
+of_all_buckets('NAME_found', found)
+of_all_buckets('NAME_arm', arm)
+of_all_buckets('NAME_restore', restore)
+redis.register_function{
+  function_name = 'NAME_survey', callback = survey, flags = {'allow-cross-slot-keys', 'no-writes'}
+}
 redis.register_function{function_name = 'NAME_standing', callback = standing, flags = {'no-writes'}}

@@ -1,9 +1,11 @@
-//! The connection to Redis: one for everything, made anew when it breaks.
+//! The connection to one server: one for everything, made anew when it breaks.
 //!
 //! Entries that other nodes append are pushed over the same connection, so that what is pushed and what
 //! is answered come in the order in which it happened.
 
+use std::cell::Cell;
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -15,6 +17,8 @@ use redis::{
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
+use crate::ledger::redis::cluster::Cluster;
+use crate::ledger::redis::hosts::Spot;
 use crate::ledger::redis::refusal::Refusals;
 use crate::ledger::redis::sentinel::Sentinels;
 
@@ -34,18 +38,23 @@ pub struct Remote(Place);
 enum Place {
     Server(Box<Client>),
     Sentinels(Sentinels),
+    Cluster(Box<Cluster>),
 }
 
 impl Remote {
     /// Of an address `redis://…`, or `rediss://…` for TLS: then its certificate has to come from this root, or
     /// from a public one where none is given, and to be for its name. `redis+sentinel://…` and
-    /// `rediss+sentinel://…` name sentinels, who say where the primary is. Nothing is sent yet.
+    /// `rediss+sentinel://…` name sentinels, who say where the primary is; `redis+cluster://…` and `rediss+cluster://…`
+    /// some servers of a cluster. Nothing is sent yet.
     ///
     /// # Errors
     /// Where it is no address, or the root is no certificate in PEM form.
     pub fn at(address: &str, root: Option<Vec<u8>>) -> Result<Self, RedisError> {
         if let Some(sentinels) = Sentinels::at(address, root.clone()) {
             return sentinels.map(|it| Self(Place::Sentinels(it)));
+        }
+        if let Some(cluster) = Cluster::at(address, root.clone()) {
+            return cluster.map(|it| Self(Place::Cluster(Box::new(it))));
         }
         let info = address.into_connection_info()?;
         let protocol = ProtocolVersion::RESP3;
@@ -66,6 +75,20 @@ impl Remote {
         Ok(Self(Place::Server(Box::new(client))))
     }
 
+    /// The cluster that it is, if it is one.
+    pub(super) fn cluster(&self) -> Option<&Cluster> {
+        match &self.0 {
+            Place::Cluster(cluster) => Some(cluster),
+            Place::Server(_) | Place::Sentinels(_) => None,
+        }
+    }
+
+    /// One server of a cluster.
+    pub(super) fn of_cluster(cluster: &Cluster, spot: &Spot) -> Result<Self, RedisError> {
+        Ok(Self(Place::Server(Box::new(cluster.client(spot)?))))
+    }
+
+    /// A connection to the server; of a cluster, to the first of the address that can be reached.
     pub(super) async fn connect(
         &self,
         config: &AsyncConnectionConfig,
@@ -76,6 +99,20 @@ impl Remote {
                 made.await
             }
             Place::Sentinels(sentinels) => sentinels.connect(config).await,
+            Place::Cluster(cluster) => {
+                let mut failed = (ErrorKind::Io, "no server of the cluster can be reached").into();
+                for spot in &cluster.seeds {
+                    let client = cluster.client(spot)?;
+                    match client
+                        .get_multiplexed_async_connection_with_config(config)
+                        .await
+                    {
+                        Ok(made) => return Ok(made),
+                        Err(error) => failed = error,
+                    }
+                }
+                Err(failed)
+            }
         }
     }
 }
@@ -86,6 +123,7 @@ impl fmt::Display for Remote {
         match &self.0 {
             Place::Server(client) => client.get_connection_info().addr().fmt(f),
             Place::Sentinels(sentinels) => sentinels.fmt(f),
+            Place::Cluster(cluster) => cluster.fmt(f),
         }
     }
 }
@@ -107,8 +145,10 @@ pub(super) fn config() -> AsyncConnectionConfig {
 /// One connection, numbered so that whoever finds it broken says which.
 #[derive(Clone)]
 pub struct Link {
-    /// A later one has a greater number.
+    /// A later one, to whichever server, has a greater number.
     pub number: u64,
+    /// Where those hear who are connected to the same server.
+    pub channel: Rc<str>,
     /// For commands.
     pub connection: MultiplexedConnection,
 }
@@ -121,13 +161,23 @@ pub struct Links {
 }
 
 impl Links {
-    /// The connection, if it came after that of number `after`; else the next one if it comes in time.
-    pub async fn get(&self, after: u64, within: Duration) -> Option<Link> {
+    /// The connection, if it is another one than that of number `broken`; else the next one if it comes in
+    /// time.
+    pub async fn get(&self, broken: u64, within: Duration) -> Option<Link> {
+        timeout(within, self.other_than(broken)).await.ok()?
+    }
+
+    /// The same, however long it takes. Absent where there will be none.
+    pub(super) async fn other_than(&self, broken: u64) -> Option<Link> {
         let mut current = self.current.clone();
-        let is_newer = |link: &Option<Link>| link.as_ref().is_some_and(|it| it.number > after);
+        let is_other = |link: &Option<Link>| link.as_ref().is_some_and(|it| it.number != broken);
         // The guard that it gives is a lock on the place where connections are put.
-        let there = async { current.wait_for(is_newer).await.ok()?.clone() };
-        timeout(within, there).await.ok()?
+        current.wait_for(is_other).await.ok()?.clone()
+    }
+
+    /// The connection that there is at this moment.
+    pub(super) fn now(&self) -> Option<Link> {
+        self.current.borrow().clone()
     }
 
     /// Says that a connection does not work any more.
@@ -145,64 +195,92 @@ pub struct Pushed {
     pub messages: mpsc::UnboundedReceiver<(u64, PushInfo)>,
 }
 
-/// Keeps a connection for ever.
-pub struct Keeper {
-    remote: Remote,
-    channel: String,
+/// What all connections of a node have in common.
+#[derive(Clone)]
+pub struct Joint {
     /// Makes pauses of different nodes different.
-    seed: u64,
-    count: Refusals,
-    current: watch::Sender<Option<Link>>,
-    broken: mpsc::UnboundedReceiver<u64>,
+    pub seed: u64,
+    /// Counts what servers refuse.
+    pub count: Refusals,
+    numbers: Rc<Cell<u64>>,
     connected: mpsc::UnboundedSender<u64>,
     messages: mpsc::UnboundedSender<(u64, PushInfo)>,
 }
 
-impl Keeper {
-    /// Of connections that hear `channel`.
+impl Joint {
+    /// Of one node, and where it hears of its connections.
     #[must_use]
-    pub fn new(
-        remote: Remote,
-        channel: String,
-        seed: u64,
-        count: Refusals,
-    ) -> (Self, Links, Pushed) {
-        let (current, looked_at) = watch::channel(None);
-        let (says_broken, broken) = mpsc::unbounded_channel();
+    pub fn new(seed: u64, count: Refusals) -> (Self, Pushed) {
         let (connected, hears) = mpsc::unbounded_channel();
         let (messages, pushed) = mpsc::unbounded_channel();
-        let keeper = Self {
-            remote,
-            channel,
+        let joint = Self {
             seed,
             count,
-            current,
-            broken,
+            numbers: Rc::default(),
             connected,
             messages,
-        };
-        let links = Links {
-            current: looked_at,
-            broken: says_broken,
         };
         let pushed = Pushed {
             connected: hears,
             messages: pushed,
         };
-        (keeper, links, pushed)
+        (joint, pushed)
+    }
+
+    fn next_number(&self) -> u64 {
+        let number = self.numbers.get().saturating_add(1);
+        self.numbers.set(number);
+        number
+    }
+}
+
+/// Keeps a connection for ever.
+pub struct Keeper {
+    remote: Remote,
+    /// Its name in its cluster, if it has one: another server may have come to its place.
+    id: Option<String>,
+    channel: Rc<str>,
+    joint: Joint,
+    current: watch::Sender<Option<Link>>,
+    broken: mpsc::UnboundedReceiver<u64>,
+}
+
+impl Keeper {
+    /// Of connections that hear `channel`, to the server that is called so in its cluster, if it is in one.
+    #[must_use]
+    pub fn new(remote: Remote, id: Option<String>, channel: &str, joint: Joint) -> (Self, Links) {
+        let (current, looked_at) = watch::channel(None);
+        let (says_broken, broken) = mpsc::unbounded_channel();
+        let keeper = Self {
+            remote,
+            id,
+            channel: channel.into(),
+            joint,
+            current,
+            broken,
+        };
+        let links = Links {
+            current: looked_at,
+            broken: says_broken,
+        };
+        (keeper, links)
     }
 
     /// Connects, and again whenever somebody says that the connection is broken.
     pub async fn run(mut self) {
-        let mut number = 0;
         let mut failures = 0;
         loop {
-            number += 1;
+            let number = self.joint.next_number();
             match self.connect(number).await {
                 Ok(connection) => {
                     failures = 0;
-                    self.current.send_replace(Some(Link { number, connection }));
-                    let _over = self.connected.send(number);
+                    let channel = Rc::clone(&self.channel);
+                    self.current.send_replace(Some(Link {
+                        number,
+                        channel,
+                        connection,
+                    }));
+                    let _over = self.joint.connected.send(number);
                     if !self.breaks(number).await {
                         return;
                     }
@@ -211,8 +289,9 @@ impl Keeper {
                 }
                 Err(error) => {
                     failures += 1;
-                    self.count.of(&error);
-                    tracing::warn!(%error, failures, "no connection to Redis");
+                    self.joint.count.of(&error);
+                    let remote = &self.remote;
+                    tracing::warn!(%error, %remote, failures, "no connection to Redis");
                 }
             }
             sleep(self.pause(number, failures)).await;
@@ -220,7 +299,7 @@ impl Keeper {
     }
 
     async fn connect(&self, number: u64) -> Result<MultiplexedConnection, RedisError> {
-        let messages = self.messages.clone();
+        let messages = self.joint.messages.clone();
         let config = config().set_push_sender(move |pushed| messages.send((number, pushed)));
         let mut connection = self.remote.connect(&config).await?;
         let mut info = redis::cmd("INFO");
@@ -233,7 +312,15 @@ impl Keeper {
             );
             return Err(error.into());
         }
-        connection.subscribe(&self.channel).await?;
+        if let Some(id) = &self.id {
+            let mut asks = redis::cmd("CLUSTER");
+            let is: String = asks.arg("MYID").query_async(&mut connection).await?;
+            if is != *id {
+                let error = (ErrorKind::Io, "another server of the cluster is there");
+                return Err(error.into());
+            }
+        }
+        connection.subscribe(&*self.channel).await?;
         Ok(connection)
     }
 
@@ -252,7 +339,7 @@ impl Keeper {
         let longest = PAUSE_MS_MIN
             .saturating_mul(1 << failures.min(10))
             .min(PAUSE_MS_MAX);
-        let mixed = (self.seed ^ (number << 32) ^ u64::from(failures))
+        let mixed = (self.joint.seed ^ (number << 32) ^ u64::from(failures))
             .wrapping_mul(0x9E37_79B9_7F4A_7C15)
             .rotate_left(29)
             .wrapping_mul(0xBF58_476D_1CE4_E5B9);

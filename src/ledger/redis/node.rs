@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{RedisError, Value};
+use redis::RedisError;
 use tokio::runtime::{self, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -17,10 +17,11 @@ use crate::domain::card::Key;
 use crate::ledger::embedded::journal::Position;
 use crate::ledger::embedded::store::{Draft, EmbeddedLedger};
 use crate::ledger::redis::copy::{Copy, ENTRY_SIZE_MAX};
-use crate::ledger::redis::link::{Keeper, Link, Links, Pushed, Remote};
+use crate::ledger::redis::link::{Joint, Pushed, Remote};
 use crate::ledger::redis::offers::{Outcome, Request, SharedLog};
 use crate::ledger::redis::refusal::{Refusals, is_refusal, is_unknown_function};
-use crate::ledger::redis::wire::{Commands, Generation, NOBODY, Said};
+use crate::ledger::redis::routes::Routes;
+use crate::ledger::redis::wire::{Commands, Generation, Said, bucket_of};
 use crate::ledger::shared::{Entry, EntryId, HEAD_SIZE};
 
 mod learning;
@@ -51,8 +52,10 @@ const EVENTS_SIZE_MAX: usize = ENTRY_SIZE_MAX - HEAD_SIZE;
 /// What operators have to know of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// Redis may have forgotten something.
+    /// Redis may have forgotten something: nothing is approved.
     Forgot,
+    /// A server of several may have: nothing is approved for the customers whose logs it has.
+    ForgotPartly,
     /// This node could not keep what the log says, or does not understand it. It approves nothing until
     /// it is started again; other nodes may go on.
     NotFollowed,
@@ -119,22 +122,17 @@ async fn run(
     progress: std::sync::mpsc::Sender<Progress>,
 ) {
     let commands = Commands::new(&begin.generation);
-    let (keeper, links, pushed) = Keeper::new(
-        begin.remote,
-        commands.channel(),
-        begin.node,
-        begin.count.clone(),
-    );
+    let (joint, pushed) = Joint::new(begin.node, begin.count.clone());
     let Pushed {
         mut connected,
         mut messages,
     } = pushed;
-    tokio::task::spawn_local(keeper.run());
+    let routes = Routes::begin(begin.remote, &commands, joint);
     let (asks, mut proofs) = mpsc::unbounded_channel();
     let node = Rc::new(Node {
         number: begin.node,
         commands,
-        links,
+        routes,
         ledger: begin.ledger,
         pending: RefCell::default(),
         copy: RefCell::new(copy),
@@ -154,19 +152,19 @@ async fn run(
     looks_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            Some(number) = connected.recv() => {
-                node.connected.set(number);
-                tokio::task::spawn_local(Rc::clone(&node).look());
-            }
+            Some(_number) = connected.recv() => node.is_connected(),
             _instant = looks_again.tick(), if node.is_behind() => node.look_again(),
             Some(message) = messages.recv() => {
                 node.hear(message).await;
                 node.hear_all(&mut messages).await;
             }
-            Some((number, answer)) = proofs.recv() => {
-                // What was pushed before the answer that proves it.
+            Some(answer) = proofs.recv() => {
+                // What was pushed before the answers that prove it, and over which connections they came.
                 node.hear_all(&mut messages).await;
-                let _gone = answer.send(node.knows_all(number));
+                while connected.try_recv().is_ok() {
+                    node.is_connected();
+                }
+                let _gone = answer.send(node.knows_all());
             }
             request = requests.recv() => {
                 let Some(request) = request else { return };
@@ -184,7 +182,7 @@ struct Node {
     /// Its own, which ends the identities of its entries.
     number: u64,
     commands: Commands,
-    links: Links,
+    routes: Routes,
     ledger: Arc<EmbeddedLedger>,
     /// Drafts that were offered, and where their entries are since they were learned.
     pending: RefCell<HashMap<EntryId, Option<Position>>>,
@@ -201,11 +199,11 @@ struct Node {
     refusals: Cell<u64>,
     /// How often all is being learned at this moment.
     looking: Cell<u32>,
-    /// The latest connection, and the one since which all was learned.
+    /// How many connections were made, and how many before all was learned.
     connected: Cell<u64>,
     learned: Cell<u64>,
-    /// Who waits to hear whether all was learned, and over which connection the log answered.
-    proofs: mpsc::UnboundedSender<(u64, oneshot::Sender<bool>)>,
+    /// Who waits to hear whether all was learned, after every server has answered.
+    proofs: mpsc::UnboundedSender<oneshot::Sender<bool>>,
 }
 
 impl Node {
@@ -230,19 +228,22 @@ impl Node {
     }
 
     /// Has the log answer once more: everything that was pushed before has arrived then, if it came all the
-    /// while over one connection.
+    /// while over the same connections.
     async fn prove(&self, answer: oneshot::Sender<bool>) {
-        let before = self.links.get(0, UNSENT_FOR).await.map(|it| it.number);
-        let answered = self.page(NOBODY, (0, EntryId::NONE)).await;
-        let after = self.links.get(0, Duration::ZERO).await.map(|it| it.number);
-        let number = before.filter(|_| before == after && answered.is_ok());
-        // Without it whoever asks hears that nothing is proved.
-        let _over = number.map(|number| self.proofs.send((number, answer)));
+        if self.is_heard().await {
+            // Without it whoever asks hears that nothing is proved.
+            let _over = self.proofs.send(answer);
+        }
     }
 
-    fn knows_all(&self, number: u64) -> bool {
+    fn is_connected(self: &Rc<Self>) {
+        self.connected.set(self.connected.get().saturating_add(1));
+        tokio::task::spawn_local(Rc::clone(self).look());
+    }
+
+    fn knows_all(&self) -> bool {
         let is_followed = self.catching.borrow().is_empty() && !self.ledger.is_poisoned();
-        self.learned.get() == number && !self.has_forgotten.get() && is_followed
+        self.learned.get() == self.connected.get() && !self.has_forgotten.get() && is_followed
     }
 
     fn is_behind(&self) -> bool {
@@ -264,21 +265,23 @@ impl Node {
             tracing::error!("an entry would be too long for the shared log");
             return Outcome::Unavailable;
         }
-        let command = self.commands.append(draft, id);
+        let command = |channel: &str| self.commands.append(draft, id, channel);
+        let bucket = bucket_of(draft.owner);
         let mut in_doubt = false;
         let mut broken = 0;
         for _ in 0..ATTEMPTS {
-            let Some(mut link) = self.links.get(broken, UNSENT_FOR).await else {
+            let called = self.routes.call(bucket, broken, UNSENT_FOR, &command);
+            let Some((number, answer)) = called.await else {
                 if in_doubt {
                     continue;
                 }
                 return Outcome::Unavailable;
             };
-            match send(&mut link, &command).await.map(Said::of) {
+            match answer.map(Said::of) {
                 Ok(Said::Nonsense) => {
                     tracing::warn!("Redis gave an answer that is none");
-                    (in_doubt, broken) = (true, link.number);
-                    self.links.is_broken(broken);
+                    (in_doubt, broken) = (true, number);
+                    self.routes.is_broken(broken);
                 }
                 Ok(Said::Claimed) => sleep(CLAIMED_PAUSE).await,
                 Ok(said) => return self.conclude(draft, id, said).await,
@@ -286,7 +289,7 @@ impl Node {
                     return self.conclude(draft, id, Said::Forgot).await;
                 }
                 Err(error) if is_refusal(&error) => {
-                    self.is_refused(&error, link.number);
+                    self.is_refused(&error, number);
                     if !in_doubt {
                         return Outcome::Unavailable;
                     }
@@ -294,8 +297,8 @@ impl Node {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a command to Redis is in doubt");
-                    (in_doubt, broken) = (true, link.number);
-                    self.links.is_broken(broken);
+                    (in_doubt, broken) = (true, number);
+                    self.routes.is_broken(broken);
                 }
             }
         }
@@ -308,7 +311,7 @@ impl Node {
         tracing::warn!(%error, "Redis refuses a command");
         let refusal = self.count.of(error);
         if refusal.is_elsewhere() {
-            self.links.is_broken(link);
+            self.routes.is_broken(link);
         }
     }
 
@@ -339,13 +342,6 @@ impl Node {
             None => Outcome::Newer,
         }
     }
-}
-
-/// Sends a command. What the server says in refusing it is an error, which the connection alone does not
-/// make of it.
-async fn send(link: &mut Link, command: &redis::Cmd) -> Result<Value, RedisError> {
-    let answer = link.connection.send_packed_command(command).await;
-    answer.and_then(Value::extract_error)
 }
 
 #[cfg(test)]

@@ -5,13 +5,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value};
 
 use crate::ledger::redis::copy::{Kept, Reader, unfinished};
 use crate::ledger::redis::link::Remote;
-use crate::ledger::redis::setup::{Unfit, fit, is_armed_for_others, load, word};
-use crate::ledger::redis::wire::{Commands, Generation, bytes};
+use crate::ledger::redis::servers::Servers;
+use crate::ledger::redis::setup::{Unfit, is_armed_for_others};
+use crate::ledger::redis::wire::{Commands, Generation, bucket_of, bytes};
 use crate::ledger::shared::Entry;
 
 /// Entries that are sent at once.
@@ -33,7 +33,8 @@ pub struct Repaired {
 }
 
 /// Gives the Redis what the copy at `path` has and it has not, and what one beside it has that is not
-/// finished: its node was learning, and what it learned may be nowhere else.
+/// finished: its node was learning, and what it learned may be nowhere else. In a cluster, servers that are armed and
+/// have all their records stay as they are: they lost nothing.
 ///
 /// # Errors
 /// [`Unfit`] where it is armed, holds another ledger or another entry at some place, or cannot be used.
@@ -47,18 +48,9 @@ pub async fn repair(remote: &Remote, path: &Path) -> Result<Repaired, Unfit> {
         }
     };
     let commands = Commands::new(&generation);
-    let mut connection = fit(remote).await?;
-    load(&mut connection).await?;
-    if is_armed_for_others(&mut connection).await? {
-        return Err(Unfit::Armed);
-    }
-    let restored = word(&mut connection, &commands.on_all("restore")).await?;
-    match restored.as_deref() {
-        Some(b"restored") => {}
-        Some(b"armed") => return Err(Unfit::Armed),
-        Some(b"exists") => return Err(Unfit::Taken),
-        _ => return Err(Unfit::Strange),
-    }
+    let mut servers = Servers::reach(remote).await?;
+    servers.load().await?;
+    let mended = restore(&mut servers, &commands, &generation).await?;
     let mut repaired = Repaired {
         generation,
         put: 0,
@@ -67,9 +59,46 @@ pub async fn repair(remote: &Remote, path: &Path) -> Result<Repaired, Unfit> {
         damaged: None,
     };
     for reader in readers {
-        give(&mut connection, &commands, reader, &mut repaired).await?;
+        give((&mut servers, &mended), &commands, reader, &mut repaired).await?;
     }
     Ok(repaired)
+}
+
+/// Has every server that may have lost something know again which ledger it is. Which ones these are.
+async fn restore(
+    servers: &mut Servers,
+    commands: &Commands,
+    generation: &Generation,
+) -> Result<Vec<bool>, Unfit> {
+    let name = generation.to_string().into_bytes();
+    for one in &mut servers.each {
+        let (_, ledgers) = one.survey().await?;
+        if ledgers.iter().any(|it| *it != name) {
+            return Err(one.at(Unfit::Taken));
+        }
+        let is_armed = is_armed_for_others(&mut one.connection).await;
+        if is_armed.map_err(|why| one.at(why))? {
+            return Err(one.at(Unfit::Armed));
+        }
+    }
+    let mut mended = Vec::new();
+    for one in &mut servers.each {
+        let keys = one.keys();
+        match one.word(&commands.restore(&keys)).await?.as_deref() {
+            Some(b"restored") => mended.push(true),
+            Some(b"armed") => mended.push(false),
+            Some(b"exists") => return Err(one.at(Unfit::Taken)),
+            _ => return Err(one.at(Unfit::Strange)),
+        }
+    }
+    let has_keys = servers.each.iter().map(|one| !one.buckets.is_empty());
+    if !has_keys
+        .zip(&mended)
+        .any(|(has_keys, is_mended)| has_keys && *is_mended)
+    {
+        return Err(Unfit::Armed);
+    }
+    Ok(mended)
 }
 
 /// The copies of one ledger: the one that stands, and the one that is being made.
@@ -93,7 +122,7 @@ fn copies(path: &Path) -> Result<Vec<Reader>, Unfit> {
 
 /// Gives what is whole from the beginning of a copy on.
 async fn give(
-    connection: &mut MultiplexedConnection,
+    (servers, mended): (&mut Servers, &[bool]),
     commands: &Commands,
     mut reader: Reader,
     repaired: &mut Repaired,
@@ -112,7 +141,11 @@ async fn give(
             }
         }
         let is_last = batch.len() < BATCH_LEN;
-        mend(connection, commands, &batch, repaired).await?;
+        for (at, is_mended) in mended.iter().enumerate() {
+            if *is_mended {
+                mend((servers, at), commands, &batch, repaired).await?;
+            }
+        }
         if let Err(error) = ends {
             let place = || (reader.path.clone(), error);
             repaired.damaged.get_or_insert_with(place);
@@ -137,30 +170,34 @@ fn understood(reader: &mut Reader) -> io::Result<Option<Kept>> {
     Ok(kept)
 }
 
+/// Gives one server what is its own of these entries.
 async fn mend(
-    connection: &mut MultiplexedConnection,
+    (servers, at): (&mut Servers, usize),
     commands: &Commands,
     batch: &[Kept],
     repaired: &mut Repaired,
 ) -> Result<(), Unfit> {
-    if batch.is_empty() {
-        return Ok(());
-    }
     let mut pipeline = Pipeline::with_capacity(batch.len());
     for kept in batch {
-        let entry = Entry::decode(&kept.entry).map_err(|_malformed| Unfit::Strange)?;
-        pipeline.add_command(commands.mend(kept, &entry));
+        if servers.home_of(bucket_of(kept.owner))? == at {
+            let entry = Entry::decode(&kept.entry).map_err(|_malformed| Unfit::Strange)?;
+            pipeline.add_command(commands.mend(kept, &entry));
+        }
     }
-    let answers: Vec<Value> = pipeline.query_async(connection).await?;
-    for answer in answers {
+    if pipeline.is_empty() {
+        return Ok(());
+    }
+    let one = servers.each.get_mut(at).ok_or(Unfit::Strange)?;
+    let answers: Result<Vec<Value>, _> = pipeline.query_async(&mut one.connection).await;
+    for answer in answers.map_err(|error| one.at(error))? {
         let Value::Array(words) = answer else {
             return Err(Unfit::Strange);
         };
         match words.into_iter().next().and_then(bytes).as_deref() {
             Some(b"put") => repaired.put += 1,
             Some(b"known") => repaired.known += 1,
-            Some(b"armed") => return Err(Unfit::Armed),
-            Some(b"other" | b"missing") => return Err(Unfit::Contradicts),
+            Some(b"armed") => return Err(one.at(Unfit::Armed)),
+            Some(b"other" | b"missing") => return Err(one.at(Unfit::Contradicts)),
             _ => return Err(Unfit::Strange),
         }
     }

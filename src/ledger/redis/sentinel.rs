@@ -10,10 +10,12 @@ use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, ConnectionAddr, ErrorKind, IntoConnectionInfo, ProtocolVersion,
-    RedisConnectionInfo, RedisError, TlsCertificates, TlsMode,
+    AsyncConnectionConfig, ConnectionAddr, ProtocolVersion, RedisConnectionInfo, RedisError,
+    TlsCertificates, TlsMode,
 };
 use tokio::sync::Mutex;
+
+use crate::ledger::redis::hosts::{Hosts, Spot, login_of, unlike};
 
 const OPEN: &str = "redis+sentinel://";
 const TLS: &str = "rediss+sentinel://";
@@ -25,7 +27,7 @@ const PORT: u16 = 26_379;
 struct Named {
     is_tls: bool,
     user: RedisConnectionInfo,
-    sentinels: Vec<(String, u16)>,
+    sentinels: Vec<Spot>,
     name: String,
 }
 
@@ -39,63 +41,22 @@ impl Named {
     }
 
     fn read_behind(is_tls: bool, rest: &str) -> Result<Self, RedisError> {
-        let (login, places) = match rest.rsplit_once('@') {
-            Some((login, places)) => (Some(login), places),
-            None => (None, rest),
-        };
+        let (login, places) = login_of(rest);
         let (hosts, name) = places
             .split_once('/')
             .filter(|(_, name)| !name.is_empty() && !name.contains(['/', '?', '#']))
             .ok_or_else(|| {
                 unlike("must end in the name that sentinels know the servers by: HOST:PORT/NAME")
             })?;
-        let scheme = if is_tls { "rediss" } else { "redis" };
-        let mut user = RedisConnectionInfo::default();
-        let mut sentinels = Vec::new();
-        for host in hosts.split(',') {
-            let is_one = !host.is_empty() && !host.contains(['?', '#']);
-            // What an address of one server may say, this may say of each.
-            let alike = match login {
-                Some(login) => format!("{scheme}://{login}@{host}"),
-                None => format!("{scheme}://{host}"),
-            };
-            let info = if is_one {
-                alike.into_connection_info().ok()
-            } else {
-                None
-            };
-            let info = info.ok_or_else(|| {
-                unlike("each sentinel is a HOST or HOST:PORT, with a comma between them")
-            })?;
-            let (ConnectionAddr::Tcp(named, port)
-            | ConnectionAddr::TcpTls {
-                host: named, port, ..
-            }) = info.addr()
-            else {
-                return Err(unlike("a sentinel is reached by TCP"));
-            };
-            let port = if has_port(host) { *port } else { PORT };
-            sentinels.push((named.clone(), port));
-            user = info.redis_settings().clone();
-        }
+        let wrong = "each sentinel is a HOST or HOST:PORT, with a comma between them";
+        let hosts = Hosts::read(login, hosts, PORT, wrong)?;
         Ok(Self {
             is_tls,
-            user,
-            sentinels,
+            user: hosts.user,
+            sentinels: hosts.spots,
             name: name.to_owned(),
         })
     }
-}
-
-/// Behind the brackets of an IPv6 address, a colon can only be that of a port.
-fn has_port(host: &str) -> bool {
-    host.rsplit_once(']')
-        .map_or(host, |(_, behind)| behind)
-        .contains(':')
-}
-
-fn unlike(why: &'static str) -> RedisError {
-    RedisError::from((ErrorKind::InvalidClientConfig, why))
 }
 
 /// The servers that sentinels look after.

@@ -8,15 +8,17 @@ use std::path::PathBuf;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value};
 
-use crate::ledger::redis::link::{self, Remote};
+use crate::ledger::redis::link::Remote;
 use crate::ledger::redis::moving::Differs;
+use crate::ledger::redis::servers::Servers;
 use crate::ledger::redis::wire::{
-    Commands, Generation, LEDGER, NOBODY, Term, bytes, library, library_name,
+    Commands, Generation, LEDGER, Term, bytes, library, library_name,
 };
-use crate::ledger::shared::EntryId;
 
 /// How the library begins what it says of a certificate.
 const NOT_ACCEPTED: &str = "invalid peer certificate: ";
+/// What stands between generation and term in a ledger's name until all servers of a cluster have written it down.
+const FOUNDING: &str = ":founding";
 
 /// Why a Redis cannot be worked with.
 #[derive(Debug)]
@@ -27,8 +29,12 @@ pub enum Unfit {
     TooOld(String),
     /// It throws keys away when its memory is full.
     Evicts(String),
-    /// It is a node of a cluster.
+    /// It is a server of a cluster, and was not named as one.
     Cluster,
+    /// It is none, and was named as one.
+    NoCluster,
+    /// It is one, and cannot be worked with as it is.
+    InCluster(InCluster),
     /// It is a replica.
     Replica,
     /// Nobody has founded a ledger in it, or it has lost everything.
@@ -81,7 +87,14 @@ impl fmt::Display for Unfit {
                 "its maxmemory-policy is `{policy}`, which throws limits away when memory is short; \
                  set `noeviction`"
             ),
-            Self::Cluster => f.write_str("it is a node of a cluster, which this version cannot use"),
+            Self::Cluster => f.write_str(
+                "it is a server of a cluster: name it as one, redis+cluster://HOST:PORT[,HOST:PORT] or \
+                 rediss+cluster://",
+            ),
+            Self::NoCluster => f.write_str(
+                "it is no server of a cluster: name it alone, redis://HOST:PORT or rediss://HOST:PORT",
+            ),
+            Self::InCluster(why) => why.fmt(f),
             Self::Replica => f.write_str("it is a replica; name the primary"),
             Self::NoLedger => f.write_str(
                 "it holds no ledger. If it is new, `countersign ledger found` begins one; if it held \
@@ -120,41 +133,173 @@ impl fmt::Display for Unfit {
 
 impl std::error::Error for Unfit {}
 
-/// Begins a ledger in a Redis that holds none, and arms it.
+/// Why a cluster cannot be worked with as it is.
+#[derive(Debug)]
+pub enum InCluster {
+    /// Slots are being moved, or its servers do not agree on who has which.
+    OnTheirWay,
+    /// No server has this slot.
+    Uncovered(u16),
+    /// Not every server has written down that the ledger was founded.
+    HalfFounded,
+    /// These servers are armed anew, the others are as they were, because of one of them.
+    HalfArmed(Vec<String>, Box<Unfit>),
+    /// Of the server that is here.
+    At(String, Box<Unfit>),
+}
+
+impl From<InCluster> for Unfit {
+    fn from(why: InCluster) -> Self {
+        Self::InCluster(why)
+    }
+}
+
+impl fmt::Display for InCluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OnTheirWay => f.write_str(
+                "slots are on their way from one server of the cluster to another; say it again when they \
+                 have come there",
+            ),
+            Self::Uncovered(slot) => write!(f, "no server of the cluster has slot {slot}"),
+            Self::HalfFounded => f.write_str(
+                "a ledger was begun in it and not on every server of the cluster: `countersign ledger found` \
+                 goes on with it",
+            ),
+            Self::HalfArmed(armed, why) => write!(
+                f,
+                "{why}. These servers are armed anew: {}; the others are as they were. `countersign ledger \
+                 arm` may be said again",
+                match armed.as_slice() {
+                    [] => "none".to_owned(),
+                    some => some.join(", "),
+                }
+            ),
+            Self::At(place, why) => write!(f, "{place}: {why}"),
+        }
+    }
+}
+
+/// Begins a ledger in a Redis that holds none, and arms it. Its name: where one was begun in a cluster and not
+/// on every server, that goes on.
 ///
 /// # Errors
 /// [`Unfit`] where it holds one, or may not be used.
-pub async fn found(remote: &Remote, generation: &Generation, term: Term) -> Result<(), Unfit> {
-    let mut connection = fit(remote).await?;
-    load(&mut connection).await?;
-    let commands = Commands::new(generation);
-    match word(&mut connection, &commands.arms("found", term))
-        .await?
-        .as_deref()
-    {
+pub async fn found(
+    remote: &Remote,
+    generation: &Generation,
+    term: Term,
+) -> Result<Generation, Unfit> {
+    let mut servers = Servers::reach(remote).await?;
+    servers.load().await?;
+    if !servers.is_cluster {
+        let commands = Commands::new(generation);
+        for one in &mut servers.each {
+            let keys = one.keys();
+            let said = one.word(&commands.arms("found", term, &keys)).await?;
+            founded(said.as_deref())?;
+        }
+        return Ok(generation.clone());
+    }
+    let (generation, term) = begin(&mut servers, generation, term).await?;
+    let commands = Commands::new(&generation);
+    for one in &mut servers.each {
+        // The name stands already, and says that it is not done.
+        let records = one.records();
+        let said = one.word(&commands.arms("found", term, &records)).await?;
+        founded(said.as_deref()).map_err(|why| one.at(why))?;
+    }
+    let name = servers.with_name()?;
+    let mut set = redis::cmd("SET");
+    set.arg(LEDGER).arg(generation.to_string());
+    let _ok: Value = set.query_async(&mut name.connection).await?;
+    Ok(generation)
+}
+
+fn founded(said: Option<&[u8]>) -> Result<(), Unfit> {
+    match said {
         Some(b"armed") => Ok(()),
         Some(b"exists") => Err(Unfit::Taken),
         _ => Err(Unfit::Strange),
     }
 }
 
+/// Writes down in a cluster that holds no ledger that one is being founded, or reads which one is. No node
+/// works with it until that is done.
+async fn begin(
+    servers: &mut Servers,
+    generation: &Generation,
+    term: Term,
+) -> Result<(Generation, Term), Unfit> {
+    let name = servers.with_name()?;
+    let mut get = redis::cmd("GET");
+    let stored: Option<String> = get.arg(LEDGER).query_async(&mut name.connection).await?;
+    if let Some(stored) = stored {
+        return founding(&stored).ok_or(Unfit::Taken);
+    }
+    for one in &mut servers.each {
+        let (_, ledgers) = one.survey().await?;
+        if !ledgers.is_empty() {
+            return Err(one.at(Unfit::Taken));
+        }
+    }
+    let name = servers.with_name()?;
+    let mut set = redis::cmd("SET");
+    set.arg(LEDGER)
+        .arg(format!("{generation}{FOUNDING}{term}"))
+        .arg("NX");
+    let set: Value = set.query_async(&mut name.connection).await?;
+    if matches!(set, Value::Okay) {
+        Ok((generation.clone(), term))
+    } else {
+        // Somebody else was faster.
+        Err(Unfit::Taken)
+    }
+}
+
+fn founding(stored: &str) -> Option<(Generation, Term)> {
+    let (generation, term) = stored.split_once(FOUNDING)?;
+    let term = u128::from_str_radix(term.strip_prefix(':')?, 16).ok()?;
+    Some((Generation::parse(generation)?, Term(term)))
+}
+
 /// Arms the ledger of a Redis that was started anew. Whoever does this knows that nothing was lost.
 ///
 /// # Errors
-/// [`Unfit`] where that is certainly not so.
+/// [`Unfit`] where that is certainly not so; in a cluster, where it is so of any server. Then no server is armed
+/// anew, unless it says which.
 pub async fn arm(remote: &Remote, term: Term) -> Result<Generation, Unfit> {
-    let mut connection = fit(remote).await?;
-    let generation = generation(&mut connection).await?;
-    load(&mut connection).await?;
-    let commands = Commands::new(&generation);
-    match word(&mut connection, &commands.arms("arm", term))
-        .await?
-        .as_deref()
-    {
-        Some(b"armed") => Ok(generation),
-        Some(b"lost") => Err(Unfit::Lost),
-        _ => Err(Unfit::Strange),
+    let mut servers = Servers::reach(remote).await?;
+    let generation = generation(&mut servers).await?;
+    servers.load().await?;
+    if servers.is_cluster {
+        for one in &mut servers.each {
+            let (is_whole, ledgers) = one.survey().await?;
+            let other = |it: &Vec<u8>| *it != generation.to_string().as_bytes();
+            if !is_whole || ledgers.iter().any(other) {
+                return Err(one.at(Unfit::Lost));
+            }
+        }
     }
+    let commands = Commands::new(&generation);
+    let mut armed = Vec::new();
+    for one in &mut servers.each {
+        let keys = one.keys();
+        let said = one.word(&commands.arms("arm", term, &keys)).await;
+        let done = said.and_then(|said| match said.as_deref() {
+            Some(b"armed") => Ok(()),
+            Some(b"lost") => Err(one.at(Unfit::Lost)),
+            _ => Err(Unfit::Strange),
+        });
+        match done {
+            Ok(()) => armed.extend(one.place()),
+            Err(why) if servers.is_cluster => {
+                return Err(InCluster::HalfArmed(armed, Box::new(why)).into());
+            }
+            Err(why) => return Err(why),
+        }
+    }
+    Ok(generation)
 }
 
 /// The ledger of a Redis, which is armed.
@@ -162,39 +307,40 @@ pub async fn arm(remote: &Remote, term: Term) -> Result<Generation, Unfit> {
 /// # Errors
 /// [`Unfit`] where there is none to work with.
 pub async fn examine(remote: &Remote) -> Result<Generation, Unfit> {
-    let mut connection = fit(remote).await?;
-    let generation = generation(&mut connection).await?;
-    load(&mut connection).await?;
-    // As nodes ask, so that the record is compared too.
-    let looks = Commands::new(&generation).read(NOBODY, (0, EntryId::NONE));
-    match word(&mut connection, &looks).await?.as_deref() {
-        Some(b"newer") => Ok(generation),
-        Some(b"unarmed") => Err(Unfit::Unarmed),
-        Some(b"lost") => Err(Unfit::Lost),
-        _ => Err(Unfit::Strange),
+    let mut servers = Servers::reach(remote).await?;
+    let generation = generation(&mut servers).await?;
+    servers.load().await?;
+    let commands = Commands::new(&generation);
+    for one in &mut servers.each {
+        // A server that has nothing approves nothing.
+        let Some(&bucket) = one.buckets.first() else {
+            continue;
+        };
+        // As nodes ask, so that the record is compared too.
+        match one.word(&commands.look(bucket)).await?.as_deref() {
+            Some(b"newer") => {}
+            Some(b"unarmed") => return Err(one.at(Unfit::Unarmed)),
+            Some(b"lost") => return Err(one.at(Unfit::Lost)),
+            _ => return Err(one.at(Unfit::Strange)),
+        }
     }
+    Ok(generation)
 }
 
-async fn generation(connection: &mut MultiplexedConnection) -> Result<Generation, Unfit> {
-    let stored: Option<String> = redis::cmd("GET")
-        .arg(LEDGER)
-        .query_async(connection)
-        .await?;
-    let stored = stored.ok_or(Unfit::NoLedger)?;
+async fn generation(servers: &mut Servers) -> Result<Generation, Unfit> {
+    let name = servers.with_name()?;
+    let mut get = redis::cmd("GET");
+    let stored = get.arg(LEDGER).query_async(&mut name.connection).await;
+    let stored: Option<String> = stored.map_err(|error| name.at(error))?;
+    let stored = stored.ok_or_else(|| name.at(Unfit::NoLedger))?;
+    if founding(&stored).is_some() {
+        return Err(InCluster::HalfFounded.into());
+    }
     Generation::parse(&stored).ok_or(Unfit::Strange)
 }
 
-/// A connection to a Redis that does not lose keys by itself.
-pub(super) async fn fit(remote: &Remote) -> Result<MultiplexedConnection, Unfit> {
-    let config = link::config();
-    let mut connection = remote.connect(&config).await?;
-    let told: String = redis::cmd("INFO").query_async(&mut connection).await?;
-    judge(&told)?;
-    Ok(connection)
-}
-
 /// Judges a Redis by what its INFO says.
-fn judge(told: &str) -> Result<(), Unfit> {
+pub(super) fn judge(told: &str, is_cluster: bool) -> Result<(), Unfit> {
     let said = |name: &str| {
         let mut lines = told.lines().filter_map(|line| line.split_once(':'));
         lines
@@ -209,10 +355,13 @@ fn judge(told: &str) -> Result<(), Unfit> {
     if major.is_none_or(|major| major < 7) {
         return Err(Unfit::TooOld(version.to_owned()));
     }
-    if said("cluster_enabled") != "0" {
-        return Err(Unfit::Cluster);
+    match (said("cluster_enabled"), is_cluster) {
+        ("0", false) | ("1", true) => {}
+        (_, false) => return Err(Unfit::Cluster),
+        (_, true) => return Err(Unfit::NoCluster),
     }
-    if said("role") != "master" {
+    // In a cluster a replica knows where primaries are; whoever is to be one is asked again.
+    if said("role") != "master" && !is_cluster {
         return Err(Unfit::Replica);
     }
     match said("maxmemory_policy") {
@@ -231,8 +380,12 @@ pub(super) async fn load(connection: &mut MultiplexedConnection) -> Result<(), U
         load.arg("LOAD").arg(library());
         let loaded: Result<Value, RedisError> = load.query_async(connection).await;
         // Another node may have loaded them meanwhile.
+        let is_there = |error: &RedisError| {
+            let told = error.to_string();
+            told.contains("Library '") && told.contains("already exists")
+        };
         match loaded {
-            Err(error) if !error.to_string().contains("already exists") => return Err(error.into()),
+            Err(error) if !is_there(&error) => return Err(error.into()),
             Ok(_) | Err(_) => {}
         }
     }
@@ -289,8 +442,8 @@ mod tests {
 
     #[test]
     fn e12_a_redis_that_may_lose_keys_is_refused() {
-        assert!(judge(GOOD).is_ok());
-        let unlike = |from, to| judge(&GOOD.replace(from, to)).unwrap_err();
+        assert!(judge(GOOD, false).is_ok());
+        let unlike = |from, to| judge(&GOOD.replace(from, to), false).unwrap_err();
         let evicts = unlike("noeviction", "allkeys-lru");
         assert!(matches!(&evicts, Unfit::Evicts(it) if it == "allkeys-lru"));
         assert!(evicts.to_string().contains("set `noeviction`"));
@@ -300,6 +453,8 @@ mod tests {
             Unfit::Replica
         ));
         assert!(matches!(unlike("enabled:0", "enabled:1"), Unfit::Cluster));
-        assert!(matches!(judge("").unwrap_err(), Unfit::TooOld(_)));
+        assert!(matches!(judge("", false).unwrap_err(), Unfit::TooOld(_)));
+        assert!(matches!(judge(GOOD, true).unwrap_err(), Unfit::NoCluster));
+        assert!(judge(&GOOD.replace("enabled:0", "enabled:1"), true).is_ok());
     }
 }

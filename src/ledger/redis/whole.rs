@@ -6,9 +6,9 @@ use redis::aio::MultiplexedConnection;
 
 use crate::ledger::redis::copy::Kept;
 use crate::ledger::redis::link::Remote;
-use crate::ledger::redis::setup::{Unfit, examine, fit, word};
-use crate::ledger::redis::wire::{Commands, Generation, NOBODY, bytes, log_key, owner_of};
-use crate::ledger::shared::EntryId;
+use crate::ledger::redis::servers::Servers;
+use crate::ledger::redis::setup::{Unfit, examine};
+use crate::ledger::redis::wire::{self, Commands, Generation, bucket_of, bytes, log_key, owner_of};
 
 /// Keys of one step of a walk, and entries of one answer.
 const WALK_LEN: usize = 1_000;
@@ -20,21 +20,23 @@ const PAGE_LEN: u64 = 256;
 /// [`Unfit`] where that is not so.
 pub async fn close(remote: &Remote) -> Result<Generation, Unfit> {
     let generation = examine(remote).await?;
-    let mut connection = fit(remote).await?;
+    let mut servers = Servers::reach(remote).await?;
     let commands = Commands::new(&generation);
-    let channel = commands.channel();
-    let mut asks = redis::cmd("PUBSUB");
-    asks.arg("NUMSUB").arg(&channel);
-    let followers: (String, u64) = asks.query_async(&mut connection).await?;
-    if followers.1 > 0 {
-        return Err(Unfit::Followed(followers.1));
+    for one in &mut servers.each {
+        let mut asks = redis::cmd("PUBSUB");
+        asks.arg("NUMSUB").arg(one.channel(&commands));
+        let followers: (String, u64) = asks.query_async(&mut one.connection).await?;
+        if followers.1 > 0 {
+            return Err(Unfit::Followed(followers.1));
+        }
     }
-    // Whoever knows more than it has makes it forget that it was armed.
-    let looks = commands.read(NOBODY, (1, EntryId(u128::MAX)));
-    match word(&mut connection, &looks).await?.as_deref() {
-        Some(b"lost") => Ok(generation),
-        _ => Err(Unfit::Strange),
+    for one in &mut servers.each {
+        match one.word(&wire::close()).await?.as_deref() {
+            Some(b"closed") => {}
+            _ => return Err(one.at(Unfit::Strange)),
+        }
     }
+    Ok(generation)
 }
 
 /// Reads every log to its end, each from its first entry on.
@@ -45,27 +47,30 @@ pub async fn each(
     remote: &Remote,
     mut take: impl FnMut(Kept) -> Result<(), Unfit>,
 ) -> Result<(), Unfit> {
-    let mut connection = fit(remote).await?;
+    let mut servers = Servers::reach(remote).await?;
     let mut owners = Vec::new();
-    let mut cursor = b"0".to_vec();
-    loop {
-        let (next, keys) = walk(&mut connection, &cursor).await?;
-        owners.extend(keys.iter().filter_map(|key| owner_of(key)));
-        if next == b"0" {
-            break;
+    for one in &mut servers.each {
+        let mut cursor = b"0".to_vec();
+        loop {
+            let (next, keys) = walk(&mut one.connection, &cursor).await?;
+            owners.extend(keys.iter().filter_map(|key| owner_of(key)));
+            if next == b"0" {
+                break;
+            }
+            cursor = next;
         }
-        cursor = next;
     }
     // A walk may come by a key more than once.
     owners.sort_unstable();
     owners.dedup();
     for owner in owners {
+        let one = servers.of(bucket_of(owner))?;
         let mut number = 0;
         loop {
             let mut range = redis::cmd("LRANGE");
             range.arg(log_key(owner)).arg(number);
             range.arg(number + PAGE_LEN - 1);
-            let page: Vec<Value> = range.query_async(&mut connection).await?;
+            let page: Vec<Value> = range.query_async(&mut one.connection).await?;
             let len = page.len() as u64;
             for entry in page {
                 let entry = bytes(entry).ok_or(Unfit::Strange)?;

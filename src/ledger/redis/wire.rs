@@ -47,6 +47,13 @@ impl fmt::Display for Generation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Term(pub u128);
 
+/// As records have it behind the generation.
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, ":{:032x}", self.0)
+    }
+}
+
 /// The library as Redis takes it: its name carries a hash of its text, so that two versions stand
 /// beside each other.
 #[must_use]
@@ -73,7 +80,9 @@ pub fn record_key(bucket: u16) -> String {
     format!("countersign:{{{bucket}}}")
 }
 
-fn bucket_of(owner: Key) -> u16 {
+/// The bucket of an owner.
+#[must_use]
+pub fn bucket_of(owner: Key) -> u16 {
     let [.., high, low] = owner.0.to_be_bytes();
     u16::from_be_bytes([high, low]) % BUCKETS
 }
@@ -115,9 +124,15 @@ impl Commands {
         format!("countersign:{}", self.generation)
     }
 
-    /// Appends a draft's entry.
+    /// The same, of one server of a cluster: what is told there is told to those who are connected to it.
     #[must_use]
-    pub fn append(&self, draft: &Draft, id: EntryId) -> Cmd {
+    pub fn channel_at(&self, server: &str) -> String {
+        format!("countersign:{}:{server}", self.generation)
+    }
+
+    /// Appends a draft's entry, which is told in this channel.
+    #[must_use]
+    pub fn append(&self, draft: &Draft, id: EntryId, channel: &str) -> Cmd {
         let entry = Entry {
             id,
             after: draft.after,
@@ -129,7 +144,7 @@ impl Commands {
             .arg(draft.expected)
             .arg(&draft.after.to_bytes()[..])
             .arg(PAGE_LEN)
-            .arg(self.channel())
+            .arg(channel)
             .arg(&draft.owner.0.to_be_bytes()[..])
             .arg(entry.encode());
         command
@@ -164,9 +179,8 @@ impl Commands {
     }
 
     fn on_log(&self, function: &str, owner: Key) -> Cmd {
-        let mut command = redis::cmd("FCALL");
+        let mut command = self.function(function);
         command
-            .arg(format!("{}_{function}", self.library))
             .arg(2)
             .arg(record_key(bucket_of(owner)))
             .arg(log_key(owner))
@@ -174,28 +188,53 @@ impl Commands {
         command
     }
 
-    /// `found` or `arm`, which concern every bucket, for a term that never was before.
+    /// Looks whether a bucket's server is armed for it.
     #[must_use]
-    pub fn arms(&self, function: &str, term: Term) -> Cmd {
-        let mut command = self.on_all(function);
-        command.arg(format!(":{:032x}", term.0));
+    pub fn look(&self, bucket: u16) -> Cmd {
+        let mut command = self.function("look");
+        command.arg(1).arg(record_key(bucket)).arg(&self.generation);
         command
     }
 
-    /// `restore`, which concerns every bucket.
+    /// `found` or `arm` on what a server has, for a term that never was before.
     #[must_use]
-    pub fn on_all(&self, function: &str) -> Cmd {
-        let mut command = redis::cmd("FCALL");
-        command
-            .arg(format!("{}_{function}", self.library))
-            .arg(u32::from(BUCKETS) + 1)
-            .arg(LEDGER);
-        for bucket in 0..BUCKETS {
-            command.arg(record_key(bucket));
-        }
-        command.arg(&self.generation);
+    pub fn arms(&self, function: &str, term: Term, keys: &[String]) -> Cmd {
+        let mut command = self.function(function);
+        command.arg(0).arg(&self.generation).arg(term.to_string());
+        command.arg(keys);
         command
     }
+
+    /// `restore` on what a server has.
+    #[must_use]
+    pub fn restore(&self, keys: &[String]) -> Cmd {
+        let mut command = self.function("restore");
+        command.arg(0).arg(&self.generation).arg(keys);
+        command
+    }
+
+    fn function(&self, name: &str) -> Cmd {
+        let mut command = redis::cmd("FCALL");
+        command.arg(format!("{}_{name}", self.library));
+        command
+    }
+}
+
+/// Says what keys of a server hold.
+#[must_use]
+pub fn survey(keys: &[String]) -> Cmd {
+    let mut command = redis::cmd("FCALL");
+    command.arg(format!("{}_survey", library_name()));
+    command.arg(0).arg(keys);
+    command
+}
+
+/// Has a server forget that it was armed.
+#[must_use]
+pub fn close() -> Cmd {
+    let mut command = redis::cmd("FCALL");
+    command.arg(format!("{}_close", library_name())).arg(0);
+    command
 }
 
 /// What an answer of `append` or `read` says.

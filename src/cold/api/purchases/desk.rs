@@ -197,6 +197,7 @@ fn new_row(rules: &Rules, wanted: Wanted, now: Timestamp) -> Purchase {
             earmark: wanted.amount.minor.get(),
             mccs: Vec::new(),
             merchants: Vec::new(),
+            is_weak: false,
             card_ttl_minutes: 0,
             until_spent: wanted.card_use == CardUse::UntilSpent,
             causes: Vec::new(),
@@ -335,6 +336,7 @@ pub(super) fn judged(api: &Api, row: &mut Purchase, now: Timestamp) -> Result<Ju
         standing: over.standing(&asked, &terms, now),
     };
     row.terms.earmark = terms.earmark.get();
+    row.terms.is_weak = terms.is_weak;
     row.terms.mccs = terms.mccs;
     row.terms.merchants = terms.merchants.into_iter().map(Into::into).collect();
     row.terms.card_ttl_minutes = terms.card_ttl_minutes;

@@ -69,6 +69,11 @@ pub(in crate::cold::api) struct PurchaseShown {
     /// How often the card may be used: once, or until what is set aside is spent, at one merchant.
     #[schema(pattern = "^(single|until_spent)$")]
     pub(in crate::cold::api) card_use: &'static str,
+    /// Whether names alone bind the card, or would: no category, and no id of the merchant alone. Anybody can take a
+    /// name.
+    weak: bool,
+    #[serde(skip)]
+    scope: &'static str,
     /// Why a human is asked, or was.
     causes: Vec<CauseShown>,
     /// Why it is denied, or waits: a stable word.
@@ -105,6 +110,8 @@ pub(in crate::cold::api) struct Facts<'a> {
     pub(in crate::cold::api) created_at: &'a str,
     /// How often the card may be used.
     pub(in crate::cold::api) card_use: &'static str,
+    /// What binds the card beside its amount.
+    pub(in crate::cold::api) bound_to: &'static str,
     pub(in crate::cold::api) causes: Vec<String>,
 }
 
@@ -121,6 +128,14 @@ impl PurchaseShown {
             card_use: match self.card_use {
                 "until_spent" => "several times at one merchant, until it is spent",
                 _ => "once",
+            },
+            bound_to: match (self.scope, self.weak) {
+                ("merchant", true) => {
+                    "the merchant by name alone, which is weak: anybody can take a name"
+                }
+                ("merchant", false) => "the merchant",
+                ("category", _) => "a category of merchants",
+                _ => "whoever charges it first",
             },
             causes: self.causes.iter().map(|it| it.text.clone()).collect(),
         }
@@ -196,15 +211,20 @@ impl VirtualCard {
         Self {
             id: card.id,
             last4: card.last4,
-            scope: match (&*row.terms.merchants, &*row.terms.mccs) {
-                ([], []) => "amount_only",
-                ([], _) => "category",
-                _ => "merchant",
-            },
+            scope: scope(row),
             expires_at: ends.map(instant),
             view_url: link.as_ref().map(|link| api.address_of(link)),
             view_expires_at: link.map(|link| instant(link.ends)),
         }
+    }
+}
+
+/// What binds the card of a request beside its amount and its first merchant.
+fn scope(row: &Purchase) -> &'static str {
+    match (&*row.terms.merchants, &*row.terms.mccs) {
+        ([], []) => "amount_only",
+        ([], _) => "category",
+        _ => "merchant",
     }
 }
 
@@ -254,6 +274,7 @@ pub(in crate::cold::api) async fn shown(
         currency,
     };
     let card_use = row.card_use().name();
+    let scope = scope(&row);
     let virtual_card = card.map(|card| VirtualCard::of(api, &row, card));
     Ok(PurchaseShown {
         id: row.id,
@@ -265,6 +286,8 @@ pub(in crate::cold::api) async fn shown(
         earmark: earmark.to_string(),
         currency: currency.to_string(),
         card_use,
+        weak: row.terms.is_weak,
+        scope,
         causes: row.terms.causes.into_iter().map(Into::into).collect(),
         reason: stands.reason,
         message: stands.message,

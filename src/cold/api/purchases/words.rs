@@ -68,6 +68,13 @@ pub(super) fn in_words(cause: Cause, currency: Currency) -> Refusal {
             "nothing but its amount would bind the card to this purchase".to_owned(),
             Some("Name the kind of shop in category_hint.".to_owned()),
         ),
+        Cause::NamesAlone(below) => (
+            format!(
+                "a name alone would bind the card, which is good for less than {} without a human's word",
+                amount(below)
+            ),
+            Some("The owner can map the domain to categories or to the merchant's ids.".to_owned()),
+        ),
         Cause::NoThreshold => ("every purchase needs a human's word".to_owned(), None),
         Cause::NotBelowThreshold(below) => (
             format!("purchases from {} on need a human's word", amount(below)),

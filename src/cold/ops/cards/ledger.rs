@@ -6,7 +6,7 @@ use crate::domain::amount::Minor;
 use crate::domain::card::{AgentStatus, CardStatus, Key};
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour, WindowKind};
-use crate::ledger::counters::Counters;
+use crate::ledger::counters::{Counters, Sum};
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::event::CardNo;
 use crate::ledger::rolling::Series;
@@ -70,6 +70,15 @@ impl SpanSeen {
         spent: Minor::ZERO,
         frees_at: None,
     };
+
+    /// What is on hold of it, where that follows from `all` that the scope was ever charged with: in a span with
+    /// all of it, or with nothing that could be on hold.
+    pub(super) fn held(self, all: Sum) -> Option<Minor> {
+        if self.spent.is_zero() || all.held.is_zero() {
+            return Some(Minor::ZERO);
+        }
+        (self.spent == all.spent).then_some(all.held)
+    }
 
     fn of(series: &Series, now: Timestamp) -> Self {
         // The least amount leaves with the oldest charge.
@@ -207,4 +216,30 @@ pub(super) fn look_at_holds(
         approvals.into_iter().filter_map(hold).collect()
     });
     looked.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Behaviour 2.15.
+    #[test]
+    fn what_is_held_of_a_span_is_told_where_the_sums_say_it() {
+        let minor = |amount| Minor::new(amount).unwrap();
+        let held = |in_span, spent, held| {
+            let seen = SpanSeen {
+                spent: minor(in_span),
+                frees_at: None,
+            };
+            let all = Sum {
+                spent: minor(spent),
+                held: minor(held),
+            };
+            seen.held(all).map(Minor::get)
+        };
+        assert_eq!(held(900, 900, 400), Some(400), "all of it lies in the span");
+        assert_eq!(held(0, 900, 400), Some(0), "nothing was charged in it");
+        assert_eq!(held(500, 900, 0), Some(0), "nothing is on hold");
+        assert_eq!(held(500, 900, 400), None, "some of it may have left");
+    }
 }

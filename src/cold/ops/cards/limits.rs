@@ -34,7 +34,8 @@ pub(super) fn of_sums(
                 let is_unused = counters.total().spent.is_zero();
                 let seen = span.or_else(|| is_unused.then_some(SpanSeen::EMPTY));
                 let (_, rolling) = fields_of(kind);
-                shown.push(LimitView::rolling(level, rolling, cap, seen));
+                let all = counters.total();
+                shown.push(LimitView::rolling(level, rolling, cap, (seen, all)));
             }
         }
         if let Some(cap) = caps.total {

@@ -63,7 +63,8 @@ pub(in crate::cold) struct LimitView {
     /// Everything charged in the window, what is held included. Null for a trailing span in which
     /// nothing has been added up yet: the next authorization does it.
     spent: Option<i64>,
-    /// The part of it that is on hold; of a trailing span nobody keeps it.
+    /// The part of it that is on hold; of a trailing span null where it does not follow from the sums that are
+    /// kept.
     held: Option<i64>,
     /// What would still pass, in minor units.
     remaining: Option<i64>,
@@ -207,12 +208,12 @@ impl LimitView {
         }
     }
 
-    /// A trailing span, which was `seen` unless it is not kept yet.
+    /// A trailing span, which was `seen` unless it is not kept yet, of a scope with `all` this.
     pub(super) fn rolling(
         level: Level,
         field: RuleField,
         cap: Minor,
-        seen: Option<SpanSeen>,
+        (seen, all): (Option<SpanSeen>, Sum),
     ) -> Self {
         let frees_at = seen.and_then(|seen| seen.frees_at);
         Self {
@@ -221,7 +222,7 @@ impl LimitView {
             window: Some("rolling"),
             limit: Some(cap.get()),
             spent: seen.map(|seen| seen.spent.get()),
-            held: None,
+            held: seen.and_then(|seen| seen.held(all)).map(Minor::get),
             remaining: seen.map(|seen| cap.saturating_minus(seen.spent).get()),
             resets_at: frees_at.map(|at| at.rfc3339_seconds().to_string()),
         }

@@ -40,6 +40,7 @@ impl<'a> Form<'_, 'a, '_> {
             merchant_map: self.take("merchantMap", read_merchant_map),
             standing: self.take("standingApprovals", read_standing),
             unscoped: self.word("unscopedRequests", &Unscoped::ALL.map(|it| (it.name(), it))),
+            names_alone_below: self.take("namesAloneBelow", Reader::minor),
             card_use: self.word("cardUse", &CardUse::ALL.map(|it| (it.name(), it))),
             card_ttl_minutes: self.integer(
                 "cardTtlMinutes",

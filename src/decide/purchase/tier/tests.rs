@@ -81,7 +81,7 @@ const OPEN: &str = r#"{"autoApproveBelow":5000,"unscopedRequests":"allow"}"#;
 
 /// Behaviour 5.4.
 #[test]
-fn tiers_go_by_rules_then_by_the_threshold() {
+fn behaviour_5_4_tiers_go_by_rules_then_by_the_threshold() {
     let shop = |amount| ("shop.example.com", amount, true, None);
     assert_eq!(go(OPEN, "{}", shop(4999)).0, Way::Issue);
     let at = Way::Review(vec![Cause::NotBelowThreshold(minor(5000))]);
@@ -213,4 +213,48 @@ fn the_closest_domain_of_the_owners_map_binds_the_card() {
     // An entry that the allow lists leave nothing of binds nothing.
     let unscoped = Way::Review(vec![Cause::Unscoped]);
     assert_eq!(at("gone.example.com").0, unscoped);
+}
+
+/// Behaviour 5.6.
+#[test]
+fn m6_what_names_alone_bind_is_for_a_human_from_an_amount_on() {
+    let rules = |more: &str| {
+        format!(
+            r#"{{"autoApproveBelow":90000{more},"merchantMap":[
+                {{"domain":"named.example.com","merchants":["Example Shop"]}},
+                {{"domain":"kind.example.com","merchants":["Example Shop"],"mccs":["5942"]}},
+                {{"domain":"mixed.example.com","merchants":["Example Shop",{{"acceptorId":"m1"}}]}},
+                {{"domain":"known.example.com","merchants":[{{"acceptorId":"m1"}}]}}]}}"#
+        )
+    };
+    let at = |agent: &str, customer: &str, url, amount| {
+        go(agent, customer, (url, amount, true, Some("books")))
+    };
+    let weak = |below| Way::Review(vec![Cause::NamesAlone(minor(below))]);
+    let plain = rules("");
+    for url in ["named.example.com", "mixed.example.com", "amazon.com"] {
+        let (tier, terms) = at(&plain, "{}", url, 9_999);
+        assert_eq!((tier, terms.is_weak), (Way::Issue, true), "{url}");
+        assert_eq!(at(&plain, "{}", url, 10_000).0, weak(10_000), "{url}");
+    }
+    // A category or the merchant's id, and the categories of a hint, are no names alone.
+    for url in ["kind.example.com", "known.example.com", "a.example.com"] {
+        let (tier, terms) = at(&plain, "{}", url, 80_000);
+        assert_eq!((tier, terms.is_weak), (Way::Issue, false), "{url}");
+    }
+    // The amount is the owner's, and the tighter one of two; the tolerance counts.
+    let named = "named.example.com";
+    let more = rules(r#","namesAloneBelow":50000,"amountTolerance":1"#);
+    assert_eq!(at(&more, "{}", named, 49_998).0, Way::Issue);
+    assert_eq!(at(&more, "{}", named, 49_999).0, weak(50_000));
+    let customers = r#"{"namesAloneBelow":700}"#;
+    assert_eq!(at(&more, customers, named, 699).0, weak(700));
+    // Nothing is bound by names alone where every card of the agent's is narrowed to categories.
+    let narrow = rules(r#","allowedMccs":["5942"]"#);
+    assert_eq!(at(&narrow, "{}", named, 80_000).0, Way::Issue);
+    let any = rules(r#","allowedMccs":["5942"],"match":"any""#);
+    assert_eq!(at(&any, "{}", named, 80_000).0, weak(10_000));
+    // No approval in advance answers it, and any human's word does.
+    let cause = Cause::NamesAlone(minor(1));
+    assert!(cause.asks_for_a_word() && !cause.is_answered_in_advance());
 }

@@ -35,7 +35,7 @@ fn counted(ledger: &Ledger) -> [u32; 2] {
 }
 
 #[test]
-fn the_cards_authorization_converts_its_earmark_and_the_rest_returns_when_it_is_over() {
+fn behaviour_5_8_the_cards_authorization_converts_its_earmark_and_the_rest_returns() {
     let mut ledger = backed(1_000);
     stands(&ledger, (0, 0), (1_000, 1_000));
     ledger.approve(&Ask::new(1, 800).single_use());

@@ -2,20 +2,24 @@
 
 use std::collections::hash_map::Entry as Place;
 use std::rc::Rc;
+use std::time::Duration;
 
-use redis::{PushInfo, PushKind, Value};
+use redis::{Cmd, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::{
     BEHIND_ATTEMPTS, BEHIND_PAUSE, Failed, Node, OWNERS_AT_ONCE, Progress, Trouble, UNSENT_FOR,
-    WALK_LEN, send,
+    WALK_LEN,
 };
 use crate::domain::card::Key;
 use crate::ledger::embedded::journal::Refusal;
 use crate::ledger::embedded::store::{Learned, Unavailable};
+use crate::ledger::redis::cluster::{Own, is_all, is_still};
+use crate::ledger::redis::link::Link;
 use crate::ledger::redis::refusal::{is_refusal, is_unknown_function};
-use crate::ledger::redis::wire::{NOBODY, PAGE_LEN, Said, owner_of, told};
+use crate::ledger::redis::routes::{Routes, send};
+use crate::ledger::redis::wire::{NOBODY, PAGE_LEN, Said, bucket_of, owner_of, told};
 use crate::ledger::shared::{Entry, EntryId};
 
 impl Node {
@@ -62,7 +66,8 @@ impl Node {
         owner: Key,
         known: (u64, EntryId),
     ) -> Result<Vec<Vec<u8>>, Failed> {
-        self.page_of(self.ask(&self.commands.read(owner, known)).await?)
+        let read = |_: &str| self.commands.read(owner, known);
+        self.page_of(self.ask(bucket_of(owner), &read).await?)
     }
 
     fn page_of(&self, answer: Value) -> Result<Vec<Vec<u8>>, Failed> {
@@ -79,26 +84,77 @@ impl Node {
     /// Learns an owner's log, and has it take nobody else's entries for a short while.
     pub(super) async fn claim(self: &Rc<Self>, owner: Key) -> Result<(), Failed> {
         let known = self.ledger.known_of(owner);
-        let command = self.commands.claim(owner, known, self.number);
-        let page = self.page_of(self.ask(&command).await?)?;
+        let claim = |_: &str| self.commands.claim(owner, known, self.number);
+        let page = self.page_of(self.ask(bucket_of(owner), &claim).await?)?;
         self.learn_page(owner, known.0, &page).await
     }
 
     /// Asks what changes nothing, so that nothing is in doubt where it fails.
-    async fn ask(&self, command: &redis::Cmd) -> Result<Value, Failed> {
-        let mut link = self.links.get(0, UNSENT_FOR).await.ok_or(Failed)?;
-        let answer = send(&mut link, command).await;
-        answer.map_err(|error| {
-            if is_unknown_function(&error) {
-                self.refused();
-            } else if is_refusal(&error) {
-                self.is_refused(&error, link.number);
-            } else {
-                self.links.is_broken(link.number);
-            }
-            tracing::warn!(%error, "the shared log cannot be read");
-            Failed
-        })
+    async fn ask(&self, bucket: u16, make: &dyn Fn(&str) -> Cmd) -> Result<Value, Failed> {
+        let called = self.routes.call(bucket, 0, UNSENT_FOR, make).await;
+        let (number, answer) = called.ok_or(Failed)?;
+        answer.map_err(|error| self.is_not_told(&error, number))
+    }
+
+    fn is_not_told(&self, error: &RedisError, link: u64) -> Failed {
+        if is_unknown_function(error) {
+            self.refused();
+        } else if is_refusal(error) {
+            self.is_refused(error, link);
+        } else {
+            self.routes.is_broken(link);
+        }
+        tracing::warn!(%error, "the shared log cannot be read");
+        Failed
+    }
+
+    /// Whether every server that has a part of the log is armed. In a cluster operators hear whether any is.
+    async fn are_armed(&self, servers: &[(Link, Option<u16>)]) -> Result<(), Failed> {
+        let (mut is_any, mut are_all) = (false, true);
+        for bucket in servers.iter().filter_map(|(_, bucket)| *bucket) {
+            let look = |_: &str| self.commands.look(bucket);
+            let is_armed = match self.ask(bucket, &look).await {
+                Ok(answer) => self.page_of(answer).is_ok(),
+                Err(Failed) => false,
+            };
+            is_any |= is_armed;
+            are_all &= is_armed;
+        }
+        if self.has_forgotten.get() && self.is_cluster() {
+            (self.tell)(Trouble::Forgot, !is_any);
+        }
+        are_all.then_some(()).ok_or(Failed)
+    }
+
+    fn is_cluster(&self) -> bool {
+        matches!(self.routes, Routes::Cluster(_))
+    }
+
+    /// Whether every server that may append has answered now, each over a connection that was there before.
+    pub(super) async fn is_heard(&self) -> bool {
+        let Some(servers) = self.routes.all(UNSENT_FOR).await else {
+            return false;
+        };
+        let are_armed = self.are_armed(&servers).await.is_ok();
+        // These answers come over every connection.
+        let Some(owns) = self.routes.owns(&servers).await else {
+            return false;
+        };
+        let after = self.routes.all(Duration::ZERO).await;
+        let numbers =
+            |of: &[(Link, Option<u16>)]| of.iter().map(|it| it.0.number).collect::<Vec<_>>();
+        let are_same = after.is_some_and(|after| numbers(&after) == numbers(&servers));
+        are_armed && are_same && (is_all(&owns) || !self.is_cluster())
+    }
+
+    /// What every server has, while nothing is on its way from one to another.
+    async fn still(&self, servers: &[(Link, Option<u16>)]) -> Result<Vec<Own>, Failed> {
+        let owns = self.routes.owns(servers).await.ok_or(Failed)?;
+        if self.is_cluster() && !(is_all(&owns) && is_still(&owns)) {
+            tracing::warn!("slots are being moved; all is learned when they are not");
+            return Err(Failed);
+        }
+        Ok(owns)
     }
 
     async fn learn_bytes(
@@ -161,7 +217,11 @@ impl Node {
     pub(super) fn refused(&self) {
         self.refusals.set(self.refusals.get().wrapping_add(1));
         if !self.has_forgotten.replace(true) {
-            (self.tell)(Trouble::Forgot, true);
+            let trouble = match self.is_cluster() {
+                true => Trouble::ForgotPartly,
+                false => Trouble::Forgot,
+            };
+            (self.tell)(trouble, true);
         }
     }
 
@@ -227,7 +287,7 @@ impl Node {
     /// Learns an entry that was told to everybody, and what is missing before it.
     pub(super) async fn hear(self: &Rc<Self>, (link, message): (u64, PushInfo)) {
         if message.kind == PushKind::Disconnection {
-            return self.links.is_broken(link);
+            return self.routes.is_broken(link);
         }
         if message.kind != PushKind::Message {
             return;
@@ -275,11 +335,30 @@ impl Node {
     /// Learns all that is in the log of a ledger that is armed.
     async fn learn_all(self: &Rc<Self>) -> Result<(), Failed> {
         let refusals = self.refusals.get();
+        let mut servers = self.routes.all(UNSENT_FOR).await.ok_or(Failed)?;
         // Of a Redis that lost everything there is nothing to walk through.
-        self.page(NOBODY, (0, EntryId::NONE)).await?;
+        self.are_armed(&servers).await?;
+        // What is moved from one server to another between two walks would be in neither.
+        let before = self.still(&servers).await?;
+        for (link, _) in &mut servers {
+            self.learn_server(link).await?;
+        }
+        if self.still(&servers).await? != before {
+            return Err(Failed);
+        }
+        let is_poisoned = self.ledger.is_poisoned();
+        if refusals == self.refusals.get() && !is_poisoned && self.has_forgotten.replace(false) {
+            (self.tell)(Trouble::Forgot, false);
+            (self.tell)(Trouble::ForgotPartly, false);
+        }
+        Ok(())
+    }
+
+    /// Learns every log that a server has.
+    async fn learn_server(self: &Rc<Self>, link: &mut Link) -> Result<(), Failed> {
         let mut cursor = b"0".to_vec();
         loop {
-            let (next, keys) = self.walk(&cursor).await?;
+            let (next, keys) = self.walk(link, &cursor).await?;
             let owners: Vec<Key> = keys.iter().filter_map(|key| owner_of(key)).collect();
             for few in owners.chunks(OWNERS_AT_ONCE) {
                 let learn = |&owner: &Key| {
@@ -293,22 +372,22 @@ impl Node {
                 (self.kick)();
             }
             if next == b"0" {
-                break;
+                return Ok(());
             }
             cursor = next;
         }
-        let is_poisoned = self.ledger.is_poisoned();
-        if refusals == self.refusals.get() && !is_poisoned && self.has_forgotten.replace(false) {
-            (self.tell)(Trouble::Forgot, false);
-        }
-        Ok(())
     }
 
-    async fn walk(&self, cursor: &[u8]) -> Result<(Vec<u8>, Vec<Vec<u8>>), Failed> {
+    async fn walk(
+        &self,
+        link: &mut Link,
+        cursor: &[u8],
+    ) -> Result<(Vec<u8>, Vec<Vec<u8>>), Failed> {
         let mut scan = redis::cmd("SCAN");
         scan.arg(cursor).arg("MATCH").arg("countersign:{*}:*");
         scan.arg("COUNT").arg(WALK_LEN);
-        let answer = self.ask(&scan).await?;
+        let answer = send(link, &scan).await;
+        let answer = answer.map_err(|error| self.is_not_told(&error, link.number))?;
         redis::from_redis_value(answer).map_err(|error| {
             tracing::warn!(%error, "Redis gave an answer that is none");
             Failed

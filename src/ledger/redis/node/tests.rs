@@ -3,6 +3,7 @@ use crate::ledger::embedded::frame::{Cursor, JournalId};
 use crate::ledger::embedded::journal::{Config, Durability, Journal, Lane};
 use crate::ledger::embedded::store::Learned;
 use crate::ledger::event::{Event, Owner, StateNo};
+use crate::ledger::redis::link::Keeper;
 
 const OWNER: Key = Key(9);
 
@@ -25,12 +26,12 @@ fn ledger() -> Arc<EmbeddedLedger> {
 fn node(copy: Copy) -> Rc<Node> {
     let commands = Commands::new(&Generation([1; 16]));
     let remote = Remote::at("redis://127.0.0.1:1", None).unwrap();
-    let (_keeper, links, _pushed) =
-        Keeper::new(remote, commands.channel(), 1, Refusals::new(|_| {}));
+    let (joint, _pushed) = Joint::new(1, Refusals::new(|_| {}));
+    let (_keeper, links) = Keeper::new(remote, None, &commands.channel(), joint);
     Rc::new(Node {
         number: 1,
         commands,
-        links,
+        routes: Routes::One(links),
         ledger: ledger(),
         pending: RefCell::default(),
         copy: RefCell::new(copy),
