@@ -172,8 +172,9 @@ pub(super) fn percent_encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            let high = char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0');
-            let low = char::from_digit(u32::from(byte & 15), 16).unwrap_or('0');
+            let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
+            // In upper case, as RFC 3986 (2.1) wants it and others write it.
+            let [high, low] = [byte >> 4, byte & 15].map(|half| digit(half).to_ascii_uppercase());
             encoded.extend(['%', high, low]);
         }
     }
@@ -187,6 +188,6 @@ mod tests {
     #[test]
     fn text_in_a_query_stays_one_value() {
         assert_eq!(percent_encoded("0199-a_b.c~"), "0199-a_b.c~");
-        assert_eq!(percent_encoded("a&limit=2 é"), "a%26limit%3d2%20%c3%a9");
+        assert_eq!(percent_encoded("a&limit=2 é"), "a%26limit%3D2%20%C3%A9");
     }
 }
