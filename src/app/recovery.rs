@@ -28,11 +28,14 @@ pub(crate) struct Recovery {
 }
 
 impl Recovery {
-    /// Whose every card is that was ever used, and under which id. In which currency a customer's sums are
-    /// no state tells.
+    /// Whose every card is that was ever used, and under which id, and in which currency each customer's sums
+    /// are, where anything was charged.
     pub(crate) fn past(&self, keys: &Fingerprinter) -> Past {
         let mut past = Past::default();
         for state in &self.states {
+            if let Some(currency) = state.currency {
+                past.note_currency(state.key, currency);
+            }
             for card in state.cards() {
                 past.note_owner(card.key, state.key);
                 past.note_card(id_key(keys, &card.id), card.key);

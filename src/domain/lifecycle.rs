@@ -191,14 +191,18 @@ impl Flags {
     /// The purchase is disputed, or was charged back.
     pub const DISPUTED: Self = Self(32);
 
+    /// A report on an authorization of one customer names a card of somebody else: it is not booked.
+    pub const OTHER_CARD: Self = Self(64);
+
     /// Each flag and its word in metrics and answers.
-    pub const NAMES: [(Self, &'static str); 6] = [
+    pub const NAMES: [(Self, &'static str); 7] = [
         (Self::FORCED, "forced"),
         (Self::EXCESS, "excess"),
         (Self::DECLINED_BY_ISSUER, "declined_by_issuer"),
         (Self::DRIFT, "drift"),
         (Self::OTHER_CURRENCY, "other_currency"),
         (Self::DISPUTED, "disputed"),
+        (Self::OTHER_CARD, "other_card"),
     ];
 
     /// The words of those that are set.

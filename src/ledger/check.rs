@@ -24,6 +24,7 @@ pub mod earmarks;
 #[cfg(test)]
 pub(super) mod harness;
 pub mod intents;
+mod late;
 mod limits;
 pub mod standing;
 mod verdict;
@@ -89,6 +90,10 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
     // An authorization that was declined while nobody knew its card has none to contradict.
     let known_card = known.and_then(Authorization::card);
     if known_card.is_some_and(|card| card != parties.card_no) {
+        return Ok(conflict(state, known, command, None));
+    }
+    let asked = proposal.claims.amount.minor;
+    if known.is_some_and(|known| late::is_over(known, command, asked)) {
         return Ok(conflict(state, known, command, None));
     }
     let verdict = Verdict::new(state, command, known, &parties, &proposal.claims);
@@ -253,6 +258,7 @@ fn conflict<'a>(
     let mut record = decided(state, known, command, decision);
     let first_card = || known.and_then(Authorization::card);
     record.card = used_card(state, command).or_else(first_card);
+    record.agent = used_agent(state, command, known);
     record.ordinal = contradicted.unwrap_or(record.ordinal);
     record.explanation = Some(explanation);
     let answer = Answer {
@@ -270,6 +276,18 @@ fn conflict<'a>(
 
 fn used_card(state: &State, command: &Authorize<'_>) -> Option<CardNo> {
     state.card_by_key(command.card_key).map(|(no, _)| no)
+}
+
+/// The agent that holds the card now; where nobody holds it, the one that asked first.
+fn used_agent(
+    state: &State,
+    command: &Authorize<'_>,
+    known: Option<&Authorization>,
+) -> Option<AgentNo> {
+    let Some(card) = command.card else {
+        return known?.steps().next()?.agent;
+    };
+    state.agent_by_key(card.agent?.key).map(|(no, _)| no)
 }
 
 fn unknown_card<'a>(

@@ -3,7 +3,7 @@
 //! The bytes are canonical: equal states have equal images, whatever order they grew in.
 
 use crate::domain::amount::Minor;
-use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key};
+use crate::domain::card::{AgentStatus, CardStatus, Key};
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::hold_time::HoldTime;
 use crate::domain::identity::StoredStep;
@@ -22,13 +22,11 @@ use crate::ledger::rolling::{Rolling, Series};
 use crate::ledger::state::{AgentState, Backing, CardState, Extras, MerchantLock, State};
 
 mod first;
+mod flags;
 mod life;
 
 /// In an authorization's flags, of two bits.
 const HOLD_TIME_SHIFT: u32 = 3;
-
-/// In a state's flags.
-const CUSTOMER_STATUS_SHIFT: u32 = 1;
 
 /// What an image says. Numbers are never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,11 +47,16 @@ pub fn encode(state: &State) -> Vec<u8> {
 /// version is compared by what that version knew.
 #[must_use]
 pub fn is_of(bytes: &[u8], state: &State) -> bool {
-    let Ok(stored) = decode(bytes) else {
+    let Ok(mut stored) = decode(bytes) else {
         return false;
     };
     if stored.inherited {
         encode_as(&stored, Format::First) == encode_as(state, Format::First)
+    } else if stored.currency.is_none() {
+        // Versions that knew no currency kept none.
+        let is_canonical = bytes == encode(&stored).as_slice();
+        stored.currency = state.currency;
+        is_canonical && encode(&stored) == encode(state)
     } else {
         bytes == encode(state).as_slice()
     }
@@ -77,7 +80,7 @@ fn encode_as(state: &State, format: Format) -> Vec<u8> {
         out.put_i64(i64::from(state.hour.0));
         out.put_u64(u64::from(state.hour_offset_s));
         out.put_i64(state.latest.micros());
-        out.push(u8::from(state.inherited) | (state.status as u8) << CUSTOMER_STATUS_SHIFT);
+        flags::put(&mut out, state);
     }
     out.put_u64(state.cards.len() as u64);
     for card in &state.cards {
@@ -132,10 +135,7 @@ pub fn decode(bytes: &[u8]) -> Result<State, Malformed> {
         state.hour = LocalHour(reader.i32()?);
         state.hour_offset_s = reader.u16()?;
         state.latest = instant(&mut reader)?;
-        let flags = reader.u8()?;
-        state.inherited = flags & 1 != 0;
-        state.status =
-            CustomerStatus::from_number(flags >> CUSTOMER_STATUS_SHIFT).ok_or(Malformed)?;
+        flags::read(&mut reader, &mut state)?;
     }
     for no in 0..reader.u32()? {
         let card = card(&mut reader, format)?;

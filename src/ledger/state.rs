@@ -2,6 +2,7 @@
 
 use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key};
 use crate::domain::claims::MerchantKeys;
+use crate::domain::currency::Currency;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::authorization::Authorization;
@@ -243,6 +244,8 @@ pub struct State {
     pub owner: OwnerId,
     /// What was ordered of the customer; the stricter of it and what the snapshot says is in force.
     pub status: CustomerStatus,
+    /// What the sums are in; absent until something was charged, and in states that earlier versions kept.
+    pub currency: Option<Currency>,
     /// Sums over everything.
     pub counters: Counters,
     /// Trailing sums over everything, where a rolling limit ever stood.
@@ -279,6 +282,7 @@ impl State {
             key,
             owner: owner.into(),
             status: CustomerStatus::Active,
+            currency: None,
             counters: Counters::default(),
             rolling: None,
             day: LocalDay(i32::MIN),

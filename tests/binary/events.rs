@@ -366,3 +366,66 @@ fn i6_an_event_in_another_currency_is_not_booked_and_raises_an_alert() {
     }
     assert!(server.terminate().success());
 }
+
+/// An authorization belongs to one card: a report that names somebody else's is booked on neither.
+#[test]
+fn h11_an_event_that_names_another_customers_card_is_booked_on_neither_and_raises_an_alert() {
+    let mut snapshot = SnapshotOf::default();
+    for (customer, card) in [("one", CARD), ("other", "card-other")] {
+        snapshot.customer(customer, &json!({}));
+        let policy = json!({"limits": {"perDay": 10_000}});
+        snapshot.card(card, customer, None, &policy);
+    }
+    let home = Home::new("strict", &snapshot.build());
+    let mut server = home.start();
+    let ask = authorization(AUTHORIZATION, CARD, 2_599);
+    assert!(server.client().ask(&ask).is_approval());
+    let before = outcome(&server);
+    let spent = |server: &Server, card: &str| {
+        let limits = server.admin(&format!("/admin/cards/{card}"))["limits"].clone();
+        limits[0]["spent"].as_i64().unwrap()
+    };
+    for (times, stranger) in [(1, "card-other"), (2, "card-of-nobody")] {
+        let named = fixture("cleared").replace(CARD, stranger);
+        assert!(named.contains(stranger));
+        assert_eq!(event(&server, &named).text(), r#"{"status":"ignored"}"#);
+        let alert =
+            format!("countersign_alerts_total{{connection=\"acme\",what=\"other_card\"}} {times}");
+        let metrics = server.admin_text("/metrics");
+        assert!(metrics.contains(&alert), "{stranger}: {metrics}");
+        assert_eq!(outcome(&server), before, "{stranger}");
+    }
+    let at_rest = |server: &Server| (spent(server, CARD), spent(server, "card-other"));
+    let found = at_rest(&server);
+    server.kill();
+    server = home.start();
+    assert_eq!(at_rest(&server), found);
+    assert_eq!(found, (2_599, 0));
+    // Its own card's report is booked as ever.
+    assert_eq!(status(&server, "cleared"), "applied");
+    assert!(server.terminate().success());
+}
+
+/// What its sums are in does not leave with a card, nor with its customer.
+#[test]
+fn a12_an_event_in_another_currency_is_not_booked_on_a_card_that_left_either() {
+    let home = home();
+    let server = home.start();
+    let ask = authorization(AUTHORIZATION, CARD, 2_599);
+    assert!(server.client().ask(&ask).is_approval());
+    let euros = fixture("cleared").replace("\"USD\"", "\"EUR\"");
+    for stays in [true, false] {
+        let mut snapshot = SnapshotOf::default();
+        snapshot.customer(if stays { "cus" } else { "other" }, &json!({}));
+        home.write("snapshot.json", &snapshot.build().to_string());
+        assert_eq!(server.post("/admin/reload?confirm=true").status, 200);
+        let before = outcome(&server);
+        assert_eq!(event(&server, &euros).text(), r#"{"status":"ignored"}"#);
+        assert_eq!(outcome(&server), before);
+    }
+    let metrics = server.admin_text("/metrics");
+    let alert = "countersign_alerts_total{connection=\"acme\",what=\"other_currency\"} 2";
+    assert!(metrics.contains(alert), "{metrics}");
+    assert_eq!(status(&server, "cleared"), "applied");
+    assert!(server.terminate().success());
+}

@@ -237,3 +237,123 @@ fn what_an_operator_has_set_outlives_a_kill_at_once() {
         assert!(server.terminate().success());
     }
 }
+
+/// A card is its connection and its issuer's token: another id is another name for it.
+#[test]
+fn a_card_that_is_renamed_keeps_its_holds_and_its_records_in_view() {
+    let home = home("strict", 0, &rules(5_000, unchanged));
+    let server = home.start();
+    let ask = authorization("renamed", CARD, 2_000);
+    assert!(server.client().ask(&ask).is_approval());
+    let seen = |server: &Server, id: &str| {
+        let card = server.admin(&format!("/admin/cards/{id}"));
+        let path = format!("/admin/decisions?card={id}");
+        let decisions = server.admin(&path)["decisions"].clone();
+        (
+            card["holds"].clone(),
+            card["holdsComplete"].clone(),
+            decisions,
+        )
+    };
+    let is_there = || seen(&server, CARD).2.as_array().unwrap().len() == 1;
+    wait_until("it is recorded", is_there);
+    let before = seen(&server, CARD);
+    assert_eq!(before.0.as_array().unwrap().len(), 1);
+    assert_eq!(before.2.as_array().unwrap().len(), 1);
+    let renamed = rules(5_000, |rules| rules["cards"][0]["id"] = json!("new-name"));
+    replace(&home, &renamed);
+    assert_eq!(server.post("/admin/reload?confirm=true").status, 200);
+    assert_eq!(seen(&server, "new-name"), before);
+    assert!(server.terminate().success());
+    let server = home.start();
+    assert_eq!(seen(&server, "new-name"), before);
+    assert!(server.terminate().success());
+}
+
+/// What a rule has seen stands in the record: how the card stood, whoever has set it, and the merchant.
+#[test]
+fn what_a_rule_has_seen_is_recorded_of_statuses_and_of_merchants() {
+    let rules = rules(5_000, |rules| {
+        rules["cards"][1]["policy"] = json!({"blockedMerchants": ["API HOST"]});
+        rules["cards"][2]["policy"] = json!({"allowedMerchants": ["SOMEBODY ELSE"]});
+    });
+    let home = home("strict", 0, &rules);
+    let server = home.start();
+    let declined = |card: &str, reason: &str| {
+        let token = format!("seen-{}", now().micros());
+        let reply = server.client().ask(&authorization(&token, card, 100));
+        assert!(!reply.is_approval(), "{reason}");
+        let path = format!("/admin/decisions?authorization={token}&connection=acme");
+        let record = || server.admin(&path)["decisions"][0].clone();
+        wait_until("it is recorded", || !record().is_null());
+        assert_eq!(record()["reason"], reason, "{}", record());
+        record()["explanation"]["observed"].clone()
+    };
+    for (path, back, card, reason, observed) in [
+        (
+            format!("cards/{CARD}/lock"),
+            "unlock",
+            CARD,
+            "card_locked",
+            json!("locked"),
+        ),
+        (
+            format!("cards/{CARD}/freeze"),
+            "unfreeze",
+            CARD,
+            "card_frozen_by_risk",
+            json!("true"),
+        ),
+        (
+            "agents/agt/pause".to_owned(),
+            "resume",
+            CARD,
+            "agent_suspended",
+            json!("paused"),
+        ),
+        (
+            "cards/card-3/cancel".to_owned(),
+            "cancel",
+            "card-3",
+            "card_canceled",
+            json!("canceled"),
+        ),
+    ] {
+        assert_eq!(server.post(&format!("/admin/{path}")).status, 200, "{path}");
+        assert_eq!(declined(card, reason), observed, "{path}");
+        let (whose, _) = path.rsplit_once('/').unwrap();
+        assert_eq!(server.post(&format!("/admin/{whose}/{back}")).status, 200);
+    }
+    let blocked = declined("card-1", "merchant_blocked");
+    assert!(
+        blocked.as_str().unwrap().starts_with("API HOST"),
+        "{blocked}"
+    );
+    assert_eq!(declined("card-2", "merchant_not_allowed"), blocked);
+    assert!(server.terminate().success());
+}
+
+/// In which currency a customer's sums are is known to the ledger, so that no start lets them go on in another.
+#[test]
+fn a_customer_that_has_spent_keeps_its_currency_over_a_start() {
+    let home = home("strict", 0, &rules(5_000, unchanged));
+    let server = home.start();
+    assert_eq!(buy(&server, 2_000), "APPROVED");
+    assert!(server.terminate().success());
+    let euros = |at: usize| {
+        rules(5_000, |rules| {
+            rules["customers"][at]["currency"] = json!("EUR")
+        })
+    };
+    // From the journal alone, then from a checkpoint too.
+    for _ in 0..2 {
+        replace(&home, &euros(0));
+        let (code, error) = home.refused();
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains("customers[0].currency: "), "{error}");
+        replace(&home, &euros(1));
+        let server = home.start();
+        assert_eq!(buy(&server, 2_001), "APPROVED");
+        assert!(server.terminate().success());
+    }
+}

@@ -471,3 +471,28 @@ fn h3_the_shape_of_2021_needs_its_own_amount_and_currency() {
     let cash = body.replace(r#""cashback": 0"#, r#""cashback": 700"#);
     assert_eq!(decode(cash.as_bytes()).unwrap().cash, minor(700));
 }
+
+/// A machine may ask for a fee where nothing is asked of the card; that fee decides nothing.
+#[test]
+fn h7_a_merchants_fee_on_an_inquiry_is_information() {
+    let body = fixture("balance_inquiry");
+    let (none, fee) = (
+        r#""merchant": {"amount": 0, "currency": "USD"}"#,
+        r#""merchant": {"amount": 300, "currency": "USD"}"#,
+    );
+    assert_eq!(body.matches(none).count(), 1);
+    let with_fee = body.replace(none, fee);
+    let decoded = decode(with_fee.as_bytes()).unwrap();
+    assert_eq!(decoded.kind, AuthorizationKind::BalanceInquiry);
+    assert_eq!(decoded.amount, amount(0, "USD"));
+    assert_eq!(decoded.merchant_amount, Some(amount(300, "USD")));
+    let negative = with_fee.replace("300", "-300");
+    let refused = decode(negative.as_bytes()).unwrap_err();
+    assert_eq!(
+        refused,
+        NotUnderstood {
+            field: "amounts.merchant.amount",
+            why: Fault::Negative,
+        }
+    );
+}

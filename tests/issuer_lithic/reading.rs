@@ -44,6 +44,14 @@ fn amounts(root: Option<&Tree>) -> Result<[Stated; 3], No> {
     Ok([flat.0.zip(flat.1), None, flat.2.zip(flat.3)])
 }
 
+/// A machine may ask for a fee where nothing is asked of the card.
+fn merchants(kind: AuthorizationKind) -> AuthorizationKind {
+    if kind == AuthorizationKind::BalanceInquiry {
+        return AuthorizationKind::Authorization;
+    }
+    kind
+}
+
 fn oracle(tree: &Tree) -> Result<Plain, No> {
     ensure(matches!(tree, Tree::Object(_)))?;
     let root = Some(tree);
@@ -69,7 +77,7 @@ fn oracle(tree: &Tree) -> Result<Plain, No> {
     };
     let merchant_amount = match merchant_amount {
         Some((amount, code)) => {
-            let amount = money(kind, amount)?;
+            let amount = money(merchants(kind), amount)?;
             currency(&code).map(|currency| (amount, currency))
         }
         None => None,

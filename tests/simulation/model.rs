@@ -425,6 +425,10 @@ impl Model {
             let verdict = Verdict::Conflict;
             return Prediction { owner, verdict };
         }
+        if known.is_some_and(|known| known.is_over(message, received)) {
+            let verdict = Verdict::Conflict;
+            return Prediction { owner, verdict };
+        }
         book.decide(world, &mut decided);
         let verdict = Verdict::New(decided);
         Prediction { owner, verdict }
@@ -498,6 +502,14 @@ impl Model {
         let quiet = |owner: &&Owner| self.books[owner].any_quiet(cut, is_usual);
         let customers = self.opened.iter().filter(is_customer);
         customers.filter(quiet).copied().collect()
+    }
+
+    /// Whether another customer's book knows an authorization, and this one's does not.
+    pub(crate) fn is_of_others(&self, owner: Owner, number: u32) -> bool {
+        let knows = |book: &Book| book.authorizations.contains_key(&number);
+        let own = self.books.get(&owner).is_some_and(knows);
+        let mut others = self.books.iter().filter(|(it, _)| **it != Owner::Nobody);
+        !own && others.any(|(_, book)| knows(book))
     }
 
     pub(crate) fn card_set(&self, owner: Owner, card: usize) -> (CardStatus, bool) {

@@ -16,7 +16,7 @@ use countersign::ledger::command::BookAnswer;
 use crate::issuer::{Message, secret};
 use crate::lives::{Account, Happened};
 use crate::model::life::{Received, Report};
-use crate::model::{Owner, What, locks_to_first};
+use crate::model::{Book, Owner, What, locks_to_first};
 use crate::planted::Planted;
 use crate::run::{Checked, DAY_US, Run};
 use crate::trace::hold;
@@ -515,9 +515,16 @@ impl Run {
         };
         let report = &sent.report;
         let received = self.received(number, card);
-        let expected = self
-            .model
-            .of_book(owner, |book| book.hears(report, &received));
+        let is_misplaced = self.model.is_of_others(owner, number);
+        let expected = if is_misplaced {
+            BookStatus::Ignored
+        } else {
+            let hears = |book: &Book| book.hears(report, &received);
+            self.model.of_book(owner, hears)
+        };
+        if is_misplaced {
+            self.cover.hit("report: of another customer's card");
+        }
         let observed = self.observe(self.issued[at].tells_all, &sent.body);
         self.trace.note(format_args!(
             "{} report on {number}: {report:?} {observed:?}",

@@ -29,6 +29,9 @@ pub(crate) struct Account {
     pub(crate) made_at: Option<i64>,
 }
 
+/// No sum is larger.
+const LARGEST: i128 = (1 << 53) - 1;
+
 /// One report.
 #[derive(Clone, Debug)]
 pub(crate) struct Report<M> {
@@ -222,9 +225,29 @@ impl<P, T> Default for Life<P, T> {
     }
 }
 
+impl<P: Copy + PartialEq, T: Clone> Life<P, T> {
+    /// Whether one more step, were it of the most there can be, would leave less on hold and posted than
+    /// was approved and is asked for.
+    pub(crate) fn is_over_for(&self, steps: &[Own], asked: Own, place: P) -> bool {
+        let most = LARGEST;
+        let largest = Own {
+            amount: most,
+            ..asked
+        };
+        let mut after = self.clone();
+        after.has_lapsed = false;
+        after.put(place, most, 0);
+        let books = after.ought(&[steps, &[largest]].concat());
+        let ours = steps.iter().filter(|step| step.approves);
+        let approved: i128 = ours.map(|step| step.amount).sum();
+        (books.held + books.posted).min(LARGEST) < (approved + asked.amount).min(LARGEST)
+    }
+}
+
 impl<P: Copy + PartialEq, T> Life<P, T> {
     pub(crate) fn held(&self) -> i128 {
-        self.piles.iter().map(|pile| pile.held).sum()
+        let held: i128 = self.piles.iter().map(|pile| pile.held).sum();
+        held.min(LARGEST)
     }
 
     pub(crate) fn charged(&self) -> i128 {
@@ -375,7 +398,7 @@ impl<P: Copy + PartialEq, T> Life<P, T> {
         let singly = self.played(&[]);
         let beside = |alone: i128, listed: i128| (alone - listed).max(0);
         let posted = match told.posted {
-            Some(posted) => posted + beside(singly.posted, listed_posted),
+            Some(posted) => (posted + beside(singly.posted, listed_posted)).min(LARGEST),
             None => singly.posted,
         };
         let refunded = match told.refunded {
@@ -436,15 +459,15 @@ impl<P: Copy + PartialEq, T> Life<P, T> {
             let amount = i128::from(amount);
             let (held, posted) = (books.held, books.posted);
             match KINDS[kind] {
-                MovementKind::Authorized => books.held += amount,
-                MovementKind::AuthorizedAndPosted => books.posted += amount,
+                MovementKind::Authorized => books.held = (held + amount).min(LARGEST),
+                MovementKind::AuthorizedAndPosted => books.posted = (posted + amount).min(LARGEST),
                 MovementKind::Replaced => books.held = (amount - posted).max(0),
                 MovementKind::Released => {
                     books.held = (held - amount).max(0);
                     books.is_reversed = true;
                 }
                 MovementKind::Posted { is_last } => {
-                    books.posted += amount;
+                    books.posted = (posted + amount).min(LARGEST);
                     books.held = if is_last { 0 } else { (held - amount).max(0) };
                 }
                 MovementKind::Expired => {
@@ -463,8 +486,8 @@ impl<P: Copy + PartialEq, T> Life<P, T> {
     pub(crate) fn put(&mut self, place: P, held: i128, posted: i128) {
         match self.piles.iter_mut().find(|pile| pile.place == place) {
             Some(pile) => {
-                pile.held += held;
-                pile.posted += posted;
+                pile.held = (pile.held + held).min(LARGEST);
+                pile.posted = (pile.posted + posted).min(LARGEST);
             }
             None => self.piles.push(Pile {
                 place,

@@ -54,8 +54,8 @@ pub(super) fn sentence(it: &Explanation, context: Context) -> String {
         }
         Reason::Overloaded => "Too many authorizations were waiting.".to_owned(),
         Reason::ConflictingDuplicate => {
-            "A step that was decided before came again with another content; its first decision \
-             stands."
+            "It contradicts what is known of its authorization: a step that was decided before, \
+             another card, or its end; what was decided stands."
                 .to_owned()
         }
     }

@@ -59,7 +59,9 @@ pub(super) async fn one(
     };
     let moment = moment(state.clock.now(), Some(card.customer.zone()));
     let in_ledger = in_time(state.ledger.ask(move |it| look_at_card(it, owned, moment))).await?;
-    let (holds, holds_complete) = holds(&state, card.card.id(), owned, &in_ledger).await?;
+    // A snapshot may call a used card otherwise; its records do not.
+    let known_as = in_ledger.id.as_deref().unwrap_or_else(|| card.card.id());
+    let (holds, holds_complete) = holds(&state, known_as, owned, &in_ledger).await?;
     Ok(Json(shown(
         &card,
         moment,
@@ -67,6 +69,24 @@ pub(super) async fn one(
         holds,
         holds_complete,
     )))
+}
+
+/// What the records call a card: the id that it was first used under. Where the ledger does not answer,
+/// its id in the snapshot, so that records can be read all the same.
+pub(super) async fn name_in_records(state: &OpsState, id: String) -> String {
+    let Ok(running) = state.running() else {
+        return id;
+    };
+    let snapshot = Arc::clone(&running.snapshots.load());
+    let Some(card) = snapshot.card_by_id(&id) else {
+        return id;
+    };
+    let (customer, card) = (card.customer.key(), card.card.key());
+    let asked = state
+        .ledger
+        .ask(move |it| ledger::name_in_records(it, customer, card));
+    let known_as = in_time(asked).await.ok().flatten();
+    known_as.map_or(id, String::from)
 }
 
 /// Every cap on a sum of a card in the snapshot, and where it stands; absent where nobody answers.

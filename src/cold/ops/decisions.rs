@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::OpsState;
 use super::authorizations::{Outcome, outcomes};
+use super::cards::name_in_records;
 use super::problem::Problem;
 use super::query::Parameters;
 use crate::cold::records::{
@@ -64,6 +65,10 @@ pub(super) async fn list(
         None => None,
     };
     parameters.finish()?;
+    let card = match card {
+        Some(id) => Some(name_in_records(&state, id).await),
+        None => None,
+    };
     let Page { decisions, next } = ask(&state, move |records| {
         let filter = Filter {
             connection: connection.as_deref(),

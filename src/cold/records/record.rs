@@ -6,9 +6,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::names::Called;
-use crate::cold::explain::{Context, Explained, declined_by_issuer, explain};
+use crate::cold::explain::{Context, Explained, Shown, declined_by_issuer, explain};
 use crate::cold::schema::Reason;
 use crate::domain::amount::Minor;
+use crate::domain::currency::Currency;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::Explanation;
 use crate::ledger::event::{AttestationClass, Booked, Decided, Event, ShadowVerdict};
@@ -249,7 +250,7 @@ pub(super) fn show(
         currency: currency.to_string(),
         decision: word,
         reason: reason.map(DeclineReason::code),
-        explanation: explanation.map(|it| explain(&it, Context { currency })),
+        explanation: explanation.map(|it| explained(&it, decided, currency)),
         shadow: shadow.map(|verdict| ShadowRecord::new(verdict, asked)),
         attestation: match decided.attestation {
             AttestationClass::Attested => "attested",
@@ -260,4 +261,20 @@ pub(super) fn show(
         latency_us: decided.latency_us,
         deliveries: aftermath.deliveries,
     }
+}
+
+/// A rule about merchants has observed a name, which is kept beside the numbers.
+fn explained(it: &Explanation, decided: &Decided<'_>, currency: Currency) -> Explained {
+    let mut explained = explain(it, Context { currency });
+    let is_about_merchant = matches!(
+        it.reason,
+        DeclineReason::MerchantBlocked
+            | DeclineReason::MerchantNotAllowed
+            | DeclineReason::MerchantLockMismatch
+    );
+    let named = decided.facts.map(|facts| facts.descriptor);
+    if let Some(name) = named.filter(|name| is_about_merchant && !name.is_empty()) {
+        explained.observed = Some(Shown::Text(name.to_owned()));
+    }
+    explained
 }

@@ -124,7 +124,9 @@ impl Pipeline {
         let answer = answer?;
         let nobodys = core.unattributed(connection);
         let owner = draft.as_ref().map(|draft| draft.owner);
+        let is_misplaced = answer.raised.has(Flags::OTHER_CARD);
         let premise = match customer.filter(|_| owner != Some(nobodys)) {
+            _ if is_misplaced => Premise::All,
             None => Premise::All,
             Some(key) if owner.is_none() && answer.status == BookStatus::Ignored => {
                 Premise::Of(key)
@@ -190,7 +192,10 @@ impl Core {
         let owner = view.as_ref().map(|view| view.customer.key()).or(used_by);
         let known = self.followed(owner, card_key, observation);
         let disputed = disputed.filter(|(card, _)| *card == card_key);
-        let authorization = known.or_else(|| disputed.map(|(_, it)| it));
+        let authorization = known.or_else(|| disputed.map(|(_, it)| it)).unwrap_or(own);
+        if self.ledger.is_of_others(authorization, owner) {
+            return Ok(misplaced(connection, external));
+        }
         let of_card = || view.as_ref().map(|view| view.customer.currency());
         let currency = observation.currency.or_else(of_card);
         // Of a card that left the snapshot.
@@ -200,7 +205,7 @@ impl Core {
         let (acceptor, movements) = (observation.acceptor.as_ref(), &observation.movements);
         let mut command = Book {
             at,
-            authorization: authorization.unwrap_or(own),
+            authorization,
             external,
             card_key,
             card: None,
@@ -226,6 +231,12 @@ impl Core {
             return self.ledger.book(&Route { key, owner }, &command);
         }
         if let Some(key) = used_by {
+            // Of a card that left the snapshot the sums go on in the currency that they are in.
+            let counts_in =
+                currency_of(&snapshot, used_by).or_else(|| self.ledger.currency_of(key));
+            if counts_in.is_some_and(|counts_in| counts_in != currency) {
+                return Ok(unbookable(connection, currency, external));
+            }
             // The state exists, so its owner's name is not needed.
             let owner = Owner::Customer("");
             return self.ledger.book(&Route { key, owner }, &command);
@@ -338,6 +349,20 @@ fn unbookable(connection: &Connection, currency: Currency, authorization: &str) 
         status: BookStatus::Ignored,
         position: None,
         raised: Flags::OTHER_CURRENCY,
+    }
+}
+
+/// An authorization belongs to one card: who names somebody else's is not believed about either.
+fn misplaced(connection: &Connection, authorization: &str) -> BookAnswer {
+    tracing::warn!(
+        connection = &*connection.name,
+        authorization,
+        "an event that names another card than its authorization's is not booked"
+    );
+    BookAnswer {
+        status: BookStatus::Ignored,
+        position: None,
+        raised: Flags::OTHER_CARD,
     }
 }
 

@@ -197,31 +197,35 @@ impl Verdict<'_> {
 
     /// Reasons 2 to 7: the stricter of what the snapshot says and what the ledger knows.
     fn standing(&self, proposal: &Proposal) -> Option<Explanation> {
-        let card = |reason, field| Explanation::of_rule(reason, Level::Card, field);
+        let seen = |reason, level, field, observed: u8| Explanation {
+            observed: Some(i64::from(observed)),
+            ..Explanation::of_rule(reason, level, field)
+        };
+        let of_card = |reason, status: CardStatus| {
+            let status = status as u8;
+            Some(seen(reason, Level::Card, RuleField::Status, status))
+        };
         let own = self
             .parties
             .card
             .and_then(|state| match (state.status, state.frozen) {
-                (CardStatus::Canceled, _) => {
-                    Some(card(DeclineReason::CardCanceled, RuleField::Status))
-                }
-                (CardStatus::Locked, _) => Some(card(DeclineReason::CardLocked, RuleField::Status)),
+                (status @ CardStatus::Canceled, _) => of_card(DeclineReason::CardCanceled, status),
+                (status @ CardStatus::Locked, _) => of_card(DeclineReason::CardLocked, status),
                 (CardStatus::Active, true) => {
-                    Some(card(DeclineReason::CardFrozenByRisk, RuleField::Frozen))
+                    let reason = DeclineReason::CardFrozenByRisk;
+                    Some(seen(reason, Level::Card, RuleField::Frozen, 1))
                 }
                 (CardStatus::Active, false) => None,
             });
-        let agent = self
-            .parties
-            .agent
-            .filter(|agent| agent.status != AgentStatus::Active)
-            .map(|_| {
-                let reason = DeclineReason::AgentSuspended;
-                Explanation::of_rule(reason, Level::Agent, RuleField::Status)
-            });
-        let customer = (self.state.status != CustomerStatus::Active).then(|| {
+        let agent = self.parties.agent.map(|agent| agent.status);
+        let agent = agent.filter(|it| *it != AgentStatus::Active).map(|status| {
+            let reason = DeclineReason::AgentSuspended;
+            seen(reason, Level::Agent, RuleField::Status, status as u8)
+        });
+        let status = self.state.status;
+        let customer = (status != CustomerStatus::Active).then(|| {
             let reason = DeclineReason::CustomerSuspended;
-            Explanation::of_rule(reason, Level::Customer, RuleField::Status)
+            seen(reason, Level::Customer, RuleField::Status, status as u8)
         });
         let expired = proposal.expired.or_else(|| self.used_up());
         let expired = expired.filter(|_| !self.is_increment);
@@ -229,7 +233,10 @@ impl Verdict<'_> {
             .parties
             .card
             .filter(|card| is_lost(self.state, card))
-            .map(|_| card(DeclineReason::CardExpired, RuleField::Status));
+            .map(|_| {
+                let reason = DeclineReason::CardExpired;
+                Explanation::of_rule(reason, Level::Card, RuleField::Status)
+            });
         [proposal.standing, expired, own, agent, customer, lost]
             .into_iter()
             .flatten()

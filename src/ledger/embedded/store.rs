@@ -18,6 +18,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
 use crate::domain::card::Key;
+use crate::domain::currency::Currency;
 use crate::domain::time::Timestamp;
 use crate::ledger::check::{self, Checked, Events};
 use crate::ledger::command::{Answer, Authorize, Novelty, Refused, Route};
@@ -193,6 +194,12 @@ impl EmbeddedLedger {
     #[must_use]
     pub fn is_used(&self, owner: Key) -> bool {
         self.customers.contains_key(&owner)
+    }
+
+    /// What the sums of a customer are in; absent where nothing was charged yet.
+    #[must_use]
+    pub fn currency_of(&self, owner: Key) -> Option<Currency> {
+        self.customers.get(&owner)?.currency
     }
 
     /// Decides one step on a card of a customer. `unattributed` is the key of the connection's

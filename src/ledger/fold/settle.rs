@@ -31,7 +31,12 @@ pub(super) fn book(state: &mut State, booked: &Booked<'_>, position: u64) {
         at: booked.at.max(state.latest),
         agent: booked.agent,
     };
+    // What is charged to a card counts in this currency, unless something counted before.
+    let is_charged = |it: &Authorization| it.card().is_some() && !it.total().is_zero();
     settle(state, key, open);
+    if state.authorizations.get(key).is_some_and(is_charged) {
+        state.currency = state.currency.or(Some(booked.currency));
+    }
 }
 
 /// Brings an authorization to where it ought to stand: after a report, or after a step that came

@@ -2,6 +2,7 @@
 
 use crate::domain::card::{AgentStatus, CardStatus, Level};
 use crate::domain::claims::{IntentRule, ScopeLimits};
+use crate::domain::currency::Currency;
 use crate::domain::window::{LocalDay, LocalHour};
 use crate::ledger::check::harness::{Ask, Ledger, TODAY, intent, limits, minor};
 use crate::ledger::command::Authority;
@@ -181,5 +182,16 @@ fn an_image_of_the_second_version_is_read_and_written_alike() {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     assert_eq!(written, SECOND);
-    assert_eq!(image::encode(&second().state), bytes(SECOND));
+    let mut grown = second().state;
+    assert!(image::is_of(&bytes(SECOND), &grown), "what it says");
+    assert_eq!(grown.currency, Some(Currency::USD));
+    let with_currency = image::encode(&grown);
+    grown.currency = None;
+    assert_eq!(image::encode(&grown), bytes(SECOND));
+    // The currency is a bit and its letters; the versions before knew no such bit.
+    let read = image::decode(&with_currency).unwrap();
+    assert_eq!(read.currency, Some(Currency::USD));
+    assert_eq!(with_currency.len(), bytes(SECOND).len() + 2);
+    grown.currency = Currency::parse("EUR").ok();
+    assert!(!image::is_of(&with_currency, &grown));
 }

@@ -601,8 +601,8 @@ fn courses() -> Vec<Row> {
         },
         bare(
             Reason::ConflictingDuplicate,
-            "A step that was decided before came again with another content; its first \
-             decision stands.",
+            "It contradicts what is known of its authorization: a step that was decided before, \
+             another card, or its end; what was decided stands.",
         )
         .after(STEP_ONE)
         .with(|body| {

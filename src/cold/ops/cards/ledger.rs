@@ -39,6 +39,8 @@ pub(super) struct SpanSeen {
 
 /// A card as the ledger has it; one that was never used has nothing.
 pub(super) struct CardInLedger {
+    /// The id that its records have: what it was called when it was first used.
+    pub(super) id: Option<Box<str>>,
     /// The day whose windows are open: today, or the day that was charged and is not over.
     pub(super) day: LocalDay,
     /// When that day ends at the earliest, where it was charged.
@@ -97,6 +99,7 @@ impl CardInLedger {
 
     fn unused(moment: Moment) -> Self {
         Self {
+            id: None,
             day: moment.day.unwrap_or(LocalDay(i32::MIN)),
             day_ends: None,
             hour: moment.hour.unwrap_or(LocalHour(i32::MIN)),
@@ -118,6 +121,18 @@ pub(super) fn look_at_card(ledger: &EmbeddedLedger, owned: Owned, moment: Moment
         seen(state, card, agent.map(|(_, agent)| agent), moment)
     });
     looked.unwrap_or_else(|| CardInLedger::unused(moment))
+}
+
+/// The id that a card's records have; absent where it was never used.
+pub(super) fn name_in_records(
+    ledger: &EmbeddedLedger,
+    customer: Key,
+    card: Key,
+) -> Option<Box<str>> {
+    let looked = ledger.with_state(customer, |state| {
+        state.card_by_key(card).map(|(_, card)| card.id.clone())
+    });
+    looked.flatten()
 }
 
 /// The same for a card that no snapshot knows; absent where the ledger does not either.
@@ -156,6 +171,7 @@ fn seen(
         state.rolling.as_deref(),
     ];
     CardInLedger {
+        id: card.map(|card| card.id.clone()),
         day: today.unwrap_or(state.day),
         day_ends: today.is_none().then_some(state.day_ends),
         hour: moment.hour.map_or(state.hour, |hour| hour.max(state.hour)),

@@ -79,8 +79,7 @@ fn structured(amounts: &Amounts<'_>, kind: AuthorizationKind) -> Result<Stated, 
     };
     let merchant = match &amounts.merchant {
         Some(Object(Money { amount, currency })) => {
-            let minor = minor("amounts.merchant.amount", *amount, kind)?;
-            informative(minor, &currency.0)
+            informative("amounts.merchant.amount", *amount, &currency.0, kind)?
         }
         None => None,
     };
@@ -113,16 +112,29 @@ fn flat(wire: &Authorization<'_>, kind: AuthorizationKind) -> Result<Stated, Not
         currency,
     };
     let merchant = match (wire.merchant_amount, &wire.merchant_currency) {
-        (Some(amount), Some(code)) => informative(minor("merchant_amount", amount, kind)?, &code.0),
+        (Some(amount), Some(code)) => informative("merchant_amount", amount, &code.0, kind)?,
         _ => None,
     };
     Ok((cardholder, Minor::ZERO, merchant))
 }
 
-/// The merchant's currency need not be one that we know.
-fn informative(minor: Minor, code: &str) -> Option<Amount> {
-    let currency = Currency::parse(code).ok()?;
-    Some(Amount { minor, currency })
+/// The merchant's amount decides nothing, and its currency need not be one that we know. A machine that
+/// is asked for a balance may ask for a fee.
+fn informative(
+    field: &'static str,
+    stated: i64,
+    code: &str,
+    kind: AuthorizationKind,
+) -> Result<Option<Amount>, NotUnderstood> {
+    let is_inquiry = kind == AuthorizationKind::BalanceInquiry;
+    let kind = if is_inquiry {
+        AuthorizationKind::Authorization
+    } else {
+        kind
+    };
+    let minor = minor(field, stated, kind)?;
+    let currency = Currency::parse(code).ok();
+    Ok(currency.map(|currency| Amount { minor, currency }))
 }
 
 /// Lithic's sign: above zero where money leaves the card, below where it comes back. Documents

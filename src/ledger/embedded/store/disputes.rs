@@ -57,6 +57,19 @@ impl EmbeddedLedger {
         })
     }
 
+    /// Whether customers know an authorization and this owner is none of them.
+    #[must_use]
+    pub fn is_of_others(&self, authorization: Key, owner: Option<Key>) -> bool {
+        let holders = self.claims.holders(authorization).into_iter();
+        let owners = holders.filter_map(|holder| self.claims.owner(holder));
+        let knows = |key: &Key| {
+            let state = self.customers.get(key);
+            state.is_some_and(|state| state.authorization(authorization).is_some())
+        };
+        let knowing: Vec<Key> = owners.filter(knows).collect();
+        !knowing.is_empty() && !owner.is_some_and(|owner| knowing.contains(&owner))
+    }
+
     /// The card and the authorization of a posting with this id that a connection has reported.
     #[must_use]
     pub fn posted_by(&self, connection: &str, posting: u64) -> Option<(Key, Key)> {
