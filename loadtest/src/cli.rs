@@ -273,6 +273,8 @@ pub(crate) enum SharedWhat {
     Memory,
     /// More is asked for than there is room for, of all nodes and of clients that get and increment
     Exactness,
+    /// A Redis that lost everything gets it back from a node's copy, and a node begins with that
+    Rebuild,
 }
 
 #[derive(Args, Debug)]

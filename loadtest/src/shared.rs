@@ -8,6 +8,7 @@
 mod floor;
 mod naive;
 mod nodes;
+mod rebuild;
 mod redis;
 mod report;
 mod resp;
@@ -25,6 +26,7 @@ use crate::snapshot::Snapshot;
 use crate::workspace::Workspace;
 use floor::{Floor, Growth};
 use nodes::Nodes;
+use rebuild::Rebuild;
 use redis::{Calls, Redis};
 
 /// All that was measured; absent what was not asked for.
@@ -38,6 +40,7 @@ struct Report {
     alone: Option<(Run, Run)>,
     growth: Option<Growth>,
     exactness: Vec<Exactness>,
+    rebuilds: Vec<Rebuild>,
 }
 
 /// One number of nodes: they, and as many connections without them.
@@ -101,6 +104,11 @@ pub(crate) fn shared(args: &SharedArgs) -> Result<(), Error> {
             report.alone = Some(bench.alone()?);
         }
         SharedWhat::Memory => report.growth = Some(bench.growth()?),
+        SharedWhat::Rebuild => {
+            for _ in 0..args.rounds {
+                report.rebuilds.push(bench.rebuild()?);
+            }
+        }
         SharedWhat::Exactness => {
             for _ in 0..args.rounds {
                 report.exactness.push(bench.ours()?);

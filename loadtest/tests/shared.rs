@@ -56,3 +56,17 @@ fn an_entry_takes_the_memory_of_its_bytes_and_little_more() {
     assert!((200..260).contains(&count("more")), "{text}");
     assert!(count("first") > count("more"), "{text}");
 }
+
+#[test]
+fn a_redis_that_lost_everything_gets_it_back() {
+    let (figures, text) = figures("rebuild.json", "rebuild", &["--connections", "4"]);
+    let [rebuilt] = figures["rebuilds"].as_array().unwrap().as_slice() else {
+        panic!("{figures}");
+    };
+    let count = |name: &str| rebuilt[name].as_u64().unwrap();
+    assert!((1..=100).contains(&count("cards")), "{text}");
+    assert!(count("entries") >= count("cards"), "{text}");
+    // An entry has a head of 49 bytes and an event.
+    assert!(count("copy_bytes") > count("entries") * 100, "{text}");
+    assert!(count("redis_bytes") > count("entries") * 100, "{text}");
+}

@@ -24,7 +24,6 @@ pub mod earmarks;
 #[cfg(test)]
 pub(super) mod harness;
 pub mod intents;
-mod late;
 mod limits;
 pub mod standing;
 mod verdict;
@@ -90,10 +89,6 @@ pub fn authorize<'a>(state: &State, command: &Authorize<'a>) -> Result<Checked<'
     // An authorization that was declined while nobody knew its card has none to contradict.
     let known_card = known.and_then(Authorization::card);
     if known_card.is_some_and(|card| card != parties.card_no) {
-        return Ok(conflict(state, known, command, None));
-    }
-    let asked = proposal.claims.amount.minor;
-    if known.is_some_and(|known| late::is_over(known, command, asked)) {
         return Ok(conflict(state, known, command, None));
     }
     let verdict = Verdict::new(state, command, known, &parties, &proposal.claims);

@@ -170,7 +170,7 @@ fn book(state: &mut State, decided: &Decided<'_>, position: u64) {
 
 fn charge(state: &mut State, decided: &Decided<'_>, step: &Step, counted: bool) {
     let (booking, reserved) = (step.booking(), step.reserved);
-    state.currency = Some(decided.amount.currency);
+    state.currency = state.currency.or(Some(decided.amount.currency));
     state.day = state.day.max(step.day);
     state.hour = state.hour.max(booking.hour);
     state.latest = state.latest.max(booking.at);

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use countersign::domain::decision::{Decision, DeclineReason};
 use countersign::domain::lifecycle::{BookStatus, OnReversal};
 
-use crate::commands::{Ask, Preset, Report};
+use crate::commands::{Preset, Report};
 use crate::earmarks::PLACEHOLDER;
 use crate::lives::{Books, Own, POSTINGS};
-use crate::model::{Fact, Life, Lock, Model, Moment, Taken, is_same_merchant, spends};
+use crate::model::{Fact, Life, Lock, Model, Moment, Taken, is_same_merchant};
 use crate::sheet::Place;
 
 /// Who a report finds: the agent that holds the card now, whether the snapshot knows the card, and
@@ -97,29 +97,6 @@ impl Model {
         self.settle(number, open, moment);
         self.hear(self.known[number].card, moment);
         status
-    }
-
-    /// Whether its issuer has told already what a question asks for, and less.
-    pub(crate) fn is_over(&self, ask: &Ask, moment: Moment) -> bool {
-        let Some(number) = self.life_of(ask.authorization) else {
-            return false;
-        };
-        let asked = Own {
-            name: ask.name,
-            approves: true,
-            amount: i128::from(ask.amount),
-            at: moment.at,
-        };
-        let nowhere = Place {
-            day: self.day_of(moment),
-            hour: self.hour_of(moment),
-            at: i64::MAX,
-            agent: None,
-        };
-        let of_it = self.known[number].life.as_ref();
-        let steps = self.steps(number);
-        let is_over = of_it.is_some_and(|life| life.is_over_for(&steps, asked, nowhere));
-        spends(ask.kind) && ask.amount > 0 && is_over
     }
 
     /// A life before its first report: what its steps hold.

@@ -203,7 +203,7 @@ pub(crate) struct Model {
     pub(crate) backed: BTreeMap<u8, Backing>,
 }
 
-pub(crate) fn spends(kind: AuthorizationKind) -> bool {
+fn spends(kind: AuthorizationKind) -> bool {
     kind == AuthorizationKind::Authorization || kind == AuthorizationKind::SingleMessage
 }
 
@@ -453,8 +453,10 @@ impl Model {
         if !card.in_snapshot {
             return verdict(Decision::Decline(DeclineReason::CardUnknown), Novelty::New);
         }
-        let of_it = self.card_of(ask.authorization);
-        if of_it.is_some_and(|card| card != ask.card) || self.is_over(ask, moment) {
+        if self
+            .card_of(ask.authorization)
+            .is_some_and(|card| card != ask.card)
+        {
             return conflict;
         }
         let available = smallest.filter(|_| inquiry);

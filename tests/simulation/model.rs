@@ -425,10 +425,6 @@ impl Model {
             let verdict = Verdict::Conflict;
             return Prediction { owner, verdict };
         }
-        if known.is_some_and(|known| known.is_over(message, received)) {
-            let verdict = Verdict::Conflict;
-            return Prediction { owner, verdict };
-        }
         book.decide(world, &mut decided);
         let verdict = Verdict::New(decided);
         Prediction { owner, verdict }

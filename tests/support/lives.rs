@@ -225,25 +225,6 @@ impl<P, T> Default for Life<P, T> {
     }
 }
 
-impl<P: Copy + PartialEq, T: Clone> Life<P, T> {
-    /// Whether one more step, were it of the most there can be, would leave less on hold and posted than
-    /// was approved and is asked for.
-    pub(crate) fn is_over_for(&self, steps: &[Own], asked: Own, place: P) -> bool {
-        let most = LARGEST;
-        let largest = Own {
-            amount: most,
-            ..asked
-        };
-        let mut after = self.clone();
-        after.has_lapsed = false;
-        after.put(place, most, 0);
-        let books = after.ought(&[steps, &[largest]].concat());
-        let ours = steps.iter().filter(|step| step.approves);
-        let approved: i128 = ours.map(|step| step.amount).sum();
-        (books.held + books.posted).min(LARGEST) < (approved + asked.amount).min(LARGEST)
-    }
-}
-
 impl<P: Copy + PartialEq, T> Life<P, T> {
     pub(crate) fn held(&self) -> i128 {
         let held: i128 = self.piles.iter().map(|pile| pile.held).sum();

@@ -1,6 +1,7 @@
 //! The nodes of a run: started on one Redis, loaded together, stopped.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Run;
@@ -46,6 +47,7 @@ pub(super) struct Nodes<'a> {
     args: &'a SharedArgs,
     cards: u64,
     children: Vec<Child>,
+    data_dirs: Vec<PathBuf>,
 }
 
 impl<'a> Nodes<'a> {
@@ -63,15 +65,30 @@ impl<'a> Nodes<'a> {
             server: args.server_core,
             generator: args.generator_core,
         };
-        let start = |_| {
-            let command = serve(args, workspace, redis)?;
+        let data_dirs = (0..count).map(|_| workspace.fresh_data_dir());
+        let data_dirs = data_dirs.collect::<Result<Vec<_>, Error>>()?;
+        let start = |data_dir: &PathBuf| {
+            let command = serve(args, (workspace, data_dir), redis);
             Child::start(command, "countersign", workspace, cores)
         };
         Ok(Self {
             args,
             cards: args.fleet.cards,
-            children: (0..count).map(start).collect::<Result<_, Error>>()?,
+            children: data_dirs.iter().map(start).collect::<Result<_, Error>>()?,
+            data_dirs,
         })
+    }
+
+    /// Of the first one.
+    pub(super) fn data_dir(&self) -> Result<&Path, Error> {
+        let first = self.data_dirs.first().map(PathBuf::as_path);
+        first.ok_or_else(|| Error::Usage("there is no node".to_owned()))
+    }
+
+    /// Bytes of memory of all of them.
+    pub(super) fn resident(&self) -> Result<u64, Error> {
+        let each = self.children.iter().map(|child| resident(child.pid()));
+        each.sum()
     }
 
     pub(super) fn stop(self) -> Result<(), Error> {
@@ -148,7 +165,16 @@ fn entry_size(redis: &Redis) -> Result<u64, Error> {
     Ok(crate::compare::median(sizes.into_iter()))
 }
 
-fn serve(args: &SharedArgs, workspace: &Workspace, redis: &Redis) -> Result<Command, Error> {
+fn resident(pid: u32) -> Result<u64, Error> {
+    let told = fs::read_to_string(format!("/proc/{pid}/status"));
+    let told = told.map_err(Error::io("read what a node holds in memory"))?;
+    let line = told.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|it| it.split_whitespace().next()?.parse::<u64>().ok());
+    kib.map(|kib| kib * 1_024)
+        .ok_or_else(|| Error::Server("a node's memory is not told".to_owned()))
+}
+
+fn serve(args: &SharedArgs, (workspace, data_dir): (&Workspace, &Path), redis: &Redis) -> Command {
     let mut command = Command::new(&args.server_bin);
     command
         .arg("serve")
@@ -157,11 +183,11 @@ fn serve(args: &SharedArgs, workspace: &Workspace, redis: &Redis) -> Result<Comm
         .arg("--snapshot")
         .arg(workspace.snapshot())
         .arg("--data-dir")
-        .arg(workspace.fresh_data_dir()?)
+        .arg(data_dir)
         .args(["--ledger", &redis.url(), "--durability", "relaxed"])
         .env(SECRET_VARIABLE, SECRET);
     for listener in ["--issuer-listen", "--listen", "--ops-listen"] {
         command.args([listener, ANY_PORT]);
     }
-    Ok(command)
+    command
 }

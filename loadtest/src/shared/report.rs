@@ -37,6 +37,9 @@ pub(super) fn text(report: &Report) -> String {
             ),
         );
     }
+    for rebuild in &report.rebuilds {
+        line(&mut text, &rebuild.line());
+    }
     if !report.exactness.is_empty() {
         exactness(&mut text, &report.exactness);
     }

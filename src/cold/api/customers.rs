@@ -262,7 +262,9 @@ pub(super) async fn change(ask: Ask) -> Result<Reply, Problem> {
         let mut batch = versions::patched(&ask, &before, after, &mut row.versions).await?;
         let mut in_force = row.clone();
         if change.status.is_none() {
-            in_force.status = ask.api.standing_of_customer(&row).await?;
+            // What is shown beside the change is no reason not to make it.
+            let stands = ask.api.standing_of_customer(&row).await;
+            in_force.status = stands.unwrap_or(row.status);
         }
         let reply = Reply::ok(&shown(in_force)?)?;
         let order = change.status.map(|_| Order::Customer {

@@ -148,7 +148,7 @@ fn table() -> Vec<(Explanation, &'static str)> {
         (plain(R::DeadlineExceeded, F::None), "The answer could not leave in time, so nothing was approved."),
         (plain(R::Overloaded, F::None), "Too many authorizations were waiting."),
         (plain(R::ConflictingDuplicate, F::None),
-            "It contradicts what is known of its authorization: a step that was decided before, another card, or its end; what was decided stands."),
+            "It contradicts what is known of its authorization: a step that was decided before, or another card; what was decided stands."),
     ]
 }
 

@@ -17,7 +17,7 @@ use crate::domain::time::Timestamp;
 /// A day.
 const CARD_TTL_MINUTES: u32 = 1_440;
 const REVIEW_TTL_MINUTES: u32 = 1_440;
-/// From here on a card that names alone would bind is for a human, where no policy says from where on: 100.00 of
+/// From here on a card that names alone would bind is for a human, where no policy says from where on: 1 000.00 of
 /// most currencies.
 const NAMES_ALONE_BELOW: i64 = 100_000;
 

@@ -569,21 +569,17 @@ impl Ledger {
             key: agent_key(agent),
             id: &id,
         };
-        let command = SetStanding::Agent { agent, status };
-        let events =
-            check::standing::set_standing(&self.state, &command, Timestamp::from_secs(9)).unwrap();
-        let any = events.iter().next().is_some();
-        if any {
-            self.apply(&events);
-        }
-        any
+        self.set_standing(&SetStanding::Agent { agent, status })
     }
 
     /// Whether it stood otherwise before.
     pub(in crate::ledger) fn set_customer(&mut self, status: CustomerStatus) -> bool {
-        let command = SetStanding::Customer(status);
+        self.set_standing(&SetStanding::Customer(status))
+    }
+
+    fn set_standing(&mut self, command: &SetStanding<'_>) -> bool {
         let events =
-            check::standing::set_standing(&self.state, &command, Timestamp::from_secs(9)).unwrap();
+            check::standing::set_standing(&self.state, command, Timestamp::from_secs(9)).unwrap();
         let any = events.iter().next().is_some();
         if any {
             self.apply(&events);

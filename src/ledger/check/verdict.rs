@@ -92,6 +92,7 @@ impl Verdict<'_> {
     fn first_decline(&self, proposal: &Proposal, matching: &mut Matching) -> Option<Explanation> {
         let mut found = self
             .standing(proposal)
+            .or_else(|| self.other_currency())
             .or_else(|| self.rule(proposal))
             .or_else(|| self.over_per_auth());
         if found.is_none() && !self.is_free() {
@@ -110,6 +111,18 @@ impl Verdict<'_> {
             .or_else(|| self.cooldown_active())
             .or_else(|| self.count_limit_reached().filter(|_| !self.is_increment))
             .or_else(|| self.limit_exceeded())
+    }
+
+    /// Sums of one currency are no sums of another one, whatever a snapshot says by now (behaviour 1.4).
+    fn other_currency(&self) -> Option<Explanation> {
+        let (kept, asked) = (self.state.currency?, self.claims.amount.currency);
+        let is_other = spends(self.command.kind) && kept != asked;
+        let reason = DeclineReason::CurrencyNotSupported;
+        is_other.then(|| Explanation {
+            observed: Some(i64::from(asked.packed())),
+            limit: Some(i64::from(kept.packed())),
+            ..Explanation::of_rule(reason, Level::Customer, RuleField::Currency)
+        })
     }
 
     /// Where nothing but room is missing, the most that there is room for (behaviour 2.14 g). An

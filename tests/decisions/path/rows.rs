@@ -601,8 +601,7 @@ fn courses() -> Vec<Row> {
         },
         bare(
             Reason::ConflictingDuplicate,
-            "It contradicts what is known of its authorization: a step that was decided before, \
-             another card, or its end; what was decided stands.",
+            "It contradicts what is known of its authorization: a step that was decided before, or another card; what was decided stands.",
         )
         .after(STEP_ONE)
         .with(|body| {

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use countersign::domain::lifecycle::BookStatus;
 
 use super::{Authorization, Book, Charge, Lock, Step, windows};
-use crate::issuer::Message;
 use crate::lives::{self, Books, Own, POSTINGS};
 use crate::world::{has_same_ids, is_same_merchant};
 
@@ -70,24 +69,6 @@ impl Authorization {
             at: step.received,
         };
         self.steps.iter().map(own).collect()
-    }
-
-    /// Whether the issuer has told already what a question asks for, and less.
-    pub(super) fn is_over(&self, message: &Message, at: i64) -> bool {
-        let asked = Own {
-            name: message.step.map(u64::from),
-            approves: true,
-            amount: i128::from(message.amount),
-            at,
-        };
-        let nowhere = Place {
-            day: 0,
-            hour: 0,
-            at: i64::MAX,
-            agent: None,
-        };
-        let is_over = |life: &Life| life.is_over_for(&self.own(), asked, nowhere);
-        message.spends() && message.amount > 0 && self.life.as_ref().is_some_and(is_over)
     }
 
     /// A life before its first report: what the steps hold.

@@ -12,19 +12,19 @@ use utoipa::ToSchema;
 
 use super::change::Nothing;
 use super::find;
-use crate::cold::api::agents;
 use crate::cold::api::body::read;
 use crate::cold::api::exchange::{Ask, Reply};
 use crate::cold::api::intents::has_usable_intent;
 use crate::cold::api::problem::Problem;
 use crate::cold::api::purchases;
+use crate::cold::api::{agents, customers};
 use crate::cold::issuers::{Framed, IssuerClient, Revealed};
 use crate::cold::stands::strictest;
 use crate::cold::store::{Card, Scope};
 use crate::config::Reveal;
 use crate::decide::compile::parse_instant;
 use crate::decide::effective::{EffectivePolicy, Value, effective};
-use crate::domain::card::{AgentStatus, CardStatus};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus};
 use crate::domain::time::Timestamp;
 
 /// A card is shown this often in a minute.
@@ -235,6 +235,10 @@ pub(in crate::cold::api) async fn refuse_stopped(ask: &Ask, row: &Card) -> Resul
                 "the card's agent is paused or disabled",
             ));
         }
+    }
+    let customer = customers::of_card(ask, row).await?;
+    if ask.api.standing_of_customer(&customer).await? != CustomerStatus::Active {
+        return Err(Problem::card_stopped("the card's customer is suspended"));
     }
     let shown = ask.api.card_shown_with(row.clone(), held).await?;
     let end = shown.expires_at.as_deref().and_then(parse_instant);

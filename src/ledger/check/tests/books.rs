@@ -285,8 +285,8 @@ fn i10_what_is_undone_gives_back_no_use_of_another_authorization() {
     assert!(ledger.card(1).lock.is_none());
     ledger.report(&held(3));
     ledger.report(&voided(1, 2));
-    let another = Ask::new(5, 100).single_use().locking();
-    assert_eq!(ledger.decline(&another).reason, SingleUseConsumed);
+    let again = Ask::new(1, 100).single_use().locking();
+    assert_eq!(ledger.decline(&again).reason, SingleUseConsumed);
     assert!(ledger.card(1).consumed.is_some());
     assert_eq!(ledger.card(1).lock.as_ref().unwrap().approvals, 1);
     // One that was never under the lock leaves it.
