@@ -94,6 +94,13 @@ fn nothing_is_shown_of_a_card_that_is_stopped_nor_too_often() {
     plane.owner_asks("POST", &format!("{path}/freeze"), &Value::Null, 200);
     assert_eq!(code(&ask(), 409), "card_stopped");
     plane.owner_asks("POST", &format!("{path}/unfreeze"), &Value::Null, 200);
+    let suspend = |status: &str| {
+        let customer = format!("/v1/customers/{}", plane.customer);
+        plane.owner_asks("PATCH", &customer, &json!({"status": status}), 200);
+    };
+    suspend("suspended");
+    assert_eq!(code(&ask(), 409), "card_stopped");
+    suspend("active");
     let answers: Vec<u16> = (0..12).map(|_| ask().status).collect();
     // However the minute turns meanwhile.
     assert!(

@@ -4,6 +4,7 @@ use crate::domain::amount::Minor;
 use crate::domain::authorization::AuthorizationKind;
 use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Level};
 use crate::domain::claims::{IntentRule, PresetLock, ScopeLimits};
+use crate::domain::currency::Currency;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::explanation::RuleField;
 use crate::domain::window::{LocalDay, WindowKind};
@@ -29,9 +30,9 @@ mod windows;
 use DeclineReason::{
     AgentLimitExceeded, AgentSuspended, AmountOverPerAuth, AttestationRequired, CardCanceled,
     CardExpired, CardFrozenByRisk, CardLimitExceeded, CardLocked, CardUnknown,
-    ConflictingDuplicate, CooldownActive, CountLimitReached, CustomerLimitExceeded,
-    CustomerSuspended, DeadlineExceeded, IntentRequired, MccBlocked, MerchantLockMismatch,
-    OutsideActiveHours, RiskScoreTooHigh, SingleUseConsumed,
+    ConflictingDuplicate, CooldownActive, CountLimitReached, CurrencyNotSupported,
+    CustomerLimitExceeded, CustomerSuspended, DeadlineExceeded, IntentRequired, MccBlocked,
+    MerchantLockMismatch, OutsideActiveHours, RiskScoreTooHigh, SingleUseConsumed,
 };
 
 // ---- 2.10: the order of reasons ----
@@ -847,6 +848,22 @@ fn a12_an_approval_books_the_amount_that_was_checked() {
     assert_eq!(ledger.totals(), [(150, 150); 3]);
     let steps = ledger.state.authorization(authorization_key(1)).unwrap();
     assert_eq!(steps.reserved(), minor(150));
+}
+
+#[test]
+fn a12_sums_of_one_currency_take_no_other() {
+    let mut ledger = Ledger::new();
+    let euros =
+        |n| Ask::new(n, 10).with(|it| it.claims.amount.currency = Currency::parse("EUR").unwrap());
+    ledger.approve(&Ask::new(1, 100));
+    assert_eq!(ledger.reason(&euros(2)), Some(CurrencyNotSupported));
+    assert_eq!(ledger.totals(), [(100, 100); 3]);
+    // Nothing is added to sums by what is given back.
+    ledger.approve(&euros(3).of_kind(AuthorizationKind::Credit));
+    // What nothing was added to yet takes any.
+    let mut ledger = Ledger::new();
+    ledger.approve(&euros(1));
+    assert_eq!(ledger.reason(&Ask::new(2, 10)), Some(CurrencyNotSupported));
 }
 
 /// A record tells what was asked, and what a policy makes of it where that is held.
