@@ -278,3 +278,34 @@ pub(super) fn warns(node: &Server) -> bool {
         .text()
         .contains("\"shared_ledger_forgot_partly\"")
 }
+
+/// The move of a slot was given up when a log had gone and its record had not: whoever has the slot has no
+/// log, so that a node that knows nothing would begin the customer anew.
+#[test]
+fn e10_a_log_that_a_given_up_move_left_behind_is_not_begun_anew() {
+    let cluster = founded(&[]);
+    let (machines, nodes) = pair(&cluster, ROOM);
+    let homes = homes(&cluster, &nodes[0]);
+    let (log, from) = homes[0].clone();
+    drop(nodes);
+    let slot = cluster.slot(&log);
+    let to = (from + 1) % 3;
+    cluster.opens(slot, from, to);
+    cluster.moves_key(&log, from, to);
+    for at in [from, to] {
+        let stable = ["CLUSTER", "SETSLOT", &slot.to_string(), "STABLE"];
+        assert_eq!(cluster.servers[at].ask(&stable), "+OK");
+    }
+    let (code, told) = machines[0].refused();
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("was given up half-way"), "{told}");
+    // Put right, it goes on from what is there.
+    cluster.opens(slot, from, to);
+    for key in cluster.keys(slot, from) {
+        cluster.moves_key(&key, from, to);
+    }
+    cluster.closes(slot, from, to);
+    assert!(until(|| cluster.owner_of(slot) == to));
+    let node = machines[0].start();
+    assert_eq!(spent(&node, "card-0"), AMOUNT);
+}

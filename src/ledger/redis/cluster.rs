@@ -224,14 +224,10 @@ fn spot_of(place: &str, is_tls: bool, asked: &Spot) -> Option<Spot> {
 /// Whether these, who each say which slots they have, have all of them, and whoever takes one is one of these.
 pub(super) fn is_all(owns: &[Own]) -> bool {
     let is_there = |id: &String| owns.iter().any(|own| own.id == *id);
-    let count = |own: &Own| {
-        own.slots
-            .iter()
-            .map(|it| u32::from(it.1.saturating_sub(it.0)) + 1)
-            .sum::<u32>()
-    };
-    let covered: u32 = owns.iter().map(count).sum();
-    covered == u32::from(SLOTS) && owns.iter().flat_map(|own| &own.open).all(is_there)
+    let parts = owns.iter().flat_map(|own| &own.slots);
+    let mut slots: Vec<u16> = parts.flat_map(|(first, last)| *first..=*last).collect();
+    slots.sort_unstable();
+    slots.iter().copied().eq(0..SLOTS) && owns.iter().flat_map(|own| &own.open).all(is_there)
 }
 
 /// Whether no slot is on its way.

@@ -208,6 +208,14 @@ pub struct Joint {
 }
 
 impl Joint {
+    /// All has to be learned anew, as after a new connection.
+    pub(super) fn has_changed(&self) {
+        let number = self.numbers.get().wrapping_add(1);
+        self.numbers.set(number);
+        // Whoever hears has gone at an end only.
+        let _gone = self.connected.send(number);
+    }
+
     /// Of one node, and where it hears of its connections.
     #[must_use]
     pub fn new(seed: u64, count: Refusals) -> (Self, Pushed) {

@@ -96,8 +96,18 @@ pub fn start(begin: Begin) -> io::Result<SharedLog> {
         Err(error) => tracing::error!(%error, "the thread of the shared log has no runtime"),
     })?;
     let late = |_| io::Error::other("what is in the shared log could not be learned in time");
-    while learned.recv_timeout(LEARNED_WITHIN).map_err(late)? == Progress::Page {}
-    Ok(log)
+    loop {
+        match learned.recv_timeout(LEARNED_WITHIN).map_err(late)? {
+            Progress::Page => {}
+            Progress::All => return Ok(log),
+            Progress::Astray => {
+                return Err(io::Error::other(
+                    "a server has a log of it and not its slot: the move of a slot was given up half-way. Move \
+                     the slot's keys to the server that has it",
+                ));
+            }
+        }
+    }
 }
 
 /// How far a node has come at its start.
@@ -107,6 +117,8 @@ enum Progress {
     Page,
     /// It has learned all.
     All,
+    /// There is a log that nobody is asked for.
+    Astray,
 }
 
 fn runtime() -> io::Result<LocalRuntime> {

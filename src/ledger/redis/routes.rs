@@ -396,6 +396,8 @@ impl Fleet {
             let stays = is_in(id, kept);
             if !stays {
                 kept.keeper.abort();
+                // What it told last may not have come, and nobody else tells it again.
+                self.joint.has_changed();
             }
             stays
         });

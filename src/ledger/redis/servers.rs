@@ -82,7 +82,7 @@ pub(super) struct Servers {
     /// Each one.
     pub each: Vec<One>,
     /// Whose each bucket is.
-    homes: Vec<usize>,
+    pub homes: Vec<usize>,
     /// Whether they are a cluster.
     pub is_cluster: bool,
 }

@@ -144,6 +144,8 @@ pub enum InCluster {
     HalfFounded,
     /// These servers are armed anew, the others are as they were, because of one of them.
     HalfArmed(Vec<String>, Box<Unfit>),
+    /// A server has this log and not its slot.
+    Astray(String),
     /// Of the server that is here.
     At(String, Box<Unfit>),
 }
@@ -175,6 +177,11 @@ impl fmt::Display for InCluster {
                     some => some.join(", "),
                 }
             ),
+            Self::Astray(log) => write!(
+                f,
+                "it has the log {log} and not its slot: the move of the slot was given up half-way. Move its \
+                 keys to the server that has the slot, and say it again"
+            ),
             Self::At(place, why) => write!(f, "{place}: {why}"),
         }
     }
@@ -201,19 +208,21 @@ pub async fn found(
         }
         return Ok(generation.clone());
     }
-    let (generation, term) = begin(&mut servers, generation, term).await?;
+    let generation = begin(&mut servers, generation, term).await?;
     let commands = Commands::new(&generation);
     for one in &mut servers.each {
-        // The name stands already, and says that it is not done.
-        let records = one.records();
-        let said = one.word(&commands.arms("found", term, &records)).await?;
-        founded(said.as_deref()).map_err(|why| one.at(why))?;
+        // The name stands already, and says that it is not done. Nothing is armed for a term that is said twice:
+        // two servers that were in each other's place could both be.
+        let said = one.word(&commands.restore(&one.records())).await?;
+        if said.as_deref() != Some(b"restored") {
+            return Err(one.at(Unfit::Taken));
+        }
     }
     let name = servers.with_name()?;
     let mut set = redis::cmd("SET");
     set.arg(LEDGER).arg(generation.to_string());
     let _ok: Value = set.query_async(&mut name.connection).await?;
-    Ok(generation)
+    arm(remote, term).await
 }
 
 fn founded(said: Option<&[u8]>) -> Result<(), Unfit> {
@@ -230,7 +239,7 @@ async fn begin(
     servers: &mut Servers,
     generation: &Generation,
     term: Term,
-) -> Result<(Generation, Term), Unfit> {
+) -> Result<Generation, Unfit> {
     let name = servers.with_name()?;
     let mut get = redis::cmd("GET");
     let stored: Option<String> = get.arg(LEDGER).query_async(&mut name.connection).await?;
@@ -250,17 +259,16 @@ async fn begin(
         .arg("NX");
     let set: Value = set.query_async(&mut name.connection).await?;
     if matches!(set, Value::Okay) {
-        Ok((generation.clone(), term))
+        Ok(generation.clone())
     } else {
         // Somebody else was faster.
         Err(Unfit::Taken)
     }
 }
 
-fn founding(stored: &str) -> Option<(Generation, Term)> {
-    let (generation, term) = stored.split_once(FOUNDING)?;
-    let term = u128::from_str_radix(term.strip_prefix(':')?, 16).ok()?;
-    Some((Generation::parse(generation)?, Term(term)))
+fn founding(stored: &str) -> Option<Generation> {
+    let (generation, _term) = stored.split_once(FOUNDING)?;
+    Generation::parse(generation)
 }
 
 /// Arms the ledger of a Redis that was started anew. Whoever does this knows that nothing was lost.

@@ -7,7 +7,7 @@ use redis::aio::MultiplexedConnection;
 use crate::ledger::redis::copy::Kept;
 use crate::ledger::redis::link::Remote;
 use crate::ledger::redis::servers::Servers;
-use crate::ledger::redis::setup::{Unfit, examine};
+use crate::ledger::redis::setup::{InCluster, Unfit, examine};
 use crate::ledger::redis::wire::{self, Commands, Generation, bucket_of, bytes, log_key, owner_of};
 
 /// Keys of one step of a walk, and entries of one answer.
@@ -49,11 +49,16 @@ pub async fn each(
 ) -> Result<(), Unfit> {
     let mut servers = Servers::reach(remote).await?;
     let mut owners = Vec::new();
-    for one in &mut servers.each {
+    for (at, one) in servers.each.iter_mut().enumerate() {
         let mut cursor = b"0".to_vec();
         loop {
             let (next, keys) = walk(&mut one.connection, &cursor).await?;
-            owners.extend(keys.iter().filter_map(|key| owner_of(key)));
+            for owner in keys.iter().filter_map(|key| owner_of(key)) {
+                if servers.homes.get(usize::from(bucket_of(owner))) != Some(&at) {
+                    return Err(one.at(InCluster::Astray(log_key(owner))));
+                }
+                owners.push(owner);
+            }
             if next == b"0" {
                 break;
             }
@@ -85,8 +90,16 @@ pub async fn each(
                 break;
             }
         }
+        if number == 0 {
+            return Err(InCluster::OnTheirWay.into());
+        }
     }
-    Ok(())
+    // What was moved between two walks may be in neither.
+    if Servers::reach(remote).await?.homes == servers.homes {
+        Ok(())
+    } else {
+        Err(InCluster::OnTheirWay.into())
+    }
 }
 
 async fn walk(

@@ -192,7 +192,14 @@ impl Commands {
     #[must_use]
     pub fn look(&self, bucket: u16) -> Cmd {
         let mut command = self.function("look");
-        command.arg(1).arg(record_key(bucket)).arg(&self.generation);
+        // With a key that never is: a server that is still being given the slot answers that it lacks one, and
+        // does not look for a record that has not come yet.
+        let nothing = format!("{}:nothing", record_key(bucket));
+        command.arg(2).arg(record_key(bucket)).arg(nothing);
+        command
+            .arg(&self.generation)
+            .arg(0)
+            .arg(&EntryId::NONE.to_bytes());
         command
     }
 

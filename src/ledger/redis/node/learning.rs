@@ -19,7 +19,7 @@ use crate::ledger::redis::cluster::{Own, is_all, is_still};
 use crate::ledger::redis::link::Link;
 use crate::ledger::redis::refusal::{is_refusal, is_unknown_function};
 use crate::ledger::redis::routes::{Routes, send};
-use crate::ledger::redis::wire::{NOBODY, PAGE_LEN, Said, bucket_of, owner_of, told};
+use crate::ledger::redis::wire::{NOBODY, PAGE_LEN, Said, bucket_of, log_key, owner_of, told};
 use crate::ledger::shared::{Entry, EntryId};
 
 impl Node {
@@ -360,6 +360,7 @@ impl Node {
         loop {
             let (next, keys) = self.walk(link, &cursor).await?;
             let owners: Vec<Key> = keys.iter().filter_map(|key| owner_of(key)).collect();
+            self.are_at_home(&owners, link).await?;
             for few in owners.chunks(OWNERS_AT_ONCE) {
                 let learn = |&owner: &Key| {
                     let node = Rc::clone(self);
@@ -376,6 +377,23 @@ impl Node {
             }
             cursor = next;
         }
+    }
+
+    /// Where the move of a slot was given up half-way, a log may be at a server that is not asked for it, and
+    /// whoever is asked has none: the customer would begin anew.
+    async fn are_at_home(&self, owners: &[Key], link: &Link) -> Result<(), Failed> {
+        for owner in owners {
+            let home = self.routes.get(bucket_of(*owner), 0, UNSENT_FOR).await;
+            if home.ok_or(Failed)?.number != link.number {
+                tracing::error!(
+                    log = log_key(*owner),
+                    "a server has a log whose slot it does not have; nothing is learned until that is put right"
+                );
+                self.advanced(Progress::Astray);
+                return Err(Failed);
+            }
+        }
+        Ok(())
     }
 
     async fn walk(
