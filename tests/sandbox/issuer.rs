@@ -246,7 +246,7 @@ async fn an_increment_is_another_step_and_waits_for_its_own_record() {
         recorded.explanation.as_deref(),
         Some("Because of amount_over_per_auth.")
     );
-    assert!(ops.seen()[0].target.contains("authorization=auth%2f1%26x&"));
+    assert!(ops.seen()[0].target.contains("authorization=auth%2F1%26x&"));
     with_verified(&issuer.seen()[0], |request| {
         assert_eq!(request.authorization, "auth/1&x");
     });
