@@ -29,6 +29,7 @@ use crate::ledger::shared::{Entry, EntryId};
 use crate::ledger::state::{CardState, State};
 
 const NODES: usize = 3;
+/// Sequences of a run; `SHARED_SEQUENCES`, when this is compiled, says another number.
 const SEQUENCES: u32 = 10_000;
 const STEPS: u32 = 30;
 /// After so many a new set of ledgers is taken.
@@ -647,7 +648,8 @@ impl Played {
 #[test]
 fn e6_nodes_that_share_a_log_come_to_what_one_ledger_comes_to() {
     let mut played = Played::default();
-    for set in 0..SEQUENCES / SEQUENCES_OF_A_SET {
+    let wanted = option_env!("SHARED_SEQUENCES").map(|text| text.parse().unwrap());
+    for set in 0..wanted.unwrap_or(SEQUENCES).div_ceil(SEQUENCES_OF_A_SET) {
         let nodes: Vec<EmbeddedLedger> = (0..NODES).map(|_| node()).collect();
         let mut disk = Disk::default();
         played.play(set, &nodes, &alone(&mut disk), &mut disk);
