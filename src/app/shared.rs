@@ -226,8 +226,10 @@ pub(super) fn with_remote<T>(
     let missing = || {
         StartError::Config(ConfigError {
             place: "--ledger".to_owned(),
-            message: "must be redis://HOST:PORT, rediss://HOST:PORT or redis+cluster://HOST:PORT"
-                .to_owned(),
+            message:
+                "must be redis://HOST:PORT, rediss://HOST:PORT, redis+sentinel://HOST:PORT/NAME or \
+                      redis+cluster://HOST:PORT"
+                    .to_owned(),
         })
     };
     let remote = remote(store)?.ok_or_else(missing)?;

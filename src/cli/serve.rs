@@ -48,8 +48,8 @@ pub(super) struct ServeArguments {
     /// When an approval may leave: `strict` or `relaxed` [default: strict]
     #[arg(long, env = "COUNTERSIGN_DURABILITY", value_name = "LEVEL", value_parser = typed::durability)]
     durability: Option<DurabilityLevel>,
-    /// Where holds and limits are kept: `embedded`, or redis://HOST:PORT (rediss:// under TLS, redis+sentinel://HOST:PORT/NAME, redis+cluster://HOST:PORT) that several
-    /// nodes share
+    /// Where holds and limits are kept: `embedded`, or redis://HOST:PORT (rediss:// under TLS,
+    /// redis+sentinel://HOST:PORT/NAME, redis+cluster://HOST:PORT) that several nodes share
     /// [default: embedded]
     #[arg(long, env = "COUNTERSIGN_LEDGER", value_name = "STORE", value_parser = typed::ledger, hide_env_values = true)]
     ledger: Option<LedgerStore>,

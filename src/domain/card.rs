@@ -80,6 +80,12 @@ pub enum CustomerStatus {
 }
 
 impl CustomerStatus {
+    /// Suspended where either says so.
+    #[must_use]
+    pub fn stricter(self, other: Self) -> Self {
+        if self == Self::Active { other } else { self }
+    }
+
     /// The word on the wire.
     #[must_use]
     pub fn name(self) -> &'static str {

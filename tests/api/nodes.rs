@@ -200,6 +200,8 @@ fn what_stops_holds_everywhere_when_the_call_has_returned() {
         assert_eq!(shown["status"], "suspended", "{shown}");
         for (node, name) in [(&one, "one"), (&two, "two")] {
             node.declines(&format!("suspended-{name}-{round}"), &token, 1);
+            let card = node.server.admin(&format!("/admin/cards/{other}"));
+            assert_eq!(card["customerStatus"], "suspended", "{card}");
         }
         plane.owner_asks("PATCH", &customer, &json!({"status": "active"}), 200);
         one.comes_to(true, &token, 1);

@@ -212,15 +212,23 @@ pub(super) async fn list(mut ask: Ask) -> Result<Reply, Problem> {
     let limit = listed.limit;
     let rows = ask.api.store.customers(listed).await?;
     let (rows, page) = Page::of(rows, limit, |row| &row.id);
-    let data: Result<Vec<_>, _> = rows.into_iter().map(shown).collect();
-    Reply::ok(&page.with(data?))
+    let mut data = Vec::with_capacity(rows.len());
+    for row in rows {
+        data.push(shown_in_force(&ask, row).await?);
+    }
+    Reply::ok(&page.with(data))
+}
+
+/// With the status that is in force: what the ledger was told may be stricter than the row.
+async fn shown_in_force(ask: &Ask, mut row: Customer) -> Result<CustomerShown, Problem> {
+    row.status = ask.api.standing_of_customer(&row).await?;
+    shown(row)
 }
 
 pub(super) async fn one(ask: Ask) -> Result<Reply, Problem> {
     ask.query.finish()?;
-    let mut row = find(&ask, &ask.id).await?;
-    row.status = ask.api.standing_of_customer(&row).await?;
-    Reply::ok(&shown(row)?)
+    let row = find(&ask, &ask.id).await?;
+    Reply::ok(&shown_in_force(&ask, row).await?)
 }
 
 /// The customer of this id, where the caller may know of it.

@@ -54,7 +54,8 @@ pub(super) fn sentence(it: &Explanation, context: Context) -> String {
         }
         Reason::Overloaded => "Too many authorizations were waiting.".to_owned(),
         Reason::ConflictingDuplicate => {
-            "It contradicts what is known of its authorization: a step that was decided before, or another card; what was decided stands."
+            "It contradicts what is known of its authorization: a step that was decided before, or \
+             another card; what was decided stands."
                 .to_owned()
         }
     }

@@ -165,7 +165,8 @@ async fn left_card(
         connection,
         in_snapshot: false,
         customer_id: customer,
-        customer_status: owner.map(|owner| owner.status().name()),
+        customer_status: owner
+            .map(|owner| owner.status().stricter(in_ledger.customer_status).name()),
         agent_id: None,
         agent_status: None,
         usage: None,
@@ -264,7 +265,10 @@ fn shown(
         connection: card.connection.to_owned(),
         in_snapshot: true,
         customer_id: card.customer.id().to_owned(),
-        customer_status: Some(card.customer.status().name()),
+        customer_status: {
+            let declared = card.customer.status();
+            Some(declared.stricter(in_ledger.customer_status).name())
+        },
         agent_id: card.agent.map(|agent| agent.id().to_owned()),
         agent_status: card.agent.map(|agent| {
             let (declared, set) = (agent.status(), in_ledger.agent_status);

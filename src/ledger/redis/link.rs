@@ -210,8 +210,7 @@ pub struct Joint {
 impl Joint {
     /// All has to be learned anew, as after a new connection.
     pub(super) fn has_changed(&self) {
-        let number = self.numbers.get().wrapping_add(1);
-        self.numbers.set(number);
+        let number = self.next_number();
         // Whoever hears has gone at an end only.
         let _gone = self.connected.send(number);
     }

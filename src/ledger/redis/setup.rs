@@ -17,7 +17,7 @@ use crate::ledger::redis::wire::{
 
 /// How the library begins what it says of a certificate.
 const NOT_ACCEPTED: &str = "invalid peer certificate: ";
-/// What stands between generation and term in a ledger's name until all servers of a cluster have written it down.
+/// What a ledger's name ends with until all servers of a cluster have written it down.
 const FOUNDING: &str = ":founding";
 
 /// Why a Redis cannot be worked with.
@@ -208,7 +208,7 @@ pub async fn found(
         }
         return Ok(generation.clone());
     }
-    let generation = begin(&mut servers, generation, term).await?;
+    let generation = begin(&mut servers, generation).await?;
     let commands = Commands::new(&generation);
     for one in &mut servers.each {
         // The name stands already, and says that it is not done. Nothing is armed for a term that is said twice:
@@ -235,11 +235,7 @@ fn founded(said: Option<&[u8]>) -> Result<(), Unfit> {
 
 /// Writes down in a cluster that holds no ledger that one is being founded, or reads which one is. No node
 /// works with it until that is done.
-async fn begin(
-    servers: &mut Servers,
-    generation: &Generation,
-    term: Term,
-) -> Result<Generation, Unfit> {
+async fn begin(servers: &mut Servers, generation: &Generation) -> Result<Generation, Unfit> {
     let name = servers.with_name()?;
     let mut get = redis::cmd("GET");
     let stored: Option<String> = get.arg(LEDGER).query_async(&mut name.connection).await?;
@@ -255,7 +251,7 @@ async fn begin(
     let name = servers.with_name()?;
     let mut set = redis::cmd("SET");
     set.arg(LEDGER)
-        .arg(format!("{generation}{FOUNDING}{term}"))
+        .arg(format!("{generation}{FOUNDING}"))
         .arg("NX");
     let set: Value = set.query_async(&mut name.connection).await?;
     if matches!(set, Value::Okay) {
@@ -267,8 +263,7 @@ async fn begin(
 }
 
 fn founding(stored: &str) -> Option<Generation> {
-    let (generation, _term) = stored.split_once(FOUNDING)?;
-    Generation::parse(generation)
+    Generation::parse(stored.strip_suffix(FOUNDING)?)
 }
 
 /// Arms the ledger of a Redis that was started anew. Whoever does this knows that nothing was lost.

@@ -124,11 +124,7 @@ impl Api {
         };
         let look = move |ledger: &EmbeddedLedger| ledger.with_state(key, |state| state.status);
         let held = self.ask_ledger(look).await?.unwrap_or_default();
-        Ok(if held == CustomerStatus::Active {
-            row.status
-        } else {
-            held
-        })
+        Ok(row.status.stricter(held))
     }
 
     /// Whether the agent is at work: by its row, and by what the ledger holds, where an operator's pause

@@ -3,7 +3,7 @@
 use super::view::HoldView;
 use crate::cold::records::Approval;
 use crate::domain::amount::Minor;
-use crate::domain::card::{AgentStatus, CardStatus, Key};
+use crate::domain::card::{AgentStatus, CardStatus, CustomerStatus, Key};
 use crate::domain::time::Timestamp;
 use crate::domain::window::{LocalDay, LocalHour, WindowKind};
 use crate::ledger::counters::{Counters, Sum};
@@ -54,6 +54,7 @@ pub(super) struct CardInLedger {
     pub(super) status: CardStatus,
     pub(super) is_frozen: bool,
     pub(super) agent_status: AgentStatus,
+    pub(super) customer_status: CustomerStatus,
     pub(super) consumed_at: Option<Timestamp>,
     pub(super) lock: Option<Box<MerchantLock>>,
 }
@@ -108,6 +109,7 @@ impl CardInLedger {
             status: CardStatus::Active,
             is_frozen: false,
             agent_status: AgentStatus::Active,
+            customer_status: CustomerStatus::Active,
             consumed_at: None,
             lock: None,
         }
@@ -189,6 +191,7 @@ fn seen(
         status: card.map(|card| card.status).unwrap_or_default(),
         is_frozen: card.is_some_and(|card| card.frozen),
         agent_status: agent.map(|agent| agent.status).unwrap_or_default(),
+        customer_status: state.status,
         consumed_at: card.and_then(|card| card.consumed).map(|(at, _)| at),
         lock: card.and_then(|card| card.lock.clone()),
     }
