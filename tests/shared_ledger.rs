@@ -67,6 +67,22 @@ fn ledger_at(url: &str, words: &[&str]) -> (Option<i32>, String) {
     said(command.args(["--ledger", url]).output())
 }
 
+/// All nodes' copies are given, and somebody says that nothing is missing. How many entries came back.
+fn given_back<'a>(url: &str, homes: impl IntoIterator<Item = &'a Home>) -> u64 {
+    let mut given = 0;
+    for home in homes {
+        let dir = home.data_dir().display().to_string();
+        let (code, told) = ledger_at(url, &["repair", "--data-dir", &dir]);
+        assert_eq!(code, Some(0), "{told}");
+        let (_, count) = told.split_once(": ").unwrap();
+        let (count, _) = count.split_once(" entries put back").unwrap();
+        given += count.parse::<u64>().unwrap();
+    }
+    let (code, told) = ledger_at(url, &["arm", "--nothing-was-lost"]);
+    assert_eq!(code, Some(0), "{told}");
+    given
+}
+
 /// A Redis in which a ledger was founded.
 fn founded(more: &[&str]) -> RedisServer {
     let redis = RedisServer::start(more);
@@ -102,8 +118,7 @@ impl Machine {
     }
 
     fn refused(&self) -> (Option<i32>, String) {
-        let mut command = self.home.serve();
-        said(command.args(["--ledger", &self.url]).output())
+        self.home.refused_with(&["--ledger", &self.url])
     }
 }
 

@@ -150,7 +150,10 @@ fn remote(store: &LedgerStore) -> Result<Option<Remote>, StartError> {
     opened.map_err(|error| {
         StartError::Config(ConfigError {
             place: "--ledger".to_owned(),
-            message: error.to_string(),
+            // What is said of an address alone, without the kind of error that it is to the library.
+            message: error
+                .detail()
+                .map_or_else(|| error.to_string(), str::to_owned),
         })
     })
 }

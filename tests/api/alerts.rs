@@ -195,10 +195,7 @@ fn alerts_are_kept_for_so_many_days_and_those_of_limits_without_a_window_for_eve
     let card = plane.card(&json!({"policy": policy}));
     assert_eq!(plane.buy(&card, 900), APPROVED);
     receiver.until("both", |came| came.len() == 2);
-    let advance = |days: u32| {
-        let path = format!("/admin/clock/advance?seconds={}", days * 86_400);
-        assert_eq!(plane.server().post(&path).status, 200);
-    };
+    let advance = |days: u32| plane.advance(days * 86_400);
     advance(31);
     assert_eq!(shares(&plane), ["limits.perDay", "limits.total"]);
     advance(2);

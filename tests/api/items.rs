@@ -247,13 +247,7 @@ fn behaviour_5_6_a_card_is_good_for_its_amount_its_scope_and_its_time() {
         second.to_owned()
     };
     assert_eq!(to_the_second("expiresAt"), to_the_second("viewExpiresAt"));
-    assert_eq!(
-        plane
-            .server()
-            .post("/admin/clock/advance?seconds=1201")
-            .status,
-        200
-    );
+    plane.advance(1_201);
     assert_eq!(buyer.sees(&plane, &late["id"])["status"], "expired");
     for (minutes, status) in [(19, 400), (20, 201), (10_080, 201), (10_081, 400)] {
         let body = json!({"customerId": plane.customer, "policy": {"cardTtlMinutes": minutes}});
@@ -367,13 +361,7 @@ fn behaviour_5_9_a_key_is_one_request_whatever_has_become_of_it() {
     assert_eq!(again("waits", &large, &waits), waits);
     act(&plane, &waits["id"], "approve", &Value::Null);
     assert_eq!(again("waits", &large, &waits)["status"], "approved");
-    assert_eq!(
-        plane
-            .server()
-            .post("/admin/clock/advance?seconds=90000")
-            .status,
-        200
-    );
+    plane.advance(90_000);
     assert_eq!(again("approved", &small, &approved)["status"], "expired");
     // Another host, amount or currency under a key is told, with the request that has it; other words are not.
     for other in [
@@ -462,13 +450,7 @@ fn behaviour_5_10_a_status_says_how_it_stands_and_unknown_is_foreign() {
             &json!("Too dear")
         )
     );
-    assert_eq!(
-        plane
-            .server()
-            .post("/admin/clock/advance?seconds=90000")
-            .status,
-        200
-    );
+    plane.advance(90_000);
     assert_eq!(seen(&small)["status"], "expired");
     let late = seen(&third);
     assert_eq!(

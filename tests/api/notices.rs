@@ -315,11 +315,7 @@ fn s12_a_link_decides_the_version_that_was_told_and_ends_with_the_review() {
     let second = buyer.asks(&plane, &json!({"amount": "13.00"}));
     let link = link_of(1);
     let page = browser.get(&link);
-    let seconds = 24 * 3_600 + 60;
-    let advanced = plane
-        .server()
-        .post(&format!("/admin/clock/advance?seconds={seconds}"));
-    assert_eq!(advanced.status, 200, "{}", advanced.text());
+    plane.advance(24 * 3_600 + 60);
     let late = send(
         &mut browser,
         &page,

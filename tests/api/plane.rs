@@ -121,6 +121,13 @@ impl Plane {
         self.ask_with(method, path, &bearer(key), &body)
     }
 
+    /// Moves the server's time forward; it has to run with `--sandbox-clock`.
+    pub(crate) fn advance(&self, seconds: u32) {
+        let path = format!("/admin/clock/advance?seconds={seconds}");
+        let advanced = self.server().post(&path);
+        assert_eq!(advanced.status, 200, "{}", advanced.text());
+    }
+
     /// Asks as the owner; the answer must have this status.
     pub(crate) fn owner_asks(&self, method: &str, path: &str, body: &Value, status: u16) -> Value {
         let response = self.ask(&self.owner, method, path, body);

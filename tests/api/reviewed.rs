@@ -306,11 +306,6 @@ fn counts_of_requests_are_told_by_the_names_that_owners_write() {
     assert!(!message.contains("card"), "{message}");
 }
 
-fn advance(plane: &Plane, seconds: u32) {
-    let path = format!("/admin/clock/advance?seconds={seconds}");
-    assert_eq!(plane.server().post(&path).status, 200);
-}
-
 /// Waits until the server has done by itself what makes it so.
 fn until(buyer: &Buyer, plane: &Plane, id: &Value, is_so: impl Fn(&Value) -> bool) -> Value {
     let since = now();
@@ -330,9 +325,9 @@ fn a_review_that_nobody_makes_ends_and_stays_ended() {
     let plane = plane_with(HERE, &["--sandbox-clock"]);
     let buyer = buyer(&plane, &json!({"reviewTtlMinutes": 30}));
     let waits = buyer.asks(&plane, &json!({}));
-    advance(&plane, 30 * 60 - 60);
+    plane.advance(30 * 60 - 60);
     assert_eq!(buyer.sees(&plane, &waits["id"])["status"], "pending_review");
-    advance(&plane, 61);
+    plane.advance(61);
     let ended = until(&buyer, &plane, &waits["id"], |it| {
         it["version"] != waits["version"]
     });
@@ -354,7 +349,7 @@ fn a_card_whose_time_is_over_is_canceled_and_gives_back_what_was_set_aside() {
     let made = buyer.asks(&plane, &json!({"categoryHint": null}));
     let card = card_of(&made);
     assert_eq!(buyer.spending(&plane)["total_budget_spent"], "12.00");
-    advance(&plane, 20 * 60 + 1);
+    plane.advance(20 * 60 + 1);
     let over = until(&buyer, &plane, &made["id"], |it| {
         it["version"] != made["version"]
     });

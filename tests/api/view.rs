@@ -71,11 +71,6 @@ impl Story {
     }
 }
 
-fn advance(plane: &Plane, seconds: u32) {
-    let path = format!("/admin/clock/advance?seconds={seconds}");
-    assert_eq!(plane.server().post(&path).status, 200);
-}
-
 /// Behaviour 5.12, 7.2.
 #[test]
 fn s12_a_link_shows_a_button_and_only_pressing_it_the_card() {
@@ -268,17 +263,17 @@ fn behaviour_5_12_a_link_that_was_used_ends_to_the_second_and_its_card_lives_on(
     let story = Story::of(plane, &json!({"autoApproveBelow": 5000}));
     let card = &story.made["virtualCard"];
     assert_eq!(story.open().status, 200);
-    advance(&story.plane, 18 * MINUTE_S);
+    story.plane.advance(18 * MINUTE_S);
     assert_eq!(story.open().status, 200);
     let again = story.buyer.sees(&story.plane, &story.made["id"]);
     for field in ["viewUrl", "viewExpiresAt", "expiresAt"] {
         assert_eq!(again["virtualCard"][field], card[field], "{again}");
     }
-    advance(&story.plane, 2 * MINUTE_S);
+    story.plane.advance(2 * MINUTE_S);
     assert_eq!(code(&story.open(), 410), "view_ended");
     assert_eq!(story.look().status, 410);
     // The server has looked at what is due since.
-    advance(&story.plane, MINUTE_S);
+    story.plane.advance(MINUTE_S);
     let since = now();
     while millis_since(since) < 1_500 {
         let after = story.buyer.sees(&story.plane, &story.made["id"]);
@@ -298,10 +293,10 @@ fn a_card_that_nobody_looks_at_is_canceled_when_its_link_dies() {
     let policy = json!({"autoApproveBelow": 5000, "limits": {"perDay": 3000}});
     let story = Story::of(plane, &policy);
     assert_eq!(story.buyer.spending(&story.plane)["daily_spent"], "12.00");
-    advance(&story.plane, 19 * MINUTE_S);
+    story.plane.advance(19 * MINUTE_S);
     let seen = story.buyer.sees(&story.plane, &story.made["id"]);
     assert_eq!(seen["status"], "approved");
-    advance(&story.plane, MINUTE_S + 1);
+    story.plane.advance(MINUTE_S + 1);
     let since = now();
     let over = loop {
         let seen = story.buyer.sees(&story.plane, &story.made["id"]);

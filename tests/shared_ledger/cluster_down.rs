@@ -10,7 +10,7 @@ use super::cluster_load::race;
 use super::cluster_moves::warns;
 use super::forgets::{is_ready, says_forgot, until};
 use super::refusals::counted;
-use super::{AMOUNT, Machine, ledger_at, spent};
+use super::{AMOUNT, Machine, given_back, ledger_at, spent};
 use crate::redis_cluster::RedisCluster;
 use crate::server::Server;
 
@@ -19,17 +19,7 @@ const BEFORE: u64 = 1;
 
 /// Both nodes' copies are given, and somebody says that nothing is missing. How many entries came back.
 fn is_repaired(cluster: &RedisCluster, machines: &[Machine; 2]) -> u64 {
-    let mut given = 0;
-    for machine in machines {
-        let dir = machine.home.data_dir().display().to_string();
-        let (code, told) = ledger_at(&cluster.url(), &["repair", "--data-dir", &dir]);
-        assert_eq!(code, Some(0), "{told}");
-        let (_, count) = told.split_once(": ").unwrap();
-        given += count.split_once(' ').unwrap().0.parse::<u64>().unwrap();
-    }
-    let (code, told) = ledger_at(&cluster.url(), &["arm", "--nothing-was-lost"]);
-    assert_eq!(code, Some(0), "{told}");
-    given
+    given_back(&cluster.url(), machines.iter().map(|machine| &machine.home))
 }
 
 /// The customers of one server, and all others.
@@ -172,13 +162,7 @@ fn e2_e3_e9_a_replica_that_a_cluster_promotes_is_not_trusted_before_people_have_
     declines(&nodes[0], "without-functions", &gone);
     let (code, told) = machines[0].refused();
     assert_eq!(code, Some(1), "{told}");
-    for machine in &machines {
-        let dir = machine.home.data_dir().display().to_string();
-        let (code, told) = ledger_at(&url, &["repair", "--data-dir", &dir]);
-        assert_eq!(code, Some(0), "{told}");
-    }
-    let (code, told) = ledger_at(&url, &["arm", "--nothing-was-lost"]);
-    assert_eq!(code, Some(0), "{told}");
+    given_back(&url, machines.iter().map(|machine| &machine.home));
     assert!(nodes.iter().all(|node| until(|| !warns(node))));
     approves(&nodes[0], "armed", &gone);
     // The old one comes back, and is a replica of the new one.

@@ -9,10 +9,10 @@ use std::time::Duration;
 use countersign::ledger::redis::wire::library_name;
 
 use super::forgets::{is_ready, until};
-use super::{AMOUNT, Machine, founded, ledger, spent, with_room};
+use super::{AMOUNT, Machine, founded, given_back, spent, with_room};
 use crate::fault_proxy::{Fault, FaultProxy};
 use crate::redis::RedisServer;
-use crate::server::{Home, Server, authorization, binary, millis_since, now, said};
+use crate::server::{Home, Server, authorization, millis_since, now};
 
 const CLIENTS: usize = 4;
 const EACH: usize = 5;
@@ -196,7 +196,7 @@ impl Field {
         self.leads_to_other(if stays { &both[1..] } else { &both });
         both.iter()
             .for_each(|node| self.declines(*node, &format!("{name}-unarmed")));
-        let given = self.is_repaired(name);
+        let given = self.is_repaired();
         if stays {
             assert!(until(|| self.approves(1, name)));
             // The node that is connected to the old primary: that approves nothing, and then it is a replica.
@@ -209,26 +209,8 @@ impl Field {
     }
 
     /// Every node gives what it kept, and somebody says that nothing is missing.
-    fn is_repaired(&self, name: &str) -> u64 {
-        let mut given = 0;
-        for home in &self.homes {
-            let mut command = binary();
-            command.args([
-                "ledger",
-                "repair",
-                "--ledger",
-                &self.other().url(),
-                "--data-dir",
-            ]);
-            let (code, told) = said(command.arg(home.data_dir()).output());
-            assert_eq!(code, Some(0), "{name}: {told}");
-            let (_, count) = told.split_once(": ").unwrap();
-            let (count, _) = count.split_once(" entries put back").unwrap();
-            given += count.parse::<u64>().unwrap();
-        }
-        let (code, told) = ledger(self.other(), &["arm", "--nothing-was-lost"]);
-        assert_eq!(code, Some(0), "{name}: {told}");
-        given
+    fn is_repaired(&self) -> u64 {
+        given_back(&self.other().url(), &self.homes)
     }
 
     fn approves(&mut self, node: usize, name: &str) -> bool {
@@ -307,7 +289,7 @@ fn e3_a_primary_that_came_back_with_its_memory_is_not_armed_for_what_it_missed()
     assert!(until(|| field.has_everything()));
     assert_eq!(field.other().ask(&["REPLICAOF", "NO", "ONE"]), "+OK");
     field.leads_to_other(&[0, 1]);
-    field.is_repaired("handed-over");
+    field.is_repaired();
     field.primary = 1;
     field.follows();
     assert!(remembers(field.other()), "nothing had to be copied to it");

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::forgets::{says_forgot, until};
-use super::{AMOUNT, Machine, ledger_at, with_room};
+use super::{AMOUNT, Machine, given_back, ledger_at, with_room};
 use crate::redis::RedisServer;
 use crate::server::{Server, authorization};
 
@@ -86,13 +86,7 @@ fn e2_what_a_sentinel_promotes_is_found_and_not_trusted_before_people_have_looke
     assert!(until(|| watched.is_promoted()));
     assert!(until(|| nodes.iter().all(says_forgot)));
     nodes.iter().for_each(|node| declines(node, "unarmed"));
-    for machine in &machines {
-        let dir = machine.home.data_dir().display().to_string();
-        let (code, told) = ledger_at(&url, &["repair", "--data-dir", &dir]);
-        assert_eq!(code, Some(0), "{told}");
-    }
-    let (code, told) = ledger_at(&url, &["arm", "--nothing-was-lost"]);
-    assert_eq!(code, Some(0), "{told}");
+    given_back(&url, machines.iter().map(|machine| &machine.home));
     let mut approved = 0;
     for round in 0..40 {
         approved += approves(&nodes, &format!("after-{round}"));

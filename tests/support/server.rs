@@ -186,7 +186,13 @@ impl Home {
 
     /// Runs `serve`, which must refuse to: its exit code and what it said on stderr.
     pub(crate) fn refused(&self) -> (Option<i32>, String) {
+        self.refused_with(&[])
+    }
+
+    /// The same, with these flags.
+    pub(crate) fn refused_with(&self, flags: &[&str]) -> (Option<i32>, String) {
         let mut command = self.serve();
+        command.args(flags);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         // A server that starts after all would never end by itself.

@@ -60,5 +60,6 @@ pub(super) fn login_of(rest: &str) -> (Option<&str>, &str) {
 
 /// What is wrong with an address, without repeating it.
 pub(super) fn unlike(why: &'static str) -> RedisError {
-    RedisError::from((ErrorKind::InvalidClientConfig, why))
+    let kind = ErrorKind::InvalidClientConfig;
+    RedisError::from((kind, "it is no address", why.to_owned()))
 }
