@@ -1,4 +1,4 @@
-//! What the ledger holds of a card or an agent, looked at on a hot thread: lookups by key.
+//! What the ledger holds of a card, an agent or a customer, looked at on a hot thread: lookups by key.
 
 use std::time::Duration;
 
