@@ -129,6 +129,12 @@ impl App {
             start_checkpointer(&storage, &recovered, &writer, &records, clock, &config)?;
         let with = (&loaded, &keys, &writer, (&readiness, &shared.telemetry));
         let core = core_of(node.as_ref(), recovered.states, with)?;
+        if let Some(node) = &node
+            && let Some(stand_in) = node.stand_in((&readiness, &shared.telemetry))?
+        {
+            // The cell is new, so nothing is in it.
+            let _full = shared.stand_in.set(stand_in);
+        }
         arm(&shared, &writer, core, &port);
         follow(follower, &loaded, (&names, &keys), (&shared, &readiness))?;
         let around = Around {
@@ -359,6 +365,7 @@ fn share(
         limits,
         kick: OnceLock::new(),
         log: OnceLock::new(),
+        stand_in: OnceLock::new(),
         alarm,
     })
 }

@@ -18,7 +18,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::time::Timestamp;
 use crate::hot::durability::WaitingRoom;
-use crate::hot::pipeline::{Arrival, Begun, Connection, Finished, Rested};
+use crate::hot::pipeline::{Arrival, Begun, Connection, Drafted, Finished, Rested};
 use crate::hot::problem::Problem;
 use crate::hot::server::watch::{Phase, Watched};
 use crate::hot::server::{Limits, Shared, agreement, events};
@@ -191,11 +191,27 @@ impl<'d> Deciding<'d> {
 
     /// Decides it, whose instant may have been read already; absent where that panicked.
     pub(super) fn begin(&self, present: Option<Timestamp>) -> Option<Begun> {
-        let connection = self.connection();
         // Reading the clock is not free, and the first reading is wanted right after this one.
         let first = Cell::new(present);
         let now = || first.take().unwrap_or_else(|| self.shared.clock.now());
-        let arrival = Arrival {
+        let pipeline = &self.shared.pipeline;
+        catch_unwind(AssertUnwindSafe(|| pipeline.begin(&self.arrival(), now))).ok()
+    }
+
+    /// What this node would approve by itself (decision 0042).
+    pub(super) fn stand_in(&self) -> Option<Box<Drafted>> {
+        let pipeline = &self.shared.pipeline;
+        let now = || self.shared.clock.now();
+        let asked = || pipeline.stand_in(&self.arrival(), now);
+        catch_unwind(AssertUnwindSafe(asked)).unwrap_or_else(|_panicked| {
+            self.found_bug();
+            None
+        })
+    }
+
+    fn arrival(&self) -> Arrival<'_> {
+        let connection = self.connection();
+        Arrival {
             connection,
             headers: connection
                 .issuer
@@ -203,9 +219,7 @@ impl<'d> Deciding<'d> {
             body: &self.delivery.body,
             received: self.received,
             behind_us: self.behind_us,
-        };
-        let pipeline = &self.shared.pipeline;
-        catch_unwind(AssertUnwindSafe(|| pipeline.begin(&arrival, now))).ok()
+        }
     }
 
     /// A bug in one request must not become an approval of another: what the bug left behind is

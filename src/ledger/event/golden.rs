@@ -56,6 +56,7 @@ fn approval() -> Decided<'static> {
         probes: false,
         intent: None,
         flagged: false,
+        stood_in: false,
         attestation: AttestationClass::Unattested,
         locks: None,
         explanation: None,
