@@ -176,7 +176,9 @@ impl App {
         if config.sandbox {
             self.announce(&config.data_dir)?;
         }
-        let ready = self.addresses.ready_line(config.durability);
+        let ready = self
+            .addresses
+            .ready_line(config.durability, config.stand_in);
         Ok(Started { app: self, ready })
     }
 

@@ -44,6 +44,8 @@ mod sentinel;
 #[expect(dead_code, reason = "shared; each target uses a part")]
 #[path = "support/server.rs"]
 mod server;
+#[path = "shared_ledger/stand_in.rs"]
+mod stand_in;
 #[path = "shared_ledger/tls.rs"]
 mod tls;
 

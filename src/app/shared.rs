@@ -23,7 +23,7 @@ use crate::ledger::redis::offers::SharedLog;
 use crate::ledger::redis::refusal::Refusals;
 use crate::ledger::redis::repair::{self, Repaired};
 use crate::ledger::redis::setup::{self, Unfit};
-use crate::ledger::redis::stand_in::{Standing, StandIn};
+use crate::ledger::redis::stand_in::{StandIn, Standing};
 use crate::ledger::redis::wire::{Generation, Term};
 use crate::telemetry::Telemetry;
 

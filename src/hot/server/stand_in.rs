@@ -45,11 +45,7 @@ pub(super) enum Before {
 }
 
 impl<'d> Standing<'d> {
-    pub(super) fn new(
-        deciding: &'d Deciding<'d>,
-        shared: &'d Shared,
-        deadline: Timestamp,
-    ) -> Self {
+    pub(super) fn new(deciding: &'d Deciding<'d>, shared: &'d Shared, deadline: Timestamp) -> Self {
         // As where one waits for the disk: whoever is found to be overdue waits for a turn twice.
         let leaves_by = deadline.plus_micros(-2 * deciding.behind_us());
         let book = shared.stand_in.get();

@@ -108,14 +108,14 @@ pub fn book<'a>(state: &State, stood_in: &StoodIn<'a>) -> Result<Events<'a>, Ref
     (decided.day, decided.hour) = (windows.day, windows.hour);
     let mut events = open(state, &stood_in.card, &parties);
     let opened = windows.opened(state, &calendar);
-    events
-        .opened
-        .extend(opened.map(|(day, day_ends, hour_offset_s)| Event::WindowsOpened {
+    events.opened.extend(
+        opened.map(|(day, day_ends, hour_offset_s)| Event::WindowsOpened {
             state: state.no,
             day,
             day_ends,
             hour_offset_s,
-        }));
+        }),
+    );
     events.done = Some(Event::Decided(decided));
     Ok(events)
 }
@@ -124,7 +124,10 @@ pub fn book<'a>(state: &State, stood_in: &StoodIn<'a>) -> Result<Events<'a>, Ref
 fn same_step(known: &Authorization, asked: &StepIdentity) -> Option<Step> {
     let is_same = |step: &Step| asked.recognise(&step.stored) == Recognition::Same;
     let approved = |step: &Step| is_same(step) && step.decision.is_approval();
-    known.steps().find(approved).or_else(|| known.steps().find(is_same))
+    known
+        .steps()
+        .find(approved)
+        .or_else(|| known.steps().find(is_same))
 }
 
 /// The windows that were under way.

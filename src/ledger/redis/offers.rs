@@ -71,7 +71,10 @@ pub struct SharedLog {
 
 impl SharedLog {
     /// The end of a node with this number, and the other one.
-    pub(super) fn of_node(node: u64, is_known: &Arc<AtomicBool>) -> (Self, mpsc::Receiver<Request>) {
+    pub(super) fn of_node(
+        node: u64,
+        is_known: &Arc<AtomicBool>,
+    ) -> (Self, mpsc::Receiver<Request>) {
         let (requests, asked) = mpsc::channel(WAITING_MAX);
         let log = Self {
             requests,

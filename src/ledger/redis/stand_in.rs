@@ -208,7 +208,8 @@ impl StandIn {
         }
         let mut inner = Inner::default();
         for Kept { id, bytes } in kept {
-            let entry = read(id, bytes, Stage::Durable).map_err(|Malformed| Damaged::error(path))?;
+            let entry =
+                read(id, bytes, Stage::Durable).map_err(|Malformed| Damaged::error(path))?;
             entry.is_released.store(true, Ordering::SeqCst);
             inner.add(entry);
         }

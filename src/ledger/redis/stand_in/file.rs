@@ -144,7 +144,11 @@ impl File {
                 is_broken = true;
                 broken();
             }
-            let stage = if is_broken { Stage::Void } else { Stage::Durable };
+            let stage = if is_broken {
+                Stage::Void
+            } else {
+                Stage::Durable
+            };
             for order in &batch {
                 if let Order::Keep(entry) = order {
                     entry.stage.send_if_modified(|now| {
@@ -196,7 +200,13 @@ fn put(out: &mut Vec<u8>, says: u8, id: u64, bytes: &[u8]) -> io::Result<()> {
     let size = size.ok_or_else(|| io::Error::other("an approval is too long"))?;
     let id = id.to_le_bytes();
     let crc = checksum(&[&[says], &id, bytes]);
-    for part in [&size.to_le_bytes()[..], &crc.to_le_bytes(), &[says], &id, bytes] {
+    for part in [
+        &size.to_le_bytes()[..],
+        &crc.to_le_bytes(),
+        &[says],
+        &id,
+        bytes,
+    ] {
         out.extend_from_slice(part);
     }
     Ok(())
