@@ -172,7 +172,12 @@ impl Pipeline {
 
     /// The same by this judge. What a node judges in the log's place is a draft as well; its events are a
     /// [`StoodIn`](crate::ledger::stand_in::StoodIn) then.
-    fn begin_by(&self, judge: Judge, arrival: &Arrival<'_>, now: impl Fn() -> Timestamp) -> Begun {
+    fn begin_by(
+        &self,
+        judge: Judge<'_>,
+        arrival: &Arrival<'_>,
+        now: impl Fn() -> Timestamp,
+    ) -> Begun {
         let connection = arrival.connection;
         let issuer = &connection.issuer;
         let verified = issuer.verify(&arrival.headers, arrival.body, arrival.received);
@@ -292,14 +297,14 @@ impl Core {
 
     fn decide(
         &self,
-        judge: Judge,
+        judge: Judge<'_>,
         (arrival, body): (&Arrival<'_>, &VerifiedBody<'_>),
         question: Question<'_>,
         now: impl Fn() -> Timestamp,
     ) -> Begun {
         let connection = arrival.connection;
         let request = &question.request;
-        if judge == Judge::Node && takes_cash(request) {
+        if judge.is_node() && takes_cash(request) {
             return decline(connection, &question.form, DeclineReason::LedgerUnavailable);
         }
         let parts = [connection.name.as_bytes(), request.card_token.as_bytes()];
@@ -343,7 +348,7 @@ impl Core {
                     let word = self.on_known_card((judge, connection), &view, proposals, &command);
                     (view.customer.key(), word.map(Some))
                 }
-                None if judge == Judge::Node => (card_key, Err(Unavailable::Refused)),
+                None if judge.is_node() => (card_key, Err(Unavailable::Refused)),
                 None => {
                     command.latency_us = elapsed(now());
                     self.on_unknown_card(connection, card_key, &snapshot, &command)
@@ -410,7 +415,7 @@ impl Core {
 
     fn on_known_card(
         &self,
-        (judge, connection): (Judge, &Connection),
+        (judge, connection): (Judge<'_>, &Connection),
         view: &CardView<'_>,
         (proposal, tried): (&Proposal, Option<&([u32; 3], Proposal)>),
         command: &Authorize<'_>,
@@ -441,7 +446,9 @@ impl Core {
         let unattributed = self.unattributed(connection);
         match judge {
             Judge::Log => self.ask(&route, unattributed, &command),
-            Judge::Node => self.stand_in(&route, unattributed, &command),
+            Judge::Node(owner, unbooked) => {
+                self.stand_in(&route, unattributed, (owner, unbooked), &command)
+            }
         }
     }
 

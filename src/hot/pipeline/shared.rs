@@ -10,6 +10,7 @@ use crate::issuer::ReplyForm;
 use crate::ledger::command::{Answer, Authorize, Novelty, Overrule, Route};
 use crate::ledger::embedded::store::{Draft, Proposed, Unavailable};
 use crate::ledger::shared::EntryId;
+use crate::ledger::stand_in::StoodIn;
 
 /// A decision that is recorded.
 pub enum Rested {
@@ -37,12 +38,19 @@ pub struct Drafted {
 }
 
 /// By whom a question is judged where nodes share a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Judge {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Judge<'u> {
     /// By the log, which takes what this node says or not.
     Log,
-    /// By this node alone, out of its own budget (decision 0042).
-    Node,
+    /// By this node alone, out of its own budget (decision 0042); and what it has approved so for this owner,
+    /// that the log does not have yet.
+    Node(Key, &'u [StoodIn<'u>]),
+}
+
+impl Judge<'_> {
+    pub(super) fn is_node(&self) -> bool {
+        matches!(self, Self::Node(..))
+    }
 }
 
 /// What a ledger says of a question.
@@ -102,9 +110,16 @@ impl Core {
         &self,
         route: &Route<'_>,
         unattributed: Key,
+        (owner, unbooked): (Key, &[StoodIn<'_>]),
         command: &Authorize<'_>,
     ) -> Result<Word, Unavailable> {
-        let stood_in = self.ledger.stand_in(route, unattributed, command)?;
+        // The card has come to another customer meanwhile.
+        if owner != route.key {
+            return Err(Unavailable::Refused);
+        }
+        let stood_in = self
+            .ledger
+            .stand_in(route, unattributed, unbooked, command)?;
         let stood_in = stood_in.ok_or(Unavailable::Refused)?;
         let draft = Draft {
             owner: route.key,
@@ -131,14 +146,16 @@ pub(super) fn takes_cash(request: &AuthorizationRequest<'_>) -> bool {
 }
 
 impl Pipeline {
-    /// What this node would approve in the place of a log that does not answer; absent where the log has to
-    /// be asked. The events of the draft are a [`StoodIn`](crate::ledger::stand_in::StoodIn).
+    /// What this node would approve in the place of a log that does not answer, beside what it has approved so
+    /// for this owner and the log does not have yet; absent where the log has to be asked. The events of the
+    /// draft are a [`StoodIn`].
     pub fn stand_in(
         &self,
         arrival: &Arrival<'_>,
+        (owner, unbooked): (Key, &[StoodIn<'_>]),
         now: impl Fn() -> Timestamp,
     ) -> Option<Box<Drafted>> {
-        match self.begin_by(Judge::Node, arrival, now) {
+        match self.begin_by(Judge::Node(owner, unbooked), arrival, now) {
             Begun::Drafted(drafted) => Some(drafted),
             Begun::Refused(_)
             | Begun::NotUnderstood(..)

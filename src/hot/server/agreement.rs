@@ -61,7 +61,7 @@ pub(super) async fn agree(
             turn = within(shared, standing.asks_until, log.turn(owner)).await;
             if turn.is_none() {
                 let reason = DeclineReason::DeadlineExceeded;
-                return standing.instead(&drafted.waiting, reason).await.0;
+                return standing.instead(&drafted, reason).await.0;
             }
             // Whoever had it has changed the state.
             Outcome::Newer
@@ -71,7 +71,7 @@ pub(super) async fn agree(
                 Some(outcome) => outcome.unwrap_or(Outcome::Unavailable),
                 None => {
                     let reason = DeclineReason::DeadlineExceeded;
-                    let (rested, is_given) = standing.instead(&drafted.waiting, reason).await;
+                    let (rested, is_given) = standing.instead(&drafted, reason).await;
                     if is_given {
                         // The log may take the same approval twice, and knows the second one.
                         spawn_settled(offered, turn);
@@ -89,7 +89,7 @@ pub(super) async fn agree(
             Outcome::Newer => {}
             Outcome::Unavailable => {
                 let reason = DeclineReason::LedgerUnavailable;
-                return standing.instead(&drafted.waiting, reason).await.0;
+                return standing.instead(&drafted, reason).await.0;
             }
         }
         drafted = match anew(deciding, &drafted.waiting) {

@@ -15,6 +15,7 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 
+use crate::domain::card::Key;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::time::Timestamp;
 use crate::hot::durability::WaitingRoom;
@@ -24,6 +25,7 @@ use crate::hot::server::watch::{Phase, Watched};
 use crate::hot::server::{Limits, Shared, agreement, events};
 use crate::issuer::Reply;
 use crate::issuer::delivery::{Header, SignatureRefused};
+use crate::ledger::stand_in::StoodIn;
 
 /// Answers one request. Never fails: whatever goes wrong has an answer.
 pub(super) async fn answer(
@@ -198,11 +200,11 @@ impl<'d> Deciding<'d> {
         catch_unwind(AssertUnwindSafe(|| pipeline.begin(&self.arrival(), now))).ok()
     }
 
-    /// What this node would approve by itself (decision 0042).
-    pub(super) fn stand_in(&self) -> Option<Box<Drafted>> {
+    /// What this node would approve by itself (decision 0042), beside what it has approved so for this owner.
+    pub(super) fn stand_in(&self, before: (Key, &[StoodIn<'_>])) -> Option<Box<Drafted>> {
         let pipeline = &self.shared.pipeline;
         let now = || self.shared.clock.now();
-        let asked = || pipeline.stand_in(&self.arrival(), now);
+        let asked = || pipeline.stand_in(&self.arrival(), before, now);
         catch_unwind(AssertUnwindSafe(asked)).unwrap_or_else(|_panicked| {
             self.found_bug();
             None

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use super::Shared;
 use super::agreement::within;
 use super::exchange::Deciding;
+use crate::domain::card::Key;
 use crate::domain::decision::DeclineReason;
 use crate::domain::identity::{Recognition, StepIdentity, StoredStep};
 use crate::domain::time::Timestamp;
@@ -86,16 +87,16 @@ impl<'d> Standing<'d> {
 
     /// The answer where the log did not give one: this node's own, if it may give any, or a decline for this
     /// reason. And whether it is an approval.
-    pub(super) async fn instead(&self, waiting: &Waiting, reason: DeclineReason) -> (Rested, bool) {
-        if self.may_give().await {
-            (self.given(waiting), true)
+    pub(super) async fn instead(&self, drafted: &Drafted, reason: DeclineReason) -> (Rested, bool) {
+        if self.may_give(drafted.draft.owner).await {
+            (self.given(&drafted.waiting), true)
         } else {
-            (self.declined(waiting, reason), false)
+            (self.declined(&drafted.waiting, reason), false)
         }
     }
 
     /// Whether this node approves it, so that it is in its file.
-    async fn may_give(&self) -> bool {
+    async fn may_give(&self, owner: Key) -> bool {
         let (Some(book), Some(log)) = (self.book, self.shared.log.get()) else {
             return false;
         };
@@ -103,19 +104,25 @@ impl<'d> Standing<'d> {
         if !log.is_known() {
             return false;
         }
-        let Some(proposed) = self.deciding.stand_in() else {
-            return false;
-        };
-        let Ok(stood_in) = StoodIn::decode(&proposed.draft.events) else {
-            return false;
-        };
-        match book.begin(&stood_in) {
-            Began::New(leaving) => self.leaves(leaving).await,
-            Began::Known(entry) if is_same(&entry, &stood_in.decided.step) => {
-                let kept = within(self.shared, self.leaves_by, entry.kept()).await;
-                matches!(kept, Some(Stage::Durable | Stage::Booked))
-            }
-            Began::Known(_) | Began::Refused => false,
+        loop {
+            let (entries, version) = book.of_owner(owner);
+            let before: Result<Vec<_>, _> = entries.iter().map(|it| it.stood_in()).collect();
+            let Ok(before) = before else { return false };
+            let Some(proposed) = self.deciding.stand_in((owner, &before)) else {
+                return false;
+            };
+            let Ok(stood_in) = StoodIn::decode(&proposed.draft.events) else {
+                return false;
+            };
+            return match book.begin(&stood_in, version) {
+                Began::New(leaving) => self.leaves(leaving).await,
+                Began::Known(entry) if is_same(&entry, &stood_in.decided.step) => {
+                    let kept = within(self.shared, self.leaves_by, entry.kept()).await;
+                    matches!(kept, Some(Stage::Durable | Stage::Booked))
+                }
+                Began::Newer => continue,
+                Began::Known(_) | Began::Refused => false,
+            };
         }
     }
 

@@ -11,19 +11,55 @@ use crate::ledger::check::windows::{Windows, offset_of, resets_at};
 use crate::ledger::check::{Checked, Events, authorize, open, parties};
 use crate::ledger::command::{Authorize, Refused, Route};
 use crate::ledger::event::{Decided, Event};
+use crate::ledger::fold::fold;
 use crate::ledger::stand_in::StoodIn;
 use crate::ledger::state::{CardState, State};
 
-/// What a node may approve by itself, by what it knows of the customer; absent where the log has to be
-/// asked.
+/// What a node may approve by itself, by what it knows of the customer and what it has approved so before;
+/// absent where the log has to be asked.
 ///
 /// # Errors
 /// [`Refused`] where the command contradicts the state.
 pub fn stand_in<'a>(
     state: &State,
     route: Route<'a>,
+    unbooked: &[StoodIn<'_>],
     command: &Authorize<'a>,
 ) -> Result<Option<StoodIn<'a>>, Refused> {
+    let alone = alone(state, route, command)?;
+    if alone.is_none() || unbooked.is_empty() {
+        return Ok(alone);
+    }
+    let mut with_them = state.sums();
+    // None of them asks for a position; those of the log are smaller.
+    for (stood_in, position) in unbooked.iter().zip(u64::MAX / 2..) {
+        for event in book(&with_them, stood_in)?.iter() {
+            fold(&mut with_them, event, position);
+        }
+    }
+    let again = alone_of(&with_them, route, command)?;
+    // A trailing sum that is not kept yet is walked for, over what is not there.
+    let is_whole = |(_, events): &(_, Events<'_>)| {
+        let mut opened = events.opened.iter();
+        !opened.any(|it| matches!(it, Event::RollingOpened { .. }))
+    };
+    Ok(again.filter(is_whole).map(|(stood_in, _)| stood_in))
+}
+
+fn alone<'a>(
+    state: &State,
+    route: Route<'a>,
+    command: &Authorize<'a>,
+) -> Result<Option<StoodIn<'a>>, Refused> {
+    Ok(alone_of(state, route, command)?.map(|(stood_in, _)| stood_in))
+}
+
+/// By the state alone; and the other events of its decision.
+fn alone_of<'a>(
+    state: &State,
+    route: Route<'a>,
+    command: &Authorize<'a>,
+) -> Result<Option<(StoodIn<'a>, Events<'a>)>, Refused> {
     let (Some(card), Some(proposal)) = (command.card, command.proposal) else {
         return Ok(None);
     };
@@ -35,8 +71,8 @@ pub fn stand_in<'a>(
     if command.amount.minor.is_zero() || is_bound(&proposal.claims, used) {
         return Ok(None);
     }
-    let Checked { answer, events } = authorize(state, command)?;
-    let Some(Event::Decided(mut decided)) = events.done else {
+    let Checked { answer, mut events } = authorize(state, command)?;
+    let Some(Event::Decided(mut decided)) = events.done.take() else {
         return Ok(None);
     };
     let is_plain = !(decided.consumes || decided.probes || decided.flagged)
@@ -49,13 +85,14 @@ pub fn stand_in<'a>(
     (decided.day, decided.hour) = (calendar.day, calendar.hour);
     decided.stood_in = true;
     let [day_ends, ..] = calendar.resets_at;
-    Ok(Some(StoodIn {
+    let stood_in = StoodIn {
         owner: route,
         card,
         day_ends,
         hour_offset_s: offset_of(&calendar),
         decided,
-    }))
+    };
+    Ok(Some((stood_in, events)))
 }
 
 /// Whether something depends on the card's next use that one node cannot know alone: that it is the only one,
@@ -140,3 +177,6 @@ fn calendar(stood_in: &StoodIn<'_>) -> Calendar {
         hour_resets_at: resets_at(hour, stood_in.hour_offset_s),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,8 @@ pub enum Stage {
 pub struct Entry {
     /// Its number in the file.
     id: u64,
+    /// Whose it is.
+    owner: Key,
     /// The authorization.
     authorization: Key,
     /// [`StoodIn`], as bytes.
@@ -182,6 +184,8 @@ pub enum Began {
     New(Leaving),
     /// This node has decided on the authorization already.
     Known(Arc<Entry>),
+    /// It has approved something else since it was looked what it had.
+    Newer,
     /// There is no room in the budget, or no file.
     Refused,
 }
@@ -250,14 +254,28 @@ impl StandIn {
         self.inner().of(authorization).map(Arc::clone)
     }
 
-    /// Takes an approval's amount from the budget and has the file take it.
-    pub fn begin(self: &Arc<Self>, stood_in: &StoodIn<'_>) -> Began {
+    /// What it has approved for an owner and the log does not have yet, oldest first; and how many approvals
+    /// there were until now.
+    #[must_use]
+    pub fn of_owner(&self, owner: Key) -> (Vec<Arc<Entry>>, u64) {
+        let inner = self.inner();
+        let of_owner = |it: &&Arc<Entry>| it.owner == owner && it.stage() != Stage::Void;
+        let entries = inner.entries.values().filter(of_owner).map(Arc::clone);
+        (entries.collect(), inner.next)
+    }
+
+    /// Takes an approval's amount from the budget and has the file take it, if it was decided on all of so many
+    /// approvals.
+    pub fn begin(self: &Arc<Self>, stood_in: &StoodIn<'_>, version: u64) -> Began {
         let Some(budget) = self.budget else {
             return Began::Refused;
         };
         let mut inner = self.inner();
         if let Some(known) = inner.of(stood_in.decided.step.authorization) {
             return Began::Known(Arc::clone(known));
+        }
+        if inner.next != version {
+            return Began::Newer;
         }
         let amount = stood_in.amount();
         let used = inner.used.plus(amount.minor);
@@ -318,10 +336,11 @@ impl StandIn {
 
 fn read(id: u64, bytes: Vec<u8>, stage: Stage) -> Result<Entry, Malformed> {
     let stood_in = StoodIn::decode(&bytes)?;
-    let authorization = stood_in.decided.step.authorization;
+    let (owner, authorization) = (stood_in.owner.key, stood_in.decided.step.authorization);
     let amount = stood_in.amount().minor;
     Ok(Entry {
         id,
+        owner,
         authorization,
         bytes,
         amount,
@@ -330,3 +349,6 @@ fn read(id: u64, bytes: Vec<u8>, stage: Stage) -> Result<Entry, Malformed> {
         is_stuck: AtomicBool::new(false),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -255,3 +255,15 @@ fn whole(bytes: &[u8]) -> Option<(u8, u64, &[u8], usize)> {
     let is_known = [APPROVED, ENDED].contains(says);
     is_known.then(|| (*says, u64::from_le_bytes(*id), approval, PREFIX_SIZE + size))
 }
+
+#[cfg(test)]
+impl File {
+    /// One on a disk that is full.
+    pub(super) fn full() -> Self {
+        Self {
+            file: OpenOptions::new().write(true).open("/dev/full").unwrap(),
+            next_id: 0,
+            live: 0,
+        }
+    }
+}

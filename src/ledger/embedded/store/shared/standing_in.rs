@@ -11,8 +11,8 @@ use crate::ledger::stand_in::StoodIn;
 use crate::ledger::state::State;
 
 impl EmbeddedLedger {
-    /// What this node may approve by itself, by what it knows of the log; absent where the log has to be
-    /// asked. Changes nothing.
+    /// What this node may approve by itself, by what it knows of the log and what it has approved so for the
+    /// same customer before; absent where the log has to be asked. Changes nothing.
     ///
     /// # Errors
     /// [`Unavailable`] where the command contradicts the state.
@@ -20,6 +20,7 @@ impl EmbeddedLedger {
         &self,
         route: &Route<'a>,
         unattributed: Key,
+        unbooked: &[StoodIn<'_>],
         command: &Authorize<'a>,
     ) -> Result<Option<StoodIn<'a>>, Unavailable> {
         // By every rule, and by what others know of the authorization.
@@ -29,10 +30,10 @@ impl EmbeddedLedger {
             return Ok(None);
         }
         let stood_in = match self.customers.get(&route.key) {
-            Some(state) => check::stand_in::stand_in(&state, *route, command),
+            Some(state) => check::stand_in::stand_in(&state, *route, unbooked, command),
             None => {
                 let state = State::new(NOBODYS, route.key, route.owner);
-                check::stand_in::stand_in(&state, *route, command)
+                check::stand_in::stand_in(&state, *route, unbooked, command)
             }
         };
         Ok(stood_in?)
