@@ -85,5 +85,7 @@ mod until_spent;
 mod versions;
 #[path = "api/view.rs"]
 mod view;
+#[path = "api/waiting.rs"]
+mod waiting;
 #[path = "api/webhooks.rs"]
 mod webhooks;

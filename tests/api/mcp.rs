@@ -11,7 +11,7 @@ const PATH: &str = "/api/mcp";
 const ACCEPTS: &str = "accept: application/json, text/event-stream\r\n";
 
 /// One message, with these headers beside the usual ones.
-fn post(plane: &Plane, host: &str, headers: &str, message: &Value) -> Response {
+pub(crate) fn post(plane: &Plane, host: &str, headers: &str, message: &Value) -> Response {
     let body = message.to_string();
     let length = body.len();
     let request = format!(
@@ -21,7 +21,7 @@ fn post(plane: &Plane, host: &str, headers: &str, message: &Value) -> Response {
     Client::connect(plane.listen()).ask(request.as_bytes())
 }
 
-fn message(method: &str, params: &Value) -> Value {
+pub(crate) fn message(method: &str, params: &Value) -> Value {
     json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
 }
 

@@ -8,6 +8,7 @@
 mod answers;
 mod browser;
 mod tools;
+mod waiting;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,8 +20,9 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use axum::response::IntoResponse as _;
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, ErrorData, Implementation, ListToolsResult,
-    PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig, Tool,
+    CallToolRequestParams, CallToolResponse, CancelTaskParams, ErrorData, GetTaskParams,
+    GetTaskResult, Implementation, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
+    ServerCapabilities, ServerConfig, Tool, UpdateTaskParams,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
@@ -39,6 +41,7 @@ use crate::cold::store::Scope;
 use crate::cold::webhooks::address::Reach;
 use answers::Called;
 use browser::Pages;
+use waiting::Patience;
 
 /// Where it is.
 pub const PATH: &str = "/api/mcp";
@@ -153,8 +156,13 @@ impl Mcp {
         if let Err(refused) = api.asks.to_look(agent, event.at) {
             return refuse(&api, event, Some(&caller), &refused);
         }
-        let extensions = request.extensions_mut();
-        extensions.insert(Asking { api, caller, event });
+        let address = self.site.address();
+        request.extensions_mut().insert(Asking {
+            api,
+            caller,
+            event,
+            address,
+        });
         self.service.handle(request).await.into_response()
     }
 }
@@ -190,6 +198,32 @@ struct Asking {
     api: Arc<Api>,
     caller: Caller,
     event: Event,
+    /// Where our pages are, as it stands in links.
+    address: String,
+}
+
+impl Asking {
+    fn of(context: &RequestContext<RoleServer>) -> Result<Self, ErrorData> {
+        let head = context.extensions.get::<Parts>();
+        let asking = head.and_then(|head| head.extensions.get::<Self>());
+        asking
+            .cloned()
+            .ok_or_else(|| ErrorData::internal_error("nobody asks", None))
+    }
+
+    /// A call, by the name that the audit log has for it.
+    fn calls(self, what: &str) -> Called {
+        let Self {
+            api, caller, event, ..
+        } = self;
+        let event = Event {
+            mode: Some(caller.mode()),
+            who: Who::key(&caller.key.id, caller.key.scope),
+            action: format!("POST {PATH} {what}"),
+            ..event
+        };
+        Called { api, caller, event }
+    }
 }
 
 /// Speaks the protocol for one request.
@@ -198,7 +232,10 @@ pub(super) struct Door;
 
 impl ServerHandler for Door {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools().build();
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_tasks()
+            .build();
         let version = env!("CARGO_PKG_VERSION");
         ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("countersign", version))
@@ -226,21 +263,36 @@ impl ServerHandler for Door {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let asking = context
-            .extensions
-            .get::<Parts>()
-            .and_then(|head| head.extensions.get::<Asking>())
-            .cloned();
-        let Some(Asking { api, caller, event }) = asking else {
-            return Err(ErrorData::internal_error("nobody asks", None));
-        };
-        let event = Event {
-            mode: Some(caller.mode()),
-            who: Who::key(&caller.key.id, caller.key.scope),
-            action: format!("POST {PATH} {}", request.name),
-            ..event
-        };
-        let called = Called { api, caller, event };
-        called.answer(&request.name, request.arguments).await
+        let asking = Asking::of(&context)?;
+        let patience = Patience::of(&context, &asking.address);
+        let called = asking.calls(&request.name);
+        called.answer(request, patience).await
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let called = Asking::of(&context)?.calls("tasks/get");
+        called.task(request.task_id).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let called = Asking::of(&context)?.calls("tasks/update");
+        called.tell(request.task_id).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let called = Asking::of(&context)?.calls("tasks/cancel");
+        called.cancel(request.task_id).await
     }
 }

@@ -33,7 +33,8 @@ use crate::cold::store::purchases::{Purchase, PurchaseState};
 pub(super) use asked::{NewPurchase, ToolPurchase};
 pub(super) use asks::Asks;
 pub(super) use desk::{
-    BY_REVIEWER, LookedAt, approve as approve_as, find, own_agent, refuse as refuse_as, request,
+    BY_AGENT, BY_REVIEWER, LookedAt, approve as approve_as, find, give_up, own_agent,
+    refuse as refuse_as, request,
 };
 pub(super) use earmark::{Earmark, Held};
 pub(super) use link::{Link, PATH as VIEW_PATH, seen};

@@ -1,20 +1,24 @@
 //! What the tools answer. Whatever is wrong with a call is told to the model as a result of it, so that
 //! it can do better.
 
+use std::future::Future;
 use std::sync::Arc;
 
-use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, ErrorData, JsonObject};
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 
 use super::tools;
+use super::waiting::Patience;
 use crate::cold::api::Api;
 use crate::cold::api::body::read;
 use crate::cold::api::caller::Caller;
 use crate::cold::api::problem::Problem;
 use crate::cold::api::purchases::{
-    PurchaseShown, ToolPurchase, find, own_agent, request, shown, summary,
+    PurchaseShown, ToolPurchase, own_agent, request, shown, summary,
 };
 use crate::cold::api::text::{self, refuse_card_numbers};
 use crate::cold::audit::Event;
@@ -74,68 +78,92 @@ fn is_exact(amount: &Value) -> bool {
 }
 
 impl Called {
+    /// Answers a call of a tool.
     pub(super) async fn answer(
         self,
-        name: &str,
-        arguments: Option<JsonObject>,
+        request: CallToolRequestParams,
+        patience: Patience,
     ) -> Result<CallToolResponse, ErrorData> {
+        let name = request.name;
         if !tools::all().iter().any(|tool| tool.name == name) {
             let what = format!("there is no tool `{name}`");
             return Err(ErrorData::invalid_params(what, None));
         }
-        let arguments = arguments.unwrap_or_default();
+        let arguments = request.arguments.unwrap_or_default();
         let is_exact = arguments.get("amount").is_none_or(is_exact);
         let arguments = Value::Object(arguments).to_string();
-        let (name, api) = (name.to_owned(), Arc::clone(&self.api));
-        let attempt = self.event.clone();
-        // Whoever hangs up does not leave half of a purchase: the task goes on without him.
-        let called = Handle::current().spawn(async move {
+        let state = request.request_state;
+        let called = self.carry_through(async move |called| {
             let body = arguments.as_bytes();
             refuse_card_numbers(body)?;
             if !is_exact {
                 return Err(Problem::invalid_field("amount", NOT_EXACT));
             }
-            match &*name {
-                tools::REQUEST => self.request(body).await,
-                tools::STATUS => self.status(body).await,
-                tools::SPENDING => self.spending(body).await,
-                tools::DECLINE => self.decline(body).await,
-                _ => self.cards(body).await,
-            }
+            let value = match &*name {
+                tools::REQUEST => match state {
+                    Some(asked) => called.asked_before(&asked).await,
+                    None => return called.request(body, &patience).await,
+                },
+                tools::STATUS => called.status(body).await,
+                tools::SPENDING => called.spending(body).await,
+                tools::DECLINE => called.decline(body).await,
+                _ => called.cards(body).await,
+            };
+            Ok(CallToolResult::structured(value?).into())
         });
-        let called = called.await.unwrap_or_else(|error| {
+        Ok(called.await.unwrap_or_else(|refused| {
+            let text = String::from_utf8(refused.body()).unwrap_or_default();
+            CallToolResult::error(vec![ContentBlock::text(text)]).into()
+        }))
+    }
+
+    /// Whoever hangs up does not leave half of a purchase: what is begun goes on without him. What is
+    /// refused is noted.
+    pub(super) async fn carry_through<T: Send + 'static, F>(
+        self,
+        what: impl FnOnce(Self) -> F,
+    ) -> Result<T, Problem>
+    where
+        F: Future<Output = Result<T, Problem>> + Send + 'static,
+    {
+        let (api, attempt) = (Arc::clone(&self.api), self.event.clone());
+        let done = Handle::current().spawn(what(self)).await;
+        let done = done.unwrap_or_else(|error| {
             tracing::error!(%error, "a tool broke off");
             Err(Problem::internal())
         });
-        Ok(match called {
-            Ok(value) => CallToolResult::structured(value).into(),
-            Err(refused) => {
-                api.control.noted().attempt(Event {
-                    outcome: refused.code().to_owned(),
-                    ..attempt
-                });
-                let text = String::from_utf8(refused.body()).unwrap_or_default();
-                CallToolResult::error(vec![ContentBlock::text(text)]).into()
-            }
-        })
+        if let Err(refused) = &done {
+            api.control.noted().attempt(Event {
+                outcome: refused.code().to_owned(),
+                ..attempt
+            });
+        }
+        done
     }
 
     async fn agent(&self) -> Result<Agent, Problem> {
         own_agent(&self.api, &self.caller).await
     }
 
-    async fn request(self, body: &[u8]) -> Result<Value, Problem> {
+    async fn request(self, body: &[u8], patience: &Patience) -> Result<CallToolResponse, Problem> {
         let new: ToolPurchase = read(body)?;
         let now = self.event.at;
         let row = request(&self.api, &self.caller, new.into(), self.event).await;
         let row = row.map_err(Problem::with_underscores)?;
-        Ok(outcome(shown(&self.api, row, now).await?))
+        let shown = shown(&self.api, row, now).await?;
+        let waits = patience.waits_for(&shown);
+        Ok(waits.unwrap_or_else(|| CallToolResult::structured(outcome(shown)).into()))
+    }
+
+    /// The same call again, by a client that has sent its user to the review: how the request stands now.
+    async fn asked_before(self, id: &str) -> Result<Value, Problem> {
+        let row = self.own(id).await?;
+        Ok(outcome(shown(&self.api, row, self.event.at).await?))
     }
 
     async fn status(self, body: &[u8]) -> Result<Value, Problem> {
         let WhichRequest { request_id } = read(body)?;
-        let row = find(&self.api, &text::id(&request_id)?).await?;
-        let row = self.caller.purchase(row)?;
+        let row = self.own(&request_id).await?;
         let shown = shown(&self.api, row, self.event.at).await?;
         let card = shown.virtual_card.clone();
         let card = card.filter(|_| shown.status == "approved");
@@ -251,7 +279,7 @@ fn explained(record: &DecisionRecord) -> Value {
 }
 
 /// A request in the tools' words (behaviour 5.3). What is absent is left out.
-fn outcome(shown: PurchaseShown) -> Value {
+pub(super) fn outcome(shown: PurchaseShown) -> Value {
     let mut fields = Map::new();
     put(&mut fields, "status", Some(shown.status.to_owned()));
     put(&mut fields, "request_id", Some(shown.id));

@@ -383,6 +383,8 @@ fn waits(row: &Purchase, looked_at: Option<i64>) -> Result<bool, Problem> {
 
 /// Why a request is denied that a human denies.
 pub(in crate::cold::api) const BY_REVIEWER: &str = "denied_by_reviewer";
+/// Why a request is denied that its agent asks for no more.
+pub(in crate::cold::api) const BY_AGENT: &str = "given_up_by_agent";
 
 /// What a human looked at before he said his word.
 #[derive(Clone, Copy, Debug)]
@@ -487,14 +489,39 @@ pub(in crate::cold::api) async fn refuse(
     words: Option<String>,
     event: &Event,
 ) -> Result<Purchase, Problem> {
+    let text = words.as_deref().unwrap_or("a reviewer denied it");
+    denied(api, looked_at, &refused(BY_REVIEWER, text), event).await
+}
+
+/// Its agent asks for it no more. No card comes of it, unless somebody was faster.
+pub(in crate::cold::api) async fn give_up(
+    api: &Arc<Api>,
+    id: &str,
+    event: &Event,
+) -> Result<Purchase, Problem> {
+    let looked_at = LookedAt {
+        id,
+        version: None,
+        link: None,
+    };
+    let refusal = refused(BY_AGENT, "the agent has given it up");
+    denied(api, looked_at, &refusal, event).await
+}
+
+/// Denies a request that waits.
+async fn denied(
+    api: &Arc<Api>,
+    looked_at: LookedAt<'_>,
+    refusal: &Refusal,
+    event: &Event,
+) -> Result<Purchase, Problem> {
     let id = looked_at.id;
     for _ in 0..TRIES_MAX {
         let mut row = find(api, id).await?;
         if !waits(&row, looked_at.version)? {
             return Ok(row);
         }
-        let text = words.as_deref().unwrap_or("a reviewer denied it");
-        deny(&mut row, &refused(BY_REVIEWER, text), event.at);
+        deny(&mut row, refusal, event.at);
         row.decided_by = key_of(event);
         match make(api, looked_at.work(row, event.at), event).await {
             Ok(()) => return find(api, id).await,

@@ -90,12 +90,12 @@ pub(in crate::cold::api) struct PurchaseShown {
     /// The key that approved or denied it; null where rules did.
     decided_by: Option<String>,
     #[schema(format = DateTime)]
-    decided_at: Option<String>,
+    pub(in crate::cold::api) decided_at: Option<String>,
     /// When a review that nobody makes ends.
     #[schema(format = DateTime)]
     pub(in crate::cold::api) review_ends_at: Option<String>,
     #[schema(format = DateTime)]
-    created_at: String,
+    pub(in crate::cold::api) created_at: String,
     /// Grows with each change. Whoever decides may name the one that was looked at.
     version: i64,
 }
