@@ -243,7 +243,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let sandbox = overrides.sandbox || typed.issuer.is_empty();
         let address = |flag: Option<SocketAddr>, typed: Option<&str>, key: &str, default: u16| {
-            listen_address(flag, typed, &format!("{place}: {key}"), default)
+            listen_address(flag, typed, &format!("{place}: server.{key}"), default)
         };
         let server = &typed.server;
         let timeout = |typed, key: &str| read_timeout(typed, &format!("{place}: {key}"));
@@ -263,20 +263,15 @@ impl Config {
             issuer_listen: address(
                 overrides.issuer_listen,
                 server.issuer_listen.as_deref(),
-                "server.issuer_listen",
+                "issuer_listen",
                 8700,
             )?,
-            listen: address(
-                overrides.listen,
-                server.listen.as_deref(),
-                "server.listen",
-                8701,
-            )?,
+            listen: address(overrides.listen, server.listen.as_deref(), "listen", 8701)?,
             public_url: public_url::read(server, place)?,
             ops_listen: address(
                 overrides.ops_listen,
                 server.ops_listen.as_deref(),
-                "server.ops_listen",
+                "ops_listen",
                 8702,
             )?,
             durability: durability(overrides.durability, &typed.ledger, place)?,

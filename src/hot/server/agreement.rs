@@ -72,12 +72,7 @@ pub(super) async fn agree(
                 None => {
                     let reason = DeclineReason::DeadlineExceeded;
                     let (rested, is_given) = standing.instead(&drafted, reason).await;
-                    if is_given {
-                        // The log may take the same approval twice, and knows the second one.
-                        spawn_settled(offered, turn);
-                    } else {
-                        spawn_late(shared, drafted, offered, turn);
-                    }
+                    spawn_late(shared, (drafted, is_given), offered, turn);
                     return rested;
                 }
             }
@@ -112,14 +107,6 @@ fn anew(deciding: &Deciding<'_>, waiting: &Waiting) -> ControlFlow<Rested, Box<D
             Rested::Now(Pipeline::not_agreed(deciding.connection(), waiting, reason))
         }
     })
-}
-
-/// Keeps the owner's turn until it is known what became of a draft.
-fn spawn_settled(offered: oneshot::Receiver<Outcome>, turn: Option<Turn>) {
-    tokio::task::spawn_local(async move {
-        let _outcome = offered.await;
-        drop(turn);
-    });
 }
 
 /// Has the log take what is drafted, again as often as it had something newer: what it comes to. What the
@@ -170,17 +157,21 @@ pub(super) async fn taken(
     }
 }
 
-/// Waits for what becomes of a decision whose answer had to leave. The customer's next decision waits
-/// too, because it would rest on this one.
+/// Waits for what becomes of a decision whose answer had to leave, as an approval or not. The customer's next
+/// decision waits too, because it would rest on this one.
 fn spawn_late(
     shared: &Arc<Shared>,
-    drafted: Box<Drafted>,
+    (drafted, is_given): (Box<Drafted>, bool),
     offered: oneshot::Receiver<Outcome>,
     turn: Option<Turn>,
 ) {
     let shared = Arc::clone(shared);
     tokio::task::spawn_local(async move {
-        if let Ok(Outcome::Taken(position)) = offered.await {
+        let outcome = offered.await;
+        if is_given {
+            // The log may have it from here already, and is told of it once more.
+            drop(turn);
+        } else if let Ok(Outcome::Taken(position)) = outcome {
             let now = shared.clock.now();
             if let Some((owner, overrule)) = Pipeline::not_given(&drafted, position.0, now) {
                 take_back(&shared, owner, overrule, turn).await;

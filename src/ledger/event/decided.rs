@@ -196,8 +196,7 @@ pub(super) fn decode_decided<'a>(
     let amount = read_amount(reader)?;
     let decision = decode_decision(reader)?;
     let day = LocalDay(reader.i32()?);
-    let snapshot_version = reader.u64()?;
-    let latency_us = reader.u32()?;
+    let (snapshot_version, latency_us) = (reader.u64()?, reader.u32()?);
     let locks = has(HAS_LOCK).then(|| decode_locked(reader)).transpose()?;
     let explanation = match (has(HAS_EXPLANATION), decision) {
         (true, Decision::Decline(reason)) => Some(decode_explanation(reader, reason)?),
