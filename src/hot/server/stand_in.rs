@@ -19,8 +19,8 @@ use crate::ledger::redis::offers::{Outcome, SharedLog};
 use crate::ledger::redis::stand_in::{Began, Entry, Leaving, Stage, StandIn};
 use crate::ledger::stand_in::StoodIn;
 
-/// What is kept of the time to answer for this node's own file, at most; a quarter of it where that is less.
-const KEPT_US_MAX: i64 = 30_000;
+/// The part of the time to answer that is kept for this node's own file: a disk that is busy takes long.
+const KEPT_PART: i64 = 4;
 /// Between two looks whether there is anything to do with, and between two attempts to tell the log.
 const STARTED_PAUSE: Duration = Duration::from_millis(5);
 const TOLD_AGAIN: Duration = Duration::from_millis(250);
@@ -51,7 +51,7 @@ impl<'d> Standing<'d> {
         let leaves_by = deadline.plus_micros(-2 * deciding.behind_us());
         let book = shared.stand_in.get();
         let kept_us = match book {
-            Some(_) => KEPT_US_MAX.min(deciding.connection().deadline_us / 4),
+            Some(_) => deciding.connection().deadline_us / KEPT_PART,
             None => 0,
         };
         Self {
