@@ -27,6 +27,8 @@ mod fault_proxy;
 mod faults;
 #[path = "shared_ledger/forgets.rs"]
 mod forgets;
+#[path = "shared_ledger/losses.rs"]
+mod losses;
 #[path = "shared_ledger/moved.rs"]
 mod moved;
 #[path = "shared_ledger/precedence.rs"]
