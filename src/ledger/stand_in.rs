@@ -96,10 +96,12 @@ impl<'a> StoodIn<'a> {
             return Err(Malformed);
         }
         let owner = Route { key, owner };
-        let (agent, opened) = match next()? {
-            Event::AgentOpened { key, id, .. } => (Some(AgentRef { key, id }), next()?),
-            other => (None, other),
-        };
+        let mut opened = next()?;
+        let mut agent = None;
+        if let Event::AgentOpened { key, id, .. } = opened {
+            agent = Some(AgentRef { key, id });
+            opened = next()?;
+        }
         let Event::CardOpened {
             key,
             id,

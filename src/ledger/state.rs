@@ -312,7 +312,7 @@ impl State {
             owner: self.owner.clone(),
             status: self.status,
             currency: self.currency,
-            counters: self.counters.clone(),
+            counters: self.counters,
             rolling: self.rolling.clone(),
             day: self.day,
             day_ends: self.day_ends,

@@ -42,7 +42,7 @@ pub(super) async fn agree(
     loop {
         match standing.before(&drafted).await {
             Before::Nothing => {}
-            Before::Said(rested) => return rested,
+            Before::Said(rested) => return *rested,
             Before::Booked => match anew(deciding, &drafted.waiting) {
                 ControlFlow::Continue(again) => {
                     drafted = again;

@@ -40,7 +40,7 @@ pub(super) enum Before {
     /// Nothing.
     Nothing,
     /// This is the answer.
-    Said(Rested),
+    Said(Box<Rested>),
     /// The log has it by now.
     Booked,
 }
@@ -73,15 +73,19 @@ impl<'d> Standing<'d> {
         if !is_same(&entry, &step) {
             return match within(self.shared, self.asks_until, entry.settled()).await {
                 Some(_) => Before::Booked,
-                None => {
-                    Before::Said(self.declined(&drafted.waiting, DeclineReason::LedgerUnavailable))
-                }
+                None => Before::Said(Box::new(
+                    self.declined(&drafted.waiting, DeclineReason::LedgerUnavailable),
+                )),
             };
         }
         match within(self.shared, self.leaves_by, entry.kept()).await {
-            Some(Stage::Durable | Stage::Booked) => Before::Said(self.given(&drafted.waiting)),
+            Some(Stage::Durable | Stage::Booked) => {
+                Before::Said(Box::new(self.given(&drafted.waiting)))
+            }
             Some(Stage::Written | Stage::Void) => Before::Nothing,
-            None => Before::Said(self.declined(&drafted.waiting, DeclineReason::DeadlineExceeded)),
+            None => Before::Said(Box::new(
+                self.declined(&drafted.waiting, DeclineReason::DeadlineExceeded),
+            )),
         }
     }
 

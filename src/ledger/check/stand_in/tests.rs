@@ -174,7 +174,7 @@ fn a_node_counts_what_it_has_approved_before() {
     ledger.approve(&Ask::new(1, 300));
     let ask = |n| Ask::new(n, 300).limited(Level::Customer, limits(Some(1_000), None));
     let first = given(&ledger.state, &[], &ask(50)).unwrap();
-    let second = given(&ledger.state, &[first.clone()], &ask(51)).unwrap();
+    let second = given(&ledger.state, std::slice::from_ref(&first), &ask(51)).unwrap();
     let both = [first, second];
     assert!(given(&ledger.state, &both, &ask(52)).is_none());
     assert!(given(&ledger.state, &both, &Ask::new(52, 300)).is_some());
@@ -188,7 +188,7 @@ fn a_node_counts_what_it_has_approved_before() {
     let cooled = Ask::new(52, 1).ruled(|it| it.cooldown_us = Some((60_000_000, Level::Card)));
     let elsewhere = Ask::new(53, 1).on_card(2, None);
     let on_other = given(&ledger.state, &[], &elsewhere).unwrap();
-    let later = cooled.clone().later(120_000_000);
+    let later = cooled.later(120_000_000);
     assert!(given(&ledger.state, &[on_other], &later).is_some());
     let pending = given(&ledger.state, &[], &Ask::new(54, 1).later(119_000_000)).unwrap();
     assert!(given(&ledger.state, &[pending], &later).is_none());

@@ -191,7 +191,7 @@ impl File {
 /// A new file is there after a loss of power only when its directory is synced.
 fn sync_directory(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
-    fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    fs::File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
 fn put(out: &mut Vec<u8>, says: u8, id: u64, bytes: &[u8]) -> io::Result<()> {
