@@ -3,6 +3,8 @@
 
 #![cfg(test)]
 
+#[path = "shared_ledger/arming.rs"]
+mod arming;
 #[path = "shared_ledger/behind.rs"]
 mod behind;
 #[path = "shared_ledger/changes.rs"]
@@ -25,6 +27,8 @@ mod fault_proxy;
 mod faults;
 #[path = "shared_ledger/forgets.rs"]
 mod forgets;
+#[path = "shared_ledger/losses.rs"]
+mod losses;
 #[path = "shared_ledger/moved.rs"]
 mod moved;
 #[path = "shared_ledger/precedence.rs"]
@@ -69,6 +73,31 @@ fn ledger_at(url: &str, words: &[&str]) -> (Option<i32>, String) {
 
 /// All nodes' copies are given, and somebody says that nothing is missing. How many entries came back.
 fn given_back<'a>(url: &str, homes: impl IntoIterator<Item = &'a Home>) -> u64 {
+    given_back_without(url, homes, None)
+}
+
+/// The same where a server is gone that may have been armed.
+fn given_back_without<'a>(
+    url: &str,
+    homes: impl IntoIterator<Item = &'a Home>,
+    gone: Option<&RedisServer>,
+) -> u64 {
+    let given = repaired_by(url, homes);
+    let gone = gone.map(|it| format!("127.0.0.1:{}", it.port()));
+    let mut words = vec!["arm", "--nothing-was-lost"];
+    if let Some(gone) = &gone {
+        let (code, told) = ledger_at(url, &words);
+        assert_eq!(code, Some(1), "{told}");
+        assert!(told.contains(&format!("`--without {gone}`")), "{told}");
+        words.extend(["--without", gone]);
+    }
+    let (code, told) = ledger_at(url, &words);
+    assert_eq!(code, Some(0), "{told}");
+    given
+}
+
+/// All nodes' copies are given. How many entries came back.
+fn repaired_by<'a>(url: &str, homes: impl IntoIterator<Item = &'a Home>) -> u64 {
     let mut given = 0;
     for home in homes {
         let dir = home.data_dir().display().to_string();
@@ -78,8 +107,6 @@ fn given_back<'a>(url: &str, homes: impl IntoIterator<Item = &'a Home>) -> u64 {
         let (count, _) = count.split_once(" entries put back").unwrap();
         given += count.parse::<u64>().unwrap();
     }
-    let (code, told) = ledger_at(url, &["arm", "--nothing-was-lost"]);
-    assert_eq!(code, Some(0), "{told}");
     given
 }
 

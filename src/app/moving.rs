@@ -22,11 +22,12 @@ use crate::ledger::embedded::rebuild::NotUnderstood;
 use crate::ledger::embedded::recover::examine_whole;
 use crate::ledger::embedded::store::{EmbeddedLedger, Learned, Unavailable};
 use crate::ledger::embedded::writer::Writer;
+use crate::ledger::redis::arming::{Named, arm};
 use crate::ledger::redis::copy::{Copy, Kept};
 use crate::ledger::redis::moving::{Differs, Entries, Fold, Total, position_of};
 use crate::ledger::redis::setup::Unfit;
 use crate::ledger::redis::wire::Generation;
-use crate::ledger::redis::{repair, setup, whole};
+use crate::ledger::redis::{repair, whole};
 use crate::ledger::shared::Entry;
 use crate::ledger::state::State;
 
@@ -82,7 +83,7 @@ pub fn export_ledger(store: &LedgerStore, data_dir: &Path) -> Result<Moved, Star
         // From here on the journal is not used any more; only then the Redis is.
         let moved = rename(&path, data_dir.join(MOVED)).and_then(|()| synced(data_dir));
         moved.map_err(|error| Unfit::Local(format!("{}: {error}", path.display())))?;
-        Ok((totals, setup::arm(remote, term).await))
+        Ok((totals, arm(remote, term, &Named::default()).await))
     })?;
     drop(files);
     armed.map_err(|why| {

@@ -15,6 +15,7 @@ use crate::hot::pipeline::Core;
 use crate::ledger::embedded::frame::{Cursor, JournalId};
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::embedded::writer::Writer;
+use crate::ledger::redis::arming::{self, Named};
 use crate::ledger::redis::link::Remote;
 use crate::ledger::redis::node::{self, Begin, Trouble};
 use crate::ledger::redis::offers::SharedLog;
@@ -208,9 +209,10 @@ pub fn examine_ledger(store: &LedgerStore) -> Result<Generation, StartError> {
 ///
 /// # Errors
 /// [`StartError`] says what is in the way.
-pub fn arm_ledger(store: &LedgerStore) -> Result<String, StartError> {
+pub fn arm_ledger(store: &LedgerStore, named: &Named) -> Result<String, StartError> {
     let term = new_term()?;
-    with_remote(store, async |remote| setup::arm(remote, term).await).map(|it| it.to_string())
+    with_remote(store, async |remote| arming::arm(remote, term, named).await)
+        .map(|it| it.to_string())
 }
 
 /// Gives a Redis that lost entries back what the node of this data directory has kept of them.

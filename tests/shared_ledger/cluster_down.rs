@@ -10,7 +10,7 @@ use super::cluster_load::race;
 use super::cluster_moves::warns;
 use super::forgets::{is_ready, says_forgot, until};
 use super::refusals::counted;
-use super::{AMOUNT, Machine, given_back, ledger_at, spent};
+use super::{AMOUNT, Machine, given_back, given_back_without, ledger_at, spent};
 use crate::redis_cluster::RedisCluster;
 use crate::server::Server;
 
@@ -162,7 +162,8 @@ fn e2_e3_e9_a_replica_that_a_cluster_promotes_is_not_trusted_before_people_have_
     declines(&nodes[0], "without-functions", &gone);
     let (code, told) = machines[0].refused();
     assert_eq!(code, Some(1), "{told}");
-    given_back(&url, machines.iter().map(|machine| &machine.home));
+    let homes_of = machines.iter().map(|machine| &machine.home);
+    given_back_without(&url, homes_of, Some(&cluster.servers[0]));
     assert!(nodes.iter().all(|node| until(|| !warns(node))));
     approves(&nodes[0], "armed", &gone);
     // The old one comes back, and is a replica of the new one.

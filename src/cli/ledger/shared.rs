@@ -9,6 +9,7 @@ use crate::app::{StartError, arm_ledger, found_ledger, repair_ledger};
 use crate::cli::demo::Failure;
 use crate::cli::{Exit, typed};
 use crate::config::LedgerStore;
+use crate::ledger::redis::arming::Named;
 use crate::ledger::redis::repair::Repaired;
 
 /// Which Redis.
@@ -71,6 +72,14 @@ pub(super) struct ArmArguments {
     /// no other server was in its place meanwhile. If not, limits can be spent twice
     #[arg(long, required = true)]
     nothing_was_lost: bool,
+    /// A replica or former primary that cannot be told that it is not armed any more: you have made sure that it is
+    /// stopped for good, or was started anew since it was last in use. May be said again
+    #[arg(long, value_name = "HOST:PORT")]
+    without: Vec<String>,
+    /// A former primary that runs and follows nobody, so that no other server knows of it: it is told too. May be
+    /// said again
+    #[arg(long, value_name = "HOST:PORT")]
+    also: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -121,7 +130,11 @@ pub(super) fn found(arguments: &FoundArguments, out: &mut dyn Write) -> Result<E
 }
 
 pub(super) fn arm(arguments: &ArmArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
-    told(arm_ledger(&arguments.redis.store()?), "armed", out)
+    let named = Named {
+        without: arguments.without.clone(),
+        also: arguments.also.clone(),
+    };
+    told(arm_ledger(&arguments.redis.store()?, &named), "armed", out)
 }
 
 fn told(

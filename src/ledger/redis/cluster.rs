@@ -6,13 +6,9 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use redis::io::tcp::TcpSettings;
-use redis::{
-    Client, ConnectionAddr, IntoConnectionInfo as _, ProtocolVersion, RedisConnectionInfo,
-    RedisError, TlsCertificates,
-};
+use redis::RedisError;
 
-use crate::ledger::redis::hosts::{Hosts, Spot, login_of, unlike};
+use crate::ledger::redis::hosts::{Access, Hosts, Spot, login_of, unlike};
 
 const OPEN: &str = "redis+cluster://";
 const TLS: &str = "rediss+cluster://";
@@ -27,9 +23,8 @@ pub(super) const SLOTS: u16 = 16_384;
 pub(super) struct Cluster {
     /// The servers of the address.
     pub seeds: Vec<Spot>,
-    is_tls: bool,
-    user: RedisConnectionInfo,
-    root: Option<Vec<u8>>,
+    /// How each of them is spoken to.
+    pub access: Access,
 }
 
 impl Cluster {
@@ -45,44 +40,17 @@ impl Cluster {
         let hosts = Hosts::read(login, places, PORT, wrong);
         Some(hosts.map(|hosts| Self {
             seeds: hosts.spots,
-            is_tls,
-            user: hosts.user,
-            root,
+            access: Access {
+                is_tls,
+                user: hosts.user,
+                root,
+            },
         }))
-    }
-
-    /// For connections to one of its servers.
-    pub(super) fn client(&self, (host, port): &Spot) -> Result<Client, RedisError> {
-        let addr = if self.is_tls {
-            ConnectionAddr::TcpTls {
-                host: host.clone(),
-                port: *port,
-                insecure: false,
-                tls_params: None,
-            }
-        } else {
-            ConnectionAddr::Tcp(host.clone(), *port)
-        };
-        let user = self.user.clone().set_protocol(ProtocolVersion::RESP3);
-        // Without this the kernel keeps small commands back for up to 40 ms.
-        let tcp = TcpSettings::default().set_nodelay(true);
-        let info = addr.into_connection_info()?;
-        let info = info.set_redis_settings(user).set_tcp_settings(tcp);
-        match &self.root {
-            Some(root) if self.is_tls => {
-                let certificates = TlsCertificates {
-                    client_tls: None,
-                    root_cert: Some(root.clone()),
-                };
-                Client::build_with_tls(info, certificates)
-            }
-            Some(_) | None => Client::open(info),
-        }
     }
 
     /// Reads what the server at this place answers to `CLUSTER NODES`.
     pub(super) fn view(&self, told: &str, asked: &Spot) -> Result<View, RedisError> {
-        View::read(told, self.is_tls, asked)
+        View::read(told, self.access.is_tls, asked)
             .ok_or_else(|| unlike("it says of its cluster what is not understood"))
     }
 }
@@ -121,6 +89,8 @@ pub(super) struct Server {
     is_primary: bool,
     /// It is said to be gone, or was never there.
     is_gone: bool,
+    /// It is only being met, under a name that is not its own.
+    is_met: bool,
     epoch: u64,
     /// First and last of each part.
     slots: Vec<(u16, u16)>,
@@ -180,6 +150,7 @@ impl View {
                 spot: spot_of(place, is_tls, asked)?,
                 is_primary: has("master"),
                 is_gone: has("fail") || has("handshake") || has("noaddr"),
+                is_met: has("handshake"),
                 epoch,
                 slots,
             };
@@ -240,6 +211,8 @@ pub(super) fn is_still(owns: &[Own]) -> bool {
 pub(super) struct Map {
     /// Every primary by its name, also one that has nothing yet and may be given something at any moment.
     pub primaries: Vec<Server>,
+    /// Everybody else: replicas, and who is said to be gone.
+    pub others: Vec<Server>,
     /// Whose a slot is, by its place among `primaries`.
     owners: HashMap<u16, usize>,
 }
@@ -258,9 +231,13 @@ impl Map {
         for own in views.iter().filter_map(|view| view.servers.first()) {
             latest.insert(&own.id, own);
         }
-        let is_one = |it: &&Server| it.is_primary && !(it.is_gone && it.slots.is_empty());
-        let mut primaries: Vec<Server> = latest.into_values().filter(is_one).cloned().collect();
-        primaries.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        let is_one = |it: &Server| it.is_primary && !(it.is_gone && it.slots.is_empty());
+        let (mut primaries, mut others): (Vec<Server>, Vec<Server>) =
+            latest.into_values().cloned().partition(is_one);
+        others.retain(|it| !it.is_met);
+        for servers in [&mut primaries, &mut others] {
+            servers.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        }
         let mut by_epoch: Vec<(usize, &Server)> = primaries.iter().enumerate().collect();
         by_epoch.sort_by_key(|(_, server)| server.epoch);
         let mut owners = HashMap::new();
@@ -270,7 +247,11 @@ impl Map {
                 owners.extend((*first..=*last).map(|slot| (slot, at)));
             }
         }
-        Self { primaries, owners }
+        Self {
+            primaries,
+            others,
+            owners,
+        }
     }
 
     /// Whose a slot is.

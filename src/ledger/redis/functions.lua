@@ -10,6 +10,8 @@
 -- term that its records are past.
 
 local armed = false
+-- What `arm` was last said of here, in this memory too.
+local meant = false
 local GENERATION_SIZE = 32
 
 -- Who may append to a log alone for a short while: which node, and since when. Where nothing came of it, nobody
@@ -147,16 +149,40 @@ local function found(_, args)
   return {'armed'}
 end
 
--- ARGV: generation, term, keys.
+-- Arming has three steps, each at every server before the next one is at any: `arm` has it approve nothing and
+-- writes the term down, `ready` looks whether that still stands, and `open` has it approve. Of two that are
+-- arming at once at least one finds the other's term before it has opened anything. ARGV of each: generation, term, keys.
 local function arm(_, args)
+  armed = false
+  meant = false
   for i = 3, #args do
     local said = redis.call('GET', args[i])
     if not said or generation_of(said) ~= args[1] then
-      armed = false
       return {'lost'}
     end
   end
   write_down(args, 3, args[1], args[2])
+  meant = args[1] .. args[2]
+  return {'prepared'}
+end
+
+local function is_ready(args)
+  local term = args[1] .. args[2]
+  local is_so = meant == term
+  for i = 3, #args do
+    is_so = is_so and redis.call('GET', args[i]) == (args[i] == LEDGER and args[1] or term)
+  end
+  return is_so
+end
+
+local function ready(_, args)
+  return {is_ready(args) and 'ready' or 'other'}
+end
+
+local function open(_, args)
+  if not is_ready(args) then
+    return {'other'}
+  end
   armed = args[1] .. args[2]
   return {'armed'}
 end
@@ -178,9 +204,13 @@ local function survey(_, args)
   return answer
 end
 
--- Lets nothing more be approved by this server.
-local function close()
-  armed = false
+-- Lets nothing more be approved by this server, also where it is a replica, which may be promoted. ARGV: nothing, or
+-- generation and term, where it is to stay armed for any other.
+local function close(_, args)
+  if not args[1] or armed == args[1] .. args[2] then
+    armed = false
+    meant = false
+  end
   return {'closed'}
 end
 
@@ -199,6 +229,7 @@ local function restore(_, args)
     return {'armed'}
   end
   armed = false
+  meant = false
   write_down(args, 2, args[1], '')
   return {'restored'}
 end
@@ -230,7 +261,7 @@ local function mend(keys, args)
 end
 
 local function standing()
-  return {armed and generation_of(armed) or 'unarmed'}
+  return {armed or 'unarmed'}
 end
 
 local function of_all_buckets(name, callback)
@@ -245,11 +276,15 @@ redis.register_function('NAME_read', read)
 redis.register_function('NAME_claim', claim)
 redis.register_function('NAME_look', look)
 redis.register_function('NAME_mend', mend)
-redis.register_function('NAME_close', close)
 of_all_buckets('NAME_found', found)
 of_all_buckets('NAME_arm', arm)
+of_all_buckets('NAME_ready', ready)
+of_all_buckets('NAME_open', open)
 of_all_buckets('NAME_restore', restore)
 redis.register_function{
   function_name = 'NAME_survey', callback = survey, flags = {'allow-cross-slot-keys', 'no-writes'}
 }
-redis.register_function{function_name = 'NAME_standing', callback = standing, flags = {'no-writes'}}
+-- These two are about the server's memory alone, whatever it is at this moment.
+local of_memory = {'no-writes', 'allow-stale'}
+redis.register_function{function_name = 'NAME_close', callback = close, flags = of_memory}
+redis.register_function{function_name = 'NAME_standing', callback = standing, flags = of_memory}

@@ -1,9 +1,55 @@
 //! The part of an address that names several servers: who connects, and where they are.
 
-use redis::{ConnectionAddr, ErrorKind, IntoConnectionInfo as _, RedisConnectionInfo, RedisError};
+use redis::io::tcp::TcpSettings;
+use redis::{
+    Client, ConnectionAddr, ErrorKind, IntoConnectionInfo as _, ProtocolVersion,
+    RedisConnectionInfo, RedisError, TlsCertificates,
+};
 
 /// Where a server is: its name or address, and its port.
 pub(super) type Spot = (String, u16);
+
+/// How any server of one ledger is spoken to.
+#[derive(Clone)]
+pub(super) struct Access {
+    /// Whether under TLS.
+    pub is_tls: bool,
+    /// Who connects.
+    pub user: RedisConnectionInfo,
+    /// Where certificates have to come from, if not from a public root.
+    pub root: Option<Vec<u8>>,
+}
+
+impl Access {
+    /// For connections to the server at this place.
+    pub(super) fn client(&self, (host, port): &Spot) -> Result<Client, RedisError> {
+        let addr = if self.is_tls {
+            ConnectionAddr::TcpTls {
+                host: host.clone(),
+                port: *port,
+                insecure: false,
+                tls_params: None,
+            }
+        } else {
+            ConnectionAddr::Tcp(host.clone(), *port)
+        };
+        let user = self.user.clone().set_protocol(ProtocolVersion::RESP3);
+        // Without this the kernel keeps small commands back for up to 40 ms.
+        let tcp = TcpSettings::default().set_nodelay(true);
+        let info = addr.into_connection_info()?;
+        let info = info.set_redis_settings(user).set_tcp_settings(tcp);
+        match &self.root {
+            Some(root) if self.is_tls => {
+                let certificates = TlsCertificates {
+                    client_tls: None,
+                    root_cert: Some(root.clone()),
+                };
+                Client::build_with_tls(info, certificates)
+            }
+            Some(_) | None => Client::open(info),
+        }
+    }
+}
 
 /// `[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]`, read.
 pub(super) struct Hosts {

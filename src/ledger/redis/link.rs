@@ -11,14 +11,14 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushInfo,
-    RedisError, ServerErrorKind, TlsCertificates,
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, ProtocolVersion,
+    PushInfo, RedisError, ServerErrorKind, TlsCertificates,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::ledger::redis::cluster::Cluster;
-use crate::ledger::redis::hosts::Spot;
+use crate::ledger::redis::hosts::{Access, Spot};
 use crate::ledger::redis::refusal::Refusals;
 use crate::ledger::redis::sentinel::Sentinels;
 
@@ -36,7 +36,7 @@ pub struct Remote(Place);
 
 #[derive(Clone)]
 enum Place {
-    Server(Box<Client>),
+    Server(Box<Client>, Access),
     Sentinels(Sentinels),
     Cluster(Box<Cluster>),
 }
@@ -61,6 +61,11 @@ impl Remote {
         let settings = info.redis_settings().clone().set_protocol(protocol);
         // Without this the kernel keeps small commands back for up to 40 ms.
         let tcp = TcpSettings::default().set_nodelay(true);
+        let access = Access {
+            is_tls: matches!(info.addr(), ConnectionAddr::TcpTls { .. }),
+            user: settings.clone(),
+            root: root.clone(),
+        };
         let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
         let client = match root {
             None => Client::open(info)?,
@@ -72,20 +77,38 @@ impl Remote {
                 Client::build_with_tls(info, certificates)?
             }
         };
-        Ok(Self(Place::Server(Box::new(client))))
+        Ok(Self(Place::Server(Box::new(client), access)))
     }
 
     /// The cluster that it is, if it is one.
     pub(super) fn cluster(&self) -> Option<&Cluster> {
         match &self.0 {
             Place::Cluster(cluster) => Some(cluster),
-            Place::Server(_) | Place::Sentinels(_) => None,
+            Place::Server(..) | Place::Sentinels(_) => None,
         }
     }
 
-    /// One server of a cluster.
-    pub(super) fn of_cluster(cluster: &Cluster, spot: &Spot) -> Result<Self, RedisError> {
-        Ok(Self(Place::Server(Box::new(cluster.client(spot)?))))
+    /// The sentinels that are named, if they are.
+    pub(super) fn sentinels(&self) -> Option<&Sentinels> {
+        match &self.0 {
+            Place::Sentinels(sentinels) => Some(sentinels),
+            Place::Server(..) | Place::Cluster(_) => None,
+        }
+    }
+
+    /// How its servers are spoken to.
+    pub(super) fn access(&self) -> &Access {
+        match &self.0 {
+            Place::Server(_, access) => access,
+            Place::Sentinels(sentinels) => &sentinels.access,
+            Place::Cluster(cluster) => &cluster.access,
+        }
+    }
+
+    /// One of several servers.
+    pub(super) fn one(access: &Access, spot: &Spot) -> Result<Self, RedisError> {
+        let client = Box::new(access.client(spot)?);
+        Ok(Self(Place::Server(client, access.clone())))
     }
 
     /// A connection to the server; of a cluster, to the first of the address that can be reached.
@@ -94,7 +117,7 @@ impl Remote {
         config: &AsyncConnectionConfig,
     ) -> Result<MultiplexedConnection, RedisError> {
         match &self.0 {
-            Place::Server(client) => {
+            Place::Server(client, _) => {
                 let made = client.get_multiplexed_async_connection_with_config(config);
                 made.await
             }
@@ -102,7 +125,7 @@ impl Remote {
             Place::Cluster(cluster) => {
                 let mut failed = (ErrorKind::Io, "no server of the cluster can be reached").into();
                 for spot in &cluster.seeds {
-                    let client = cluster.client(spot)?;
+                    let client = cluster.access.client(spot)?;
                     match client
                         .get_multiplexed_async_connection_with_config(config)
                         .await
@@ -121,7 +144,7 @@ impl Remote {
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Place::Server(client) => client.get_connection_info().addr().fmt(f),
+            Place::Server(client, _) => client.get_connection_info().addr().fmt(f),
             Place::Sentinels(sentinels) => sentinels.fmt(f),
             Place::Cluster(cluster) => cluster.fmt(f),
         }

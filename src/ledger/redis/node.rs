@@ -296,9 +296,14 @@ impl Node {
                     self.routes.is_broken(broken);
                 }
                 Ok(Said::Claimed) => sleep(CLAIMED_PAUSE).await,
+                // It may have been taken before that, and other nodes may give it back.
+                Ok(Said::Forgot) if in_doubt => self.has_forgotten_doubtful().await,
                 Ok(said) => return self.conclude(draft, id, said).await,
                 Err(error) if is_unknown_function(&error) => {
-                    return self.conclude(draft, id, Said::Forgot).await;
+                    if !in_doubt {
+                        return self.conclude(draft, id, Said::Forgot).await;
+                    }
+                    self.has_forgotten_doubtful().await;
                 }
                 Err(error) if is_refusal(&error) => {
                     self.is_refused(&error, number);
@@ -316,6 +321,12 @@ impl Node {
         }
         tracing::error!("what became of a decision in the shared log is unknown");
         Outcome::Unavailable
+    }
+
+    /// Redis may have forgotten whether it took an entry, until it is armed again.
+    async fn has_forgotten_doubtful(&self) {
+        self.refused();
+        sleep(IN_DOUBT_PAUSE).await;
     }
 
     /// Redis does nothing of what it is sent over this connection.

@@ -86,6 +86,11 @@ pub(super) fn is_unknown_function(error: &RedisError) -> bool {
     is_refusal(error) && detail.contains("Function not found")
 }
 
+/// Whether the server is reading its data.
+pub(super) fn is_loading(error: &RedisError) -> bool {
+    Code::of(error) == Code("LOADING")
+}
+
 /// Whether the server says that it did not do it. An error of the way there and back says nothing.
 pub(super) fn is_refusal(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)

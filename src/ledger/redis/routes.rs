@@ -367,7 +367,7 @@ impl Fleet {
     async fn of_seeds(&self) -> Option<View> {
         for spot in &self.cluster.seeds {
             let asks = async {
-                let mut connection = Remote::of_cluster(&self.cluster, spot)?
+                let mut connection = Remote::one(&self.cluster.access, spot)?
                     .connect(&config())
                     .await?;
                 let mut asks = redis::cmd("CLUSTER");
@@ -420,7 +420,7 @@ impl Fleet {
     }
 
     fn keeps(&self, server: &Server) -> Option<Kept> {
-        let remote = Remote::of_cluster(&self.cluster, &server.spot);
+        let remote = Remote::one(&self.cluster.access, &server.spot);
         let why = |error: &RedisError| tracing::error!(%error, "a server has no address");
         let remote = remote.inspect_err(why).ok()?;
         let channel = self.commands.channel_at(&server.id);

@@ -3,6 +3,7 @@
 //! They are asked anew for every connection. Whom they name is asked too whether it is one; what it
 //! remembers of the ledger decides as everywhere: a server that took another one's place is not armed.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ use redis::{
 };
 use tokio::sync::Mutex;
 
-use crate::ledger::redis::hosts::{Hosts, Spot, login_of, unlike};
+use crate::ledger::redis::hosts::{Access, Hosts, Spot, login_of, unlike};
+use crate::ledger::redis::link::config;
 
 const OPEN: &str = "redis+sentinel://";
 const TLS: &str = "rediss+sentinel://";
@@ -63,6 +65,9 @@ impl Named {
 #[derive(Clone)]
 pub(super) struct Sentinels {
     client: Arc<Mutex<SentinelClient>>,
+    name: String,
+    /// How the servers are spoken to.
+    pub access: Access,
     /// As it may be shown.
     shown: Arc<str>,
 }
@@ -96,7 +101,7 @@ impl Sentinels {
         let primary = SentinelServerType::Master;
         // Without this the kernel keeps small commands back for up to 40 ms.
         let tcp = TcpSettings::default().set_nodelay(true);
-        let mut builder = SentinelClientBuilder::new(sentinels, named.name, primary)?
+        let mut builder = SentinelClientBuilder::new(sentinels, &named.name, primary)?
             .set_client_to_redis_protocol(ProtocolVersion::RESP3)
             .set_client_to_redis_tcp_settings(tcp);
         if let Some(user) = named.user.username() {
@@ -110,10 +115,15 @@ impl Sentinels {
                 .set_client_to_redis_tls_mode(TlsMode::Secure)
                 .set_client_to_sentinel_tls_mode(TlsMode::Secure);
         }
-        if let Some(root) = root {
+        let access = Access {
+            is_tls: named.is_tls,
+            user: named.user,
+            root,
+        };
+        if let Some(root) = &access.root {
             let certificates = TlsCertificates {
                 client_tls: None,
-                root_cert: Some(root),
+                root_cert: Some(root.clone()),
             };
             builder = builder
                 .set_client_to_redis_certificates(certificates.clone())
@@ -121,6 +131,8 @@ impl Sentinels {
         }
         Ok(Self {
             client: Arc::new(Mutex::new(builder.build()?)),
+            name: named.name,
+            access,
             shown: shown.into(),
         })
     }
@@ -132,6 +144,24 @@ impl Sentinels {
     ) -> Result<MultiplexedConnection, RedisError> {
         let mut client = self.client.lock().await;
         client.get_async_connection_with_config(config).await
+    }
+
+    /// Where the servers are that they know beside the primary, also those that have gone.
+    pub(super) async fn replicas(&self) -> Result<Vec<Spot>, RedisError> {
+        let mut client = self.client.lock().await;
+        let one = client.async_get_sentinel_client().await?;
+        let mut connection = one
+            .get_multiplexed_async_connection_with_config(&config())
+            .await?;
+        let mut asks = redis::cmd("SENTINEL");
+        let asks = asks.arg("REPLICAS").arg(&self.name);
+        let told: Vec<HashMap<String, String>> = asks.query_async(&mut connection).await?;
+        let spot = |one: HashMap<String, String>| {
+            let port = one.get("port")?.parse().ok()?;
+            Some((one.get("ip")?.clone(), port))
+        };
+        let spots: Option<Vec<Spot>> = told.into_iter().map(spot).collect();
+        spots.ok_or_else(|| unlike("a sentinel says of its servers what is not understood"))
     }
 }
 

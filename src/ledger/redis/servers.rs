@@ -40,12 +40,6 @@ impl One {
         }
     }
 
-    /// Where it is, in a cluster.
-    pub(super) fn place(&self) -> Option<String> {
-        let (_, (host, port)) = self.named.as_ref()?;
-        Some(format!("{host}:{port}"))
-    }
-
     /// What is wrong, with where that is.
     pub(super) fn at(&self, why: impl Into<Unfit>) -> Unfit {
         match &self.named {
@@ -85,6 +79,8 @@ pub(super) struct Servers {
     pub homes: Vec<usize>,
     /// Whether they are a cluster.
     pub is_cluster: bool,
+    /// What else their cluster knows, by name and place: replicas, and who is gone.
+    pub others: Vec<(String, Spot)>,
 }
 
 impl Servers {
@@ -106,6 +102,7 @@ impl Servers {
             each: vec![one],
             homes: vec![0; BUCKETS.into()],
             is_cluster: false,
+            others: Vec::new(),
         })
     }
 
@@ -161,6 +158,11 @@ impl Servers {
             each: each.ok_or(Unfit::Strange)?,
             homes,
             is_cluster: true,
+            others: agreed
+                .others
+                .into_iter()
+                .map(|it| (it.id, it.spot))
+                .collect(),
         })
     }
 
@@ -207,7 +209,7 @@ async fn first_view(cluster: &Cluster) -> Result<View, Unfit> {
 
 async fn ask(cluster: &Cluster, spot: &Spot) -> Result<(MultiplexedConnection, View), Unfit> {
     let asks = async {
-        let remote = Remote::of_cluster(cluster, spot)?;
+        let remote = Remote::one(&cluster.access, spot)?;
         let mut connection = remote.connect(&link::config()).await?;
         let told: String = redis::cmd("INFO").query_async(&mut connection).await?;
         judge(&told, true)?;

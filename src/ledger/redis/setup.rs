@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value};
 
+use crate::ledger::redis::arming::each_for_term;
 use crate::ledger::redis::link::Remote;
 use crate::ledger::redis::moving::Differs;
 use crate::ledger::redis::servers::Servers;
 use crate::ledger::redis::wire::{
-    Commands, Generation, LEDGER, Term, bytes, library, library_name,
+    Commands, Generation, LEDGER, Term, bytes, library, library_name, standing,
 };
 
 /// How the library begins what it says of a certificate.
@@ -51,6 +52,12 @@ pub enum Unfit {
     Copy(PathBuf, io::Error),
     /// It holds another entry than the copy at some place, or lacks what stands before the copy.
     Contradicts,
+    /// The server at this place may be armed still, and cannot be told that it is no more.
+    NotTold(String, Box<Self>),
+    /// Arming began, and did not come to its end.
+    HalfArmed(Box<Self>),
+    /// Somebody else is arming it at this moment.
+    Another,
     /// So many nodes follow it.
     Followed(u64),
     /// What it holds of this owner is not what was there before.
@@ -70,17 +77,7 @@ impl From<RedisError> for Unfit {
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Redis(error) => {
-                let told = error.to_string();
-                match told.split_once(NOT_ACCEPTED) {
-                    Some((_, why)) => write!(
-                        f,
-                        "its certificate is not accepted ({why}): it has to be for the name that --ledger \
-                         has, and to come from a public root or from the one that --ledger-ca names"
-                    ),
-                    None => f.write_str(&told),
-                }
-            }
+            Self::Redis(error) => told(error, f),
             Self::TooOld(version) => write!(f, "it is version {version}; functions came with 7.0"),
             Self::Evicts(policy) => write!(
                 f,
@@ -117,6 +114,17 @@ impl fmt::Display for Unfit {
                 "it and the copy do not fit together: something was appended after a loss, or the copy \
                  does not begin where it ends. Nothing was taken away",
             ),
+            Self::NotTold(place, why) => write!(
+                f,
+                "{place} may be armed still, and cannot be told that this is over: {why}. Nothing was changed. \
+                 `countersign ledger arm` takes `--without {place}` where it is stopped for good, or was \
+                 started anew"
+            ),
+            Self::HalfArmed(why) => write!(
+                f,
+                "{why}. Nothing is approved by it before `countersign ledger arm` has come to its end"
+            ),
+            Self::Another => f.write_str("somebody else is arming it at this moment"),
             Self::Followed(count) => write!(
                 f,
                 "{count} nodes are connected to it: stop them first, and wait for half a minute"
@@ -131,6 +139,18 @@ impl fmt::Display for Unfit {
     }
 }
 
+fn told(error: &RedisError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let told = error.to_string();
+    match told.split_once(NOT_ACCEPTED) {
+        Some((_, why)) => write!(
+            f,
+            "its certificate is not accepted ({why}): it has to be for the name that --ledger has, and to come \
+             from a public root or from the one that --ledger-ca names"
+        ),
+        None => f.write_str(&told),
+    }
+}
+
 impl std::error::Error for Unfit {}
 
 /// Why a cluster cannot be worked with as it is.
@@ -142,8 +162,6 @@ pub enum InCluster {
     Uncovered(u16),
     /// Not every server has written down that the ledger was founded.
     HalfFounded,
-    /// These servers are armed anew, the others are as they were, because of one of them.
-    HalfArmed(Vec<String>, Box<Unfit>),
     /// A server has this log and not its slot.
     Astray(String),
     /// Of the server that is here.
@@ -167,15 +185,6 @@ impl fmt::Display for InCluster {
             Self::HalfFounded => f.write_str(
                 "a ledger was begun in it and not on every server of the cluster: `countersign ledger found` \
                  goes on with it",
-            ),
-            Self::HalfArmed(armed, why) => write!(
-                f,
-                "{why}. These servers are armed anew: {}; the others are as they were. `countersign ledger \
-                 arm` may be said again",
-                match armed.as_slice() {
-                    [] => "none".to_owned(),
-                    some => some.join(", "),
-                }
             ),
             Self::Astray(log) => write!(
                 f,
@@ -222,7 +231,8 @@ pub async fn found(
     let mut set = redis::cmd("SET");
     set.arg(LEDGER).arg(generation.to_string());
     let _ok: Value = set.query_async(&mut name.connection).await?;
-    arm(remote, term).await
+    each_for_term(&mut servers, &commands, term).await?;
+    Ok(generation)
 }
 
 fn founded(said: Option<&[u8]>) -> Result<(), Unfit> {
@@ -266,45 +276,6 @@ fn founding(stored: &str) -> Option<Generation> {
     Generation::parse(stored.strip_suffix(FOUNDING)?)
 }
 
-/// Arms the ledger of a Redis that was started anew. Whoever does this knows that nothing was lost.
-///
-/// # Errors
-/// [`Unfit`] where that is certainly not so; in a cluster, where it is so of any server. Then no server is armed
-/// anew, unless it says which.
-pub async fn arm(remote: &Remote, term: Term) -> Result<Generation, Unfit> {
-    let mut servers = Servers::reach(remote).await?;
-    let generation = generation(&mut servers).await?;
-    servers.load().await?;
-    if servers.is_cluster {
-        for one in &mut servers.each {
-            let (is_whole, ledgers) = one.survey().await?;
-            let other = |it: &Vec<u8>| *it != generation.to_string().as_bytes();
-            if !is_whole || ledgers.iter().any(other) {
-                return Err(one.at(Unfit::Lost));
-            }
-        }
-    }
-    let commands = Commands::new(&generation);
-    let mut armed = Vec::new();
-    for one in &mut servers.each {
-        let keys = one.keys();
-        let said = one.word(&commands.arms("arm", term, &keys)).await;
-        let done = said.and_then(|said| match said.as_deref() {
-            Some(b"armed") => Ok(()),
-            Some(b"lost") => Err(one.at(Unfit::Lost)),
-            _ => Err(Unfit::Strange),
-        });
-        match done {
-            Ok(()) => armed.extend(one.place()),
-            Err(why) if servers.is_cluster => {
-                return Err(InCluster::HalfArmed(armed, Box::new(why)).into());
-            }
-            Err(why) => return Err(why),
-        }
-    }
-    Ok(generation)
-}
-
 /// The ledger of a Redis, which is armed.
 ///
 /// # Errors
@@ -330,7 +301,7 @@ pub async fn examine(remote: &Remote) -> Result<Generation, Unfit> {
     Ok(generation)
 }
 
-async fn generation(servers: &mut Servers) -> Result<Generation, Unfit> {
+pub(super) async fn generation(servers: &mut Servers) -> Result<Generation, Unfit> {
     let name = servers.with_name()?;
     let mut get = redis::cmd("GET");
     let stored = get.arg(LEDGER).query_async(&mut name.connection).await;
@@ -399,29 +370,34 @@ pub(super) async fn load(connection: &mut MultiplexedConnection) -> Result<(), U
 pub(super) async fn is_armed_for_others(
     connection: &mut MultiplexedConnection,
 ) -> Result<bool, Unfit> {
+    for name in libraries(connection).await? {
+        // Ours say so when they are to restore.
+        if name != library_name()
+            && word(connection, &standing(&name)).await?.as_deref() != Some(b"unarmed")
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Our functions of any release, by the names of their libraries.
+pub(super) async fn libraries(
+    connection: &mut MultiplexedConnection,
+) -> Result<Vec<String>, Unfit> {
     let mut list = redis::cmd("FUNCTION");
     list.arg("LIST").arg("LIBRARYNAME").arg("countersign_*");
     let found: Value = list.query_async(connection).await?;
     let Value::Array(libraries) = found else {
         return Err(Unfit::Strange);
     };
-    for library in libraries {
-        let said: HashMap<String, Value> =
-            redis::from_redis_value(library).map_err(|_other| Unfit::Strange)?;
-        let name = said.get("library_name").cloned().and_then(bytes);
-        let name = name.and_then(|it| String::from_utf8(it).ok());
-        let name = name.ok_or(Unfit::Strange)?;
-        // Ours say so when they are to restore.
-        if name == library_name() {
-            continue;
-        }
-        let mut standing = redis::cmd("FCALL_RO");
-        standing.arg(format!("{name}_standing")).arg(0);
-        if word(connection, &standing).await?.as_deref() != Some(b"unarmed") {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let name = |library: Value| {
+        let said: HashMap<String, Value> = redis::from_redis_value(library).ok()?;
+        let name = said.get("library_name").cloned().and_then(bytes)?;
+        String::from_utf8(name).ok()
+    };
+    let names: Option<Vec<String>> = libraries.into_iter().map(name).collect();
+    names.ok_or(Unfit::Strange)
 }
 
 /// The only word of an answer.

@@ -203,7 +203,7 @@ impl Commands {
         command
     }
 
-    /// `found` or `arm` on what a server has, for a term that never was before.
+    /// `found`, or one of the three steps of arming, on what a server has, for a term that never was before.
     #[must_use]
     pub fn arms(&self, function: &str, term: Term, keys: &[String]) -> Cmd {
         let mut command = self.function(function);
@@ -218,6 +218,20 @@ impl Commands {
         let mut command = self.function("restore");
         command.arg(0).arg(&self.generation).arg(keys);
         command
+    }
+
+    /// Has a server forget that it was armed, if it was for this term.
+    #[must_use]
+    pub fn close(&self, term: Term) -> Cmd {
+        let mut command = close();
+        command.arg(&self.generation).arg(term.to_string());
+        command
+    }
+
+    /// What `standing` says of a server that is armed for this term.
+    #[must_use]
+    pub fn armed_for(&self, term: Term) -> Vec<u8> {
+        format!("{}{term}", self.generation).into_bytes()
     }
 
     fn function(&self, name: &str) -> Cmd {
@@ -236,11 +250,19 @@ pub fn survey(keys: &[String]) -> Cmd {
     command
 }
 
-/// Has a server forget that it was armed.
+/// Has a server forget that it was armed, also a replica.
 #[must_use]
 pub fn close() -> Cmd {
-    let mut command = redis::cmd("FCALL");
+    let mut command = redis::cmd("FCALL_RO");
     command.arg(format!("{}_close", library_name())).arg(0);
+    command
+}
+
+/// What a server is armed for.
+#[must_use]
+pub fn standing(library: &str) -> Cmd {
+    let mut command = redis::cmd("FCALL_RO");
+    command.arg(format!("{library}_standing")).arg(0);
     command
 }
 

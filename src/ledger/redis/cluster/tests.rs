@@ -28,6 +28,8 @@ fn a_view_says_who_has_what_and_what_is_on_its_way() {
     let ids: Vec<&str> = map.primaries.iter().map(|it| &*it.id).collect();
     let told = "a replica is none, nor is one that is gone and has nothing";
     assert_eq!(ids, ["aa", "bb"], "{told}");
+    let others: Vec<&str> = map.others.iter().map(|it| &*it.id).collect();
+    assert_eq!(others, ["cc", "dd"], "who may still be armed");
     assert_eq!(map.primaries[0].spot, ("10.0.0.1".to_owned(), 7_001));
     assert_eq!([map.owner_of(0), map.owner_of(9_000)], [Some(0), Some(1)]);
     assert_eq!(map.missing(), None);
@@ -92,9 +94,9 @@ fn an_address_names_servers_and_what_is_none_is_not_repeated() {
     let seeds = cluster.seeds.iter().map(|(host, port)| (&**host, *port));
     let seeds: Vec<(&str, u16)> = seeds.collect();
     assert_eq!(seeds, [("a", 1), ("b", PORT), ("::1", 3)]);
-    assert_eq!(cluster.user.password(), Some("p@ss"));
+    assert_eq!(cluster.access.user.password(), Some("p@ss"));
     assert_eq!(cluster.to_string(), "a:1, b:6379, ::1:3 (a cluster)");
-    assert!(at("rediss+cluster://a").unwrap().unwrap().is_tls);
+    assert!(at("rediss+cluster://a").unwrap().unwrap().access.is_tls);
     assert!(at("redis://a").is_none());
     for wrong in ["", ",", "a:1,", "a:port", "a/0", "a?db=1", "a#x"] {
         let address = format!("redis+cluster://:hunter2@{wrong}");
