@@ -11,6 +11,8 @@ mod behind;
 mod changes;
 #[path = "shared_ledger/cluster.rs"]
 mod cluster;
+#[path = "shared_ledger/cluster_calls.rs"]
+mod cluster_calls;
 #[path = "shared_ledger/cluster_down.rs"]
 mod cluster_down;
 #[path = "shared_ledger/cluster_load.rs"]

@@ -83,6 +83,7 @@ pub(super) struct WebhooksFile {
     #[serde(default)]
     pub(super) ports: Vec<u16>,
     pub(super) backlog_max: Option<i64>,
+    pub(super) unread_max: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

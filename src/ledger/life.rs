@@ -15,6 +15,7 @@ use crate::ledger::authorization::Step;
 use crate::ledger::counters::{Booking, WindowIds};
 use crate::ledger::event::AgentNo;
 
+mod coverage;
 mod declined;
 mod uses;
 
@@ -366,7 +367,7 @@ impl Life {
             .posted
             .map_or(Minor::ZERO, |it| posted.saturating_minus(it));
         let mut held = told.held.saturating_minus(unlisted);
-        let knows_all = told.asks >= count(steps.iter());
+        let knows_all = self.knows_all(told, steps);
         if !knows_all {
             let restored = self.restorable.min(posted);
             let newly = posted

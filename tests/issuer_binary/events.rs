@@ -38,12 +38,45 @@ fn books(server: &Server, connection: &str, id: &str) -> Value {
     json!([of["state"], of["held"], of["posted"], of["refunded"]])
 }
 
-fn ask_stripe(server: &Server) {
+/// A question about this authorization, after so many earlier steps of it.
+fn question(authorization: &str, earlier: usize, amount: u32) -> String {
     let question = fixture("stripe/purchase");
     let id = question.split("\"iauth_").nth(1).unwrap();
     let id = format!("iauth_{}", id.split('"').next().unwrap());
-    let answer = post_stripe(server, &question.replace(&id, STRIPE));
+    let history = vec!["{}"; earlier].join(",");
+    question
+        .replace(&id, authorization)
+        .replace(
+            "\"request_history\": []",
+            &format!("\"request_history\": [{history}]"),
+        )
+        .replace("2599,\n", &format!("{amount},\n"))
+}
+
+fn ask_stripe(server: &Server) {
+    let answer = post_stripe(server, &question(STRIPE, 0, 2_599));
     assert_eq!(answer.text(), r#"{"approved":true}"#);
+}
+
+/// The issuer approved the second step when we did not answer; 300.00 a day are allowed.
+#[test]
+fn i10_a_step_that_stripe_approved_in_our_place_does_not_pay_for_the_next() {
+    let home = home("relaxed", NO_KEYS);
+    let server = home.start();
+    ask_stripe(&server);
+    assert_eq!(stripe(&server, "incremented"), said("applied"));
+    let third = post_stripe(&server, &question(STRIPE, 2, 20_000));
+    assert_eq!(third.text(), r#"{"approved":true}"#);
+    assert_eq!(
+        books(&server, "striped", STRIPE),
+        json!(["open", 23_099, 0, 0])
+    );
+    let another = |amount| post_stripe(&server, &question("iauth_1AnOtHeR", 0, amount)).text();
+    let refused = another(6_902);
+    assert!(refused.contains("card_limit_exceeded"), "{refused}");
+    let card = server.admin("/admin/cards/card_stripe");
+    assert_eq!(card["limits"][0]["spent"], 23_099, "{card}");
+    assert!(server.terminate().success());
 }
 
 #[test]

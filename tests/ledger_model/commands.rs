@@ -467,7 +467,24 @@ fn account() -> impl Strategy<Value = Account> {
     )
 }
 
-/// One movement, as often as not; else an account, with or without the movements that it lists.
+/// The steps that an account counts, by their names.
+fn named(account: &Account) -> impl Iterator<Item = Happened> + use<> {
+    let Account {
+        asks, approvals, ..
+    } = *account;
+    (0..asks).map(move |step| Happened {
+        id: u64::from(step),
+        kind: if step < approvals {
+            MovementKind::Authorized
+        } else {
+            MovementKind::Declined
+        },
+        amount: 10,
+        at: None,
+    })
+}
+
+/// One movement, as often as not; else an account, with or without the movements that it lists and the steps that it counts.
 fn report() -> impl Strategy<Value = Report> {
     let happened = prop_oneof![3 => vec(happened(), 1..2), 2 => vec(happened(), 0..4)];
     let on_reversal = select(vec![
@@ -484,9 +501,20 @@ fn report() -> impl Strategy<Value = Report> {
         option::of(merchant()),
         any::<bool>(),
         on_reversal,
+        any::<bool>(),
     )
         .prop_map(
-            |(authorization, card, happened, account, merchant, refunds_restore, on_reversal)| {
+            |(
+                authorization,
+                card,
+                mut happened,
+                account,
+                merchant,
+                refunds_restore,
+                on_reversal,
+                names,
+            )| {
+                happened.extend(account.iter().filter(|_| names).flat_map(named));
                 Report {
                     authorization,
                     card: card.unwrap_or(authorization % CARDS),

@@ -132,9 +132,9 @@ impl Planted {
             Self::RecordLostAtRestart => &["I2", "I3", "I7", "rules"],
             Self::PartWholeAtRestart => &["I2", "I7"],
             Self::IntentOverdue => &["I7", "rules"],
-            Self::ReportLostAtRestart
-            | Self::PostedAsReleasedAtRestart
-            | Self::DisputedAsRefundedAtRestart => &["I7", "books"],
+            // A report that told of an issuer's own decline had made a record with a number of its own.
+            Self::ReportLostAtRestart => &["I3", "I7", "books"],
+            Self::PostedAsReleasedAtRestart | Self::DisputedAsRefundedAtRestart => &["I7", "books"],
             Self::ReportBeforeDurable => &["I3"],
             Self::ReportDropped | Self::ReportedTwice | Self::NeverLapses => &["books"],
             Self::LongHoldsEndEarly => &["I8", "books"],

@@ -26,6 +26,8 @@ use crate::world::{MERCHANTS, Merchant, ZONES, card_token};
 const HOLD_US: [i64; 2] = [9 * DAY_US, 33 * DAY_US];
 /// After so long the issuer speaks of an authorization no more: before it is forgotten.
 const SPOKEN_OF_US: i64 = 40 * DAY_US;
+/// Steps without a name in their question have one above this in accounts.
+const NAMELESS: u32 = 1 << 30;
 /// An account is at its end after so many movements.
 const MOVEMENTS_MAX: usize = 7;
 
@@ -62,6 +64,8 @@ pub(crate) struct Issued {
     held: i64,
     posted: i64,
     refunded: i64,
+    /// Steps that it has taken without asking.
+    unasked: u32,
     /// When it made its latest account.
     told_at: i64,
     end: Option<StandingStatus>,
@@ -77,9 +81,28 @@ pub(crate) fn token_of(number: u32) -> String {
 }
 
 impl Issued {
-    /// The whole account, as Lithic sends it: `asks` are the steps, of which the issuer approved
-    /// the first ones.
-    fn account(&self, asks: u32, approvals: u32) -> (Rc<[u8]>, Report) {
+    /// These steps, by their names where the questions had any, and those that nobody was asked about.
+    /// The issuer approved the first ones.
+    fn asked(&self, names: &[Option<u32>], approvals: u32) -> Vec<Movement> {
+        let unasked = (0..self.unasked).map(|_| None);
+        let steps = names.iter().copied().chain(unasked);
+        let asked = (0u32..).zip(steps).map(|(at, name)| Movement {
+            id: name.unwrap_or(NAMELESS + at),
+            kind: if at < approvals {
+                MovementKind::Authorized
+            } else {
+                MovementKind::Declined
+            },
+            amount: 1,
+            at: self.told_at,
+        });
+        asked.collect()
+    }
+
+    /// The whole account, as Lithic sends it.
+    fn account(&self, names: &[Option<u32>], approvals: u32) -> (Rc<[u8]>, Report) {
+        let asked = self.asked(names, approvals);
+        let asks = u32::try_from(asked.len()).unwrap();
         let others = u32::try_from(self.movements.len()).unwrap();
         let status = self.end.unwrap_or(if self.posted > 0 {
             StandingStatus::Settled
@@ -88,13 +111,11 @@ impl Issued {
         });
         let word = word_of(status);
         let mut events = Vec::new();
-        for ask in 0..asks {
-            let result = if ask < approvals {
-                "APPROVED"
-            } else {
-                "DECLINED"
-            };
-            events.push(event(&format!("ask_{ask}"), "AUTHORIZATION", result, 1));
+        for ask in &asked {
+            let is_approved = ask.kind == MovementKind::Authorized;
+            let result = ["DECLINED", "APPROVED"][usize::from(is_approved)];
+            let token = format!("evt_{}", ask.id);
+            events.push(event(&token, "AUTHORIZATION", result, ask.amount));
         }
         for it in &self.movements {
             let what = match it.kind {
@@ -136,7 +157,7 @@ impl Issued {
         };
         // What came back beyond what was posted is the net; nobody can tell more.
         let report = self.report(
-            self.movements.iter().filter(moves_money),
+            self.movements.iter().filter(moves_money).chain(&asked),
             Some(Account {
                 status,
                 asks,
@@ -364,6 +385,7 @@ impl Run {
             posted: 0,
             refunded: 0,
             told_at: 0,
+            unasked: 0,
             end: None,
         });
         self.issued.len() - 1
@@ -434,12 +456,13 @@ impl Run {
             12 => move_of(MovementKind::Disputed, some),
             _ => move_of(MovementKind::Refunded, some.min(20)),
         };
-        let steps = u32::try_from(steps.len()).unwrap();
-        self.has_moved(at, movement, steps);
+        let names: Vec<Option<u32>> = steps.iter().map(|(name, _, _)| *name).collect();
+        self.has_moved(at, movement, &names);
     }
 
-    fn has_moved(&mut self, at: usize, movement: Movement, steps: u32) {
+    fn has_moved(&mut self, at: usize, movement: Movement, names: &[Option<u32>]) {
         let (declined, now) = (self.chance.one_in(6), self.clock);
+        let takes_alone = self.chance.one_in(8);
         let issued = &mut self.issued[at];
         let amount = movement.amount;
         let is_news = movement.kind != MovementKind::Noted;
@@ -477,9 +500,11 @@ impl Run {
             if is_news {
                 issued.movements.push(movement);
             }
+            issued.unasked += u32::from(takes_alone);
+            let steps = u32::try_from(names.len()).unwrap() + issued.unasked;
             let approvals = steps.saturating_sub(u32::from(declined));
             issued.told_at = now.max(issued.told_at + 1);
-            issued.account(steps, approvals)
+            issued.account(names, approvals)
         } else {
             issued.movements.push(movement);
             issued.single(&movement)

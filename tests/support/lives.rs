@@ -388,7 +388,7 @@ impl<P: Copy + PartialEq, T> Life<P, T> {
         };
         let unlisted = told.posted.map_or(0, |it| (posted - it).max(0));
         let mut held = (told.held - unlisted).max(0);
-        let knows_all = told.asks as usize >= steps.len();
+        let knows_all = self.covers(told, steps);
         if !knows_all {
             // It may raise the hold and not lower it, but for what is posted from it.
             let stays = posted - self.restorable.min(posted);
@@ -406,6 +406,19 @@ impl<P: Copy + PartialEq, T> Life<P, T> {
             is_closed: told.is_final() || (held == 0 && (posted > 0 || refunded > 0)),
             ..Books::default()
         }
+    }
+
+    /// Whether the account counts each of our steps: by number, and while the authorization goes on by name, as far as names are used at all.
+    fn covers(&self, told: &Heard, steps: &[Own]) -> bool {
+        let known = self.known();
+        let asked: BTreeSet<u64> = known
+            .iter()
+            .filter(|(_, it)| is_ask(it.kind))
+            .map(|(id, _)| *id)
+            .collect();
+        let ours: BTreeSet<u64> = steps.iter().filter_map(|step| step.name).collect();
+        let by_name = told.is_final() || ours.is_disjoint(&asked) || ours.is_subset(&asked);
+        by_name && told.asks as usize >= steps.len()
     }
 
     fn by_what_happened(&self, steps: &[Own]) -> Books {

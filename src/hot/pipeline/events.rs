@@ -315,16 +315,16 @@ impl Core {
     fn facts(&self, observation: &Observation<'_>) -> Vec<Fact> {
         let is_told = observation.standing.is_some();
         let kept = observation.movements.iter().filter(|it| match it.kind {
-            MovementKind::AuthorizedAndPosted
+            // Steps too where there is an account, which counts them: by their names it is known
+            // which ones it counts.
+            MovementKind::Authorized
+            | MovementKind::Declined
+            | MovementKind::AuthorizedAndPosted
             | MovementKind::Posted { .. }
             | MovementKind::Refunded
             | MovementKind::RefundReversed
             | MovementKind::Disputed => true,
-            MovementKind::Authorized
-            | MovementKind::Declined
-            | MovementKind::Replaced
-            | MovementKind::Released
-            | MovementKind::Expired => !is_told,
+            MovementKind::Replaced | MovementKind::Released | MovementKind::Expired => !is_told,
             MovementKind::Noted => false,
         });
         kept.map(|movement| Fact {

@@ -155,6 +155,50 @@ fn what_an_issuer_declines_by_itself_is_recorded_once_for_each_step() {
 }
 
 #[test]
+fn a_step_that_was_taken_without_us_does_not_pay_for_one_of_ours() {
+    let named = |id, amount| Ask::new(1, amount).step(id).with(|it| it.name = Some(id));
+    for (kind, approvals, held) in [(Authorized, 2, 160), (Declined, 1, 100)] {
+        let mut ledger = Ledger::new();
+        ledger.approve(&named(1, 100));
+        let second = Report::of(1)
+            .fact(1, Authorized, 100, 1)
+            .fact(2, kind, 60, 2);
+        let account = second.clone().told(Pending, (2, approvals, 2), held);
+        ledger.report(&account);
+        assert_eq!(ledger.books(1).0, [held, 0, 0], "{kind:?}");
+        ledger.approve(&named(3, 50));
+        assert_eq!(ledger.books(1).0, [held + 50, 0, 0], "{kind:?}");
+        assert_eq!(ledger.totals(), [(held + 50, held + 50); 3], "{kind:?}");
+        // One that knows as many steps, and not this one.
+        ledger.report(&account.clone().made(60));
+        assert_eq!(ledger.books(1).0, [held + 50, 0, 0], "{kind:?}");
+        let third = second.fact(3, Authorized, 50, 3);
+        let account = third.told(Pending, (3, approvals + 1, 3), held + 20);
+        ledger.report(&account);
+        assert_eq!(
+            ledger.books(1).0,
+            [held + 20, 0, 0],
+            "{kind:?}: it knows all"
+        );
+        // An end is one of everything.
+        ledger.approve(&named(4, 10));
+        let account = Report::of(1).told(Closed, (3, approvals + 1, 3), 0);
+        ledger.report(&account.made(1_790_000_000));
+        assert_eq!(ledger.books(1).0, [0, 0, 0], "{kind:?}");
+    }
+}
+
+/// Where an issuer calls its steps otherwise than its questions did, they are counted.
+#[test]
+fn an_account_that_names_none_of_our_steps_knows_as_many_as_it_counts() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100).with(|it| it.name = Some(1)));
+    let account = Report::of(1).fact(7, Authorized, 100, 1);
+    ledger.report(&account.told(Pending, (1, 1, 1), 60));
+    assert_eq!(ledger.books(1).0, [60, 0, 0]);
+}
+
+#[test]
 fn an_account_is_closed_by_its_word_or_once_all_of_it_has_moved() {
     for (status, held, posted, [reversed, expired, closed]) in [
         (Pending, 100, 0, [false, false, false]),
