@@ -154,6 +154,41 @@ fn a_certificate_for_another_name_or_from_another_root_is_refused() {
     assert_eq!(redis.ask(&["DBSIZE"]), ":0");
 }
 
+/// Where it announces its address, for which no certificate is, it is not left out.
+#[test]
+fn e3_a_replica_under_tls_is_told_by_the_name_that_it_announces() {
+    let authority = Authority::new();
+    let certificate = authority.certificate("here", "DNS:localhost");
+    let root = authority.path("root.pem");
+    let [(primary, port), (replica, own)] = [(); 2].map(|()| under_tls(&certificate));
+    let url = format!("rediss://localhost:{port}");
+    let (code, told) = ledger(&["found"], &url, Some(&root));
+    assert_eq!(code, Some(0), "{told}");
+    let set = |server: &RedisServer, name: &str, value: &str| {
+        assert_eq!(server.ask(&["CONFIG", "SET", name, value]), "+OK");
+    };
+    set(&primary, "repl-diskless-sync-delay", "0");
+    set(&replica, "replica-announce-port", &own.to_string());
+    let plain = primary.port().to_string();
+    assert_eq!(replica.ask(&["REPLICAOF", "127.0.0.1", &plain]), "+OK");
+    let is_known = |name: &str| {
+        let told = primary.ask(&["INFO", "replication"]);
+        told.contains(&format!("slave0:ip={name},port={own},state=online"))
+    };
+    assert!(until(|| is_known("127.0.0.1")));
+    let arms = ["arm", "--nothing-was-lost"];
+    let (code, told) = ledger(&arms, &url, Some(&root));
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("not valid for name"), "{told}");
+    assert!(told.contains("`replica-announce-ip`"), "{told}");
+    assert!(!told.contains("--without"), "{told}");
+    set(&replica, "replica-announce-ip", "localhost");
+    assert_eq!(primary.ask(&["CLIENT", "KILL", "TYPE", "replica"]), ":1");
+    assert!(until(|| is_known("localhost")));
+    let (code, told) = ledger(&arms, &url, Some(&root));
+    assert_eq!(code, Some(0), "{told}");
+}
+
 /// What docs/scaling.md says is enough for the user of nodes in a cluster.
 const USER: &str = "node on >hunter2 ~countersign:* &countersign:* -@all +fcall +fcall_ro +function|list \
                     +function|load +info +scan +subscribe +publish +time +@read +@write +asking +cluster|nodes \

@@ -114,12 +114,7 @@ impl fmt::Display for Unfit {
                 "it and the copy do not fit together: something was appended after a loss, or the copy \
                  does not begin where it ends. Nothing was taken away",
             ),
-            Self::NotTold(place, why) => write!(
-                f,
-                "{place} may be armed still, and cannot be told that this is over: {why}. Nothing was changed. \
-                 `countersign ledger arm` takes `--without {place}` where it is stopped for good, or was \
-                 started anew"
-            ),
+            Self::NotTold(place, why) => not_told(place, why, f),
             Self::HalfArmed(why) => write!(
                 f,
                 "{why}. Nothing is approved by it before `countersign ledger arm` has come to its end"
@@ -140,15 +135,45 @@ impl fmt::Display for Unfit {
 }
 
 fn told(error: &RedisError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let told = error.to_string();
-    match told.split_once(NOT_ACCEPTED) {
-        Some((_, why)) => write!(
+    match not_accepted(error) {
+        Some(why) => write!(
             f,
             "its certificate is not accepted ({why}): it has to be for the name that --ledger has, and to come \
              from a public root or from the one that --ledger-ca names"
         ),
-        None => f.write_str(&told),
+        None => write!(f, "{error}"),
     }
+}
+
+/// What is wrong with a server's certificate, if that is why it was not spoken to.
+fn not_accepted(error: &RedisError) -> Option<String> {
+    let told = error.to_string();
+    let (_, why) = told.split_once(NOT_ACCEPTED)?;
+    Some(why.to_owned())
+}
+
+fn not_told(place: &str, why: &Unfit, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(
+        f,
+        "{place} may be armed still, and cannot be told that this is over: "
+    )?;
+    // A server that shows a certificate runs: to go on without it would be wrong.
+    if let Unfit::Redis(error) = why
+        && let Some(why) = not_accepted(error)
+    {
+        return write!(
+            f,
+            "its certificate is not accepted ({why}): it has to be for the name that the server announces, and to \
+             come from a public root or from the one that --ledger-ca names. It runs, so that it cannot be left \
+             out: have it announce the name that its certificate is for (`replica-announce-ip`; in a cluster \
+             `cluster-announce-hostname`). Nothing was changed"
+        );
+    }
+    write!(
+        f,
+        "{why}. Nothing was changed. `countersign ledger arm` takes `--without {place}` where it is stopped for \
+         good, or was started anew"
+    )
 }
 
 impl std::error::Error for Unfit {}
