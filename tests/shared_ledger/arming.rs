@@ -3,11 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use countersign::domain::card::Key;
 use countersign::ledger::redis::arming::{Named, arm};
 use countersign::ledger::redis::link::Remote;
-use countersign::ledger::redis::wire::{Term, library_name};
+use countersign::ledger::redis::wire::{Commands, Generation, LEDGER, Term, library_name};
+use countersign::ledger::shared::EntryId;
 
 use super::cluster::{CUSTOMERS, ROOM, ask, founded, homes, pair, snapshot};
 use super::cluster_moves::warns;
@@ -115,6 +118,38 @@ fn e3_replicas_are_told_that_their_term_is_over_and_whoever_cannot_be_told_is_na
     let (code, told) = ledger(&primary, &[ARMS[0], ARMS[1], "--also", &place]);
     assert_eq!(code, Some(0), "{told}");
     assert!(!remembers(&old) && remembers(&primary));
+}
+
+/// A node asks for what stands behind an entry that the Redis lacks, as soon as it is armed.
+#[test]
+fn arming_beside_a_node_that_knows_more_says_what_is_missing_and_not_that_somebody_arms() {
+    let redis = super::founded(&[]);
+    let ledger_name = redis.ask(&["GET", LEDGER]);
+    let read = Commands::new(&Generation::parse(&ledger_name).unwrap())
+        .read(Key(1), (5, EntryId(7)))
+        .get_packed_command();
+    // Whether it was opened before a read came in between is a matter of microseconds.
+    let is_over = AtomicBool::new(false);
+    let told = thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut line = redis.line();
+                while !is_over.load(Ordering::Relaxed) {
+                    line.call(&read);
+                }
+            });
+        }
+        let mut arms = (0..40).map(|_| ledger(&redis, &ARMS));
+        let refused = arms.find(|(code, _)| *code != Some(0));
+        is_over.store(true, Ordering::Relaxed);
+        refused
+    });
+    let (code, told) = told.expect("it was armed each time before a node had asked");
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("a node knows an entry that it lacks"), "{told}");
+    assert!(told.contains("`countersign ledger repair`"), "{told}");
+    assert!(!told.contains("somebody else"), "{told}");
+    assert_eq!(term(&redis), None);
 }
 
 /// What a server is armed for; nothing, where it is not.

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use crate::ledger::redis::hosts::{Hosts, Spot};
 use crate::ledger::redis::link::{self, Remote};
 use crate::ledger::redis::refusal::{is_loading, is_unknown_function};
-use crate::ledger::redis::servers::Servers;
+use crate::ledger::redis::servers::{One, Servers};
 use crate::ledger::redis::setup::{Unfit, generation, libraries, word};
 use crate::ledger::redis::wire::{Commands, Generation, Term, close, library_name, standing};
 
@@ -116,6 +116,7 @@ pub(super) async fn each_for_term(
         let said = one.word(&standing(&library_name())).await;
         let why = match said {
             Ok(Some(said)) if said == armed_for => continue,
+            Ok(Some(said)) if said == b"unarmed" => who_disarmed(one, commands, term).await,
             Ok(_) => one.at(Unfit::Another),
             Err(why) => why,
         };
@@ -144,6 +145,17 @@ async fn step_of(
         }
     }
     Ok(())
+}
+
+/// A node that finds that something is missing leaves the records and what was meant as they are; whoever arms for
+/// another term does not.
+async fn who_disarmed(one: &mut One, commands: &Commands, term: Term) -> Unfit {
+    let keys = one.keys();
+    match one.word(&commands.arms("ready", term, &keys)).await {
+        Ok(Some(said)) if said == b"ready" => one.at(Unfit::Behind),
+        Ok(_) => one.at(Unfit::Another),
+        Err(why) => why,
+    }
 }
 
 /// Has no server stay armed for a term that not all have. What another one is arming stays as it is.

@@ -58,6 +58,8 @@ pub enum Unfit {
     HalfArmed(Box<Self>),
     /// Somebody else is arming it at this moment.
     Another,
+    /// It was armed, and at once disarmed by a node that knew an entry that it lacks.
+    Behind,
     /// So many nodes follow it.
     Followed(u64),
     /// What it holds of this owner is not what was there before.
@@ -120,6 +122,11 @@ impl fmt::Display for Unfit {
                 "{why}. Nothing is approved by it before `countersign ledger arm` has come to its end"
             ),
             Self::Another => f.write_str("somebody else is arming it at this moment"),
+            Self::Behind => f.write_str(
+                "a node knows an entry that it lacks, or another one in its place, and has disarmed it: something \
+                 was lost. `countersign ledger repair` gives it back what nodes have kept; say it for every node \
+                 before you arm",
+            ),
             Self::Followed(count) => write!(
                 f,
                 "{count} nodes are connected to it: stop them first, and wait for half a minute"
