@@ -120,6 +120,38 @@ fn e3_replicas_are_told_that_their_term_is_over_and_whoever_cannot_be_told_is_na
     assert!(!remembers(&old) && remembers(&primary));
 }
 
+/// Whoever is asked at the place of a replica may be anybody.
+#[test]
+fn e3_a_replica_that_announces_the_place_of_another_server_is_not_taken_for_told() {
+    let more = ["--repl-diskless-sync-delay", "0"];
+    let primary = super::founded(&more);
+    let [replica, stranger] = [(); 2].map(|()| RedisServer::start(&more));
+    let announces = |port: u16| {
+        let port = port.to_string();
+        let set = ["CONFIG", "SET", "replica-announce-port", &port];
+        assert_eq!(replica.ask(&set), "+OK");
+        assert_eq!(replica.ask(&["REPLICAOF", "NO", "ONE"]), "+OK");
+        follows(&replica, &primary);
+        let line = format!("slave0:ip=127.0.0.1,port={port},state=online");
+        assert!(until(|| says(&primary, &line)));
+    };
+    announces(stranger.port());
+    let place = format!("127.0.0.1:{}", stranger.port());
+    let (code, told) = ledger(&primary, &ARMS);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.contains(&format!("{place} may be armed still")),
+        "{told}"
+    );
+    assert!(told.contains("`replica-announce-port`"), "{told}");
+    // Nor is a server that has none of our functions, whoever names it.
+    announces(replica.port());
+    let (code, told) = ledger(&primary, &[ARMS[0], ARMS[1], "--also", &place]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("no functions of this program"), "{told}");
+    assert_eq!(ledger(&primary, &ARMS).0, Some(0));
+}
+
 /// A node asks for what stands behind an entry that the Redis lacks, as soon as it is armed.
 #[test]
 fn arming_beside_a_node_that_knows_more_says_what_is_missing_and_not_that_somebody_arms() {
@@ -146,7 +178,10 @@ fn arming_beside_a_node_that_knows_more_says_what_is_missing_and_not_that_somebo
     });
     let (code, told) = told.expect("it was armed each time before a node had asked");
     assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("a node knows an entry that it lacks"), "{told}");
+    assert!(
+        told.contains("a node knows an entry that it lacks"),
+        "{told}"
+    );
     assert!(told.contains("`countersign ledger repair`"), "{told}");
     assert!(!told.contains("somebody else"), "{told}");
     assert_eq!(term(&redis), None);

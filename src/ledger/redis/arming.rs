@@ -2,7 +2,8 @@
 //!
 //! A server that was a primary may remember that it is armed for the term that its records have: it was made a
 //! replica, and follows nobody. Promoted it would approve on what it has. So replicas are told too, and who is said to
-//! be gone; whoever cannot be told is for people to judge.
+//! be gone; whoever cannot be told is for people to judge. Who says where a replica is may be wrong: the server that is
+//! found there has to prove that it is one.
 
 use std::time::Duration;
 
@@ -17,11 +18,20 @@ use crate::ledger::redis::servers::{One, Servers};
 use crate::ledger::redis::setup::{Unfit, generation, libraries, word};
 use crate::ledger::redis::wire::{Commands, Generation, Term, close, library_name, standing};
 
-/// Servers that follow one another in a chain, at most.
+/// Servers beside the primaries, at most.
 const SERVERS_MAX: usize = 1_000;
-/// Between two attempts to tell a replica that is loading, and how many there are.
+/// Between two attempts to ask or tell a replica that is being given a copy, and how many there are.
 const LOADING_PAUSE: Duration = Duration::from_millis(100);
 const LOADING_MAX: u32 = 50;
+/// What is wrong with servers that are not what they are taken for.
+const TWICE: &str =
+    "two replicas announce this place, or one that has come back: then say it again in a minute";
+const TOO_MANY: &str = "there are more servers than can be told";
+const ANOTHER_MEMBER: &str = "its cluster knows another server at this place";
+const NO_REPLICA: &str =
+    "it is said to be a replica, and is none. A former primary is told where `--also` names it";
+const FOLLOWS_ANOTHER: &str = "it is said to be a replica of this primary, and has not followed it";
+const NO_FUNCTIONS: &str = "it has no functions of this program, so that it may be another server";
 /// Where a name has no port.
 const PORT: u16 = 6_379;
 
@@ -75,11 +85,7 @@ pub async fn arm(remote: &Remote, term: Term, named: &Named) -> Result<Generatio
             one.word(&commands.look(bucket)).await?;
         }
     }
-    let mut others = others(remote, &servers, named).await?;
-    for (spot, other) in &mut others {
-        let closed = is_closed(other).await;
-        closed.map_err(|why| not_told(spot, why))?;
-    }
+    close_others(remote, &servers, named).await?;
     each_for_term(&mut servers, &commands, term).await?;
     Ok(generation)
 }
@@ -88,10 +94,14 @@ pub async fn arm(remote: &Remote, term: Term, named: &Named) -> Result<Generatio
 ///
 /// # Errors
 /// [`Unfit`] where one cannot be told.
-pub(super) async fn close_others(remote: &Remote, servers: &Servers) -> Result<(), Unfit> {
-    for (spot, mut other) in others(remote, servers, &Named::default()).await? {
-        let closed = is_closed(&mut other).await;
-        closed.map_err(|why| not_told(&spot, why))?;
+pub(super) async fn close_others(
+    remote: &Remote,
+    servers: &Servers,
+    named: &Named,
+) -> Result<(), Unfit> {
+    for mut other in others(remote, servers, named).await? {
+        let closed = other.is_closed().await;
+        closed.map_err(|why| not_told(&other.spot, why))?;
     }
     Ok(())
 }
@@ -171,100 +181,217 @@ async fn given_up(servers: &mut Servers, commands: &Commands, term: Term, why: U
     Unfit::HalfArmed(Box::new(why))
 }
 
-/// Connections to all servers beside the primaries.
-async fn others(
-    remote: &Remote,
-    servers: &Servers,
-    named: &Named,
-) -> Result<Vec<(Spot, MultiplexedConnection)>, Unfit> {
-    let mut known = servers.others.clone();
-    if let Some(sentinels) = remote.sentinels() {
-        known.extend(sentinels.replicas().await?.into_iter().map(nameless));
-    }
-    known.extend(named.also()?.into_iter().map(nameless));
-    if !servers.is_cluster {
-        for one in &servers.each {
-            let followers = followers(&mut one.connection.clone()).await?;
-            known.extend(followers.into_iter().map(nameless));
+/// How a server beside the primaries is known, and so what it has to prove.
+#[derive(Clone)]
+enum Known {
+    /// People name it.
+    Named,
+    /// Its cluster knows it by this name.
+    Member(String),
+    /// A server or sentinels say that it is a replica.
+    Replica,
+}
+
+impl Known {
+    fn name(&self) -> &str {
+        match self {
+            Self::Member(name) => name,
+            Self::Named | Self::Replica => "",
         }
     }
-    let mut reached: Vec<(Spot, MultiplexedConnection)> = Vec::new();
+}
+
+/// A server beside the primaries.
+struct Other {
+    spot: Spot,
+    connection: MultiplexedConnection,
+    /// Whether it is certainly the one that it is taken for.
+    is_proved: bool,
+}
+
+/// Who is to be asked: those of a kind before whoever is known less surely.
+struct Places<'a> {
+    named: &'a Named,
+    known: Vec<(Known, Spot)>,
+    announced: Vec<Spot>,
+}
+
+impl Places<'_> {
+    /// Two that announce one place cannot both be told there.
+    fn announce(&mut self, followers: Vec<Spot>) -> Result<(), Unfit> {
+        for spot in followers {
+            if self.named.is_without("", &spot) {
+                continue;
+            }
+            if self.announced.contains(&spot) {
+                return Err(not_told(&spot, Unfit::Unproved(TWICE)));
+            }
+            if self.known.len() >= SERVERS_MAX {
+                return Err(not_told(&spot, Unfit::Unproved(TOO_MANY)));
+            }
+            self.announced.push(spot.clone());
+            self.known.push((Known::Replica, spot));
+        }
+        Ok(())
+    }
+}
+
+/// Connections to all servers beside the primaries.
+async fn others(remote: &Remote, servers: &Servers, named: &Named) -> Result<Vec<Other>, Unfit> {
+    let also = named.also()?.into_iter().map(|spot| (Known::Named, spot));
+    let members = servers.others.iter().cloned();
+    let members = members.map(|(name, spot)| (Known::Member(name), spot));
+    let mut places = Places {
+        named,
+        known: also.chain(members).collect(),
+        announced: Vec::new(),
+    };
+    let mut history = String::new();
+    if !servers.is_cluster {
+        for one in &servers.each {
+            let told = replication(&mut one.connection.clone()).await?;
+            history = said_of("master_replid", &told).to_owned();
+            places.announce(followers_in(&told).ok_or(Unfit::Strange)?)?;
+        }
+    }
+    if let Some(sentinels) = remote.sentinels() {
+        let replicas = sentinels.replicas().await?.into_iter();
+        places.known.extend(replicas.map(|it| (Known::Replica, it)));
+    }
+    let mut reached: Vec<Other> = Vec::new();
     let mut at = 0;
-    while let Some((name, spot)) = known.get(at).cloned() {
+    while let Some((known, spot)) = places.known.get(at).cloned() {
         at += 1;
-        if named.is_without(&name, &spot) || reached.iter().any(|it| it.0 == spot) {
+        if named.is_without(known.name(), &spot) || reached.iter().any(|it| it.spot == spot) {
             continue;
         }
         let connects = async {
             let one = Remote::one(remote.access(), &spot)?;
             let mut connection = one.connect(&link::config()).await?;
-            let followers = followers(&mut connection).await?;
-            Ok::<_, RedisError>((connection, followers))
+            let is_proved = is_proved(&mut connection, &known, &history).await?;
+            let told = replication(&mut connection).await?;
+            let followers = followers_in(&told).ok_or(Unfit::Strange)?;
+            Ok::<_, Unfit>((connection, is_proved, followers))
         };
-        let (connection, followers) = connects.await.map_err(|why| not_told(&spot, why))?;
+        let connected = connects.await.map_err(|why| not_told(&spot, why));
+        let (connection, is_proved, followers) = connected?;
         // Those of a replica are replicas too; in a cluster they are known.
-        if !servers.is_cluster && known.len() < SERVERS_MAX {
-            known.extend(followers.into_iter().map(nameless));
+        if !servers.is_cluster {
+            places.announce(followers)?;
         }
-        reached.push((spot, connection));
+        reached.push(Other {
+            spot,
+            connection,
+            is_proved,
+        });
     }
     Ok(reached)
 }
 
-fn nameless(spot: Spot) -> (String, Spot) {
-    (String::new(), spot)
+/// Whether a server proves to be what it is known as: only what people name need not. Whoever is being given a copy, or
+/// has not heard yet whom to follow, is asked again.
+async fn is_proved(
+    connection: &mut MultiplexedConnection,
+    known: &Known,
+    history: &str,
+) -> Result<bool, Unfit> {
+    if matches!(known, Known::Named) {
+        return Ok(false);
+    }
+    for _ in 0..LOADING_MAX {
+        if let Known::Member(name) = known {
+            let mut asks = redis::cmd("CLUSTER");
+            let is: Result<String, _> = asks.arg("MYID").query_async(connection).await;
+            match is {
+                Ok(is) if is == *name => return Ok(true),
+                Ok(_) => return Err(Unfit::Unproved(ANOTHER_MEMBER)),
+                Err(error) if is_loading(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        } else {
+            let told = replication(connection).await?;
+            if said_of("role", &told) != "slave" {
+                return Err(Unfit::Unproved(NO_REPLICA));
+            }
+            if !history.is_empty() && said_of("master_replid", &told) == history {
+                return Ok(true);
+            }
+        }
+        sleep(LOADING_PAUSE).await;
+    }
+    Err(Unfit::Unproved(FOLLOWS_ANOTHER))
 }
 
 fn not_told(spot: &Spot, why: impl Into<Unfit>) -> Unfit {
     Unfit::NotTold(place(spot), Box::new(why.into()))
 }
 
-/// Who is connected to a server as its replica.
-async fn followers(connection: &mut MultiplexedConnection) -> Result<Vec<Spot>, RedisError> {
+/// What a server says of whom it follows, and who follows it.
+async fn replication(connection: &mut MultiplexedConnection) -> Result<String, RedisError> {
     let mut info = redis::cmd("INFO");
-    let told: String = info.arg("replication").query_async(connection).await?;
-    Ok(followers_in(&told))
+    info.arg("replication").query_async(connection).await
 }
 
-/// `slave0:ip=10.0.0.6,port=6379,state=online,…`.
-fn followers_in(told: &str) -> Vec<Spot> {
+fn said_of<'a>(name: &str, told: &'a str) -> &'a str {
+    let mut lines = told.lines().filter_map(|line| line.split_once(':'));
+    let found = lines.find(|(key, _)| *key == name);
+    found.map_or("", |(_, value)| value.trim())
+}
+
+/// Who is connected to a server as its replica: `slave0:ip=10.0.0.6,port=6379,state=online,…`. Absent where one of them
+/// is not understood.
+fn followers_in(told: &str) -> Option<Vec<Spot>> {
     let lines = told.lines().filter_map(|line| {
         let (key, said) = line.split_once(':')?;
         let is_number = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
         key.strip_prefix("slave").filter(|it| is_number(it))?;
+        Some(said)
+    });
+    let spot = |said: &str| {
         let of = |name: &str| {
             let mut parts = said.split(',').filter_map(|part| part.split_once('='));
             parts.find(|(key, _)| *key == name).map(|(_, value)| value)
         };
         Some((of("ip")?.to_owned(), of("port")?.trim().parse().ok()?))
-    });
-    lines.collect()
+    };
+    lines.map(spot).collect()
 }
 
-/// Has a server approve nothing more, with the functions of any release.
-async fn is_closed(connection: &mut MultiplexedConnection) -> Result<(), Unfit> {
-    let said = |said: Result<Option<Vec<u8>>, RedisError>| match said {
-        // Whoever does not have our functions is not armed.
+/// Whoever does not have our functions is not armed.
+fn unless_unknown(
+    said: Result<Option<Vec<u8>>, RedisError>,
+) -> Result<Option<Vec<u8>>, RedisError> {
+    match said {
         Err(error) if is_unknown_function(&error) => Ok(None),
         said => said,
-    };
-    let mut closed = said(word(connection, &close()).await);
-    for _ in 0..LOADING_MAX {
-        // A replica that is being given a copy can be told when it has it.
-        if !closed.as_ref().is_err_and(is_loading) {
-            break;
-        }
-        sleep(LOADING_PAUSE).await;
-        closed = said(word(connection, &close()).await);
     }
-    closed?;
-    for library in libraries(connection).await? {
-        let is_armed = said(word(connection, &standing(&library)).await)?;
-        if is_armed.is_some_and(|it| it != b"unarmed") {
-            return Err(Unfit::Armed);
+}
+
+impl Other {
+    /// Has it approve nothing more, with the functions of any release.
+    async fn is_closed(&mut self) -> Result<(), Unfit> {
+        let mut closed = word(&mut self.connection, &close()).await;
+        for _ in 0..LOADING_MAX {
+            // A replica that is being given a copy can be told when it has it.
+            if !closed.as_ref().is_err_and(is_loading) {
+                break;
+            }
+            sleep(LOADING_PAUSE).await;
+            closed = word(&mut self.connection, &close()).await;
         }
+        unless_unknown(closed)?;
+        let libraries = libraries(&mut self.connection).await?;
+        if libraries.is_empty() && !self.is_proved {
+            return Err(Unfit::Unproved(NO_FUNCTIONS));
+        }
+        for library in libraries {
+            let said = word(&mut self.connection, &standing(&library)).await;
+            if unless_unknown(said)?.is_some_and(|it| it != b"unarmed") {
+                return Err(Unfit::Armed);
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -277,8 +404,35 @@ mod tests {
                     slave0:ip=10.0.0.6,port=6379,state=online,offset=1,lag=0\r\n\
                     slave1:ip=redis-2.internal,port=6380,state=wait_bgsave,offset=0,lag=1\r\n\
                     slave_priority:100\r\nmaster_failover_state:no-failover\r\n";
-        let places: Vec<String> = followers_in(told).iter().map(place).collect();
+        let spots = followers_in(told).unwrap();
+        let places: Vec<String> = spots.iter().map(place).collect();
         assert_eq!(places, ["10.0.0.6:6379", "redis-2.internal:6380"]);
+        assert_eq!(said_of("role", told), "master");
+        // Nobody is left out because of a line that is not understood.
+        assert!(followers_in(&told.replace("port=6380", "port=0x9")).is_none());
+    }
+
+    #[test]
+    fn two_replicas_that_announce_one_place_are_not_taken_for_one() {
+        let of = |named| Places {
+            named,
+            known: Vec::new(),
+            announced: Vec::new(),
+        };
+        let at = |port| ("10.0.0.6".to_owned(), port);
+        let named = Named::default();
+        let mut places = of(&named);
+        places.announce(vec![at(1), at(2)]).unwrap();
+        let told = places.announce(vec![at(2)]).unwrap_err().to_string();
+        assert!(
+            told.contains("10.0.0.6:2") && told.contains(TWICE),
+            "{told}"
+        );
+        let mut places = of(&named);
+        let most = u16::try_from(SERVERS_MAX).unwrap();
+        places.announce((0..most).map(at).collect()).unwrap();
+        let told = places.announce(vec![at(most)]).unwrap_err().to_string();
+        assert!(told.contains(TOO_MANY), "{told}");
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub enum Unfit {
     Contradicts,
     /// The server at this place may be armed still, and cannot be told that it is no more.
     NotTold(String, Box<Self>),
+    /// It does not prove to be the server that it is taken for.
+    Unproved(&'static str),
     /// Arming began, and did not come to its end.
     HalfArmed(Box<Self>),
     /// Somebody else is arming it at this moment.
@@ -117,6 +119,7 @@ impl fmt::Display for Unfit {
                  does not begin where it ends. Nothing was taken away",
             ),
             Self::NotTold(place, why) => not_told(place, why, f),
+            Self::Unproved(why) => f.write_str(why),
             Self::HalfArmed(why) => write!(
                 f,
                 "{why}. Nothing is approved by it before `countersign ledger arm` has come to its end"
@@ -174,6 +177,14 @@ fn not_told(place: &str, why: &Unfit, f: &mut fmt::Formatter<'_>) -> fmt::Result
              come from a public root or from the one that --ledger-ca names. It runs, so that it cannot be left \
              out: have it announce the name that its certificate is for (`replica-announce-ip`; in a cluster \
              `cluster-announce-hostname`). Nothing was changed"
+        );
+    }
+    if let Unfit::Unproved(why) = why {
+        return write!(
+            f,
+            "{why}. A replica has to announce its own place (`replica-announce-ip`, `replica-announce-port`). Nothing \
+             was changed. `--without {place}` only where the server that was there is stopped for good, or was \
+             started anew"
         );
     }
     write!(

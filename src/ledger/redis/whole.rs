@@ -4,7 +4,7 @@
 use redis::Value;
 use redis::aio::MultiplexedConnection;
 
-use crate::ledger::redis::arming::close_others;
+use crate::ledger::redis::arming::{Named, close_others};
 use crate::ledger::redis::copy::Kept;
 use crate::ledger::redis::link::Remote;
 use crate::ledger::redis::servers::Servers;
@@ -31,7 +31,7 @@ pub async fn close(remote: &Remote) -> Result<Generation, Unfit> {
             return Err(Unfit::Followed(followers.1));
         }
     }
-    close_others(remote, &servers).await?;
+    close_others(remote, &servers, &Named::default()).await?;
     for one in &mut servers.each {
         match one.word(&wire::close()).await?.as_deref() {
             Some(b"closed") => {}
