@@ -22,7 +22,7 @@ use crate::ledger::embedded::rebuild::NotUnderstood;
 use crate::ledger::embedded::recover::examine_whole;
 use crate::ledger::embedded::store::{EmbeddedLedger, Learned, Unavailable};
 use crate::ledger::embedded::writer::Writer;
-use crate::ledger::redis::arming::{Named, arm};
+use crate::ledger::redis::arming::{Named, Order, arm, close_all_others};
 use crate::ledger::redis::copy::{Copy, Kept};
 use crate::ledger::redis::moving::{Differs, Entries, Fold, Total, position_of};
 use crate::ledger::redis::setup::Unfit;
@@ -54,7 +54,11 @@ pub struct Moved {
 ///
 /// # Errors
 /// [`StartError`] says what is in the way; then it is in use where it was.
-pub fn export_ledger(store: &LedgerStore, data_dir: &Path) -> Result<Moved, StartError> {
+pub fn export_ledger(
+    store: &LedgerStore,
+    data_dir: &Path,
+    named: &Named,
+) -> Result<Moved, StartError> {
     let path = data_dir.join(OWN_JOURNAL);
     if !path.is_dir() {
         return Err(on_data_dir(format!(
@@ -80,10 +84,14 @@ pub fn export_ledger(store: &LedgerStore, data_dir: &Path) -> Result<Moved, Star
         })
         .await?;
         let totals = fold.compare(&written.states).map_err(Unfit::Differs)?;
+        // Whoever cannot be told is known while the journal can still be used.
+        close_all_others(remote, named).await?;
         // From here on the journal is not used any more; only then the Redis is.
         let moved = rename(&path, data_dir.join(MOVED)).and_then(|()| synced(data_dir));
         moved.map_err(|error| Unfit::Local(format!("{}: {error}", path.display())))?;
-        Ok((totals, arm(remote, term, &Named::default()).await))
+        let mut named = named.clone();
+        named.order = Order::Arm;
+        Ok((totals, arm(remote, term, &named).await))
     })?;
     drop(files);
     armed.map_err(|why| {
@@ -151,7 +159,11 @@ fn write_copy(files: &Files, path: &Path) -> Result<Written, StartError> {
 ///
 /// # Errors
 /// [`StartError`] says what is in the way. A Redis that was closed already stays so until it is armed.
-pub fn import_ledger(store: &LedgerStore, data_dir: &Path) -> Result<Moved, StartError> {
+pub fn import_ledger(
+    store: &LedgerStore,
+    data_dir: &Path,
+    named: &Named,
+) -> Result<Moved, StartError> {
     for name in [OWN_JOURNAL, SHARED_JOURNAL] {
         let path = data_dir.join(name);
         if path.exists() {
@@ -167,7 +179,7 @@ pub fn import_ledger(store: &LedgerStore, data_dir: &Path) -> Result<Moved, Star
         Ok(()) | Err(_) => {}
     }
     let (generation, fold, entries) = with_remote(store, async |remote| {
-        let generation = whole::close(remote).await?;
+        let generation = whole::close(remote, named).await?;
         let journal = Coming::begin(&coming, &generation);
         let journal = journal.map_err(|error| Unfit::Local(error.to_string()))?;
         let (mut fold, mut entries) = (Fold::default(), 0);

@@ -28,7 +28,7 @@ fn says(server: &RedisServer, what: &str) -> bool {
     server.ask(&["INFO", "replication"]).contains(what)
 }
 
-fn follows(server: &RedisServer, primary: &RedisServer) {
+pub(super) fn follows(server: &RedisServer, primary: &RedisServer) {
     let port = primary.port().to_string();
     assert_eq!(server.ask(&["REPLICAOF", "127.0.0.1", &port]), "+OK");
     assert!(until(|| says(server, "master_link_status:up")));

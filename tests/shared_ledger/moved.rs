@@ -1,5 +1,6 @@
 //! A ledger moves from one process into a Redis and back, with everything that it knows.
 
+use super::arming::follows;
 use super::changes::{TOLD, event, fixture};
 use super::{AMOUNT, Machine, founded, pair, spent, with_room};
 use crate::redis::RedisServer;
@@ -57,8 +58,13 @@ fn use_up(node: &Server, name: &str) -> u64 {
 }
 
 fn moves(word: &str, redis: &RedisServer, machine: &Machine) -> (Option<i32>, String) {
+    moves_with(&[word], redis, machine)
+}
+
+fn moves_with(words: &[&str], redis: &RedisServer, machine: &Machine) -> (Option<i32>, String) {
     let mut command = binary();
-    command.args(["ledger", word, "--ledger", &redis.url(), "--data-dir"]);
+    command.arg("ledger").args(words);
+    command.args(["--ledger", &redis.url(), "--data-dir"]);
     said(command.arg(machine.home.data_dir()).output())
 }
 
@@ -148,6 +154,41 @@ fn a_ledger_moves_into_redis_and_back_and_knows_what_it_knew() {
     verify.args(["ledger", "verify", "--data-dir"]);
     let (code, told) = said(verify.arg(back.home.data_dir()).output());
     assert_eq!(code, Some(0), "{told}");
+}
+
+/// One that stands still, and could be promoted. People may say that it is gone.
+#[test]
+fn a_ledger_does_not_move_past_a_replica_that_cannot_be_told() {
+    let more = ["--repl-diskless-sync-delay", "0"];
+    let [redis, replica] = [(); 2].map(|()| RedisServer::start(&more));
+    follows(&replica, &redis);
+    let snapshot = with_room(ROOM, 1);
+    let machine = Machine::new(&redis, &snapshot);
+    let own = machine.home.start();
+    let asked = authorization("a", "card-0", AMOUNT);
+    assert!(own.client().ask(&asked).is_approval());
+    assert!(own.terminate().success());
+    let place = format!("127.0.0.1:{}", replica.port());
+    let is_refused = |word: &str, machine: &Machine| {
+        let (code, told) = moves(word, &redis, machine);
+        assert_eq!(code, Some(1), "{told}");
+        let advice = format!("`countersign ledger {word}` takes `--without {place}`");
+        assert!(told.contains(&advice), "{told}");
+    };
+    replica.signal_stop();
+    is_refused("export", &machine);
+    // The journal is in use where it was.
+    let own = machine.home.start();
+    assert_eq!(spent(&own, "card-0"), AMOUNT);
+    assert!(own.terminate().success());
+    let (code, told) = moves_with(&["export", "--without", &place], &redis, &machine);
+    assert_eq!(code, Some(0), "{told}");
+    let back = Machine::new(&redis, &snapshot);
+    is_refused("import", &back);
+    let (code, told) = moves_with(&["import", "--without", &place], &redis, &back);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("1 approvals"), "{told}");
+    replica.signal_continue();
 }
 
 /// Where something is there already nothing is put beside it, and the journal goes on.

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::shared::{RedisArguments, failure};
+use super::shared::{NamedArguments, RedisArguments, failure};
 use crate::app::{Moved, StartError, export_ledger, import_ledger};
 use crate::cli::Exit;
 use crate::cli::demo::{Failure, unwritten};
+use crate::ledger::redis::arming::Order;
 use crate::ledger::redis::moving::Total;
 
 #[derive(Debug, Args)]
@@ -18,16 +19,20 @@ pub(super) struct MoveArguments {
     /// The data directory; no server runs on it
     #[arg(long, env = "COUNTERSIGN_DATA_DIR", value_name = "DIR")]
     data_dir: PathBuf,
+    #[command(flatten)]
+    named: NamedArguments,
 }
 
 pub(super) fn export(arguments: &MoveArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let moved = export_ledger(&arguments.redis.store()?, &arguments.data_dir);
+    let named = arguments.named.of(Order::Export);
+    let moved = export_ledger(&arguments.redis.store()?, &arguments.data_dir, &named);
     let next = "the journal stands beside it as journal.moved; start nodes with --ledger";
     told(moved, "exported", next, out)
 }
 
 pub(super) fn import(arguments: &MoveArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let moved = import_ledger(&arguments.redis.store()?, &arguments.data_dir);
+    let named = arguments.named.of(Order::Import);
+    let moved = import_ledger(&arguments.redis.store()?, &arguments.data_dir, &named);
     let next = "the Redis approves nothing any more; start one server without --ledger";
     told(moved, "imported", next, out)
 }

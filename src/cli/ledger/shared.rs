@@ -9,7 +9,7 @@ use crate::app::{StartError, arm_ledger, found_ledger, repair_ledger};
 use crate::cli::demo::Failure;
 use crate::cli::{Exit, typed};
 use crate::config::LedgerStore;
-use crate::ledger::redis::arming::Named;
+use crate::ledger::redis::arming::{Named, Order};
 use crate::ledger::redis::repair::Repaired;
 
 /// Which Redis.
@@ -62,6 +62,30 @@ pub(super) struct FoundArguments {
     redis: RedisArguments,
 }
 
+/// Servers beside the primaries.
+#[derive(Debug, Args)]
+pub(super) struct NamedArguments {
+    /// A replica or former primary that cannot be told that it is not armed any more: you have made sure that it is
+    /// stopped for good, or was started anew since it was last in use. May be said again
+    #[arg(long, value_name = "HOST:PORT")]
+    without: Vec<String>,
+    /// A former primary that runs and follows nobody, so that no other server knows of it: it is told too. May be
+    /// said again
+    #[arg(long, value_name = "HOST:PORT")]
+    also: Vec<String>,
+}
+
+impl NamedArguments {
+    /// For this command.
+    pub(super) fn of(&self, order: Order) -> Named {
+        Named {
+            without: self.without.clone(),
+            also: self.also.clone(),
+            order,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct ArmArguments {
     #[command(flatten)]
@@ -72,14 +96,8 @@ pub(super) struct ArmArguments {
     /// no other server was in its place meanwhile. If not, limits can be spent twice
     #[arg(long, required = true)]
     nothing_was_lost: bool,
-    /// A replica or former primary that cannot be told that it is not armed any more: you have made sure that it is
-    /// stopped for good, or was started anew since it was last in use. May be said again
-    #[arg(long, value_name = "HOST:PORT")]
-    without: Vec<String>,
-    /// A former primary that runs and follows nobody, so that no other server knows of it: it is told too. May be
-    /// said again
-    #[arg(long, value_name = "HOST:PORT")]
-    also: Vec<String>,
+    #[command(flatten)]
+    named: NamedArguments,
 }
 
 #[derive(Debug, Args)]
@@ -130,10 +148,7 @@ pub(super) fn found(arguments: &FoundArguments, out: &mut dyn Write) -> Result<E
 }
 
 pub(super) fn arm(arguments: &ArmArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let named = Named {
-        without: arguments.without.clone(),
-        also: arguments.also.clone(),
-    };
+    let named = arguments.named.of(Order::Arm);
     told(arm_ledger(&arguments.redis.store()?, &named), "armed", out)
 }
 

@@ -5,6 +5,7 @@
 //! be gone; whoever cannot be told is for people to judge. Who says where a replica is may be wrong: the server that is
 //! found there has to prove that it is one.
 
+use std::fmt;
 use std::time::Duration;
 
 use redis::RedisError;
@@ -35,6 +36,28 @@ const NO_FUNCTIONS: &str = "it has no functions of this program, so that it may 
 /// Where a name has no port.
 const PORT: u16 = 6_379;
 
+/// Which command has other servers told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// `ledger arm`.
+    #[default]
+    Arm,
+    /// `ledger export`.
+    Export,
+    /// `ledger import`.
+    Import,
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Arm => "countersign ledger arm",
+            Self::Export => "countersign ledger export",
+            Self::Import => "countersign ledger import",
+        })
+    }
+}
+
 /// What people say of servers beside the primaries.
 #[derive(Clone, Debug, Default)]
 pub struct Named {
@@ -42,6 +65,8 @@ pub struct Named {
     pub without: Vec<String>,
     /// These are told too, although no server knows them.
     pub also: Vec<String>,
+    /// What people have said, so that an error names it.
+    pub order: Order,
 }
 
 impl Named {
@@ -101,9 +126,18 @@ pub(super) async fn close_others(
 ) -> Result<(), Unfit> {
     for mut other in others(remote, servers, named).await? {
         let closed = other.is_closed().await;
-        closed.map_err(|why| not_told(&other.spot, why))?;
+        closed.map_err(|why| not_told(named, &other.spot, why))?;
     }
     Ok(())
+}
+
+/// The same, before anything else is done.
+///
+/// # Errors
+/// [`Unfit`] where one cannot be told.
+pub async fn close_all_others(remote: &Remote, named: &Named) -> Result<(), Unfit> {
+    let servers = Servers::reach(remote).await?;
+    close_others(remote, &servers, named).await
 }
 
 /// Has every primary approve for this term, or none of them.
@@ -224,10 +258,10 @@ impl Places<'_> {
                 continue;
             }
             if self.announced.contains(&spot) {
-                return Err(not_told(&spot, Unfit::Unproved(TWICE)));
+                return Err(not_told(self.named, &spot, Unfit::Unproved(TWICE)));
             }
             if self.known.len() >= SERVERS_MAX {
-                return Err(not_told(&spot, Unfit::Unproved(TOO_MANY)));
+                return Err(not_told(self.named, &spot, Unfit::Unproved(TOO_MANY)));
             }
             self.announced.push(spot.clone());
             self.known.push((Known::Replica, spot));
@@ -273,7 +307,7 @@ async fn others(remote: &Remote, servers: &Servers, named: &Named) -> Result<Vec
             let followers = followers_in(&told).ok_or(Unfit::Strange)?;
             Ok::<_, Unfit>((connection, is_proved, followers))
         };
-        let connected = connects.await.map_err(|why| not_told(&spot, why));
+        let connected = connects.await.map_err(|why| not_told(named, &spot, why));
         let (connection, is_proved, followers) = connected?;
         // Those of a replica are replicas too; in a cluster they are known.
         if !servers.is_cluster {
@@ -322,8 +356,8 @@ async fn is_proved(
     Err(Unfit::Unproved(FOLLOWS_ANOTHER))
 }
 
-fn not_told(spot: &Spot, why: impl Into<Unfit>) -> Unfit {
-    Unfit::NotTold(place(spot), Box::new(why.into()))
+fn not_told(named: &Named, spot: &Spot, why: impl Into<Unfit>) -> Unfit {
+    Unfit::NotTold(place(spot), named.order, Box::new(why.into()))
 }
 
 /// What a server says of whom it follows, and who follows it.
@@ -440,6 +474,7 @@ mod tests {
         let named = Named {
             without: vec!["10.0.0.6:6379".to_owned(), "cafe".to_owned()],
             also: vec!["old.internal".to_owned()],
+            order: Order::Arm,
         };
         let at = |host: &str| (host.to_owned(), 6_379);
         assert!(named.is_without("", &at("10.0.0.6")) && named.is_without("cafe", &at("")));

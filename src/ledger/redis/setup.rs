@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value};
 
-use crate::ledger::redis::arming::each_for_term;
+use crate::ledger::redis::arming::{Order, each_for_term};
 use crate::ledger::redis::link::Remote;
 use crate::ledger::redis::moving::Differs;
 use crate::ledger::redis::servers::Servers;
@@ -52,8 +52,8 @@ pub enum Unfit {
     Copy(PathBuf, io::Error),
     /// It holds another entry than the copy at some place, or lacks what stands before the copy.
     Contradicts,
-    /// The server at this place may be armed still, and cannot be told that it is no more.
-    NotTold(String, Box<Self>),
+    /// The server at this place may be armed still, and cannot be told by this command that it is no more.
+    NotTold(String, Order, Box<Self>),
     /// It does not prove to be the server that it is taken for.
     Unproved(&'static str),
     /// Arming began, and did not come to its end.
@@ -118,7 +118,7 @@ impl fmt::Display for Unfit {
                 "it and the copy do not fit together: something was appended after a loss, or the copy \
                  does not begin where it ends. Nothing was taken away",
             ),
-            Self::NotTold(place, why) => not_told(place, why, f),
+            Self::NotTold(place, order, why) => not_told(place, *order, why, f),
             Self::Unproved(why) => f.write_str(why),
             Self::HalfArmed(why) => write!(
                 f,
@@ -162,7 +162,7 @@ fn not_accepted(error: &RedisError) -> Option<String> {
     Some(why.to_owned())
 }
 
-fn not_told(place: &str, why: &Unfit, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn not_told(place: &str, order: Order, why: &Unfit, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(
         f,
         "{place} may be armed still, and cannot be told that this is over: "
@@ -183,13 +183,13 @@ fn not_told(place: &str, why: &Unfit, f: &mut fmt::Formatter<'_>) -> fmt::Result
         return write!(
             f,
             "{why}. A replica has to announce its own place (`replica-announce-ip`, `replica-announce-port`). Nothing \
-             was changed. `--without {place}` only where the server that was there is stopped for good, or was \
+             was changed. `{order}` takes `--without {place}` only where the server that was there is stopped for good, or was \
              started anew"
         );
     }
     write!(
         f,
-        "{why}. Nothing was changed. `countersign ledger arm` takes `--without {place}` where it is stopped for \
+        "{why}. Nothing was changed. `{order}` takes `--without {place}` where it is stopped for \
          good, or was started anew"
     )
 }

@@ -19,7 +19,7 @@ const PAGE_LEN: u64 = 256;
 ///
 /// # Errors
 /// [`Unfit`] where that is not so.
-pub async fn close(remote: &Remote) -> Result<Generation, Unfit> {
+pub async fn close(remote: &Remote, named: &Named) -> Result<Generation, Unfit> {
     let generation = examine(remote).await?;
     let mut servers = Servers::reach(remote).await?;
     let commands = Commands::new(&generation);
@@ -31,7 +31,7 @@ pub async fn close(remote: &Remote) -> Result<Generation, Unfit> {
             return Err(Unfit::Followed(followers.1));
         }
     }
-    close_others(remote, &servers, &Named::default()).await?;
+    close_others(remote, &servers, named).await?;
     for one in &mut servers.each {
         match one.word(&wire::close()).await?.as_deref() {
             Some(b"closed") => {}
