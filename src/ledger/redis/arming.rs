@@ -93,7 +93,7 @@ fn place((host, port): &Spot) -> String {
 ///
 /// # Errors
 /// [`Unfit`] where that is certainly not so, or a server cannot be told that its term is over; in a cluster, where it is
-/// so of any server. Then all is as it was, unless it says that nothing is approved any more.
+/// so of any server. Then no primary is changed, unless it says so.
 pub async fn arm(remote: &Remote, term: Term, named: &Named) -> Result<Generation, Unfit> {
     let mut servers = Servers::reach(remote).await?;
     let generation = generation(&mut servers).await?;
@@ -140,7 +140,7 @@ pub async fn close_all_others(remote: &Remote, named: &Named) -> Result<(), Unfi
     close_others(remote, &servers, named).await
 }
 
-/// Has every primary approve for this term, or none of them.
+/// Has every primary approve for this term, or none of them, as far as they can be told.
 pub(super) async fn each_for_term(
     servers: &mut Servers,
     commands: &Commands,
@@ -205,14 +205,13 @@ async fn who_disarmed(one: &mut One, commands: &Commands, term: Term) -> Unfit {
 /// Has no server stay armed for a term that not all have. What another one is arming stays as it is.
 async fn given_up(servers: &mut Servers, commands: &Commands, term: Term, why: Unfit) -> Unfit {
     let closes = commands.close(term);
-    let mut is_closed = true;
+    let mut open = Vec::new();
     for one in &mut servers.each {
-        is_closed &= one.word(&closes).await.is_ok();
+        if let Err(why) = one.word(&closes).await {
+            open.push(why);
+        }
     }
-    if !is_closed {
-        tracing::warn!("a server could not be told that it is not armed after all");
-    }
-    Unfit::HalfArmed(Box::new(why))
+    Unfit::HalfArmed(Box::new(why), open)
 }
 
 /// How a server beside the primaries is known, and so what it has to prove.

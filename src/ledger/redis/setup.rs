@@ -18,6 +18,8 @@ use crate::ledger::redis::wire::{
 
 /// How the library begins what it says of a certificate.
 const NOT_ACCEPTED: &str = "invalid peer certificate: ";
+/// How it stands where a server could not be told: those before it in the list may have been.
+const UNCHANGED: &str = "No primary was changed; other replicas may have been told already";
 /// What a ledger's name ends with until all servers of a cluster have written it down.
 const FOUNDING: &str = ":founding";
 
@@ -56,8 +58,8 @@ pub enum Unfit {
     NotTold(String, Order, Box<Self>),
     /// It does not prove to be the server that it is taken for.
     Unproved(&'static str),
-    /// Arming began, and did not come to its end.
-    HalfArmed(Box<Self>),
+    /// Arming began, and did not come to its end. Where servers could not be told that, what they said.
+    HalfArmed(Box<Self>, Vec<Self>),
     /// Somebody else is arming it at this moment.
     Another,
     /// It was armed, and at once disarmed by a node that knew an entry that it lacks.
@@ -120,10 +122,7 @@ impl fmt::Display for Unfit {
             ),
             Self::NotTold(place, order, why) => not_told(place, *order, why, f),
             Self::Unproved(why) => f.write_str(why),
-            Self::HalfArmed(why) => write!(
-                f,
-                "{why}. Nothing is approved by it before `countersign ledger arm` has come to its end"
-            ),
+            Self::HalfArmed(why, open) => half_armed(why, open, f),
             Self::Another => f.write_str("somebody else is arming it at this moment"),
             Self::Behind => f.write_str(
                 "a node knows an entry that it lacks, or another one in its place, and has disarmed it: something \
@@ -176,22 +175,37 @@ fn not_told(place: &str, order: Order, why: &Unfit, f: &mut fmt::Formatter<'_>) 
             "its certificate is not accepted ({why}): it has to be for the name that the server announces, and to \
              come from a public root or from the one that --ledger-ca names. It runs, so that it cannot be left \
              out: have it announce the name that its certificate is for (`replica-announce-ip`; in a cluster \
-             `cluster-announce-hostname`). Nothing was changed"
+             `cluster-announce-hostname`). {UNCHANGED}"
         );
     }
     if let Unfit::Unproved(why) = why {
         return write!(
             f,
-            "{why}. A replica has to announce its own place (`replica-announce-ip`, `replica-announce-port`). Nothing \
-             was changed. `{order}` takes `--without {place}` only where the server that was there is stopped for good, or was \
+            "{why}. A replica has to announce its own place (`replica-announce-ip`, `replica-announce-port`). \
+             {UNCHANGED}. `{order}` takes `--without {place}` only where the server that was there is stopped for good, or was \
              started anew"
         );
     }
     write!(
         f,
-        "{why}. Nothing was changed. `{order}` takes `--without {place}` where it is stopped for \
+        "{why}. {UNCHANGED}. `{order}` takes `--without {place}` where it is stopped for \
          good, or was started anew"
     )
+}
+
+fn half_armed(why: &Unfit, open: &[Unfit], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{why}. ")?;
+    if open.is_empty() {
+        return f.write_str(
+            "Nothing is approved by it before `countersign ledger arm` has come to its end",
+        );
+    }
+    // What it says names the server.
+    f.write_str("It could not be told to all servers that they are not armed after all, so that these may approve")?;
+    for why in open {
+        write!(f, "; {why}")?;
+    }
+    f.write_str(". Say `countersign ledger arm` again")
 }
 
 impl std::error::Error for Unfit {}
@@ -484,5 +498,22 @@ mod tests {
         assert!(matches!(judge("", false).unwrap_err(), Unfit::TooOld(_)));
         assert!(matches!(judge(GOOD, true).unwrap_err(), Unfit::NoCluster));
         assert!(judge(&GOOD.replace("enabled:0", "enabled:1"), true).is_ok());
+    }
+
+    #[test]
+    fn what_stays_open_after_arming_is_named_and_nothing_is_said_to_be_as_it_was() {
+        let half = |open| Unfit::HalfArmed(Box::new(Unfit::Another), open).to_string();
+        assert!(half(Vec::new()).contains("Nothing is approved by it before"));
+        let at = InCluster::At("10.0.0.5:6379".to_owned(), Box::new(Unfit::Strange));
+        let told = half(vec![at.into()]);
+        assert!(told.contains("may approve; 10.0.0.5:6379: "), "{told}");
+        assert!(!told.contains("Nothing is approved"), "{told}");
+        let place = "10.0.0.6:6379".to_owned();
+        let told = Unfit::NotTold(place, Order::Import, Box::new(Unfit::Armed)).to_string();
+        assert!(told.contains("No primary was changed"), "{told}");
+        assert!(
+            told.contains("`countersign ledger import` takes `--without 10.0.0.6:6379`"),
+            "{told}"
+        );
     }
 }
