@@ -279,11 +279,12 @@ async fn others(remote: &Remote, servers: &Servers, named: &Named) -> Result<Vec
         known: also.chain(members).collect(),
         announced: Vec::new(),
     };
-    let mut history = String::new();
+    // Of the primary, of whom people name, and of those who follow them.
+    let mut histories = Vec::new();
     if !servers.is_cluster {
         for one in &servers.each {
             let told = replication(&mut one.connection.clone()).await?;
-            history = said_of("master_replid", &told).to_owned();
+            histories.push(said_of("master_replid", &told).to_owned());
             places.announce(followers_in(&told).ok_or(Unfit::Strange)?)?;
         }
     }
@@ -301,16 +302,18 @@ async fn others(remote: &Remote, servers: &Servers, named: &Named) -> Result<Vec
         let connects = async {
             let one = Remote::one(remote.access(), &spot)?;
             let mut connection = one.connect(&link::config()).await?;
-            let is_proved = is_proved(&mut connection, &known, &history).await?;
+            let is_proved = is_proved(&mut connection, &known, &histories).await?;
             let told = replication(&mut connection).await?;
             let followers = followers_in(&told).ok_or(Unfit::Strange)?;
-            Ok::<_, Unfit>((connection, is_proved, followers))
+            let history = said_of("master_replid", &told).to_owned();
+            Ok::<_, Unfit>((connection, is_proved, history, followers))
         };
         let connected = connects.await.map_err(|why| not_told(named, &spot, why));
-        let (connection, is_proved, followers) = connected?;
+        let (connection, is_proved, history, followers) = connected?;
         // Those of a replica are replicas too; in a cluster they are known.
         if !servers.is_cluster {
             places.announce(followers)?;
+            histories.push(history);
         }
         reached.push(Other {
             spot,
@@ -326,7 +329,7 @@ async fn others(remote: &Remote, servers: &Servers, named: &Named) -> Result<Vec
 async fn is_proved(
     connection: &mut MultiplexedConnection,
     known: &Known,
-    history: &str,
+    histories: &[String],
 ) -> Result<bool, Unfit> {
     if matches!(known, Known::Named) {
         return Ok(false);
@@ -346,7 +349,8 @@ async fn is_proved(
             if said_of("role", &told) != "slave" {
                 return Err(Unfit::Unproved(NO_REPLICA));
             }
-            if !history.is_empty() && said_of("master_replid", &told) == history {
+            let history = said_of("master_replid", &told);
+            if !history.is_empty() && histories.iter().any(|it| it == history) {
                 return Ok(true);
             }
         }
