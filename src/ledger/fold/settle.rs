@@ -181,9 +181,10 @@ impl Life {
             self.learn(*fact);
         }
         let told = booked.told.filter(|told| self.is_news(told));
-        // The issuer speaks of it again: what it says counts.
-        let is_ask = |fact: &Fact| is_ask(fact.kind);
-        self.has_lapsed &= told.is_none() && !booked.facts.iter().any(is_ask);
+        // The issuer speaks of it again: what it says counts. Where it gives accounts, a newer one.
+        let gives_accounts = told.is_some() || self.told.is_some();
+        let asks = booked.facts.iter().any(|fact| is_ask(fact.kind));
+        self.has_lapsed &= told.is_none() && (gives_accounts || !asks);
         self.told = told.or(self.told);
         self.has_drifted |= booked.has_drifted;
         self.on_reversal = booked.on_reversal;
