@@ -48,6 +48,7 @@ use crate::ledger::embedded::io::Storage;
 use crate::ledger::embedded::store::EmbeddedLedger;
 use crate::ledger::embedded::writer::Writer;
 use crate::ledger::redis::offers::SharedLog;
+use crate::ledger::redis::stand_in::StandIn;
 use crate::ledger::state::State;
 use crate::seam::commands::{LedgerInbox, LedgerPort, ledger_port};
 use crate::telemetry::Telemetry;
@@ -170,7 +171,9 @@ impl App {
         if config.sandbox {
             self.announce(&config.data_dir)?;
         }
-        let ready = self.addresses.ready_line(config.durability);
+        let ready = self
+            .addresses
+            .ready_line(config.durability, config.stand_in);
         Ok(Started { app: self, ready })
     }
 
@@ -359,6 +362,7 @@ fn share(
         limits,
         kick: OnceLock::new(),
         log: OnceLock::new(),
+        stand_in: OnceLock::new(),
         alarm,
     })
 }
@@ -450,30 +454,37 @@ fn core_of(
     node: Option<&shared::Node>,
     states: Vec<State>,
     (loaded, keys, writer, told): (&Loaded, &Fingerprinter, &Arc<Writer>, shared::Told<'_>),
-) -> Result<(Core, Option<SharedLog>), StartError> {
+) -> Result<(Core, Option<Joined>), StartError> {
     let Some(node) = node else {
         let ledger = EmbeddedLedger::new(states, writer.share_journal());
         return Ok((loaded.core(keys, ledger), None));
     };
     let core = loaded.core(keys, node.ledger(writer));
     let log = node.join(&core, writer, told)?;
-    Ok((core, Some(log)))
+    let stand_in = node.stand_in(told)?;
+    Ok((core, Some((log, stand_in))))
 }
+
+/// The log that several nodes share, and what this one approves in its place.
+type Joined = (SharedLog, Option<Arc<StandIn>>);
 
 fn arm(
     shared: &Arc<Shared>,
     writer: &Arc<Writer>,
-    (core, log): (Core, Option<SharedLog>),
+    (core, joined): (Core, Option<Joined>),
     port: &LedgerPort,
 ) {
     let kick = Arc::clone(writer);
     // The cell is new, so nothing is in it.
     let _full = shared.kick.set(Box::new(move || kick.write_or_kick()));
-    if let Some(log) = log {
+    if let Some((log, stand_in)) = joined {
         let log = Arc::new(log);
         port.share(Arc::clone(&log));
         // The same.
         let _full = shared.log.set(log);
+        if let Some(stand_in) = stand_in {
+            let _full = shared.stand_in.set(stand_in);
+        }
     }
     shared.telemetry.set_snapshot_version(FIRST_VERSION);
     shared.pipeline.arm(core);

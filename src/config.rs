@@ -17,6 +17,7 @@ mod public_url;
 mod purchases;
 mod roles;
 mod secret;
+mod stand_in;
 mod webhooks;
 
 use std::fmt;
@@ -30,13 +31,16 @@ pub use self::cards::{CardMaker, CardsConfig, Reveal};
 pub use self::database::database_address;
 pub(crate) use self::issuer::HOLD_DAYS_DEFAULT;
 pub use self::issuer::{HoldDays, IssuerConfig};
-pub use self::ledger::{LedgerStore, OWN_JOURNAL, SHARED_COPY, SHARED_JOURNAL, journal_of};
+pub use self::ledger::{
+    LedgerStore, OWN_JOURNAL, SHARED_COPY, SHARED_JOURNAL, SHARED_STAND_IN, journal_of,
+};
 pub use self::log::log_setting;
 pub use self::mail::{MailConfig, MailTls, mail_secret};
 pub use self::mcp::McpConfig;
 pub use self::purchases::PurchasesConfig;
 pub use self::roles::Roles;
 pub use self::secret::SecretSource;
+pub use self::stand_in::StandInConfig;
 pub use self::webhooks::{PORTS_MAX, WebhooksConfig};
 use crate::issuer::IssuerKind;
 pub use alerts::{AlertsConfig, RISK_KINDS, SHARES, SPIKES, STORMS};
@@ -128,6 +132,9 @@ pub struct Config {
     pub durability: DurabilityLevel,
     /// Where holds and limits are kept.
     pub ledger: LedgerStore,
+    /// What this node may approve while the ledger that it shares does not answer; absent where that is
+    /// nothing.
+    pub stand_in: Option<StandInConfig>,
     /// What this process does.
     pub roles: Roles,
     /// For how long decided authorizations are known again, in days.
@@ -236,13 +243,14 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let sandbox = overrides.sandbox || typed.issuer.is_empty();
         let address = |flag: Option<SocketAddr>, typed: Option<&str>, key: &str, default: u16| {
-            listen_address(flag, typed, &format!("{place}: {key}"), default)
+            listen_address(flag, typed, &format!("{place}: server.{key}"), default)
         };
         let server = &typed.server;
         let timeout = |typed, key: &str| read_timeout(typed, &format!("{place}: {key}"));
         let issuers = issuer::issuers(&typed.issuer, place)?;
         let data_dir = or_default(overrides.data_dir.or(typed.data_dir));
         let database = database::address(overrides.database, typed.database.as_deref(), place)?;
+        let ledger = ledger::store(overrides.ledger, overrides.ledger_ca)?;
         Ok(Self {
             connections_max: connections::max(
                 server.connections_max,
@@ -255,20 +263,15 @@ impl Config {
             issuer_listen: address(
                 overrides.issuer_listen,
                 server.issuer_listen.as_deref(),
-                "server.issuer_listen",
+                "issuer_listen",
                 8700,
             )?,
-            listen: address(
-                overrides.listen,
-                server.listen.as_deref(),
-                "server.listen",
-                8701,
-            )?,
+            listen: address(overrides.listen, server.listen.as_deref(), "listen", 8701)?,
             public_url: public_url::read(server, place)?,
             ops_listen: address(
                 overrides.ops_listen,
                 server.ops_listen.as_deref(),
-                "server.ops_listen",
+                "ops_listen",
                 8702,
             )?,
             durability: durability(overrides.durability, &typed.ledger, place)?,
@@ -293,7 +296,8 @@ impl Config {
             database,
             data_dir,
             roles: overrides.roles.unwrap_or_default(),
-            ledger: ledger::store(overrides.ledger, overrides.ledger_ca)?,
+            stand_in: stand_in::read(typed.stand_in.as_ref(), &ledger, place)?,
+            ledger,
             sandbox,
             sandbox_clock: overrides.sandbox_clock,
         })

@@ -20,5 +20,6 @@ pub mod recent;
 pub mod redis;
 pub mod rolling;
 pub mod shared;
+pub mod stand_in;
 pub mod state;
 mod trailing;

@@ -70,6 +70,8 @@ pub struct Telemetry {
     outbox_dead: AtomicI64,
     outbox_age_s: AtomicI64,
     rules_age_ms: AtomicI64,
+    stand_in_used: AtomicI64,
+    stand_in_unbooked: AtomicI64,
     webhooks: Meters,
 }
 
@@ -102,6 +104,8 @@ impl Telemetry {
             outbox_dead: AtomicI64::new(0),
             outbox_age_s: AtomicI64::new(0),
             rules_age_ms: AtomicI64::new(0),
+            stand_in_used: AtomicI64::new(0),
+            stand_in_unbooked: AtomicI64::new(0),
             webhooks: Meters::default(),
         })
     }
@@ -189,6 +193,12 @@ impl Telemetry {
     /// How long ago it was known last that the rules in force are those of the database.
     pub fn set_rules_age(&self, age_us: i64) {
         self.rules_age_ms.store(age_us / 1_000, Ordering::Relaxed);
+    }
+
+    /// What this node approved by itself and the shared ledger does not have yet: minor units and how many.
+    pub fn set_stand_in(&self, used: i64, unbooked: i64) {
+        self.stand_in_used.store(used, Ordering::Relaxed);
+        self.stand_in_unbooked.store(unbooked, Ordering::Relaxed);
     }
 
     /// What waits for webhooks.
@@ -295,6 +305,16 @@ impl Collector for Scrape {
             "rules_age_milliseconds",
             "How long ago an authorizer heard last which rules the database has; 0 where none is followed",
             &telemetry.rules_age_ms,
+        )?;
+        gauge(
+            "stand_in_used",
+            "Minor units of the node's own budget that it approved while the shared ledger did not answer",
+            &telemetry.stand_in_used,
+        )?;
+        gauge(
+            "stand_in_unbooked",
+            "Approvals of the node's own that the shared ledger does not have yet",
+            &telemetry.stand_in_unbooked,
         )?;
         gauge(
             "snapshot_waiting",

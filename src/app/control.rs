@@ -409,7 +409,7 @@ fn start_webhooks(
         bell: Arc::clone(&told.bell),
         telemetry: Arc::clone(&told.telemetry),
         readiness: Arc::clone(&told.readiness),
-        backlog_max: told.backlog_max,
+        unread_max: around.webhooks.unread_max,
         reading: Reading::new(&told.store, around.records, (around.journal.name(), counts)),
     })));
     told

@@ -29,6 +29,8 @@ pub enum StartError {
     NotOurs(String),
     /// The data directory has the journal of a ledger of the other kind.
     OtherLedger(PathBuf),
+    /// The file of what this node approved while the ledger did not answer.
+    StandIn(PathBuf, io::Error),
     /// The Redis that nodes share cannot be worked with: which, and why.
     SharedLog(String),
     Journal(RecoverError),
@@ -58,12 +60,14 @@ impl StartError {
             | Self::NotOurs(_)
             | Self::DataDir(_, OpenError::InUse) => Exit::InUse,
             Self::In(_, error) => error.exit(),
+            Self::StandIn(_, error) if error.kind() == io::ErrorKind::InvalidData => Exit::Corrupt,
             Self::Journal(RecoverError::Corrupt(_)) | Self::NotUnderstood(_) => Exit::Corrupt,
             Self::DataDir(_, OpenError::Io(_))
             | Self::Journal(RecoverError::Io { .. })
             | Self::Sandbox(_)
             | Self::Control(_)
             | Self::SharedLog(_)
+            | Self::StandIn(..)
             | Self::Io(..)
             | Self::Listen(..) => Exit::Other,
         }
@@ -96,6 +100,8 @@ impl fmt::Display for StartError {
             ),
             Self::Taken(whose) => write!(f, "{whose}; stop that one first"),
             Self::DataDir(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::StandIn(_, error) if error.kind() == io::ErrorKind::InvalidData => error.fmt(f),
+            Self::StandIn(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Journal(error) => error.fmt(f),
             Self::NotUnderstood(error) => write!(f, "journal corrupt: {error}"),
             Self::Io(what, error) => write!(f, "{what}: {error}"),

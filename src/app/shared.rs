@@ -10,7 +10,9 @@ use tokio::runtime::Runtime;
 
 use crate::app::{StartError, recovery};
 use crate::cold::readiness::Readiness;
-use crate::config::{Config, ConfigError, LedgerStore, SHARED_COPY};
+use crate::config::{
+    Config, ConfigError, LedgerStore, SHARED_COPY, SHARED_STAND_IN, StandInConfig,
+};
 use crate::hot::pipeline::Core;
 use crate::ledger::embedded::frame::{Cursor, JournalId};
 use crate::ledger::embedded::store::EmbeddedLedger;
@@ -22,6 +24,7 @@ use crate::ledger::redis::offers::SharedLog;
 use crate::ledger::redis::refusal::Refusals;
 use crate::ledger::redis::repair::{self, Repaired};
 use crate::ledger::redis::setup::{self, Unfit};
+use crate::ledger::redis::stand_in::{StandIn, Standing};
 use crate::ledger::redis::wire::{Generation, Term};
 use crate::telemetry::Telemetry;
 
@@ -31,6 +34,11 @@ const FORGOT: &str = "shared_ledger_forgot";
 const FORGOT_PARTLY: &str = "shared_ledger_forgot_partly";
 /// Its word after this node could not keep what the log says.
 const NOT_FOLLOWED: &str = "shared_log_not_followed";
+
+/// What `/readyz` warns of while the log does not have all that this node approved by itself.
+const UNBOOKED: &str = "stand_in_unbooked";
+/// What it warns of once this node's file of that takes nothing more.
+const STAND_IN_BROKEN: &str = "stand_in_file";
 
 /// Between two looks at how far the journal is written.
 const WRITTEN_PAUSE: Duration = Duration::from_millis(1);
@@ -43,6 +51,7 @@ pub(super) struct Node {
     remote: Remote,
     generation: Generation,
     copy: PathBuf,
+    stand_in: (PathBuf, Option<StandInConfig>),
 }
 
 impl Node {
@@ -59,11 +68,54 @@ impl Node {
         let generation = generation.map_err(|why| unfit(&remote, &why))?;
         tracing::info!(%remote, ledger = %generation, "joining a shared ledger");
         let copy = config.data_dir.join(SHARED_COPY);
+        let stand_in = config.data_dir.join(SHARED_STAND_IN);
         Ok(Some(Self {
             remote,
             generation,
             copy,
+            stand_in: (stand_in, config.stand_in),
         }))
+    }
+
+    /// What this node has approved by itself and may approve, read before anybody is answered; absent where
+    /// that is nothing.
+    ///
+    /// # Errors
+    /// [`StartError::StandIn`] where its file cannot be trusted.
+    pub(super) fn stand_in(
+        &self,
+        (readiness, telemetry): Told<'_>,
+    ) -> Result<Option<Arc<StandIn>>, StartError> {
+        let (path, config) = &self.stand_in;
+        let (readiness, telemetry) = (Arc::clone(readiness), Arc::clone(telemetry));
+        let tell = move |standing: Standing| {
+            telemetry.set_stand_in(standing.used, standing.unbooked);
+            for (warns, warning) in [
+                (standing.unbooked > 0, UNBOOKED),
+                (standing.is_broken, STAND_IN_BROKEN),
+            ] {
+                if warns {
+                    readiness.set_warning(warning);
+                } else {
+                    readiness.clear_warning(warning);
+                }
+            }
+        };
+        if let Some(StandInConfig {
+            budget,
+            nodes,
+            most,
+        }) = config
+        {
+            let currency = budget.currency;
+            tracing::warn!(
+                "while the ledger does not answer each node approves up to {budget} {currency} by itself: \
+                 {nodes} nodes may overspend {most} {currency} together"
+            );
+        }
+        let budget = config.map(|it| it.budget);
+        let opened = StandIn::open(path, &self.generation, budget, Box::new(tell));
+        opened.map_err(|error| StartError::StandIn(path.clone(), error))
     }
 
     /// What the journal of a node begins with: all that it will hold is in the log.

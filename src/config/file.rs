@@ -38,6 +38,7 @@ pub(super) struct ConfigFile {
     pub(super) alerts: AlertsFile,
     #[serde(default)]
     pub(super) risk: RiskFile,
+    pub(super) stand_in: Option<StandInFile>,
     #[serde(default)]
     pub(super) issuer: Vec<IssuerFile>,
 }
@@ -82,6 +83,7 @@ pub(super) struct WebhooksFile {
     #[serde(default)]
     pub(super) ports: Vec<u16>,
     pub(super) backlog_max: Option<i64>,
+    pub(super) unread_max: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -111,6 +113,15 @@ pub(super) struct LedgerFile {
     pub(super) retention_days: Option<u32>,
     pub(super) records_days: Option<u32>,
     pub(super) records_indexed_max: Option<usize>,
+}
+
+/// What a node may approve while the ledger does not answer. The amount is in major units, as text.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StandInFile {
+    pub(super) budget: String,
+    pub(super) currency: String,
+    pub(super) nodes: u32,
 }
 
 /// One `[[issuer]]`. Secrets are named here, never written.

@@ -26,6 +26,9 @@ pub const SHARED_JOURNAL: &str = "shared-journal";
 /// One process's own copy of the log that several nodes share, from which a Redis that lost it is repaired.
 pub const SHARED_COPY: &str = "shared-log";
 
+/// What one process approved while that log did not answer, until the log has it.
+pub const SHARED_STAND_IN: &str = "shared-stand-in";
+
 /// The journal that a data directory holds, of whichever ledger; where there is none, the place of one
 /// process's own.
 #[must_use]

@@ -5,8 +5,8 @@ use super::file::WebhooksFile;
 
 /// Ports that can be added to those of HTTPS.
 pub const PORTS_MAX: usize = 16;
-const BACKLOG: std::ops::RangeInclusive<i64> = 10..=10_000_000;
-const BACKLOG_DEFAULT: i64 = 100_000;
+const COUNTS: std::ops::RangeInclusive<i64> = 10..=10_000_000;
+const COUNT_DEFAULT: i64 = 100_000;
 
 /// Where events may be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,16 +17,25 @@ pub struct WebhooksConfig {
     pub ports: [u16; PORTS_MAX],
     /// How many deliveries may wait for one of them.
     pub backlog_max: i64,
+    /// How many records of decisions may wait to be looked at before operators are warned.
+    pub unread_max: i64,
 }
 
 pub(super) fn read(typed: &WebhooksFile, place: &str) -> Result<WebhooksConfig, ConfigError> {
-    let backlog_max = typed.backlog_max.unwrap_or(BACKLOG_DEFAULT);
-    if !BACKLOG.contains(&backlog_max) {
-        let (least, most) = (BACKLOG.start(), BACKLOG.end());
+    let count = |typed: Option<i64>, name: &str| {
+        let count = typed.unwrap_or(COUNT_DEFAULT);
+        if COUNTS.contains(&count) {
+            return Ok(count);
+        }
+        let (least, most) = (COUNTS.start(), COUNTS.end());
         let message = format!("must lie between {least} and {most}");
-        let place = format!("{place}: webhooks.backlog_max");
-        return Err(ConfigError::new(place, message));
-    }
+        Err(ConfigError::new(
+            format!("{place}: webhooks.{name}"),
+            message,
+        ))
+    };
+    let backlog_max = count(typed.backlog_max, "backlog_max")?;
+    let unread_max = count(typed.unread_max, "unread_max")?;
     let mut ports = [0; PORTS_MAX];
     if typed.ports.len() > PORTS_MAX || typed.ports.contains(&0) {
         let message = format!("must have at most {PORTS_MAX} entries, each from 1 to 65535");
@@ -40,5 +49,6 @@ pub(super) fn read(typed: &WebhooksFile, place: &str) -> Result<WebhooksConfig, 
         allow_loopback: typed.allow_loopback.unwrap_or(false),
         ports,
         backlog_max,
+        unread_max,
     })
 }

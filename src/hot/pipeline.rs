@@ -33,7 +33,7 @@ use crate::ledger::embedded::store::{EmbeddedLedger, Unavailable};
 use crate::ledger::event::{Facts, Owner};
 use crate::seam::snapshot::CurrentSnapshot;
 pub use shared::{Drafted, Rested};
-use shared::{Word, said};
+use shared::{Judge, Word, said, takes_cash};
 
 /// One configured account at an issuer.
 pub struct Connection {
@@ -167,6 +167,17 @@ impl Pipeline {
     /// Verifies, decodes, decides and books one delivery. A signature's age is judged at receipt;
     /// `now` is read when the decision is made.
     pub fn begin(&self, arrival: &Arrival<'_>, now: impl Fn() -> Timestamp) -> Begun {
+        self.begin_by(Judge::Log, arrival, now)
+    }
+
+    /// The same by this judge. What a node judges in the log's place is a draft as well; its events are a
+    /// [`StoodIn`](crate::ledger::stand_in::StoodIn) then.
+    fn begin_by(
+        &self,
+        judge: Judge<'_>,
+        arrival: &Arrival<'_>,
+        now: impl Fn() -> Timestamp,
+    ) -> Begun {
         let connection = arrival.connection;
         let issuer = &connection.issuer;
         let verified = issuer.verify(&arrival.headers, arrival.body, arrival.received);
@@ -193,7 +204,7 @@ impl Pipeline {
         if core.ledger.is_poisoned() || self.clock_is_doubted.load(Ordering::Acquire) {
             return decline(connection, &question.form, DeclineReason::LedgerUnavailable);
         }
-        core.decide(arrival, &body, question, now)
+        core.decide(judge, (arrival, &body), question, now)
     }
 
     /// Makes the answer of a decision whose wait is over. The deadline is looked at once more,
@@ -286,13 +297,16 @@ impl Core {
 
     fn decide(
         &self,
-        arrival: &Arrival<'_>,
-        body: &VerifiedBody<'_>,
+        judge: Judge<'_>,
+        (arrival, body): (&Arrival<'_>, &VerifiedBody<'_>),
         question: Question<'_>,
         now: impl Fn() -> Timestamp,
     ) -> Begun {
         let connection = arrival.connection;
         let request = &question.request;
+        if judge.is_node() && takes_cash(request) {
+            return decline(connection, &question.form, DeclineReason::LedgerUnavailable);
+        }
         let parts = [connection.name.as_bytes(), request.card_token.as_bytes()];
         let card_key = self.keys.key(KeySpace::Card, &parts);
         let step = self.identify(connection, &question, body);
@@ -331,9 +345,10 @@ impl Core {
                     });
                     command.latency_us = elapsed(now());
                     let proposals = (&proposal, tried.as_ref());
-                    let word = self.on_known_card(connection, &view, proposals, &command);
+                    let word = self.on_known_card((judge, connection), &view, proposals, &command);
                     (view.customer.key(), word.map(Some))
                 }
+                None if judge.is_node() => (card_key, Err(Unavailable::Refused)),
                 None => {
                     command.latency_us = elapsed(now());
                     self.on_unknown_card(connection, card_key, &snapshot, &command)
@@ -400,7 +415,7 @@ impl Core {
 
     fn on_known_card(
         &self,
-        connection: &Connection,
+        (judge, connection): (Judge<'_>, &Connection),
         view: &CardView<'_>,
         (proposal, tried): (&Proposal, Option<&([u32; 3], Proposal)>),
         command: &Authorize<'_>,
@@ -428,7 +443,13 @@ impl Core {
             }),
             ..command.clone()
         };
-        self.ask(&route, self.unattributed(connection), &command)
+        let unattributed = self.unattributed(connection);
+        match judge {
+            Judge::Log => self.ask(&route, unattributed, &command),
+            Judge::Node(owner, unbooked) => {
+                self.stand_in(&route, unattributed, (owner, unbooked), &command)
+            }
+        }
     }
 
     /// A card that is in no snapshot: booked with the customer whose card it was, else with the

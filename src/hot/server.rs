@@ -11,6 +11,7 @@ mod doorbell;
 mod events;
 mod exchange;
 mod pulse;
+mod stand_in;
 mod watch;
 
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ use crate::domain::time::Timestamp;
 use crate::hot::durability::{Progress, WaitingRoom};
 use crate::hot::pipeline::{Connection, Pipeline};
 use crate::ledger::redis::offers::SharedLog;
+use crate::ledger::redis::stand_in::StandIn;
 use crate::seam::commands::LedgerInbox;
 use crate::telemetry::Telemetry;
 use crowd::{Pace, Seat, Seats};
@@ -86,6 +88,8 @@ pub struct Shared {
     pub kick: KickCell,
     /// The log that several nodes share; empty where this one has its counters for itself.
     pub log: std::sync::OnceLock<Arc<SharedLog>>,
+    /// What this node approves while that log does not answer; empty where it approves nothing then.
+    pub stand_in: std::sync::OnceLock<Arc<StandIn>>,
     /// Told, by a short stable word, why nothing will be approved any more.
     pub alarm: Alarm,
 }
@@ -335,6 +339,7 @@ impl Worker {
             async move { room.kick_when_wanted().await }
         });
         if let Some(inbox) = inbox {
+            runtime.spawn_local(stand_in::book_all(Arc::clone(&self.shared)));
             runtime.spawn_local(serve_commands(
                 Arc::clone(&self.shared),
                 Rc::clone(&room),

@@ -25,6 +25,7 @@ pub mod earmarks;
 pub(super) mod harness;
 pub mod intents;
 mod limits;
+pub mod stand_in;
 pub mod standing;
 mod verdict;
 mod windows;
@@ -224,6 +225,13 @@ fn recognise<'a>(
             ordinal.map(|it| it.1),
         ));
     }
+    // What one node had declined another one may have let go while the log did not answer (decision
+    // 0042), and the approval counts.
+    let let_go = |it: &Step| it.stored == step.stored && it.decision.is_approval();
+    let step = match step.decision.is_approval() {
+        true => step,
+        false => known.steps().find(let_go).unwrap_or(step),
+    };
     let answer = Answer {
         decision: step.decision,
         novelty: Novelty::Known,
@@ -342,6 +350,7 @@ fn decided<'a>(
         probes: false,
         intent: None,
         flagged: false,
+        stood_in: false,
         attestation: AttestationClass::Unattested,
         locks: None,
         explanation: None,

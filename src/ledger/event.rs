@@ -134,6 +134,9 @@ pub struct Decided<'a> {
     pub intent: Option<Key>,
     /// Whether it was approved although no intent matched.
     pub flagged: bool,
+    /// Whether one node approved it while the shared log did not answer (decision 0042); booked afterwards,
+    /// whatever the limits said by then.
+    pub stood_in: bool,
     /// What the agent had attested.
     pub attestation: AttestationClass,
     /// The merchant that this approval locks the card to.

@@ -67,7 +67,7 @@ fn spread(tag: u32) -> u64 {
 type Entry<T> = Option<(Key, T)>;
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::ledger) struct KeyMap<T> {
     tables: Vec<HashTable<Slot>>,
     /// All but the last are full; an entry that was removed is empty until it is used again.

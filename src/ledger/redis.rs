@@ -19,5 +19,6 @@ mod routes;
 mod sentinel;
 mod servers;
 pub mod setup;
+pub mod stand_in;
 pub mod whole;
 pub mod wire;

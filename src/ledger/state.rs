@@ -300,6 +300,35 @@ impl State {
         }
     }
 
+    /// The same without its authorizations and intents: sums, counts, locks and standings, to try on them what
+    /// may be booked later.
+    #[must_use]
+    pub(in crate::ledger) fn sums(&self) -> Self {
+        Self {
+            no: self.no,
+            taken: self.taken,
+            last: self.last,
+            key: self.key,
+            owner: self.owner.clone(),
+            status: self.status,
+            currency: self.currency,
+            counters: self.counters,
+            rolling: self.rolling.clone(),
+            day: self.day,
+            day_ends: self.day_ends,
+            hour: self.hour,
+            hour_offset_s: self.hour_offset_s,
+            latest: self.latest,
+            inherited: self.inherited,
+            intents: None,
+            cards: self.cards.clone(),
+            agents: self.agents.clone(),
+            cards_by_key: self.cards_by_key.clone(),
+            agents_by_key: self.agents_by_key.clone(),
+            authorizations: KeyMap::default(),
+        }
+    }
+
     /// The card of a key, if it was ever used.
     #[must_use]
     pub fn card_by_key(&self, key: Key) -> Option<(CardNo, &CardState)> {

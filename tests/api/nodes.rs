@@ -282,7 +282,7 @@ fn without_the_database_issuers_are_answered_by_what_is_known() {
     let mut plane = Plane::initialised_in(Database::at(server.fresh_database()));
     plane
         .home
-        .write("hooks.toml", "[webhooks]\nbacklog_max = 50\n");
+        .write("hooks.toml", "[webhooks]\nunread_max = 50\n");
     restart(&mut plane, &["--roles", "control"]);
     let node = Authorizer::start(&plane.database);
     let card = plane.card(&json!({"policy": {"limits": {"perDay": 1000}}}));

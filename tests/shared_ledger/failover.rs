@@ -18,7 +18,7 @@ const CLIENTS: usize = 4;
 const EACH: usize = 5;
 /// More than one round lets be approved.
 const ROOM_OF_ROUND: u64 = 150;
-const ROUNDS: u64 = 6;
+const ROUNDS: u64 = 3;
 const DEADLINE_MS: u32 = 1_000;
 /// From the word that it is armed until every node approves.
 const NORMAL_WITHIN_MS: i64 = 10_000;

@@ -14,14 +14,22 @@ const GONE_AFTER: &str = "1000";
 pub(crate) struct RedisCluster {
     pub(crate) servers: Vec<RedisServer>,
     more: Vec<String>,
+    /// Further settings of one server.
+    own: fn() -> Vec<String>,
 }
 
 impl RedisCluster {
     /// So many primaries, each with as many slots, with these settings beside their own.
     pub(crate) fn start(primaries: usize, more: &[&str]) -> Self {
+        Self::start_with(primaries, more, Vec::new)
+    }
+
+    /// The same, and each server with settings of its own.
+    pub(crate) fn start_with(primaries: usize, more: &[&str], own: fn() -> Vec<String>) -> Self {
         let mut cluster = Self {
             servers: Vec::new(),
             more: more.iter().map(|&word| word.to_owned()).collect(),
+            own,
         };
         for number in 0..primaries {
             cluster.begin();
@@ -45,6 +53,8 @@ impl RedisCluster {
         let mut words = vec!["--cluster-enabled", "yes", "--cluster-port", &bus];
         words.extend(["--cluster-node-timeout", GONE_AFTER]);
         words.extend(self.more.iter().map(String::as_str));
+        let own = (self.own)();
+        words.extend(own.iter().map(String::as_str));
         self.servers.push(RedisServer::start(&words));
     }
 

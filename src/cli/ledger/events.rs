@@ -254,6 +254,7 @@ impl Line {
         self.maybe("hold_time", hold_word(it.hold_time));
         self.flag("consumes", it.consumes).flag("probes", it.probes);
         self.flag("flagged", it.flagged);
+        self.flag("stood_in", it.stood_in);
         if let Some(intent) = it.intent {
             self.key("intent", intent);
         }

@@ -83,6 +83,8 @@ pub struct DecisionRecord {
     /// Whether the agent had said, within the window, what it was doing with the card.
     #[schema(pattern = "^(attested|stale|unattested)$")]
     pub attestation: &'static str,
+    /// Whether a node approved it by itself while the ledger that nodes share did not answer; booked afterwards.
+    pub stand_in: bool,
     /// The rules that decided; 0 where the issuer has.
     pub snapshot_version: u64,
     /// Microseconds from receipt to decision; 0 where the issuer has decided.
@@ -198,6 +200,7 @@ pub(super) fn show_declined(
         explanation: Some(declined_by_issuer()),
         shadow: None,
         attestation: "unattested",
+        stand_in: false,
         snapshot_version: 0,
         latency_us: 0,
         deliveries: 1,
@@ -257,6 +260,7 @@ pub(super) fn show(
             AttestationClass::Stale => "stale",
             AttestationClass::Unattested => "unattested",
         },
+        stand_in: decided.stood_in,
         snapshot_version: decided.snapshot_version,
         latency_us: decided.latency_us,
         deliveries: aftermath.deliveries,

@@ -18,6 +18,7 @@ fn record() -> DecisionRecord {
         explanation: None,
         shadow: None,
         attestation: "unattested",
+        stand_in: false,
         snapshot_version: 1,
         latency_us: 1,
         deliveries: 1,

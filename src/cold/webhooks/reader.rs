@@ -50,7 +50,7 @@ pub struct Around {
     /// Told where too many records wait.
     pub readiness: Arc<Readiness>,
     /// Beyond so many.
-    pub backlog_max: i64,
+    pub unread_max: i64,
 }
 
 /// Reads on until the runtime ends.
@@ -179,7 +179,7 @@ impl Reader {
     /// to see that nobody is told.
     fn tell_of_unread(&self, unseen: u64) {
         self.around.telemetry.set_unread(unseen);
-        let most = u64::try_from(self.around.backlog_max).unwrap_or(0);
+        let most = u64::try_from(self.around.unread_max).unwrap_or(0);
         if unseen > most {
             self.around.readiness.set_warning(UNREAD);
         } else if unseen <= most / 2 {

@@ -5,6 +5,7 @@
 //! would rest on a state that is about to change.
 
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use super::exchange::Deciding;
+use super::stand_in::{Before, Standing};
 use crate::domain::card::Key;
 use crate::domain::decision::DeclineReason;
 use crate::domain::time::Timestamp;
@@ -23,7 +25,7 @@ use crate::ledger::redis::offers::{Outcome, Turn};
 /// Between two attempts to tell the log of an approval that was not given.
 const TOLD_AGAIN: Duration = Duration::from_millis(200);
 
-/// Agrees on a decision with the log, or declines.
+/// Agrees on a decision with the log; where that does not answer, answers in its place or declines.
 pub(super) async fn agree(
     deciding: &Deciding<'_>,
     shared: &Arc<Shared>,
@@ -35,13 +37,20 @@ pub(super) async fn agree(
     let Some(log) = shared.log.get() else {
         return declined(&drafted.waiting, DeclineReason::LedgerUnavailable);
     };
-    // As where one waits for the disk: whoever is found to be overdue waits for a turn twice.
-    let leaves_by = drafted
-        .waiting
-        .deadline
-        .plus_micros(-2 * deciding.behind_us());
+    let standing = Standing::new(deciding, shared, drafted.waiting.deadline);
     let mut turn: Option<Turn> = None;
     loop {
+        match standing.before(&drafted).await {
+            Before::Nothing => {}
+            Before::Said(rested) => return *rested,
+            Before::Booked => match anew(deciding, &drafted.waiting) {
+                ControlFlow::Continue(again) => {
+                    drafted = again;
+                    continue;
+                }
+                ControlFlow::Break(rested) => return rested,
+            },
+        }
         let owner = drafted.draft.owner;
         if turn.as_ref().is_none_or(|turn| turn.owner() != owner) {
             // Given back first: two that wait for each other's would wait for ever.
@@ -49,20 +58,22 @@ pub(super) async fn agree(
             turn = log.try_turn(owner);
         }
         let outcome = if turn.is_none() {
-            turn = within(shared, leaves_by, log.turn(owner)).await;
+            turn = within(shared, standing.asks_until, log.turn(owner)).await;
             if turn.is_none() {
-                return declined(&drafted.waiting, DeclineReason::DeadlineExceeded);
+                let reason = DeclineReason::DeadlineExceeded;
+                return standing.instead(&drafted, reason).await.0;
             }
             // Whoever had it has changed the state.
             Outcome::Newer
         } else {
             let mut offered = log.offer(drafted.draft.clone());
-            match within(shared, leaves_by, &mut offered).await {
+            match within(shared, standing.asks_until, &mut offered).await {
                 Some(outcome) => outcome.unwrap_or(Outcome::Unavailable),
                 None => {
-                    let reply = declined(&drafted.waiting, DeclineReason::DeadlineExceeded);
-                    spawn_late(shared, drafted, offered, turn);
-                    return reply;
+                    let reason = DeclineReason::DeadlineExceeded;
+                    let (rested, is_given) = standing.instead(&drafted, reason).await;
+                    spawn_late(shared, (drafted, is_given), offered, turn);
+                    return rested;
                 }
             }
         };
@@ -72,20 +83,30 @@ pub(super) async fn agree(
             }
             Outcome::Newer => {}
             Outcome::Unavailable => {
-                return declined(&drafted.waiting, DeclineReason::LedgerUnavailable);
+                let reason = DeclineReason::LedgerUnavailable;
+                return standing.instead(&drafted, reason).await.0;
             }
         }
-        drafted = match deciding.begin(None) {
-            Some(Begun::Drafted(again)) => again,
-            Some(Begun::Decided(finished)) => return Rested::Now(finished),
-            Some(Begun::Waiting(waiting)) => return Rested::Waiting(waiting),
-            // What was the issuer's question is no other one now.
-            Some(Begun::Refused(_) | Begun::NotUnderstood(..)) | None => {
-                deciding.found_bug();
-                return declined(&drafted.waiting, DeclineReason::LedgerUnavailable);
-            }
+        drafted = match anew(deciding, &drafted.waiting) {
+            ControlFlow::Continue(again) => again,
+            ControlFlow::Break(rested) => return rested,
         };
     }
+}
+
+/// The question on what is known by now; what it comes to where the log need not be asked.
+fn anew(deciding: &Deciding<'_>, waiting: &Waiting) -> ControlFlow<Rested, Box<Drafted>> {
+    ControlFlow::Break(match deciding.begin(None) {
+        Some(Begun::Drafted(again)) => return ControlFlow::Continue(again),
+        Some(Begun::Decided(finished)) => Rested::Now(finished),
+        Some(Begun::Waiting(waiting)) => Rested::Waiting(waiting),
+        // What was the issuer's question is no other one now.
+        Some(Begun::Refused(_) | Begun::NotUnderstood(..)) | None => {
+            deciding.found_bug();
+            let reason = DeclineReason::LedgerUnavailable;
+            Rested::Now(Pipeline::not_agreed(deciding.connection(), waiting, reason))
+        }
+    })
 }
 
 /// Has the log take what is drafted, again as often as it had something newer: what it comes to. What the
@@ -136,17 +157,21 @@ pub(super) async fn taken(
     }
 }
 
-/// Waits for what becomes of a decision whose answer had to leave. The customer's next decision waits
-/// too, because it would rest on this one.
+/// Waits for what becomes of a decision whose answer had to leave, as an approval or not. The customer's next
+/// decision waits too, because it would rest on this one.
 fn spawn_late(
     shared: &Arc<Shared>,
-    drafted: Box<Drafted>,
+    (drafted, is_given): (Box<Drafted>, bool),
     offered: oneshot::Receiver<Outcome>,
     turn: Option<Turn>,
 ) {
     let shared = Arc::clone(shared);
     tokio::task::spawn_local(async move {
-        if let Ok(Outcome::Taken(position)) = offered.await {
+        let outcome = offered.await;
+        if is_given {
+            // The log may have it from here already, and is told of it once more.
+            drop(turn);
+        } else if let Ok(Outcome::Taken(position)) = outcome {
             let now = shared.clock.now();
             if let Some((owner, overrule)) = Pipeline::not_given(&drafted, position.0, now) {
                 take_back(&shared, owner, overrule, turn).await;

@@ -15,15 +15,17 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 
+use crate::domain::card::Key;
 use crate::domain::decision::{Decision, DeclineReason};
 use crate::domain::time::Timestamp;
 use crate::hot::durability::WaitingRoom;
-use crate::hot::pipeline::{Arrival, Begun, Connection, Finished, Rested};
+use crate::hot::pipeline::{Arrival, Begun, Connection, Drafted, Finished, Rested};
 use crate::hot::problem::Problem;
 use crate::hot::server::watch::{Phase, Watched};
 use crate::hot::server::{Limits, Shared, agreement, events};
 use crate::issuer::Reply;
 use crate::issuer::delivery::{Header, SignatureRefused};
+use crate::ledger::stand_in::StoodIn;
 
 /// Answers one request. Never fails: whatever goes wrong has an answer.
 pub(super) async fn answer(
@@ -191,11 +193,27 @@ impl<'d> Deciding<'d> {
 
     /// Decides it, whose instant may have been read already; absent where that panicked.
     pub(super) fn begin(&self, present: Option<Timestamp>) -> Option<Begun> {
-        let connection = self.connection();
         // Reading the clock is not free, and the first reading is wanted right after this one.
         let first = Cell::new(present);
         let now = || first.take().unwrap_or_else(|| self.shared.clock.now());
-        let arrival = Arrival {
+        let pipeline = &self.shared.pipeline;
+        catch_unwind(AssertUnwindSafe(|| pipeline.begin(&self.arrival(), now))).ok()
+    }
+
+    /// What this node would approve by itself (decision 0042), beside what it has approved so for this owner.
+    pub(super) fn stand_in(&self, before: (Key, &[StoodIn<'_>])) -> Option<Box<Drafted>> {
+        let pipeline = &self.shared.pipeline;
+        let now = || self.shared.clock.now();
+        let asked = || pipeline.stand_in(&self.arrival(), before, now);
+        catch_unwind(AssertUnwindSafe(asked)).unwrap_or_else(|_panicked| {
+            self.found_bug();
+            None
+        })
+    }
+
+    fn arrival(&self) -> Arrival<'_> {
+        let connection = self.connection();
+        Arrival {
             connection,
             headers: connection
                 .issuer
@@ -203,9 +221,7 @@ impl<'d> Deciding<'d> {
             body: &self.delivery.body,
             received: self.received,
             behind_us: self.behind_us,
-        };
-        let pipeline = &self.shared.pipeline;
-        catch_unwind(AssertUnwindSafe(|| pipeline.begin(&arrival, now))).ok()
+        }
     }
 
     /// A bug in one request must not become an approval of another: what the bug left behind is

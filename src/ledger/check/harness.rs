@@ -363,7 +363,7 @@ impl Ledger {
         Ok(any)
     }
 
-    fn apply(&mut self, events: &Events<'_>) -> u64 {
+    pub(in crate::ledger) fn apply(&mut self, events: &Events<'_>) -> u64 {
         self.position += 10;
         let mut frame = Vec::new();
         for event in events.iter() {

@@ -102,12 +102,18 @@ impl Windows {
 }
 
 fn hour_ends(state: &State) -> Timestamp {
-    let next = i64::from(state.hour.0).saturating_add(1);
-    let offset = i64::from(state.hour_offset_s);
+    resets_at(state.hour, state.hour_offset_s)
+}
+
+/// When an hour ends that began so many seconds before the full hour of universal time.
+pub(super) fn resets_at(hour: LocalHour, offset_s: u16) -> Timestamp {
+    let next = i64::from(hour.0).saturating_add(1);
+    let offset = i64::from(offset_s);
     Timestamp::from_secs(next.saturating_mul(HOUR_S).saturating_sub(offset))
 }
 
-fn offset_of(now: &Calendar) -> u16 {
+/// By how many seconds the hour under way began before the full hour of universal time.
+pub(super) fn offset_of(now: &Calendar) -> u16 {
     let next = i64::from(now.hour.0).saturating_add(1);
     let full = next.saturating_mul(HOUR_S);
     let offset = full.saturating_sub(now.hour_resets_at.secs());

@@ -136,7 +136,14 @@ fn locked() -> impl Strategy<Value = LockedMerchant<'static>> {
     )
 }
 
-type More = (Option<LocalHour>, bool, Option<Key>, bool, AttestationClass);
+type More = (
+    Option<LocalHour>,
+    bool,
+    Option<Key>,
+    bool,
+    AttestationClass,
+    bool,
+);
 
 /// What the first layout of a decided step cannot say: nothing, mostly.
 fn more() -> BoxedStrategy<More> {
@@ -146,13 +153,21 @@ fn more() -> BoxedStrategy<More> {
         AttestationClass::Attested,
         AttestationClass::Stale,
     ]);
-    let nothing = Just((None, false, None, false, AttestationClass::Unattested));
+    let nothing = Just((
+        None,
+        false,
+        None,
+        false,
+        AttestationClass::Unattested,
+        false,
+    ));
     let something = (
         option::of(hour),
         any::<bool>(),
         option::of(key()),
         any::<bool>(),
         class,
+        any::<bool>(),
     );
     prop_oneof![2 => nothing, 1 => something].boxed()
 }
@@ -378,6 +393,7 @@ fn wide() -> BoxedStrategy<(Option<ShadowVerdict>, Option<Facts<'static>>)> {
 fn conflicted(mut decided: Decided<'static>) -> Event<'static> {
     decided.hour = Decided::utc_hour(decided.at);
     (decided.probes, decided.flagged, decided.intent) = (false, false, None);
+    decided.stood_in = false;
     decided.attestation = AttestationClass::Unattested;
     (decided.shadow, decided.facts) = (None, None);
     Event::Conflicted(decided)
@@ -421,6 +437,7 @@ pub(in crate::ledger) fn decided() -> BoxedStrategy<Decided<'static>> {
                 probes: more.1,
                 intent: more.2,
                 flagged: more.3,
+                stood_in: more.5,
                 attestation: more.4,
                 locks: said.3,
                 explanation: said.0.1,

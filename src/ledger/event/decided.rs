@@ -33,7 +33,8 @@ const ATTESTED: u8 = 4;
 const STALE: u8 = 8;
 const HAS_INTENT: u8 = 16;
 const HAS_HOUR: u8 = 32;
-const MORE: u8 = PROBES | FLAGGED | ATTESTED | STALE | HAS_INTENT | HAS_HOUR;
+const STOOD_IN: u8 = 64;
+const MORE: u8 = PROBES | FLAGGED | ATTESTED | STALE | HAS_INTENT | HAS_HOUR | STOOD_IN;
 
 /// Of the third flag byte, which only [`DECIDED_WIDE`] has.
 const HAS_SHADOW: u8 = 1;
@@ -81,6 +82,7 @@ pub(super) fn encode_conflicted(out: &mut Vec<u8>, decided: &Decided<'_>) {
 fn more_flags(decided: &Decided<'_>) -> u8 {
     flag(decided.probes, PROBES)
         | flag(decided.flagged, FLAGGED)
+        | flag(decided.stood_in, STOOD_IN)
         | flag(decided.intent.is_some(), HAS_INTENT)
         | flag(decided.hour != Decided::utc_hour(decided.at), HAS_HOUR)
         | match decided.attestation {
@@ -194,8 +196,7 @@ pub(super) fn decode_decided<'a>(
     let amount = read_amount(reader)?;
     let decision = decode_decision(reader)?;
     let day = LocalDay(reader.i32()?);
-    let snapshot_version = reader.u64()?;
-    let latency_us = reader.u32()?;
+    let (snapshot_version, latency_us) = (reader.u64()?, reader.u32()?);
     let locks = has(HAS_LOCK).then(|| decode_locked(reader)).transpose()?;
     let explanation = match (has(HAS_EXPLANATION), decision) {
         (true, Decision::Decline(reason)) => Some(decode_explanation(reader, reason)?),
@@ -231,6 +232,7 @@ pub(super) fn decode_decided<'a>(
         probes: more & PROBES != 0,
         intent,
         flagged: more & FLAGGED != 0,
+        stood_in: more & STOOD_IN != 0,
         attestation: class(more)?,
         locks,
         explanation,

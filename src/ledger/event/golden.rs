@@ -56,6 +56,7 @@ fn approval() -> Decided<'static> {
         probes: false,
         intent: None,
         flagged: false,
+        stood_in: false,
         attestation: AttestationClass::Unattested,
         locks: None,
         explanation: None,
@@ -616,6 +617,21 @@ fn wide_rows() -> Vec<Row> {
     ]
 }
 
+/// What a node approved in the place of a shared log.
+fn stood_in_rows() -> Vec<Row> {
+    vec![(
+        concat!(
+            "0aac020e404022b58be6520600100f0e0d0c0b0a090807060504030201282726252423222118",
+            "1716151413121101000b1f7c526b7a4c5d9f513b0c5a6f0a0107820100a76d80890f00f0c102",
+            "b9609601",
+        ),
+        Event::Decided(Decided {
+            stood_in: true,
+            ..approval()
+        }),
+    )]
+}
+
 #[test]
 fn what_every_version_wrote_is_read_and_written_alike() {
     let rows = [
@@ -627,6 +643,7 @@ fn what_every_version_wrote_is_read_and_written_alike() {
         wide_rows(),
         hold_time_rows(),
         declined_rows(),
+        stood_in_rows(),
     ];
     for (golden, event) in rows.into_iter().flatten() {
         let mut written = Vec::new();

@@ -167,6 +167,7 @@ fn approval(state: u32, card: u32) -> Decided<'static> {
         probes: false,
         intent: None,
         flagged: false,
+        stood_in: false,
         attestation: AttestationClass::Unattested,
         locks: None,
         explanation: None,

@@ -3,7 +3,7 @@
 //! Its servers say themselves who has which slot. What one says may be old, so that all are asked, and whoever
 //! claims a slot with the greatest epoch has it. Nothing is sent here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use redis::RedisError;
@@ -86,6 +86,8 @@ pub(super) struct Server {
     pub id: String,
     /// Where it is.
     pub spot: Spot,
+    /// The same by its other name: an address, or what it announces.
+    pub also: Option<Spot>,
     is_primary: bool,
     /// It is said to be gone, or was never there.
     is_gone: bool,
@@ -145,9 +147,11 @@ impl View {
                     _ => return None,
                 }
             }
+            let (spot, also) = spots_of(place, is_tls, asked)?;
             let server = Server {
                 id: id.to_owned(),
-                spot: spot_of(place, is_tls, asked)?,
+                spot,
+                also,
                 is_primary: has("master"),
                 is_gone: has("fail") || has("handshake") || has("noaddr"),
                 is_met: has("handshake"),
@@ -164,6 +168,17 @@ impl View {
         is_own_there.then_some(Self { servers, open })
     }
 
+    /// Whose it is.
+    pub(super) fn id(&self) -> &str {
+        self.servers.first().map_or("", |own| &own.id)
+    }
+
+    /// How many of these servers it knows.
+    pub(super) fn knows<'a>(&self, ids: impl IntoIterator<Item = &'a str>) -> usize {
+        let is_known = |id: &&str| self.servers.iter().any(|it| it.id == *id);
+        ids.into_iter().filter(is_known).count()
+    }
+
     /// What it says of itself.
     pub(super) fn own(&self) -> Option<Own> {
         let own = self.servers.first()?;
@@ -176,20 +191,38 @@ impl View {
     }
 }
 
-/// Reads `IP:PORT@BUS[,NAME…]`. A certificate is for a name, where there is one. A server that was never told its
-/// own address says none.
-fn spot_of(place: &str, is_tls: bool, asked: &Spot) -> Option<Spot> {
+/// Of what several servers say, that which is of one cluster: that of whoever knows most of those that have something.
+/// A server that was given to another cluster may have kept its name, and what it says there would count by its epoch.
+/// Nothing, where less than half of them is known.
+pub(super) fn of_one_cluster(mut views: Vec<View>, having: &BTreeSet<String>) -> Vec<View> {
+    views.sort_by(|one, other| one.id().cmp(other.id()));
+    let knows = |view: &View| view.knows(having.iter().map(String::as_str));
+    // The last of several that know as many.
+    let Some(best) = views.iter().max_by_key(|view| knows(view)).cloned() else {
+        return views;
+    };
+    if knows(&best) * 2 < having.len() {
+        return Vec::new();
+    }
+    // Whoever is of it knows it, and is known to it.
+    views.retain(|view| view.knows([best.id()]) > 0 && best.knows([view.id()]) > 0);
+    views
+}
+
+/// Reads `IP:PORT@BUS[,NAME…]`: where it is connected to, and what else it is called. A certificate is for a name, where
+/// there is one. A server that was never told its own address says none.
+fn spots_of(place: &str, is_tls: bool, asked: &Spot) -> Option<(Spot, Option<Spot>)> {
     let mut parts = place.split(',');
     let (ip, port) = parts.next()?.split_once('@')?.0.rsplit_once(':')?;
-    let name = parts
-        .next()
-        .filter(|name| is_tls && !name.is_empty() && !name.contains('='));
-    let host = match name {
-        Some(name) => name,
-        None if ip.is_empty() => &asked.0,
-        None => ip,
-    };
-    Some((host.to_owned(), port.parse().ok()?))
+    let port = port.parse().ok()?;
+    let name = parts.next();
+    let name = name.filter(|name| !name.is_empty() && !name.contains('='));
+    let ip = if ip.is_empty() { &asked.0 } else { ip };
+    let [ip, name] = [Some(ip), name].map(|host| host.map(|host| (host.to_owned(), port)));
+    match name {
+        Some(name) if is_tls => Some((name, ip)),
+        name => Some((ip?, name)),
+    }
 }
 
 /// Whether these, who each say which slots they have, have all of them, and whoever takes one is one of these.
@@ -207,7 +240,7 @@ pub(super) fn is_still(owns: &[Own]) -> bool {
 }
 
 /// Who has what, by what several servers say.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Map {
     /// Every primary by its name, also one that has nothing yet and may be given something at any moment.
     pub primaries: Vec<Server>,

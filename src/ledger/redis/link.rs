@@ -180,7 +180,8 @@ pub struct Link {
 #[derive(Clone)]
 pub struct Links {
     current: watch::Receiver<Option<Link>>,
-    broken: mpsc::UnboundedSender<u64>,
+    /// Which one does not work any more. One place for all who say so.
+    broken: watch::Sender<u64>,
 }
 
 impl Links {
@@ -203,10 +204,11 @@ impl Links {
         self.current.borrow().clone()
     }
 
-    /// Says that a connection does not work any more.
+    /// Says that a connection does not work any more. Of another one than there is at this moment it means nothing.
     pub fn is_broken(&self, number: u64) {
-        // Nobody connects again at shutdown.
-        let _over = self.broken.send(number);
+        if self.now().is_some_and(|link| link.number == number) {
+            self.broken.send_replace(number);
+        }
     }
 }
 
@@ -272,7 +274,7 @@ pub struct Keeper {
     channel: Rc<str>,
     joint: Joint,
     current: watch::Sender<Option<Link>>,
-    broken: mpsc::UnboundedReceiver<u64>,
+    broken: watch::Receiver<u64>,
 }
 
 impl Keeper {
@@ -280,7 +282,7 @@ impl Keeper {
     #[must_use]
     pub fn new(remote: Remote, id: Option<String>, channel: &str, joint: Joint) -> (Self, Links) {
         let (current, looked_at) = watch::channel(None);
-        let (says_broken, broken) = mpsc::unbounded_channel();
+        let (says_broken, broken) = watch::channel(0);
         let keeper = Self {
             remote,
             id,
@@ -356,12 +358,8 @@ impl Keeper {
 
     /// Waits until this connection is said to be broken. False where nobody can say so any more.
     async fn breaks(&mut self, number: u64) -> bool {
-        while let Some(broken) = self.broken.recv().await {
-            if broken == number {
-                return true;
-            }
-        }
-        false
+        let said = self.broken.wait_for(|broken| *broken == number).await;
+        said.is_ok()
     }
 
     /// Twice as long after every failure, and by chance between half and the whole of that.
@@ -369,11 +367,41 @@ impl Keeper {
         let longest = PAUSE_MS_MIN
             .saturating_mul(1 << failures.min(10))
             .min(PAUSE_MS_MAX);
-        let mixed = (self.joint.seed ^ (number << 32) ^ u64::from(failures))
-            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-            .rotate_left(29)
-            .wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let half = longest / 2;
-        Duration::from_millis(half + (mixed >> 40) % (half + 1))
+        spread(
+            longest,
+            self.joint.seed ^ (number << 32) ^ u64::from(failures),
+        )
+    }
+}
+
+/// By chance between half of so many milliseconds and the whole, so that nodes do not come at the same time.
+pub(super) fn spread(longest_ms: u64, seed: u64) -> Duration {
+    let mixed = seed
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        .rotate_left(29)
+        .wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let half = longest_ms / 2;
+    Duration::from_millis(half + (mixed >> 40) % (half + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_connection_that_is_not_there_is_kept_nowhere() {
+        let remote = Remote::at("redis://127.0.0.1:1", None).unwrap();
+        let (joint, _pushed) = Joint::new(1, Refusals::new(|_code| {}));
+        let (keeper, links) = Keeper::new(remote, None, "channel", joint);
+        (1..100).for_each(|number| links.is_broken(number));
+        assert!(!keeper.broken.has_changed().unwrap());
+    }
+
+    #[test]
+    fn a_pause_lies_between_half_and_the_whole() {
+        let pauses: std::collections::BTreeSet<Duration> =
+            (0..100).map(|seed| spread(640, seed)).collect();
+        let within = Duration::from_millis(320)..=Duration::from_millis(640);
+        assert!(pauses.iter().all(|it| within.contains(it)) && pauses.len() > 50);
     }
 }

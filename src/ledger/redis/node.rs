@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::RedisError;
@@ -87,12 +88,13 @@ pub struct Begin {
 /// # Errors
 /// Where nothing more is learned for a while, and there is more.
 pub fn start(begin: Begin) -> io::Result<SharedLog> {
-    let (log, asked) = SharedLog::of_node(begin.node);
+    let is_known = Arc::<AtomicBool>::default();
+    let (log, asked) = SharedLog::of_node(begin.node, &is_known);
     let copy = Copy::begin(&begin.copy, &begin.generation)?;
     let (progress, learned) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new().name("shared-log".to_owned());
     thread.spawn(move || match runtime() {
-        Ok(runtime) => runtime.block_on(run(begin, copy, asked, progress)),
+        Ok(runtime) => runtime.block_on(run((begin, is_known), copy, asked, progress)),
         Err(error) => tracing::error!(%error, "the thread of the shared log has no runtime"),
     })?;
     let late = |_| io::Error::other("what is in the shared log could not be learned in time");
@@ -128,7 +130,7 @@ fn runtime() -> io::Result<LocalRuntime> {
 }
 
 async fn run(
-    begin: Begin,
+    (begin, is_known): (Begin, Arc<AtomicBool>),
     copy: Copy,
     mut requests: mpsc::Receiver<Request>,
     progress: std::sync::mpsc::Sender<Progress>,
@@ -154,6 +156,7 @@ async fn run(
         count: begin.count,
         progress,
         has_forgotten: Cell::new(false),
+        is_known,
         refusals: Cell::new(0),
         looking: Cell::new(0),
         connected: Cell::new(0),
@@ -207,6 +210,8 @@ struct Node {
     count: Refusals,
     progress: std::sync::mpsc::Sender<Progress>,
     has_forgotten: Cell<bool>,
+    /// What [`SharedLog::is_known`] says.
+    is_known: Arc<AtomicBool>,
     /// How often Redis said that it may have forgotten something.
     refusals: Cell<u64>,
     /// How often all is being learned at this moment.
@@ -250,12 +255,19 @@ impl Node {
 
     fn is_connected(self: &Rc<Self>) {
         self.connected.set(self.connected.get().saturating_add(1));
+        self.tell_known();
         tokio::task::spawn_local(Rc::clone(self).look());
     }
 
     fn knows_all(&self) -> bool {
         let is_followed = self.catching.borrow().is_empty() && !self.ledger.is_poisoned();
         self.learned.get() == self.connected.get() && !self.has_forgotten.get() && is_followed
+    }
+
+    /// Says to hot threads whether a Redis that does not answer may be stood in for.
+    fn tell_known(&self) {
+        let is_known = !self.is_behind() && !self.ledger.is_poisoned();
+        self.is_known.store(is_known, Ordering::SeqCst);
     }
 
     fn is_behind(&self) -> bool {

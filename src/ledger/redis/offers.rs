@@ -1,7 +1,7 @@
 //! The end of the shared log on hot threads: drafts are offered, and owners take turns.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 
@@ -66,19 +66,31 @@ pub struct SharedLog {
     turns: Box<[Arc<Mutex<()>>]>,
     node: u64,
     offered: AtomicU64,
+    is_known: Arc<AtomicBool>,
 }
 
 impl SharedLog {
     /// The end of a node with this number, and the other one.
-    pub(super) fn of_node(node: u64) -> (Self, mpsc::Receiver<Request>) {
+    pub(super) fn of_node(
+        node: u64,
+        is_known: &Arc<AtomicBool>,
+    ) -> (Self, mpsc::Receiver<Request>) {
         let (requests, asked) = mpsc::channel(WAITING_MAX);
         let log = Self {
             requests,
             turns: (0..TURNS).map(|_| Arc::default()).collect(),
             node,
             offered: AtomicU64::new(0),
+            is_known: Arc::clone(is_known),
         };
         (log, asked)
+    }
+
+    /// Whether this node knew all of the log when it was last able to ask, and no Redis that it reached since may
+    /// have forgotten anything. While that is so, one that does not answer may be stood in for (decision 0042).
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.is_known.load(Ordering::SeqCst)
     }
 
     fn lock_of(&self, owner: Key) -> Arc<Mutex<()>> {

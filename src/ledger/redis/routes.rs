@@ -4,31 +4,36 @@
 //! did nothing where it was refused.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Sleep, sleep, timeout};
 
-use crate::ledger::redis::cluster::{Cluster, Map, Own, Server, View, slot_of};
+use crate::ledger::redis::cluster::{Cluster, Map, Own, Server, View, of_one_cluster, slot_of};
 use crate::ledger::redis::hosts::Spot;
-use crate::ledger::redis::link::{Joint, Keeper, Link, Links, Remote, config};
+use crate::ledger::redis::link::{Joint, Keeper, Link, Links, Remote, config, spread};
 use crate::ledger::redis::refusal::is_refusal;
 use crate::ledger::redis::wire::{BUCKETS, Commands};
 
 /// How often a call is sent on.
 const SENT_ON_MAX: u32 = 5;
+/// After so long a call is sent nowhere any more: with the answer that is waited for last, no call takes a second.
+const SENT_WITHIN: Duration = Duration::from_millis(450);
 /// Before a call is sent again whose keys are on their way, and how often it is.
 const ON_THEIR_WAY_PAUSE: Duration = Duration::from_millis(10);
 const ON_THEIR_WAY_MAX: u32 = 20;
 /// For a server that nobody knew to be known, or connected to.
 const KNOWN_WITHIN: Duration = Duration::from_millis(250);
-/// Between two questions who has what, at most; and before the next one where something is asked of all the time.
+/// Between two questions who has what, at most; and before the next one where something is asked of all the time: twice
+/// as long each time that nothing has changed, and by chance between half and the whole of that.
 const LOOKED_AGAIN: Duration = Duration::from_secs(1);
-const LOOKED_AT_LEAST: Duration = Duration::from_millis(20);
+const LOOKED_MS_MIN: u64 = 20;
+const LOOKED_MS_MAX: u64 = 640;
 
 /// See the module.
 pub(super) enum Routes {
@@ -116,6 +121,7 @@ impl Routes {
             return Some((link.number, answer));
         };
         let (mut sent_on, mut on_their_way, mut is_asking) = (0, 0, false);
+        let mut bound = Bound::new(SENT_WITHIN);
         loop {
             let command = make(&link.channel);
             let answer = match is_asking {
@@ -125,30 +131,54 @@ impl Routes {
             let Err(error) = &answer else {
                 return Some((link.number, answer));
             };
-            match Refused::of(error) {
-                Refused::Elsewhere { is_ask } if sent_on < SENT_ON_MAX => {
+            let refused = Refused::of(error);
+            let is_over = bound.is_over().await;
+            let next = match refused {
+                Refused::Elsewhere { is_ask } if sent_on < SENT_ON_MAX && !is_over => {
                     sent_on += 1;
                     fleet.joint.count.of(error);
                     is_asking = is_ask;
-                    match fleet.sent_on(bucket, error).await {
-                        Some(next) => link = next,
-                        None => return Some((link.number, answer)),
-                    }
+                    bound.within(fleet.sent_on(bucket, error)).await
                 }
-                Refused::OnItsWay if on_their_way < ON_THEIR_WAY_MAX => {
+                Refused::OnItsWay if on_their_way < ON_THEIR_WAY_MAX && !is_over => {
                     on_their_way += 1;
                     fleet.joint.count.of(error);
                     sleep(ON_THEIR_WAY_PAUSE).await;
                     is_asking = false;
-                    link = self.get(bucket, 0, KNOWN_WITHIN).await?;
+                    bound.within(self.get(bucket, 0, KNOWN_WITHIN)).await
                 }
                 Refused::Elsewhere { .. } | Refused::OnItsWay | Refused::Otherwise => {
                     if is_refusal(error) {
                         fleet.looks.notify_one();
                     }
-                    return Some((link.number, answer));
+                    None
                 }
+            };
+            match next {
+                Some(next) => link = next,
+                // It did nothing.
+                None => return Some((link.number, answer)),
             }
+        }
+    }
+}
+
+/// The time that a call has to find its server. What was sent is never given up for it.
+struct Bound(Pin<Box<Sleep>>);
+
+impl Bound {
+    fn new(within: Duration) -> Self {
+        Self(Box::pin(sleep(within)))
+    }
+
+    async fn is_over(&mut self) -> bool {
+        timeout(Duration::ZERO, &mut self.0).await.is_ok()
+    }
+
+    async fn within<T>(&mut self, what: impl Future<Output = Option<T>>) -> Option<T> {
+        tokio::select! {
+            found = what => found,
+            () = &mut self.0 => None,
         }
     }
 }
@@ -211,12 +241,22 @@ struct Known {
     servers: HashMap<String, Kept>,
     /// The server of each bucket.
     homes: HashMap<u16, String>,
+    /// What this was made of.
+    map: Map,
     is_whole: bool,
+}
+
+impl Known {
+    /// The servers that have something.
+    fn having(&self) -> BTreeSet<String> {
+        self.homes.values().cloned().collect()
+    }
 }
 
 /// One server, and what keeps the connection to it.
 struct Kept {
     spot: Spot,
+    also: Option<Spot>,
     links: Links,
     keeper: JoinHandle<()>,
 }
@@ -228,10 +268,18 @@ impl Fleet {
         known.servers.get(home).map(|it| it.links.clone())
     }
 
+    /// A server may be named by its address or by what it announces; one that announces nothing, by its port alone.
     fn links_at(&self, spot: &Spot) -> Option<(String, Links)> {
         let known = self.known.borrow();
-        let mut there = known.servers.iter().filter(|(_, it)| it.spot == *spot);
-        there.next().map(|(id, it)| (id.clone(), it.links.clone()))
+        let is_nameless = ["", "?"].contains(&&*spot.0);
+        let is_there = |it: &Kept| match is_nameless {
+            true => it.spot.1 == spot.1,
+            false => it.spot == *spot || it.also.as_ref() == Some(spot),
+        };
+        let mut there = known.servers.iter().filter(|(_, it)| is_there(it));
+        let found = there.next().map(|(id, it)| (id.clone(), it.links.clone()));
+        // Of several at one port it is not known which is meant.
+        found.filter(|_| there.next().is_none())
     }
 
     async fn get(&self, bucket: u16, broken: u64, within: Duration) -> Option<Link> {
@@ -317,15 +365,23 @@ impl Fleet {
 
     /// Asks for ever who has what.
     async fn run(self: Rc<Self>) {
-        loop {
-            self.look().await;
-            sleep(LOOKED_AT_LEAST).await;
+        let mut pause_ms = LOOKED_MS_MIN;
+        for count in 0_u64.. {
+            let is_changed = self.look().await;
+            pause_ms = match is_changed {
+                true => LOOKED_MS_MIN,
+                false => (pause_ms * 2).min(LOOKED_MS_MAX),
+            };
+            sleep(spread(pause_ms, self.joint.seed ^ count)).await;
             // Either way it is looked again.
-            let _waited = timeout(LOOKED_AGAIN, self.looks.notified()).await;
+            if timeout(LOOKED_AGAIN, self.looks.notified()).await.is_err() {
+                pause_ms = LOOKED_MS_MIN;
+            }
         }
     }
 
-    async fn look(self: &Rc<Self>) {
+    /// Asks all; whether who has what is another matter than before.
+    async fn look(self: &Rc<Self>) -> bool {
         let links: Vec<(Link, Spot)> = {
             let known = self.known.borrow();
             let each = known.servers.values();
@@ -341,12 +397,27 @@ impl Fleet {
         for one in asking {
             views.extend(one.await.ok().flatten());
         }
+        let having = self.known.borrow().having();
+        // Where nobody answers of those that are known, whoever is there now may be all there is.
+        let is_anew = views.is_empty();
+        let count = views.len();
+        views = of_one_cluster(views, &having);
+        if views.len() < count {
+            tracing::warn!("a server belongs to another cluster, or does not know this one yet");
+        }
         if views.is_empty() {
             views.extend(self.of_seeds().await);
+            if !is_anew {
+                views = of_one_cluster(views, &having);
+            }
         }
-        if !views.is_empty() {
-            self.take(&Map::of(&views));
+        if views.is_empty() {
+            return false;
         }
+        let map = Map::of(&views);
+        let is_changed = self.known.borrow().map != map;
+        self.take(map);
+        is_changed
     }
 
     async fn view(&self, mut link: Link, spot: Spot) -> Option<View> {
@@ -386,12 +457,17 @@ impl Fleet {
     }
 
     /// Goes by this map from now on.
-    fn take(&self, map: &Map) {
+    fn take(&self, map: Map) {
         let mut known = self.known.borrow_mut();
         let is_in = |id: &String, kept: &Kept| {
             let mut all = map.primaries.iter();
             all.any(|it| it.id == *id && it.spot == kept.spot)
         };
+        for server in &map.primaries {
+            if let Some(kept) = known.servers.get_mut(&server.id) {
+                kept.also.clone_from(&server.also);
+            }
+        }
         known.servers.retain(|id, kept| {
             let stays = is_in(id, kept);
             if !stays {
@@ -415,6 +491,7 @@ impl Fleet {
         };
         known.homes = (0..BUCKETS).filter_map(home).collect();
         known.is_whole = map.missing().is_none();
+        known.map = map;
         drop(known);
         self.changed.send_replace(());
     }
@@ -428,6 +505,7 @@ impl Fleet {
         let (keeper, links) = Keeper::new(remote, Some(server.id.clone()), &channel, joint);
         Some(Kept {
             spot: server.spot.clone(),
+            also: server.also.clone(),
             links,
             keeper: tokio::task::spawn_local(keeper.run()),
         })

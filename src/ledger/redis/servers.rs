@@ -115,6 +115,12 @@ impl Servers {
             connections.push(connection);
             views.push(view);
         }
+        for (server, view) in map.primaries.iter().zip(&views) {
+            let all = map.primaries.iter().map(|it| &*it.id);
+            if view.id() != server.id || view.knows(all) < map.primaries.len() {
+                return Err(at(&server.spot, InCluster::Stranger));
+            }
+        }
         let owns: Option<Vec<_>> = views.iter().map(View::own).collect();
         let owns = owns.ok_or(Unfit::Strange)?;
         if !is_still(&owns) {

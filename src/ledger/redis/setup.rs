@@ -158,6 +158,8 @@ impl std::error::Error for Unfit {}
 pub enum InCluster {
     /// Slots are being moved, or its servers do not agree on who has which.
     OnTheirWay,
+    /// It does not know the servers that are said to be of its cluster, or is another one.
+    Stranger,
     /// No server has this slot.
     Uncovered(u16),
     /// Not every server has written down that the ledger was founded.
@@ -180,6 +182,10 @@ impl fmt::Display for InCluster {
             Self::OnTheirWay => f.write_str(
                 "slots are on their way from one server of the cluster to another; say it again when they \
                  have come there",
+            ),
+            Self::Stranger => f.write_str(
+                "it does not know all primaries that another server knows: it belongs to another cluster, or \
+                 has not heard of them yet",
             ),
             Self::Uncovered(slot) => write!(f, "no server of the cluster has slot {slot}"),
             Self::HalfFounded => f.write_str(

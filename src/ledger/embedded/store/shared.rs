@@ -21,6 +21,7 @@ use crate::ledger::shared::{Entry, EntryId};
 use crate::ledger::state::State;
 
 pub(super) mod drafting;
+mod standing_in;
 
 /// Events that were decided on a state, to be offered to its log.
 #[derive(Clone, Debug, PartialEq, Eq)]

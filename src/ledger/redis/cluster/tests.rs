@@ -46,11 +46,15 @@ fn a_view_says_who_has_what_and_what_is_on_its_way() {
 
 #[test]
 fn a_certificate_is_for_the_name_that_a_server_announces() {
-    let spot = |place, is_tls| spot_of(place, is_tls, &asked()).unwrap();
+    let spot = |place, is_tls| spots_of(place, is_tls, &asked()).unwrap().0;
     let named = "10.0.0.1:7001@17001,a.example";
     assert_eq!(spot(named, true), ("a.example".to_owned(), 7_001));
     assert_eq!(spot(named, false), ("10.0.0.1".to_owned(), 7_001));
     assert_eq!(spot(":7001@17001", true), ("10.0.0.9".to_owned(), 7_001));
+    // A redirection may name either.
+    let also = |is_tls| spots_of(named, is_tls, &asked()).unwrap().1;
+    assert_eq!(also(true), Some(("10.0.0.1".to_owned(), 7_001)));
+    assert_eq!(also(false), Some(("a.example".to_owned(), 7_001)));
     let six = "::1:7001@17001,,shard-id=1";
     assert_eq!(spot(six, true), ("::1".to_owned(), 7_001));
 }
@@ -76,6 +80,35 @@ fn whoever_claims_a_slot_with_the_greatest_epoch_has_it() {
     let all = owns(&[older, view(still), view(third)]);
     assert!(is_all(&all) && !is_still(&all));
     assert!(!is_all(&all[1..]));
+}
+
+#[test]
+fn what_a_server_says_that_was_given_to_another_cluster_does_not_count() {
+    let of = |own: &str, others: &[&str]| {
+        let line = |id: &str, flags| format!("{id} 10.0.0.1:1@2 {flags} - 0 0 9 connected\n");
+        let lines = others.iter().map(|id| line(id, "master"));
+        view(&(line(own, "myself,master") + &lines.collect::<String>()))
+    };
+    let having = ["aa", "bb", "cc"].map(str::to_owned).into();
+    let ids = |views: Vec<View>| {
+        let of_one = of_one_cluster(views, &having);
+        let ids: Vec<String> = of_one.iter().map(|it| it.id().to_owned()).collect();
+        ids.join(" ")
+    };
+    let (a, b) = (of("aa", &["bb", "cc"]), of("bb", &["aa", "cc"]));
+    let (given, stranger) = (of("cc", &["xx"]), of("xx", &["cc"]));
+    assert_eq!(
+        ids(vec![a.clone(), b.clone(), of("cc", &["aa", "bb"])]),
+        "aa bb cc"
+    );
+    assert_eq!(ids(vec![given.clone(), stranger, b.clone(), a]), "aa bb");
+    assert_eq!(ids(vec![given]), "", "alone it is not believed either");
+    assert_eq!(
+        ids(vec![b, of("dd", &["bb"])]),
+        "bb",
+        "not everybody knows it yet"
+    );
+    assert!(of_one_cluster(Vec::new(), &having).is_empty());
 }
 
 #[test]

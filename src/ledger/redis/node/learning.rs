@@ -216,7 +216,9 @@ impl Node {
     /// Redis says that it may have forgotten something. Operators are told when that begins.
     pub(super) fn refused(&self) {
         self.refusals.set(self.refusals.get().wrapping_add(1));
-        if !self.has_forgotten.replace(true) {
+        let had_forgotten = self.has_forgotten.replace(true);
+        self.tell_known();
+        if !had_forgotten {
             let trouble = match self.is_cluster() {
                 true => Trouble::ForgotPartly,
                 false => Trouble::Forgot,
@@ -239,6 +241,7 @@ impl Node {
         let number = self.connected.get();
         if self.learn_all().await.is_ok() && self.stand().is_ok() {
             self.learned.set(number.max(self.learned.get()));
+            self.tell_known();
             self.advanced(Progress::All);
         }
         self.looking.set(self.looking.get().saturating_sub(1));
@@ -271,6 +274,7 @@ impl Node {
             "an entry of the shared log could not be taken; nothing is approved"
         );
         self.ledger.poison();
+        self.tell_known();
         if why == Unavailable::Contradicted {
             self.refused();
             // Said to Redis too, so that no other node approves on what was lost.

@@ -40,6 +40,7 @@ fn node(copy: Copy) -> Rc<Node> {
         tell: Box::new(|_, _| {}),
         count: Refusals::new(|_| {}),
         progress: std::sync::mpsc::channel().0,
+        is_known: Arc::default(),
         has_forgotten: Cell::new(false),
         refusals: Cell::new(0),
         looking: Cell::new(0),
