@@ -6,7 +6,7 @@ use crate::domain::time::Timestamp;
 use crate::ledger::authorization::{Authorization, Step};
 use crate::ledger::event::{Booked, CardNo};
 use crate::ledger::fold::{each_scope, earmarks, forced, give_back};
-use crate::ledger::life::{Fact, Life, Move, Moved, Place, is_ask};
+use crate::ledger::life::{Life, Move, Moved, Place, is_ask};
 use crate::ledger::state::{MerchantLock, State};
 
 pub(super) fn book(state: &mut State, booked: &Booked<'_>, position: u64) {
