@@ -279,6 +279,7 @@ fn payload(number: u64, minor: i64, size: usize) -> Vec<u8> {
         probes: false,
         intent: None,
         flagged: false,
+        stood_in: false,
         attestation: AttestationClass::default(),
         locks: None,
         explanation: None,

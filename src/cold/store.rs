@@ -563,8 +563,8 @@ pub trait Store: Send + Sync {
     fn purchase(&self, wanted: PurchaseWanted) -> Answer<'_, Option<Purchase>>;
     /// Purchase requests in this state, or all, newest first.
     fn purchases(&self, listed: Listed, state: Option<PurchaseState>) -> Answer<'_, Vec<Purchase>>;
-    /// How many of an agent's wait for a human.
-    fn count_in_review(&self, agent_id: String) -> Answer<'_, i64>;
+    /// How many of an agent's wait for a human, or were given up by it since an instant.
+    fn count_in_review(&self, agent_id: String, given_up_since: Timestamp) -> Answer<'_, i64>;
     /// Purchase requests that have to be looked at by now, those that wait longest first.
     fn purchases_due(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<Purchase>>;
     /// Requests that an approval in advance has answered since an instant and that stand, the newest

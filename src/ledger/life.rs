@@ -19,6 +19,7 @@ mod coverage;
 mod declined;
 mod uses;
 
+pub(in crate::ledger) use coverage::may_be_known;
 pub(in crate::ledger) use uses::{Taken, Uses};
 
 /// Facts that are kept of one authorization; a message that would bring more is not taken.

@@ -10,6 +10,7 @@ use crate::plane::{Plane, value};
 use crate::purchases::{act, buyer};
 use crate::server::Response;
 use crate::sign_in::is_guarded;
+use crate::waiting::task;
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -73,6 +74,25 @@ fn s11_a_reviewer_approves_by_typing_the_amount_and_the_card_is_there() {
     let page = browser.get(&path(&waits)).text();
     assert!(page.contains("data-field=\"status\">approved<"), "{page}");
     assert!(!page.contains("<form"), "{page}");
+}
+
+#[test]
+fn whoever_approves_what_the_agent_has_given_up_is_told_so() {
+    let plane = Plane::start();
+    let buyer = buyer(&plane, &json!({"autoApproveBelow": 500}));
+    let waits = buyer.asks(&plane, &json!({}));
+    let mut browser = reviewer(&plane, "owner");
+    let page = browser.get(&path(&waits));
+    task(&plane, &buyer, "tasks/cancel", &waits["id"]);
+    let approve = format!("{}/approve", path(&waits));
+    let late = send(&mut browser, &page, &approve, &[("amount", "12.00")]);
+    assert_eq!(late.status, 409);
+    assert!(
+        late.text().contains("had given the request up"),
+        "{}",
+        late.text()
+    );
+    assert_eq!(buyer.sees(&plane, &waits["id"])["status"], "denied");
 }
 
 #[test]

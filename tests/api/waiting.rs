@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::mcp::{call, message, post, told, tool_wish};
 use crate::plane::{Plane, bearer, value};
 use crate::purchases::{Buyer, act, buyer};
+use crate::webhooks::plane as plane_with;
 
 const TASKS: &str = "io.modelcontextprotocol/tasks";
 /// A client that did not say that it knows what it asks for.
@@ -21,18 +22,27 @@ fn has_a_user() -> Value {
 }
 
 /// What the door answers in the newer revision to a client that is capable of this.
-fn answer(plane: &Plane, key: &str, can: &Value, method: &str, mut params: Value) -> Value {
+fn answer(plane: &Plane, key: &str, can: &Value, method: &str, params: Value) -> Value {
+    answer_in("2026-07-28", plane, key, (can, method, params))
+}
+
+fn answer_in(
+    revision: &str,
+    plane: &Plane,
+    key: &str,
+    (can, method, mut params): (&Value, &str, Value),
+) -> Value {
     let named = ["name", "taskId"]
         .iter()
         .find_map(|it| params[*it].as_str());
     let name = named.map_or_else(String::new, |it| format!("mcp-name: {it}\r\n"));
     params["_meta"] = json!({
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/protocolVersion": revision,
         "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
         "io.modelcontextprotocol/clientCapabilities": can,
     });
     let headers = format!(
-        "{}mcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\n{name}",
+        "{}mcp-protocol-version: {revision}\r\nmcp-method: {method}\r\n{name}",
         bearer(key)
     );
     value(&post(
@@ -51,7 +61,7 @@ fn asks(plane: &Plane, buyer: &Buyer, can: &Value, more: &Value) -> Value {
     answer["result"].clone()
 }
 
-fn task(plane: &Plane, buyer: &Buyer, method: &str, id: &Value) -> Value {
+pub(crate) fn task(plane: &Plane, buyer: &Buyer, method: &str, id: &Value) -> Value {
     let params = json!({"taskId": id, "inputResponses": {}});
     answer(plane, &buyer.key, &knows_tasks(), method, params)
 }
@@ -236,6 +246,13 @@ fn a_client_that_can_do_neither_asks_check_status() {
             "{can} {answer}"
         );
     }
+    for can in [knows_tasks(), has_a_user()] {
+        let params = json!({"name": "request_purchase", "arguments": tool_wish(&json!({}))});
+        let called = (&can, "tools/call", params);
+        let older = answer_in("2025-11-25", &plane, &buyer.key, called);
+        let told = &older["result"]["structuredContent"];
+        assert_eq!(told["status"], "pending_review", "{older}");
+    }
     // In the older revision a client says what it can do once, and nobody here remembers it.
     let older = call(
         &plane,
@@ -251,4 +268,28 @@ fn a_client_that_can_do_neither_asks_check_status() {
         &json!({"request_id": id}),
     );
     assert_eq!(status["status"], "pending_review");
+}
+
+/// Behaviour 5.4: an agent buries nobody in notices by giving up what it has asked for.
+#[test]
+fn what_an_agent_has_given_up_counts_as_waiting_for_an_hour() {
+    let plane = plane_with(
+        "[purchases]\nreviews_waiting_max = 3\n",
+        &["--sandbox-clock"],
+    );
+    let buyer = buyer(&plane, &json!({}));
+    let ask = |amount: u32| {
+        let wish = tool_wish(&json!({"amount": amount}));
+        asks(&plane, &buyer, &knows_tasks(), &json!({"arguments": wish}))
+    };
+    for amount in 1..=3 {
+        let begun = ask(amount);
+        assert_eq!(begun["status"], "working", "{begun}");
+        task(&plane, &buyer, "tasks/cancel", &begun["taskId"]);
+    }
+    let refused = ask(4);
+    let text = refused["content"][0]["text"].as_str().unwrap_or_default();
+    assert!(text.contains("too_many_reviews"), "{refused}");
+    plane.advance(3_601);
+    assert_eq!(ask(4)["status"], "working");
 }

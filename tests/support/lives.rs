@@ -314,7 +314,7 @@ impl<P: Copy + PartialEq, T> Life<P, T> {
             is_ask(it.kind) && format!("{old:?}") != format!("{:?}", Some(it))
         };
         let asks_again = after.0.values().any(|it| is_news(&it));
-        self.has_lapsed &= !(has_news || asks_again);
+        self.has_lapsed &= !(has_news || (asks_again && after.1.is_none()));
         let more = self.ought(steps).refunded - refunded;
         self.restorable += if report.refunds_restore {
             more.max(0)
@@ -418,7 +418,14 @@ impl<P: Copy + PartialEq, T> Life<P, T> {
             .collect();
         let ours: BTreeSet<u64> = steps.iter().filter_map(|step| step.name).collect();
         let by_name = told.is_final() || ours.is_disjoint(&asked) || ours.is_subset(&asked);
-        by_name && told.asks as usize >= steps.len()
+        // Nobody knows what comes later, unless he says its name.
+        let comes_later = |step: &&Own| {
+            told.made_at
+                .is_some_and(|made_at| step.at - made_at > 5_000_000)
+        };
+        let mut later = steps.iter().filter(comes_later);
+        let foresees = later.all(|step| step.name.is_some_and(|name| asked.contains(&name)));
+        by_name && foresees && told.asks as usize >= steps.len()
     }
 
     fn by_what_happened(&self, steps: &[Own]) -> Books {

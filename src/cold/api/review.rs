@@ -374,10 +374,13 @@ async fn said(
 
 /// What was decided before a word that says the opposite.
 fn stands_against(verb: Verb, row: &Purchase) -> Option<&'static str> {
-    let is_by_reviewer = row.reason.as_deref() == Some(purchases::BY_REVIEWER);
+    let is_denied_by = |reason| row.reason.as_deref() == Some(reason);
     match (verb, row.state) {
-        (Verb::Approve, PurchaseState::Denied) if is_by_reviewer => {
+        (Verb::Approve, PurchaseState::Denied) if is_denied_by(purchases::BY_REVIEWER) => {
             Some("The request had been denied before your word came. That stands.")
+        }
+        (Verb::Approve, PurchaseState::Denied) if is_denied_by(purchases::BY_AGENT) => {
+            Some("The agent had given the request up before your word came. That stands.")
         }
         (Verb::Deny, PurchaseState::Issuing | PurchaseState::Approved) => Some(
             "The request had been approved before your word came. That stands: to stop it, cancel its card.",

@@ -254,6 +254,11 @@ pub(super) const IN_REVIEW: &str = "
 CREATE INDEX purchases_in_review ON purchases (agent_id) WHERE state = 'pending_review';
 ";
 
+/// By which those that their agent gave up are counted.
+pub(super) const GIVEN_UP: &str = "
+CREATE INDEX purchases_given_up ON purchases (agent_id, decided_us) WHERE reason = 'given_up_by_agent';
+";
+
 /// Which approval in advance has answered it, by which its requests are counted.
 pub(super) const STANDING: &str = "
 ALTER TABLE purchases ADD COLUMN standing TEXT;
@@ -314,11 +319,15 @@ pub(super) fn list(listed: Listed, state: Option<PurchaseState>) -> Statement {
     .bind(most(listed.limit))
 }
 
-/// How many of an agent's wait for a human.
-pub(super) fn in_review(agent_id: String) -> Statement {
-    let sql =
-        "SELECT COUNT(*) AS number FROM purchases WHERE agent_id = $1 AND state = 'pending_review'";
-    Statement::of(sql).bind(agent_id)
+/// How many of an agent's wait for a human, or were given up by it since an instant.
+pub(super) fn in_review(agent_id: String, given_up_since: Timestamp) -> Statement {
+    Statement::of(
+        "SELECT (SELECT COUNT(*) FROM purchases WHERE agent_id = $1 AND state = 'pending_review')
+            + (SELECT COUNT(*) FROM purchases
+                WHERE agent_id = $1 AND reason = 'given_up_by_agent' AND decided_us > $2) AS number",
+    )
+    .bind(agent_id)
+    .bind(given_up_since.micros())
 }
 
 pub(super) fn in_advance(asked: InAdvance, limit: usize) -> Statement {

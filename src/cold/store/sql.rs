@@ -502,8 +502,8 @@ impl<D: Driver> Store for SqlStore<D> {
         Box::pin(self.0.rows(purchases::list(listed, state), purchases::row))
     }
 
-    fn count_in_review(&self, agent_id: String) -> Answer<'_, i64> {
-        let asked = purchases::in_review(agent_id);
+    fn count_in_review(&self, agent_id: String, given_up_since: Timestamp) -> Answer<'_, i64> {
+        let asked = purchases::in_review(agent_id, given_up_since);
         Box::pin(async move { Ok(self.one(asked, count).await?.unwrap_or(0)) })
     }
 

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Each leads from its place's number to the next one. The number is kept in the database.
-pub(super) const STEPS: [&str; 21] = [
+pub(super) const STEPS: [&str; 22] = [
     FIRST,
     SECOND,
     errands::TABLES,
@@ -31,6 +31,7 @@ pub(super) const STEPS: [&str; 21] = [
     set_aside::TABLE,
     review_links::TABLES,
     nodes::TABLES,
+    purchases::GIVEN_UP,
 ];
 
 /// Texts of ids sort by age: they are UUIDs of version 7 behind a prefix.

@@ -8,11 +8,8 @@ use crate::ledger::check::{Events, Parties, open, parties};
 use crate::ledger::codec::ExternalId;
 use crate::ledger::command::{Book, BookAnswer, Refused};
 use crate::ledger::event::{AgentNo, Booked, CardNo, DeclinedThere, Event, LockedMerchant};
-use crate::ledger::life::{FACTS_MAX, Fact, Life, Told, is_posting};
+use crate::ledger::life::{FACTS_MAX, Fact, Life, Told, is_posting, may_be_known};
 use crate::ledger::state::State;
-
-/// How far an issuer's clock may be behind ours, and how much of an instant it leaves out.
-const CLOCKS_APART_US: i64 = 5_000_000;
 
 /// What the ledger says to a report, before its events have a position in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +26,26 @@ struct News {
     told: Option<Told>,
 }
 
+impl News {
+    /// As much of it as is kept of one authorization. Steps are left out first where there is an account,
+    /// which counts them.
+    fn that_fit(mut self, life: Option<&Life>) -> Result<Self, Refused> {
+        let kept = life.map_or(0, |life| life.facts.len());
+        let is_new = |fact: &&Fact| life.is_none_or(|life| life.fact(fact.id).is_none());
+        let fits = |facts: &[Fact]| kept + facts.iter().filter(is_new).count() <= FACTS_MAX;
+        let has_account = self.told.is_some() || life.is_some_and(|it| it.told.is_some());
+        if has_account && !fits(&self.facts) {
+            self.facts.retain(|fact| !is_step(fact));
+        }
+        fits(&self.facts).then_some(self).ok_or(Refused)
+    }
+}
+
+/// Whether it only says that a step was asked for, and how the issuer answered.
+fn is_step(fact: &Fact) -> bool {
+    matches!(fact.kind, MovementKind::Authorized | MovementKind::Declined)
+}
+
 /// Compares a report with the books.
 ///
 /// # Errors
@@ -37,7 +54,7 @@ struct News {
 pub fn book<'a>(state: &State, command: &Book<'a>) -> Result<CheckedBook<'a>, Refused> {
     let known = state.authorization(command.authorization);
     let life = known.and_then(Authorization::life);
-    let news = news(known, life, command)?;
+    let news = news(known, life, command)?.that_fit(life)?;
     let has_drifted = drifts(state, known, command) && !life.is_some_and(|it| it.has_drifted);
     let learns = known.is_some_and(|known| {
         let longer = known.hold_time().and(command.hold_time) != known.hold_time();
@@ -45,10 +62,6 @@ pub fn book<'a>(state: &State, command: &Book<'a>) -> Result<CheckedBook<'a>, Re
     });
     if news.facts.is_empty() && news.told.is_none() && !has_drifted && !learns {
         return Ok(nothing_new(life, command));
-    }
-    let count = life.map_or(0, |life| life.facts.len());
-    if count.saturating_add(news.facts.len()) > FACTS_MAX {
-        return Err(Refused);
     }
     let parties = command.card.map(|card| parties(state, &card)).transpose()?;
     let mut events = match (&parties, command.card) {
@@ -181,7 +194,9 @@ fn news(
     });
     let told = told.filter(|told| life.is_none_or(|life| life.is_news(told)));
     let mut seen = Life::default();
-    for fact in command.facts.iter().filter(|fact| keeps(fact)) {
+    let is_long = command.told.is_some() && command.facts.len() > FACTS_MAX;
+    let fits = |fact: &&Fact| keeps(fact) && !(is_long && is_step(fact));
+    for fact in command.facts.iter().filter(fits) {
         if !seen.learn(*fact) {
             return Err(Refused);
         }
@@ -198,10 +213,7 @@ fn news(
 
 /// How many steps had been decided when the issuer made an account: all where it does not say when.
 fn decided_by(known: &Authorization, made_at: Option<Timestamp>) -> u32 {
-    let by = made_at.map(|at| at.plus_micros(CLOCKS_APART_US));
-    let decided = known
-        .steps()
-        .filter(|step| by.is_none_or(|by| step.at <= by));
+    let decided = known.steps().filter(|step| may_be_known(step.at, made_at));
     u32::try_from(decided.count()).unwrap_or(u32::MAX)
 }
 

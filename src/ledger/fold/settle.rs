@@ -6,7 +6,7 @@ use crate::domain::time::Timestamp;
 use crate::ledger::authorization::{Authorization, Step};
 use crate::ledger::event::{Booked, CardNo};
 use crate::ledger::fold::{each_scope, earmarks, forced, give_back};
-use crate::ledger::life::{Fact, Life, Move, Moved, Place, is_ask};
+use crate::ledger::life::{Life, Move, Moved, Place, is_ask};
 use crate::ledger::state::{MerchantLock, State};
 
 pub(super) fn book(state: &mut State, booked: &Booked<'_>, position: u64) {
@@ -181,9 +181,10 @@ impl Life {
             self.learn(*fact);
         }
         let told = booked.told.filter(|told| self.is_news(told));
-        // The issuer speaks of it again: what it says counts.
-        let is_ask = |fact: &Fact| is_ask(fact.kind);
-        self.has_lapsed &= told.is_none() && !booked.facts.iter().any(is_ask);
+        // The issuer speaks of it again: what it says counts. Where it gives accounts, a newer one.
+        let gives_accounts = told.is_some() || self.told.is_some();
+        let asks = booked.facts.iter().any(|fact| is_ask(fact.kind));
+        self.has_lapsed &= told.is_none() && (gives_accounts || !asks);
         self.told = told.or(self.told);
         self.has_drifted |= booked.has_drifted;
         self.on_reversal = booked.on_reversal;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use rmcp::model::{
     CallToolResponse, CallToolResult, CreateTaskResult, DetailedTask, ElicitRequest,
     ElicitRequestParams, ErrorData, GetTaskResult, InputRequest, InputRequiredResult, JsonObject,
-    Task, TaskPayload, TaskStatus,
+    ProtocolVersion, Task, TaskPayload, TaskStatus,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::Value;
@@ -44,6 +44,10 @@ pub(super) enum Patience {
 impl Patience {
     /// What the client says of itself in this call.
     pub(super) fn of(context: &RequestContext<RoleServer>, address: &str) -> Self {
+        let knows = |version| version >= ProtocolVersion::V_2026_07_28;
+        if !context.protocol_version().is_some_and(knows) {
+            return Self::None;
+        }
         let capabilities = context.client_capabilities().unwrap_or_default();
         let elicitation = capabilities.elicitation.as_ref();
         if capabilities.supports_tasks() {

@@ -34,6 +34,8 @@ use crate::domain::time::Timestamp;
 /// Without a key, the same words within this time are the same request (behaviour 5.9).
 const ALIKE_US: i64 = 90_000_000;
 const MINUTE_US: i64 = 60_000_000;
+/// For so long a request that its agent gave up counts as one that waits: people have been told of it.
+const GIVEN_UP_COUNTS_US: i64 = 3_600_000_000;
 /// How often one row is changed anew where others change it too.
 pub(super) const TRIES_MAX: usize = 20;
 
@@ -101,7 +103,9 @@ pub(in crate::cold::api) async fn own_agent(api: &Api, caller: &Caller) -> Resul
 pub(super) async fn place_to_wait(api: &Api, row: &Purchase) -> Result<Entered, Problem> {
     let place = api.buying.enter(format!("{}\twaits", row.agent_id)).await?;
     let most = api.reviews_max;
-    if api.store.count_in_review(row.agent_id.clone()).await? >= most {
+    let since = api.clock.now().plus_micros(-GIVEN_UP_COUNTS_US);
+    let waits = api.store.count_in_review(row.agent_id.clone(), since);
+    if waits.await? >= most {
         return Err(Problem::too_many_reviews(most));
     }
     Ok(place)
@@ -521,8 +525,12 @@ async fn denied(
         if !waits(&row, looked_at.version)? {
             return Ok(row);
         }
-        deny(&mut row, refusal, event.at);
-        row.decided_by = key_of(event);
+        if row.due_at.is_some_and(|due| due <= event.at) {
+            deny(&mut row, &review_expired(), event.at);
+        } else {
+            deny(&mut row, refusal, event.at);
+            row.decided_by = key_of(event);
+        }
         match make(api, looked_at.work(row, event.at), event).await {
             Ok(()) => return find(api, id).await,
             Err(Failed::Conflict) => {}

@@ -312,7 +312,11 @@ fn i10_a_posting_uses_its_card_also_where_our_approval_turns_out_not_to_have_lef
 
 #[test]
 fn i2_a_hold_that_is_raised_or_lowered_without_a_step_follows_the_account_that_was_made_last() {
-    let account = |held: i64, made: i64| Report::of(1).told(Pending, (1, 1, 0), held).made(made);
+    let account = |held: i64, made: i64| {
+        Report::of(1)
+            .told(Pending, (1, 1, 0), held)
+            .made(1_780_000_000 + made)
+    };
     let accounts = [account(100, 1), account(140, 2), account(60, 3)];
     for order in [
         [0, 1, 2],
@@ -345,9 +349,17 @@ fn i2_a_later_account_that_knows_fewer_steps_raises_the_hold_and_lowers_it_not()
     for (told, held) in [(140, 140), (100, 130)] {
         let mut ledger = Ledger::new();
         ledger.approve(&Ask::new(1, 100));
-        ledger.report(&Report::of(1).told(Pending, (1, 1, 0), 100).made(1));
+        ledger.report(
+            &Report::of(1)
+                .told(Pending, (1, 1, 0), 100)
+                .made(1_780_000_001),
+        );
         ledger.approve(&Ask::new(1, 30).step(2));
-        ledger.report(&Report::of(1).told(Pending, (1, 1, 0), told).made(2));
+        ledger.report(
+            &Report::of(1)
+                .told(Pending, (1, 1, 0), told)
+                .made(1_780_000_002),
+        );
         assert_eq!(ledger.totals()[2], (held, held));
     }
 }

@@ -170,7 +170,7 @@ fn a_step_that_was_taken_without_us_does_not_pay_for_one_of_ours() {
         assert_eq!(ledger.books(1).0, [held + 50, 0, 0], "{kind:?}");
         assert_eq!(ledger.totals(), [(held + 50, held + 50); 3], "{kind:?}");
         // One that knows as many steps, and not this one.
-        ledger.report(&account.clone().made(60));
+        ledger.report(&account.clone().made(1_780_000_060));
         assert_eq!(ledger.books(1).0, [held + 50, 0, 0], "{kind:?}");
         let third = second.fact(3, Authorized, 50, 3);
         let account = third.told(Pending, (3, approvals + 1, 3), held + 20);
@@ -186,6 +186,77 @@ fn a_step_that_was_taken_without_us_does_not_pay_for_one_of_ours() {
         ledger.report(&account.made(1_790_000_000));
         assert_eq!(ledger.books(1).0, [0, 0, 0], "{kind:?}");
     }
+}
+
+/// The times of questions are those of the harness: 1 780 000 000 s.
+#[test]
+fn what_was_decided_after_an_account_was_made_it_does_not_know_unless_it_names_it() {
+    let later = 1_780_000_100;
+    let after = |ask: Ask| ask.with(|it| it.at = later * 1_000_000);
+    for name in [None, Some(3)] {
+        // A step that the issuer declined by itself counts in both.
+        for (status, held) in [(Pending, 100), (Voided, 0)] {
+            let mut ledger = Ledger::new();
+            ledger.approve(
+                &Ask::new(1, 100)
+                    .step(1)
+                    .with(|it| it.name = name.map(|_| 1)),
+            );
+            let account = Report::of(1)
+                .fact(1, Authorized, 100, 1)
+                .fact(2, Declined, 60, 2)
+                .told(status, (2, 1, 2), held)
+                .made(1_780_000_001);
+            ledger.report(&account);
+            assert_eq!(ledger.books(1).0, [held, 0, 0], "{status:?} {name:?}");
+            ledger.approve(&after(Ask::new(1, 50).step(3).with(|it| it.name = name)));
+            let (numbers, books) = ledger.books(1);
+            assert_eq!(numbers, [held + 50, 0, 0], "{status:?} {name:?}");
+            assert!(!books.is_undone, "{status:?} {name:?}");
+        }
+    }
+    // Its own name, by a clock that is far behind.
+    let mut ledger = Ledger::new();
+    ledger.approve(&after(Ask::new(1, 100).with(|it| it.name = Some(1))));
+    let account = Report::of(1).fact(1, Authorized, 100, 1);
+    ledger.report(&account.told(Pending, (1, 1, 1), 60).made(1_780_000_001));
+    assert_eq!(ledger.books(1).0, [60, 0, 0]);
+}
+
+#[test]
+fn a_hold_that_has_lapsed_does_not_come_back_with_an_account_that_is_known() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100));
+    let known = Report::of(1).told(Pending, (1, 1, 1), 100);
+    ledger.report(&known);
+    assert!(ledger.lapse("acme", 99));
+    assert_eq!(ledger.books(1).0, [0, 0, 0]);
+    ledger.report(
+        &Report::of(1)
+            .fact(1, Authorized, 100, 1)
+            .told(Pending, (1, 1, 1), 100),
+    );
+    assert_eq!(ledger.books(1).0, [0, 0, 0], "no news of money");
+    ledger.report(&Report::of(1).told(Pending, (1, 1, 2), 90));
+    assert_eq!(ledger.books(1).0, [90, 0, 0], "a newer account");
+}
+
+/// A report of everything that there may be of one authorization, and steps beside it.
+#[test]
+fn steps_are_left_out_of_what_is_kept_before_a_posting_is_refused() {
+    let mut ledger = Ledger::new();
+    ledger.approve(&Ask::new(1, 100));
+    let most = u64::try_from(FACTS_MAX).unwrap();
+    let mut report = Report::of(1);
+    for id in 0..most {
+        report = report.posted(10_000 + id, 1);
+    }
+    for id in 0..9 {
+        report = report.fact(id, Authorized, 10, 1);
+    }
+    let counts = (9, 9, u32::try_from(most).unwrap());
+    ledger.report(&report.told(Pending, counts, 0));
+    assert_eq!(ledger.books(1).0, [0, i64::try_from(most).unwrap(), 0]);
 }
 
 /// Where an issuer calls its steps otherwise than its questions did, they are counted.
