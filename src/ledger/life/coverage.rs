@@ -16,16 +16,16 @@ pub(in crate::ledger) fn may_be_known(at: Timestamp, made_at: Option<Timestamp>)
 impl Life {
     /// Whether an account knows all of our steps. Steps that were never asked about here, because the
     /// issuer declined them by itself or approved them in our place, count in it like ours: where it names
-    /// any of ours, it knows those that it names, and none instead of another one. What was decided after
-    /// it was made it does not know, unless it names that. An end is one of all that were decided by then,
-    /// whatever it names.
+    /// any of ours, it knows those that it names, and none instead of another one. What was added after it
+    /// was made it does not know, unless it names that; our first step is what it is about. An end is one
+    /// of all that were decided by then, whatever it names.
     pub(super) fn knows_all(&self, told: &Told, steps: &[Step]) -> bool {
         let is_named = |step: &Step| {
             let found = step.stored.name.and_then(|name| self.fact(name));
             found.is_some_and(|fact| is_ask(fact.kind))
         };
         let may_be_known = |step: &Step| may_be_known(step.at, told.made_at) || is_named(step);
-        if told.asks < count(steps.iter()) || !steps.iter().all(may_be_known) {
+        if told.asks < count(steps.iter()) || !steps.iter().skip(1).all(may_be_known) {
             return false;
         }
         let is_nameless = |step: &Step| step.stored.name.is_none();
