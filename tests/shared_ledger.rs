@@ -33,6 +33,8 @@ mod forgets;
 mod losses;
 #[path = "shared_ledger/moved.rs"]
 mod moved;
+#[path = "shared_ledger/pair.rs"]
+mod pair;
 #[path = "shared_ledger/precedence.rs"]
 mod precedence;
 #[path = "support/redis.rs"]

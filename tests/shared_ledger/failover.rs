@@ -9,7 +9,8 @@ use std::time::Duration;
 use countersign::ledger::redis::wire::library_name;
 
 use super::forgets::{is_ready, until};
-use super::{AMOUNT, Machine, founded, given_back, spent, with_room};
+use super::pair::Pair;
+use super::{AMOUNT, Machine, given_back, spent, with_room};
 use crate::fault_proxy::{Fault, FaultProxy};
 use crate::redis::RedisServer;
 use crate::server::{Home, Server, authorization, millis_since, now};
@@ -56,19 +57,6 @@ fn race(nodes: &[Server; 2], name: &str, meanwhile: impl FnOnce()) -> u64 {
     })
 }
 
-/// Whether a replica has all that its primary has.
-pub(super) fn has_everything(primary: &RedisServer, replica: &RedisServer) -> bool {
-    let primary = primary.ask(&["INFO", "replication"]);
-    let replica = replica.ask(&["INFO", "replication"]);
-    let said = |told: &str, what: &str| {
-        let mut lines = told.lines().filter_map(|it| it.strip_prefix(what));
-        lines.next().map(|it| it.trim().to_owned())
-    };
-    let offset = said(&primary, "master_repl_offset:");
-    said(&replica, "master_link_status:").is_some_and(|it| it == "up")
-        && offset == said(&replica, "slave_repl_offset:")
-}
-
 /// How the primary goes.
 #[derive(Clone, Copy, Debug)]
 enum Goes {
@@ -82,10 +70,7 @@ enum Goes {
 
 /// Two servers, of which one follows the other, and two nodes, each behind a proxy of its own.
 struct Field {
-    servers: [RedisServer; 2],
-    /// What leads a replica to the server of the same place.
-    links: [FaultProxy; 2],
-    primary: usize,
+    pair: Pair,
     proxies: [FaultProxy; 2],
     homes: [Home; 2],
     nodes: [Server; 2],
@@ -94,10 +79,8 @@ struct Field {
 
 impl Field {
     fn new(room: u64) -> Self {
-        let more = ["--repl-diskless-sync-delay", "0", "--repl-timeout", "5"];
-        let servers = [founded(&more), RedisServer::start(&more)];
-        let links = servers.each_ref().map(|it| FaultProxy::start(it.port()));
-        let proxies = [(); 2].map(|()| FaultProxy::start(servers[0].port()));
+        let pair = Pair::start();
+        let proxies = [(); 2].map(|()| FaultProxy::start(pair.primary().port()));
         let homes =
             [(); 2].map(|()| Home::with_config("relaxed", &with_room(room, 2), "", DEADLINE_MS));
         let start = |at: usize| {
@@ -106,40 +89,19 @@ impl Field {
             homes[at].spawn(command)
         };
         let nodes = [start(0), start(1)];
-        let field = Self {
-            servers,
-            links,
-            primary: 0,
+        Self {
+            pair,
             proxies,
             homes,
             nodes,
             approved: 0,
-        };
-        field.follows();
-        field
-    }
-
-    fn primary(&self) -> &RedisServer {
-        &self.servers[self.primary]
-    }
-
-    fn other(&self) -> &RedisServer {
-        &self.servers[1 - self.primary]
-    }
-
-    /// Has the other follow the primary, and waits until it has everything.
-    fn follows(&self) {
-        let link = &self.links[self.primary];
-        link.set(Fault::None);
-        let port = link.port().to_string();
-        assert_eq!(self.other().ask(&["REPLICAOF", "127.0.0.1", &port]), "+OK");
-        assert!(until(|| has_everything(self.primary(), self.other())));
+        }
     }
 
     /// New connections of these nodes lead to the other server, and there are no old ones.
     fn leads_to_other(&self, nodes: &[usize]) {
         for node in nodes {
-            self.proxies[*node].lead_to(self.other().port());
+            self.proxies[*node].lead_to(self.pair.other().port());
             self.proxies[*node].cut();
         }
     }
@@ -153,7 +115,7 @@ impl Field {
 
     /// Approvals that the replica does not get to know.
     fn loses(&mut self, name: &str, goes: Goes) {
-        let link = &self.links[self.primary];
+        let link = self.pair.link();
         if matches!(goes, Goes::Returns) {
             // The primary does not notice at once, and acknowledges meanwhile.
             link.set(Fault::HalfOpen);
@@ -163,7 +125,7 @@ impl Field {
         }
         self.approved += race(&self.nodes, &format!("{name}-lost"), || {});
         if matches!(goes, Goes::Dies) {
-            let primary = &mut self.servers[self.primary];
+            let primary = &mut self.pair.servers[self.pair.primary];
             self.approved += race(&self.nodes, &format!("{name}-dying"), || {
                 thread::sleep(Duration::from_millis(5));
                 primary.crash();
@@ -178,7 +140,7 @@ impl Field {
             Goes::Dies => self.loses(name, goes),
             Goes::Returns => {
                 // As operators set it where there are replicas: it is noticed within about two seconds.
-                let primary = self.primary();
+                let primary = self.pair.primary();
                 primary.ask(&["CONFIG", "SET", "min-replicas-max-lag", "1"]);
                 primary.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
                 self.loses(name, goes);
@@ -190,9 +152,9 @@ impl Field {
                     result == "VELOCITY_EXCEEDED"
                 }));
             }
-            Goes::HandsOver => assert!(until(|| has_everything(self.primary(), self.other()))),
+            Goes::HandsOver => assert!(until(|| self.pair.has_everything())),
         }
-        assert_eq!(self.other().ask(&["REPLICAOF", "NO", "ONE"]), "+OK");
+        assert_eq!(self.pair.other().ask(&["REPLICAOF", "NO", "ONE"]), "+OK");
         let stays = matches!(goes, Goes::Returns);
         self.leads_to_other(if stays { &both[1..] } else { &both });
         both.iter()
@@ -202,14 +164,14 @@ impl Field {
             assert!(until(|| self.approves(1, name)));
             // The node that is connected to the old primary: that approves nothing, and then it is a replica.
             self.declines(0, &format!("{name}-old"));
-            self.proxies[0].lead_to(self.other().port());
+            self.proxies[0].lead_to(self.pair.other().port());
         }
         given
     }
 
     /// Every node gives what it kept, and somebody says that nothing is missing.
     fn is_repaired(&self) -> u64 {
-        given_back(&self.other().url(), &self.homes)
+        given_back(&self.pair.other().url(), &self.homes)
     }
 
     fn approves(&mut self, node: usize, name: &str) -> bool {
@@ -235,14 +197,14 @@ fn e2_e3_e4_what_a_fail_over_lost_comes_back_from_the_nodes_and_nothing_can_be_s
         assert_eq!(put == 0, matches!(goes, Goes::HandsOver), "{name}: {put}");
         given += put;
         if matches!(goes, Goes::Dies) {
-            let old = field.primary;
-            assert!(field.servers[old].run_again());
+            let old = field.pair.primary;
+            assert!(field.pair.servers[old].run_again());
         }
-        field.primary = 1 - field.primary;
-        field.follows();
+        field.pair.primary = 1 - field.pair.primary;
+        field.pair.follows();
         // Not before: it may be armed still, and somebody connected to it.
         let least = ["CONFIG", "SET", "min-replicas-to-write", "0"];
-        assert_eq!(field.other().ask(&least), "+OK");
+        assert_eq!(field.pair.other().ask(&least), "+OK");
         let since = now();
         assert!(until(|| field.approves(0, &name)) && until(|| field.approves(1, &name)));
         let took = millis_since(since);
@@ -288,20 +250,23 @@ pub(super) fn remembers(server: &RedisServer) -> bool {
 fn e3_a_primary_that_came_back_with_its_memory_is_not_armed_for_what_it_missed() {
     let mut field = Field::new(ROOM_OF_ROUND);
     field.approved += race(&field.nodes, "before", || {});
-    assert!(until(|| has_everything(field.primary(), field.other())));
-    assert_eq!(field.other().ask(&["REPLICAOF", "NO", "ONE"]), "+OK");
+    assert!(until(|| field.pair.has_everything()));
+    assert_eq!(field.pair.other().ask(&["REPLICAOF", "NO", "ONE"]), "+OK");
     field.leads_to_other(&[0, 1]);
     field.is_repaired();
-    field.primary = 1;
-    field.follows();
-    assert!(remembers(field.other()), "nothing had to be copied to it");
+    field.pair.primary = 1;
+    field.pair.follows();
+    assert!(
+        remembers(field.pair.other()),
+        "nothing had to be copied to it"
+    );
     assert!(until(|| field.approves(0, "between")));
-    assert!(until(|| has_everything(field.primary(), field.other())));
+    assert!(until(|| field.pair.has_everything()));
     field.loses("missed", Goes::HandsOver);
     // Nobody who knows better is there any more.
-    let Field { servers, nodes, .. } = field;
+    let Field { pair, nodes, .. } = field;
     drop(nodes);
-    let [old, mut gone] = servers;
+    let [old, mut gone] = pair.servers;
     gone.crash();
     assert_eq!(old.ask(&["REPLICAOF", "NO", "ONE"]), "+OK");
     assert!(remembers(&old));

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use countersign::domain::time::Timestamp;
 use countersign::ledger::redis::wire::{library, library_name};
 
-use super::failover::has_everything;
 use super::forgets::{is_ready, says_forgot, until};
+use super::pair::Pair;
 use super::{AMOUNT, founded, given_back, spent};
 use crate::fault_proxy::{Fault, FaultProxy};
 use crate::redis::RedisServer;
@@ -171,31 +171,22 @@ impl Drop for Ends<'_> {
 
 /// Two servers, of which one follows the other, and three nodes, each behind a proxy of its own.
 struct Field {
-    servers: [RedisServer; 2],
-    /// What leads a replica to the server of the same place.
-    links: [FaultProxy; 2],
-    primary: usize,
+    pair: Pair,
     proxies: [FaultProxy; NODES],
     homes: [Home; NODES],
 }
 
 impl Field {
     fn new() -> Self {
-        let more = ["--repl-diskless-sync-delay", "0", "--repl-timeout", "5"];
-        let servers = [founded(&more), RedisServer::start(&more)];
-        let links = servers.each_ref().map(|it| FaultProxy::start(it.port()));
-        let proxies = [(); NODES].map(|()| FaultProxy::start(servers[0].port()));
+        let pair = Pair::start();
+        let proxies = [(); NODES].map(|()| FaultProxy::start(pair.primary().port()));
         let homes =
             [(); NODES].map(|()| Home::with_config("relaxed", &snapshot(), "", DEADLINE_MS));
-        let field = Self {
-            servers,
-            links,
-            primary: 0,
+        Self {
+            pair,
             proxies,
             homes,
-        };
-        field.follows();
-        field
+        }
     }
 
     fn nodes(&self) -> [Server; NODES] {
@@ -207,33 +198,17 @@ impl Field {
         })
     }
 
-    fn primary(&self) -> &RedisServer {
-        &self.servers[self.primary]
-    }
-
-    fn other(&self) -> &RedisServer {
-        &self.servers[1 - self.primary]
-    }
-
-    fn follows(&self) {
-        let link = &self.links[self.primary];
-        link.set(Fault::None);
-        let port = link.port().to_string();
-        assert_eq!(self.other().ask(&["REPLICAOF", "127.0.0.1", &port]), "+OK");
-        assert!(until(|| has_everything(self.primary(), self.other())));
-    }
-
     /// New connections of these nodes lead to the other server, and there are no old ones.
     fn leads_to_other(&self, nodes: &[usize]) {
-        assert_eq!(self.other().ask(&["REPLICAOF", "NO", "ONE"]), "+OK");
+        assert_eq!(self.pair.other().ask(&["REPLICAOF", "NO", "ONE"]), "+OK");
         for node in nodes {
-            self.proxies[*node].lead_to(self.other().port());
+            self.proxies[*node].lead_to(self.pair.other().port());
             self.proxies[*node].cut();
         }
     }
 
     fn starts_anew(&mut self, with_file: bool) {
-        let server = &mut self.servers[self.primary];
+        let server = &mut self.pair.servers[self.pair.primary];
         server.crash();
         let file = server.dir().join("dump.rdb");
         if !with_file && file.exists() {
@@ -247,33 +222,37 @@ impl Field {
         match loss {
             Loss::Empty => self.starts_anew(false),
             Loss::Older => {
-                assert_eq!(self.primary().ask(&["SAVE"]), "+OK");
+                assert_eq!(self.pair.primary().ask(&["SAVE"]), "+OK");
                 assert!(load.goes_on(2));
                 self.starts_anew(true);
             }
-            Loss::Flushed => assert_eq!(self.primary().ask(&["FLUSHALL"]), "+OK"),
+            Loss::Flushed => assert_eq!(self.pair.primary().ask(&["FLUSHALL"]), "+OK"),
             Loss::Reloaded => {
                 let loaded = self
+                    .pair
                     .primary()
                     .ask(&["FUNCTION", "LOAD", "REPLACE", &library()]);
                 assert_eq!(loaded, library_name());
             }
             Loss::Dies => {
-                self.links[self.primary].set(Fault::Refused);
-                self.links[self.primary].cut();
+                self.pair.link().set(Fault::Refused);
+                self.pair.link().cut();
                 assert!(load.goes_on(2));
-                self.servers[self.primary].crash();
+                self.pair.servers[self.pair.primary].crash();
                 self.leads_to_other(&[0, 1, 2]);
             }
             Loss::Returns => {
                 for (key, least) in [("max-lag", "1"), ("to-write", "1")] {
                     let key = format!("min-replicas-{key}");
-                    assert_eq!(self.primary().ask(&["CONFIG", "SET", &key, least]), "+OK");
+                    assert_eq!(
+                        self.pair.primary().ask(&["CONFIG", "SET", &key, least]),
+                        "+OK"
+                    );
                 }
-                self.links[self.primary].set(Fault::HalfOpen);
+                self.pair.link().set(Fault::HalfOpen);
                 assert!(load.goes_on(2), "it does not notice at once");
                 assert!(until(|| {
-                    let told = self.primary().ask(&["INFO", "replication"]);
+                    let told = self.pair.primary().ask(&["INFO", "replication"]);
                     told.contains("min_slaves_good_slaves:0")
                 }));
                 self.leads_to_other(&[1, 2]);
@@ -285,21 +264,21 @@ impl Field {
     fn comes_back(&mut self, loss: Loss) {
         match loss {
             Loss::Empty | Loss::Older | Loss::Flushed | Loss::Reloaded => return,
-            Loss::Dies => assert!(self.servers[self.primary].run_again()),
-            Loss::Returns => self.proxies[0].lead_to(self.other().port()),
+            Loss::Dies => assert!(self.pair.servers[self.pair.primary].run_again()),
+            Loss::Returns => self.proxies[0].lead_to(self.pair.other().port()),
         }
-        self.primary = 1 - self.primary;
-        self.follows();
+        self.pair.primary = 1 - self.pair.primary;
+        self.pair.follows();
         // Not before: it is armed still, and somebody is connected to it.
         let least = ["CONFIG", "SET", "min-replicas-to-write", "0"];
-        assert_eq!(self.other().ask(&least), "+OK");
+        assert_eq!(self.pair.other().ask(&least), "+OK");
     }
 
     /// The server that people repair.
     fn taking_over(&self, loss: Loss) -> &RedisServer {
         match loss {
-            Loss::Empty | Loss::Older | Loss::Flushed | Loss::Reloaded => self.primary(),
-            Loss::Dies | Loss::Returns => self.other(),
+            Loss::Empty | Loss::Older | Loss::Flushed | Loss::Reloaded => self.pair.primary(),
+            Loss::Dies | Loss::Returns => self.pair.other(),
         }
     }
 }

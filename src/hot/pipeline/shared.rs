@@ -167,14 +167,7 @@ impl Pipeline {
     /// The answer of what this node has approved by itself.
     #[must_use]
     pub fn stood_in(connection: &Connection, waiting: &Waiting) -> Finished {
-        let decision = Decision::Approve;
-        let issuer = connection.issuer.kind();
-        Finished {
-            decision,
-            reply: issuer.encode(&waiting.form, decision, None),
-            appended: false,
-            takes_back: None,
-        }
+        finished(connection, waiting, Decision::Approve)
     }
 
     /// What an answer rests on once the shared log has taken its draft, which the node's journal has at
@@ -195,14 +188,7 @@ impl Pipeline {
         waiting: &Waiting,
         reason: DeclineReason,
     ) -> Finished {
-        let decision = Decision::Decline(reason);
-        let issuer = connection.issuer.kind();
-        Finished {
-            decision,
-            reply: issuer.encode(&waiting.form, decision, None),
-            appended: false,
-            takes_back: None,
-        }
+        finished(connection, waiting, Decision::Decline(reason))
     }
 
     /// What the shared log has to be told of a decision that it took at `position` after the answer had
@@ -220,5 +206,16 @@ impl Pipeline {
                 at: now,
             },
         ))
+    }
+}
+
+/// An answer that rests on nothing in the journal.
+fn finished(connection: &Connection, waiting: &Waiting, decision: Decision) -> Finished {
+    let issuer = connection.issuer.kind();
+    Finished {
+        decision,
+        reply: issuer.encode(&waiting.form, decision, None),
+        appended: false,
+        takes_back: None,
     }
 }
