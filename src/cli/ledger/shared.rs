@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use crate::app::{StartError, arm_ledger, found_ledger, repair_ledger};
 use crate::cli::demo::Failure;
@@ -67,11 +68,11 @@ pub(super) struct FoundArguments {
 pub(super) struct NamedArguments {
     /// A replica or former primary that cannot be told that it is not armed any more: you have made sure that it is
     /// stopped for good, or was started anew since it was last in use. May be said again
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = NonEmptyStringValueParser::new())]
     without: Vec<String>,
     /// A former primary that runs and follows nobody, so that no other server knows of it: it is told too. May be
     /// said again
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = NonEmptyStringValueParser::new())]
     also: Vec<String>,
 }
 

@@ -72,7 +72,8 @@ pub struct Named {
 impl Named {
     fn is_without(&self, name: &str, spot: &Spot) -> bool {
         let place = place(spot);
-        self.without.iter().any(|it| *it == name || *it == place)
+        let is_it = |it: &String| (!name.is_empty() && *it == name) || *it == place;
+        self.without.iter().any(is_it)
     }
 
     fn also(&self) -> Result<Vec<Spot>, Unfit> {
@@ -482,6 +483,12 @@ mod tests {
         let at = |host: &str| (host.to_owned(), 6_379);
         assert!(named.is_without("", &at("10.0.0.6")) && named.is_without("cafe", &at("")));
         assert!(!named.is_without("", &at("10.0.0.7")));
+        // A script whose variable is empty leaves nobody out.
+        let empty = Named {
+            without: vec![String::new()],
+            ..Named::default()
+        };
+        assert!(!empty.is_without("", &at("10.0.0.6")));
         assert_eq!(named.also().unwrap(), [at("old.internal")]);
         let wrong = Named {
             also: vec!["a:b:c/".to_owned()],
